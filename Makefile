@@ -1,0 +1,46 @@
+# Every target sets up what it needs; nothing but Python 3.11+ and a package index is assumed.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: setup demo test lint bench check bundled reference clean
+
+setup: $(READY)
+
+# torch first and alone: the exact pin decides between CPU and CUDA builds before others ask for it
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed: make PYTHON=python3.12 setup"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $(READY)
+
+demo: setup
+	$(BIN)/mdlm-probe locality --output results/demo
+
+# one thread a worker: two workers on two cores don't fight
+test: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered --cov-fail-under=90
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+bench: setup
+	$(BIN)/python -m bench
+
+check: lint test
+
+# trains the bundled models again; see mdlm_probe/models/tiny/TRAINING.md
+bundled: setup
+	$(BIN)/python -m mdlm_probe.tuning.bundled
+
+# measures the committed reference run again
+reference: setup
+	$(BIN)/mdlm-probe locality --output results/reference --fresh
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .coverage .coverage.* results/demo results/locality
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,151 @@
+"""Few-shot questions as queries, and the answers to them as rows: what the suite's probes share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Protocol
+
+from mdlm_probe import tasks
+from mdlm_probe.catalog import unknown
+from mdlm_probe.cells import key
+from mdlm_probe.queries import Query, Readout
+from mdlm_probe.tasks import Example, Suite, Template
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from mdlm_probe.models._base import Entry
+    from mdlm_probe.models._text import Border
+
+COLUMNS = (
+    *("tokens", "right", "predicted", "correct", "logp_right"),
+    *(f"logp_{letter}" for letter in tasks.LETTERS[: tasks.MAX_OPTIONS]),
+    *("entropy", "top1_prob"),
+)
+"""Columns of an answered question; log-probabilities and entropy in nats."""
+
+READOUTS = (Readout("entropy"), Readout("top_id"), Readout("top_logprob"))
+
+Turns = tuple[tuple[str, str], ...]
+
+
+class FewShotCell(Protocol):
+    """The coordinates that draw a test point and its examples."""
+
+    suite: str
+    set: str
+    lexicon: str
+    answer: str
+    options: int
+    shots: int
+    distractors: int
+    seed: int
+    item: int
+
+
+class Asker(Protocol):
+    """What a query needs to know of an engine."""
+
+    entry: Entry
+    border: Border
+
+
+def chosen_sets(suite: Suite, names: Sequence[str]) -> list[str]:
+    """Set names from what a user typed: sets, relevant tasks (both their sets), or "all".
+
+    Raises:
+        ProbeError: a name that is none of them.
+    """
+    out: list[str] = []
+    for name in names:
+        found = [s for s, fs in suite.sets.items() if name in (s, fs.relevant.name, "all")]
+        if not found:
+            raise unknown("task", name, [*suite.sets, "all"])
+        out += found
+    return list(dict.fromkeys(out))
+
+
+def test_points(cells: Sequence[FewShotCell]) -> list[Example]:
+    """The test point of every cell."""
+    needed: dict[tuple[Any, ...], int] = {}
+    for cell in cells:
+        needed[_draw(cell)] = max(needed.get(_draw(cell), 0), cell.item + 1)
+    return [_points(_draw(cell), needed[_draw(cell)])[cell.item] for cell in cells]
+
+
+def template_of(cell: FewShotCell) -> Template:
+    """The template of a cell's set."""
+    return _set(cell).template
+
+
+def shots(cell: FewShotCell, side: str) -> Turns:
+    """The answered turns of one side's examples, "relevant" or "distractor", in their fixed order."""
+    count = cell.shots if side == "relevant" else cell.distractors
+    return _shots(_draw(cell), side, count, cell.answer)
+
+
+def prompt(cell: FewShotCell, turns: Turns) -> tasks.Prompt:
+    """A prompt of these turns, joined as the set's template says."""
+    template = template_of(cell)
+    return tasks.Prompt(turns, template.turn, template.end)
+
+
+def query(asker: Asker, cell: FewShotCell, example: Example, asked: tasks.Prompt) -> Query:
+    """Asks for the first mask of a prompt, or for the token after its end (causal models)."""
+    ids = asker.border.encode(asked)
+    place = len(ids) if asker.entry.kind == "causal" else ids.index(asker.entry.mask_id)
+    texts = [tasks.answer_text(example, i, cell.answer) for i in range(len(example.options))]
+    options = Readout("chosen", tuple(asker.border.token(text) for text in texts))
+    return Query(ids, (place,), (options, *READOUTS), key(cell))
+
+
+def row(
+    asker: Asker, cell: FewShotCell, example: Example, query: Query, found: Sequence[np.ndarray]
+) -> dict[str, Any]:
+    """The columns of an answered question.
+
+    Correct is a match of texts, as in arXiv 2511.21338: the decoded token, up to the first `]` and
+    without spaces (ours), against the letter or word.
+    """
+    options, entropy, top, top_logprob = (array[0] for array in found)
+    right = tasks.answer_text(example, example.right, cell.answer)
+    predicted = asker.border.decode([int(top)])
+    logps = {
+        f"logp_{letter}": float(options[i]) if i < len(options) else None
+        for i, letter in enumerate(tasks.LETTERS[: tasks.MAX_OPTIONS])
+    }
+    return {
+        "tokens": len(query.ids),
+        "right": right,
+        "predicted": predicted,
+        "correct": predicted.split("]")[0].strip() == right,
+        "logp_right": float(options[example.right]),
+        **logps,
+        "entropy": float(entropy),
+        "top1_prob": math.exp(float(top_logprob)),
+    }
+
+
+def _draw(cell: FewShotCell) -> tuple[str, str, int, str, int, int]:
+    return cell.suite, cell.lexicon, cell.options, cell.set, cell.shots, cell.seed
+
+
+def _set(cell: FewShotCell) -> tasks.FewShotSet:
+    return tasks.load(cell.suite, cell.lexicon, cell.options)[cell.set]
+
+
+@lru_cache(maxsize=64)
+def _points(draw: tuple[str, str, int, str, int, int], count: int) -> tuple[Example, ...]:
+    suite, lexicon, options, name, shots, seed = draw
+    return tasks.load(suite, lexicon, options)[name].items(count, seed, shots)
+
+
+@lru_cache(maxsize=256)
+def _shots(draw: tuple[str, str, int, str, int, int], side: str, count: int, answer: str) -> Turns:
+    suite, lexicon, options, name, _, seed = draw
+    source = tasks.load(suite, lexicon, options)[name]
+    return tuple(
+        tasks.shot(source.template, example, answer) for example in source.shots(side, count, seed)
+    )

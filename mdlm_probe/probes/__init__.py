@@ -1,0 +1,1 @@
+"""Probes: one file each; the file's name is the command."""

@@ -1,0 +1,129 @@
+"""Does a model find what it needs wherever it stands in the context?
+
+The relevant few-shot examples form one block among distractors; only the block's position changes,
+and the place of the question. Source: "Masks Can Be Distracting" (arXiv 2511.21338), section 4.
+Ours: the grid of positions (the paper gives none), the middle (after half of all examples), the
+word lists, and an answer read up to the first `]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from mdlm_probe import few_shot
+from mdlm_probe.errors import ProbeError
+from mdlm_probe.tasks import ask, load
+
+if TYPE_CHECKING:
+    from mdlm_probe.engine import Counter, Engine
+
+KINDS = ("masked", "causal")
+COLUMNS = few_shot.COLUMNS
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One test point with the relevant block at one position and the question at one place.
+
+    `position` counts the distractors to the left of the block; `masks` 0 means that the answer is
+    closed around exactly one mask, k > 0 that the question ends in k masks (see `tasks.ask`).
+    """
+
+    suite: str
+    set: str
+    lexicon: str
+    answer: str
+    options: int
+    shots: int
+    distractors: int
+    seed: int
+    question: str
+    masks: int
+    position: int
+    item: int
+
+
+def plan(
+    *,
+    question: Annotated[
+        tuple[Literal["left", "middle", "right"], ...], "where the question stands"
+    ] = ("right",),
+    positions: Annotated[
+        tuple[int, ...], "distractors left of the relevant block; default: nine from 0 to all"
+    ] = (),
+    masks: Annotated[
+        tuple[int, ...], "masks the question ends in; 0: one mask, closed by the template"
+    ] = (0,),
+    tasks: Annotated[tuple[str, ...], "sets or relevant tasks, or 'all'"] = ("all",),
+    shots: Annotated[int | None, "relevant examples; default: the suite's, 10"] = None,
+    distractors: Annotated[int | None, "distractor examples; default: the suite's, 40"] = None,
+    limit: Annotated[int, "test points of each set"] = 1000,
+    answer: Annotated[
+        Literal["letter", "word"] | None, "what the answer is; default: the suite's, letter"
+    ] = None,
+    lexicon: Annotated[str, "the suite's word lists to draw from: full or small"] = "full",
+    options: Annotated[int | None, "options of a question; default: the suite's, 3"] = None,
+    suite: Annotated[str, "a suite in tasks/, or a path to your own YAML"] = "few-shot",
+    seed: Annotated[int, "seed of examples and test points"] = 0,
+) -> list[Cell]:
+    """The cells of the sweep: sets, places, masks, positions, test points, in this order."""
+    source = load(suite, lexicon, options or 0)
+    shots = source.shots if shots is None else shots
+    distractors = source.distractors if distractors is None else distractors
+    positions = positions or tuple(dict.fromkeys(round(distractors * i / 8) for i in range(9)))
+    _check(shots=shots, distractors=distractors, limit=limit, masks=masks, positions=positions)
+    for place in (p for p in positions if p > distractors):
+        raise ProbeError(f"--positions has {place}", expected=f"0 to {distractors}, --distractors")
+    return [
+        Cell(
+            *(suite, name, lexicon, answer or source.answer, source.options),
+            *(shots, distractors, seed, place, k, position, item),
+        )
+        for name in few_shot.chosen_sets(source, tasks)
+        for place in question
+        for k in masks
+        for position in positions
+        for item in range(limit)
+    ]
+
+
+def _check(**given: int | tuple[int, ...]) -> None:
+    for name, value in given.items():
+        values = value if isinstance(value, tuple) else (value,)
+        least = 1 if name in ("limit", "shots") else 0
+        if min(values) < least:
+            raise ProbeError(f"--{name} has {min(values)}", expected=f"{least} or more")
+        if len(set(values)) < len(values):
+            raise ProbeError(f"--{name} names a value twice", expected="each value once")
+
+
+def refuse(cell: Cell, kind: str) -> str:
+    """Why a cell can't be asked of a kind of model; empty if it can."""
+    if kind == "causal" and cell.question != "right":
+        return f"a causal model can't see examples after a question at the {cell.question}"
+    if kind == "causal" and cell.masks:
+        return "a causal model has no masks"
+    return ""
+
+
+def measure(
+    engine: Engine | Counter, cells: Sequence[Cell]
+) -> Iterator[tuple[Cell, list[dict[str, Any]]]]:
+    """One row a test point: the answer as decoded text, and the distribution it came from."""
+    points = few_shot.test_points(cells)
+    causal = engine.entry.kind == "causal"
+    queries = []
+    for cell, example in zip(cells, points, strict=True):
+        relevant, others = few_shot.shots(cell, "relevant"), few_shot.shots(cell, "distractor")
+        turns = (*others[: cell.position], *relevant, *others[cell.position :])
+        at = {"left": 0, "middle": len(turns) // 2, "right": len(turns)}[cell.question]
+        asked = ask(few_shot.template_of(cell), example, None if causal else cell.masks)
+        prompt = few_shot.prompt(cell, (*turns[:at], asked, *turns[at:]))
+        queries.append(few_shot.query(engine, cell, example, prompt))
+    # a Counter answers nothing, and then there are no rows
+    for cell, example, query, found in zip(
+        cells, points, queries, engine.ask(queries), strict=False
+    ):
+        yield cell, [few_shot.row(engine, cell, example, query, found)]

@@ -1,0 +1,39 @@
+"""What a probe asks the engine: token ids, the positions asked, and the readouts wanted there.
+
+Plain data without torch, so that probes, plans and help texts load at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+
+class Readout(NamedTuple):
+    """A reduction of a position's distribution, done on the device: a function of `maths` by name.
+
+    `Readout("entropy")` calls `maths.entropy(rows)`; `Readout("chosen", (5, 7))` calls
+    `maths.chosen(rows, 5, 7)`, where rows are log-probabilities [asked, vocabulary].
+    """
+
+    name: str
+    args: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One sequence to run through the network.
+
+    Attributes:
+        ids: token ids, unpadded.
+        positions: asked positions, 0-based. The row handed out for a position scores the token
+            *at* that position. Masked models: 0..len(ids)-1. Causal models: 1..len(ids), where
+            len(ids) is the token after the end.
+        readouts: what to compute at every asked position.
+        name: the cell's key, for error messages.
+    """
+
+    ids: tuple[int, ...]
+    positions: tuple[int, ...]
+    readouts: tuple[Readout, ...]
+    name: str = ""

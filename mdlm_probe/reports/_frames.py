@@ -1,0 +1,66 @@
+"""Run folders as frames, and reports as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from mdlm_probe.errors import ProbeError
+from mdlm_probe.sink import read_run
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Okabe and Ito's palette, told apart with any colour vision; one colour a model, everywhere."""
+
+
+def frames(folder: Path) -> dict[str, pd.DataFrame]:
+    """The rows of a run folder by probe, all its models together.
+
+    Raises:
+        ProbeError: no such folder, no run in it, or a file that can't be read.
+    """
+    entries = read_run(folder) if folder.is_dir() else {}
+    if not entries:
+        raise ProbeError(
+            f"no run in {folder}",
+            expected="a folder with a run.json, as `mdlm-probe PROBE --output FOLDER` writes it",
+        )
+    found: dict[str, list[pd.DataFrame]] = {}
+    for name, entry in entries.items():
+        path = folder / f"{name}.csv"
+        try:
+            frame = pd.read_csv(path, keep_default_na=False, na_values=[""], encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise ProbeError(
+                f"cannot read {path}: {error}", hint="the same command with --fresh measures anew"
+            ) from None
+        if len(frame):
+            probe = entry.get("config", {}).get("probe") or name.partition("__")[0]
+            found.setdefault(probe, []).append(frame)
+    if not found:
+        raise ProbeError(f"{folder} holds no rows yet", hint="let the run go on, then report")
+    return {probe: pd.concat(parts, ignore_index=True) for probe, parts in found.items()}
+
+
+def palette(models: list[str]) -> dict[str, str]:
+    """A colour for each model, in the order given."""
+    return {model: COLOURS[i % len(COLOURS)] for i, model in enumerate(models)}
+
+
+def save(folder: Path, name: str, figure: Figure, tables: dict[str, pd.DataFrame]) -> list[Path]:
+    """Writes NAME.png, NAME.svg and a NAME-TABLE.csv for each table; returns the paths.
+
+    Raises:
+        ProbeError: the folder can't be written.
+    """
+    paths = [folder / f"{name}.{kind}" for kind in ("png", "svg")]
+    try:
+        for path in paths:
+            figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else {})
+        for title, table in tables.items():
+            paths.append(folder / f"{name}-{title}.csv")
+            table.to_csv(paths[-1], index=False, float_format="%.6g")
+    except OSError as error:
+        raise ProbeError(f"cannot write {paths[-1]}: {error}") from None
+    return paths

@@ -1,0 +1,118 @@
+"""Accuracy against the position of the relevant examples, and the locality index."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mdlm_probe import stats
+from mdlm_probe.reports._frames import palette
+
+CURVE = ["model", "question", "masks", "position"]
+PLACES = ("left", "middle", "right")
+
+
+def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The report's tables by name: "accuracy" and "index"."""
+    return {"accuracy": accuracy(frame), "index": index(frame)}
+
+
+def accuracy(frame: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy of each model, question place, number of masks and position.
+
+    Two 95 % intervals: over items (Wilson), and over sets as in the paper (Student, over the sets'
+    means). `p_right` is the mean probability of the right answer.
+    """
+    rows = []
+    for coordinates, part in frame.groupby(CURVE, observed=True, sort=False):
+        items = stats.proportion(part["correct"].to_numpy())
+        sets = stats.mean_over(part, "correct", "set")
+        rows.append(
+            dict(zip(CURVE, coordinates, strict=True))
+            | {"accuracy": items.mean, "n": items.n}
+            | {"items_low": items.low, "items_high": items.high}
+            | {"sets_low": sets.low, "sets_high": sets.high, "sets": sets.n}
+            | {"p_right": float(np.exp(part["logp_right"]).mean())}
+        )
+    table = pd.DataFrame(rows)
+    table["question"] = pd.Categorical(table["question"], PLACES, ordered=True)
+    order = {model: i for i, model in enumerate(frame["model"].unique())}
+    return table.sort_values(
+        CURVE, key=lambda c: c.map(order) if c.name == "model" else c, ignore_index=True
+    )
+
+
+def distance(frame: pd.DataFrame) -> pd.Series:
+    """Examples between the relevant block and the question; 0 when they touch or overlap."""
+    total = frame["distractors"] + frame["shots"]
+    at = frame["question"].map({"left": 0.0, "middle": 0.5, "right": 1.0}).astype(float)
+    question = np.floor(at * total)
+    before = question - (frame["position"] + frame["shots"])
+    return np.maximum(0, np.maximum(before, frame["position"] - question)).astype(int)
+
+
+def index(frame: pd.DataFrame) -> pd.DataFrame:
+    """The locality index: accuracy nearest to the question minus farthest, over the same items.
+
+    Over items: Student's interval and the exact McNemar test. Over sets: Student's, of the sets'
+    differences. A model without bias has index 0. Source: ours.
+    """
+    rows = []
+    frame = frame.assign(distance=distance(frame))
+    for coordinates, part in frame.groupby(CURVE[:3], observed=True, sort=False):
+        near, far = part["distance"].min(), part["distance"].max()
+        if near == far:
+            continue
+        unit = part.groupby(["set", "item", "distance"], observed=True)["correct"].mean().unstack()
+        unit = unit[[near, far]].dropna()
+        items = stats.paired_hits(unit[near].to_numpy(), unit[far].to_numpy())
+        sets = stats.mean((unit[near] - unit[far]).groupby("set").mean().to_numpy())
+        rows.append(
+            dict(zip(CURVE[:3], coordinates, strict=True))
+            | {"nearest": near, "farthest": far, "index": items.mean, "n": items.n}
+            | {"items_low": items.low, "items_high": items.high, "items_p": items.p}
+            | {"sets_low": sets.low, "sets_high": sets.high, "sets_p": sets.p, "sets": sets.n}
+        )
+    return pd.DataFrame(rows)
+
+
+def figure(frame: pd.DataFrame) -> Figure:
+    """One panel a question place, the same axes for all: curves with bands over the sets."""
+    table = accuracy(frame)
+    places = [p for p in PLACES if p in set(table["question"])]
+    colours = palette(list(table["model"].unique()))
+    with mpl.rc_context({"svg.hashsalt": "mdlm-probe", "font.size": 10}):
+        drawn = Figure(figsize=(1.2 + 4.2 * len(places), 4.2), layout="constrained")
+        axes = drawn.subplots(1, len(places), sharex=True, sharey=True, squeeze=False)[0]
+        for axis, place in zip(axes, places, strict=True):
+            _panel(axis, table[table["question"] == place], frame, place, colours)
+        axes[0].set_ylabel("accuracy (%)")
+        handles = {label: h for a in axes for h, label in zip(*a.get_legend_handles_labels())}
+        drawn.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4)
+        drawn.suptitle("Accuracy by position of the relevant examples (bands: 95 % over sets)")
+    return drawn
+
+
+def _panel(
+    axis: Axes, table: pd.DataFrame, frame: pd.DataFrame, place: str, colours: dict[str, str]
+) -> None:
+    styles = dict(zip(sorted(table["masks"].unique()), ("-", "--", ":", "-.") * 9, strict=False))
+    for (model, masks), curve in table.groupby(["model", "masks"], observed=True, sort=False):
+        label = model if len(styles) == 1 and masks == 0 else f"{model}, {masks} masks"
+        x, y = curve["position"], 100 * curve["accuracy"]
+        axis.plot(x, y, styles[masks], color=colours[model], marker="o", ms=4, label=label)
+        low, high = 100 * curve["sets_low"], 100 * curve["sets_high"]
+        axis.fill_between(x, low, high, color=colours[model], alpha=0.15, lw=0)
+    chance = 100 / frame["options"].iloc[0]
+    axis.axhline(chance, color="grey", lw=1, ls=(0, (2, 2)), label="chance")
+    total = int((frame["distractors"] + frame["shots"]).iloc[0])
+    at = {"left": 0, "middle": total // 2, "right": total}[place]
+    axis.set(
+        title=f"question {place} (after {at} of {total} examples)",
+        xlabel="distractors left of the relevant block",
+        ylim=(0, 103),
+    )
+    axis.grid(alpha=0.25)

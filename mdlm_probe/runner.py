@@ -1,0 +1,307 @@
+"""The runner: pending cells through a probe into the sink, a group at a time; and the estimate."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, astuple, dataclass, field, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from mdlm_probe import __version__, catalog, models, tasks
+from mdlm_probe.errors import ProbeError
+from mdlm_probe.models._base import Entry, LoadOptions
+from mdlm_probe.sink import Run, Sheet, text_of
+
+if TYPE_CHECKING:
+    from mdlm_probe.engine import Counter, Engine
+    from mdlm_probe.models._base import Model
+
+SAMPLE = 24
+"""Cells that are written out to learn how long prompts are."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One probe on one model.
+
+    Attributes:
+        probe: name of the probe.
+        model: registry name, folder or hub id.
+        options: the probe's options that the user gave; others get the model's or probe's default.
+        load: how to load the model.
+        output: the run folder.
+        batch_tokens: padded tokens of a batch; None finds it.
+        fresh: forget what the folder holds of this job.
+    """
+
+    probe: str
+    model: str
+    options: dict[str, Any] = field(default_factory=dict)
+    load: LoadOptions = field(default_factory=LoadOptions)
+    output: Path = Path("results")
+    batch_tokens: int | None = None
+    fresh: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a job would measure; made without loading anything.
+
+    Attributes:
+        name: PROBE__MODEL, the name of its CSV and of its entry in run.json.
+        options: every option of the probe, resolved.
+        cells: what will be measured, in order.
+        refused: reasons why other cells can't be, with their number.
+    """
+
+    name: str
+    job: Job
+    probe: ModuleType
+    entry: Entry
+    options: dict[str, Any]
+    cells: Sequence[Any]
+    refused: dict[str, int]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the CSV: the model, the cell's coordinates, the probe's own."""
+        return ("model", *(f.name for f in fields(self.probe.Cell)), *self.probe.COLUMNS)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What must be equal for rows to belong together."""
+        load = asdict(self.job.load)
+        load["revision"] = load["revision"] or self.entry.revision
+        return {
+            "probe": self.job.probe,
+            "model": self.entry.name,
+            "source": portable(self.entry.source),
+            "options": self.options,
+            "load": load,
+        }
+
+
+class Progress(Protocol):
+    """What a front end may want to show while a job runs."""
+
+    def note(self, text: str) -> None:
+        """Something a person should know."""
+
+    def start(self, name: str, cells: int, done: int) -> None:
+        """A measurement begins, or goes on."""
+
+    def advance(self, cells: int, tokens: int) -> None:
+        """A group of cells is safe on disk."""
+
+
+def prepare(job: Job) -> Plan:
+    """Plans a job: its model's entry, its options and its cells.
+
+    Raises:
+        ProbeError: an unknown probe or model, bad options, or nothing that this model can be asked.
+    """
+    probe = catalog.load("probes", job.probe)
+    entry = models.resolve(job.model, job.load.revision)
+    if entry.kind not in probe.KINDS:
+        raise ProbeError(
+            f"probe '{job.probe}' is not for {entry.kind} models such as '{entry.name}'",
+            expected=" or ".join(probe.KINDS),
+        )
+    known = inspect.signature(probe.plan).parameters
+    suited = {name: value for name, value in entry.defaults.items() if name in known}
+    given = {name: value for name, value in job.options.items() if value is not None}
+    options = {name: p.default for name, p in known.items()} | suited | given
+    cells, refused = [], {}
+    for cell in probe.plan(**options):
+        if reason := probe.refuse(cell, entry.kind):
+            refused[reason] = refused.get(reason, 0) + 1
+        else:
+            cells.append(cell)
+    if not cells:
+        raise ProbeError(
+            f"nothing to ask '{entry.name}': " + ("; ".join(refused) or "no cells"),
+            expected="options that this kind of model can answer",
+        )
+    name = f"{job.probe}__{slug(entry.name)}"
+    return Plan(name, job, probe, entry, options, cells, refused)
+
+
+def portable(value: Any) -> Any:
+    """A value without this machine's path to the package, so that runs can be moved and compared."""
+    if isinstance(value, str):
+        return value.replace(str(Path(__file__).parent), "mdlm_probe")
+    if isinstance(value, dict):
+        return {name: portable(inner) for name, inner in value.items()}
+    return value
+
+
+def slug(name: str) -> str:
+    """A model's name as a part of a file name."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name.strip("./~")).strip("-") or "model"
+
+
+def run(plan: Plan, progress: Progress) -> Path:
+    """Measures what is still missing of a plan; returns the CSV.
+
+    Raises:
+        ProbeError: whatever the user can mend; rows written before stay.
+        KeyboardInterrupt: Ctrl-C; the same job goes on from the last whole group.
+    """
+    from mdlm_probe import machine
+
+    for reason, count in plan.refused.items():
+        progress.note(f"{plan.entry.name}: {count} cells left out: {reason}")
+    with Run.locked(plan.job.output, fresh=plan.job.fresh) as folder:
+        known = folder.begin(plan.name, {"config": plan.config, "refused": plan.refused})
+        if known["status"] == "finished" and folder.path(plan.name).exists():
+            progress.note(f"{folder.path(plan.name)} is finished: nothing to do")
+            return folder.path(plan.name)
+        progress.note(f"loading {plan.entry.name}")
+        model = models.load(plan.entry, plan.job.load)
+        _same_weights(plan, model, known)
+        engine, group = _engine(plan, model, known)
+        session = {"started": _now(), "version": __version__, "machine": machine.facts()}
+        folder.update(
+            plan.name,
+            model=portable(model.facts | {"entry": asdict(model.entry)}),
+            batch={"tokens": engine.batch_tokens, "cells": group},
+            cells=len(plan.cells),
+            sessions=[*known.get("sessions", []), session],
+        )
+        _measure(plan, engine, group, folder, progress)
+        folder.update(plan.name, status="finished", ended=_now(), events=engine.events)
+        return folder.path(plan.name)
+
+
+def _measure(plan: Plan, engine: Engine, group: int, folder: Run, progress: Progress) -> None:
+    names = [tuple(map(text_of, astuple(cell))) for cell in plan.cells]
+    sheet = Sheet(folder.path(plan.name), plan.columns, names, group)
+    complete = False
+    try:
+        progress.start(plan.entry.name, len(plan.cells), sheet.done)
+        for start in range(sheet.done, len(plan.cells), group):
+            cells = plan.cells[start : start + group]
+            before = engine.tokens
+            rows = [
+                {"model": plan.entry.name} | _coordinates(cell) | row
+                for cell, found in plan.probe.measure(engine, cells)
+                for row in found
+            ]
+            sheet.append(rows, len(cells))
+            progress.advance(len(cells), engine.tokens - before)
+        complete = True
+    finally:
+        sheet.close(complete=complete)
+
+
+def _coordinates(cell: Any) -> dict[str, Any]:
+    return {f.name: getattr(cell, f.name) for f in fields(cell)}
+
+
+def _same_weights(plan: Plan, model: Model, known: dict[str, Any]) -> None:
+    """Refuses to continue rows with other weights than they began with."""
+    for name in ("weight_hash", "dtype"):
+        old = known.get("model", {}).get(name)
+        if old is not None and old != model.facts[name]:
+            raise ProbeError(
+                f"'{plan.entry.name}' has {name} {model.facts[name]}",
+                expected=f"{old}, as when this run began",
+                hint="--output DIR keeps both; --fresh starts over",
+            )
+
+
+def _engine(plan: Plan, model: Model, known: dict[str, Any]) -> tuple[Engine, int]:
+    """The engine, and how many cells make a group: about one batch, as when the run began.
+
+    Groups are cut by the plan alone, so a resumed run sends the same batches through the network.
+    """
+    from mdlm_probe.engine import Counter, Engine
+
+    batch = known.get("batch", {})
+    engine = Engine(model, batch_tokens=batch.get("tokens") or plan.job.batch_tokens)
+    if "cells" in batch:
+        return engine, batch["cells"]
+    counter = Counter(plan.entry, model.border)
+    sampled = count(plan, counter)
+    return engine, max(1, engine.batch_tokens // math.ceil(1.05 * sum(counter.lengths) / sampled))
+
+
+def count(plan: Plan, counter: Counter) -> int:
+    """Writes out a few evenly spaced cells for a counter; returns how many."""
+    step = max(1, len(plan.cells) // SAMPLE)
+    sample = plan.cells[::step]
+    for _ in plan.probe.measure(counter, sample):
+        pass
+    return len(sample)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+# ---------------------------------------------------------------------- estimates
+
+
+@dataclass(frozen=True)
+class Survey:
+    """How much a plan asks, scaled up from a sample of its cells.
+
+    Attributes:
+        queries, asked: sequences through the network, and positions asked in them.
+        tokens: their real tokens; `length` is the mean of one.
+        batch_tokens: padded tokens of a batch.
+        notes: what a reader should know of the numbers.
+    """
+
+    queries: int
+    asked: int
+    tokens: float
+    length: float
+    batch_tokens: int
+    notes: list[str]
+
+
+class RoughBorder:
+    """Stands in for a tokenizer that can't be had: a token for every 2.8 characters."""
+
+    def __init__(self, entry: Entry) -> None:
+        self._mask = entry.mask_id or 0
+
+    def encode(self, prompt: tasks.Prompt) -> tuple[int, ...]:
+        """As many ids as there may be tokens; masks are exact."""
+        text = prompt.text()
+        masks = text.count(tasks.MASK)
+        return (-1,) * round((len(text) - masks) / 2.8) + (self._mask,) * masks
+
+    def token(self, text: str) -> int:
+        """Some id."""
+        return 0
+
+
+def survey(plan: Plan, device: str) -> Survey:
+    """Counts a plan's queries and tokens without weights, on a sample of its cells."""
+    from mdlm_probe.engine import LARGEST, Counter
+
+    notes = []
+    try:
+        border: Any = models.load_border(plan.entry, plan.job.load)
+    except ProbeError as error:
+        border = RoughBorder(plan.entry)
+        notes.append(f"{plan.entry.name}: tokens are a rough guess, no tokenizer: {error.found}")
+    counter = Counter(plan.entry, border)
+    scale = len(plan.cells) / count(plan, counter)
+    tokens = sum(counter.lengths)
+    largest = LARGEST.get(device.partition(":")[0], LARGEST["cpu"])
+    return Survey(
+        round(len(counter.lengths) * scale),
+        round(counter.asked * scale),
+        tokens * scale,
+        tokens / len(counter.lengths),
+        plan.job.batch_tokens or largest,
+        notes,
+    )

@@ -1,0 +1,70 @@
+"""Intervals and paired tests, always saying over what: items, or sets of items."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its interval.
+
+    Attributes:
+        mean: the estimate.
+        low, high: ends of the 95 % interval; NaN where one observation gives none.
+        n: independent units that the interval is over.
+        p: two-sided p-value of the hypothesis that the mean is zero; NaN where not tested.
+    """
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    p: float = float("nan")
+
+
+def proportion(hits: np.ndarray) -> Estimate:
+    """A share of independent yes-or-no items, with Wilson's interval (statsmodels)."""
+    count, n = int(np.sum(hits)), len(hits)
+    low, high = proportion_confint(count, n, alpha=1 - LEVEL, method="wilson")
+    # at the ends the closed form is exact, statsmodels only to rounding
+    return Estimate(count / n, float(low) if count else 0.0, float(high) if count < n else 1.0, n)
+
+
+def mean(values: np.ndarray) -> Estimate:
+    """A mean of independent units with Student's interval, tested against zero (scipy)."""
+    values = np.asarray(values, dtype=float)
+    n, center = len(values), float(np.mean(values))
+    if n < 2:
+        return Estimate(center, float("nan"), float("nan"), n)
+    error = float(stats.sem(values))
+    if error == 0.0:
+        return Estimate(center, center, center, n, 1.0 if center == 0 else 0.0)
+    test = stats.ttest_1samp(values, 0.0)
+    low, high = test.confidence_interval(LEVEL)
+    return Estimate(center, float(low), float(high), n, float(test.pvalue))
+
+
+def mean_over(frame: pd.DataFrame, value: str, unit: str) -> Estimate:
+    """The mean of the units' means: with `unit` "set", the paper's interval over the 16 sets."""
+    return mean(frame.groupby(unit, observed=True)[value].mean().to_numpy())
+
+
+def paired_hits(first: np.ndarray, second: np.ndarray) -> Estimate:
+    """The difference of two shares over the same items, first minus second.
+
+    The interval is Student's over the items' differences; the test is exact: the items on which
+    the two disagree are split evenly under the null (McNemar's test, scipy's binomtest).
+    """
+    gap = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
+    inner = mean(gap)
+    better, worse = int((gap > 0).sum()), int((gap < 0).sum())
+    p = float(stats.binomtest(better, better + worse).pvalue) if better + worse else 1.0
+    return Estimate(inner.mean, inner.low, inner.high, inner.n, p)

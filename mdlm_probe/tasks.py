@@ -1,0 +1,476 @@
+"""The few-shot suite: reads tasks/*.yaml and word lists, draws examples, builds prompts. No torch."""
+
+from __future__ import annotations
+
+import json
+import random
+import string
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mdlm_probe.cells import seed as seed_of
+from mdlm_probe.errors import ProbeError
+
+MASK = "\ue000"
+"""Stands for one mask token in the text of a prompt; the model's border turns it into the mask id."""
+
+LETTERS = string.ascii_uppercase
+MAX_OPTIONS = 5
+NUMBER_RULES = {"smallest": min, "largest": max}
+
+
+def folder() -> Path:
+    """The tasks/ folder: inside the installed package, or at the top of a source checkout."""
+    packaged = Path(__file__).parent / "_data" / "tasks"
+    return packaged if packaged.is_dir() else Path(__file__).parent.parent / "tasks"
+
+
+# ---------------------------------------------------------------------- reading
+
+
+class _Document:
+    """A YAML file whose errors name file, line and field."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        except (OSError, UnicodeDecodeError) as error:
+            raise ProbeError(
+                f"cannot read {path}: {error}", hint="`mdlm-probe tasks` lists the shipped ones"
+            ) from None
+        except yaml.YAMLError as error:
+            raise ProbeError(f"{path} is not valid YAML: {error}") from None
+        self.lines: dict[tuple[Any, ...], int] = {}
+        self.data = self._build(root, ())
+        if not isinstance(self.data, dict):
+            raise self.error((), f"found {type(self.data).__name__}", "a mapping of fields")
+
+    def _build(self, node: yaml.Node | None, at: tuple[Any, ...]) -> Any:
+        if node is None:
+            return None
+        self.lines[at] = node.start_mark.line + 1
+        if isinstance(node, yaml.MappingNode):
+            out = {}
+            for key_node, value_node in node.value:
+                name = key_node.value
+                out[name] = self._build(value_node, (*at, name))
+                self.lines[(*at, name)] = key_node.start_mark.line + 1
+            return out
+        if isinstance(node, yaml.SequenceNode):
+            return [self._build(child, (*at, i)) for i, child in enumerate(node.value)]
+        loader = yaml.SafeLoader("")
+        try:
+            return loader.construct_object(node)
+        finally:
+            loader.dispose()
+
+    def error(self, at: tuple[Any, ...], found: str, expected: str, hint: str = "") -> ProbeError:
+        line = next((self.lines[at[:n]] for n in range(len(at), -1, -1) if at[:n] in self.lines), 1)
+        name = ".".join(map(str, at)) or "the file"
+        return ProbeError(
+            f"{self.path}, line {line}, field '{name}': {found}", expected=expected, hint=hint
+        )
+
+    def get(self, at: tuple[Any, ...], kind: type | tuple[type, ...], default: Any = ...) -> Any:
+        value: Any = self.data
+        for part in at:
+            if not isinstance(value, dict) or part not in value:
+                if default is ...:
+                    raise self.error(at, "is missing", _kinds(kind))
+                return default
+            value = value[part]
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
+            raise self.error(at, f"found {value!r}", _kinds(kind))
+        return value
+
+    def only(self, at: tuple[Any, ...], allowed: Sequence[str]) -> None:
+        for name in self.get(at, dict):
+            if name not in allowed:
+                raise self.error((*at, name), "unknown field", "one of " + ", ".join(allowed))
+
+
+def _kinds(kind: type | tuple[type, ...]) -> str:
+    names = {dict: "a mapping", list: "a list", str: "a text", int: "a whole number"}
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    return " or ".join(names[k] for k in kinds)
+
+
+# ---------------------------------------------------------------------- examples
+
+
+@dataclass(frozen=True)
+class Example:
+    """One multiple-choice question: its options, and the index of the right one."""
+
+    options: tuple[str, ...]
+    right: int
+    question: str = ""
+
+
+def split(options: Sequence[str]) -> str:
+    """The split an option set belongs to, whatever its order: "test", "validation" or "train".
+
+    2/8, 1/8 and 5/8 of all sets, by a hash of the words. The bundled models were trained on
+    "train" only; the `small` lexicon draws from "test" only. Source: ours.
+    """
+    total = sum(zlib.crc32(word.encode()) for word in options)
+    bucket = (total * 2654435761 % 2**32) >> 29
+    return ("test", "test", "validation", "train", "train", "train", "train", "train")[bucket]
+
+
+@dataclass(frozen=True)
+class Template:
+    """How questions, options and answers are written."""
+
+    question: str
+    option: str
+    between: str
+    answer: str
+    turn: str
+    end: str
+
+    def ask(self, example: Example) -> str:
+        """The question with its options, lettered from A."""
+        options = self.between.join(
+            self.option.format(letter=letter, text=text)
+            for letter, text in zip(LETTERS, example.options, strict=False)
+        )
+        return self.question.format(options=options, question=example.question)
+
+    def opening(self) -> str:
+        """What stands before the answer, such as `Answer:[`."""
+        return self.answer.split("{answer}")[0]
+
+    def closing(self) -> str:
+        """What stands after the answer, such as `].`"""
+        return self.answer.split("{answer}")[1]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Where the examples of one side of a set come from; exactly one source is given.
+
+    Attributes:
+        name: the task's name in its file.
+        target, wrong: words of the right option, and the lists the wrong ones come from.
+        numbers: "smallest" or "largest", with `span` (inclusive).
+        questions: examples read from a JSONL file.
+        only: the split that option sets must belong to; "" for any.
+    """
+
+    name: str
+    options: int
+    target: tuple[str, ...] = ()
+    wrong: tuple[tuple[str, ...], ...] = ()
+    numbers: str = ""
+    span: tuple[int, int] = (1, 1000)
+    questions: tuple[Example, ...] = ()
+    only: str = ""
+
+    def stream(self, *seed: Any) -> Iterator[Example]:
+        """Distinct examples in a fixed random order; it ends where no new ones are left."""
+        rng = random.Random(seed_of("examples", *seed))
+        if self.questions:
+            yield from rng.sample(self.questions, len(self.questions))
+            return
+        seen, misses = set(), 0
+        while misses < 10_000:
+            example = self._draw(rng)
+            if example in seen or (self.only and split(example.options) != self.only):
+                misses += 1
+                continue
+            misses = 0
+            seen.add(example)
+            yield example
+
+    def _draw(self, rng: random.Random) -> Example:
+        if self.numbers:
+            drawn = rng.sample(range(self.span[0], self.span[1] + 1), self.options)
+            right = drawn.index(NUMBER_RULES[self.numbers](drawn))
+            return Example(tuple(map(str, drawn)), right)
+        words = [rng.choice(self.target)]
+        while len(words) < self.options:
+            word = rng.choice(rng.choice(self.wrong))
+            if word not in words:
+                words.append(word)
+        order = rng.sample(range(self.options), self.options)
+        return Example(tuple(words[i] for i in order), order.index(0))
+
+
+@dataclass(frozen=True)
+class FewShotSet:
+    """One of the suite's sets: a relevant task, a distractor task, and the template of both."""
+
+    name: str
+    relevant: Task
+    distractor: Task
+    template: Template = field(repr=False)
+
+    def shots(self, side: str, count: int, seed: int) -> tuple[Example, ...]:
+        """The first `count` in-context examples of a side, the same for every test point."""
+        task = self.relevant if side == "relevant" else self.distractor
+        return self._take(task.stream(self.name, side, seed), count, f"{side} examples")
+
+    def items(self, count: int, seed: int, shots: int) -> tuple[Example, ...]:
+        """The first `count` test points; none is one of the first `shots` relevant examples.
+
+        A smaller count gives a prefix of a larger one.
+        """
+        used = set(self.shots("relevant", shots, seed))
+        if self.relevant.questions:
+            pool = list(self.relevant.stream(self.name, "relevant", seed))
+            fresh = iter([example for example in reversed(pool) if example not in used])
+        else:
+            drawn = self.relevant.stream(self.name, "items", seed)
+            fresh = (example for example in drawn if example not in used)
+        return self._take(fresh, count, "test points")
+
+    def _take(self, stream: Iterator[Example], count: int, what: str) -> tuple[Example, ...]:
+        taken = tuple(example for example, _ in zip(stream, range(count), strict=False))
+        if len(taken) < count:
+            raise ProbeError(
+                f"set '{self.name}' has only {len(taken)} {what}",
+                expected=f"{count}",
+                hint="lower --limit or the number of shots, or give longer word lists",
+            )
+        return taken
+
+
+# ---------------------------------------------------------------------- suites
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A suite file read for one lexicon: its sets by name, and the words it can use."""
+
+    name: str
+    sets: dict[str, FewShotSet]
+    words: dict[str, tuple[str, ...]] = field(repr=False)
+    answer: str = "letter"
+    options: int = 3
+    shots: int = 10
+    distractors: int = 40
+
+    def __getitem__(self, name: str) -> FewShotSet:
+        if name not in self.sets:
+            raise ProbeError(
+                f"suite '{self.name}' has no set '{name}'", expected=", ".join(self.sets)
+            )
+        return self.sets[name]
+
+
+def path_of(suite: str) -> Path:
+    """The file of a suite: a name in tasks/, or a path to a user's own YAML."""
+    if suite.endswith((".yaml", ".yml")) or "/" in suite:
+        return Path(suite)
+    path = folder() / f"{suite}.yaml"
+    if not path.exists():
+        raise ProbeError(
+            f"no suite named '{suite}'", expected=", ".join(suites()), hint="or give a .yaml path"
+        )
+    return path
+
+
+def suites() -> list[str]:
+    """Names of the suites that ship with the tool."""
+    return sorted(p.stem for p in folder().glob("*.yaml") if "relevant:" in p.read_text())
+
+
+SHOTS = {"shots": 10, "distractors": 40}
+FIELDS = ("name", "words", "options", "answer", "shots", "distractors", "template", "lexicons")
+
+
+@cache
+def load(suite: str = "few-shot", lexicon: str = "full", options: int = 0) -> Suite:
+    """Reads a suite: every relevant task with every distractor task is a set `RELEVANT-DISTRACTOR`.
+
+    Args:
+        suite: a shipped name, or a path.
+        lexicon: which of the file's lexicons to draw from.
+        options: number of options a question has; 0 for the file's own.
+
+    Raises:
+        ProbeError: naming file, line and field of whatever is wrong.
+    """
+    path = path_of(suite)
+    doc = _Document(path)
+    doc.only((), (*FIELDS, "relevant", "distractor"))
+    count = options or doc.get(("options",), int, 3)
+    if not 2 <= count <= MAX_OPTIONS:
+        raise doc.error(("options",), f"found {count}", f"2 to {MAX_OPTIONS}")
+    answer = doc.get(("answer",), str, "letter")
+    if answer not in ("letter", "word"):
+        raise doc.error(("answer",), f"found '{answer}'", "letter or word")
+    lexicons = doc.get(("lexicons",), dict, {"full": {}})
+    if lexicon not in lexicons:
+        raise doc.error(("lexicons",), f"no lexicon '{lexicon}'", "one of " + ", ".join(lexicons))
+    rules = {}
+    if "lexicons" in doc.data:
+        doc.only(("lexicons", lexicon), ("words", "numbers", "split"))
+        rules = lexicons[lexicon]
+    words = _words(doc, rules.get("words"))
+    template = _template(doc)
+    sides = {
+        side: [_task(doc, (side, name), words, rules, count) for name in doc.get((side,), dict)]
+        for side in ("relevant", "distractor")
+    }
+    sets = {
+        f"{r.name}-{d.name}": FewShotSet(f"{r.name}-{d.name}", r, d, template)
+        for r in sides["relevant"]
+        for d in sides["distractor"]
+    }
+    shots = {name: doc.get((name,), int, default) for name, default in SHOTS.items()}
+    return Suite(doc.get(("name",), str, path.stem), sets, words, answer, count, **shots)
+
+
+def _template(doc: _Document) -> Template:
+    fields = ("question", "option", "between", "answer", "turn", "end")
+    doc.only(("template",), fields)
+    template = Template(**{name: doc.get(("template", name), str) for name in fields})
+    for name, slot in (("question", "{options}"), ("option", "{text}"), ("answer", "{answer}")):
+        if getattr(template, name).count(slot) != 1:
+            raise doc.error(
+                ("template", name), repr(getattr(template, name)), f"a text with {slot} once"
+            )
+    return template
+
+
+def _words(doc: _Document, first: int | None) -> dict[str, tuple[str, ...]]:
+    source = doc.get(("words",), (str, dict), {})
+    if isinstance(source, str):
+        base = doc.path.parent / source
+        if not base.is_dir():
+            raise doc.error(("words",), f"no folder {base}", "a folder of CATEGORY.txt files")
+        lists = {p.stem: p.read_text(encoding="utf-8").split() for p in sorted(base.glob("*.txt"))}
+    else:
+        lists = {name: doc.get(("words", name), list) for name in source}
+    for name, words in lists.items():
+        doubled = sorted({str(w) for w in words if words.count(w) > 1})
+        if doubled:
+            raise doc.error(
+                ("words", name), f"'{doubled[0]}' stands twice", "every word once in a list"
+            )
+    return {name: tuple(map(str, words[:first])) for name, words in lists.items()}
+
+
+def _task(
+    doc: _Document,
+    at: tuple[str, str],
+    words: dict[str, tuple[str, ...]],
+    rules: dict[str, Any],
+    count: int,
+) -> Task:
+    doc.only(at, ("target", "wrong", "numbers", "span", "questions"))
+    sources = [name for name in ("target", "numbers", "questions") if name in doc.get(at, dict)]
+    if len(sources) != 1:
+        raise doc.error(
+            at,
+            f"found {' and '.join(sources) or 'none of them'}",
+            "one of target, numbers, questions",
+        )
+    name, only = at[1], rules.get("split", "")
+    if sources == ["questions"]:
+        return Task(name, count, questions=_questions(doc, (*at, "questions"), count))
+    if sources == ["numbers"]:
+        rule = doc.get((*at, "numbers"), str)
+        if rule not in NUMBER_RULES:
+            raise doc.error((*at, "numbers"), f"found '{rule}'", "smallest or largest")
+        low, high = doc.get((*at, "span"), list, rules.get("numbers", [1, 1000]))
+        if high - low + 1 < count:
+            raise doc.error((*at, "span"), f"found {low}..{high}", f"{count} numbers or more")
+        return Task(name, count, numbers=rule, span=(low, high), only=only)
+    target, wrong = doc.get((*at, "target"), str), doc.get((*at, "wrong"), list)
+    for category in (target, *wrong):
+        if category not in words:
+            raise doc.error(at, f"no word list '{category}'", "one of " + ", ".join(words))
+    shared = set(words[target]) & {word for category in wrong for word in words[category]}
+    if shared:
+        raise doc.error(
+            at, f"'{sorted(shared)[0]}' is both right and wrong", "lists that share no word"
+        )
+    return Task(name, count, target=words[target], wrong=tuple(words[c] for c in wrong), only=only)
+
+
+def _questions(doc: _Document, at: tuple[str, ...], count: int) -> tuple[Example, ...]:
+    path = doc.path.parent / doc.get(at, str)
+    if not path.is_file():
+        raise doc.error(at, f"no file {path}", "a JSONL file of questions")
+    examples = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if line.strip():
+            examples.append(_question(path, number, line, count))
+    return tuple(dict.fromkeys(examples))
+
+
+def _question(path: Path, number: int, line: str, count: int) -> Example:
+    def fault(name: str, found: str, expected: str) -> ProbeError:
+        return ProbeError(
+            f"{path}, line {number}, field '{name}': {found}",
+            expected=expected,
+            hint='a line looks like {"options": ["a", "b", "c"], "answer": "b"}',
+        )
+
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise fault("the line", str(error), "one JSON object") from None
+    if not isinstance(row, dict):
+        raise fault("the line", f"found {type(row).__name__}", "one JSON object")
+    options, answer = row.get("options"), row.get("answer")
+    if not isinstance(options, list) or len(options) != count or len(set(options)) != count:
+        raise fault("options", f"found {options!r}", f"a list of {count} different texts")
+    if answer not in options:
+        raise fault("answer", f"found {answer!r}", "one of the options")
+    return Example(tuple(map(str, options)), options.index(answer), str(row.get("question", "")))
+
+
+# ---------------------------------------------------------------------- prompts
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A few-shot prompt before any tokenizer: turns of (question, answer), and how to join them.
+
+    The asked answer holds `MASK` characters, or ends at its opening when a causal model is to
+    continue it. Chat models get a user and an assistant message for each turn.
+    """
+
+    turns: tuple[tuple[str, str], ...]
+    turn: str
+    end: str
+
+    def text(self) -> str:
+        """Plain concatenation, for base models: nothing follows the last answer."""
+        return self.end.join(f"{question}{self.turn}{answer}" for question, answer in self.turns)
+
+
+def answer_text(example: Example, index: int, answer: str) -> str:
+    """The text that answers with option `index`: its letter, or the option's own word."""
+    return LETTERS[index] if answer == "letter" else example.options[index]
+
+
+def ask(template: Template, example: Example, masks: int | None) -> tuple[str, str]:
+    """The asked turn. `masks`: None opens the answer and stops (causal models); 0 closes it around
+    exactly one mask; k > 0 ends it in k masks, the first of which is the answer (arXiv 2511.21338).
+    """
+    opening = template.opening()
+    if masks is None:
+        answer = opening
+    elif masks == 0:
+        answer = opening + MASK + template.closing()
+    else:
+        answer = opening + MASK * masks
+    return template.ask(example), answer
+
+
+def shot(template: Template, example: Example, answer: str) -> tuple[str, str]:
+    """The turn of an in-context example, answered."""
+    text = answer_text(example, example.right, answer)
+    return template.ask(example), template.opening() + text + template.closing()

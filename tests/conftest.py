@@ -1,0 +1,28 @@
+"""Shapes in signatures are checked here, and only here; shared fixtures."""
+
+import os
+
+from jaxtyping import install_import_hook
+
+# must come before anything imports these rooms
+TENSOR_ROOMS = ["mdlm_probe.maths", "mdlm_probe.engine", "mdlm_probe.models", "mdlm_probe.tuning"]
+_hook = install_import_hook(TENSOR_ROOMS, "beartype.beartype")
+_hook.__enter__()
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(items):
+    """`gpu` tests run where CUDA is, `hub` tests where MDLM_PROBE_HUB is set; else they are skipped."""
+    wants = {
+        "gpu": (torch.cuda.is_available(), "needs CUDA"),
+        "hub": (bool(os.environ.get("MDLM_PROBE_HUB")), "needs real checkpoints: MDLM_PROBE_HUB=1"),
+    }
+    for item in items:
+        for mark, (present, reason) in wants.items():
+            if item.get_closest_marker(mark) and not present:
+                item.add_marker(pytest.mark.skip(reason=reason))

@@ -1,0 +1,29 @@
+"""Readout functions against closed forms."""
+
+import math
+
+import pytest
+import torch
+
+from mdlm_probe import maths
+
+ROWS = torch.tensor([[0.5, 0.25, 0.25, 0.0], [0.25, 0.25, 0.25, 0.25]]).log()
+
+
+def test_entropy_closed_form():
+    assert maths.entropy(ROWS).tolist() == pytest.approx([1.5 * math.log(2), 2 * math.log(2)])
+
+
+def test_zipf_entropy_of_the_protocol():
+    ranks = torch.arange(1, 130001, dtype=torch.float64)
+    rows = torch.log_softmax(-2.31 * ranks.log(), 0)[None].float()
+    assert float(maths.entropy(rows)) == pytest.approx(1.203, abs=1e-3)
+    assert rows[0, :3].exp().tolist() == pytest.approx([0.7007, 0.1413, 0.0554], abs=1e-4)
+
+
+def test_top_and_chosen_and_mass():
+    assert maths.top_id(ROWS).tolist() == [0, 0]
+    assert maths.top_logprob(ROWS).exp().tolist() == pytest.approx([0.5, 0.25])
+    assert maths.chosen(ROWS, 1, 0).exp().tolist()[0] == pytest.approx([0.25, 0.5])
+    assert maths.mass(ROWS, 0, 1, 1).tolist() == pytest.approx([0.75, 0.5])
+    assert maths.whole(ROWS) is ROWS

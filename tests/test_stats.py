@@ -1,0 +1,58 @@
+"""Intervals and tests against closed forms and simulation."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats as reference
+
+from mdlm_probe import stats
+
+
+def test_wilson_closed_form():
+    z, k, n = reference.norm.ppf(0.975), 17, 40
+    center = (k / n + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(k / n * (1 - k / n) / n + z**2 / (4 * n**2))
+    found = stats.proportion(np.array([1] * k + [0] * (n - k)))
+    assert (found.mean, found.n) == (k / n, n)
+    assert (found.low, found.high) == pytest.approx((center - half, center + half))
+
+
+def test_student_closed_form():
+    x = np.array([1.0, 2.0, 4.0])
+    half = reference.t.ppf(0.975, 2) * x.std(ddof=1) / np.sqrt(3)
+    found = stats.mean(x)
+    assert (found.low, found.high) == pytest.approx((x.mean() - half, x.mean() + half))
+    assert found.p == pytest.approx(2 * reference.t.sf(x.mean() / x.std(ddof=1) * np.sqrt(3), 2))
+
+
+def test_degenerate_means_are_said_not_guessed():
+    assert np.isnan(stats.mean(np.array([0.5])).low)
+    constant = stats.mean(np.zeros(5))
+    assert (constant.low, constant.high, constant.p) == (0, 0, 1)
+
+
+def test_mean_over_sets_weighs_sets_not_items():
+    frame = pd.DataFrame({"set": ["a"] * 9 + ["b"], "correct": [1] * 9 + [0]})
+    found = stats.mean_over(frame, "correct", "set")
+    assert (found.mean, found.n) == (0.5, 2)
+
+
+def test_paired_hits_is_mcnemars_exact_test():
+    first = np.array([1] * 12 + [0] * 3 + [1] * 50)
+    second = np.array([0] * 12 + [1] * 3 + [1] * 50)
+    found = stats.paired_hits(first, second)
+    tail = sum(reference.binom.pmf(k, 15, 0.5) for k in range(4))
+    assert found.p == pytest.approx(2 * tail)
+    assert found.mean == pytest.approx(9 / 65)
+    assert stats.paired_hits(second, second).p == 1
+
+
+@pytest.mark.parametrize("true", [0.1, 0.5, 0.9])
+def test_coverage_of_wilson_and_student(true):
+    rng = np.random.default_rng(0)
+    draws = (rng.random((2000, 320)) < true).astype(int)
+    covered = [e.low <= true <= e.high for e in map(stats.proportion, draws)]
+    assert 0.93 <= np.mean(covered) <= 0.97
+    sets = rng.normal(true, 0.1, (2000, 16))
+    covered = [e.low <= true <= e.high for e in map(stats.mean, sets)]
+    assert 0.93 <= np.mean(covered) <= 0.97
