@@ -238,8 +238,8 @@ def find_batch_tokens(model: Model) -> int:
     """The token budget of a batch: what memory allows by the growth that real forwards show.
 
     Two forwards of different sizes give the bytes a token takes. The budget is the largest power
-    of two within `MARGIN` of what is free, at most `LARGEST` for the kind of device, and at least
-    one full context. Powers of two, so that equal machines find equal budgets.
+    of two within `MARGIN` of what is free, at least one context, at most `LARGEST` for the kind of
+    device. Powers of two, so that equal machines find equal budgets.
     """
     device = torch.device(model.device)
     largest = LARGEST.get(device.type, LARGEST["cpu"])
@@ -247,7 +247,7 @@ def find_batch_tokens(model: Model) -> int:
     per_token = max(1.0, (_peak(model, large) - _peak(model, small)) / (large - small))
     free = _free(device)
     fitting = max(1, int(MARGIN * (free - ROW_BYTES * 2) / per_token))
-    return max(min(2 ** int(math.log2(fitting)), largest), model.entry.context)
+    return min(max(2 ** int(math.log2(fitting)), model.entry.context), largest)
 
 
 def _free(device: torch.device) -> int:

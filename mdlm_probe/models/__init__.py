@@ -1,0 +1,70 @@
+"""Checkpoints by name, folder or hub id: one convention for all of them.
+
+Importing this, and listing, loads neither torch nor transformers. How to add a family: see the
+docstring of `_registry.py`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mdlm_probe.models._base import Entry, LoadOptions, Model
+from mdlm_probe.models._registry import families, registry, resolve
+
+if TYPE_CHECKING:
+    from mdlm_probe.models._text import Border
+
+__all__ = [
+    "Entry",
+    "LoadOptions",
+    "Model",
+    "entries",
+    "families",
+    "load",
+    "load_border",
+    "names",
+    "resolve",
+]
+
+
+def names() -> list[str]:
+    """Names of the registered checkpoints."""
+    return list(registry())
+
+
+def entries() -> list[Entry]:
+    """The registered checkpoints, as they are known before anything is downloaded."""
+    return list(registry().values())
+
+
+def load(entry: Entry, options: LoadOptions | None = None) -> Model:
+    """A checkpoint ready to be asked: weights checked, on its device, self-tested.
+
+    Raises:
+        ProbeError: whatever is wrong with files, keys, options or the machine, by name.
+    """
+    from mdlm_probe.models._registry import family
+
+    module, options = family(entry.family), options or LoadOptions()
+    if hasattr(module, "build"):
+        return module.build(entry, options)
+    from mdlm_probe.models._load import load_native
+
+    return load_native(entry, options, module)
+
+
+def load_border(entry: Entry, options: LoadOptions | None = None) -> Border:
+    """A checkpoint's tokenizer without its weights, for plans; downloads what it needs.
+
+    Raises:
+        ProbeError: when files are missing, or contradict the registry.
+    """
+    from mdlm_probe.models import _registry, _text
+
+    options = options or LoadOptions()
+    if not hasattr(_registry.family(entry.family), "build"):
+        return _registry.open_checkpoint(entry, options.revision, weights=False)[1]
+    if entry.source:
+        return _text.load_border(Path(entry.source), entry)
+    return load(entry, options).border

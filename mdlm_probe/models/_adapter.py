@@ -1,0 +1,200 @@
+"""LoRA adapters saved by PEFT, trained on native names or on the LLaDA authors' names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mdlm_probe.errors import ProbeError
+from mdlm_probe.models import _hub
+from mdlm_probe.models._config import REQUIRED, Config, read_json
+from mdlm_probe.models._weights import header, renamer
+
+WEIGHTS = "adapter_model.safetensors"
+PREFIX = "base_model.model."
+PARTS = ("lora_A.weight", "lora_B.weight", "lora_magnitude_vector")
+
+
+@dataclass
+class Target:
+    """A module that the adapter changes.
+
+    Attributes:
+        original: its name in the adapter's file, without PEFT's prefix.
+        keys: the file's key of each part, such as `lora_A.weight`.
+        rank: rows of A.
+    """
+
+    original: str
+    keys: dict[str, str]
+    rank: int = 0
+
+
+def apply(network: Any, folder: Path, keys: Mapping[str, str]) -> tuple[Any, dict[str, Any]]:
+    """The network with an adapter: merged into its weights, unless these are quantised.
+
+    Args:
+        network: the loaded transformers class.
+        folder: adapter_config.json and adapter_model.safetensors.
+        keys: the family's renaming rules, so that adapters trained on the authors' code fit too.
+
+    Returns:
+        The network, and what run.json records of the adapter.
+
+    Raises:
+        ProbeError: missing files, pickles, another kind of adapter; missing, unexpected or
+            mis-shaped keys, by the adapter's own names.
+    """
+    from peft import PeftModel, set_peft_model_state_dict
+
+    config = _read_config(folder)
+    file = folder / WEIGHTS
+    targets = _targets(file, network, keys)
+    _check_complete(config, targets, network)
+    state = _state(file, targets)
+    adapted = PeftModel(network, _lora(config, targets))
+    outcome = set_peft_model_state_dict(adapted, state)
+    missing = [k for k in outcome.missing_keys if "lora_" in k]
+    if missing or outcome.unexpected_keys:
+        raise ProbeError(
+            f"{file} did not load completely: {[*missing, *outcome.unexpected_keys][:3]}",
+            hint="peft changed; this tool is tested with 0.21",
+        )
+    prints = _hub.fingerprints([file, folder / "adapter_config.json"])
+    facts = {
+        "path": str(folder),
+        "hash": prints[WEIGHTS],
+        "rank": config.data["r"],
+        "alpha": config.data["lora_alpha"],
+        "modules": len(targets),
+        "merged": False,
+    }
+    if getattr(network, "hf_quantizer", None) is not None:
+        return adapted.get_base_model(), facts
+    return adapted.merge_and_unload(), {**facts, "merged": True}
+
+
+def _read_config(folder: Path) -> Config:
+    path = folder / "adapter_config.json"
+    if not path.is_file():
+        raise ProbeError(
+            f"no adapter in {folder}: adapter_config.json is missing",
+            expected="a folder written by PEFT's save_pretrained",
+        )
+    config = Config(path, read_json(path))
+    config.must("peft_type", REQUIRED, "LORA")
+    config.must("bias", "none")
+    config.int("r")
+    config.float("lora_alpha")
+    if config.data.get("modules_to_save"):
+        raise config.error("modules_to_save", f"found {config.data['modules_to_save']}", "none")
+    if not (folder / WEIGHTS).is_file():
+        pickled = " (a .bin file can run code and is never opened)" * any(folder.glob("*.bin"))
+        raise ProbeError(f"{folder} has no {WEIGHTS}{pickled}", expected="safetensors")
+    return config
+
+
+def _targets(file: Path, network: Any, keys: Mapping[str, str]) -> dict[str, Target]:
+    """The changed modules by native name, every key of the file accounted for."""
+    rename = renamer(keys)
+    modules = dict(network.named_modules())
+    targets: dict[str, Target] = {}
+    for key, stored in header(file).items():
+        part = next((p for p in PARTS if key.endswith(f".{p}")), None)
+        if part is None or not key.startswith(PREFIX):
+            raise ProbeError(f"{file}: unexpected key '{key}'", expected="LoRA weights of layers")
+        original = key.removeprefix(PREFIX).removesuffix(f".{part}")
+        native = rename(f"{original}.").removesuffix(".")
+        module = modules.get(native)
+        if not isinstance(module, nn.Linear):
+            raise ProbeError(
+                f"{file}: key '{key}' belongs to no linear layer of this model",
+                hint="the adapter was trained on another architecture",
+            )
+        target = targets.setdefault(native, Target(original, {}))
+        target.keys[part] = key
+        expected = {"lora_A.weight": module.in_features, "lora_B.weight": module.out_features}
+        length = stored.shape[1] if part == "lora_A.weight" else stored.shape[0]
+        if length != expected.get(part, module.out_features):
+            raise ProbeError(
+                f"{file}: key '{key}' has shape {list(stored.shape)}",
+                expected=f"{expected.get(part, module.out_features)} for this model's {native}",
+                hint="the adapter was trained on a base model of another size",
+            )
+        if part == "lora_A.weight":
+            target.rank = stored.shape[0]
+    if not targets:
+        raise ProbeError(f"{file} is empty", expected="LoRA weights")
+    head = next((n for n in targets if modules[n] is network.get_output_embeddings()), None)
+    if head and network.config.tie_word_embeddings:
+        raise ProbeError(
+            f"{file} changes '{targets[head].original}', which is also this model's embedding",
+            expected="an adapter of the other linear layers",
+        )
+    return targets
+
+
+def _check_complete(config: Config, targets: dict[str, Target], network: Any) -> None:
+    """Both halves of every layer, and every layer of a kind: nothing is left at its start value."""
+    parts = [*PARTS[:2], *([PARTS[2]] if config.data.get("use_dora") else [])]
+    for target in targets.values():
+        for part in parts:
+            if part not in target.keys:
+                key = f"{PREFIX}{target.original}.{part}"
+                raise ProbeError(f"{config.path.parent / WEIGHTS}: key '{key}' is missing")
+    chosen = config.data.get("layers_to_transform")
+    chosen = [chosen] if isinstance(chosen, int) else chosen
+    layers = chosen or range(network.config.num_hidden_layers)
+    have = {target.original for target in targets.values()}
+    kinds = {re.sub(r"\.\d+\.", ".{}.", name, count=1) for name in have}
+    absent = sorted({kind.format(i) for kind in kinds for i in layers} - have)
+    named = config.data.get("target_modules")
+    if isinstance(named, list):
+        absent += [n for n in named if not any(f".{have_}".endswith(f".{n}") for have_ in have)]
+    if absent:
+        raise ProbeError(
+            f"{config.path.parent / WEIGHTS} has no weights for '{absent[0]}'",
+            expected="weights for every layer that adapter_config.json names",
+        )
+
+
+def _state(file: Path, targets: dict[str, Target]) -> dict[str, Float[Tensor, ...]]:
+    from safetensors.torch import load_file
+
+    stored = load_file(file)
+    return {
+        f"{PREFIX}{native}.{part}": stored[key]
+        for native, target in targets.items()
+        for part, key in target.keys.items()
+    }
+
+
+def _lora(config: Config, targets: dict[str, Target]) -> Any:
+    """The adapter's configuration with exact native names in place of its patterns."""
+    from peft import LoraConfig
+
+    alphas = config.data.get("alpha_pattern") or {}
+    pattern = {
+        native: alpha
+        for native, target in targets.items()
+        for name, alpha in alphas.items()
+        if re.match(rf"(.*\.)?({name})$", target.original)
+    }
+    return LoraConfig(
+        r=config.data["r"],
+        lora_alpha=config.data["lora_alpha"],
+        target_modules=sorted(targets),
+        rank_pattern={n: t.rank for n, t in targets.items() if t.rank != config.data["r"]},
+        alpha_pattern=pattern,
+        use_rslora=bool(config.data.get("use_rslora")),
+        use_dora=bool(config.data.get("use_dora")),
+        fan_in_fan_out=bool(config.data.get("fan_in_fan_out")),
+        inference_mode=True,
+        task_type="CAUSAL_LM",
+    )

@@ -1,0 +1,112 @@
+"""The Model protocol: every convention of a checkpoint is settled behind it, once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+from jaxtyping import Float, Int
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mdlm_probe.models._text import Border
+
+Kind = Literal["masked", "causal"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is known of a checkpoint before any weight is read: one entry of registry.yaml, or the
+    same facts taken from a folder's config.json.
+
+    Attributes:
+        name: how users call it.
+        family: a module of `models/`, such as "llada".
+        kind: "masked" or "causal".
+        source: hub id, or a local folder; "" where the family needs none.
+        revision: hub revision.
+        mask_id: the mask token; None for causal models.
+        eos_ids: tokens that end a text or a turn, end of text first.
+        context: longest input in tokens.
+        chat: whether prompts are written as messages, with the checkpoint's chat template.
+        geometry: hidden, layers, heads, kv_heads, intermediate, vocab, parameters: for estimates.
+        defaults: probe options that suit this checkpoint; options given by the user win.
+        note: one line for listings.
+    """
+
+    name: str
+    family: str
+    kind: Kind
+    source: str = ""
+    revision: str = "main"
+    mask_id: int | None = None
+    eos_ids: tuple[int, ...] = ()
+    context: int = 0
+    chat: bool = False
+    geometry: dict[str, int] = field(default_factory=dict)
+    defaults: dict[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """How to load a checkpoint: the command line's options of the same names.
+
+    Attributes:
+        dtype: "auto" (bfloat16 on CUDA, float32 elsewhere), "float32", "bfloat16" or "float16".
+        device: "auto" (CUDA, then MPS, then CPU) or a torch device.
+        revision: hub revision; "" for the entry's own.
+        quantize: "", "4bit" or "8bit".
+        adapter: folder of a PEFT adapter, or "".
+    """
+
+    dtype: str = "auto"
+    device: str = "auto"
+    revision: str = ""
+    quantize: str = ""
+    adapter: str = ""
+
+
+@runtime_checkable
+class Model(Protocol):
+    """A network behind one convention, whatever its family.
+
+    The row handed out for a position scores the token *at* that position: the shift of causal and
+    Dream models happens here and nowhere else. The mask token is never predicted. Rows are float32.
+    Only the asked positions reach the output layer. Same input, same output.
+
+    Attributes:
+        entry: what is known of the checkpoint.
+        border: its tokenizer: text in, ids out.
+        device: where it runs, a torch device as text.
+        facts: what run.json records: dtype, revision, weight hash, attention backend and so on.
+        vocab: number of columns of a row.
+    """
+
+    entry: Entry
+    border: Border
+    device: str
+    facts: dict[str, Any]
+    vocab: int
+
+    def states(
+        self,
+        ids: Int[Tensor, "batch length"],
+        lengths: Int[Tensor, batch],
+        rows: Int[Tensor, asked],
+        positions: Int[Tensor, asked],
+    ) -> Float[Tensor, "asked width"]:
+        """What the output layer needs to score the tokens at (rows, positions).
+
+        Args:
+            ids: right-padded token ids on the model's device.
+            lengths: tokens of each sequence; what lies beyond is never attended to.
+            rows, positions: the asked places. Causal models: position 1..length, where `length` is
+                the token after the end. Masked models: 0..length-1 (Dream: 1..length-1).
+        """
+        ...
+
+    def logprobs(self, states: Float[Tensor, "asked width"]) -> Float[Tensor, "asked vocab"]:
+        """Log-probabilities in float32; the mask token's is minus infinity."""
+        ...

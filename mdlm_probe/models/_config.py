@@ -1,0 +1,143 @@
+"""config.json of a checkpoint, read with errors that name the file and the key. No torch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mdlm_probe.errors import ProbeError
+
+REQUIRED: Any = object()
+"""As a default: the key has to be there."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """The facts of a config.json, each checked when it is asked for.
+
+    Attributes:
+        path: the file, for error messages.
+        data: what it holds.
+    """
+
+    path: Path
+    data: dict[str, Any] = field(repr=False)
+
+    @classmethod
+    def read(cls, folder: Path) -> Config:
+        """Reads `folder/config.json`.
+
+        Raises:
+            ProbeError: when it is missing or is not a JSON object.
+        """
+        return cls(folder / "config.json", read_json(folder / "config.json"))
+
+    def error(self, key: str, found: str, expected: str, hint: str = "") -> ProbeError:
+        """The error for a key, naming file and key."""
+        return ProbeError(f"{self.path}, key '{key}': {found}", expected=expected, hint=hint)
+
+    def int(self, key: str, default: int | None = REQUIRED) -> Any:
+        """A positive whole number; a missing key or null gives the default, where there is one."""
+        value = self._get(key, "a positive whole number", default)
+        if value is default:
+            return value
+        if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
+            raise self.error(key, f"found {value!r}", "a positive whole number")
+        return value
+
+    def float(self, key: str, default: float | None = REQUIRED) -> Any:
+        """A positive number; a missing key or null gives the default, where there is one."""
+        value = self._get(key, "a positive number", default)
+        if value is default:
+            return value
+        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+            raise self.error(key, f"found {value!r}", "a positive number")
+        return float(value)
+
+    def bool(self, key: str, default: bool) -> bool:
+        """true or false; a missing key or null gives the default."""
+        value = self._get(key, "true or false", default)
+        if not isinstance(value, bool):
+            raise self.error(key, f"found {value!r}", "true or false")
+        return value
+
+    def token(self, key: str) -> int | None:
+        """A token id, or None where the key is missing or null."""
+        value = self.data.get(key)
+        if value is not None and (
+            isinstance(value, bool) or not isinstance(value, int) or value < 0
+        ):
+            raise self.error(key, f"found {value!r}", "a token id")
+        return value
+
+    def tokens(self, key: str) -> tuple[int, ...]:
+        """Token ids: one id, a list of ids, or none."""
+        value = self.data.get(key)
+        ids = [] if value is None else value if isinstance(value, list) else [value]
+        if any(isinstance(i, bool) or not isinstance(i, int) or i < 0 for i in ids):
+            raise self.error(key, f"found {value!r}", "a token id, or a list of them")
+        return tuple(ids)
+
+    def must(self, key: str, *allowed: Any) -> None:
+        """Refuses a value that the native network does not compute; the first is the default.
+
+        A missing key or null means the default. REQUIRED as the first makes the key required.
+        """
+        value = self.data.get(key)
+        if value is None and allowed[0] is not REQUIRED:
+            return
+        named = [a for a in allowed if a is not REQUIRED]
+        if value not in named or isinstance(value, bool) != isinstance(named[0], bool):
+            found = f"found {value!r}" if key in self.data else "is missing"
+            raise self.error(
+                key,
+                found,
+                " or ".join(map(repr, named)),
+                hint="this variant of the architecture is not supported",
+            )
+
+    def _get(self, key: str, expected: str, default: Any) -> Any:
+        value = self.data.get(key)
+        if value is not None:
+            return value
+        if default is REQUIRED:
+            raise self.error(key, "is missing" if key not in self.data else "found null", expected)
+        return default
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file.
+
+    Raises:
+        ProbeError: when the file is missing, is not JSON, or holds something else.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ProbeError(f"cannot read {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise ProbeError(f"{path} is not valid JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise ProbeError(f"{path} holds a {type(data).__name__}", expected="a JSON object")
+    return data
+
+
+def parameters(geometry: dict[str, int]) -> int:
+    """Exact number of parameters of a Llama-like decoder.
+
+    Args:
+        geometry: hidden, layers, heads, kv_heads, intermediate, vocab; `tied` (1: the output layer
+            is the embedding) and `qkv_bias` (1: queries, keys, values have a bias) may be absent.
+
+    Source: ours; equals the count of the built network, by test.
+    """
+    hidden, kv = geometry["hidden"], geometry["kv_heads"]
+    width = hidden // geometry["heads"] * kv
+    attention = 2 * hidden * hidden + 2 * hidden * width
+    if geometry.get("qkv_bias"):
+        attention += hidden + 2 * width
+    layer = attention + 3 * hidden * geometry["intermediate"] + 2 * hidden
+    tables = 1 if geometry.get("tied") else 2
+    return tables * geometry["vocab"] * hidden + geometry["layers"] * layer + hidden

@@ -1,0 +1,104 @@
+"""Asking a network of transformers: which row scores which position, masks, output layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from mdlm_probe.errors import ProbeError
+from mdlm_probe.models._base import Entry
+from mdlm_probe.models._text import Border
+
+
+class NativeModel:
+    """A network behind the Model protocol; see there for shapes and conventions.
+
+    Args:
+        network: a transformers causal-LM class, on its device.
+        border: text in, ids out; holds the completed entry.
+        shift: 1 where the network's row i-1 scores the token at i.
+        facts: what run.json records.
+
+    Attributes:
+        network: for tuning and attribution, which need more than the protocol.
+    """
+
+    def __init__(
+        self, network: nn.Module, border: Border, shift: int, facts: dict[str, Any]
+    ) -> None:
+        self.network = network.eval()
+        self.border = border
+        self.entry: Entry = border.entry
+        self.shift = shift
+        self.facts = facts
+        self.device = str(network.device)
+        self.vocab: int = network.config.vocab_size
+
+    def states(
+        self,
+        ids: Int[Tensor, "batch length"],
+        lengths: Int[Tensor, " batch"],
+        rows: Int[Tensor, " asked"],
+        positions: Int[Tensor, " asked"],
+    ) -> Float[Tensor, "asked width"]:
+        """Final hidden states that score the tokens at (rows, positions).
+
+        Raises:
+            ProbeError: for position 0 of a shifted model, which nothing predicts.
+        """
+        with self._forward_only():
+            return self.body(ids, lengths, rows, positions)
+
+    def body(
+        self,
+        ids: Int[Tensor, "batch length"],
+        lengths: Int[Tensor, " batch"],
+        rows: Int[Tensor, " asked"],
+        positions: Int[Tensor, " asked"],
+        embeddings: Float[Tensor, "batch length width"] | None = None,
+    ) -> Float[Tensor, "asked width"]:
+        """`states`, with gradients where they are switched on.
+
+        Args:
+            ids, lengths, rows, positions: as in `states`.
+            embeddings: stand in for the embeddings of `ids`, for gradient attribution.
+        """
+        if len(positions) and int(positions.min()) < self.shift:
+            raise ProbeError(
+                f"position {int(positions.min())} of {self.entry.name} was asked",
+                expected=f"{self.shift} or more: nothing stands before it to predict it from",
+            )
+        given = {"input_ids": ids} if embeddings is None else {"inputs_embeds": embeddings}
+        hidden = self.network.base_model(
+            **given, attention_mask=self._mask(ids, lengths), use_cache=False
+        ).last_hidden_state
+        return hidden[rows, positions - self.shift]
+
+    def logprobs(self, states: Float[Tensor, "asked width"]) -> Float[Tensor, "asked vocab"]:
+        """Log-probabilities in float32; minus infinity for the mask token, and for nothing else."""
+        with nullcontext() if states.requires_grad else self._forward_only():
+            logits = self.network.get_output_embeddings()(states).float()
+            if self.entry.mask_id is not None:
+                logits[:, self.entry.mask_id] = -torch.inf
+            return torch.log_softmax(logits, dim=-1)
+
+    @contextmanager
+    def _forward_only(self) -> Iterator[None]:
+        """No gradients. Quanto's 4-bit tensors refuse inference mode, even a caller's."""
+        with torch.inference_mode(not self.facts["quantize"]), torch.no_grad():
+            yield
+
+    def _mask(
+        self, ids: Int[Tensor, "batch length"], lengths: Int[Tensor, " batch"]
+    ) -> Int[Tensor, "batch length"] | None:
+        """None where nothing is padded, or causal attention never looks right: fast kernels."""
+        if self.entry.kind == "causal" or bool((lengths == ids.shape[1]).all()):
+            return None
+        return (
+            torch.arange(ids.shape[1], device=ids.device) < lengths.to(ids.device)[:, None]
+        ).long()

@@ -1,0 +1,226 @@
+"""Text in, token ids out: tokenizers without remote code, chat templates, masks. No torch.
+
+The `tokenizers` library reads the files itself, so that a plan can count tokens at once, and no
+wrapper changes ids behind our back between releases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from mdlm_probe.errors import ProbeError
+from mdlm_probe.models._base import Entry
+from mdlm_probe.models._tokenizer import chat_template, load_tokenizer, specials
+from mdlm_probe.tasks import MASK, Prompt
+
+__all__ = ["Border", "load_border", "load_tokenizer"]
+
+
+class Border:
+    """The border between text and a model: prompts in, token ids out, and back.
+
+    A special token's spelling inside a text becomes that token, as in the authors' own code:
+    few-shot prompts are ours, and chat templates rely on it.
+
+    Args:
+        tokenizer: from the `tokenizers` library, or a transformers tokenizer built on one.
+        entry: whether prompts are chats, and the mask id.
+        template: the chat template (Jinja), or "".
+        specials: texts of special tokens that the template may ask for, such as `bos_token`.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        entry: Entry,
+        template: str = "",
+        specials: dict[str, str] | None = None,
+    ) -> None:
+        backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
+        if backend is not tokenizer:
+            template = template or tokenizer.chat_template or ""
+            specials = specials or dict(tokenizer.special_tokens_map)
+        backend.no_padding()
+        backend.no_truncation()
+        self.tokenizer: Tokenizer = backend
+        self.entry = entry
+        self.template = template
+        self.specials = {k: v for k, v in (specials or {}).items() if isinstance(v, str)}
+
+    # ------------------------------------------------------------------ in
+
+    def encode(self, prompt: Prompt | str) -> tuple[int, ...]:
+        """Token ids of a prompt; each `MASK` character becomes the mask token.
+
+        Base checkpoints read the plain text, after the tokens that the tokenizer itself puts at the
+        start (such as BOS) and without those it puts at the end. Chat checkpoints read the rendered
+        chat, in which the template alone decides on such tokens. A str is read as plain text by
+        both. Text is split at masks: the pieces are tokenised one by one, so that a mask never
+        changes how its neighbours are cut.
+
+        Raises:
+            ProbeError: for masks in a causal model's prompt, or a chat without a template.
+        """
+        if isinstance(prompt, str):
+            return self._start + self.pieces(prompt)
+        if self.entry.chat:
+            return self.pieces(self.chat(prompt))
+        return self._start + self.pieces(prompt.text())
+
+    def pieces(self, text: str) -> tuple[int, ...]:
+        """Token ids of a text as it stands: nothing is put before or after it."""
+        parts = text.split(MASK)
+        if len(parts) > 1 and self.entry.mask_id is None:
+            raise ProbeError(
+                f"the prompt holds {len(parts) - 1} mask(s), but {self.entry.name} is causal",
+                expected="a prompt that ends where the model is to continue",
+            )
+        ids = list(self._encode(parts[0]))
+        for part in parts[1:]:
+            ids.append(self.entry.mask_id)
+            ids.extend(self._encode(part))
+        return tuple(ids)
+
+    def token(self, text: str) -> int:
+        """The one token that spells a text.
+
+        Raises:
+            ProbeError: when the text is several tokens, or not in the vocabulary.
+        """
+        ids = self.pieces(text)
+        if len(ids) != 1:
+            cut = ", ".join(repr(self.decode([i])) for i in ids)
+            raise ProbeError(
+                f"'{text}' is {len(ids)} tokens for {self.entry.name}: {cut or 'none'}",
+                expected="a single token",
+                hint="use answers by letter, or words that this tokenizer knows whole",
+            )
+        if ids[0] == self._unknown:
+            raise ProbeError(
+                f"'{text}' is not in the vocabulary of {self.entry.name}",
+                hint="choose a lexicon of words it knows, such as `small` for the bundled ones",
+            )
+        return ids[0]
+
+    def chat(self, prompt: Prompt) -> str:
+        """The text of a chat: each turn a user and an assistant message.
+
+        The last turn is left open (its answer follows the template's generation prompt, and nothing
+        follows it) unless an earlier turn holds the masks and the last one does not.
+        """
+        *earlier, (question, answer) = prompt.turns
+        masked_before = any(MASK in text for turn in earlier for text in turn)
+        is_open = MASK in answer or not masked_before
+        messages = [m for asked, answered in earlier for m in _messages(asked, answered)]
+        messages.append({"role": "user", "content": question})
+        if not is_open:
+            messages.append({"role": "assistant", "content": answer})
+        text = self.render(messages, is_open) + (answer if is_open else "")
+        wanted = sum(text.count(MASK) for turn in prompt.turns for text in turn)
+        if text.count(MASK) != wanted:
+            raise ProbeError(
+                f"the chat template of {self.entry.name} keeps {text.count(MASK)} of {wanted} "
+                "masks",
+                hint="a template that drops parts of messages can't be used for this probe",
+            )
+        return text
+
+    def render(self, messages: Sequence[dict[str, str]], opened: bool) -> str:
+        """The chat template applied to messages; `opened` starts the assistant's next turn.
+
+        Raises:
+            ProbeError: when the checkpoint has no template, or it refuses the messages.
+        """
+        if not self.template:
+            raise ProbeError(
+                f"{self.entry.name} is a chat checkpoint, but has no chat template",
+                expected="chat_template in tokenizer_config.json, or chat_template.jinja",
+            )
+        import jinja2
+
+        try:
+            return self._compiled.render(
+                messages=list(messages), add_generation_prompt=opened, **self.specials
+            )
+        except jinja2.TemplateError as error:
+            raise ProbeError(
+                f"the chat template of {self.entry.name} refuses this chat: {error}"
+            ) from None
+
+    # ------------------------------------------------------------------ out
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of token ids: special tokens as text, spaces untouched."""
+        return self.tokenizer.decode([int(i) for i in ids], skip_special_tokens=False)
+
+    @property
+    def vocab(self) -> int:
+        """Number of ids the tokenizer knows; the network's table may have more rows."""
+        return self.tokenizer.get_vocab_size(with_added_tokens=True)
+
+    # ------------------------------------------------------------------ within
+
+    def _encode(self, text: str) -> list[int]:
+        return self.tokenizer.encode(text, add_special_tokens=False).ids if text else []
+
+    @cached_property
+    def _start(self) -> tuple[int, ...]:
+        """What the tokenizer puts before every text by itself."""
+        encoding = self.tokenizer.encode("a", add_special_tokens=True)
+        marks = [*encoding.special_tokens_mask, 0]
+        return tuple(encoding.ids[: marks.index(0)])
+
+    @cached_property
+    def _unknown(self) -> int | None:
+        text = getattr(self.tokenizer.model, "unk_token", None)
+        return None if text is None else self.tokenizer.token_to_id(text)
+
+    @cached_property
+    def _compiled(self) -> Any:
+        import jinja2
+        from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+        environment = ImmutableSandboxedEnvironment(
+            trim_blocks=True,
+            lstrip_blocks=True,
+            extensions=["jinja2.ext.loopcontrols", "mdlm_probe.models._template.Generation"],
+        )
+        # no strftime_now: templates then fall back to a fixed date, and a prompt never changes
+        environment.globals["raise_exception"] = _refuse
+        environment.filters["tojson"] = _tojson
+        try:
+            return environment.from_string(self.template)
+        except jinja2.TemplateError as error:
+            raise ProbeError(
+                f"the chat template of {self.entry.name} can't be read: {error}"
+            ) from None
+
+
+def _messages(question: str, answer: str) -> tuple[dict[str, str], dict[str, str]]:
+    return {"role": "user", "content": question}, {"role": "assistant", "content": answer}
+
+
+def _refuse(message: str) -> None:
+    import jinja2
+
+    raise jinja2.TemplateError(message)
+
+
+def _tojson(value: Any, indent: int | None = None) -> str:
+    import json
+
+    return json.dumps(value, ensure_ascii=False, indent=indent)
+
+
+def load_border(folder: Path, entry: Entry) -> Border:
+    """The border of a checkpoint folder, from its tokenizer files only.
+
+    Raises:
+        ProbeError: when there is no tokenizer that can be read without remote code.
+    """
+    return Border(load_tokenizer(folder), entry, chat_template(folder), specials(folder))

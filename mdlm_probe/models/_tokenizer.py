@@ -1,0 +1,116 @@
+"""Tokenizer files read without remote code: tokenizer, chat template, special tokens. No torch."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+
+from mdlm_probe.errors import ProbeError
+from mdlm_probe.models._base import Entry
+from mdlm_probe.models._config import read_json
+
+# Qwen2's rule for splitting text into words, which Dream shares; part of the checkpoint's format.
+QWEN2_WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+TURN_ENDS = ("<|eot_id|>", "<|im_end|>", "<end_of_turn>")
+
+
+def load_tokenizer(source: Path | Entry) -> Tokenizer:
+    """The tokenizer of a folder: tokenizer.json, or Qwen2's vocab.json and merges.txt (Dream).
+
+    What tokenizer_config.json says about classes and remote code is ignored.
+
+    Args:
+        source: the folder, or an entry whose source is one.
+
+    Raises:
+        ProbeError: when neither is there, or a file can't be read.
+    """
+    folder = Path(source.source) if isinstance(source, Entry) else source
+    try:
+        if (folder / "tokenizer.json").is_file():
+            return Tokenizer.from_file(str(folder / "tokenizer.json"))
+        if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
+            return _qwen2(folder)
+    except ProbeError:
+        raise
+    except Exception as error:  # the library raises bare Exception
+        raise ProbeError(f"cannot read the tokenizer in {folder}: {error}") from None
+    raise ProbeError(
+        f"no tokenizer in {folder}",
+        expected="tokenizer.json, or vocab.json with merges.txt",
+        hint="a SentencePiece tokenizer.model has to be converted to tokenizer.json first",
+    )
+
+
+def _qwen2(folder: Path) -> Tokenizer:
+    model = models.BPE.from_file(str(folder / "vocab.json"), str(folder / "merges.txt"))
+    tokenizer = Tokenizer(model)
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(QWEN2_WORDS), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    for number, token in sorted(_added(folder).items()):
+        tokenizer.add_tokens([token])
+        if tokenizer.token_to_id(token.content) != number:
+            raise ProbeError(
+                f"{folder}: special token '{token.content}' would get id "
+                f"{tokenizer.token_to_id(token.content)}",
+                expected=f"{number}, as tokenizer_config.json says",
+                hint="vocab.json and tokenizer_config.json belong to different checkpoints",
+            )
+    return tokenizer
+
+
+def _added(folder: Path) -> dict[int, AddedToken]:
+    """Special tokens by id: tokenizer_config.json, completed by added_tokens.json."""
+    tokens = {
+        number: AddedToken(text, special=True, normalized=False)
+        for text, number in _optional(folder / "added_tokens.json").items()
+    }
+    flags = ("single_word", "lstrip", "rstrip", "normalized", "special")
+    decoder = _optional(folder / "tokenizer_config.json").get("added_tokens_decoder", {})
+    for number, fields in decoder.items():
+        chosen = {name: fields[name] for name in flags if name in fields}
+        tokens[int(number)] = AddedToken(fields["content"], **chosen)
+    return tokens
+
+
+def _optional(path: Path) -> dict[str, Any]:
+    return read_json(path) if path.is_file() else {}
+
+
+def chat_template(folder: Path) -> str:
+    """The chat template of a checkpoint, "" if it has none."""
+    if (folder / "chat_template.jinja").is_file():
+        return (folder / "chat_template.jinja").read_text(encoding="utf-8")
+    files = (folder / "tokenizer_config.json", folder / "chat_template.json")
+    found = next((t for file in files if (t := _optional(file).get("chat_template"))), "")
+    if isinstance(found, list):  # several named ones
+        found = {item.get("name"): item.get("template") for item in found}.get("default", "")
+    return found if isinstance(found, str) else ""
+
+
+def specials(folder: Path) -> dict[str, str]:
+    """Special tokens by role, such as `bos_token`, as texts: what a template may ask for."""
+    files = (folder / "special_tokens_map.json", folder / "tokenizer_config.json")
+    found = {role: token for file in files for role, token in _optional(file).items()}
+    texts = {k: v.get("content") if isinstance(v, dict) else v for k, v in found.items()}
+    return {
+        k: v for k, v in texts.items() if re.fullmatch(r"[a-z]+_token", k) and isinstance(v, str)
+    }
+
+
+def turn_ends(tokenizer: Tokenizer) -> tuple[int, ...]:
+    """Ids of the end-of-turn tokens that a tokenizer knows."""
+    ids = (tokenizer.token_to_id(text) for text in TURN_ENDS)
+    return tuple(i for i in ids if i is not None)

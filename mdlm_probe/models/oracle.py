@@ -1,0 +1,203 @@
+"""The oracle: a model that can be computed by hand, the exact posterior of a hidden Markov chain.
+
+It is what an ideal masked (or causal) model of its language answers: appended masks can't distract
+it, any reveal order gives the same joint. Every probe is calibrated against it. Source: ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from scipy import sparse
+from torch import Tensor
+
+from mdlm_probe import grammar, tasks
+from mdlm_probe.errors import ProbeError
+from mdlm_probe.grammar import HiddenMarkov
+from mdlm_probe.models._base import Entry, LoadOptions, Model
+from mdlm_probe.models._text import Border, load_border
+
+SMOOTHING = 1e-6
+"""Probability that a state emits any token at all: texts outside the language have a posterior."""
+
+States = dict[int, np.ndarray]
+"""Position -> a weight for every hidden state, [states, batch]."""
+
+
+class Oracle:
+    """The exact posterior of a hidden Markov chain, as a model.
+
+    Masked: p(x_i | all unmasked tokens) by the forward-backward algorithm, for a text that goes on
+    for ever on its right. Causal: p(x_i | x_<i) by the forward algorithm. Float64 throughout.
+
+    Args:
+        entry: name, kind, mask id and context.
+        border: text in, ids out.
+        chain: the language.
+        token_ids: vocabulary id of each of the chain's tokens, [tokens].
+        vocab: size of the vocabulary.
+        smoothing: see `SMOOTHING`.
+    """
+
+    device = "cpu"
+
+    def __init__(
+        self,
+        entry: Entry,
+        border: Border | None,
+        chain: HiddenMarkov,
+        token_ids: Sequence[int],
+        vocab: int,
+        smoothing: float = SMOOTHING,
+    ) -> None:
+        self.entry, self.border, self.vocab = entry, border, vocab
+        self.facts: dict[str, Any] = {"dtype": "float64", "device": "cpu", "weight_hash": "none"}
+        self._initial = chain.initial
+        self._forward, self._backward = chain.transition.T.tocsr(), chain.transition.tocsr()
+        emission = np.zeros((vocab, len(chain.initial)))
+        emission[list(token_ids)] = chain.emission.T
+        possible = np.ones(vocab, dtype=bool)
+        if entry.mask_id is not None:
+            possible[entry.mask_id] = False
+        emission[possible] = (1 - smoothing) * emission[possible] + smoothing / possible.sum()
+        self._emission = emission
+
+    def _seen(self, column: np.ndarray) -> np.ndarray:
+        """Probability of one column's tokens in every state, [states, batch]; masks tell nothing."""
+        seen = self._emission[column]
+        seen[column == self.entry.mask_id] = 1.0
+        return seen.T
+
+    def _filter(self, ids: np.ndarray, wanted: Container[int]) -> tuple[States, np.ndarray]:
+        """Forward: at wanted positions the states given all before, [states, batch]; log p(seen)."""
+        state = np.repeat(self._initial[:, None], len(ids), axis=1)
+        before, total = {}, np.zeros(len(ids))
+        for position, column in enumerate(ids.T):
+            if position in wanted:
+                before[position] = state
+            state = state * self._seen(column)
+            scale = state.sum(0)
+            total += np.log(scale)
+            state = self._forward @ (state / scale)
+        before[ids.shape[1]] = state
+        return before, total
+
+    def _smooth(self, ids: np.ndarray, lengths: np.ndarray, wanted: Container[int]) -> States:
+        """Backward: at wanted positions the likelihood of all that follows, [states, batch]."""
+        after = np.ones((len(self._initial), len(ids)))
+        found = {}
+        for position in range(ids.shape[1] - 1, -1, -1):
+            if position in wanted:
+                found[position] = after
+            seen = self._seen(ids[:, position])
+            # padding tells nothing: beyond a sequence's end `after` stays one
+            seen[:, position >= lengths] = 1.0
+            after = self._backward @ (seen * after)
+            after = after / after.max(0)
+        return found
+
+    def states(
+        self,
+        ids: Int[Tensor, "batch length"],
+        lengths: Int[Tensor, " batch"],
+        rows: Int[Tensor, " asked"],
+        positions: Int[Tensor, " asked"],
+    ) -> Float[Tensor, "asked states"]:
+        """Posterior over hidden states at the asked positions; see the Model protocol."""
+        wanted = set(positions.tolist())
+        before, _ = self._filter(ids.numpy(), wanted)
+        places = list(zip(rows.tolist(), positions.tolist(), strict=True))
+        found = np.stack([before[position][:, row] for row, position in places])
+        if self.entry.kind == "masked":
+            if (ids[rows, positions] != self.entry.mask_id).any():
+                raise ProbeError("the oracle answers at masked positions only")
+            after = self._smooth(ids.numpy(), lengths.numpy(), wanted)
+            found = found * np.stack([after[position][:, row] for row, position in places])
+        return torch.from_numpy(found / found.sum(1, keepdims=True))
+
+    def logprobs(self, states: Float[Tensor, "asked states"]) -> Float[Tensor, "asked vocab"]:
+        """Log-probabilities of the tokens, float32; the mask's is minus infinity."""
+        return (states @ torch.from_numpy(self._emission).T).log().float()
+
+    def log_likelihood(self, ids: Sequence[int]) -> float:
+        """Exact log-probability of the unmasked tokens of a text, in nats."""
+        return float(self._filter(np.array([ids]), ())[1][0])
+
+
+def build(entry: Entry, options: LoadOptions) -> Model:
+    """The oracle of the small language, with the bundled models' vocabulary."""
+    border, chain = load_border(Path(entry.source), entry), language()
+    ids = [border.token(token) for token in chain.tokens]
+    return Oracle(entry, border, chain, ids, border.tokenizer.get_vocab_size())
+
+
+def language() -> HiddenMarkov:
+    """Few-shot documents of the small lexicon, or prose: one or the other, evenly.
+
+    A few-shot document has one relevant task, evenly drawn, for good; each of its examples is
+    relevant or about numbers, evenly. So an example tells the same wherever it stands: the ideal
+    answer doesn't depend on position. Number examples are drawn without a rule.
+    """
+    suite = tasks.load("few-shot", "small")
+    tasks_of = {fs.relevant.name: fs.relevant for fs in suite.sets.values()}
+    fs = next(iter(suite.sets.values()))
+    numbers = [str(n) for n in range(fs.distractor.span[0], fs.distractor.span[1] + 1)]
+    parts = [_documents(task, numbers, fs.template) for task in tasks_of.values()]
+    shares = [0.5 / len(parts)] * len(parts) + [0.5]
+    return _union([*parts, grammar.prose()], shares)
+
+
+def _documents(task: tasks.Task, numbers: list[str], template: tasks.Template) -> HiddenMarkov:
+    """Documents of one relevant task. A state remembers the right option's slot and word."""
+    asked = template.ask(tasks.Example(("\0", "\0", "\0"), 0)).split("\0")
+    frames = [*asked[:3], template.turn + template.opening(), template.closing(), template.end]
+    wrong = [word for words in task.wrong for word in words]
+    weight = np.concatenate([np.full(len(ws), 1 / len(ws)) for ws in task.wrong]) / len(task.wrong)
+    words = [*task.target, *wrong, *numbers]
+    tokens = tuple(dict.fromkeys([*frames, *words]))
+    index = {token: i for i, token in enumerate(tokens)}
+    kinds: list[tuple[int, str]] = [(s, w) for s in range(3) for w in task.target] + [(-1, "")]
+    start, end, length = 0, 1, 8
+    size = 2 + length * len(kinds)
+    emission = np.zeros((size, len(tokens)))
+    transition = sparse.lil_array((size, size))
+    emission[start, index[frames[0]]] = emission[end, index[frames[5]]] = transition[end, start] = 1
+    for k, (slot, word) in enumerate(kinds):
+        first = 2 + length * k
+        transition[start, first] = 0.5 if slot < 0 else 0.5 / (len(kinds) - 1)
+        for i in range(length - 1):
+            transition[first + i, first + i + 1] = 1
+        transition[first + length - 1, end] = 1
+        for i, frame in ((1, frames[1]), (3, frames[2]), (5, frames[3]), (7, frames[4])):
+            emission[first + i, index[frame]] = 1
+        for i, place in ((0, 0), (2, 1), (4, 2), (6, slot)):
+            row = emission[first + i]
+            if slot < 0:
+                row[[index[n] for n in numbers]] = 1 / len(numbers)
+            elif place == slot:
+                row[index[word]] = 1
+            else:
+                np.add.at(row, [index[w] for w in wrong], weight)
+    initial = np.zeros(size)
+    initial[start] = 1
+    return HiddenMarkov(tokens, initial, transition.tocsr(), emission)
+
+
+def _union(parts: list[HiddenMarkov], shares: list[float]) -> HiddenMarkov:
+    """A chain that is one of several for good."""
+    tokens = tuple(dict.fromkeys(token for part in parts for token in part.tokens))
+    index = {token: i for i, token in enumerate(tokens)}
+    initial = np.concatenate([part.initial * s for part, s in zip(parts, shares, strict=True)])
+    emission = np.zeros((len(initial), len(tokens)))
+    row = 0
+    for part in parts:
+        columns = [index[token] for token in part.tokens]
+        emission[row : row + len(part.initial), columns] = part.emission
+        row += len(part.initial)
+    transition = sparse.csr_array(sparse.block_diag([part.transition for part in parts]))
+    return HiddenMarkov(tokens, initial, transition, emission)

@@ -1,0 +1,267 @@
+"""The border between text and ids: plain text, chats, masks, single tokens."""
+
+import json
+import random
+import subprocess
+import sys
+
+import pytest
+from checkpoints import BOS, EOS, EOT, MASK_TEXT, bpe, special_ids, write_llada, write_llama
+from tokenizers import Tokenizer, pre_tokenizers
+from tokenizers import models as tokenizer_models
+
+from mdlm_probe import models
+from mdlm_probe.errors import ProbeError
+from mdlm_probe.models._base import Entry
+from mdlm_probe.models._text import Border, load_border
+from mdlm_probe.tasks import MASK, Prompt
+
+IDS = special_ids()
+MASKED = Entry("m", "llada", "masked", mask_id=IDS[MASK_TEXT])
+CHAT = Entry("m-chat", "llada", "masked", mask_id=IDS[MASK_TEXT], chat=True)
+CAUSAL = Entry("c", "causal", "causal")
+CAUSAL_CHAT = Entry("c-chat", "causal", "causal", chat=True)
+PROMPT = Prompt(
+    (("Options: (A) cat", "Answer:[A]."), ("Options: (A) dog", "Answer:[")), "\n", "\n\n"
+)
+
+
+def masked_at(index, masks=1, prompt=PROMPT):
+    turns = list(prompt.turns)
+    turns[index] = (turns[index][0], "Answer:[" + MASK * masks + "].")
+    if index != len(turns) - 1:
+        turns[-1] = (turns[-1][0], "Answer:[B].")
+    return Prompt(tuple(turns), prompt.turn, prompt.end)
+
+
+def border(entry, *, bos=False, folder=None, **files):
+    from checkpoints import TEMPLATE
+
+    return Border(bpe(bos=bos), entry, files.get("template", TEMPLATE), {"bos_token": BOS})
+
+
+# ---------------------------------------------------------------------- plain text
+
+
+def test_plain_text_is_what_the_tokenizer_makes_of_it():
+    text = PROMPT.text()
+    assert text == "Options: (A) cat\nAnswer:[A].\n\nOptions: (A) dog\nAnswer:["
+    assert list(border(CAUSAL).encode(PROMPT)) == bpe().encode(text).ids
+    assert border(CAUSAL).encode(text) == border(CAUSAL).encode(PROMPT)
+
+
+def test_bos_stands_at_the_start_only():
+    text = f"cat {MASK} dog {MASK}"
+    ids = border(MASKED, bos=True).encode(text)
+    assert ids == (IDS[BOS], *border(MASKED).encode(text))
+    assert ids.count(IDS[BOS]) == 1
+    assert list(border(CAUSAL, bos=True).encode(PROMPT)) == bpe(bos=True).encode(PROMPT.text()).ids
+
+
+def test_eos_that_a_tokenizer_appends_is_left_out():
+    from tokenizers import processors
+
+    tokenizer = bpe()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{BOS} $A {EOS}", special_tokens=[(BOS, IDS[BOS]), (EOS, IDS[EOS])]
+    )
+    ids = Border(tokenizer, MASKED).encode("cat")
+    assert ids == (IDS[BOS], *bpe().encode("cat").ids)
+
+
+@pytest.mark.parametrize("masks", [1, 2, 50])
+def test_masks_become_the_mask_id(masks):
+    ids = border(MASKED).encode(masked_at(1, masks))
+    assert ids.count(IDS[MASK_TEXT]) == masks
+    before, after = ids[: ids.index(IDS[MASK_TEXT])], ids[-2:]
+    assert before == border(MASKED).encode(PROMPT)
+    assert list(after) == bpe().encode("].").ids
+
+
+def test_a_mask_never_changes_how_its_neighbours_are_cut():
+    for left, right in (("cat", "dog"), ("c", "at"), (" ", " "), ("", ""), ("\n", "Answer")):
+        ids = border(MASKED).encode(f"{left}{MASK}{right}")
+        pieces = [bpe().encode(piece).ids for piece in (left, right)]
+        assert list(ids) == [*pieces[0], IDS[MASK_TEXT], *pieces[1]]
+
+
+def test_masks_in_a_causal_prompt_are_refused():
+    with pytest.raises(ProbeError, match="c is causal"):
+        border(CAUSAL).encode(masked_at(1))
+
+
+def test_any_text_survives_the_round_trip():
+    rng = random.Random(0)
+    letters = "ab cat \n\t é中🙂<|>[].,’  " + EOT
+    for _ in range(200):
+        text = "".join(rng.choice(letters) for _ in range(rng.randrange(30)))
+        assert border(MASKED).decode(border(MASKED).encode(text)) == text
+
+
+def test_special_tokens_in_a_text_are_special_tokens():
+    assert border(MASKED).encode(f"cat{EOT}") == (*border(MASKED).encode("cat"), IDS[EOT])
+    assert border(MASKED).decode([IDS[EOT], IDS[MASK_TEXT]]) == EOT + MASK_TEXT
+
+
+def test_padding_and_truncation_of_the_file_are_ignored():
+    tokenizer = bpe()
+    tokenizer.enable_truncation(3)
+    tokenizer.enable_padding(length=20)
+    assert Border(tokenizer, MASKED).encode("cat " * 9) == border(MASKED).encode("cat " * 9)
+
+
+# ---------------------------------------------------------------------- single tokens
+
+
+def test_single_tokens():
+    assert border(MASKED).decode([border(MASKED).token(" cat")]) == " cat"
+    assert border(MASKED).token(MASK) == IDS[MASK_TEXT]
+    with pytest.raises(ProbeError, match="'cow' is 3 tokens for m: 'c', 'o', 'w'"):
+        border(MASKED).token("cow")
+    with pytest.raises(ProbeError, match="'' is 0 tokens"):
+        border(MASKED).token("")
+
+
+def test_words_outside_a_word_vocabulary():
+    tokenizer = Tokenizer(tokenizer_models.WordLevel({"cat": 0, "<unk>": 1}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    words = Border(tokenizer, MASKED)
+    assert words.token("cat") == 0
+    with pytest.raises(ProbeError, match="'dog' is not in the vocabulary of m"):
+        words.token("dog")
+
+
+# ---------------------------------------------------------------------- chats
+
+HEAD = "<|start_header_id|>{}<|end_header_id|>\n\n"
+USER, ASSISTANT = HEAD.format("user"), HEAD.format("assistant")
+
+
+def test_last_turn_is_left_open():
+    text = border(CAUSAL_CHAT).chat(PROMPT)
+    assert text == (
+        f"{BOS}{USER}Options: (A) cat{EOT}{ASSISTANT}Answer:[A].{EOT}"
+        f"{USER}Options: (A) dog{EOT}{ASSISTANT}Answer:["
+    )
+    ids = border(CAUSAL_CHAT, bos=True).encode(PROMPT)
+    assert list(ids) == bpe().encode(text).ids
+    assert ids.count(IDS[BOS]) == 1
+
+
+def test_masked_answer_in_the_last_turn():
+    ids = border(CHAT).encode(masked_at(1))
+    opening = border(CHAT).pieces(f"{EOT}{ASSISTANT}Answer:[{MASK}].")
+    assert ids[-len(opening) :] == opening
+
+
+def test_masked_answer_in_an_earlier_turn():
+    text = border(CHAT).chat(masked_at(0))
+    assert f"{ASSISTANT}Answer:[{MASK}].{EOT}{USER}" in text
+    assert text.endswith(f"{ASSISTANT}Answer:[B].{EOT}")
+    assert border(CHAT).encode(masked_at(0)).count(IDS[MASK_TEXT]) == 1
+
+
+def test_templates_may_strip_what_is_not_asked():
+    """The asked answer itself never goes through the template."""
+    open_end = Prompt((("  Q  ", "A: "),), "", "")
+    assert border(CHAT).chat(open_end) == f"{BOS}{USER}Q{EOT}{ASSISTANT}A: "
+
+
+def test_a_template_that_drops_masks_is_refused():
+    template = "{% for m in messages %}{{ m['content'][:3] }}{% endfor %}"
+    with pytest.raises(ProbeError, match="keeps 0 of 1 masks"):
+        border(CHAT, template=template).encode(masked_at(0))
+
+
+@pytest.mark.parametrize(
+    ("template", "match"),
+    [
+        ("", "has no chat template"),
+        (
+            "{{ raise_exception('roles must alternate') }}",
+            "refuses this chat: roles must alternate",
+        ),
+        ("{% if %}", "can't be read"),
+        ("{{ ''.__class__.__mro__ }}", "refuses this chat"),
+    ],
+)
+def test_templates_that_do_not_work(template, match):
+    with pytest.raises(ProbeError, match=match):
+        border(CHAT, template=template).encode(PROMPT)
+
+
+def test_generation_tags_and_dates():
+    template = (
+        "{%- set d = strftime_now('%Y') if strftime_now is defined else 'fixed' %}{{ d }}"
+        "{% generation %}{{ messages[0]['content'] }}{% endgeneration %}{{ [1] | tojson }}"
+    )
+    assert border(CHAT, template=template).render([{"role": "user", "content": "x"}], True) == (
+        "fixedx[1]"
+    )
+
+
+def test_rendering_equals_transformers(tmp_path):
+    from transformers import PreTrainedTokenizerFast
+
+    folder = write_llama(tmp_path / "m")
+    theirs = PreTrainedTokenizerFast.from_pretrained(folder)
+    messages = [
+        {"role": "user", "content": "Options: (A) cat "},
+        {"role": "assistant", "content": "Answer:[A]."},
+        {"role": "user", "content": "dog?"},
+    ]
+    ours = load_border(folder, CAUSAL_CHAT)
+    for opened in (True, False):
+        text = theirs.apply_chat_template(messages, tokenize=False, add_generation_prompt=opened)
+        assert ours.render(messages, opened) == text
+    wrapped = Border(theirs, CAUSAL_CHAT)
+    assert wrapped.encode(PROMPT) == ours.encode(PROMPT)
+
+
+@pytest.mark.parametrize("where", ["jinja", "json", "list", "config"])
+def test_where_templates_are_found(tmp_path, where):
+    folder = write_llada(tmp_path / "m", template="")
+    path = folder / "tokenizer_config.json"
+    told = json.loads(path.read_text())
+    if where == "jinja":
+        (folder / "chat_template.jinja").write_text("found")
+    elif where == "json":
+        (folder / "chat_template.json").write_text('{"chat_template": "found"}')
+    elif where == "list":
+        named = [{"name": "tool", "template": "x"}, {"name": "default", "template": "found"}]
+        path.write_text(json.dumps(told | {"chat_template": named}))
+    else:
+        path.write_text(json.dumps(told | {"chat_template": "found"}))
+    assert load_border(folder, CHAT).render([], True) == "found"
+
+
+# ---------------------------------------------------------------------- files
+
+
+def test_no_tokenizer(tmp_path):
+    folder = write_llada(tmp_path / "m")
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(ProbeError, match="no tokenizer in"):
+        load_border(folder, MASKED)
+    (folder / "tokenizer.json").write_text("{}")
+    with pytest.raises(ProbeError, match="cannot read the tokenizer in"):
+        load_border(folder, MASKED)
+
+
+def test_turn_ends_are_found_in_the_tokenizer(tmp_path):
+    folder = write_llada(tmp_path / "m-instruct")
+    entry = models.load_border(models.resolve(str(folder))).entry
+    assert entry.eos_ids == (IDS[EOS], IDS[EOT])
+    assert entry.chat
+
+
+def test_plans_load_no_torch(tmp_path):
+    folder = write_llada(tmp_path / "m")
+    code = (
+        "import sys; from mdlm_probe import models; "
+        f"b = models.load_border(models.resolve({str(folder)!r})); "
+        "print(len(b.encode('cat cat'))); "
+        "assert not {'torch', 'transformers'} & set(sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (ran.stdout, ran.returncode) == ("2\n", 0), ran.stderr
