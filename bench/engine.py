@@ -160,7 +160,9 @@ def share_of_the_machine(
         rate = engine.tokens / (time.perf_counter() - start)
         machine = max(before, matmul_rate(device, name))
         length = engine.tokens // len(queries)
-        memory = f", {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB" if device == "cuda" else ""
+        memory = (
+            f", {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB" if device == "cuda" else ""
+        )
         print(
             f"  batch of {tokens}: {quantity(rate)} tokens/s,"
             f" {rate * flops(shape, length) / machine:.2f} of {quantity(machine)} op/s{memory}"

@@ -102,6 +102,11 @@ MODEL_OPTIONS = [
         ["--quantize"], type=click.Choice(["4bit", "8bit"]), help="Load quantised (needs quanto)."
     ),
     click.Option(["--adapter"], default="", help="Folder of a PEFT adapter."),
+    click.Option(
+        ["--prompts"],
+        type=click.Choice(["base", "chat"]),
+        help="Plain text or chat messages; default: as the checkpoint was trained.",
+    ),
     click.Option(["--batch-tokens"], default="auto", help="Padded tokens of a batch, or auto."),
 ]
 RUN_OPTIONS = [
@@ -125,6 +130,7 @@ def jobs_of(probe: str, plan_names: Sequence[str], given: dict[str, Any]) -> lis
         given["revision"],
         given["quantize"] or "",
         given["adapter"],
+        given["prompts"] or "",
     )
     options = {name: given[name] for name in plan_names}
     output = given.get("output") or Path("results") / probe

@@ -179,7 +179,7 @@ class Engine:
 
 
 def check(query: Query, entry: Entry) -> None:
-    """Refuses a query that the model can't answer: too long, or asked where nothing is predicted."""
+    """Refuses a query that the model can't answer: too long, or asked where it predicts nothing."""
     length = len(query.ids)
     if length > entry.context:
         raise ProbeError(

@@ -9,7 +9,7 @@ from mdlm_probe.models._base import Entry, LoadOptions
 BYTES = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0, "8bit": 1.0, "4bit": 0.5}
 
 SHARE = 0.5
-"""Share of the device's matrix-product rate that is assumed; `make bench` prints the one reached."""
+"""Share of the device's matrix-product rate that is assumed; `make bench` measures it."""
 
 
 @dataclass(frozen=True)

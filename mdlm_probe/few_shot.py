@@ -81,7 +81,7 @@ def template_of(cell: FewShotCell) -> Template:
 
 
 def shots(cell: FewShotCell, side: str) -> Turns:
-    """The answered turns of one side's examples, "relevant" or "distractor", in their fixed order."""
+    """The answered turns of a side's examples, "relevant" or "distractor", in fixed order."""
     count = cell.shots if side == "relevant" else cell.distractors
     return _shots(_draw(cell), side, count, cell.answer)
 

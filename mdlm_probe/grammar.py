@@ -85,7 +85,7 @@ def zipf(count: int, exponent: float = 1.0) -> np.ndarray:
 
 @cache
 def prose() -> HiddenMarkov:
-    """The prose chain: word classes with Zipfian words, and 24 pairs of words that only go together.
+    """The prose chain: classes of Zipfian words, and 24 pairs of words that only go together.
 
     Every token carries its leading space, so that texts concatenate. A text starts a sentence. The
     first word of a pair is always followed by its own second word, and a second word never stands

@@ -1,4 +1,4 @@
-"""Pure tensor functions. Those that take `rows` (log-probabilities, one row a position) are readouts."""
+"""Pure tensor functions. Those that take `rows`, log-probabilities by position, are readouts."""
 
 from __future__ import annotations
 

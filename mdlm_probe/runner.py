@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import inspect
-import math
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, astuple, dataclass, field, fields
+from dataclasses import asdict, astuple, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from mdlm_probe import __version__, catalog, models, tasks
 from mdlm_probe.errors import ProbeError
 from mdlm_probe.models._base import Entry, LoadOptions
+from mdlm_probe.models._text import Border
 from mdlm_probe.sink import Run, Sheet, text_of
 
 if TYPE_CHECKING:
@@ -107,6 +107,8 @@ def prepare(job: Job) -> Plan:
     """
     probe = catalog.load("probes", job.probe)
     entry = models.resolve(job.model, job.load.revision)
+    if job.load.prompts:
+        entry = replace(entry, chat=job.load.prompts == "chat")
     if entry.kind not in probe.KINDS:
         raise ProbeError(
             f"probe '{job.probe}' is not for {entry.kind} models such as '{entry.name}'",
@@ -132,7 +134,7 @@ def prepare(job: Job) -> Plan:
 
 
 def portable(value: Any) -> Any:
-    """A value without this machine's path to the package, so that runs can be moved and compared."""
+    """A value without this machine's path to the package: runs can be moved and compared."""
     if isinstance(value, str):
         return value.replace(str(Path(__file__).parent), "mdlm_probe")
     if isinstance(value, dict):
@@ -157,14 +159,16 @@ def run(plan: Plan, progress: Progress) -> Path:
     for reason, count in plan.refused.items():
         progress.note(f"{plan.entry.name}: {count} cells left out: {reason}")
     with Run.locked(plan.job.output, fresh=plan.job.fresh) as folder:
+        path = folder.path(plan.name)
         known = folder.begin(plan.name, {"config": plan.config, "refused": plan.refused})
-        if known["status"] == "finished" and folder.path(plan.name).exists():
-            progress.note(f"{folder.path(plan.name)} is finished: nothing to do")
-            return folder.path(plan.name)
+        if path.exists() and known.get("size") == path.stat().st_size:
+            progress.note(f"{path} is finished: nothing to do")
+            return path
+        length = _cell_tokens(plan)
         progress.note(f"loading {plan.entry.name}")
         model = models.load(plan.entry, plan.job.load)
         _same_weights(plan, model, known)
-        engine, group = _engine(plan, model, known)
+        engine, group = _engine(plan, model, known, length)
         session = {"started": _now(), "version": __version__, "machine": machine.facts()}
         folder.update(
             plan.name,
@@ -173,14 +177,15 @@ def run(plan: Plan, progress: Progress) -> Path:
             cells=len(plan.cells),
             sessions=[*known.get("sessions", []), session],
         )
-        _measure(plan, engine, group, folder, progress)
-        folder.update(plan.name, status="finished", ended=_now(), events=engine.events)
-        return folder.path(plan.name)
+        _measure(plan, engine, group, path, progress)
+        done = {"status": "finished", "ended": _now(), "size": path.stat().st_size}
+        folder.update(plan.name, events=engine.events, **done)
+        return path
 
 
-def _measure(plan: Plan, engine: Engine, group: int, folder: Run, progress: Progress) -> None:
+def _measure(plan: Plan, engine: Engine, group: int, path: Path, progress: Progress) -> None:
     names = [tuple(map(text_of, astuple(cell))) for cell in plan.cells]
-    sheet = Sheet(folder.path(plan.name), plan.columns, names, group)
+    sheet = Sheet(path, plan.columns, names, group)
     complete = False
     try:
         progress.start(plan.entry.name, len(plan.cells), sheet.done)
@@ -215,20 +220,25 @@ def _same_weights(plan: Plan, model: Model, known: dict[str, Any]) -> None:
             )
 
 
-def _engine(plan: Plan, model: Model, known: dict[str, Any]) -> tuple[Engine, int]:
+def _cell_tokens(plan: Plan) -> float:
+    """Mean tokens of a cell, by a sample; prompts that can't be asked fail here, before loading."""
+    from mdlm_probe.engine import Counter
+
+    counter = Counter(plan.entry, models.load_border(plan.entry, plan.job.load))
+    sampled = count(plan, counter)
+    return sum(counter.lengths) / sampled
+
+
+def _engine(plan: Plan, model: Model, known: dict[str, Any], length: float) -> tuple[Engine, int]:
     """The engine, and how many cells make a group: about one batch, as when the run began.
 
     Groups are cut by the plan alone, so a resumed run sends the same batches through the network.
     """
-    from mdlm_probe.engine import Counter, Engine
+    from mdlm_probe.engine import Engine
 
     batch = known.get("batch", {})
     engine = Engine(model, batch_tokens=batch.get("tokens") or plan.job.batch_tokens)
-    if "cells" in batch:
-        return engine, batch["cells"]
-    counter = Counter(plan.entry, model.border)
-    sampled = count(plan, counter)
-    return engine, max(1, engine.batch_tokens // math.ceil(1.05 * sum(counter.lengths) / sampled))
+    return engine, batch.get("cells") or max(1, int(engine.batch_tokens / (1.05 * length)))
 
 
 def count(plan: Plan, counter: Counter) -> int:
@@ -266,15 +276,15 @@ class Survey:
     notes: list[str]
 
 
-class RoughBorder:
+class RoughBorder(Border):
     """Stands in for a tokenizer that can't be had: a token for every 2.8 characters."""
 
     def __init__(self, entry: Entry) -> None:
         self._mask = entry.mask_id or 0
 
-    def encode(self, prompt: tasks.Prompt) -> tuple[int, ...]:
+    def encode(self, prompt: tasks.Prompt | str) -> tuple[int, ...]:
         """As many ids as there may be tokens; masks are exact."""
-        text = prompt.text()
+        text = prompt if isinstance(prompt, str) else prompt.text()
         masks = text.count(tasks.MASK)
         return (-1,) * round((len(text) - masks) / 2.8) + (self._mask,) * masks
 

@@ -235,6 +235,11 @@ class Run:
             self.entries.pop(name, None)
         known = self.entries.get(name)
         if known is None:
+            if self.path(name).exists():
+                raise ProbeError(
+                    f"{self.path(name)} is there, but {RUN} doesn't say what its rows are",
+                    hint="--fresh starts over; --output DIR writes elsewhere",
+                )
             self.entries[name] = {"status": "started", **entry}
             self.save()
             return self.entries[name]

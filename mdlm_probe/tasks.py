@@ -1,4 +1,4 @@
-"""The few-shot suite: reads tasks/*.yaml and word lists, draws examples, builds prompts. No torch."""
+"""The few-shot suite: reads tasks/*.yaml and word lists, draws examples, builds prompts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mdlm_probe.cells import seed as seed_of
 from mdlm_probe.errors import ProbeError
 
 MASK = "\ue000"
-"""Stands for one mask token in the text of a prompt; the model's border turns it into the mask id."""
+"""Stands for one mask token in a prompt's text; the model's border turns it into the mask id."""
 
 LETTERS = string.ascii_uppercase
 MAX_OPTIONS = 5

@@ -17,7 +17,7 @@ torch.set_num_threads(1)
 
 
 def pytest_collection_modifyitems(items):
-    """`gpu` tests run where CUDA is, `hub` tests where MDLM_PROBE_HUB is set; else they are skipped."""
+    """`gpu` tests run where CUDA is, `hub` tests where MDLM_PROBE_HUB is set; else: skipped."""
     wants = {
         "gpu": (torch.cuda.is_available(), "needs CUDA"),
         "hub": (bool(os.environ.get("MDLM_PROBE_HUB")), "needs real checkpoints: MDLM_PROBE_HUB=1"),

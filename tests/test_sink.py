@@ -95,7 +95,7 @@ def test_foreign_files_are_refused(tmp_path, data, what):
 
 
 def test_a_full_disk_leaves_a_valid_file(tmp_path):
-    """A process whose files may not grow stands for a full disk: the system says no in mid-write."""
+    """Files that may not grow stand for a full disk: the system says no in mid-write."""
     code = f"""
         import resource, signal, sys
         sys.path.insert(0, {os.path.dirname(__file__)!r})

@@ -59,6 +59,7 @@ class LoadOptions:
         revision: hub revision; "" for the entry's own.
         quantize: "", "4bit" or "8bit".
         adapter: folder of a PEFT adapter, or "".
+        prompts: "base" or "chat" to write prompts so whatever the entry says; "" for the entry's.
     """
 
     dtype: str = "auto"
@@ -66,6 +67,7 @@ class LoadOptions:
     revision: str = ""
     quantize: str = ""
     adapter: str = ""
+    prompts: str = ""
 
 
 @runtime_checkable

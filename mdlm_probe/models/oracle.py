@@ -25,6 +25,9 @@ from mdlm_probe.models._text import Border, load_border
 SMOOTHING = 1e-6
 """Probability that a state emits any token at all: texts outside the language have a posterior."""
 
+GAP, STAY = 0.1, 0.9
+"""Probabilities that an answer is followed by a gap, and that a gap goes on."""
+
 States = dict[int, np.ndarray]
 """Position -> a weight for every hidden state, [states, batch]."""
 
@@ -68,13 +71,13 @@ class Oracle:
         self._emission = emission
 
     def _seen(self, column: np.ndarray) -> np.ndarray:
-        """Probability of one column's tokens in every state, [states, batch]; masks tell nothing."""
+        """Probability of a column's tokens in every state, [states, batch]; masks tell nothing."""
         seen = self._emission[column]
         seen[column == self.entry.mask_id] = 1.0
         return seen.T
 
     def _filter(self, ids: np.ndarray, wanted: Container[int]) -> tuple[States, np.ndarray]:
-        """Forward: at wanted positions the states given all before, [states, batch]; log p(seen)."""
+        """Forward: at wanted places the states given all before, [states, batch]; log p(seen)."""
         state = np.repeat(self._initial[:, None], len(ids), axis=1)
         before, total = {}, np.zeros(len(ids))
         for position, column in enumerate(ids.T):
@@ -118,7 +121,10 @@ class Oracle:
                 raise ProbeError("the oracle answers at masked positions only")
             after = self._smooth(ids.numpy(), lengths.numpy(), wanted)
             found = found * np.stack([after[position][:, row] for row, position in places])
-        return torch.from_numpy(found / found.sum(1, keepdims=True))
+        total = found.sum(1, keepdims=True)
+        if not (total > 0).all():
+            raise ProbeError("a text has no probability in the oracle's language")
+        return torch.from_numpy(found / total)
 
     def logprobs(self, states: Float[Tensor, "asked states"]) -> Float[Tensor, "asked vocab"]:
         """Log-probabilities of the tokens, float32; the mask's is minus infinity."""
@@ -153,7 +159,11 @@ def language() -> HiddenMarkov:
 
 
 def _documents(task: tasks.Task, numbers: list[str], template: tasks.Template) -> HiddenMarkov:
-    """Documents of one relevant task. A state remembers the right option's slot and word."""
+    """Documents of one relevant task. A state remembers the right option's slot and word.
+
+    An answer is closed, or followed by a gap of any tokens: so masks after an answer are something
+    that happens in the language, and tell nothing about the answer.
+    """
     asked = template.ask(tasks.Example(("\0", "\0", "\0"), 0)).split("\0")
     frames = [*asked[:3], template.turn + template.opening(), template.closing(), template.end]
     wrong = [word for words in task.wrong for word in words]
@@ -162,17 +172,20 @@ def _documents(task: tasks.Task, numbers: list[str], template: tasks.Template) -
     tokens = tuple(dict.fromkeys([*frames, *words]))
     index = {token: i for i, token in enumerate(tokens)}
     kinds: list[tuple[int, str]] = [(s, w) for s in range(3) for w in task.target] + [(-1, "")]
-    start, end, length = 0, 1, 8
-    size = 2 + length * len(kinds)
+    start, end, gap, first_of_all, length = 0, 1, 2, 3, 8
+    size = first_of_all + length * len(kinds)
     emission = np.zeros((size, len(tokens)))
     transition = sparse.lil_array((size, size))
     emission[start, index[frames[0]]] = emission[end, index[frames[5]]] = transition[end, start] = 1
+    emission[gap] = 1 / len(tokens)
+    transition[gap, gap], transition[gap, end] = STAY, 1 - STAY
     for k, (slot, word) in enumerate(kinds):
-        first = 2 + length * k
+        first = first_of_all + length * k
         transition[start, first] = 0.5 if slot < 0 else 0.5 / (len(kinds) - 1)
         for i in range(length - 1):
             transition[first + i, first + i + 1] = 1
-        transition[first + length - 1, end] = 1
+        transition[first + 6, first + 7], transition[first + 6, gap] = 1 - GAP, GAP
+        transition[first + 7, end] = 1
         for i, frame in ((1, frames[1]), (3, frames[2]), (5, frames[3]), (7, frames[4])):
             emission[first + i, index[frame]] = 1
         for i, place in ((0, 0), (2, 1), (4, 2), (6, slot)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -56,8 +57,11 @@ def save(folder: Path, name: str, figure: Figure, tables: dict[str, pd.DataFrame
     """
     paths = [folder / f"{name}.{kind}" for kind in ("png", "svg")]
     try:
-        for path in paths:
-            figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else {})
+        # a fixed salt and no date: equal rows give equal files
+        with mpl.rc_context({"svg.hashsalt": "mdlm-probe"}):
+            for path in paths:
+                date = {"Date": None} if path.suffix == ".svg" else {}
+                figure.savefig(path, dpi=150, metadata=date)
         for title, table in tables.items():
             paths.append(folder / f"{name}-{title}.csv")
             table.to_csv(paths[-1], index=False, float_format="%.6g")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -84,15 +83,14 @@ def figure(frame: pd.DataFrame) -> Figure:
     table = accuracy(frame)
     places = [p for p in PLACES if p in set(table["question"])]
     colours = palette(list(table["model"].unique()))
-    with mpl.rc_context({"svg.hashsalt": "mdlm-probe", "font.size": 10}):
-        drawn = Figure(figsize=(1.2 + 4.2 * len(places), 4.2), layout="constrained")
-        axes = drawn.subplots(1, len(places), sharex=True, sharey=True, squeeze=False)[0]
-        for axis, place in zip(axes, places, strict=True):
-            _panel(axis, table[table["question"] == place], frame, place, colours)
-        axes[0].set_ylabel("accuracy (%)")
-        handles = {label: h for a in axes for h, label in zip(*a.get_legend_handles_labels())}
-        drawn.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4)
-        drawn.suptitle("Accuracy by position of the relevant examples (bands: 95 % over sets)")
+    drawn = Figure(figsize=(1.2 + 4.2 * len(places), 4.2), layout="constrained")
+    axes = drawn.subplots(1, len(places), sharex=True, sharey=True, squeeze=False)[0]
+    for axis, place in zip(axes, places, strict=True):
+        _panel(axis, table[table["question"] == place], frame, place, colours)
+    axes[0].set_ylabel("accuracy (%)")
+    lines = {line.get_label(): line for axis in axes for line in axis.lines}
+    drawn.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=4)
+    drawn.suptitle("Accuracy by position of the relevant examples (bands: 95 % over sets)")
     return drawn
 
 

@@ -1,0 +1,174 @@
+"""The locality probe: prompts as in the paper, and calibration on the oracle."""
+
+import pytest
+
+from mdlm_probe import models, tasks
+from mdlm_probe.engine import Counter, Engine
+from mdlm_probe.errors import ProbeError
+from mdlm_probe.probes import locality
+
+SMALL = {"lexicon": "small", "answer": "word"}
+
+
+class Recorder(Counter):
+    """Keeps the prompts that a probe asks."""
+
+    def ask(self, queries):
+        self.queries = list(queries)
+        return super().ask(queries)
+
+
+def prompts(model, **options):
+    entry = models.resolve(model)
+    recorder = Recorder(entry, models.load_border(entry))
+    cells = locality.plan(**{**SMALL, **options})
+    assert list(locality.measure(recorder, cells)) == []
+    return cells, [recorder.border.decode(q.ids) for q in recorder.queries], recorder.queries
+
+
+def examples_of(text):
+    return [part for part in text.split("\n\n") if part.startswith("Options")]
+
+
+def test_defaults_are_the_papers():
+    cells = locality.plan(limit=1)
+    assert len(cells) == 16 * 9
+    assert sorted({c.position for c in cells}) == [0, 5, 10, 15, 20, 25, 30, 35, 40]
+    first = cells[0]
+    assert (first.shots, first.distractors, first.answer, first.lexicon) == (
+        10,
+        40,
+        "letter",
+        "full",
+    )
+    assert (first.question, first.masks, first.options) == ("right", 0, 3)
+    assert len(locality.plan()) == 16 * 9 * 1000
+
+
+@pytest.mark.parametrize("model", ["oracle", "oracle-causal"])
+def test_only_the_blocks_position_changes(model):
+    cells, texts, queries = prompts(
+        model, tasks=("animal-smallest",), limit=2, positions=(0, 15, 40)
+    )
+    suite = tasks.load("few-shot", "small")
+    fs = suite["animal-smallest"]
+    relevant = [fs.template.ask(e) for e in fs.shots("relevant", 10, 0)]
+    others = [fs.template.ask(e) for e in fs.shots("distractor", 40, 0)]
+    for cell, text, query in zip(cells, texts, queries, strict=True):
+        asked = [part.split("\nAnswer")[0] for part in examples_of(text)]
+        point = fs.template.ask(fs.items(2, 0, 10)[cell.item])
+        assert asked == [
+            *others[: cell.position],
+            *relevant,
+            *others[cell.position :],
+            point,
+        ]
+        if model == "oracle":
+            assert text.endswith("\nAnswer:[<mask>].")
+            assert text.count("<mask>") == 1
+        else:
+            assert text.endswith("\nAnswer:[")
+            assert query.positions == (len(query.ids),)
+
+
+@pytest.mark.parametrize(("question", "at"), [("left", 0), ("middle", 25), ("right", 50)])
+def test_the_question_stands_where_it_was_asked_to(question, at):
+    _, texts, _ = prompts(
+        "oracle", tasks=("verb-largest",), limit=1, positions=(20,), question=(question,)
+    )
+    masked = [i for i, part in enumerate(examples_of(texts[0])) if "<mask>" in part]
+    assert masked == [at]
+
+
+def test_masks_end_the_question_and_the_first_is_asked():
+    _, texts, queries = prompts(
+        "oracle",
+        tasks=("verb-largest",),
+        limit=1,
+        positions=(0,),
+        masks=(1, 50),
+        question=("right",),
+    )
+    assert texts[0].endswith("\nAnswer:[<mask>")
+    assert texts[1].endswith("\nAnswer:[" + "<mask>" * 50)
+    assert queries[1].positions == (len(queries[1].ids) - 50,)
+
+
+@pytest.mark.parametrize("model", ["oracle", "oracle-causal"])
+def test_the_oracle_has_no_locality_bias(model):
+    """The ideal answer doesn't depend on position, place or masks; so the probe mustn't either."""
+    engine = Engine(models.load(models.resolve(model)), batch_tokens=8192)
+    options = {**SMALL, "tasks": ("verb-smallest",), "limit": 4, "distractors": 8, "shots": 6}
+    places = {} if model == "oracle-causal" else {"question": ("left", "middle", "right")}
+    masks = {} if model == "oracle-causal" else {"masks": (0, 30)}
+    rows = {}
+    for cell, found in locality.measure(engine, locality.plan(**options, **places, **masks)):
+        assert len(found) == 1
+        rows.setdefault(cell.item, []).append(found[0])
+    for found in rows.values():
+        assert all(row["correct"] for row in found)
+        for row in found[1:]:
+            assert row["logp_right"] == pytest.approx(found[0]["logp_right"], abs=1e-5)
+            assert row["entropy"] == pytest.approx(found[0]["entropy"], abs=1e-4)
+
+
+class Forgetful:
+    """An oracle that sees only the last tokens: a planted locality bias."""
+
+    def __init__(self, oracle, span):
+        self.oracle, self.span = oracle, span
+        self.__dict__ |= {k: getattr(oracle, k) for k in ("entry", "border", "device", "vocab")}
+        self.facts = {}
+
+    def states(self, ids, lengths, rows, positions):
+        seen = ids.clone()
+        seen[:, : -self.span] = self.entry.mask_id
+        return self.oracle.states(seen, lengths, rows, positions)
+
+    def logprobs(self, states):
+        return self.oracle.logprobs(states)
+
+
+def test_a_planted_bias_is_found():
+    """The calibration can fail: a model that forgets is worse where it can't see the block."""
+    oracle = models.load(models.resolve("oracle"))
+    cells = locality.plan(
+        **SMALL, tasks=("verb-smallest",), limit=30, distractors=8, shots=4, positions=(0, 8)
+    )
+    far, near = [], []
+    engine = Engine(Forgetful(oracle, 60), batch_tokens=8192)
+    for cell, (row,) in locality.measure(engine, cells):
+        (near if cell.position == 8 else far).append(row["logp_right"])
+    assert min(near) > -1e-3
+    assert sum(far) / len(far) < -0.1
+
+
+def test_causal_models_are_asked_at_the_right_only():
+    (cell,) = locality.plan(limit=1, tasks=("verb-largest",), positions=(0,), question=("left",))
+    assert "can't see" in locality.refuse(cell, "causal")
+    assert locality.refuse(cell, "masked") == ""
+    (cell,) = locality.plan(limit=1, tasks=("verb-largest",), positions=(0,), masks=(2,))
+    assert "no masks" in locality.refuse(cell, "causal")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"positions": (41,)}, "--positions has 41"),
+        ({"positions": (-1,)}, "--positions has -1"),
+        ({"positions": (5, 5)}, "--positions names a value twice"),
+        ({"masks": (-1,)}, "--masks has -1"),
+        ({"limit": 0}, "--limit has 0"),
+        ({"shots": 0}, "--shots has 0"),
+        ({"distractors": -1}, "--distractors has -1"),
+        ({"tasks": ("x",)}, "unknown task 'x'"),
+        ({"options": 9}, "found 9"),
+    ],
+)
+def test_bad_options_are_named(options, message):
+    with pytest.raises(ProbeError, match=message):
+        locality.plan(**options)
+
+
+def test_no_distractors_is_a_case_of_its_own():
+    assert {c.position for c in locality.plan(distractors=0, limit=1)} == {0}

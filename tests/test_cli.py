@@ -1,0 +1,228 @@
+"""The command line, as a person types it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from checkpoints import write_llada
+from click.testing import CliRunner
+
+from mdlm_probe import cli, runner
+from mdlm_probe.sink import Run
+
+QUICK = "--tasks verb-smallest --limit 3 --shots 2 --distractors 4 --positions 0,4".split()
+
+
+def call(*arguments):
+    result = CliRunner().invoke(cli.main, [str(a) for a in arguments])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def fails(*arguments, code=1):
+    """Output of a command that must end with a message, a code and no traceback."""
+    result = call(*arguments)
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    return result.output
+
+
+def test_help_fits_a_screen_and_names_every_probe():
+    result = call("--help")
+    assert result.exit_code == 0
+    assert len(result.output.splitlines()) <= 24
+    assert "locality  Does a model find" in result.output
+
+
+@pytest.mark.parametrize("command", ["models", "probes", "tasks", "report", "plan", "locality"])
+def test_every_command_has_help(command):
+    result = call(command, "-h")
+    assert result.exit_code == 0
+    assert len(result.output) > 100
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["models"], ["probes"], ["tasks"], ["locality", "--help"], ["plan", "-h"]],
+)
+def test_help_and_listings_do_not_import_torch(arguments):
+    code = (
+        "import sys; from mdlm_probe.cli import main\n"
+        f"try: main({arguments!r})\nexcept SystemExit as e: assert not e.code\n"
+        "assert not {'torch', 'transformers', 'pandas'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_listings():
+    assert "GSAI-ML/LLaDA-8B-Base" in call("models").output
+    assert "tiny-arlm" in call("models").output
+    assert "animal-smallest" in call("tasks").output
+    assert "wherever it stands" in call("probes").output
+
+
+def test_a_run_prints_tables_and_saves_pictures(tmp_path):
+    result = call("locality", "-m", "oracle", *QUICK, "-o", tmp_path / "r")
+    assert result.exit_code == 0
+    for text in ("locality: accuracy", "95 % over sets", "locality: index", "locality.png"):
+        assert text in result.stdout
+    assert "6 of 6 cells" in result.stderr
+    frame = pd.read_csv(tmp_path / "r" / "locality__oracle.csv")
+    assert list(frame.columns[:3]) == ["model", "suite", "set"]
+    assert len(frame) == 6
+    assert (tmp_path / "r" / "locality.svg").stat().st_size > 1000
+    again = call("locality", "-m", "oracle", *QUICK, "-o", tmp_path / "r", "--quiet")
+    assert again.stdout == result.stdout
+    assert again.stderr == ""
+
+
+def test_report_rebuilds_from_the_csv_alone(tmp_path):
+    first = call("locality", "-m", "oracle", *QUICK, "-o", tmp_path, "-q").stdout
+    made = [tmp_path / f"locality{end}" for end in (".png", ".svg", "-accuracy.csv", "-index.csv")]
+    kept = {path: path.read_bytes() for path in made}
+    for path in made:
+        path.unlink()
+    code = (
+        "import sys; from mdlm_probe.cli import main\n"
+        f"try: main(['report', {str(tmp_path)!r}])\nexcept SystemExit as e: assert not e.code\n"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == first
+    for path in made:
+        assert path.read_bytes() == kept[path], path
+
+
+def test_no_model_means_the_bundled_pair():
+    jobs = cli.jobs_of("locality", [], given())
+    assert [job.model for job in jobs] == ["tiny-mdlm", "tiny-arlm"]
+    assert jobs[0].output == Path("results/locality")
+
+
+def given(**changes):
+    base = {"model": (), "dtype": "auto", "device": "auto", "revision": "", "quantize": None}
+    return (
+        base
+        | {"adapter": "", "prompts": None, "batch_tokens": "auto", "output": None, "fresh": False}
+        | changes
+    )
+
+
+def test_plan_says_what_it_would_cost():
+    result = call(
+        "plan", "locality", "-m", "oracle", "-m", "oracle-causal", "--question", "left,right"
+    )
+    assert result.exit_code == 0
+    lines = result.output.splitlines()
+    assert any(line.split()[:3] == ["oracle", "5760", "5760"] for line in lines)
+    assert "oracle-causal: 2880 cells left out" in result.output
+    big = call("plan", "locality", "-m", "llada-8b").output
+    assert "144000" in big
+    assert "rough guess" in big
+
+
+def test_a_local_checkpoint_by_its_folder(tmp_path):
+    folder = write_llada(tmp_path / "my-checkpoint", context=1024)
+    result = call(
+        *("locality", "--model", folder, "--question", "middle", "--positions", "0,1"),
+        *("--shots", 1, "--distractors", 2, "--limit", 1, "--tasks", "animal"),
+        *("--output", tmp_path / "mine"),
+    )
+    assert result.exit_code == 0, result.output
+    frame = pd.read_csv(tmp_path / "mine" / "locality__my-checkpoint.csv")
+    assert set(frame["answer"]) == {"letter"}
+    assert set(frame["right"]) <= set("ABC")
+
+
+# ---------------------------------------------------------------------- errors
+
+
+def test_unknown_model_with_a_suggestion():
+    output = fails("locality", "-m", "lada-8b")
+    assert "Error: no model named 'lada-8b'" in output
+    assert "llada-8b" in output.splitlines()[1]
+
+
+def test_missing_folder():
+    assert "no-such-folder" in fails("locality", "-m", "./no-such-folder")
+
+
+def test_wrong_family(tmp_path):
+    folder = write_llada(tmp_path / "m", config={"model_type": "bert", "architectures": ["Bert"]})
+    output = fails("locality", "-m", folder)
+    assert "unknown model family: model_type 'bert'" in output
+    assert "llada" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "code"),
+    [
+        (["locality", "--question", "up"], "'up' is not one of", 2),
+        (["locality", "--positions", "a"], "'a' is not a valid integer", 2),
+        (["locality", "--positions", ","], "is empty", 2),
+        (["locality", "--limt", "3"], "--limit", 2),
+        (["localty"], "did you mean 'locality'", 2),
+        (["plan", "localty"], "did you mean 'locality'", 2),
+        (["locality", "--limit", "0"], "--limit has 0", 1),
+        (["locality", "--positions", "99"], "--positions has 99", 1),
+        (["locality", "--batch-tokens", "many"], "--batch-tokens is 'many'", 1),
+        (["locality", "-m", "oracle", "-m", "oracle"], "names 'oracle' twice", 1),
+        (["locality", "--suite", "none.yaml"], "cannot read none.yaml", 1),
+        (["locality", "-m", "oracle-causal", "--question", "left"], "nothing to ask", 1),
+        (
+            ["locality", "-m", "tiny-mdlm", "--answer", "word", "--lexicon", "full"],
+            "not in the vocab",
+            1,
+        ),
+        (["locality", "-m", "tiny-mdlm", "--device", "tpu"], "unknown device 'tpu'", 1),
+    ],
+)
+def test_bad_options(tmp_path, monkeypatch, arguments, message, code):
+    monkeypatch.chdir(tmp_path)
+    output = fails(*arguments, code=code)
+    assert message in " ".join(output.split())
+
+
+@pytest.mark.parametrize("broken", ["missing", "empty", "file", "json", "csv", "norows"])
+def test_unreadable_results_folder(tmp_path, broken):
+    folder = tmp_path / "r"
+    if broken == "file":
+        folder.write_text("")
+    elif broken != "missing":
+        folder.mkdir()
+    if broken == "json":
+        (folder / "run.json").write_text("{")
+    if broken in ("csv", "norows"):
+        with Run.locked(folder) as run:
+            run.begin("locality__m", {"config": {"probe": "locality"}})
+        text = 'model,set\n"' if broken == "csv" else "model,set\n"
+        (folder / "locality__m.csv").write_text(text)
+    assert str(folder) in fails("report", folder)
+
+
+def test_output_that_cannot_be_written(tmp_path):
+    (tmp_path / "f").write_text("")
+    assert "cannot use" in fails("locality", "-m", "oracle", *QUICK, "-o", tmp_path / "f")
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "run", interrupted)
+    output = fails("locality", "-m", "oracle", *QUICK, "-o", tmp_path, code=130)
+    assert "the same command goes on from there" in output
+
+
+def test_a_changed_configuration_shows_the_difference(tmp_path):
+    call("locality", "-m", "oracle", *QUICK, "-o", tmp_path, "-q")
+    output = fails("locality", "-m", "oracle", *QUICK, "--seed", 1, "-o", tmp_path, "-q")
+    assert "options.seed: 0 -> 1" in output
+    assert "--fresh starts over" in output
+    assert (
+        call("locality", "-m", "oracle", *QUICK, "--seed", 1, "-o", tmp_path, "--fresh").exit_code
+        == 0
+    )

@@ -1,0 +1,82 @@
+"""What the README says works: its commands are run, its files are there."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from checkpoints import write_llada
+from click.testing import CliRunner
+
+from mdlm_probe import catalog, cli, models, tasks
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+LINES = [line.partition("  #")[0].strip() for block in BLOCKS for line in block.splitlines()]
+COMMANDS = [line for line in LINES if line.startswith("mdlm-probe")]
+SHORT = "--limit 1 --tasks verb-smallest --positions 0,1 --shots 1 --distractors 1".split()
+
+
+def test_the_two_commands_come_first():
+    assert LINES[:2] == ["make demo", "make test"]
+
+
+def test_make_targets_exist():
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert {"setup", "demo", "test", "lint", "bench", "check", "clean"} <= set(targets)
+    for target in re.findall(r"`make (\w+)`", README):
+        assert target in targets
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_of_the_readme_run(command, tmp_path, monkeypatch):
+    """Shortened, and hub models only planned: there is no hub in the tests."""
+    monkeypatch.chdir(tmp_path)
+    arguments = shlex.split(command)[1:]
+    if "./my-checkpoint" in arguments:
+        write_llada(tmp_path / "my-checkpoint", context=1024)
+    if arguments[0] == "report":
+        assert CliRunner().invoke(cli.main, ["locality", "-m", "oracle", *SHORT]).exit_code == 0
+    if arguments[0] in catalog.names("probes"):
+        named = [arguments[i + 1] for i, a in enumerate(arguments) if a == "--model"]
+        if any(
+            name in models.names()
+            and "/" in models.resolve(name).source
+            and not Path(models.resolve(name).source).exists()
+            for name in named
+        ):
+            arguments = ["plan", *arguments]
+        else:
+            arguments += SHORT
+    result = CliRunner().invoke(cli.main, arguments)
+    assert result.exit_code == 0, result.output
+
+
+def test_every_probe_and_command_is_in_the_readme():
+    for name in [*catalog.names("probes"), *cli.main.commands]:
+        assert name in README
+
+
+def test_files_named_in_the_readme_exist():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+    for name in re.findall(r"^      ([\w. ]+\.py)", README, re.MULTILINE):
+        for part in name.split():
+            assert (ROOT / "mdlm_probe" / part).exists(), part
+    rooms = {p.stem if p.suffix else p.name for p in (ROOT / "mdlm_probe").glob("[!_]*")}
+    for room in rooms - {"__pycache__"}:
+        assert re.search(rf"\b{room}(\.py|/)", README), f"{room} is not in the file map"
+
+
+def test_the_readmes_own_suite_works(tmp_path):
+    (yaml,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "my.yaml").write_text(yaml)
+    suite = tasks.load(str(tmp_path / "my.yaml"))
+    assert list(suite.sets) == ["birds-smallest"]
+    assert len(suite["birds-smallest"].items(5, 0, 3)) == 5
+
+
+def test_models_named_in_the_readme_are_known():
+    for name in re.findall(r"--model ([\w.-]+)(?![/\w])", README):
+        assert name in (*models.names(), "FOLDER"), name
