@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -31,8 +32,9 @@ READOUTS = (Readout("entropy"), Readout("top_id"), Readout("top_logprob"))
 Turns = tuple[tuple[str, str], ...]
 
 
-class FewShotCell(Protocol):
-    """The coordinates that draw a test point and its examples."""
+@dataclass(frozen=True, slots=True)
+class FewShotCell:
+    """The coordinates that draw a test point and its examples: the first of a few-shot probe's."""
 
     suite: str
     set: str

@@ -12,9 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mdlm_probe.cells import seed as seed_of
+from mdlm_probe.documents import Document
 from mdlm_probe.errors import ProbeError
 
 MASK = "\ue000"
@@ -29,77 +28,6 @@ def folder() -> Path:
     """The tasks/ folder: inside the installed package, or at the top of a source checkout."""
     packaged = Path(__file__).parent / "_data" / "tasks"
     return packaged if packaged.is_dir() else Path(__file__).parent.parent / "tasks"
-
-
-# ---------------------------------------------------------------------- reading
-
-
-class _Document:
-    """A YAML file whose errors name file, line and field."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-        except (OSError, UnicodeDecodeError) as error:
-            raise ProbeError(
-                f"cannot read {path}: {error}", hint="`mdlm-probe tasks` lists the shipped ones"
-            ) from None
-        except yaml.YAMLError as error:
-            raise ProbeError(f"{path} is not valid YAML: {error}") from None
-        self.lines: dict[tuple[Any, ...], int] = {}
-        self.data = self._build(root, ())
-        if not isinstance(self.data, dict):
-            raise self.error((), f"found {type(self.data).__name__}", "a mapping of fields")
-
-    def _build(self, node: yaml.Node | None, at: tuple[Any, ...]) -> Any:
-        if node is None:
-            return None
-        self.lines[at] = node.start_mark.line + 1
-        if isinstance(node, yaml.MappingNode):
-            out = {}
-            for key_node, value_node in node.value:
-                name = key_node.value
-                out[name] = self._build(value_node, (*at, name))
-                self.lines[(*at, name)] = key_node.start_mark.line + 1
-            return out
-        if isinstance(node, yaml.SequenceNode):
-            return [self._build(child, (*at, i)) for i, child in enumerate(node.value)]
-        loader = yaml.SafeLoader("")
-        try:
-            return loader.construct_object(node)
-        finally:
-            loader.dispose()
-
-    def error(self, at: tuple[Any, ...], found: str, expected: str, hint: str = "") -> ProbeError:
-        line = next((self.lines[at[:n]] for n in range(len(at), -1, -1) if at[:n] in self.lines), 1)
-        name = ".".join(map(str, at)) or "the file"
-        return ProbeError(
-            f"{self.path}, line {line}, field '{name}': {found}", expected=expected, hint=hint
-        )
-
-    def get(self, at: tuple[Any, ...], kind: type | tuple[type, ...], default: Any = ...) -> Any:
-        value: Any = self.data
-        for part in at:
-            if not isinstance(value, dict) or part not in value:
-                if default is ...:
-                    raise self.error(at, "is missing", _kinds(kind))
-                return default
-            value = value[part]
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
-            raise self.error(at, f"found {value!r}", _kinds(kind))
-        return value
-
-    def only(self, at: tuple[Any, ...], allowed: Sequence[str]) -> None:
-        for name in self.get(at, dict):
-            if name not in allowed:
-                raise self.error((*at, name), "unknown field", "one of " + ", ".join(allowed))
-
-
-def _kinds(kind: type | tuple[type, ...]) -> str:
-    names = {dict: "a mapping", list: "a list", str: "a text", int: "a whole number"}
-    kinds = kind if isinstance(kind, tuple) else (kind,)
-    return " or ".join(names[k] for k in kinds)
 
 
 # ---------------------------------------------------------------------- examples
@@ -300,7 +228,7 @@ def load(suite: str = "few-shot", lexicon: str = "full", options: int = 0) -> Su
         ProbeError: naming file, line and field of whatever is wrong.
     """
     path = path_of(suite)
-    doc = _Document(path)
+    doc = Document(path)
     doc.only((), (*FIELDS, "relevant", "distractor"))
     count = options or doc.get(("options",), int, 3)
     if not 2 <= count <= MAX_OPTIONS:
@@ -330,7 +258,7 @@ def load(suite: str = "few-shot", lexicon: str = "full", options: int = 0) -> Su
     return Suite(doc.get(("name",), str, path.stem), sets, words, answer, count, **shots)
 
 
-def _template(doc: _Document) -> Template:
+def _template(doc: Document) -> Template:
     fields = ("question", "option", "between", "answer", "turn", "end")
     doc.only(("template",), fields)
     template = Template(**{name: doc.get(("template", name), str) for name in fields})
@@ -342,7 +270,7 @@ def _template(doc: _Document) -> Template:
     return template
 
 
-def _words(doc: _Document, first: int | None) -> dict[str, tuple[str, ...]]:
+def _words(doc: Document, first: int | None) -> dict[str, tuple[str, ...]]:
     source = doc.get(("words",), (str, dict), {})
     if isinstance(source, str):
         base = doc.path.parent / source
@@ -361,7 +289,7 @@ def _words(doc: _Document, first: int | None) -> dict[str, tuple[str, ...]]:
 
 
 def _task(
-    doc: _Document,
+    doc: Document,
     at: tuple[str, str],
     words: dict[str, tuple[str, ...]],
     rules: dict[str, Any],
@@ -398,7 +326,7 @@ def _task(
     return Task(name, count, target=words[target], wrong=tuple(words[c] for c in wrong), only=only)
 
 
-def _questions(doc: _Document, at: tuple[str, ...], count: int) -> tuple[Example, ...]:
+def _questions(doc: Document, at: tuple[str, ...], count: int) -> tuple[Example, ...]:
     path = doc.path.parent / doc.get(at, str)
     if not path.is_file():
         raise doc.error(at, f"no file {path}", "a JSONL file of questions")

@@ -10,6 +10,7 @@ from checkpoints import write_llada
 from click.testing import CliRunner
 
 from mdlm_probe import cli, runner
+from mdlm_probe.cli.options import jobs_of
 from mdlm_probe.sink import Run
 
 QUICK = "--tasks verb-smallest --limit 3 --shots 2 --distractors 4 --positions 0,4".split()
@@ -97,7 +98,7 @@ def test_report_rebuilds_from_the_csv_alone(tmp_path):
 
 
 def test_no_model_means_the_bundled_pair():
-    jobs = cli.jobs_of("locality", [], given())
+    jobs = jobs_of("locality", [], given())
     assert [job.model for job in jobs] == ["tiny-mdlm", "tiny-arlm"]
     assert jobs[0].output == Path("results/locality")
 

@@ -8,7 +8,7 @@ from mdlm_probe.engine import Counter
 from mdlm_probe.errors import ProbeError
 from mdlm_probe.probes.locality import Cell
 
-CELL = Cell("few-shot", "animal-smallest", "small", "word", 3, 2, 4, 0, "right", 0, 1, 5)
+CELL = Cell("few-shot", "animal-smallest", "small", "word", 3, 2, 4, 0, 5, "right", 0, 1)
 
 
 @pytest.fixture(scope="module")

@@ -24,25 +24,16 @@ COLUMNS = few_shot.COLUMNS
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(few_shot.FewShotCell):
     """One test point with the relevant block at one position and the question at one place.
 
     `position` counts the distractors to the left of the block; `masks` 0 means that the answer is
     closed around exactly one mask, k > 0 that the question ends in k masks (see `tasks.ask`).
     """
 
-    suite: str
-    set: str
-    lexicon: str
-    answer: str
-    options: int
-    shots: int
-    distractors: int
-    seed: int
     question: str
     masks: int
     position: int
-    item: int
 
 
 def plan(
@@ -79,7 +70,7 @@ def plan(
     return [
         Cell(
             *(suite, name, lexicon, answer or source.answer, source.options),
-            *(shots, distractors, seed, place, k, position, item),
+            *(shots, distractors, seed, item, place, k, position),
         )
         for name in few_shot.chosen_sets(source, tasks)
         for place in question

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from mdlm_probe import catalog, cli
+from mdlm_probe import catalog
+from mdlm_probe.cli.options import plan_options
 
 PROBES = catalog.names("probes")
 PARTS = {"errors", "queries", "few_shot", "tasks", "cells", "maths", "decoding", "likelihood"}
@@ -36,7 +37,7 @@ def test_a_probe_declares_what_the_others_rely_on(name):
         assert parameter.default is not parameter.empty
     hints = typing.get_type_hints(probe.plan, include_extras=True)
     assert all(typing.get_origin(hints[n]) is typing.Annotated for n in hints if n != "return")
-    assert len(cli.plan_options(probe.plan)) == len(hints) - 1
+    assert len(plan_options(probe.plan)) == len(hints) - 1
     assert callable(probe.refuse)
     assert list(inspect.signature(probe.measure).parameters) == ["engine", "cells"]
 

@@ -1,0 +1,133 @@
+"""Click options from the signatures of probes, and jobs from parsed options."""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mdlm_probe import runner
+from mdlm_probe.errors import ProbeError
+from mdlm_probe.models._base import LoadOptions
+
+PAIR = ("tiny-mdlm", "tiny-arlm")
+"""The bundled models, used when none is named."""
+
+
+class Commas(click.ParamType):
+    """A comma-separated list of one type."""
+
+    def __init__(self, inner: click.ParamType) -> None:
+        self.inner = inner
+        self.name = f"{inner.name},..."
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[Any, ...]:
+        """Splits at commas; every part must be of the inner type."""
+        if isinstance(value, tuple):
+            return value
+        parts = [part.strip() for part in str(value).split(",") if part.strip()]
+        if not parts:
+            self.fail("is empty; give one value or more, separated by commas", param, ctx)
+        return tuple(self.inner.convert(part, param, ctx) for part in parts)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """What the help shows."""
+        inner = self.inner.get_metavar(param, ctx) or self.inner.name.upper()
+        return f"{inner},..."
+
+
+def click_type(annotation: Any) -> click.ParamType:
+    """The click type of an annotation: int, float, str, Literal, X | None or tuple[X, ...]."""
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Literal:
+        return click.Choice([str(a) for a in args])
+    if origin in (typing.Union, types.UnionType):
+        return click_type(next(a for a in args if a is not type(None)))
+    if origin is tuple:
+        return Commas(click_type(args[0]))
+    return {int: click.INT, float: click.FLOAT, str: click.STRING}[annotation]
+
+
+def plan_options(plan: Callable[..., Any]) -> list[click.Option]:
+    """One click option for each keyword of a probe's plan; left out, it is None."""
+    hints = typing.get_type_hints(plan, include_extras=True)
+    out = []
+    for name, parameter in inspect.signature(plan).parameters.items():
+        kind, text = typing.get_args(hints[name])
+        default = parameter.default
+        if isinstance(default, tuple):
+            default = ",".join(map(str, default))
+        if "default:" not in text:
+            text += f"; default: {default}"
+        flag = "--" + name.replace("_", "-")
+        out.append(click.Option([flag], type=click_type(kind), help=text.replace("%", "%%")))
+    return out
+
+
+MODEL_OPTIONS = [
+    click.Option(
+        ["--model", "-m"],
+        multiple=True,
+        help="Registry name, local folder or hub id; repeat for more. Default: the bundled pair.",
+    ),
+    click.Option(
+        ["--dtype"],
+        type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+        default="auto",
+        help="Number format of the weights; auto: bfloat16 on CUDA, else float32.",
+    ),
+    click.Option(["--device"], default="auto", help="auto, cpu, cuda, cuda:1, mps."),
+    click.Option(["--revision"], default="", help="Hub revision; default: the registry's."),
+    click.Option(
+        ["--quantize"], type=click.Choice(["4bit", "8bit"]), help="Load quantised (needs quanto)."
+    ),
+    click.Option(["--adapter"], default="", help="Folder of a PEFT adapter."),
+    click.Option(
+        ["--prompts"],
+        type=click.Choice(["base", "chat"]),
+        help="Plain text or chat messages; default: as the checkpoint was trained.",
+    ),
+    click.Option(["--batch-tokens"], default="auto", help="Padded tokens of a batch, or auto."),
+]
+RUN_OPTIONS = [
+    click.Option(
+        ["--output", "-o"], type=click.Path(path_type=Path), help="Default: results/PROBE."
+    ),
+    click.Option(["--fresh"], is_flag=True, help="Forget what the folder holds; start over."),
+    click.Option(["--quiet", "-q"], is_flag=True, help="No progress; results only."),
+]
+
+
+def jobs_of(probe: str, plan_names: Sequence[str], given: dict[str, Any]) -> list[runner.Job]:
+    """One job for each model named, from parsed options."""
+    names = given["model"] or PAIR
+    doubled = [name for name in names if list(names).count(name) > 1]
+    if doubled:
+        raise ProbeError(f"--model names '{doubled[0]}' twice", expected="each model once")
+    load = LoadOptions(
+        given["dtype"],
+        given["device"],
+        given["revision"],
+        given["quantize"] or "",
+        given["adapter"],
+        given["prompts"] or "",
+    )
+    options = {name: given[name] for name in plan_names}
+    output = given.get("output") or Path("results") / probe
+    tokens = batch_tokens(given["batch_tokens"])
+    fresh = given.get("fresh", False)
+    return [runner.Job(probe, name, options, load, output, tokens, fresh) for name in names]
+
+
+def batch_tokens(text: str) -> int | None:
+    """--batch-tokens as a number, or None for "auto"."""
+    if text == "auto":
+        return None
+    if not text.isdigit() or int(text) < 1:
+        raise ProbeError(f"--batch-tokens is '{text}'", expected="auto, or a whole number from 1")
+    return int(text)

@@ -1,0 +1,60 @@
+"""Progress on stderr."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from mdlm_probe import estimate
+
+PLAIN_SECONDS = 10.0
+"""How often a run says where it is when no terminal is there to draw on."""
+
+
+class Bar:
+    """Progress on stderr: a bar on a terminal, plain lines elsewhere, nothing when quiet."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._console = Console(stderr=True, quiet=quiet)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("cells  {task.fields[speed]}"),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._said = 0.0
+
+    def __enter__(self) -> Bar:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def note(self, text: str) -> None:
+        """One line above the bar."""
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def start(self, name: str, cells: int, done: int) -> None:
+        """A new bar, filled as far as earlier runs came."""
+        if done:
+            self.note(f"{name}: going on after {done} of {cells} cells")
+        self._name, self._cells, self._done, self._tokens = name, cells, done, 0
+        self._began = self._said = time.monotonic()
+        self._task = self._bar.add_task(name, total=cells, completed=done, speed="")
+
+    def advance(self, cells: int, tokens: int) -> None:
+        """Moves the bar; without a terminal, a line now and then and at the end."""
+        now = time.monotonic()
+        self._done, self._tokens = self._done + cells, self._tokens + tokens
+        speed = f"{estimate.quantity(self._tokens / max(now - self._began, 1e-9))} tokens/s"
+        self._bar.update(self._task, advance=cells, speed=speed)
+        late = now - self._said >= PLAIN_SECONDS or self._done == self._cells
+        if not self._console.is_terminal and late:
+            self.note(f"{self._name}: {self._done} of {self._cells} cells, {speed}")
+            self._said = now

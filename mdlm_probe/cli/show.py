@@ -1,0 +1,107 @@
+"""Tables on stdout: of runs, of plans, of listings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from mdlm_probe import estimate, runner
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def show_report(folder: Path) -> None:
+    """Prints the tables of a run, and says where the files are."""
+    from mdlm_probe import reports
+
+    shown, paths = reports.write(folder)
+    for probe, tables in shown.items():
+        for title, frame in tables.items():
+            if len(frame):
+                click.echo(f"\n{probe}: {title}")
+                echo_table(*printable(frame))
+    click.echo("\n" + "\n".join(f"wrote {path}" for path in paths))
+
+
+def printable(frame: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """A frame as heads and cells: X_low and X_high become one interval over X."""
+    heads: list[str] = []
+    columns: list[list[str]] = []
+    for name in frame.columns:
+        if str(name).endswith("_high"):
+            continue
+        if str(name).endswith("_low"):
+            base = str(name).removesuffix("_low")
+            ends = zip(frame[name], frame[f"{base}_high"], strict=True)
+            heads.append(f"95 % over {base}")
+            columns.append([f"{number(a)} to {number(b)}" for a, b in ends])
+        else:
+            heads.append(str(name))
+            columns.append([number(v) for v in frame[name]])
+    return heads, [list(row) for row in zip(*columns, strict=True)]
+
+
+def number(value: Any) -> str:
+    """A value for a table: three decimals, small p-values in powers of ten."""
+    if isinstance(value, float):
+        return f"{value:.1e}" if 0 < abs(value) < 0.0005 else f"{value:.3f}"
+    return str(value)
+
+
+def show_plans(jobs: Sequence[runner.Job]) -> None:
+    """Prints what jobs would cost; a tokenizer that can't be had is replaced by a rough count."""
+    from mdlm_probe import machine
+
+    rows, notes = [], []
+    for plan in [runner.prepare(job) for job in jobs]:
+        load = plan.job.load
+        device = machine.best_device() if load.device == "auto" else load.device
+        auto = "bfloat16" if device.startswith("cuda") else "float32"
+        dtype = auto if load.dtype == "auto" else load.dtype
+        seen = runner.survey(plan, device)
+        cost = estimate.cost(
+            plan.entry, load, dtype, seen.tokens, seen.asked, seen.length, seen.batch_tokens
+        )
+        notes += [
+            f"{plan.entry.name}: {n} cells left out: {why}" for why, n in plan.refused.items()
+        ]
+        notes += seen.notes
+        rate = machine.matmul_rate(device, dtype) * estimate.SHARE
+        rows.append(
+            (
+                plan.entry.name,
+                str(len(plan.cells)),
+                str(seen.queries),
+                estimate.quantity(seen.tokens),
+                estimate.quantity(cost.operations) if cost.operations else "unknown",
+                f"{cost.memory / 2**30:.2f} GiB" if cost.memory else "unknown",
+                estimate.duration(cost.operations / rate) if cost.operations else "unknown",
+            )
+        )
+    heads = ("model", "cells", "queries", "tokens", "operations", "memory", f"time on {device}")
+    echo_table(heads, rows)
+    for note in notes:
+        click.echo(note)
+    click.echo(
+        f"Tokens are scaled up from {runner.SAMPLE} cells; time is at {estimate.SHARE:.0%} of the"
+        f" matrix-product rate measured now ({estimate.quantity(rate / estimate.SHARE)} op/s)."
+    )
+
+
+def echo_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table on stdout; as wide as it needs to be where no terminal sets a width."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=10_000)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for head in heads:
+        table.add_column(head, overflow="fold")
+    for row in rows:
+        table.add_row(*(text.replace("[", r"\[") for text in row))
+    console.print(table, highlight=False)
