@@ -42,5 +42,5 @@ reference: setup
 	$(BIN)/mdlm-probe locality --output results/reference --fresh
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .coverage .coverage.* results/demo results/locality
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .coverage .coverage.* results/demo
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

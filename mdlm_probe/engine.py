@@ -31,6 +31,9 @@ ROW_BYTES = 256 * 2**20
 MARGIN = 0.6
 """Share of the free memory that `--batch-tokens auto` may plan to use."""
 
+SMALLEST = 512
+"""The least budget; a longer prompt makes a batch of its own."""
+
 LARGEST = {"cpu": 8192, "cuda": 131072}
 """Where larger batches stop paying; measured in bench/engine.py for the CPU."""
 
@@ -238,16 +241,23 @@ def find_batch_tokens(model: Model) -> int:
     """The token budget of a batch: what memory allows by the growth that real forwards show.
 
     Two forwards of different sizes give the bytes a token takes. The budget is the largest power
-    of two within `MARGIN` of what is free, at least one context, at most `LARGEST` for the kind of
-    device. Powers of two, so that equal machines find equal budgets.
+    of two within `MARGIN` of what is free, between `SMALLEST` and `LARGEST` for the kind of device.
+    Powers of two, so that equal machines find equal budgets.
     """
     device = torch.device(model.device)
     largest = LARGEST.get(device.type, LARGEST["cpu"])
     small, large = 512, 2048
-    per_token = max(1.0, (_peak(model, large) - _peak(model, small)) / (large - small))
+    try:
+        growth = _peak(model, large) - _peak(model, small)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        free_memory()
+        return SMALLEST
+    per_token = max(1.0, growth / (large - small))
     free = _free(device)
     fitting = max(1, int(MARGIN * (free - ROW_BYTES * 2) / per_token))
-    return min(max(2 ** int(math.log2(fitting)), model.entry.context), largest)
+    return min(max(2 ** int(math.log2(fitting)), SMALLEST), largest)
 
 
 def _free(device: torch.device) -> int:

@@ -12,6 +12,10 @@ SHARE = 0.5
 """Share of the device's matrix-product rate that is assumed; `make bench` measures it."""
 
 
+ROWS = 256 * 2**20
+"""Most bytes that rows of the output layer take at a time (the engine's `ROW_BYTES`)."""
+
+
 @dataclass(frozen=True)
 class Cost:
     """An estimate.
@@ -51,7 +55,7 @@ def cost(
     memory = (
         g["parameters"] * BYTES[load.quantize or dtype]
         + batch * width * BYTES[dtype]
-        + 2 * min(asked, batch) * min(g["vocab"] * 4, 2**28)
+        + 2 * min(asked / tokens * batch * g["vocab"] * 4, ROWS)
     )
     return Cost(operations, memory)
 

@@ -69,6 +69,11 @@ def chosen_sets(suite: Suite, names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(out))
 
 
+def sources(suite: str, lexicon: str, options: int | None) -> dict[str, str]:
+    """What a suite's questions are drawn from, as a hash: other files, another measurement."""
+    return {"suite": tasks.load(suite, lexicon, options or 0).digest()}
+
+
 def test_points(cells: Sequence[FewShotCell]) -> list[Example]:
     """The test point of every cell."""
     needed: dict[tuple[Any, ...], int] = {}
@@ -99,7 +104,8 @@ def query(asker: Asker, cell: FewShotCell, example: Example, asked: tasks.Prompt
     ids = asker.border.encode(asked)
     place = len(ids) if asker.entry.kind == "causal" else ids.index(asker.entry.mask_id)
     texts = [tasks.answer_text(example, i, cell.answer) for i in range(len(example.options))]
-    options = Readout("chosen", tuple(asker.border.token(text) for text in texts))
+    opening = template_of(cell).opening()
+    options = Readout("chosen", tuple(asker.border.token(text, opening) for text in texts))
     return Query(ids, (place,), (options, *READOUTS), key(cell))
 
 

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import random
 import re
-from collections.abc import Sequence
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, astuple, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +20,7 @@ from mdlm_probe import __version__, catalog, models, tasks
 from mdlm_probe.errors import ProbeError
 from mdlm_probe.models._base import Entry, LoadOptions
 from mdlm_probe.models._text import Border
-from mdlm_probe.sink import Run, Sheet, text_of
+from mdlm_probe.sink import Run, Sheet, differences, text_of
 
 if TYPE_CHECKING:
     from mdlm_probe.engine import Counter, Engine
@@ -82,6 +87,7 @@ class Plan:
             "model": self.entry.name,
             "source": portable(self.entry.source),
             "options": self.options,
+            "sources": self.probe.sources(**self.options),
             "load": load,
         }
 
@@ -99,8 +105,26 @@ class Progress(Protocol):
         """A group of cells is safe on disk."""
 
 
-def prepare(job: Job) -> Plan:
+def prepare_all(jobs: Sequence[Job]) -> tuple[list[Plan], list[str]]:
+    """Plans jobs together; returns the plans, and why models that can't be asked are left out.
+
+    Raises:
+        ProbeError: as `prepare`, but for nothing to ask only if that goes for every model.
+    """
+    plans = [prepare(job, empty=len(jobs) > 1) for job in jobs]
+    asked = [plan for plan in plans if plan.cells]
+    if not asked:
+        prepare(jobs[0])
+    left = [p for p in plans if not p.cells]
+    return asked, [f"{p.entry.name} left out: {'; '.join(p.refused)}" for p in left]
+
+
+def prepare(job: Job, *, empty: bool = False) -> Plan:
     """Plans a job: its model's entry, its options and its cells.
+
+    Args:
+        job: what the user asked for.
+        empty: whether a plan may have no cells.
 
     Raises:
         ProbeError: an unknown probe or model, bad options, or nothing that this model can be asked.
@@ -124,7 +148,7 @@ def prepare(job: Job) -> Plan:
             refused[reason] = refused.get(reason, 0) + 1
         else:
             cells.append(cell)
-    if not cells:
+    if not cells and not empty:
         raise ProbeError(
             f"nothing to ask '{entry.name}': " + ("; ".join(refused) or "no cells"),
             expected="options that this kind of model can answer",
@@ -154,54 +178,82 @@ def run(plan: Plan, progress: Progress) -> Path:
         ProbeError: whatever the user can mend; rows written before stay.
         KeyboardInterrupt: Ctrl-C; the same job goes on from the last whole group.
     """
-    from mdlm_probe import machine
-
-    for reason, count in plan.refused.items():
-        progress.note(f"{plan.entry.name}: {count} cells left out: {reason}")
+    for reason, number in plan.refused.items():
+        progress.note(f"{plan.entry.name}: {number} cells left out: {reason}")
     with Run.locked(plan.job.output, fresh=plan.job.fresh) as folder:
         path = folder.path(plan.name)
         known = folder.begin(plan.name, {"config": plan.config, "refused": plan.refused})
         if path.exists() and known.get("size") == path.stat().st_size:
             progress.note(f"{path} is finished: nothing to do")
             return path
-        length = _cell_tokens(plan)
-        progress.note(f"loading {plan.entry.name}")
-        model = models.load(plan.entry, plan.job.load)
-        _same_weights(plan, model, known)
-        engine, group = _engine(plan, model, known, length)
-        session = {"started": _now(), "version": __version__, "machine": machine.facts()}
-        folder.update(
-            plan.name,
-            model=portable(model.facts | {"entry": asdict(model.entry)}),
-            batch={"tokens": engine.batch_tokens, "cells": group},
-            cells=len(plan.cells),
-            sessions=[*known.get("sessions", []), session],
-        )
-        _measure(plan, engine, group, path, progress)
-        done = {"status": "finished", "ended": _now(), "size": path.stat().st_size}
-        folder.update(plan.name, events=engine.events, **done)
+        try:
+            _continue(plan, folder, known, progress)
+        finally:
+            _free_memory()
+        folder.update(plan.name, status="finished", ended=_now(), size=path.stat().st_size)
         return path
 
 
-def _measure(plan: Plan, engine: Engine, group: int, path: Path, progress: Progress) -> None:
+def _continue(plan: Plan, folder: Run, known: dict[str, Any], progress: Progress) -> None:
+    from mdlm_probe import machine
+
+    length = _cell_tokens(plan)
+    progress.note(f"loading {plan.entry.name}")
+    model = models.load(plan.entry, plan.job.load)
+    _same_weights(plan, model, known)
+    engine, group = _engine(plan, model, known, length)
+    session = {"started": _now(), "version": __version__, "machine": machine.facts()}
+    folder.update(
+        plan.name,
+        status="started",
+        model=portable(model.facts | {"entry": asdict(model.entry)}),
+        batch={"tokens": engine.batch_tokens, "cells": group},
+        cells=len(plan.cells),
+        sessions=[*known.get("sessions", []), session],
+    )
     names = [tuple(map(text_of, astuple(cell))) for cell in plan.cells]
-    sheet = Sheet(path, plan.columns, names, group)
-    complete = False
+    sheet = Sheet(folder.path(plan.name), plan.columns, names, group)
     try:
         progress.start(plan.entry.name, len(plan.cells), sheet.done)
         for start in range(sheet.done, len(plan.cells), group):
             cells = plan.cells[start : start + group]
-            before = engine.tokens
+            before = engine.tokens, len(engine.events)
             rows = [
                 {"model": plan.entry.name} | _coordinates(cell) | row
                 for cell, found in plan.probe.measure(engine, cells)
                 for row in found
             ]
-            sheet.append(rows, len(cells))
-            progress.advance(len(cells), engine.tokens - before)
-        complete = True
+            with _uninterrupted():
+                sheet.append(rows, len(cells))
+            if len(engine.events) > before[1]:
+                events = [*known.get("events", []), *engine.events[before[1] :]]
+                batch = {"tokens": engine.batch_tokens, "cells": group}
+                folder.update(plan.name, events=events, batch=batch)
+            progress.advance(len(cells), engine.tokens - before[0])
     finally:
-        sheet.close(complete=complete)
+        sheet.close(complete=sheet.done == len(plan.cells))
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Lets a write finish before Ctrl-C takes effect."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    old = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, old)
+    if came:
+        raise KeyboardInterrupt
+
+
+def _free_memory() -> None:
+    """Gives the model's memory back before the next one is loaded."""
+    if "mdlm_probe.engine" in sys.modules:
+        sys.modules["mdlm_probe.engine"].free_memory()
 
 
 def _coordinates(cell: Any) -> dict[str, Any]:
@@ -209,22 +261,25 @@ def _coordinates(cell: Any) -> dict[str, Any]:
 
 
 def _same_weights(plan: Plan, model: Model, known: dict[str, Any]) -> None:
-    """Refuses to continue rows with other weights than they began with."""
-    for name in ("weight_hash", "dtype"):
-        old = known.get("model", {}).get(name)
-        if old is not None and old != model.facts[name]:
-            raise ProbeError(
-                f"'{plan.entry.name}' has {name} {model.facts[name]}",
-                expected=f"{old}, as when this run began",
-                hint="--output DIR keeps both; --fresh starts over",
-            )
+    """Refuses to continue rows with other weights or files than they began with."""
+    names = ("weight_hash", "dtype", "files")
+    old = {name: known["model"].get(name) for name in names} if "model" in known else {}
+    new = {name: portable(model.facts.get(name)) for name in old}
+    if found := differences(old, new):
+        raise ProbeError(
+            f"'{plan.entry.name}' is not as it was when this run began:\n"
+            + "\n".join(f"  {line}" for line in found),
+            hint="--output DIR keeps both; --fresh starts over",
+        )
 
 
 def _cell_tokens(plan: Plan) -> float:
     """Mean tokens of a cell, by a sample; prompts that can't be asked fail here, before loading."""
     from mdlm_probe.engine import Counter
 
-    counter = Counter(plan.entry, models.load_border(plan.entry, plan.job.load))
+    border = models.load_border(plan.entry, plan.job.load)
+    _write_out(plan, Counter(border.entry, border), _extremes(plan))
+    counter = Counter(border.entry, border)
     sampled = count(plan, counter)
     return sum(counter.lengths) / sampled
 
@@ -232,22 +287,33 @@ def _cell_tokens(plan: Plan) -> float:
 def _engine(plan: Plan, model: Model, known: dict[str, Any], length: float) -> tuple[Engine, int]:
     """The engine, and how many cells make a group: about one batch, as when the run began.
 
-    Groups are cut by the plan alone, so a resumed run sends the same batches through the network.
+    Groups are cut by the plan alone, so a resumed run sends the same batches through the network,
+    unless the user now gives another --batch-tokens.
     """
     from mdlm_probe.engine import Engine
 
     batch = known.get("batch", {})
-    engine = Engine(model, batch_tokens=batch.get("tokens") or plan.job.batch_tokens)
+    engine = Engine(model, batch_tokens=plan.job.batch_tokens or batch.get("tokens"))
     return engine, batch.get("cells") or max(1, int(engine.batch_tokens / (1.05 * length)))
 
 
 def count(plan: Plan, counter: Counter) -> int:
-    """Writes out a few evenly spaced cells for a counter; returns how many."""
-    step = max(1, len(plan.cells) // SAMPLE)
-    sample = plan.cells[::step]
-    for _ in plan.probe.measure(counter, sample):
+    """Writes out a few random cells for a counter, always the same ones; returns how many."""
+    chosen = random.Random(0).sample(range(len(plan.cells)), min(SAMPLE, len(plan.cells)))
+    _write_out(plan, counter, [plan.cells[i] for i in sorted(chosen)])
+    return len(chosen)
+
+
+def _write_out(plan: Plan, counter: Counter, cells: Sequence[Any]) -> None:
+    for _ in plan.probe.measure(counter, cells):
         pass
-    return len(sample)
+
+
+def _extremes(plan: Plan) -> list[Any]:
+    """Cells with the largest of each numeric coordinate: if these can be asked, all can."""
+    numbers = [f.name for f in fields(plan.probe.Cell) if f.type == "int"]
+    found = [max(plan.cells, key=lambda cell, name=name: getattr(cell, name)) for name in numbers]
+    return list(dict.fromkeys(found))
 
 
 def _now() -> str:
@@ -288,7 +354,7 @@ class RoughBorder(Border):
         masks = text.count(tasks.MASK)
         return (-1,) * round((len(text) - masks) / 2.8) + (self._mask,) * masks
 
-    def token(self, text: str) -> int:
+    def token(self, text: str, after: str = "") -> int:
         """Some id."""
         return 0
 

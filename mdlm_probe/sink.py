@@ -206,11 +206,10 @@ class Run:
     @contextmanager
     def locked(cls, folder: Path, *, fresh: bool = False) -> Iterator[Run]:
         """The folder, created if absent, for this process alone; `fresh` forgets old rows."""
+        lock = FileLock(folder / "run.lock", timeout=0)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(folder / "run.lock", timeout=0)
-            with lock:
-                yield cls(folder, fresh=fresh)
+            lock.acquire()
         except Timeout:
             raise ProbeError(
                 f"another process is writing to {folder}",
@@ -218,6 +217,10 @@ class Run:
             ) from None
         except OSError as error:
             raise unusable(folder, error) from error
+        try:
+            yield cls(folder, fresh=fresh)
+        finally:
+            lock.release()
 
     def path(self, name: str) -> Path:
         """The CSV of a measurement."""
@@ -234,7 +237,7 @@ class Run:
                 self.path(name).with_suffix(suffix).unlink(missing_ok=True)
             self.entries.pop(name, None)
         known = self.entries.get(name)
-        if known is None:
+        if known is None or not self.path(name).exists():  # what has no rows binds nobody
             if self.path(name).exists():
                 raise ProbeError(
                     f"{self.path(name)} is there, but {RUN} doesn't say what its rows are",

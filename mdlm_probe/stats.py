@@ -44,9 +44,9 @@ def mean(values: np.ndarray) -> Estimate:
     n, center = len(values), float(np.mean(values))
     if n < 2:
         return Estimate(center, float("nan"), float("nan"), n)
-    error = float(stats.sem(values))
-    if error == 0.0:
-        return Estimate(center, center, center, n, 1.0 if center == 0 else 0.0)
+    if float(stats.sem(values)) == 0.0:  # no spread tells nothing about the spread
+        nan = float("nan")
+        return Estimate(center, nan, nan, n, 1.0 if center == 0 else nan)
     test = stats.ttest_1samp(values, 0.0)
     low, high = test.confidence_interval(LEVEL)
     return Estimate(center, float(low), float(high), n, float(test.pvalue))
@@ -60,8 +60,8 @@ def mean_over(frame: pd.DataFrame, value: str, unit: str) -> Estimate:
 def paired_hits(first: np.ndarray, second: np.ndarray) -> Estimate:
     """The difference of two shares over the same items, first minus second.
 
-    The interval is Student's over the items' differences; the test is exact: the items on which
-    the two disagree are split evenly under the null (McNemar's test, scipy's binomtest).
+    The interval is Student's over the items' differences; the test is the exact sign test: items on
+    which the two disagree go either way evenly under the null (of single hits: McNemar's test).
     """
     gap = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
     inner = mean(gap)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import string
@@ -186,6 +187,11 @@ class Suite:
     shots: int = 10
     distractors: int = 40
 
+    def digest(self) -> str:
+        """A hash of everything the suite's questions are drawn from and written with."""
+        parts = [(fs.name, fs.relevant, fs.distractor, fs.template) for fs in self.sets.values()]
+        return hashlib.blake2b(repr(parts).encode(), digest_size=8).hexdigest()
+
     def __getitem__(self, name: str) -> FewShotSet:
         if name not in self.sets:
             raise ProbeError(
@@ -239,10 +245,13 @@ def load(suite: str = "few-shot", lexicon: str = "full", options: int = 0) -> Su
     lexicons = doc.get(("lexicons",), dict, {"full": {}})
     if lexicon not in lexicons:
         raise doc.error(("lexicons",), f"no lexicon '{lexicon}'", "one of " + ", ".join(lexicons))
-    rules = {}
+    rules: dict[str, Any] = {}
     if "lexicons" in doc.data:
         doc.only(("lexicons", lexicon), ("words", "numbers", "split"))
-        rules = lexicons[lexicon]
+        kinds = {"words": int, "numbers": list, "split": str}
+        rules = {
+            name: doc.get(("lexicons", lexicon, name), kinds[name]) for name in lexicons[lexicon]
+        }
     words = _words(doc, rules.get("words"))
     template = _template(doc)
     sides = {
@@ -267,6 +276,12 @@ def _template(doc: Document) -> Template:
             raise doc.error(
                 ("template", name), repr(getattr(template, name)), f"a text with {slot} once"
             )
+    sample = Example(("a", "b"), 0, "c")
+    try:
+        template.ask(sample)
+    except (KeyError, IndexError, ValueError) as error:
+        known = "only {options} and {question}, or {letter} and {text}; other braces doubled"
+        raise doc.error(("template",), f"a slot that nothing fills: {error}", known) from None
     return template
 
 
@@ -310,15 +325,18 @@ def _task(
         rule = doc.get((*at, "numbers"), str)
         if rule not in NUMBER_RULES:
             raise doc.error((*at, "numbers"), f"found '{rule}'", "smallest or largest")
-        low, high = doc.get((*at, "span"), list, rules.get("numbers", [1, 1000]))
-        if high - low + 1 < count:
-            raise doc.error((*at, "span"), f"found {low}..{high}", f"{count} numbers or more")
-        return Task(name, count, numbers=rule, span=(low, high), only=only)
+        span = _span(doc, at, rules.get("numbers", [1, 1000]), count)
+        return Task(name, count, numbers=rule, span=span, only=only)
     target, wrong = doc.get((*at, "target"), str), doc.get((*at, "wrong"), list)
     for category in (target, *wrong):
-        if category not in words:
-            raise doc.error(at, f"no word list '{category}'", "one of " + ", ".join(words))
-    shared = set(words[target]) & {word for category in wrong for word in words[category]}
+        if not words.get(str(category)):
+            filled = [name for name, listed in words.items() if listed]
+            raise doc.error(at, f"no word list '{category}'", "one of " + ", ".join(filled))
+    others = {word for category in wrong for word in words[category]}
+    if len(others) < count - 1:
+        found = f"the wrong options come from {len(others)} words"
+        raise doc.error((*at, "wrong"), found, f"lists of {count - 1} words or more together")
+    shared = set(words[target]) & others
     if shared:
         raise doc.error(
             at, f"'{sorted(shared)[0]}' is both right and wrong", "lists that share no word"
@@ -326,12 +344,24 @@ def _task(
     return Task(name, count, target=words[target], wrong=tuple(words[c] for c in wrong), only=only)
 
 
+def _span(doc: Document, at: tuple[str, str], default: list[int], count: int) -> tuple[int, int]:
+    span = doc.get((*at, "span"), list, default)
+    if len(span) != 2 or not all(isinstance(n, int) for n in span) or span[1] - span[0] < count - 1:
+        expected = f"two whole numbers, {count} numbers or more apart: [1, 1000]"
+        raise doc.error((*at, "span"), f"found {span!r}", expected)
+    return span[0], span[1]
+
+
 def _questions(doc: Document, at: tuple[str, ...], count: int) -> tuple[Example, ...]:
     path = doc.path.parent / doc.get(at, str)
     if not path.is_file():
         raise doc.error(at, f"no file {path}", "a JSONL file of questions")
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise doc.error(at, f"cannot read {path}: {error}", "JSONL in UTF-8") from None
     examples = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(lines, 1):
         if line.strip():
             examples.append(_question(path, number, line, count))
     return tuple(dict.fromkeys(examples))
@@ -352,7 +382,8 @@ def _question(path: Path, number: int, line: str, count: int) -> Example:
     if not isinstance(row, dict):
         raise fault("the line", f"found {type(row).__name__}", "one JSON object")
     options, answer = row.get("options"), row.get("answer")
-    if not isinstance(options, list) or len(options) != count or len(set(options)) != count:
+    texts = isinstance(options, list) and all(isinstance(o, str | int | float) for o in options)
+    if not texts or len(options) != count or len(set(map(str, options))) != count:
         raise fault("options", f"found {options!r}", f"a list of {count} different texts")
     if answer not in options:
         raise fault("answer", f"found {answer!r}", "one of the options")

@@ -179,6 +179,8 @@ def test_wrong_family(tmp_path):
             1,
         ),
         (["locality", "-m", "tiny-mdlm", "--device", "tpu"], "unknown device 'tpu'", 1),
+        (["plan", "locality", "-m", "tiny-mdlm", "--device", "tpu"], "unknown device 'tpu'", 1),
+        (["plan", "locality", "-m", "oracle-causal", "--masks", "2"], "nothing to ask", 1),
     ],
 )
 def test_bad_options(tmp_path, monkeypatch, arguments, message, code):
@@ -187,7 +189,7 @@ def test_bad_options(tmp_path, monkeypatch, arguments, message, code):
     assert message in " ".join(output.split())
 
 
-@pytest.mark.parametrize("broken", ["missing", "empty", "file", "json", "csv", "norows"])
+@pytest.mark.parametrize("broken", ["missing", "empty", "file", "json", "csv", "norows", "columns"])
 def test_unreadable_results_folder(tmp_path, broken):
     folder = tmp_path / "r"
     if broken == "file":
@@ -196,10 +198,11 @@ def test_unreadable_results_folder(tmp_path, broken):
         folder.mkdir()
     if broken == "json":
         (folder / "run.json").write_text("{")
-    if broken in ("csv", "norows"):
+    if broken in ("csv", "norows", "columns"):
         with Run.locked(folder) as run:
             run.begin("locality__m", {"config": {"probe": "locality"}})
-        text = 'model,set\n"' if broken == "csv" else "model,set\n"
+        texts = {"csv": 'model,set\n"\n', "norows": "model,set\n", "columns": "model,set\nm,a\n"}
+        text = texts[broken]
         (folder / "locality__m.csv").write_text(text)
     assert str(folder) in fails("report", folder)
 
@@ -215,7 +218,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch):
 
     monkeypatch.setattr(runner, "run", interrupted)
     output = fails("locality", "-m", "oracle", *QUICK, "-o", tmp_path, code=130)
-    assert "the same command goes on from there" in output
+    assert "the same command, without --fresh, goes on" in output
 
 
 def test_a_changed_configuration_shows_the_difference(tmp_path):
@@ -227,3 +230,37 @@ def test_a_changed_configuration_shows_the_difference(tmp_path):
         call("locality", "-m", "oracle", *QUICK, "--seed", 1, "-o", tmp_path, "--fresh").exit_code
         == 0
     )
+
+
+def test_a_failed_start_leaves_nothing_in_the_way(tmp_path):
+    """Another way to load, and another model, work in the folder; so does the report."""
+    assert "no chat template" in fails(
+        "locality", "-m", "oracle", "--prompts", "chat", *QUICK, "-o", tmp_path
+    )
+    causal = call("locality", "-m", "oracle-causal", *QUICK, "-o", tmp_path)
+    assert causal.exit_code == 0, causal.output
+    assert call("locality", "-m", "oracle", *QUICK, "-o", tmp_path).exit_code == 0
+    assert "oracle-causal" in call("report", tmp_path).output
+
+
+def test_models_that_cannot_be_asked_are_left_out_when_others_can(tmp_path):
+    both = ["-m", "oracle", "-m", "oracle-causal", "--question", "left"]
+    result = call("locality", *both, *QUICK, "-o", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "oracle-causal left out: a causal model can't see" in result.stderr
+    assert not (tmp_path / "locality__oracle-causal.csv").exists()
+
+
+def test_report_on_a_file_cut_anywhere_gives_numbers_or_a_message(tmp_path):
+    call("locality", "-m", "oracle", *QUICK, "-o", tmp_path, "-q")
+    path = tmp_path / "locality__oracle.csv"
+    data = path.read_bytes()
+    run = (tmp_path / "run.json").read_text()
+    (tmp_path / "run.json").write_text(run.replace('"finished"', '"started"'))
+    for cut in [0, 10, data.index(b"\n"), *range(data.index(b"\n") + 1, len(data), 97), len(data)]:
+        path.write_bytes(data[:cut])
+        result = call("report", tmp_path)
+        rows = max(0, data[:cut].count(b"\n") - 1)
+        assert result.exit_code == (0 if rows else 1), result.output
+        if rows:
+            assert f"unfinished ({rows} rows, 6 cells planned)" in result.output

@@ -14,7 +14,6 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
 LINES = [line.partition("  #")[0].strip() for block in BLOCKS for line in block.splitlines()]
-COMMANDS = [line for line in LINES if line.startswith("mdlm-probe")]
 SHORT = "--limit 1 --tasks verb-smallest --positions 0,1 --shots 1 --distractors 1".split()
 
 
@@ -29,28 +28,33 @@ def test_make_targets_exist():
         assert target in targets
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_commands_of_the_readme_run(command, tmp_path, monkeypatch):
-    """Shortened, and hub models only planned: there is no hub in the tests."""
-    monkeypatch.chdir(tmp_path)
-    arguments = shlex.split(command)[1:]
+def shortened(line, folder):
+    """A command of the README made short; hub models are only planned: tests have no hub."""
+    arguments = shlex.split(line)[1:]
+    if arguments[0] not in catalog.names("probes"):
+        return arguments
     if "./my-checkpoint" in arguments:
-        write_llada(tmp_path / "my-checkpoint", context=1024)
-    if arguments[0] == "report":
-        assert CliRunner().invoke(cli.main, ["locality", "-m", "oracle", *SHORT]).exit_code == 0
-    if arguments[0] in catalog.names("probes"):
-        named = [arguments[i + 1] for i, a in enumerate(arguments) if a == "--model"]
-        if any(
-            name in models.names()
-            and "/" in models.resolve(name).source
-            and not Path(models.resolve(name).source).exists()
-            for name in named
-        ):
-            arguments = ["plan", *arguments]
-        else:
-            arguments += SHORT
-    result = CliRunner().invoke(cli.main, arguments)
-    assert result.exit_code == 0, result.output
+        write_llada(folder / "my-checkpoint", context=1024)
+        return [*arguments, *SHORT]
+    named = [arguments[i + 1] for i, a in enumerate(arguments) if a == "--model"]
+    sources = [models.resolve(name).source for name in named]
+    if any(source and not Path(source).exists() for source in sources):
+        return (
+            ["plan", *arguments[: arguments.index("--output")]]
+            if "--output" in arguments
+            else (["plan", *arguments])
+        )
+    quick = [*SHORT, *(["--positions", "0"] if "0" in arguments else [])]
+    return [*arguments, *quick]
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda b: b.split("\n")[0][:40])
+def test_blocks_of_the_readme_run_in_order_in_one_folder(block, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = [line.partition("  #")[0].strip() for line in block.splitlines()]
+    for line in (line for line in lines if line.startswith("mdlm-probe")):
+        result = CliRunner().invoke(cli.main, shortened(line, tmp_path))
+        assert result.exit_code == 0, f"{line}\n{result.output}"
 
 
 def test_every_probe_and_command_is_in_the_readme():

@@ -199,7 +199,16 @@ def test_batch_tokens_follow_the_memory_that_is_free(monkeypatch):
     monkeypatch.setattr(engine_room, "_free", lambda device: 2 * engine_room.ROW_BYTES + 2_000_000)
     assert engine_room.find_batch_tokens(model) == 1024  # the power of two under .6 * 2000
     monkeypatch.setattr(engine_room, "_free", lambda device: 0)
-    assert engine_room.find_batch_tokens(model) == 64  # one context at least
+    assert engine_room.find_batch_tokens(model) == engine_room.SMALLEST
+    model.entry = Entry("stub", "stub", "masked", mask_id=0, context=131072)
+    monkeypatch.setattr(engine_room, "_free", lambda device: 2 * engine_room.ROW_BYTES + 2_000_000)
+    assert engine_room.find_batch_tokens(model) == 1024  # a long context needs no large budget
+
+    def full(model, tokens):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(engine_room, "_peak", full)
+    assert engine_room.find_batch_tokens(model) == engine_room.SMALLEST
 
 
 @pytest.mark.gpu

@@ -18,7 +18,9 @@ def test_llada_8b_by_hand():
     whole = estimate.cost(entry, LoadOptions(), "bfloat16", 130e6, 144_000, 900, 131072)
     assert whole.operations == pytest.approx(2e18, rel=0.1)
     weights = 2 * entry.geometry["parameters"]
-    assert weights < cost.memory < weights + 30e9
+    batch = 131072 * (10 * 4096 + 3 * 12288) * 2
+    assert whole.memory == pytest.approx(weights + batch + 2 * 131072 / 900 * 126464 * 4, rel=0.01)
+    assert cost.memory == pytest.approx(whole.memory, rel=0.01)
     small = estimate.cost(entry, LoadOptions(quantize="4bit"), "bfloat16", 1e6, 1000, 900, 131072)
     assert cost.memory - small.memory == pytest.approx(weights * 0.75)
 

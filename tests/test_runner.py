@@ -10,7 +10,7 @@ import time
 import pytest
 from checkpoints import write_llada
 
-from mdlm_probe import models, runner
+from mdlm_probe import models, runner, tasks
 from mdlm_probe.engine import Engine
 from mdlm_probe.errors import ProbeError
 from mdlm_probe.models._base import LoadOptions
@@ -197,7 +197,7 @@ def test_other_weights_under_the_same_name_are_refused(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         runner.run(runner.prepare(this), Log())
     write_llada(folder, context=1024, seed=1)
-    with pytest.raises(ProbeError, match=r"has weight_hash [\s\S]*as when this run began"):
+    with pytest.raises(ProbeError, match=r"not as it was when this run began:\n  files"):
         runner.run(runner.prepare(this), Log())
 
 
@@ -248,3 +248,41 @@ def test_load_options_are_part_of_the_configuration():
     plain = runner.prepare(Job("locality", "oracle"))
     half = runner.prepare(Job("locality", "oracle", load=LoadOptions(dtype="bfloat16")))
     assert plain.config != half.config
+
+
+def test_the_sample_is_even_over_every_coordinate():
+    plan = runner.prepare(Job("locality", "tiny-mdlm", {"masks": (2, 50, 100, 200)}))
+    found = runner.survey(plan, "cpu")
+    assert found.length == pytest.approx(508 + 88, abs=30)  # masks are 88 in the mean
+    assert {cell.masks for cell in runner._extremes(plan)} >= {200}
+
+
+def test_another_suite_file_under_the_same_name_is_refused(tmp_path):
+    text = (
+        tasks.path_of("few-shot")
+        .read_text()
+        .replace("words: words", f"words: {tasks.folder()}/words")
+    )
+    path = tmp_path / "my.yaml"
+    path.write_text(text)
+    this = job(tmp_path / "r", options={**OPTIONS, "suite": str(path)})
+    runner.run(runner.prepare(this), Log())
+    path.write_text(text.replace("Options:", "Choices:"))
+    tasks.load.cache_clear()
+    with pytest.raises(ProbeError, match=r"sources\.suite"):
+        runner.run(runner.prepare(this), Log())
+
+
+def test_memory_backoff_is_recorded_and_kept(tmp_path, monkeypatch):
+    forward = Engine._forward
+
+    def tight(self, batch):
+        if len(batch) > 1:
+            raise MemoryError
+        return forward(self, batch)
+
+    monkeypatch.setattr(Engine, "_forward", tight)
+    runner.run(runner.prepare(job(tmp_path, batch_tokens=400)), Log())
+    entry = read_run(tmp_path)["locality__oracle"]
+    assert all("out of memory" in event for event in entry["events"])
+    assert entry["batch"]["tokens"] < 400

@@ -130,6 +130,7 @@ def test_a_path_that_is_no_file(tmp_path):
 def test_run_json_refuses_another_configuration_and_shows_the_difference(tmp_path):
     with Run.locked(tmp_path / "run") as run:
         run.begin("p__m", {"config": {"limit": 5, "load": {"dtype": "float32"}}})
+        run.path("p__m").write_text("rows")
     with Run.locked(tmp_path / "run") as run:
         assert run.begin("p__m", {"config": {"limit": 5, "load": {"dtype": "float32"}}})
         with pytest.raises(ProbeError) as caught:

@@ -27,8 +27,11 @@ def test_student_closed_form():
 
 def test_degenerate_means_are_said_not_guessed():
     assert np.isnan(stats.mean(np.array([0.5])).low)
-    constant = stats.mean(np.zeros(5))
-    assert (constant.low, constant.high, constant.p) == (0, 0, 1)
+    for value, p in ((0.0, 1.0), (0.5, float("nan"))):  # no spread: no interval, no certainty
+        constant = stats.mean(np.full(5, value))
+        assert constant.mean == value
+        assert np.isnan([constant.low, constant.high]).all()
+        assert constant.p == pytest.approx(p, nan_ok=True)
 
 
 def test_mean_over_sets_weighs_sets_not_items():

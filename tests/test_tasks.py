@@ -183,7 +183,13 @@ def test_own_suite_with_words_and_questions(tmp_path):
         ("lion, tiger", "lion, lion", 1, "words.cat", "stands twice"),
         ("wolf, fox", "wolf, lion", 13, "relevant.cats", "both right and wrong"),
         ("numbers: largest", "numbers: middle", 16, "distractor.few.numbers", "'middle'"),
-        ("span: [1, 9]", "span: [1, 1]", 16, "distractor.few.span", "1..1"),
+        ("span: [1, 9]", "span: [1, 1]", 16, "distractor.few.span", "[1, 1]"),
+        ("span: [1, 9]", "span: [1]", 16, "distractor.few.span", "[1]"),
+        ("span: [1, 9]", "span: [a, b]", 16, "distractor.few.span", "['a', 'b']"),
+        ("wrong: [dog]", "wrong: []", 13, "relevant.cats.wrong", "0 words"),
+        ("wolf, fox, dingo, coyote", "", 13, "relevant.cats", "no word list 'dog'"),
+        ("{letter}) {text}", "{letter}) {text} {colour}", 5, "template", "colour"),
+        ("relevant:", "lexicons: {full: {words: x}}\nrelevant:", 12, "lexicons.full.words", "'x'"),
         ("own.jsonl", "none.jsonl", 14, "relevant.mine.questions", "no file"),
         ("distractor:\n  few: {numbers: largest, span: [1, 9]}\n", "", 1, "distractor", "missing"),
         ("options: 2", "options: 2\nanswer: yes", 3, "answer", "True"),
@@ -207,6 +213,7 @@ def test_bad_suites_name_file_line_and_field(tmp_path, old, new, line, field, fo
         ("[1]", "the line"),
         ('{"options": ["a"], "answer": "a"}', "options"),
         ('{"options": ["a", "a"], "answer": "a"}', "options"),
+        ('{"options": [["a"], "b"], "answer": "b"}', "options"),
         ('{"options": ["a", "b"], "answer": "c"}', "answer"),
     ],
 )
@@ -232,3 +239,31 @@ def test_unreadable_and_unknown_suites(tmp_path):
         SUITE["animals-smallest"]
     with pytest.raises(ProbeError, match="no lexicon 'tiny'"):
         tasks.load("few-shot", "tiny")
+
+
+def test_too_few_wrong_words_end_in_a_message_not_in_a_loop(tmp_path):
+    text = OWN.replace("options: 2", "options: 3").replace("wolf, fox, dingo, coyote", "wolf")
+    with pytest.raises(ProbeError, match="come from 1 words"):
+        tasks.load(own(tmp_path, text.replace("  mine: {questions: own.jsonl}\n", "")))
+
+
+def test_questions_that_are_no_text(tmp_path):
+    path = own(tmp_path)
+    (tmp_path / "own.jsonl").write_bytes(b"\xff\xfe")
+    with pytest.raises(ProbeError, match="JSONL in UTF-8"):
+        tasks.load(path)
+
+
+def test_a_suites_digest_changes_with_everything_it_draws_from(tmp_path):
+    before = tasks.load(own(tmp_path)).digest()
+    tasks.load.cache_clear()
+    assert tasks.load(own(tmp_path)).digest() == before
+    for text in (
+        OWN.replace("puma", "cougar"),
+        OWN.replace("Pick", "Choose"),
+        OWN.replace("9]", "8]"),
+    ):
+        tasks.load.cache_clear()
+        assert tasks.load(own(tmp_path, text)).digest() != before
+    tasks.load.cache_clear()
+    assert SUITE.digest() != tasks.load("few-shot", "small").digest()

@@ -34,7 +34,8 @@ def friendly(command: Callable[..., Any]) -> Callable[..., Any]:
             sys.exit(1)
         except KeyboardInterrupt:
             click.echo(
-                "Stopped. What was measured is kept; the same command goes on from there.", err=True
+                "Stopped. What was measured is kept; the same command, without --fresh, goes on.",
+                err=True,
             )
             sys.exit(130)
         except BrokenPipeError:
@@ -185,8 +186,10 @@ def report_command(folder: Path) -> None:
 
 def measure(jobs: Sequence[runner.Job], quiet: bool) -> None:
     """Runs jobs one after another, then reports on their folder."""
-    plans = [runner.prepare(job) for job in jobs]
+    plans, notes = runner.prepare_all(jobs)
     with Bar(quiet) as bar:
+        for note in notes:
+            bar.note(note)
         for plan in plans:
             runner.run(plan, bar)
     show_report(jobs[0].output)

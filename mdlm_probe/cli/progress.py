@@ -45,6 +45,7 @@ class Bar:
         if done:
             self.note(f"{name}: going on after {done} of {cells} cells")
         self._name, self._cells, self._done, self._tokens = name, cells, done, 0
+        self._before = done
         self._began = self._said = time.monotonic()
         self._task = self._bar.add_task(name, total=cells, completed=done, speed="")
 
@@ -56,5 +57,8 @@ class Bar:
         self._bar.update(self._task, advance=cells, speed=speed)
         late = now - self._said >= PLAIN_SECONDS or self._done == self._cells
         if not self._console.is_terminal and late:
-            self.note(f"{self._name}: {self._done} of {self._cells} cells, {speed}")
+            measured = self._done - self._before
+            left = (now - self._began) / max(measured, 1) * (self._cells - self._done)
+            ahead = f", {estimate.duration(left)} left" if self._done < self._cells else ""
+            self.note(f"{self._name}: {self._done} of {self._cells} cells, {speed}{ahead}")
             self._said = now

@@ -20,7 +20,9 @@ def show_report(folder: Path) -> None:
     """Prints the tables of a run, and says where the files are."""
     from mdlm_probe import reports
 
-    shown, paths = reports.write(folder)
+    shown, paths, notes = reports.write(folder)
+    for note in notes:
+        click.echo(note)
     for probe, tables in shown.items():
         for title, frame in tables.items():
             if len(frame):
@@ -40,7 +42,7 @@ def printable(frame: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
             base = str(name).removesuffix("_low")
             ends = zip(frame[name], frame[f"{base}_high"], strict=True)
             heads.append(f"95 % over {base}")
-            columns.append([f"{number(a)} to {number(b)}" for a, b in ends])
+            columns.append(["-" if a != a else f"{number(a)} to {number(b)}" for a, b in ends])
         else:
             heads.append(str(name))
             columns.append([number(v) for v in frame[name]])
@@ -49,6 +51,8 @@ def printable(frame: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
 
 def number(value: Any) -> str:
     """A value for a table: three decimals, small p-values in powers of ten."""
+    if isinstance(value, float) and value != value:
+        return "-"
     if isinstance(value, float):
         return f"{value:.1e}" if 0 < abs(value) < 0.0005 else f"{value:.3f}"
     return str(value)
@@ -57,13 +61,14 @@ def number(value: Any) -> str:
 def show_plans(jobs: Sequence[runner.Job]) -> None:
     """Prints what jobs would cost; a tokenizer that can't be had is replaced by a rough count."""
     from mdlm_probe import machine
+    from mdlm_probe.models._load import pick_device, pick_dtype
 
-    rows, notes = [], []
-    for plan in [runner.prepare(job) for job in jobs]:
+    rows = []
+    plans, notes = runner.prepare_all(jobs)
+    for plan in plans:
         load = plan.job.load
-        device = machine.best_device() if load.device == "auto" else load.device
-        auto = "bfloat16" if device.startswith("cuda") else "float32"
-        dtype = auto if load.dtype == "auto" else load.dtype
+        picked = pick_device(load.device)
+        device, dtype = str(picked), str(pick_dtype(load.dtype, picked)).removeprefix("torch.")
         seen = runner.survey(plan, device)
         cost = estimate.cost(
             plan.entry, load, dtype, seen.tokens, seen.asked, seen.length, seen.batch_tokens

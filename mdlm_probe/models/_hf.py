@@ -14,6 +14,9 @@ from mdlm_probe.errors import ProbeError
 from mdlm_probe.models._base import Entry
 from mdlm_probe.models._text import Border
 
+SLICE = 16384
+"""Vocabulary rows of the output layer that are widened to float32 at a time."""
+
 
 class NativeModel:
     """A network behind the Model protocol; see there for shapes and conventions.
@@ -82,10 +85,23 @@ class NativeModel:
     def logprobs(self, states: Float[Tensor, "asked width"]) -> Float[Tensor, "asked vocab"]:
         """Log-probabilities in float32; minus infinity for the mask token, and for nothing else."""
         with nullcontext() if states.requires_grad else self._forward_only():
-            logits = self.network.get_output_embeddings()(states).float()
+            logits = self._logits(states)
             if self.entry.mask_id is not None:
                 logits[:, self.entry.mask_id] = -torch.inf
             return torch.log_softmax(logits, dim=-1)
+
+    def _logits(self, states: Float[Tensor, "asked width"]) -> Float[Tensor, "asked vocab"]:
+        """The output layer in float32, whatever the weights: few rows are asked, it costs little.
+
+        In bfloat16 logits near 20 would lie on a grid of 1/8, where letters tie and the first wins.
+        Quantised layers compute in their own way.
+        """
+        head = self.network.get_output_embeddings()
+        if type(head) is not nn.Linear or head.weight.dtype == torch.float32:
+            return head(states).float()
+        wide = states.float()
+        logits = torch.cat([wide @ part.float().T for part in head.weight.split(SLICE)], dim=1)
+        return logits if head.bias is None else logits + head.bias.float()
 
     @contextmanager
     def _forward_only(self) -> Iterator[None]:

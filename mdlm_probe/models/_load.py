@@ -46,6 +46,7 @@ def load_native(entry: Entry, options: LoadOptions, family: ModuleType) -> Nativ
             network, facts["adapter"] = _adapter.apply(network, Path(options.adapter), family.KEYS)
         both = {"base": facts["weight_hash"], "adapter": facts["adapter"]["hash"]}
         facts["weight_hash"] = _hub.combined(both)
+    facts["start_ids"] = list(border.start)
     facts["attention"] = network.config._attn_implementation
     exact = {**entry.geometry, "parameters": facts["parameters"]}
     border.entry = replace(entry, geometry=exact)

@@ -67,10 +67,10 @@ class Border:
             ProbeError: for masks in a causal model's prompt, or a chat without a template.
         """
         if isinstance(prompt, str):
-            return self._start + self.pieces(prompt)
+            return self.start + self.pieces(prompt)
         if self.entry.chat:
             return self.pieces(self.chat(prompt))
-        return self._start + self.pieces(prompt.text())
+        return self.start + self.pieces(prompt.text())
 
     def pieces(self, text: str) -> tuple[int, ...]:
         """Token ids of a text as it stands: nothing is put before or after it."""
@@ -86,13 +86,16 @@ class Border:
             ids.extend(self._encode(part))
         return tuple(ids)
 
-    def token(self, text: str) -> int:
-        """The one token that spells a text.
+    def token(self, text: str, after: str = "") -> int:
+        """The one token that spells a text where it follows another, such as a letter after `[`.
 
         Raises:
             ProbeError: when the text is several tokens, or not in the vocabulary.
         """
-        ids = self.pieces(text)
+        before, both = self.pieces(after), self.pieces(after + text)
+        # where the two run together, the text's own tokens are the nearest there is
+        follows = bool(after) and both[: len(before)] == before
+        ids = both[len(before) :] if follows else self.pieces(text)
         if len(ids) != 1:
             cut = ", ".join(repr(self.decode([i])) for i in ids)
             raise ProbeError(
@@ -169,7 +172,7 @@ class Border:
         return self.tokenizer.encode(text, add_special_tokens=False).ids if text else []
 
     @cached_property
-    def _start(self) -> tuple[int, ...]:
+    def start(self) -> tuple[int, ...]:
         """What the tokenizer puts before every text by itself."""
         encoding = self.tokenizer.encode("a", add_special_tokens=True)
         marks = [*encoding.special_tokens_mask, 0]

@@ -7,18 +7,33 @@ from pathlib import Path
 import pandas as pd
 
 from mdlm_probe import catalog
+from mdlm_probe.errors import ProbeError
 from mdlm_probe.reports import _frames
 
 
-def write(folder: Path) -> tuple[dict[str, dict[str, pd.DataFrame]], list[Path]]:
+def write(
+    folder: Path,
+) -> tuple[dict[str, dict[str, pd.DataFrame]], list[Path], list[str]]:
     """Rebuilds every table and figure of a run folder from its CSVs alone.
 
     Returns:
-        The tables by probe and name, and the files written into the folder.
+        The tables by probe and name, the files written into the folder, and what a reader should
+        know: measurements that aren't finished.
+
+    Raises:
+        ProbeError: no run, or rows that a report can't read.
     """
     shown, paths = {}, []
-    for probe, frame in _frames.frames(folder).items():
+    found, notes = _frames.frames(folder)
+    for probe, frame in found.items():
         report = catalog.load("reports", probe)
-        shown[probe] = report.tables(frame)
+        try:
+            shown[probe] = report.tables(frame)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ProbeError(
+                f"the rows of '{probe}' in {folder} can't be read: {error!r}",
+                expected="the columns that this version writes",
+                hint="the same command with --fresh measures anew",
+            ) from error
         paths += _frames.save(folder, probe, report.figure(frame), shown[probe])
-    return shown, paths
+    return shown, paths, notes

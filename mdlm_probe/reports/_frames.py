@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import matplotlib as mpl
@@ -11,12 +12,15 @@ from matplotlib.figure import Figure
 from mdlm_probe.errors import ProbeError
 from mdlm_probe.sink import read_run
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's palette, told apart with any colour vision; one colour a model, everywhere."""
+COLOURS = (
+    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"),
+    *("#882255", "#117733", "#999933", "#332288", "#AA4499", "#661100", "#888888"),
+)
+"""Okabe and Ito's palette, then Tol's, told apart with any colour vision; one colour a model."""
 
 
-def frames(folder: Path) -> dict[str, pd.DataFrame]:
-    """The rows of a run folder by probe, all its models together.
+def frames(folder: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """The rows of a run folder by probe, all its models together; and notes on what is unfinished.
 
     Raises:
         ProbeError: no such folder, no run in it, or a file that can't be read.
@@ -28,20 +32,32 @@ def frames(folder: Path) -> dict[str, pd.DataFrame]:
             expected="a folder with a run.json, as `mdlm-probe PROBE --output FOLDER` writes it",
         )
     found: dict[str, list[pd.DataFrame]] = {}
+    notes = []
     for name, entry in entries.items():
         path = folder / f"{name}.csv"
-        try:
-            frame = pd.read_csv(path, keep_default_na=False, na_values=[""], encoding="utf-8")
-        except (OSError, ValueError) as error:
-            raise ProbeError(
-                f"cannot read {path}: {error}", hint="the same command with --fresh measures anew"
-            ) from None
+        if not path.exists():  # it stopped before its first row
+            continue
+        frame = _read(path)
+        probe = entry.get("config", {}).get("probe") or name.partition("__")[0]
+        if entry.get("status") != "finished":
+            state = f"{len(frame)} rows, {entry.get('cells', '?')} cells planned"
+            notes.append(f"{name} is unfinished ({state}): its means may be over different items")
         if len(frame):
-            probe = entry.get("config", {}).get("probe") or name.partition("__")[0]
             found.setdefault(probe, []).append(frame)
     if not found:
         raise ProbeError(f"{folder} holds no rows yet", hint="let the run go on, then report")
-    return {probe: pd.concat(parts, ignore_index=True) for probe, parts in found.items()}
+    return {probe: pd.concat(parts, ignore_index=True) for probe, parts in found.items()}, notes
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        data = path.read_bytes()
+        whole = data[: data.rfind(b"\n") + 1]  # a last line may be half written
+        return pd.read_csv(io.BytesIO(whole), keep_default_na=False, na_values=[""])
+    except (OSError, ValueError) as error:
+        raise ProbeError(
+            f"cannot read {path}: {error}", hint="the same command with --fresh measures anew"
+        ) from None
 
 
 def palette(models: list[str]) -> dict[str, str]:

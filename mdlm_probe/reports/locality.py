@@ -56,8 +56,9 @@ def distance(frame: pd.DataFrame) -> pd.Series:
 def index(frame: pd.DataFrame) -> pd.DataFrame:
     """The locality index: accuracy nearest to the question minus farthest, over the same items.
 
-    Over items: Student's interval and the exact McNemar test. Over sets: Student's, of the sets'
-    differences. A model without bias has index 0. Source: ours.
+    Over items: Student's interval and an exact sign test, which is McNemar's where one position
+    each is nearest and farthest. Over sets: Student's, of the sets' differences. A model without
+    bias has index 0. Source: ours.
     """
     rows = []
     frame = frame.assign(distance=distance(frame))
@@ -104,12 +105,13 @@ def _panel(
         axis.plot(x, y, styles[masks], color=colours[model], marker="o", ms=4, label=label)
         low, high = 100 * curve["sets_low"], 100 * curve["sets_high"]
         axis.fill_between(x, low, high, color=colours[model], alpha=0.15, lw=0)
-    chance = 100 / frame["options"].iloc[0]
-    axis.axhline(chance, color="grey", lw=1, ls=(0, (2, 2)), label="chance")
-    total = int((frame["distractors"] + frame["shots"]).iloc[0])
-    at = {"left": 0, "middle": total // 2, "right": total}[place]
+    for options in frame["options"].unique():
+        axis.axhline(100 / options, color="grey", lw=1, ls=(0, (2, 2)), label="chance")
+    totals = (frame["distractors"] + frame["shots"]).unique()
+    at = {"left": 0, "middle": totals[0] // 2, "right": totals[0]}[place]
+    after = f" (after {at} of {totals[0]} examples)" if len(totals) == 1 else ""
     axis.set(
-        title=f"question {place} (after {at} of {total} examples)",
+        title=f"question {place}{after}",
         xlabel="distractors left of the relevant block",
         ylim=(0, 103),
     )

@@ -265,3 +265,17 @@ def test_plans_load_no_torch(tmp_path):
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (ran.stdout, ran.returncode) == ("2\n", 0), ran.stderr
+
+
+def test_a_token_where_it_follows_another():
+    """A tokenizer that puts a mark before every text gives the letter inside the brackets."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    vocab = {"<unk>": 0, "▁A": 1, "A": 2, "▁": 3, "[": 4, "▁[": 5}
+    tokenizer = Tokenizer(
+        models.BPE(vocab=vocab, merges=[("▁", "A"), ("▁", "[")], unk_token="<unk>")
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    border = Border(tokenizer, Entry("m", "causal", "causal", context=9))
+    assert border.token("A") == vocab["▁A"]
+    assert border.token("A", "[") == vocab["A"]

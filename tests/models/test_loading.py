@@ -222,3 +222,17 @@ def test_an_adapter_beside_the_model_is_not_applied_silently(tmp_path):
     with pytest.raises(ProbeError, match=r"holds an adapter beside the model") as error:
         models.load(models.resolve(str(folder)))
     assert "--adapter" in error.value.hint
+
+
+def test_the_output_layer_runs_in_float32_whatever_the_weights(tmp_path):
+    """In bfloat16 logits would lie on a coarse grid, where options tie."""
+    folder = str(write_llada(tmp_path / "m"))
+    model = models.load(models.resolve(folder), LoadOptions(dtype="bfloat16"))
+    states = torch.randn(5, model.network.config.hidden_size).bfloat16() * 10
+    weight = model.network.get_output_embeddings().weight.float()
+    expected = states.float() @ weight.T
+    expected[:, model.entry.mask_id] = -torch.inf
+    found = model.logprobs(states)
+    assert torch.allclose(found, expected.log_softmax(-1), atol=1e-4)
+    coarse = model.network.get_output_embeddings()(states).float()
+    assert not torch.allclose(coarse, states.float() @ weight.T, atol=1e-3)

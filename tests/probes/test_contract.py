@@ -39,6 +39,8 @@ def test_a_probe_declares_what_the_others_rely_on(name):
     assert all(typing.get_origin(hints[n]) is typing.Annotated for n in hints if n != "return")
     assert len(plan_options(probe.plan)) == len(hints) - 1
     assert callable(probe.refuse)
+    options = {n: p.default for n, p in inspect.signature(probe.plan).parameters.items()}
+    assert all(isinstance(v, str) and v for v in probe.sources(**options).values())
     assert list(inspect.signature(probe.measure).parameters) == ["engine", "cells"]
 
 

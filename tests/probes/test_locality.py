@@ -1,6 +1,7 @@
 """The locality probe: prompts as in the paper, and calibration on the oracle."""
 
 import pytest
+from checkpoints import write_llada
 
 from mdlm_probe import models, tasks
 from mdlm_probe.engine import Counter, Engine
@@ -159,7 +160,8 @@ def test_causal_models_are_asked_at_the_right_only():
         ({"positions": (5, 5)}, "--positions names a value twice"),
         ({"masks": (-1,)}, "--masks has -1"),
         ({"limit": 0}, "--limit has 0"),
-        ({"shots": 0}, "--shots has 0"),
+        ({"shots": -1}, "--shots has -1"),
+        ({"question": ("left", "left")}, "--question names a value twice"),
         ({"distractors": -1}, "--distractors has -1"),
         ({"tasks": ("x",)}, "unknown task 'x'"),
         ({"options": 9}, "found 9"),
@@ -172,3 +174,27 @@ def test_bad_options_are_named(options, message):
 
 def test_no_distractors_is_a_case_of_its_own():
     assert {c.position for c in locality.plan(distractors=0, limit=1)} == {0}
+
+
+def test_chat_models_get_messages_and_the_opening_starts_the_assistants_turn(tmp_path):
+    """As in arXiv 2511.21338: user asks, assistant answers; `Answer:[` opens the last answer."""
+    folder = str(write_llada(tmp_path / "my-instruct", context=4096))
+    entry = models.resolve(folder)
+    assert entry.chat
+    recorder = Recorder(entry, models.load_border(entry))
+    cells = locality.plan(
+        limit=1,
+        tasks=("animal-smallest",),
+        shots=1,
+        distractors=1,
+        positions=(0,),
+        question=("middle", "right"),
+    )
+    assert list(locality.measure(recorder, cells)) == []
+    middle, right = (recorder.border.decode(q.ids) for q in recorder.queries)
+    opening = "<|start_header_id|>assistant<|end_header_id|>\n\nAnswer:["
+    assert right.endswith(opening + "<|mdm_mask|>].")
+    assert right.count("<|start_header_id|>user<|end_header_id|>\n\nOptions: (A) ") == 3
+    assert right.count("<|eot_id|>") == 5  # the opened turn has no end
+    assert middle.count(opening + "<|mdm_mask|>].<|eot_id|>") == 1
+    assert middle.endswith("].<|eot_id|>")
