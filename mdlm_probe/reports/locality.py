@@ -23,7 +23,7 @@ def accuracy(frame: pd.DataFrame) -> pd.DataFrame:
     """Accuracy of each model, question place, number of masks and position.
 
     Two 95 % intervals: over items (Wilson), and over sets as in the paper (Student, over the sets'
-    means). `p_right` is the mean probability of the right answer.
+    means, cut at 0 and 1). `p_right` is the mean probability of the right answer.
     """
     rows = []
     for coordinates, part in frame.groupby(CURVE, observed=True, sort=False):
@@ -33,7 +33,8 @@ def accuracy(frame: pd.DataFrame) -> pd.DataFrame:
             dict(zip(CURVE, coordinates, strict=True))
             | {"accuracy": items.mean, "n": items.n}
             | {"items_low": items.low, "items_high": items.high}
-            | {"sets_low": sets.low, "sets_high": sets.high, "sets": sets.n}
+            | {"sets_low": np.maximum(sets.low, 0.0), "sets_high": np.minimum(sets.high, 1.0)}
+            | {"sets": sets.n}
             | {"p_right": float(np.exp(part["logp_right"]).mean())}
         )
     table = pd.DataFrame(rows)
@@ -88,10 +89,11 @@ def figure(frame: pd.DataFrame) -> Figure:
     axes = drawn.subplots(1, len(places), sharex=True, sharey=True, squeeze=False)[0]
     for axis, place in zip(axes, places, strict=True):
         _panel(axis, table[table["question"] == place], frame, place, colours)
-    axes[0].set_ylabel("accuracy (%)")
+    low = np.nanmin([*table["sets_low"], *table["accuracy"], *(1 / frame["options"])])
+    axes[0].set(ylabel="accuracy (%)", ylim=(max(0, 10 * np.floor(10 * low - 0.5)), 103))
     lines = {line.get_label(): line for axis in axes for line in axis.lines}
     drawn.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=4)
-    drawn.suptitle("Accuracy by position of the relevant examples (bands: 95 % over sets)")
+    drawn.suptitle("Accuracy by position of the relevant examples\nbands: 95 % over sets", size=11)
     return drawn
 
 
@@ -113,6 +115,5 @@ def _panel(
     axis.set(
         title=f"question {place}{after}",
         xlabel="distractors left of the relevant block",
-        ylim=(0, 103),
     )
     axis.grid(alpha=0.25)
