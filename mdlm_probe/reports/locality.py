@@ -92,6 +92,7 @@ def figure(frame: pd.DataFrame) -> Figure:
     low = np.nanmin([*table["sets_low"], *table["accuracy"], *(1 / frame["options"])])
     axes[0].set(ylabel="accuracy (%)", ylim=(max(0, 10 * np.floor(10 * low - 0.5)), 103))
     lines = {line.get_label(): line for axis in axes for line in axis.lines}
+    lines["chance"] = lines.pop("chance")  # last in the legend
     drawn.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=4)
     drawn.suptitle("Accuracy by position of the relevant examples\nbands: 95 % over sets", size=11)
     return drawn
