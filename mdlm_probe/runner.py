@@ -1,9 +1,8 @@
-"""The runner: pending cells through a probe into the sink, a group at a time; and the estimate."""
+"""The runner: pending cells through a probe into the sink, a group at a time."""
 
 from __future__ import annotations
 
 import inspect
-import random
 import re
 import signal
 import sys
@@ -16,18 +15,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mdlm_probe import __version__, catalog, models, tasks
+from mdlm_probe import __version__, catalog, models, survey
 from mdlm_probe.errors import ProbeError
 from mdlm_probe.models._base import Entry, LoadOptions
-from mdlm_probe.models._text import Border
 from mdlm_probe.sink import Run, Sheet, differences, text_of
 
 if TYPE_CHECKING:
-    from mdlm_probe.engine import Counter, Engine
+    from mdlm_probe.engine import Engine
     from mdlm_probe.models._base import Model
-
-SAMPLE = 24
-"""Cells that are written out to learn how long prompts are."""
 
 
 @dataclass(frozen=True)
@@ -197,8 +192,8 @@ def run(plan: Plan, progress: Progress) -> Path:
 def _continue(plan: Plan, folder: Run, known: dict[str, Any], progress: Progress) -> None:
     from mdlm_probe import machine
 
-    length = _cell_tokens(plan)
-    progress.note(f"loading {plan.entry.name}")
+    length = survey.cell_tokens(plan)
+    progress.note(f"loading {plan.entry.name} from {portable(plan.entry.source) or 'memory'}")
     model = models.load(plan.entry, plan.job.load)
     _same_weights(plan, model, known)
     engine, group = _engine(plan, model, known, length)
@@ -273,17 +268,6 @@ def _same_weights(plan: Plan, model: Model, known: dict[str, Any]) -> None:
         )
 
 
-def _cell_tokens(plan: Plan) -> float:
-    """Mean tokens of a cell, by a sample; prompts that can't be asked fail here, before loading."""
-    from mdlm_probe.engine import Counter
-
-    border = models.load_border(plan.entry, plan.job.load)
-    _write_out(plan, Counter(border.entry, border), _extremes(plan))
-    counter = Counter(border.entry, border)
-    sampled = count(plan, counter)
-    return sum(counter.lengths) / sampled
-
-
 def _engine(plan: Plan, model: Model, known: dict[str, Any], length: float) -> tuple[Engine, int]:
     """The engine, and how many cells make a group: about one batch, as when the run began.
 
@@ -297,87 +281,5 @@ def _engine(plan: Plan, model: Model, known: dict[str, Any], length: float) -> t
     return engine, batch.get("cells") or max(1, int(engine.batch_tokens / (1.05 * length)))
 
 
-def count(plan: Plan, counter: Counter) -> int:
-    """Writes out a few random cells for a counter, always the same ones; returns how many."""
-    chosen = random.Random(0).sample(range(len(plan.cells)), min(SAMPLE, len(plan.cells)))
-    _write_out(plan, counter, [plan.cells[i] for i in sorted(chosen)])
-    return len(chosen)
-
-
-def _write_out(plan: Plan, counter: Counter, cells: Sequence[Any]) -> None:
-    for _ in plan.probe.measure(counter, cells):
-        pass
-
-
-def _extremes(plan: Plan) -> list[Any]:
-    """Cells with the largest of each numeric coordinate: if these can be asked, all can."""
-    numbers = [f.name for f in fields(plan.probe.Cell) if f.type == "int"]
-    found = [max(plan.cells, key=lambda cell, name=name: getattr(cell, name)) for name in numbers]
-    return list(dict.fromkeys(found))
-
-
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-# ---------------------------------------------------------------------- estimates
-
-
-@dataclass(frozen=True)
-class Survey:
-    """How much a plan asks, scaled up from a sample of its cells.
-
-    Attributes:
-        queries, asked: sequences through the network, and positions asked in them.
-        tokens: their real tokens; `length` is the mean of one.
-        batch_tokens: padded tokens of a batch.
-        notes: what a reader should know of the numbers.
-    """
-
-    queries: int
-    asked: int
-    tokens: float
-    length: float
-    batch_tokens: int
-    notes: list[str]
-
-
-class RoughBorder(Border):
-    """Stands in for a tokenizer that can't be had: a token for every 2.8 characters."""
-
-    def __init__(self, entry: Entry) -> None:
-        self._mask = entry.mask_id or 0
-
-    def encode(self, prompt: tasks.Prompt | str) -> tuple[int, ...]:
-        """As many ids as there may be tokens; masks are exact."""
-        text = prompt if isinstance(prompt, str) else prompt.text()
-        masks = text.count(tasks.MASK)
-        return (-1,) * round((len(text) - masks) / 2.8) + (self._mask,) * masks
-
-    def token(self, text: str, after: str = "") -> int:
-        """Some id."""
-        return 0
-
-
-def survey(plan: Plan, device: str) -> Survey:
-    """Counts a plan's queries and tokens without weights, on a sample of its cells."""
-    from mdlm_probe.engine import LARGEST, Counter
-
-    notes = []
-    try:
-        border: Any = models.load_border(plan.entry, plan.job.load)
-    except ProbeError as error:
-        border = RoughBorder(plan.entry)
-        notes.append(f"{plan.entry.name}: tokens are a rough guess, no tokenizer: {error.found}")
-    counter = Counter(plan.entry, border)
-    scale = len(plan.cells) / count(plan, counter)
-    tokens = sum(counter.lengths)
-    largest = LARGEST.get(device.partition(":")[0], LARGEST["cpu"])
-    return Survey(
-        round(len(counter.lengths) * scale),
-        round(counter.asked * scale),
-        tokens * scale,
-        tokens / len(counter.lengths),
-        plan.job.batch_tokens or largest,
-        notes,
-    )

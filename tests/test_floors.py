@@ -24,6 +24,7 @@ FLOORS = {
     "estimate": 3,
     "likelihood": 4,
     "decoding": 4,
+    "survey": 5,
     "probes": 5,
     "tuning": 5,
     "reports": 5,

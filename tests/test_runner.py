@@ -10,7 +10,7 @@ import time
 import pytest
 from checkpoints import write_llada
 
-from mdlm_probe import models, runner, tasks
+from mdlm_probe import models, runner, survey, tasks
 from mdlm_probe.engine import Engine
 from mdlm_probe.errors import ProbeError
 from mdlm_probe.models._base import LoadOptions
@@ -227,11 +227,11 @@ def test_a_probe_for_other_kinds_is_refused(monkeypatch):
 
 def test_survey_without_weights_or_tokenizer(tmp_path):
     plan = runner.prepare(Job("locality", "llada-8b"))
-    found = runner.survey(plan, "cpu")
+    found = survey.survey(plan, "cpu")
     assert len(plan.cells) == found.queries == found.asked == 16 * 9 * 1000
     assert 0.8e8 < found.tokens < 2e8  # the protocol speaks of about 130M
     assert "rough guess" in found.notes[0]
-    exact = runner.survey(runner.prepare(Job("locality", "oracle")), "cpu")
+    exact = survey.survey(runner.prepare(Job("locality", "oracle")), "cpu")
     assert exact.length == 509
     assert not exact.notes
 
@@ -252,9 +252,9 @@ def test_load_options_are_part_of_the_configuration():
 
 def test_the_sample_is_even_over_every_coordinate():
     plan = runner.prepare(Job("locality", "tiny-mdlm", {"masks": (2, 50, 100, 200)}))
-    found = runner.survey(plan, "cpu")
+    found = survey.survey(plan, "cpu")
     assert found.length == pytest.approx(508 + 88, abs=30)  # masks are 88 in the mean
-    assert {cell.masks for cell in runner._extremes(plan)} >= {200}
+    assert {cell.masks for cell in survey.extremes(plan)} >= {200}
 
 
 def test_another_suite_file_under_the_same_name_is_refused(tmp_path):

@@ -18,7 +18,10 @@ class Bar:
 
     def __init__(self, quiet: bool) -> None:
         self._console = Console(stderr=True, quiet=quiet)
-        self._bar = Progress(
+        self._bar = self._make()
+
+    def _make(self) -> Progress:
+        return Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
@@ -27,10 +30,8 @@ class Bar:
             console=self._console,
             disable=not self._console.is_terminal,
         )
-        self._said = 0.0
 
     def __enter__(self) -> Bar:
-        self._bar.start()
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -47,6 +48,8 @@ class Bar:
         self._name, self._cells, self._done, self._tokens = name, cells, done, 0
         self._before = done
         self._began = self._said = time.monotonic()
+        self._bar = self._make()  # one a measurement: while a model loads, the terminal is free
+        self._bar.start()
         self._task = self._bar.add_task(name, total=cells, completed=done, speed="")
 
     def advance(self, cells: int, tokens: int) -> None:
@@ -55,6 +58,8 @@ class Bar:
         self._done, self._tokens = self._done + cells, self._tokens + tokens
         speed = f"{estimate.quantity(self._tokens / max(now - self._began, 1e-9))} tokens/s"
         self._bar.update(self._task, advance=cells, speed=speed)
+        if self._done == self._cells:
+            self._bar.stop()
         late = now - self._said >= PLAIN_SECONDS or self._done == self._cells
         if not self._console.is_terminal and late:
             measured = self._done - self._before

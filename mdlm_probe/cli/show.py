@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from mdlm_probe import estimate, runner
+from mdlm_probe import estimate, runner, survey
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,7 +69,7 @@ def show_plans(jobs: Sequence[runner.Job]) -> None:
         load = plan.job.load
         picked = pick_device(load.device)
         device, dtype = str(picked), str(pick_dtype(load.dtype, picked)).removeprefix("torch.")
-        seen = runner.survey(plan, device)
+        seen = survey.survey(plan, device)
         cost = estimate.cost(
             plan.entry, load, dtype, seen.tokens, seen.asked, seen.length, seen.batch_tokens
         )
@@ -94,7 +94,7 @@ def show_plans(jobs: Sequence[runner.Job]) -> None:
     for note in notes:
         click.echo(note)
     click.echo(
-        f"Tokens are scaled up from {runner.SAMPLE} cells; time is at {estimate.SHARE:.0%} of the"
+        f"Tokens are scaled up from {survey.SAMPLE} cells; time is at {estimate.SHARE:.0%} of the"
         f" matrix-product rate measured now ({estimate.quantity(rate / estimate.SHARE)} op/s)."
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -116,7 +117,7 @@ def _download(repo: str, revision: str, patterns: Sequence[str]) -> Path:
 
     elsewhere = "or download it elsewhere and give the local folder"
     try:
-        with quiet():
+        with quiet(downloads=sys.stderr.isatty()):
             return Path(
                 snapshot_download(
                     repo,

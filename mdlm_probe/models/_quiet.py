@@ -13,11 +13,14 @@ LOUD = ("transformers", "huggingface_hub", "peft", "accelerate", "optimum", "tor
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet(*, downloads: bool = False) -> Iterator[None]:
     """Silences warnings, log lines and progress bars of the loading libraries.
 
     Everything is as before afterwards. What they have to say that matters (missing keys, say) is
     checked by us and raised as an error.
+
+    Args:
+        downloads: let the hub show how far a download is, where the user hasn't switched that off.
     """
     levels = {name: logging.getLogger(name).level for name in LOUD}
     bars = os.environ.get("HF_HUB_DISABLE_PROGRESS_BARS")
@@ -30,7 +33,7 @@ def quiet() -> Iterator[None]:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         if was_on:
             transformers.utils.logging.disable_progress_bar()
-        if hub_was_on and bars is None:
+        if hub_was_on and bars is None and not downloads:
             hub.utils.disable_progress_bars()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -40,5 +43,5 @@ def quiet() -> Iterator[None]:
             logging.getLogger(name).setLevel(level)
         if was_on:
             transformers.utils.logging.enable_progress_bar()
-        if hub_was_on and bars is None:
+        if hub_was_on and bars is None and not downloads:
             hub.utils.enable_progress_bars()

@@ -1,0 +1,114 @@
+"""How many prompts a plan has, and how long: counted on a sample of cells, without weights."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from mdlm_probe import models, tasks
+from mdlm_probe.errors import ProbeError
+from mdlm_probe.models._base import Entry
+from mdlm_probe.models._text import Border
+
+if TYPE_CHECKING:
+    from mdlm_probe.engine import Counter
+    from mdlm_probe.runner import Plan
+
+SAMPLE = 24
+"""Cells that are written out to learn how long prompts are."""
+
+
+def count(plan: Plan, counter: Counter) -> int:
+    """Writes out a few random cells for a counter, always the same ones; returns how many."""
+    chosen = random.Random(0).sample(range(len(plan.cells)), min(SAMPLE, len(plan.cells)))
+    _write_out(plan, counter, [plan.cells[i] for i in sorted(chosen)])
+    return len(chosen)
+
+
+def _write_out(plan: Plan, counter: Counter, cells: Sequence[Any]) -> None:
+    for _ in plan.probe.measure(counter, cells):
+        pass
+
+
+def extremes(plan: Plan) -> list[Any]:
+    """Cells with the largest of each numeric coordinate: if these can be asked, all can."""
+    numbers = [f.name for f in fields(plan.probe.Cell) if f.type == "int"]
+    found = [max(plan.cells, key=lambda cell, name=name: getattr(cell, name)) for name in numbers]
+    return list(dict.fromkeys(found))
+
+
+def cell_tokens(plan: Plan) -> float:
+    """Mean tokens of a cell, by a sample.
+
+    Raises:
+        ProbeError: a prompt that can't be asked, found here before any weights are loaded.
+    """
+    from mdlm_probe.engine import Counter
+
+    border = models.load_border(plan.entry, plan.job.load)
+    _write_out(plan, Counter(border.entry, border), extremes(plan))
+    counter = Counter(border.entry, border)
+    sampled = count(plan, counter)
+    return sum(counter.lengths) / sampled
+
+
+@dataclass(frozen=True)
+class Survey:
+    """How much a plan asks, scaled up from a sample of its cells.
+
+    Attributes:
+        queries, asked: sequences through the network, and positions asked in them.
+        tokens: their real tokens; `length` is the mean of one.
+        batch_tokens: padded tokens of a batch.
+        notes: what a reader should know of the numbers.
+    """
+
+    queries: int
+    asked: int
+    tokens: float
+    length: float
+    batch_tokens: int
+    notes: list[str]
+
+
+class RoughBorder(Border):
+    """Stands in for a tokenizer that can't be had: a token for every 2.8 characters."""
+
+    def __init__(self, entry: Entry) -> None:
+        self._mask = entry.mask_id or 0
+
+    def encode(self, prompt: tasks.Prompt | str) -> tuple[int, ...]:
+        """As many ids as there may be tokens; masks are exact."""
+        text = prompt if isinstance(prompt, str) else prompt.text()
+        masks = text.count(tasks.MASK)
+        return (-1,) * round((len(text) - masks) / 2.8) + (self._mask,) * masks
+
+    def token(self, text: str, after: str = "") -> int:
+        """Some id."""
+        return 0
+
+
+def survey(plan: Plan, device: str) -> Survey:
+    """Counts a plan's queries and tokens without weights, on a sample of its cells."""
+    from mdlm_probe.engine import LARGEST, Counter
+
+    notes = []
+    try:
+        border: Any = models.load_border(plan.entry, plan.job.load)
+    except ProbeError as error:
+        border = RoughBorder(plan.entry)
+        notes.append(f"{plan.entry.name}: tokens are a rough guess, no tokenizer: {error.found}")
+    counter = Counter(plan.entry, border)
+    scale = len(plan.cells) / count(plan, counter)
+    tokens = sum(counter.lengths)
+    largest = LARGEST.get(device.partition(":")[0], LARGEST["cpu"])
+    return Survey(
+        round(len(counter.lengths) * scale),
+        round(counter.asked * scale),
+        tokens * scale,
+        tokens / len(counter.lengths),
+        plan.job.batch_tokens or largest,
+        notes,
+    )
