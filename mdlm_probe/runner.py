@@ -80,7 +80,7 @@ class Plan:
         return {
             "probe": self.job.probe,
             "model": self.entry.name,
-            "source": portable(self.entry.source),
+            "source": portable(place(self.entry.source)),
             "options": self.options,
             "sources": self.probe.sources(**self.options),
             "load": load,
@@ -107,6 +107,15 @@ def prepare_all(jobs: Sequence[Job]) -> tuple[list[Plan], list[str]]:
         ProbeError: as `prepare`, but for nothing to ask only if that goes for every model.
     """
     plans = [prepare(job, empty=len(jobs) > 1) for job in jobs]
+    named = {plan.name: plan for plan in plans}
+    for plan in plans:
+        if named[plan.name] is not plan:
+            both = f"{plan.entry.source} and {named[plan.name].entry.source}"
+            raise ProbeError(
+                f"{both} would both be called '{plan.entry.name}'",
+                expected="models of different names in one run",
+                hint="give each its own command and --output",
+            )
     asked = [plan for plan in plans if plan.cells]
     if not asked:
         prepare(jobs[0])
@@ -150,6 +159,13 @@ def prepare(job: Job, *, empty: bool = False) -> Plan:
         )
     name = f"{job.probe}__{slug(entry.name)}"
     return Plan(name, job, probe, entry, options, cells, refused)
+
+
+def place(source: str) -> str:
+    """A source by one name however it was typed: folders by their full path."""
+    return (
+        str(Path(source).expanduser().resolve()) if Path(source).expanduser().is_dir() else source
+    )
 
 
 def portable(value: Any) -> Any:

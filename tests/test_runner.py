@@ -286,3 +286,21 @@ def test_memory_backoff_is_recorded_and_kept(tmp_path, monkeypatch):
     entry = read_run(tmp_path)["locality__oracle"]
     assert all("out of memory" in event for event in entry["events"])
     assert entry["batch"]["tokens"] < 400
+
+
+def test_two_folders_of_one_name_are_refused_before_any_work(tmp_path):
+    jobs = [
+        job(tmp_path / "r", str(write_llada(tmp_path / name / "checkpoint-100", context=1024)))
+        for name in "ab"
+    ]
+    with pytest.raises(ProbeError, match="would both be called 'checkpoint-100'"):
+        runner.prepare_all(jobs)
+
+
+def test_a_folder_is_the_same_however_it_is_typed(tmp_path, monkeypatch):
+    write_llada(tmp_path / "m", context=1024)
+    monkeypatch.chdir(tmp_path)
+    first, *others = (
+        runner.prepare(job(tmp_path, name)).config for name in ("./m", str(tmp_path / "m"), "./m/")
+    )
+    assert others == [first, first]
