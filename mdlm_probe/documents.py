@@ -25,7 +25,10 @@ class Document:
         except yaml.YAMLError as error:
             raise ProbeError(f"{path} is not valid YAML: {error}") from None
         self.lines: dict[tuple[Any, ...], int] = {}
-        self.data = self._build(root, ())
+        try:
+            self.data = self._build(root, ())
+        except RecursionError:
+            raise ProbeError(f"{path} holds an anchor inside itself") from None
         if not isinstance(self.data, dict):
             raise self.error((), f"found {type(self.data).__name__}", "a mapping of fields")
 

@@ -143,8 +143,10 @@ def prepare(job: Job, *, empty: bool = False) -> Plan:
             expected=" or ".join(probe.KINDS),
         )
     known = inspect.signature(probe.plan).parameters
-    suited = {name: value for name, value in entry.defaults.items() if name in known}
     given = {name: value for name, value in job.options.items() if value is not None}
+    # a checkpoint's defaults are made for the shipped suite, not for a user's own
+    own = {} if "suite" in given else entry.defaults
+    suited = {name: value for name, value in own.items() if name in known}
     options = {name: p.default for name, p in known.items()} | suited | given
     cells, refused = [], {}
     for cell in probe.plan(**options):

@@ -173,7 +173,7 @@ def unusable(path: Path, error: OSError) -> ProbeError:
     return ProbeError(
         f"cannot use {path}: {error.strerror or error}",
         expected="a place with free space and leave to write",
-        hint="what was measured is kept; the same command goes on from there",
+        hint="free some space, or choose another --output; rows already written stay",
     )
 
 
@@ -198,7 +198,7 @@ class Run:
         try:
             self.entries = read_run(folder)
         except ProbeError:
-            if not fresh:
+            if not fresh or _is_json(folder / RUN):  # another program's file is not ours to forget
                 raise
             self.entries = {}
 
@@ -286,6 +286,14 @@ def read_run(folder: Path) -> dict[str, dict[str, Any]]:
     if not isinstance(entries, dict) or not all(isinstance(e, dict) for e in entries.values()):
         raise ProbeError(f"{path} is not a run of this tool", expected="measurements by name")
     return entries
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return True
 
 
 def differences(old: Any, new: Any, at: str = "") -> list[str]:

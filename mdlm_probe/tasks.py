@@ -364,6 +364,8 @@ def _questions(doc: Document, at: tuple[str, ...], count: int) -> tuple[Example,
     for number, line in enumerate(lines, 1):
         if line.strip():
             examples.append(_question(path, number, line, count))
+    if not examples:
+        raise doc.error(at, f"no questions in {path}", "one JSON object a line")
     return tuple(dict.fromkeys(examples))
 
 

@@ -264,3 +264,23 @@ def test_report_on_a_file_cut_anywhere_gives_numbers_or_a_message(tmp_path):
         assert result.exit_code == (0 if rows else 1), result.output
         if rows:
             assert f"unfinished ({rows} rows, 6 cells planned)" in result.output
+
+
+def test_any_command_can_be_planned_as_it_stands(tmp_path):
+    result = call("plan", "locality", "-m", "oracle", *QUICK, "-o", tmp_path / "r", "--fresh", "-q")
+    assert result.exit_code == 0
+    assert not (tmp_path / "r").exists()
+
+
+def test_the_oracle_refuses_options_for_loading(tmp_path):
+    for wish in (["--quantize", "8bit"], ["--dtype", "bfloat16"], ["--device", "cuda"]):
+        assert "means nothing" in fails("locality", "-m", "oracle", *QUICK, *wish, "-o", tmp_path)
+
+
+def test_rows_that_are_no_numbers_are_named(tmp_path):
+    call("locality", "-m", "oracle", *QUICK, "-o", tmp_path, "-q")
+    path = tmp_path / "locality__oracle.csv"
+    lines = path.read_text().splitlines()
+    lines[2] = lines[2].replace(",right,0,", ",right,zz,")
+    path.write_text("\n".join(lines) + "\n")
+    assert "can't be read" in fails("report", tmp_path)

@@ -79,6 +79,9 @@ def test_the_readmes_own_suite_works(tmp_path):
     suite = tasks.load(str(tmp_path / "my.yaml"))
     assert list(suite.sets) == ["birds-smallest"]
     assert len(suite["birds-smallest"].items(5, 0, 3)) == 5
+    typed = ["locality", "--suite", str(tmp_path / "my.yaml"), "--limit", "5", "-m", "tiny-mdlm"]
+    result = CliRunner().invoke(cli.main, [*typed, "-o", str(tmp_path / "r")])
+    assert result.exit_code == 0, result.output
 
 
 def test_models_named_in_the_readme_are_known():

@@ -265,7 +265,10 @@ def test_another_suite_file_under_the_same_name_is_refused(tmp_path):
     )
     path = tmp_path / "my.yaml"
     path.write_text(text)
-    this = job(tmp_path / "r", options={**OPTIONS, "suite": str(path)})
+    this = job(
+        tmp_path / "r",
+        options={**OPTIONS, "suite": str(path), "lexicon": "small", "answer": "word"},
+    )
     runner.run(runner.prepare(this), Log())
     path.write_text(text.replace("Options:", "Choices:"))
     tasks.load.cache_clear()

@@ -267,3 +267,11 @@ def test_a_suites_digest_changes_with_everything_it_draws_from(tmp_path):
         assert tasks.load(own(tmp_path, text)).digest() != before
     tasks.load.cache_clear()
     assert SUITE.digest() != tasks.load("few-shot", "small").digest()
+
+
+def test_no_questions_and_anchors_inside_themselves(tmp_path):
+    with pytest.raises(ProbeError, match="no questions in"):
+        tasks.load(own(tmp_path, lines=[""]))
+    (tmp_path / "x.yaml").write_text("a: &a [*a]\n")
+    with pytest.raises(ProbeError, match="inside itself"):
+        tasks.load(str(tmp_path / "x.yaml"))

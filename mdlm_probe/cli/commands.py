@@ -40,6 +40,9 @@ def friendly(command: Callable[..., Any]) -> Callable[..., Any]:
             sys.exit(130)
         except BrokenPipeError:
             sys.exit(0)  # the reader of a pipe had enough
+        except OSError as error:
+            click.echo(f"Error: the system refused: {error}", err=True)
+            sys.exit(1)
 
     return wrapped
 
@@ -106,7 +109,8 @@ def plan_command(name: str) -> click.Command:
     return click.Command(
         name,
         callback=callback,
-        params=[*MODEL_OPTIONS[:1], *options, *MODEL_OPTIONS[1:]],
+        # --output and its like change nothing here: any command can be planned as it stands
+        params=[*MODEL_OPTIONS[:1], *options, *MODEL_OPTIONS[1:], *RUN_OPTIONS],
         help=f"What `{name}` would run: cells, queries, tokens, operations, memory, time.",
         short_help=catalog.first_line("probes", name),
     )

@@ -98,7 +98,9 @@ RUN_OPTIONS = [
     click.Option(
         ["--output", "-o"], type=click.Path(path_type=Path), help="Default: results/PROBE."
     ),
-    click.Option(["--fresh"], is_flag=True, help="Forget what the folder holds; start over."),
+    click.Option(
+        ["--fresh"], is_flag=True, help="Forget this probe's rows of these models; start over."
+    ),
     click.Option(["--quiet", "-q"], is_flag=True, help="No progress; results only."),
 ]
 

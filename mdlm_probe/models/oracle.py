@@ -137,6 +137,15 @@ class Oracle:
 
 def build(entry: Entry, options: LoadOptions) -> Model:
     """The oracle of the small language, with the bundled models' vocabulary."""
+    wishes = {"quantize": "", "adapter": "", "dtype": "auto"}
+    asked = [name for name, usual in wishes.items() if getattr(options, name) != usual]
+    if options.device not in ("auto", "cpu"):
+        asked.append("device")
+    if asked:
+        raise ProbeError(
+            f"'{entry.name}' has no weights: --{asked[0]} means nothing",
+            expected="no options for loading: it computes in float64 on the CPU",
+        )
     border, chain = load_border(Path(entry.source), entry), language()
     ids = [border.token(token) for token in chain.tokens]
     return Oracle(entry, border, chain, ids, border.tokenizer.get_vocab_size())

@@ -29,11 +29,12 @@ def write(
         report = catalog.load("reports", probe)
         try:
             shown[probe] = report.tables(frame)
+            drawn = report.figure(frame)
         except (KeyError, TypeError, ValueError) as error:
             raise ProbeError(
                 f"the rows of '{probe}' in {folder} can't be read: {error!r}",
                 expected="the columns that this version writes",
                 hint="the same command with --fresh measures anew",
             ) from error
-        paths += _frames.save(folder, probe, report.figure(frame), shown[probe])
+        paths += _frames.save(folder, probe, drawn, shown[probe])
     return shown, paths, notes

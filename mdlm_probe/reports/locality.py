@@ -15,7 +15,12 @@ PLACES = ("left", "middle", "right")
 
 
 def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The report's tables by name: "accuracy" and "index"."""
+    """The report's tables by name: "accuracy" and "index".
+
+    Raises:
+        KeyError, ValueError: for rows that a locality run didn't write.
+    """
+    frame[["masks", "position", "correct", "logp_right"]].apply(pd.to_numeric)
     return {"accuracy": accuracy(frame), "index": index(frame)}
 
 
@@ -73,9 +78,12 @@ def index(frame: pd.DataFrame) -> pd.DataFrame:
         sets = stats.mean((unit[near] - unit[far]).groupby("set").mean().to_numpy())
         rows.append(
             dict(zip(CURVE[:3], coordinates, strict=True))
-            | {"nearest": near, "farthest": far, "index": items.mean, "n": items.n}
-            | {"items_low": items.low, "items_high": items.high, "items_p": items.p}
-            | {"sets_low": sets.low, "sets_high": sets.high, "sets_p": sets.p, "sets": sets.n}
+            | {"nearest_distance": near, "farthest_distance": far}
+            | {"index": items.mean, "n": items.n}
+            | {"items_low": np.maximum(items.low, -1.0), "items_high": np.minimum(items.high, 1.0)}
+            | {"items_p": items.p}
+            | {"sets_low": np.maximum(sets.low, -1.0), "sets_high": np.minimum(sets.high, 1.0)}
+            | {"sets_p": sets.p, "sets": sets.n}
         )
     return pd.DataFrame(rows)
 
@@ -93,7 +101,7 @@ def figure(frame: pd.DataFrame) -> Figure:
     axes[0].set(ylabel="accuracy (%)", ylim=(max(0, 10 * np.floor(10 * low - 0.5)), 103))
     lines = {line.get_label(): line for axis in axes for line in axis.lines}
     lines["chance"] = lines.pop("chance")  # last in the legend
-    drawn.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=4)
+    drawn.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=2 * len(places))
     drawn.suptitle("Accuracy by position of the relevant examples\nbands: 95 % over sets", size=11)
     return drawn
 
@@ -101,11 +109,14 @@ def figure(frame: pd.DataFrame) -> Figure:
 def _panel(
     axis: Axes, table: pd.DataFrame, frame: pd.DataFrame, place: str, colours: dict[str, str]
 ) -> None:
-    styles = dict(zip(sorted(table["masks"].unique()), ("-", "--", ":", "-.") * 9, strict=False))
+    looks = [(line, mark) for mark in "os^Dv" for line in ("-", "--", ":", "-.")]
+    looks = [looks[(5 * i) % len(looks)] for i in range(len(looks))]  # both change at each step
+    styles = dict(zip(sorted(table["masks"].unique()), looks, strict=False))
     for (model, masks), curve in table.groupby(["model", "masks"], observed=True, sort=False):
         label = model if len(styles) == 1 and masks == 0 else f"{model}, {masks} masks"
         x, y = curve["position"], 100 * curve["accuracy"]
-        axis.plot(x, y, styles[masks], color=colours[model], marker="o", ms=4, label=label)
+        line, mark = styles[masks]
+        axis.plot(x, y, line, color=colours[model], marker=mark, ms=4, label=label)
         low, high = 100 * curve["sets_low"], 100 * curve["sets_high"]
         axis.fill_between(x, low, high, color=colours[model], alpha=0.15, lw=0)
     for options in frame["options"].unique():

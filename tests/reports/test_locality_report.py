@@ -51,7 +51,7 @@ def test_index_is_nearest_minus_farthest_over_the_same_items():
     assert table.loc["right", "index"] == pytest.approx(0.6)
     assert table.loc["left", "index"] == pytest.approx(-0.6)
     assert table.loc["right", "items_p"] == pytest.approx(2 * 0.5**12)
-    assert (table.loc["right", "nearest"], table.loc["right", "farthest"]) == (0, 40)
+    assert table.loc["right", ["nearest_distance", "farthest_distance"]].tolist() == [0, 40]
     none = locality.index(frame(hit=lambda q, p, i: i < 4))
     assert none["index"].tolist() == [0]
     assert none["items_p"].tolist() == [1]
