@@ -22,9 +22,10 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from mdlm_probe.engine import Engine
 from mdlm_probe.estimate import quantity
-from mdlm_probe.machine import best_device, matmul_rate
+from mdlm_probe.machine import matmul_rate
 from mdlm_probe.models._base import Entry
 from mdlm_probe.models._hf import NativeModel
+from mdlm_probe.models._load import pick_device
 from mdlm_probe.models._text import Border
 from mdlm_probe.queries import Query, Readout
 
@@ -173,7 +174,7 @@ def main() -> None:
     """All comparisons that this machine can make."""
     against_the_plain_loop()
     share_of_the_machine(WIDE, "cpu", torch.float32, [1024, 4096, 8192], 24)
-    if best_device() == "cuda":
+    if pick_device("auto").type == "cuda":
         share_of_the_machine(LLADA, "cuda", torch.bfloat16, [8192, 32768, 131072], 512)
 
 

@@ -74,15 +74,6 @@ def _said(command: list[str]) -> str:
         return ""
 
 
-def best_device() -> str:
-    """The device that "auto" stands for: CUDA, then MPS, then CPU."""
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
 def matmul_rate(device: str, dtype: str, size: int = 0) -> float:
     """Operations per second of a square matrix product, the best of three short measurements."""
     import torch

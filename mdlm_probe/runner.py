@@ -165,9 +165,8 @@ def prepare(job: Job, *, empty: bool = False) -> Plan:
 
 def place(source: str) -> str:
     """A source by one name however it was typed: folders by their full path."""
-    return (
-        str(Path(source).expanduser().resolve()) if Path(source).expanduser().is_dir() else source
-    )
+    folder = Path(source).expanduser()
+    return str(folder.resolve()) if folder.is_dir() else source
 
 
 def portable(value: Any) -> Any:
