@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import math
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,7 @@ class Engine:
     Attributes:
         entry, border: the model's, for probes.
         tokens: real tokens that went through the network so far.
+        busy: seconds spent in forward passes and their readouts so far.
         events: what happened on the way that a reader of the results should know.
     """
 
@@ -75,6 +77,7 @@ class Engine:
         self.events: list[str] = []
         self.batch_tokens = batch_tokens or find_batch_tokens(model)
         self.tokens = 0
+        self.busy = 0.0
 
     def ask(self, queries: Sequence[Query]) -> list[Answer]:
         """Answers in the order asked: for each query one array a readout, [asked positions, ...].
@@ -108,6 +111,7 @@ class Engine:
             ids[row, : len(query.ids)] = torch.tensor(query.ids)
         places = [(row, p) for row, query in enumerate(batch) for p in query.positions]
         rows, positions = torch.tensor(places).to(self.model.device).unbind(1)
+        began = time.perf_counter()
         with torch.inference_mode():
             states = self.model.states(
                 ids.to(self.model.device),
@@ -116,7 +120,9 @@ class Engine:
                 positions,
             )
             chunk = max(1, ROW_BYTES // (4 * self.model.vocab))
-            return self._read(batch, states, chunk)
+            found = self._read(batch, states, chunk)  # ends in host memory, so nothing still runs
+        self.busy += time.perf_counter() - began
+        return found
 
     def _read(
         self, batch: Sequence[Query], states: Float[Tensor, "asked width"], chunk: int

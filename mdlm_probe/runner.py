@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, astuple, dataclass, field, fields, replace
@@ -23,6 +24,11 @@ from mdlm_probe.sink import Run, Sheet, differences, text_of
 if TYPE_CHECKING:
     from mdlm_probe.engine import Engine
     from mdlm_probe.models._base import Model
+
+
+GROUP = 4
+"""Batches that a group of cells fills about: enough to sort prompts of different lengths into
+batches without much padding, few enough that a crash costs seconds."""
 
 
 @dataclass(frozen=True)
@@ -142,15 +148,20 @@ def prepare(job: Job, *, empty: bool = False) -> Plan:
             f"probe '{job.probe}' is not for {entry.kind} models such as '{entry.name}'",
             expected=" or ".join(probe.KINDS),
         )
+    if getattr(probe, "GRADIENTS", False) and not entry.gradients:
+        raise ProbeError(
+            f"probe '{job.probe}' needs gradients; '{entry.name}' is computed without a network",
+            expected="a checkpoint with weights",
+        )
     known = inspect.signature(probe.plan).parameters
     given = {name: value for name, value in job.options.items() if value is not None}
     # a checkpoint's defaults are made for the shipped suite, not for a user's own
-    own = {} if "suite" in given else entry.defaults
+    own = {} if "suite" in given else entry.defaults_for(job.probe)
     suited = {name: value for name, value in own.items() if name in known}
     options = {name: p.default for name, p in known.items()} | suited | given
     cells, refused = [], {}
     for cell in probe.plan(**options):
-        if reason := probe.refuse(cell, entry.kind):
+        if reason := probe.refuse(cell, entry):
             refused[reason] = refused.get(reason, 0) + 1
         else:
             cells.append(cell)
@@ -226,6 +237,7 @@ def _continue(plan: Plan, folder: Run, known: dict[str, Any], progress: Progress
     names = [tuple(map(text_of, astuple(cell))) for cell in plan.cells]
     sheet = Sheet(folder.path(plan.name), plan.columns, names, group)
     try:
+        began, started_at = time.perf_counter(), sheet.done
         progress.start(plan.entry.name, len(plan.cells), sheet.done)
         for start in range(sheet.done, len(plan.cells), group):
             cells = plan.cells[start : start + group]
@@ -242,8 +254,16 @@ def _continue(plan: Plan, folder: Run, known: dict[str, Any], progress: Progress
                 batch = {"tokens": engine.batch_tokens, "cells": group}
                 folder.update(plan.name, events=events, batch=batch)
             progress.advance(len(cells), engine.tokens - before[0])
+        if sheet.done > started_at:
+            progress.note(_timing(plan, engine, time.perf_counter() - began))
     finally:
         sheet.close(complete=sheet.done == len(plan.cells))
+
+
+def _timing(plan: Plan, engine: Engine, seconds: float) -> str:
+    """How long the measurement took, and the share of it that no forward pass accounts for."""
+    outside = 1 - engine.busy / seconds
+    return f"{plan.entry.name}: {seconds:.1f} s, {outside:.0%} of it outside forward passes"
 
 
 @contextmanager
@@ -286,7 +306,7 @@ def _same_weights(plan: Plan, model: Model, known: dict[str, Any]) -> None:
 
 
 def _engine(plan: Plan, model: Model, known: dict[str, Any], length: float) -> tuple[Engine, int]:
-    """The engine, and how many cells make a group: about one batch, as when the run began.
+    """The engine, and how many cells make a group: a few batches, as when the run began.
 
     Groups are cut by the plan alone, so a resumed run sends the same batches through the network,
     unless the user now gives another --batch-tokens.
@@ -295,7 +315,8 @@ def _engine(plan: Plan, model: Model, known: dict[str, Any], length: float) -> t
 
     batch = known.get("batch", {})
     engine = Engine(model, batch_tokens=plan.job.batch_tokens or batch.get("tokens"))
-    return engine, batch.get("cells") or max(1, int(engine.batch_tokens / (1.05 * length)))
+    fitting = GROUP * engine.batch_tokens / (1.05 * length)
+    return engine, batch.get("cells") or max(1, int(fitting))
 
 
 def _now() -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 LEVEL = 0.95
@@ -55,6 +57,20 @@ def mean(values: np.ndarray) -> Estimate:
 def mean_over(frame: pd.DataFrame, value: str, unit: str) -> Estimate:
     """The mean of the units' means: with `unit` "set", the paper's interval over the 16 sets."""
     return mean(frame.groupby(unit, observed=True)[value].mean().to_numpy())
+
+
+def paired(first: np.ndarray, second: np.ndarray) -> Estimate:
+    """The mean difference of two measures of the same units, first minus second; Student's test."""
+    return mean(np.asarray(first, dtype=float) - np.asarray(second, dtype=float))
+
+
+def holm(p_values: Sequence[float]) -> np.ndarray:
+    """p-values corrected for being a family, by Holm's step-down method; NaN is no test."""
+    p = np.asarray(p_values, dtype=float)
+    tested = ~np.isnan(p)
+    if tested.any():
+        p[tested] = multipletests(p[tested], method="holm")[1]
+    return p
 
 
 def paired_hits(first: np.ndarray, second: np.ndarray) -> Estimate:

@@ -33,10 +33,20 @@ def _write_out(plan: Plan, counter: Counter, cells: Sequence[Any]) -> None:
 
 
 def extremes(plan: Plan) -> list[Any]:
-    """Cells with the largest of each numeric coordinate: if these can be asked, all can."""
-    numbers = [f.name for f in fields(plan.probe.Cell) if f.type == "int"]
-    found = [max(plan.cells, key=lambda cell, name=name: getattr(cell, name)) for name in numbers]
-    return list(dict.fromkeys(found))
+    """Of every combination of texts, the cells with the largest of each numeric coordinate.
+
+    If these can be asked, all can, but for a few tokens between items.
+    """
+    kinds = {f.name: f.type for f in fields(plan.probe.Cell)}
+    texts = [name for name, kind in kinds.items() if kind == "str"]
+    numbers = [name for name, kind in kinds.items() if kind in ("int", "float")]
+    found: dict[Any, dict[str, Any]] = {}
+    for cell in plan.cells:
+        largest = found.setdefault(tuple(getattr(cell, name) for name in texts), {})
+        for name in numbers:
+            if name not in largest or getattr(cell, name) > getattr(largest[name], name):
+                largest[name] = cell
+    return list(dict.fromkeys(cell for largest in found.values() for cell in largest.values()))
 
 
 def cell_tokens(plan: Plan) -> float:

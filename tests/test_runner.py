@@ -44,7 +44,7 @@ class Log:
 
 
 def job(folder, model="oracle", **changes):
-    fields = {"options": OPTIONS, "output": folder, "batch_tokens": 200} | changes
+    fields = {"options": OPTIONS, "output": folder, "batch_tokens": 50} | changes
     return Job("locality", model, **fields)
 
 
@@ -64,7 +64,7 @@ def test_run_json_says_everything(tmp_path):
     assert entry["status"] == "finished"
     assert entry["config"]["options"]["limit"] == 6
     assert entry["config"]["options"]["lexicon"] == "small"  # the model's own default
-    assert entry["batch"] == {"tokens": 200, "cells": 2}
+    assert entry["batch"] == {"tokens": 50, "cells": 2}
     assert entry["cells"] == 12
     (session,) = entry["sessions"]
     assert {"python", "cpu", "libraries", "threads"} <= session["machine"].keys()

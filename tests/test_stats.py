@@ -59,3 +59,18 @@ def test_coverage_of_wilson_and_student(true):
     sets = rng.normal(true, 0.1, (2000, 16))
     covered = [e.low <= true <= e.high for e in map(stats.mean, sets)]
     assert 0.93 <= np.mean(covered) <= 0.97
+
+
+def test_holm_by_hand():
+    """Sorted p times (3, 2, 1), never falling: .01*3, max(.03, .02*2), max(.04, .03*1)."""
+    assert stats.holm([0.02, 0.01, 0.03]) == pytest.approx([0.04, 0.03, 0.04])
+    kept = stats.holm([0.5, float("nan"), 0.01])
+    assert kept[[0, 2]] == pytest.approx([0.5, 0.02])
+    assert np.isnan(kept[1])
+    assert stats.holm([]).shape == (0,)
+
+
+def test_paired_is_the_mean_of_differences():
+    found = stats.paired(np.array([1.0, 2.0, 4.0]), np.array([0.0, 1.5, 2.0]))
+    expected = stats.mean(np.array([1.0, 0.5, 2.0]))
+    assert found == expected

@@ -11,15 +11,17 @@ from typing import Any
 import click
 
 from mdlm_probe import __version__, catalog, models, runner, tasks
-from mdlm_probe.cli.options import MODEL_OPTIONS, RUN_OPTIONS, jobs_of, plan_options
+from mdlm_probe.cli.options import MODEL_OPTIONS, PAIR, RUN_OPTIONS, jobs_of, plan_options
 from mdlm_probe.cli.progress import Bar
 from mdlm_probe.cli.show import echo_table, show_plans, show_report
 from mdlm_probe.errors import ProbeError
 
-OWN_DEFAULTS = (
-    "The bundled models and the oracle have defaults of their own: --answer word --lexicon small"
-    " --limit 20."
-)
+
+def own_defaults(probe: str, known: Sequence[str]) -> str:
+    """What a help text says of the bundled models' own defaults."""
+    given = models.resolve(PAIR[0]).defaults_for(probe)
+    options = " ".join(f"--{name} {value}" for name, value in given.items() if name in known)
+    return f"The bundled models and the oracle have defaults of their own: {options}."
 
 
 def friendly(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -92,7 +94,7 @@ def run_command(name: str) -> click.Command:
         callback=callback,
         params=[*MODEL_OPTIONS[:1], *options, *MODEL_OPTIONS[1:], *RUN_OPTIONS],
         help=f"{probe.__doc__}\n\nExample: mdlm-probe {name} --model tiny-mdlm --limit 5",
-        epilog=OWN_DEFAULTS,
+        epilog=own_defaults(name, [str(o.name) for o in options]),
         short_help=catalog.first_line("probes", name),
     )
 

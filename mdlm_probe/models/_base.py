@@ -31,7 +31,9 @@ class Entry:
         context: longest input in tokens.
         chat: whether prompts are written as messages, with the checkpoint's chat template.
         geometry: hidden, layers, heads, kv_heads, intermediate, vocab, parameters: for estimates.
-        defaults: probe options that suit this checkpoint; options given by the user win.
+        defaults: options that suit this checkpoint, by probe, "all" for every probe; options given
+            by the user win.
+        gradients: whether it is a network, through which gradients flow.
         note: one line for listings.
     """
 
@@ -45,8 +47,13 @@ class Entry:
     context: int = 0
     chat: bool = False
     geometry: dict[str, int] = field(default_factory=dict)
-    defaults: dict[str, Any] = field(default_factory=dict)
+    defaults: dict[str, dict[str, Any]] = field(default_factory=dict)
+    gradients: bool = True
     note: str = ""
+
+    def defaults_for(self, probe: str) -> dict[str, Any]:
+        """Options of a probe that suit this checkpoint."""
+        return self.defaults.get("all", {}) | self.defaults.get(probe, {})
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from mdlm_probe.tasks import ask, load
 
 if TYPE_CHECKING:
     from mdlm_probe.engine import Counter, Engine
+    from mdlm_probe.models._base import Entry
 
 KINDS = ("masked", "causal")
 COLUMNS = few_shot.COLUMNS
@@ -100,11 +101,11 @@ def sources(suite: str, lexicon: str, options: int | None, **_: Any) -> dict[str
     return few_shot.sources(suite, lexicon, options)
 
 
-def refuse(cell: Cell, kind: str) -> str:
-    """Why a cell can't be asked of a kind of model; empty if it can."""
-    if kind == "causal" and cell.question != "right":
+def refuse(cell: Cell, entry: Entry) -> str:
+    """Why a cell can't be asked of a model; empty if it can."""
+    if entry.kind == "causal" and cell.question != "right":
         return f"a causal model can't see examples after a question at the {cell.question}"
-    if kind == "causal" and cell.masks:
+    if entry.kind == "causal" and cell.masks:
         return "a causal model has no masks"
     return ""
 

@@ -65,19 +65,24 @@ def palette(models: list[str]) -> dict[str, str]:
     return {model: COLOURS[i % len(COLOURS)] for i, model in enumerate(models)}
 
 
-def save(folder: Path, name: str, figure: Figure, tables: dict[str, pd.DataFrame]) -> list[Path]:
-    """Writes NAME.png, NAME.svg and a NAME-TABLE.csv for each table; returns the paths.
+def save(
+    folder: Path, name: str, figures: dict[str, Figure], tables: dict[str, pd.DataFrame]
+) -> list[Path]:
+    """Writes NAME-FIGURE.png and .svg, and a NAME-TABLE.csv for each table; returns the paths.
+
+    The main figure's title is "": it becomes NAME.png.
 
     Raises:
         ProbeError: the folder can't be written.
     """
-    paths = [folder / f"{name}.{kind}" for kind in ("png", "svg")]
+    paths: list[Path] = []
     try:
         # a fixed salt and no date: equal rows give equal files
         with mpl.rc_context({"svg.hashsalt": "mdlm-probe"}):
-            for path in paths:
-                date = {"Date": None} if path.suffix == ".svg" else {}
-                figure.savefig(path, dpi=150, metadata=date)
+            for title, figure in figures.items():
+                for kind, date in (("png", {}), ("svg", {"Date": None})):
+                    paths.append(folder / f"{name}{title and f'-{title}'}.{kind}")
+                    figure.savefig(paths[-1], dpi=150, metadata=date)
         for title, table in tables.items():
             paths.append(folder / f"{name}-{title}.csv")
             table.to_csv(paths[-1], index=False, float_format="%.6g")

@@ -88,7 +88,7 @@ def index(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def figure(frame: pd.DataFrame) -> Figure:
+def figures(frame: pd.DataFrame) -> dict[str, Figure]:
     """One panel a question place, the same axes for all: curves with bands over the sets."""
     table = accuracy(frame)
     places = [p for p in PLACES if p in set(table["question"])]
@@ -103,7 +103,7 @@ def figure(frame: pd.DataFrame) -> Figure:
     lines["chance"] = lines.pop("chance")  # last in the legend
     drawn.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=2 * len(places))
     drawn.suptitle("Accuracy by position of the relevant examples\nbands: 95 % over sets", size=11)
-    return drawn
+    return {"": drawn}
 
 
 def _panel(

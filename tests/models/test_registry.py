@@ -265,7 +265,8 @@ def test_bundled_checkpoints(name):
     entry = models.resolve(name)
     assert Path(entry.source).is_dir()
     assert entry.geometry["parameters"] < 1_000_000
-    assert entry.defaults == {"answer": "word", "lexicon": "small", "limit": 20}
+    assert entry.defaults_for("locality") == {"answer": "word", "lexicon": "small", "limit": 20}
+    assert entry.defaults_for("masks")["limit"] == 10
     model = models.load(entry)
     assert model.facts["parameters"] == entry.geometry["parameters"]
     assert model.border.vocab <= model.vocab

@@ -146,10 +146,10 @@ def test_a_planted_bias_is_found():
 
 def test_causal_models_are_asked_at_the_right_only():
     (cell,) = locality.plan(limit=1, tasks=("verb-largest",), positions=(0,), question=("left",))
-    assert "can't see" in locality.refuse(cell, "causal")
-    assert locality.refuse(cell, "masked") == ""
+    assert "can't see" in locality.refuse(cell, models.resolve("tiny-arlm"))
+    assert locality.refuse(cell, models.resolve("tiny-mdlm")) == ""
     (cell,) = locality.plan(limit=1, tasks=("verb-largest",), positions=(0,), masks=(2,))
-    assert "no masks" in locality.refuse(cell, "causal")
+    assert "no masks" in locality.refuse(cell, models.resolve("tiny-arlm"))
 
 
 @pytest.mark.parametrize(

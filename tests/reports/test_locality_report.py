@@ -71,7 +71,7 @@ def test_the_figure_shows_the_tables_numbers():
     rows = frame(
         models=("m", "n"), questions=("left", "right"), hit=lambda q, p, i: i < p // 10 + 1
     )
-    drawn = locality.figure(rows)
+    drawn = locality.figures(rows)[""]
     assert len(drawn.axes) == 2
     for axis in drawn.axes:
         assert axis.get_ylim() == drawn.axes[0].get_ylim()
@@ -84,7 +84,7 @@ def test_the_figure_shows_the_tables_numbers():
 
 
 def test_masks_get_their_own_lines():
-    drawn = locality.figure(frame(masks=(2, 50)))
+    drawn = locality.figures(frame(masks=(2, 50)))[""]
     labels = [line.get_label() for line in drawn.axes[0].lines]
     assert labels == ["m, 2 masks", "m, 50 masks", "chance"]
     styles = {line.get_linestyle() for line in drawn.axes[0].lines[:2]}
