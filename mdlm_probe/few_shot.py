@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from mdlm_probe import tasks
 from mdlm_probe.catalog import unknown
 from mdlm_probe.cells import key
+from mdlm_probe.cells import seed as seed_of
 from mdlm_probe.queries import Query, Readout
 from mdlm_probe.tasks import Example, Suite, Template
 
@@ -91,6 +93,18 @@ def shots(cell: FewShotCell, side: str) -> Turns:
     """The answered turns of a side's examples, "relevant" or "distractor", in fixed order."""
     count = cell.shots if side == "relevant" else cell.distractors
     return _shots(_draw(cell), side, count, cell.answer)
+
+
+def mixed(cell: FewShotCell, order: int = 0) -> list[tuple[str, tuple[str, str]]]:
+    """All examples of a cell's set in one of its random orders, each as (side, answered turn).
+
+    The order depends on the set and on how many examples there are, not on the test point: as in
+    arXiv 2511.21338, every test point of a set sees the same examples in the same order.
+    """
+    sides = ("relevant", "distractor")
+    found = [(side, turn) for side in sides for turn in shots(cell, side)]
+    rng = random.Random(seed_of("order", *_draw(cell), cell.distractors, order))
+    return rng.sample(found, len(found))
 
 
 def prompt(cell: FewShotCell, turns: Turns) -> tasks.Prompt:

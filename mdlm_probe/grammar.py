@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from scipy import sparse
@@ -36,6 +36,8 @@ SECONDS = (
     "chest ring vault lantern hat train fence goat glass quill jar nest"
 )
 COMMA, STOP = ",", "."
+STRETCH = 256
+"""Words of prose drawn at a time."""
 AFTER = {
     "determiner": {"adjective": 0.35, "noun": 0.45, "pair": 0.20},
     "adjective": {"noun": 0.75, "pair": 0.25},
@@ -118,6 +120,25 @@ def prose() -> HiddenMarkov:
     initial = np.zeros(len(names))
     initial[state["determiner"]] = 1.0
     return HiddenMarkov(tuple(tokens), initial, sparse.csr_array(transition), emission)
+
+
+@lru_cache(maxsize=64)
+def sentences(words: int, seed: int) -> tuple[str, ...]:
+    """At least `words` words (and stops) of prose in whole sentences, each with a leading space.
+
+    More words from the same seed begin with the same sentences.
+    """
+    chain = prose()
+    # drawn in steps of one size, so that the first words don't depend on how many are wanted
+    rng, drawn = np.random.default_rng(seed), []
+    while not drawn or len(drawn) < words or drawn[-1] != STOP:
+        state_of = chain.sample(STRETCH, rng)
+        text = [chain.tokens[i] for i in state_of]
+        drawn += text[: len(text) - text[::-1].index(STOP)] if STOP in text else []
+    ends = [i + 1 for i, word in enumerate(drawn) if word == STOP]
+    enough = next(i for i, end in enumerate(ends) if end >= words) + 1
+    starts = [0, *ends]
+    return tuple("".join(drawn[a:b]) for a, b in zip(starts[:enough], ends, strict=False))
 
 
 def texts(chain: HiddenMarkov, ids: Sequence[int]) -> str:

@@ -91,3 +91,16 @@ def test_text_concatenates_tokens(chain):
     ids = chain.sample(12, np.random.default_rng(6))
     assert grammar.texts(chain, ids) == "".join(chain.tokens[i] for i in ids)
     assert grammar.texts(chain, ids).startswith(" ")
+
+
+def test_sentences_are_whole_prose_and_a_longer_text_begins_the_same():
+    short, long = grammar.sentences(100, 3), grammar.sentences(2000, 3)
+    assert long[: len(short)] == short
+    tokens = set(grammar.prose().tokens)
+    for sentence in long:
+        assert sentence.endswith(".")
+        assert sentence.count(".") == 1
+        assert {f" {w}" for w in sentence[:-1].replace(",", "").split()} <= tokens
+    words = [w for s in long for w in s.replace(",", " ,").replace(".", " .").split()]
+    assert 2000 <= len(words) < 2100
+    assert grammar.sentences(100, 4) != short

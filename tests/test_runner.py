@@ -183,7 +183,7 @@ def test_other_weights_under_the_same_name_are_refused(tmp_path, monkeypatch):
     options = {
         "options": {**OPTIONS, "answer": "letter", "shots": 1, "distractors": 1, "positions": (0,)}
     }
-    this = job(tmp_path / "r", str(folder), batch_tokens=100, **options)
+    this = job(tmp_path / "r", str(folder), batch_tokens=25, **options)
     ask = Engine.ask
     calls = []
 
