@@ -13,6 +13,7 @@ from mdlm_probe import tasks
 from mdlm_probe.catalog import unknown
 from mdlm_probe.cells import key
 from mdlm_probe.cells import seed as seed_of
+from mdlm_probe.errors import ProbeError
 from mdlm_probe.queries import Query, Readout
 from mdlm_probe.tasks import Example, Suite, Template
 
@@ -74,6 +75,35 @@ def chosen_sets(suite: Suite, names: Sequence[str]) -> list[str]:
 def sources(suite: str, lexicon: str, options: int | None) -> dict[str, str]:
     """What a suite's questions are drawn from, as a hash: other files, another measurement."""
     return {"suite": tasks.load(suite, lexicon, options or 0).digest()}
+
+
+COUNTS = ("limit", "orders", "steps", "ig_steps")
+"""Options that count something there must be one of; others may be 0."""
+
+
+def check(**given: int | tuple[int, ...]) -> None:
+    """Refuses numbers that are too small, by the option's name.
+
+    Raises:
+        ProbeError: a negative number, or 0 where something is counted.
+    """
+    for name, value in given.items():
+        values = value if isinstance(value, tuple) else (value,)
+        least = 1 if name in COUNTS else 0
+        if min(values) < least:
+            option = name.replace("_", "-")
+            raise ProbeError(f"--{option} has {min(values)}", expected=f"{least} or more")
+
+
+def check_once(**given: tuple[Any, ...]) -> None:
+    """Refuses lists that name a value twice, by the option's name.
+
+    Raises:
+        ProbeError: naming the option.
+    """
+    for name, values in given.items():
+        if len(set(values)) < len(values):
+            raise ProbeError(f"--{name} names a value twice", expected="each value once")
 
 
 def test_points(cells: Sequence[FewShotCell]) -> list[Example]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 LEVEL = 0.95
@@ -64,12 +64,39 @@ def paired(first: np.ndarray, second: np.ndarray) -> Estimate:
     return mean(np.asarray(first, dtype=float) - np.asarray(second, dtype=float))
 
 
+def bootstrap(rows: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray]) -> Estimate:
+    """A function of column means with a percentile bootstrap interval over rows (scipy).
+
+    Args:
+        rows: one a unit, [units, columns].
+        statistic: maps means [..., columns] to values [...].
+    """
+    n, center = len(rows), float(statistic(rows.mean(axis=0)))
+    if n < 2:
+        return Estimate(center, float("nan"), float("nan"), n)
+    with warnings.catch_warnings():  # of no spread: then there is no interval
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+        found = stats.bootstrap(
+            (np.arange(n),),
+            lambda chosen, axis: statistic(rows[chosen].mean(axis=-2)),
+            confidence_level=LEVEL,
+            method="percentile",
+            n_resamples=999,
+            batch=max(1, 10**6 // rows.size),  # resamples at a time: bounds the memory
+            rng=np.random.default_rng(0),
+        ).confidence_interval
+    if found.low == found.high:  # as for a mean: no spread tells nothing about the spread
+        return Estimate(center, float("nan"), float("nan"), n)
+    return Estimate(center, float(found.low), float(found.high), n)
+
+
 def holm(p_values: Sequence[float]) -> np.ndarray:
     """p-values corrected for being a family, by Holm's step-down method; NaN is no test."""
-    p = np.asarray(p_values, dtype=float)
-    tested = ~np.isnan(p)
-    if tested.any():
-        p[tested] = multipletests(p[tested], method="holm")[1]
+    p = np.array(p_values, dtype=float)
+    order = np.argsort(p)[: np.count_nonzero(~np.isnan(p))]  # NaN sorts last
+    # not statsmodels' multipletests: it collects garbage at every call, which takes 60 ms
+    steps = p[order] * np.arange(len(order), 0, -1)
+    p[order] = np.minimum(1, np.maximum.accumulate(steps))
     return p
 
 

@@ -74,3 +74,14 @@ def test_paired_is_the_mean_of_differences():
     found = stats.paired(np.array([1.0, 2.0, 4.0]), np.array([0.0, 1.5, 2.0]))
     expected = stats.mean(np.array([1.0, 0.5, 2.0]))
     assert found == expected
+
+
+def test_bootstrap_of_a_mean_is_students_interval_nearly():
+    rng = np.random.default_rng(1)
+    rows = rng.normal(3, 2, (400, 1))
+    found, expected = stats.bootstrap(rows, lambda m: m[..., 0]), stats.mean(rows[:, 0])
+    assert found.mean == pytest.approx(expected.mean)
+    assert found.low == pytest.approx(expected.low, abs=0.05)
+    assert found.high == pytest.approx(expected.high, abs=0.05)
+    assert np.isnan(stats.bootstrap(np.ones((5, 2)), lambda m: m[..., 0]).low)
+    assert np.isnan(stats.bootstrap(np.ones((1, 2)), lambda m: m[..., 0]).low)

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+OVER = ("items", "sets")
+"""Units that intervals are over; other intervals are named after what they are of."""
+
+
 def show_report(folder: Path) -> None:
     """Prints the tables of a run, and says where the files are."""
     from mdlm_probe import reports
@@ -32,7 +36,7 @@ def show_report(folder: Path) -> None:
 
 
 def printable(frame: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """A frame as heads and cells: X_low and X_high become one interval over X."""
+    """A frame as heads and cells: X_low and X_high become one interval of X, or over units X."""
     heads: list[str] = []
     columns: list[list[str]] = []
     for name in frame.columns:
@@ -41,7 +45,7 @@ def printable(frame: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
         if str(name).endswith("_low"):
             base = str(name).removesuffix("_low")
             ends = zip(frame[name], frame[f"{base}_high"], strict=True)
-            heads.append(f"95 % over {base}")
+            heads.append(f"95 % {'over' if base in OVER else 'of'} {base}")
             columns.append(["-" if a != a else f"{number(a)} to {number(b)}" for a, b in ends])
         else:
             heads.append(str(name))

@@ -65,8 +65,10 @@ def plan(
     shots = source.shots if shots is None else shots
     distractors = source.distractors if distractors is None else distractors
     positions = positions or tuple(dict.fromkeys(round(distractors * i / 8) for i in range(9)))
-    _check(shots=shots, distractors=distractors, limit=limit, masks=masks, positions=positions)
-    _check_once(question=question, masks=masks, positions=positions)
+    counts = {"shots": shots, "distractors": distractors, "limit": limit}
+    lists = {"masks": masks, "positions": positions}
+    few_shot.check(**counts, **lists)
+    few_shot.check_once(question=question, **lists)
     for place in (p for p in positions if p > distractors):
         raise ProbeError(f"--positions has {place}", expected=f"0 to {distractors}, --distractors")
     return [
@@ -80,20 +82,6 @@ def plan(
         for position in positions
         for item in range(limit)
     ]
-
-
-def _check(**given: int | tuple[int, ...]) -> None:
-    for name, value in given.items():
-        values = value if isinstance(value, tuple) else (value,)
-        least = 1 if name == "limit" else 0
-        if min(values) < least:
-            raise ProbeError(f"--{name} has {min(values)}", expected=f"{least} or more")
-
-
-def _check_once(**given: tuple[Any, ...]) -> None:
-    for name, values in given.items():
-        if len(set(values)) < len(values):
-            raise ProbeError(f"--{name} names a value twice", expected="each value once")
 
 
 def sources(suite: str, lexicon: str, options: int | None, **_: Any) -> dict[str, str]:

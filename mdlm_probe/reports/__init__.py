@@ -17,8 +17,8 @@ def write(
     """Rebuilds every table and figure of a run folder from its CSVs alone.
 
     Returns:
-        The tables by probe and name, the files written into the folder, and what a reader should
-        know: measurements that aren't finished.
+        The tables to print by probe and name (a report's `PRINTED`, or all), the files written into
+        the folder, and what a reader should know: measurements that aren't finished.
 
     Raises:
         ProbeError: no run, or rows that a report can't read.
@@ -28,7 +28,7 @@ def write(
     for probe, frame in found.items():
         report = catalog.load("reports", probe)
         try:
-            shown[probe] = report.tables(frame)
+            tables = report.tables(frame)
             drawn = report.figures(frame)
         except (KeyError, TypeError, ValueError) as error:
             raise ProbeError(
@@ -36,5 +36,7 @@ def write(
                 expected="the columns that this version writes",
                 hint="the same command with --fresh measures anew",
             ) from error
-        paths += _frames.save(folder, probe, drawn, shown[probe])
+        paths += _frames.save(folder, probe, drawn, tables)
+        printed = getattr(report, "PRINTED", tuple(tables))
+        shown[probe] = {name: table for name, table in tables.items() if name in printed}
     return shown, paths, notes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -11,7 +12,9 @@ from mdlm_probe import stats
 from mdlm_probe.reports._frames import palette
 
 CURVE = ["model", "question", "masks", "position"]
+BANDS = {"accuracy": "sets", "p_right": "p_right"}
 PLACES = ("left", "middle", "right")
+LABELS = {"accuracy": "accuracy (%)", "p_right": "probability of the\nright answer (%)"}
 
 
 def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -28,12 +31,13 @@ def accuracy(frame: pd.DataFrame) -> pd.DataFrame:
     """Accuracy of each model, question place, number of masks and position.
 
     Two 95 % intervals: over items (Wilson), and over sets as in the paper (Student, over the sets'
-    means, cut at 0 and 1). `p_right` is the mean probability of the right answer.
+    means, cut at 0 and 1). `p_right` is the mean probability of the right answer, with the latter.
     """
     rows = []
     for coordinates, part in frame.groupby(CURVE, observed=True, sort=False):
         items = stats.proportion(part["correct"].to_numpy())
         sets = stats.mean_over(part, "correct", "set")
+        right = stats.mean_over(part.assign(p=np.exp(part["logp_right"])), "p", "set")
         rows.append(
             dict(zip(CURVE, coordinates, strict=True))
             | {"accuracy": items.mean, "n": items.n}
@@ -41,6 +45,8 @@ def accuracy(frame: pd.DataFrame) -> pd.DataFrame:
             | {"sets_low": np.maximum(sets.low, 0.0), "sets_high": np.minimum(sets.high, 1.0)}
             | {"sets": sets.n}
             | {"p_right": float(np.exp(part["logp_right"]).mean())}
+            | {"p_right_low": np.maximum(right.low, 0.0)}
+            | {"p_right_high": np.minimum(right.high, 1.0)}
         )
     table = pd.DataFrame(rows)
     table["question"] = pd.Categorical(table["question"], PLACES, ordered=True)
@@ -89,8 +95,16 @@ def index(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def figures(frame: pd.DataFrame) -> dict[str, Figure]:
-    """One panel a question place, the same axes for all: curves with bands over the sets."""
+    """ "": a panel for each question place; "masks", where there are several numbers of them."""
     table = accuracy(frame)
+    drawn = {"": _places(table, frame)}
+    if table["masks"].nunique() > 1:
+        drawn["masks"] = _under_masks(table)
+    return drawn
+
+
+def _places(table: pd.DataFrame, frame: pd.DataFrame) -> Figure:
+    """One panel a question place, the same axes for all: curves with bands over the sets."""
     places = [p for p in PLACES if p in set(table["question"])]
     colours = palette(list(table["model"].unique()))
     drawn = Figure(figsize=(1.2 + 4.2 * len(places), 4.2), layout="constrained")
@@ -103,7 +117,34 @@ def figures(frame: pd.DataFrame) -> dict[str, Figure]:
     lines["chance"] = lines.pop("chance")  # last in the legend
     drawn.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=2 * len(places))
     drawn.suptitle("Accuracy by position of the relevant examples\nbands: 95 % over sets", size=11)
-    return {"": drawn}
+    return drawn
+
+
+def _under_masks(table: pd.DataFrame) -> Figure:
+    """A row of panels for each model and place: accuracy and probability, a shade a mask count."""
+    rows = list(dict.fromkeys(map(tuple, table[["model", "question"]].astype(str).to_numpy())))
+    counts = sorted(table["masks"].unique())
+    shades = colormaps["viridis"](np.linspace(0.9, 0, len(counts)))
+    drawn = Figure(figsize=(9.2, 1.4 + 2.7 * len(rows)), layout="constrained")
+    axes = drawn.subplots(len(rows), 2, sharex=True, sharey="col", squeeze=False)
+    for (model, place), pair in zip(rows, axes, strict=True):
+        part = table[(table["model"] == model) & (table["question"] == place)]
+        for axis, measure in zip(pair, ("accuracy", "p_right"), strict=True):
+            for k, curve in part.groupby("masks"):
+                label = "one mask, closed" if k == 0 else f"{k} masks"
+                x, y = curve["position"], 100 * curve[measure]
+                axis.plot(x, y, "o-", ms=4, color=shades[counts.index(k)], label=label)
+                ends = (100 * curve[f"{BANDS[measure]}_{end}"] for end in ("low", "high"))
+                axis.fill_between(x, *ends, color=shades[counts.index(k)], alpha=0.1, lw=0)
+            axis.set(title=f"{model}, question {place}", ylabel=LABELS[measure])
+            axis.grid(alpha=0.25)
+    for axis in axes[-1]:
+        axis.set_xlabel("distractors left of the relevant block")
+    lines = {line.get_label(): line for axis in axes.flat for line in axis.lines}
+    drawn.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=5)
+    title = "Position of the relevant examples, under masks at the question; bands: 95 % over sets"
+    drawn.suptitle(title, size=11)
+    return drawn
 
 
 def _panel(

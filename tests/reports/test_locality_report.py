@@ -89,3 +89,14 @@ def test_masks_get_their_own_lines():
     assert labels == ["m, 2 masks", "m, 50 masks", "chance"]
     styles = {line.get_linestyle() for line in drawn.axes[0].lines[:2]}
     assert len(styles) == 2
+
+
+def test_locality_under_masks_has_a_figure_of_its_own():
+    assert set(locality.figures(frame())) == {""}
+    rows = frame(masks=(0, 50), questions=("left", "right"), hit=lambda q, p, i: i < p // 10 + 1)
+    drawn = locality.figures(rows)["masks"]
+    assert len(drawn.axes) == 4
+    accuracy, right = drawn.axes[:2]
+    assert [line.get_label() for line in accuracy.lines] == ["one mask, closed", "50 masks"]
+    assert list(accuracy.lines[0].get_ydata()) == pytest.approx([10, 30, 50])
+    assert list(right.lines[0].get_ydata()) == pytest.approx([50] * 3)

@@ -1,0 +1,158 @@
+"""Do masks that are appended to a prompt distract a model from what stands in it?
+
+Relevant examples and distractors are randomly mixed, the question stands at the end, and k masks
+are appended to the mask of its answer, or as many tokens of something else: what masks do and what
+any long tail does are then told apart. Source: "Masks Can Be Distracting" (arXiv 2511.21338),
+section 5: masks, dots, steps. Ours: k counts the appended masks only (the paper's k from 1 on
+counts the answer's own mask, too); fillers other than dots; that the `].` between the answer's mask
+and a filler counts as a part of it; masks before the prompt; steps of about equal size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from mdlm_probe import decoding, few_shot
+from mdlm_probe.cells import key
+from mdlm_probe.cells import seed as seed_of
+from mdlm_probe.fillers import Filler, Side, Tail, amount, extend
+from mdlm_probe.queries import Query
+from mdlm_probe.tasks import ask, load
+
+if TYPE_CHECKING:
+    from mdlm_probe.engine import Counter, Engine
+    from mdlm_probe.models._base import Entry
+
+KINDS = ("masked", "causal")
+COLUMNS = (*few_shot.COLUMNS, "appended", "mask_tokens", "step")
+GRID = ("0", "1", "2", "5", "10", "20", "35", "50", "75", "100", "150", "200")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell(few_shot.FewShotCell):
+    """One test point with something appended.
+
+    `masks` is how much: a count, a share of the prompt's tokens such as "5%", or "max" for as much
+    as the context holds. With "0" nothing is appended, so filler, side and order are "none".
+    """
+
+    masks: str
+    filler: str
+    side: str
+    steps: int
+    order: str
+
+
+def plan(
+    *,
+    masks: Annotated[
+        tuple[str, ...], "how many to append: counts, shares of the prompt (5%), or max"
+    ] = GRID,
+    filler: Annotated[tuple[Filler, ...], "what to append"] = ("mask", "dot", "text"),
+    side: Annotated[tuple[Side, ...], "after the prompt, before it, or half each"] = ("right",),
+    steps: Annotated[tuple[int, ...], "unmasking steps that the masks are spread over"] = (1,),
+    order: Annotated[
+        tuple[decoding.Order, ...], "which masks a step commits, where there are several steps"
+    ] = ("confidence",),
+    tasks: Annotated[tuple[str, ...], "sets or relevant tasks, or 'all'"] = ("all",),
+    shots: Annotated[tuple[int, ...], "relevant examples; default: the suite's, 10"] = (),
+    distractors: Annotated[tuple[int, ...], "distractor examples; default: the suite's, 40"] = (),
+    limit: Annotated[int, "test points of each set"] = 1000,
+    answer: Annotated[
+        Literal["letter", "word"] | None, "what the answer is; default: the suite's, letter"
+    ] = None,
+    lexicon: Annotated[str, "the suite's word lists to draw from: full or small"] = "full",
+    options: Annotated[int | None, "options of a question; default: the suite's, 3"] = None,
+    suite: Annotated[str, "a suite in tasks/, or a path to your own YAML"] = "few-shot",
+    seed: Annotated[int, "seed of examples, test points, random fillers and orders"] = 0,
+) -> list[Cell]:
+    """The cells of the sweep: all that is asked of a test point stands together."""
+    source = load(suite, lexicon, options or 0)
+    shots, distractors = shots or (source.shots,), distractors or (source.distractors,)
+    few_shot.check(limit=limit, shots=shots, distractors=distractors, steps=steps)
+    few_shot.check_once(
+        masks=tuple(map(amount, masks)),
+        filler=filler,
+        side=side,
+        steps=steps,
+        order=order,
+        shots=shots,
+        distractors=distractors,
+    )
+    tails = _tails(masks, filler, side, steps, order)
+    drawn = (suite, lexicon, answer or source.answer, source.options)
+    return [
+        Cell(drawn[0], name, *drawn[1:], relevant, others, seed, item, *tail)
+        for name in few_shot.chosen_sets(source, tasks)
+        for relevant, others in product(shots, distractors)
+        for item in range(limit)
+        for tail in tails
+    ]
+
+
+def _tails(
+    masks: Sequence[str],
+    fillers: Sequence[str],
+    sides: Sequence[str],
+    steps: Sequence[int],
+    orders: Sequence[str],
+) -> list[tuple[str, str, str, int, str]]:
+    """What is appended to every test point; combinations that make the same prompt stand once."""
+    found = []
+    for filler, side, k, count, order in product(fillers, sides, masks, steps, orders):
+        if amount(k).none:
+            found.append((k.strip(), "none", "none", 1, "none"))
+        elif filler != "mask" or count == 1:  # one mask is committed in one step
+            found.append((k.strip(), filler, side, 1, "none"))
+        else:
+            found.append((k.strip(), filler, side, count, order))
+    return list(dict.fromkeys(found))
+
+
+def sources(suite: str, lexicon: str, options: int | None, **_: Any) -> dict[str, str]:
+    """What the cells are drawn from: see `few_shot.sources`."""
+    return few_shot.sources(suite, lexicon, options)
+
+
+def refuse(cell: Cell, entry: Entry) -> str:
+    """Why a cell can't be asked of a model; empty if it can."""
+    if entry.kind == "causal" and cell.filler == "mask":
+        return "a causal model has no masks"
+    return ""
+
+
+def measure(
+    engine: Engine | Counter, cells: Sequence[Cell]
+) -> Iterator[tuple[Cell, list[dict[str, Any]]]]:
+    """One row a test point and tail: the answer when its mask was committed."""
+    points = few_shot.test_points(cells)
+    prompts: dict[Any, Query] = {}
+    queries = []
+    for cell, example in zip(cells, points, strict=True):
+        point = cell.set, cell.shots, cell.distractors, cell.item
+        if point not in prompts:
+            turns = [turn for _, turn in few_shot.mixed(cell)]
+            asked = ask(
+                few_shot.template_of(cell), example, 1 if engine.entry.kind == "masked" else None
+            )
+            prompt = few_shot.prompt(cell, (*turns, asked))
+            prompts[point] = few_shot.query(engine, cell, example, prompt)
+        drawn = seed_of("filler", cell.set, cell.item, cell.seed)
+        closing = few_shot.template_of(cell).closing()
+        tail = Tail(cell.masks, cell.filler, cell.side, closing, drawn)
+        queries.append(replace(extend(engine, prompts[point], tail), name=key(cell)))
+    schedules = [
+        decoding.Schedule(c.steps, "random" if c.order == "random" else "confidence", seed_of(c))
+        for c in cells
+    ]
+    found = decoding.read(engine, queries, schedules)
+    # a Counter answers nothing, and then there are no rows
+    for cell, example, query, reading in zip(cells, points, queries, found, strict=False):
+        row = few_shot.row(engine, cell, example, query, reading.answer)
+        own = len(prompts[cell.set, cell.shots, cell.distractors, cell.item].ids)
+        extra = {"appended": len(query.ids) - own, "step": reading.step}
+        extra["mask_tokens"] = query.ids.count(engine.entry.mask_id)
+        yield cell, [row | extra]

@@ -1,0 +1,271 @@
+"""Accuracy against the number of appended masks, beside equally long tails of something else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from mdlm_probe import stats
+from mdlm_probe.reports import _masks_figures
+from mdlm_probe.reports._masks_figures import CONTEXT, FILLERS, SERIES, grouped, rank
+
+ITEM = ["set", "item"]
+MEASURES = ("correct", "p_right")
+PRINTED = ("overview", "drop")
+
+
+def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The report's tables by name.
+
+    "overview" for a first look, "curve" with intervals, "drop" from the best to the largest k,
+    "changes" against the smallest k, "controls" of masks against other fillers, drops by "tasks".
+
+    Raises:
+        KeyError, ValueError: for rows that a masks run didn't write.
+    """
+    rows = series(frame)
+    table = curve(rows)
+    return {
+        "overview": overview(table),
+        "curve": table,
+        "drop": drop(rows),
+        "changes": changes(rows),
+        "controls": controls(rows),
+        "tasks": drop(rows, ["set"]),
+    }
+
+
+def series(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows by series: every curve gets a copy of the points at which nothing is appended.
+
+    A column `p_right` holds the probability of the right answer, `k` the amount as a number that
+    sorts: counts, then shares, then "max".
+    """
+    frame = frame.assign(p_right=np.exp(pd.to_numeric(frame["logp_right"])), masks=_text(frame))
+    frame["k"] = frame["masks"].map(rank)
+    start, tails = frame[frame["filler"] == "none"], frame[frame["filler"] != "none"]
+    parts = [tails]
+    for coordinates, part in tails.groupby(SERIES, observed=True, sort=False):
+        named = dict(zip(SERIES, coordinates, strict=True))
+        same = (start[CONTEXT] == pd.Series({c: named[c] for c in CONTEXT})).all(axis=1)
+        own = part[["suite", *ITEM]].drop_duplicates()
+        parts.append(start[same].assign(**named).merge(own, on=["suite", *ITEM]))
+    return pd.concat(parts if len(tails) else [start], ignore_index=True)
+
+
+def _text(frame: pd.DataFrame) -> pd.Series:
+    """What was asked to be appended, as typed: a column of counts alone is read as numbers."""
+    return frame["masks"].map(lambda k: k if isinstance(k, str) else f"{k:g}")
+
+
+def curve(rows: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy, probability of the right answer, entropy and confidence at every k of a series.
+
+    `appended` is the mean number of tokens appended, `mask_tokens` the mean number of masks in the
+    prompt, the answer's own included. Accuracy has Wilson's interval over items; accuracy and
+    probability have Student's over sets, as the paper's bands.
+    """
+    found = []
+    for named, part in grouped(rows, [*SERIES, "k", "masks"]):
+        items = stats.proportion(part["correct"].to_numpy())
+        sets, right = (stats.mean_over(part, name, "set") for name in MEASURES)
+        found.append(
+            {name: value for name, value in named.items() if name != "k"}
+            | {"appended": part["appended"].mean(), "mask_tokens": part["mask_tokens"].mean()}
+            | {"accuracy": items.mean, "n": items.n}
+            | {"items_low": items.low, "items_high": items.high}
+            | {"sets_low": np.maximum(sets.low, 0.0), "sets_high": np.minimum(sets.high, 1.0)}
+            | {"p_right": part["p_right"].mean()}
+            | {"p_right_low": np.maximum(right.low, 0.0)}
+            | {"p_right_high": np.minimum(right.high, 1.0)}
+            | {"entropy": part["entropy"].mean(), "top1_prob": part["top1_prob"].mean()}
+            | {"step": part["step"].mean(), "sets": sets.n, "k": named["k"]}
+        )
+    table = pd.DataFrame(found)
+    return table.sort_values([*SERIES, "k"], key=_order(rows), ignore_index=True).drop(columns="k")
+
+
+def overview(table: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy and probability of the right answer side by side: a row for each k, no intervals."""
+    others = [c for c in SERIES if c not in ("model", "filler")]
+    names = ["model", *(c for c in others if table[c].nunique() > 1)]
+    wide = table.assign(k=table["masks"].map(rank)).pivot_table(
+        index=[*names, "k", "masks"],
+        columns="filler",
+        values=["accuracy", "p_right"],
+        sort=False,
+    )
+    wide.columns = [f"{measure} {filler}" for measure, filler in wide.columns]
+    order = [f"{m} {f}" for m in ("accuracy", "p_right") for f in FILLERS]
+    wide = wide[[name for name in order if name in wide.columns]].sort_index(level="k")
+    return (
+        wide.sort_index(level=names, sort_remaining=False, kind="stable")
+        .reset_index()
+        .drop(columns="k")
+    )
+
+
+def _order(rows: pd.DataFrame) -> Any:
+    places = {"model": {m: i for i, m in enumerate(rows["model"].unique())}}
+    places["filler"] = {filler: i for i, filler in enumerate(FILLERS)}
+    return lambda c: c.map(places[c.name]) if c.name in places else c
+
+
+def _wide(part: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """Test points as rows, amounts as columns in order; points that miss an amount are left."""
+    wide = part.pivot_table(index=ITEM, columns="k", values=measure, sort=False)
+    return wide[sorted(wide.columns)].dropna()
+
+
+def drop(rows: pd.DataFrame, by: list[str] | None = None) -> pd.DataFrame:
+    """What the tail costs: accuracy at its best k minus at the largest k, over the same items.
+
+    In points of 100, with Student's interval over items and over sets and an exact sign test. The
+    best k is chosen by the same rows, which flatters it: `from_start` is the drop from the smallest
+    k, which isn't. `degradation` is (max - min) / max over k, as in the paper's tables, with a
+    bootstrap interval over items; noise alone makes it larger than 0. `significant_from` is the
+    smallest k at which accuracy is below the smallest k's, by sign tests that Holm's method
+    corrects for their number.
+    """
+    found = []
+    for named, part in grouped(rows, [*SERIES, *(by or [])]):
+        wide = _wide(part, "correct")
+        if len(wide) == 0 or wide.shape[1] < 2:
+            continue
+        names = dict(zip(part["k"], part["masks"], strict=True))
+        first, last = wide.columns[0], wide.columns[-1]
+        best = wide.columns[int(np.argmax(wide.mean().to_numpy()))]
+        gap, start = (stats.paired_hits(wide[k].to_numpy(), wide[last]) for k in (best, first))
+        line = (
+            named
+            | {"smallest": names[first], "best": names[best], "largest": names[last], "n": gap.n}
+            | {"points": 100 * gap.mean}
+            | {"items_low": 100 * gap.low, "items_high": 100 * gap.high, "items_p": gap.p}
+            | {"from_start": 100 * start.mean}
+            | {"from_start_low": 100 * start.low, "from_start_high": 100 * start.high}
+            | {"from_start_p": start.p}
+        )
+        if not by:
+            by_set = stats.mean((wide[best] - wide[last]).groupby("set").mean().to_numpy())
+            line |= {"sets_low": 100 * by_set.low, "sets_high": 100 * by_set.high}
+            line |= _degradation(wide.to_numpy(dtype=float))
+            line["significant_from"] = _significant(wide, names)
+        found.append(line)
+    return pd.DataFrame(found)
+
+
+def _degradation(hits: np.ndarray) -> dict[str, float]:
+    """(max - min) / max of the columns' means, [items, k], with an interval."""
+
+    def relative(means: np.ndarray) -> np.ndarray:
+        largest = means.max(axis=-1)
+        return (largest - means.min(axis=-1)) / np.where(largest > 0, largest, np.nan)
+
+    found = stats.bootstrap(hits, relative)
+    low, high = found.low, found.high
+    return {"degradation": found.mean, "degradation_low": low, "degradation_high": high}
+
+
+def _significant(wide: pd.DataFrame, names: dict[float, str]) -> str:
+    first, *others = wide.columns
+    tests = [stats.paired_hits(wide[k].to_numpy(), wide[first].to_numpy()) for k in others]
+    corrected = stats.holm([test.p for test in tests])
+    worse = [
+        names[k]
+        for k, test, p in zip(others, tests, corrected, strict=True)
+        if test.mean < 0 and p < 1 - stats.LEVEL
+    ]
+    return worse[0] if worse else ""
+
+
+def changes(rows: pd.DataFrame) -> pd.DataFrame:
+    """Every k against the smallest k over the same items: accuracy and probability, in points.
+
+    Sign tests for accuracy, Student's for probability; `_holm` are p-values corrected over the k of
+    a series.
+    """
+    found = []
+    for named, part in grouped(rows, SERIES):
+        names = dict(zip(part["k"], part["masks"], strict=True))
+        both = [_wide(part, measure) for measure in MEASURES]
+        first, *others = both[0].columns
+        lines = [_compared(*([w[k], w[first]] for w in both)) for k in others]
+        found += [
+            named | {"masks": names[k], "against": names[first]} | line
+            for k, line in zip(others, _corrected(lines), strict=True)
+        ]
+    return pd.DataFrame(found)
+
+
+def controls(rows: pd.DataFrame) -> pd.DataFrame:
+    """Masks minus each other filler at the same k over the same items: what is the masks' doing.
+
+    In points of 100; negative where masks cost more than an equally long tail. Holm's correction is
+    over the k of a series.
+    """
+    found = []
+    for named, part in grouped(rows[rows["filler"] != "none"], [*CONTEXT, "side"]):
+        masks = part[(part["filler"] == "mask") & (part["steps"] == 1)]
+        names = dict(zip(part["k"], part["masks"], strict=True))
+        ours = [_wide(masks, measure) for measure in MEASURES]
+        for filler in part["filler"].unique():
+            other = part[part["filler"] == filler]
+            theirs = [_wide(other, measure) for measure in MEASURES]
+            shared = [k for k in ours[0].columns if k in theirs[0].columns and k != 0]
+            if filler == "mask" or not shared:
+                continue
+            pairs = [list(zip(ours, theirs, strict=True)) for _ in shared]
+            lines = [
+                _compared(*(_matched(a[k], b[k]) for a, b in pair))
+                for k, pair in zip(shared, pairs, strict=True)
+            ]
+            found += [
+                named | {"masks": names[k], "control": filler} | line
+                for k, line in zip(shared, _corrected(lines), strict=True)
+            ]
+    return pd.DataFrame(found)
+
+
+def _matched(first: pd.Series, second: pd.Series) -> list[pd.Series]:
+    both = pd.concat([first, second], axis=1, join="inner")
+    return [both.iloc[:, 0], both.iloc[:, 1]]
+
+
+def _compared(correct: list[pd.Series], right: list[pd.Series]) -> dict[str, float]:
+    """Differences of accuracy and of probability, first minus second, in points."""
+    hits = stats.paired_hits(*(c.to_numpy() for c in correct))
+    mass = stats.paired(*(c.to_numpy() for c in right))
+    line: dict[str, float] = {"n": hits.n}
+    for name, gap in (("accuracy", hits), ("p_right", mass)):
+        line |= {name: 100 * gap.mean, f"{name}_low": 100 * gap.low}
+        line |= {f"{name}_high": 100 * gap.high, f"{name}_p": gap.p}
+    return line
+
+
+def _corrected(lines: list[dict[str, float]]) -> list[dict[str, float]]:
+    holm = {n: stats.holm([line[f"{n}_p"] for line in lines]) for n in ("accuracy", "p_right")}
+    return [
+        line | {f"{name}_holm": float(p[i]) for name, p in holm.items()}
+        for i, line in enumerate(lines)
+    ]
+
+
+def figures(frame: pd.DataFrame) -> dict[str, Figure]:
+    """ "": accuracy and probability; "certainty": entropy and confidence; both against k.
+
+    "context", where there are several: the same measures against the length of the context.
+    """
+    table = curve(series(frame))
+    context = {c: table[c].max() for c in CONTEXT[1:]}
+    longest = table[(table[list(context)] == pd.Series(context)).all(axis=1)]
+    where = f"{context['shots']} relevant and {context['distractors']} distractor examples"
+    drawn = {
+        "": _masks_figures.sheet(longest, ["accuracy", "p_right"], where),
+        "certainty": _masks_figures.sheet(longest, ["entropy", "top1_prob"], where),
+    }
+    if len(table[CONTEXT[1:]].drop_duplicates()) > 1:
+        drawn["context"] = _masks_figures.contexts(table)
+    return drawn

@@ -1,0 +1,242 @@
+"""The masks probe: the prompts it asks, calibration on the oracle, exact zeros of causal models."""
+
+import numpy as np
+import pytest
+
+from mdlm_probe import models, runner
+from mdlm_probe.engine import Counter, Engine
+from mdlm_probe.errors import ProbeError
+from mdlm_probe.probes import masks
+from mdlm_probe.sink import read_run
+
+SMALL = {"lexicon": "small", "answer": "word", "tasks": ("animal-smallest",)}
+FEW = {"shots": (3,), "distractors": (5,)}
+
+
+class Recorder(Counter):
+    """Keeps the queries that a probe asks."""
+
+    def ask(self, queries):
+        self.queries = list(queries)
+        return super().ask(queries)
+
+
+class Silent:
+    """Progress that says nothing."""
+
+    def note(self, text):
+        pass
+
+    def start(self, name, cells, done):
+        pass
+
+    def advance(self, cells, tokens):
+        pass
+
+
+def asked(model="oracle", **options):
+    entry = models.resolve(model)
+    recorder = Recorder(entry, models.load_border(entry))
+    cells = masks.plan(**{**SMALL, **FEW, "limit": 2, **options})
+    assert list(masks.measure(recorder, cells)) == []
+    return cells, recorder.queries, recorder.border
+
+
+def test_defaults_are_the_issues():
+    cells = masks.plan(limit=1)
+    assert len(cells) == 16 * (1 + 3 * 11)
+    assert {c.masks for c in cells} == set("0 1 2 5 10 20 35 50 75 100 150 200".split())
+    assert {c.filler for c in cells} == {"none", "mask", "dot", "text"}
+    first = cells[0]
+    assert (first.shots, first.distractors, first.steps, first.side) == (10, 40, 1, "none")
+
+
+def test_all_that_is_asked_of_a_test_point_stands_together():
+    cells = masks.plan(limit=3, tasks=("verb",))
+    points = [(c.set, c.item) for c in cells]
+    assert len(list(dict.fromkeys(points))) == sum(
+        a != b for a, b in zip(points, [None, *points[:-1]], strict=True)
+    )
+
+
+def test_the_question_ends_in_its_own_mask_and_the_tail():
+    cells, queries, border = asked(masks=("0", "5", "50%"), filler=("mask", "dot", "text"))
+    plain = next(q for c, q in zip(cells, queries, strict=True) if c.filler == "none")
+    text = border.decode(plain.ids)
+    assert text.endswith("\nAnswer:[<mask>")
+    assert text.count("Options") == 9
+    for cell, query in zip(cells, queries, strict=True):
+        if cell.item:
+            continue
+        assert query.ids[: len(plain.ids)] == plain.ids
+        assert query.positions == (len(plain.ids) - 1,)
+        count = {"0": 0, "5": 5, "50%": round(len(plain.ids) / 2)}[cell.masks]
+        assert len(query.ids) == len(plain.ids) + count
+        tail = border.decode(query.ids[len(plain.ids) :])
+        if cell.filler == "mask":
+            assert tail == "<mask>" * count
+        if cell.filler == "dot":
+            assert tail == "]." + "." * (count - 1)
+        if cell.filler == "text":
+            assert tail.startswith("]. ")
+
+
+def test_examples_are_mixed_the_same_way_for_every_test_point():
+    _, queries, border = asked(masks=("0",), limit=4)
+    contexts = {border.decode(q.ids).rpartition("Options")[0] for q in queries}
+    assert len(contexts) == 1
+    numbers = [part[-3].isdigit() for part in contexts.pop().split("\n\n")[:-1]]
+    assert sum(numbers) == 5
+    assert numbers != sorted(numbers)
+
+
+def test_the_same_points_under_every_filler_and_amount():
+    cells, queries, _ = asked(masks=("2", "9"), filler=("mask", "dot"), side=("left", "right"))
+    points = {}
+    for cell, query in zip(cells, queries, strict=True):
+        options = query.readouts[0].args
+        points.setdefault(cell.item, set()).add(options)
+    assert all(len(found) == 1 for found in points.values())
+
+
+def test_causal_models_get_fillers_but_no_masks():
+    causal, masked = models.resolve("tiny-arlm"), models.resolve("tiny-mdlm")
+    cells = masks.plan(limit=1, tasks=("verb-smallest",))
+    refused = {c.filler for c in cells if masks.refuse(c, causal)}
+    assert refused == {"mask"}
+    assert "no masks" in masks.refuse(next(c for c in cells if c.filler == "mask"), causal)
+    assert not any(masks.refuse(c, masked) for c in cells)
+
+
+@pytest.mark.parametrize("side", ["right", "left", "both"])
+def test_masks_and_steps_cost_the_oracle_nothing(side):
+    """An ideal reader's answer depends on neither masks nor steps: the probe must add nothing."""
+    options = {**SMALL, **FEW, "limit": 3, "masks": ("0", "1", "30", "20%"), "filler": ("mask",)}
+    engine = Engine(models.load(models.resolve("oracle")), batch_tokens=8192)
+    cells = masks.plan(**options, side=(side,), steps=(1, 4), order=("random", "confidence"))
+    rows = {}
+    for cell, (row,) in masks.measure(engine, cells):
+        assert row["correct"]
+        rows.setdefault(cell.item, {})[cell.masks, cell.steps, cell.order] = row
+    for found in rows.values():
+        for (amount, steps, _), row in found.items():
+            # what a step commits on the left of a text is new evidence; one step is pure masks
+            if steps == 1:
+                start = found["0", 1, "none"]
+                assert row["logp_right"] == pytest.approx(start["logp_right"], abs=1e-5)
+                assert row["entropy"] == pytest.approx(start["entropy"], abs=1e-4)
+            assert row["mask_tokens"] == row["appended"] + 1
+            assert row["step"] <= steps or amount == "0"
+
+
+class Distracted:
+    """An oracle with a planted fault: it forgets the context once there are many masks."""
+
+    def __init__(self, oracle, most):
+        self.oracle, self.most = oracle, most
+        self.__dict__ |= {k: getattr(oracle, k) for k in ("entry", "border", "device", "vocab")}
+        self.facts = {}
+
+    def states(self, ids, lengths, rows, positions):
+        seen = ids.clone()
+        many = (ids == self.entry.mask_id).sum(1) > self.most
+        seen[many, :40] = self.entry.mask_id
+        return self.oracle.states(seen, lengths, rows, positions)
+
+    def logprobs(self, states):
+        return self.oracle.logprobs(states)
+
+
+def test_a_planted_distraction_is_found():
+    oracle = models.load(models.resolve("oracle"))
+    options = {**SMALL, "shots": (1,), "distractors": (0,), "limit": 12, "masks": ("0", "20", "60")}
+    engine = Engine(Distracted(oracle, 30), batch_tokens=8192)
+    found = {}
+    for cell, (row,) in masks.measure(engine, masks.plan(**options, filler=("mask",))):
+        found.setdefault(cell.masks, []).append(row["logp_right"])
+    assert np.mean(found["60"]) < np.mean(found["0"]) - 0.1
+    assert found["20"] == pytest.approx(found["0"], abs=1e-5)
+
+
+def test_text_after_a_causal_answer_changes_nothing():
+    """The drop must be exactly zero: what follows can't reach what was said before."""
+    engine = Engine(models.load(models.resolve("tiny-arlm")), batch_tokens=8192)
+    fillers = ("dot", "text", "random", "eos")
+    cells = masks.plan(**SMALL, limit=3, masks=("0", "7", "100"), filler=fillers)
+    rows = {}
+    for cell, (row,) in masks.measure(engine, cells):
+        rows.setdefault(cell.item, []).append(row)
+    for found in rows.values():
+        assert len({row["predicted"] for row in found}) == 1
+        assert len({row["correct"] for row in found}) == 1
+        for row in found:
+            assert row["logp_right"] == pytest.approx(found[0]["logp_right"], abs=1e-5)
+
+
+def test_several_steps_read_the_answer_when_it_is_committed():
+    engine = Engine(models.load(models.resolve("tiny-mdlm")), batch_tokens=8192)
+    cells = masks.plan(
+        **SMALL, limit=4, masks=("20",), filler=("mask",), steps=(7,), order=("random",)
+    )
+    steps = [row["step"] for _, (row,) in masks.measure(engine, cells)]
+    assert set(steps) <= set(range(1, 8))
+    assert len(set(steps)) > 1
+
+
+def test_one_mask_is_one_step():
+    cells = masks.plan(limit=1, tasks=("verb-smallest",), masks=("0", "9"), steps=(1, 5))
+    assert {(c.filler, c.steps, c.order) for c in cells} == {
+        ("none", 1, "none"),
+        *((filler, 1, "none") for filler in ("mask", "dot", "text")),
+        ("mask", 5, "confidence"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"masks": ("-1",)}, "--masks has '-1'"),
+        ({"masks": ("5", "05")}, "--masks names a value twice"),
+        ({"masks": ("5%", "5.0%")}, "--masks names a value twice"),
+        ({"masks": ("many",)}, "--masks has 'many'"),
+        ({"steps": (0,)}, "--steps has 0"),
+        ({"steps": (4, 4)}, "--steps names a value twice"),
+        ({"distractors": (-5,)}, "--distractors has -5"),
+        ({"filler": ("dot", "dot")}, "--filler names a value twice"),
+        ({"side": ("left", "left")}, "--side names a value twice"),
+        ({"limit": 0}, "--limit has 0"),
+    ],
+)
+def test_bad_options_are_named(options, message):
+    with pytest.raises(ProbeError, match=message):
+        masks.plan(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"masks": ("5", "900"), "filler": ("mask",)}, r'has 14\d\d tokens.*"item":0.*"set":"ani'),
+        ({"masks": ("5",), "filler": ("mask", "space")}, "--filler space: the tokenizer of"),
+    ],
+)
+def test_what_cannot_be_asked_is_said_before_the_model_is_loaded(
+    tmp_path, monkeypatch, options, message
+):
+    def loaded(*_):
+        raise AssertionError("loaded")
+
+    monkeypatch.setattr(models, "load", loaded)
+    options = {"tasks": ("animal-smallest",), "limit": 2, **options}
+    job = runner.Job("masks", "tiny-mdlm", options, output=tmp_path)
+    with pytest.raises(ProbeError, match=message):
+        runner.run(runner.prepare(job), Silent())
+
+
+def test_a_run_leaves_rows_that_name_everything(tmp_path):
+    options = {"tasks": ("animal-smallest",), "limit": 2, "masks": ("0", "4", "max"), **FEW}
+    job = runner.Job("masks", "tiny-mdlm", options, output=tmp_path, batch_tokens=4096)
+    path = runner.run(runner.prepare(job), Silent())
+    header, *lines = path.read_text().splitlines()
+    assert header.endswith("entropy,top1_prob,appended,mask_tokens,step")
+    assert len(lines) == 2 * (1 + 3 * 2)
+    assert read_run(tmp_path)["masks__tiny-mdlm"]["config"]["options"]["shots"] == [3]
