@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, astuple, dataclass, field, fields, replace
+from dataclasses import asdict, astuple, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
@@ -83,6 +83,8 @@ class Plan:
         """What must be equal for rows to belong together."""
         load = asdict(self.job.load)
         load["revision"] = load["revision"] or self.entry.revision
+        if load["rope_scale"] == 1:  # runs that began before there was a choice go on
+            del load["rope_scale"]
         return {
             "probe": self.job.probe,
             "model": self.entry.name,
@@ -140,9 +142,7 @@ def prepare(job: Job, *, empty: bool = False) -> Plan:
         ProbeError: an unknown probe or model, bad options, or nothing that this model can be asked.
     """
     probe = catalog.load("probes", job.probe)
-    entry = models.resolve(job.model, job.load.revision)
-    if job.load.prompts:
-        entry = replace(entry, chat=job.load.prompts == "chat")
+    entry = job.load.apply(models.resolve(job.model, job.load.revision))
     if entry.kind not in probe.KINDS:
         raise ProbeError(
             f"probe '{job.probe}' is not for {entry.kind} models such as '{entry.name}'",
@@ -156,7 +156,7 @@ def prepare(job: Job, *, empty: bool = False) -> Plan:
     known = inspect.signature(probe.plan).parameters
     given = {name: value for name, value in job.options.items() if value is not None}
     # a checkpoint's defaults are made for the shipped suite, not for a user's own
-    own = {} if "suite" in given else entry.defaults_for(job.probe)
+    own = {} if {"suite", "needles"} & given.keys() else entry.defaults_for(job.probe)
     suited = {name: value for name, value in own.items() if name in known}
     options = {name: p.default for name, p in known.items()} | suited | given
     cells, refused = [], {}

@@ -65,7 +65,7 @@ def plan_options(plan: Callable[..., Any]) -> list[click.Option]:
         if "default:" not in text:
             text += f"; default: {default}"
         flag = "--" + name.replace("_", "-")
-        out.append(click.Option([flag], type=click_type(kind), help=text.replace("%", "%%")))
+        out.append(click.Option([flag], type=click_type(kind), help=text))
     return out
 
 
@@ -91,6 +91,12 @@ MODEL_OPTIONS = [
         ["--prompts"],
         type=click.Choice(["base", "chat"]),
         help="Plain text or chat messages; default: as the checkpoint was trained.",
+    ),
+    click.Option(
+        ["--rope-scale"],
+        type=click.FLOAT,
+        default=1.0,
+        help="NTK factor: read inputs that many times as long as the model's context; default: 1.",
     ),
     click.Option(["--batch-tokens"], default="auto", help="Padded tokens of a batch, or auto."),
 ]
@@ -118,6 +124,7 @@ def jobs_of(probe: str, plan_names: Sequence[str], given: dict[str, Any]) -> lis
         given["quantize"] or "",
         given["adapter"],
         given["prompts"] or "",
+        given.get("rope_scale", 1.0),
     )
     options = {name: given[name] for name in plan_names}
     output = given.get("output") or Path("results") / probe

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from jaxtyping import Float, Int
+
+from mdlm_probe.errors import ProbeError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,6 +70,7 @@ class LoadOptions:
         quantize: "", "4bit" or "8bit".
         adapter: folder of a PEFT adapter, or "".
         prompts: "base" or "chat" to write prompts so whatever the entry says; "" for the entry's.
+        rope_scale: how many times its own context a model is to read; see `_rope.stretch`.
     """
 
     dtype: str = "auto"
@@ -75,6 +79,28 @@ class LoadOptions:
     quantize: str = ""
     adapter: str = ""
     prompts: str = ""
+    rope_scale: float = 1.0
+
+    def apply(self, entry: Entry) -> Entry:
+        """An entry as these options change it: how prompts are written, how long they may be.
+
+        Raises:
+            ProbeError: a factor below 1, or one for a model that is no network.
+        """
+        if not (math.isfinite(self.rope_scale) and self.rope_scale >= 1):
+            raise ProbeError(
+                f"--rope-scale has {self.rope_scale:g}", expected="a factor of 1 or more"
+            )
+        if self.prompts:
+            entry = replace(entry, chat=self.prompts == "chat")
+        if self.rope_scale == 1:
+            return entry
+        if not entry.gradients:
+            raise ProbeError(
+                f"'{entry.name}' has no rotary positions: --rope-scale means nothing",
+                expected="a checkpoint with weights",
+            )
+        return replace(entry, context=int(entry.context * self.rope_scale))
 
 
 @runtime_checkable

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from mdlm_probe.errors import ProbeError
-from mdlm_probe.models import _checks, _hub, _registry, _weights
+from mdlm_probe.models import _checks, _hub, _registry, _rope, _weights
 from mdlm_probe.models._base import Entry, LoadOptions
 from mdlm_probe.models._config import Config
 from mdlm_probe.models._hf import NativeModel
@@ -32,12 +32,15 @@ def load_native(entry: Entry, options: LoadOptions, family: ModuleType) -> Nativ
     place, border = _registry.open_checkpoint(entry, options.revision, weights=True)
     entry = border.entry
     config = _native_config(Config.read(place.folder), family)
+    theta = _rope.stretch(config, options.rope_scale, place.folder)
     empty = _skeleton(config, family, place.folder)
     shapes = {name: tuple(tensor.shape) for name, tensor in empty.state_dict().items()}
     _check_weights(place.folder, family.KEYS, shapes, config)
     with quiet():
         network = _fill(type(empty), config, place.folder, family, dtype, device, options)
     facts = _facts(entry, options, place, family, dtype, device)
+    if options.rope_scale != 1:
+        facts |= {"rope_scale": options.rope_scale, "rope_theta": theta}
     facts["parameters"] = sum(weight.numel() for weight in empty.parameters())
     if options.adapter:
         from mdlm_probe.models import _adapter

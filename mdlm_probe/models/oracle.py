@@ -137,13 +137,13 @@ class Oracle:
 
 def build(entry: Entry, options: LoadOptions) -> Model:
     """The oracle of the small language, with the bundled models' vocabulary."""
-    wishes = {"quantize": "", "adapter": "", "dtype": "auto"}
+    wishes = {"quantize": "", "adapter": "", "dtype": "auto", "rope_scale": 1.0}
     asked = [name for name, usual in wishes.items() if getattr(options, name) != usual]
     if options.device not in ("auto", "cpu"):
         asked.append("device")
     if asked:
         raise ProbeError(
-            f"'{entry.name}' has no weights: --{asked[0]} means nothing",
+            f"'{entry.name}' has no weights: --{asked[0].replace('_', '-')} means nothing",
             expected="no options for loading: it computes in float64 on the CPU",
         )
     border, chain = load_border(Path(entry.source), entry), language()
