@@ -7,47 +7,68 @@ Results don't depend on the batch a query travelled in.
 
 from __future__ import annotations
 
-import gc
 import math
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-import psutil
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from mdlm_probe import maths
+from mdlm_probe import gradients, maths, memory
 from mdlm_probe.errors import ProbeError
 from mdlm_probe.models._base import Entry, Model
 from mdlm_probe.models._text import Border
 from mdlm_probe.queries import Query
 
-ROW_BYTES = 256 * 2**20
-"""Most memory that rows of the output layer take at a time; more rows are done in turns."""
-
-MARGIN = 0.6
-"""Share of the free memory that `--batch-tokens auto` may plan to use."""
-
-SMALLEST = 512
-"""The least budget; a longer prompt makes a batch of its own."""
-
-LARGEST = {"cpu": 8192, "cuda": 131072}
-"""Where larger batches stop paying; measured in bench/engine.py for the CPU."""
+GRADIENT_PROMPT = 4096
+"""Where gradients of prompts of this length, or the context, don't fit, layers are checkpointed."""
 
 Answer = tuple[np.ndarray, ...]
+Found = TypeVar("Found")
+
+
+class Attribution(NamedTuple):
+    """What the tokens of a prompt did to the token predicted at the asked position.
+
+    Attributes:
+        scores: of each token, float32; see `gradients.attribute`.
+        token, logit: the predicted token, and its logit.
+        gap: how far integrated gradients are from summing to what they should; else None.
+    """
+
+    scores: np.ndarray
+    token: int
+    logit: float
+    gap: float | None
+
+
+@dataclass
+class _Budget:
+    """Padded tokens of a batch, for one kind of pass."""
+
+    tokens: int
+    gradients: bool = False
+    checkpointing: bool = False
 
 
 class Counter:
-    """An engine without a network: takes queries, counts them, and answers none of them."""
+    """An engine without a network: takes queries, counts them, and answers none of them.
+
+    Attributes:
+        lengths, asked: tokens of each query so far, and positions asked in all of them.
+        passes: forward passes that a query costs about.
+    """
 
     def __init__(self, entry: Entry, border: Border) -> None:
         self.entry, self.border = entry, border
         self.lengths: list[int] = []
         self.asked = 0
+        self.passes = 1
 
     def ask(self, queries: Sequence[Query]) -> list[Answer]:
         """Counts the queries, after the checks that a real engine makes."""
@@ -57,25 +78,43 @@ class Counter:
             self.asked += len(query.positions)
         return []
 
+    def attribute(
+        self, queries: Sequence[Query], method: gradients.Method = "grad-norm", ig_steps: int = 32
+    ) -> list[Attribution]:
+        """Counts and checks the queries likewise; each takes a way back too, or many (`passes`)."""
+        self.ask(queries)
+        # weights collect no gradients: the way back costs about as much as the way there
+        self.passes = 2 * (ig_steps if method == "integrated-gradients" else 1)
+        return []
+
 
 class Engine:
     """Runs queries through a model.
 
     Args:
         model: anything that keeps the Model protocol.
-        batch_tokens: padded tokens of a batch; None finds it by real forward passes.
+        batch_tokens: padded tokens of a batch; None finds it by real forward passes. Batches for
+            gradients are no larger, and smaller where memory says so.
+        gradients: the budget of gradients that an earlier engine found, as in `budgets`.
 
     Attributes:
         entry, border: the model's, for probes.
         tokens: real tokens that went through the network so far.
-        busy: seconds spent in forward passes and their readouts so far.
+        busy: seconds spent in passes and their readouts so far.
         events: what happened on the way that a reader of the results should know.
     """
 
-    def __init__(self, model: Model, *, batch_tokens: int | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        *,
+        batch_tokens: int | None = None,
+        gradients: dict[str, Any] | None = None,
+    ) -> None:
         self.model, self.entry, self.border = model, model.entry, model.border
         self.events: list[str] = []
-        self.batch_tokens = batch_tokens or find_batch_tokens(model)
+        self._budget = _Budget(batch_tokens or memory.find_batch_tokens(model))
+        self._gradient_budget = _Budget(**gradients) if gradients else None
         self.tokens = 0
         self.busy = 0.0
 
@@ -86,43 +125,117 @@ class Engine:
             ProbeError: a query longer than the context, a logit that is no number, or no memory
                 for a single query; each names the cell.
         """
+        return self._in_batches(queries, self._forward, self._budget)
+
+    def attribute(
+        self, queries: Sequence[Query], method: gradients.Method = "grad-norm", ig_steps: int = 32
+    ) -> list[Attribution]:
+        """Scores of every token of each query, in the order asked; readouts don't matter.
+
+        Args:
+            queries: each asks one position; the token predicted there is explained.
+            method, ig_steps: see `gradients.attribute`.
+
+        Raises:
+            ProbeError: as `ask`; and for a model that gradients can't be taken of.
+        """
+        assert all(len(query.positions) == 1 for query in queries), "one position explains"
+        if self._gradient_budget is None:
+            self._gradient_budget = self._find_gradient_budget()
+        run = partial(self._backward, method=method, ig_steps=ig_steps)
+        return self._in_batches(queries, run, self._gradient_budget)
+
+    @property
+    def budgets(self) -> dict[str, Any]:
+        """What batches of each kind of pass may hold: what a resumed run has to know."""
+        found: dict[str, Any] = {"tokens": self._budget.tokens}
+        return found | ({"gradients": asdict(b)} if (b := self._gradient_budget) else {})
+
+    @property
+    def batch_tokens(self) -> int:
+        """Padded tokens of a batch of forward passes."""
+        return self._budget.tokens
+
+    def _in_batches(
+        self,
+        queries: Sequence[Query],
+        run: Callable[[Sequence[Query]], list[Found]],
+        budget: _Budget,
+    ) -> list[Found]:
         for query in queries:
             check(query, self.entry)
-        answers: list[Answer] = [()] * len(queries)
+        answers: dict[int, Found] = {}
         order = sorted(range(len(queries)), key=lambda i: len(queries[i].ids))
-        waiting = pack([len(queries[i].ids) for i in order], self.batch_tokens)[::-1]
+        waiting = pack([len(queries[i].ids) for i in order], budget.tokens)[::-1]
         while waiting:
             span = waiting.pop()
             batch = [queries[i] for i in order[span]]
+            began = time.perf_counter()
             try:
-                found = self._forward(batch)
+                found = run(batch)  # ends in host memory, so nothing still runs
             except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
-                waiting += self._back_off(error, batch, span)[::-1]
+                waiting += self._back_off(error, batch, span, budget)[::-1]
                 continue
-            for i, answer in zip(order[span], found, strict=True):
-                answers[i] = answer
+            self.busy += time.perf_counter() - began
+            answers.update(zip(order[span], found, strict=True))
             self.tokens += sum(len(query.ids) for query in batch)
-        return answers
+        return [answers[i] for i in range(len(queries))]
 
     def _forward(self, batch: Sequence[Query]) -> list[Answer]:
-        longest = max(len(query.ids) for query in batch)
-        ids = torch.zeros(len(batch), longest, dtype=torch.long)
-        for row, query in enumerate(batch):
-            ids[row, : len(query.ids)] = torch.tensor(query.ids)
+        ids, lengths = self._padded(batch)
         places = [(row, p) for row, query in enumerate(batch) for p in query.positions]
         rows, positions = torch.tensor(places).to(self.model.device).unbind(1)
-        began = time.perf_counter()
         with torch.inference_mode():
-            states = self.model.states(
-                ids.to(self.model.device),
-                torch.tensor([len(query.ids) for query in batch]).to(self.model.device),
-                rows,
-                positions,
+            states = self.model.states(ids, lengths, rows, positions)
+            chunk = max(1, memory.ROW_BYTES // (4 * self.model.vocab))
+            return self._read(batch, states, chunk)
+
+    def _backward(
+        self, batch: Sequence[Query], method: gradients.Method, ig_steps: int
+    ) -> list[Attribution]:
+        ids, lengths = self._padded(batch)
+        positions = torch.tensor([query.positions[0] for query in batch]).to(ids.device)
+        checkpointing = self._gradient_budget.checkpointing
+        found = gradients.attribute(
+            self.model, ids, lengths, positions, method, ig_steps, checkpointing
+        )
+        bad = ~(found.scores.isfinite().all(-1) & found.logits.isfinite())
+        if bad.any():
+            raise self._no_number("gradient", batch[int(bad.nonzero()[0])])
+        scores = found.scores.float().cpu().numpy()
+        gaps = [None] * len(batch) if found.gaps is None else found.gaps.tolist()
+        return [
+            Attribution(row[: len(query.ids)], token, logit, gap)
+            for query, row, token, logit, gap in zip(
+                batch, scores, found.tokens.tolist(), found.logits.tolist(), gaps, strict=True
             )
-            chunk = max(1, ROW_BYTES // (4 * self.model.vocab))
-            found = self._read(batch, states, chunk)  # ends in host memory, so nothing still runs
-        self.busy += time.perf_counter() - began
-        return found
+        ]
+
+    def _padded(
+        self, batch: Sequence[Query]
+    ) -> tuple[Int[Tensor, "batch length"], Int[Tensor, " batch"]]:
+        """Ids on the device, zero where no one looks, and how many of each row are real."""
+        lengths = [len(query.ids) for query in batch]
+        ids = torch.zeros(len(batch), max(lengths), dtype=torch.long)
+        for row, query in enumerate(batch):
+            ids[row, : len(query.ids)] = torch.tensor(query.ids)
+        return ids.to(self.model.device), torch.tensor(lengths).to(self.model.device)
+
+    def _find_gradient_budget(self) -> _Budget:
+        """What memory allows, with layers checkpointed where a long prompt would not fit else."""
+        gradients.check(self.model)
+        longest = min(self.entry.context, GRADIENT_PROMPT)
+        budget = _Budget(memory.find_batch_tokens(self.model, memory.gradient_pass), gradients=True)
+        if budget.tokens < longest:
+            self._checkpoint(budget, f"there is memory for {budget.tokens} of {longest} tokens")
+            run = partial(memory.gradient_pass, checkpointing=True)
+            budget.tokens = memory.find_batch_tokens(self.model, run)
+        budget.tokens = min(budget.tokens, self.batch_tokens)
+        return budget
+
+    def _checkpoint(self, budget: _Budget, reason: str) -> None:
+        budget.checkpointing = True
+        self.events.append(f"gradients with activation checkpointing: {reason}")
 
     def _read(
         self, batch: Sequence[Query], states: Float[Tensor, "asked width"], chunk: int
@@ -165,24 +278,33 @@ class Engine:
         bad = scored.isfinite().sum(-1) < scored.shape[-1] - impossible
         if bad.any():
             query = batch[owners[int(bad.nonzero()[0])]]
-            raise ProbeError(
-                f"'{self.entry.name}' gave a logit that is no finite number, in cell {query.name}",
-                expected="finite logits",
-                hint="try --dtype float32; if that fails too, the weights are damaged",
-            )
+            raise self._no_number("logit", query)
 
-    def _back_off(self, error: BaseException, batch: Sequence[Query], span: slice) -> list[slice]:
-        if not is_out_of_memory(error):
+    def _no_number(self, what: str, query: Query) -> ProbeError:
+        return ProbeError(
+            f"'{self.entry.name}' gave a {what} that is no finite number, in cell {query.name}",
+            expected=f"finite {what}s",
+            hint="try --dtype float32; if that fails too, the weights are damaged",
+        )
+
+    def _back_off(
+        self, error: BaseException, batch: Sequence[Query], span: slice, budget: _Budget
+    ) -> list[slice]:
+        if not memory.is_out_of_memory(error):
             raise error
-        free_memory()
+        memory.free_memory()
         longest = max(len(query.ids) for query in batch)
+        if len(batch) == 1 and budget.gradients and not budget.checkpointing:
+            self._checkpoint(budget, f"out of memory with a prompt of {longest} tokens")
+            return [span]
         if len(batch) == 1:
             raise ProbeError(
                 f"not enough memory for one prompt of {longest} tokens, in cell {batch[0].name}",
                 hint="try --quantize 4bit, --dtype bfloat16, or a shorter prompt",
             ) from error
-        self.batch_tokens = max(longest, math.ceil(len(batch) * longest / 2))
-        self.events.append(f"out of memory: batch tokens halved to {self.batch_tokens}")
+        budget.tokens = max(longest, math.ceil(len(batch) * longest / 2))
+        what = "batch tokens of gradients" if budget.gradients else "batch tokens"
+        self.events.append(f"out of memory: {what} halved to {budget.tokens}")
         half = (span.start + span.stop) // 2
         return [slice(span.start, half), slice(half, span.stop)]
 
@@ -226,76 +348,3 @@ def _greedy(lengths: Sequence[int], budget: int) -> list[slice]:
     if len(lengths) > start:
         runs.append(slice(start, len(lengths)))
     return runs
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on any device."""
-    words = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and any(w in str(error).lower() for w in words)
-    )
-
-
-def free_memory() -> None:
-    """Gives cached device memory back."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-
-
-def find_batch_tokens(model: Model) -> int:
-    """The token budget of a batch: what memory allows by the growth that real forwards show.
-
-    Two forwards of different sizes give the bytes a token takes. The budget is the largest power
-    of two within `MARGIN` of what is free, between `SMALLEST` and `LARGEST` for the kind of device.
-    Powers of two, so that equal machines find equal budgets.
-    """
-    device = torch.device(model.device)
-    largest = LARGEST.get(device.type, LARGEST["cpu"])
-    small, large = 512, 2048
-    try:
-        growth = _peak(model, large) - _peak(model, small)
-    except RuntimeError as error:
-        if not is_out_of_memory(error):
-            raise
-        free_memory()
-        return SMALLEST
-    per_token = max(1.0, growth / (large - small))
-    free = _free(device)
-    fitting = max(1, int(MARGIN * (free - ROW_BYTES * 2) / per_token))
-    return min(max(2 ** int(math.log2(fitting)), SMALLEST), largest)
-
-
-def _free(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    return psutil.virtual_memory().available
-
-
-def _peak(model: Model, tokens: int) -> int:
-    """Bytes allocated at the peak of one forward of `tokens` tokens."""
-    length = min(tokens, 256)
-    count = tokens // length
-    device = torch.device(model.device)
-    ids = torch.full((count, length), model.entry.mask_id or 0, device=device)
-    lengths = torch.full((count,), length, device=device)
-    place = torch.tensor([[0, length - 1]], device=device)
-    free_memory()
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        with torch.inference_mode():
-            model.states(ids, lengths, place[:, 0], place[:, 1])
-        return torch.cuda.max_memory_allocated(device)
-    with torch.inference_mode():
-        return _peak_on_cpu(lambda: model.states(ids, lengths, place[:, 0], place[:, 1]))
-
-
-def _peak_on_cpu(forward: Callable[[], Any]) -> int:
-    """Bytes of resident memory at the peak, where Linux tells; elsewhere 0, and `LARGEST` rules."""
-    status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-    if not (status.exists() and reset.exists()):
-        return 0
-    reset.write_text("5")  # makes the kernel forget the peak so far
-    forward()
-    line = next(li for li in status.read_text().splitlines() if li.startswith("VmHWM"))
-    return int(line.split()[1]) * 1024

@@ -108,7 +108,7 @@ def fill(border: Border, filler: Filler, count: int, seed: int) -> tuple[int, ..
         ProbeError: the tokenizer has no such token.
     """
     if filler == "random":
-        rng, usable = random.Random(seed), ordinary(border)
+        rng, usable = random.Random(seed), border.ordinary
         return tuple(rng.choice(usable) for _ in range(count))
     if filler == "text":
         return _prose(border, -(-count // grammar.STRETCH) * grammar.STRETCH, seed)[:count]
@@ -127,9 +127,8 @@ def _token(border: Border, filler: Filler) -> int:
         return entry.mask_id
     if filler == "eos" and entry.eos_ids:
         return entry.eos_ids[0]
-    pad = border.tokenizer.token_to_id(border.specials.get("pad_token", ""))
-    if filler == "pad" and pad is not None:
-        return pad
+    if filler == "pad" and border.pad is not None:
+        return border.pad
     if filler in SPELLED:
         try:
             return border.token(SPELLED[filler])
@@ -143,11 +142,3 @@ def _lacks(border: Border, filler: Filler, why: str = "") -> ProbeError:
         f"--filler {filler}: the tokenizer of '{border.entry.name}' has no such token{why}",
         expected="one of " + ", ".join(name for name in FILLERS if name != filler),
     )
-
-
-@lru_cache(maxsize=4)
-def ordinary(border: Border) -> tuple[int, ...]:
-    """Ids of all tokens that are not special: no mask, no end of text, no turn marks."""
-    special = set(border.tokenizer.get_added_tokens_decoder())
-    special |= {border.entry.mask_id, *border.entry.eos_ids}
-    return tuple(i for i in range(border.vocab) if i not in special)

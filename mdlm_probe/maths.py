@@ -22,6 +22,16 @@ def top_logprob(rows: Float[Tensor, "asked vocab"]) -> Float[Tensor, " asked"]:
     return rows.amax(-1)
 
 
+def top_ids(rows: Float[Tensor, "asked vocab"], count: int) -> Int[Tensor, "asked count"]:
+    """The most probable tokens of every row, most probable first."""
+    return rows.topk(count).indices
+
+
+def top_logprobs(rows: Float[Tensor, "asked vocab"], count: int) -> Float[Tensor, "asked count"]:
+    """Log-probabilities of the most probable tokens of every row, in nats, largest first."""
+    return rows.topk(count).values
+
+
 def chosen(rows: Float[Tensor, "asked vocab"], *ids: int) -> Float[Tensor, "asked chosen"]:
     """Log-probabilities of the chosen tokens, in nats."""
     return rows[:, list(ids)]

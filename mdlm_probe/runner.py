@@ -230,7 +230,7 @@ def _continue(plan: Plan, folder: Run, known: dict[str, Any], progress: Progress
         plan.name,
         status="started",
         model=portable(model.facts | {"entry": asdict(model.entry)}),
-        batch={"tokens": engine.batch_tokens, "cells": group},
+        batch={**engine.budgets, "cells": group},
         cells=len(plan.cells),
         sessions=[*known.get("sessions", []), session],
     )
@@ -241,7 +241,7 @@ def _continue(plan: Plan, folder: Run, known: dict[str, Any], progress: Progress
         progress.start(plan.entry.name, len(plan.cells), sheet.done)
         for start in range(sheet.done, len(plan.cells), group):
             cells = plan.cells[start : start + group]
-            before = engine.tokens, len(engine.events)
+            before = engine.tokens, len(engine.events), engine.budgets
             rows = [
                 {"model": plan.entry.name} | _coordinates(cell) | row
                 for cell, found in plan.probe.measure(engine, cells)
@@ -249,10 +249,9 @@ def _continue(plan: Plan, folder: Run, known: dict[str, Any], progress: Progress
             ]
             with _uninterrupted():
                 sheet.append(rows, len(cells))
-            if len(engine.events) > before[1]:
+            if engine.budgets != before[2] or len(engine.events) > before[1]:
                 events = [*known.get("events", []), *engine.events[before[1] :]]
-                batch = {"tokens": engine.batch_tokens, "cells": group}
-                folder.update(plan.name, events=events, batch=batch)
+                folder.update(plan.name, events=events, batch={**engine.budgets, "cells": group})
             progress.advance(len(cells), engine.tokens - before[0])
         if sheet.done > started_at:
             progress.note(_timing(plan, engine, time.perf_counter() - began))
@@ -284,8 +283,8 @@ def _uninterrupted() -> Iterator[None]:
 
 def _free_memory() -> None:
     """Gives the model's memory back before the next one is loaded."""
-    if "mdlm_probe.engine" in sys.modules:
-        sys.modules["mdlm_probe.engine"].free_memory()
+    if "mdlm_probe.memory" in sys.modules:
+        sys.modules["mdlm_probe.memory"].free_memory()
 
 
 def _coordinates(cell: Any) -> dict[str, Any]:
@@ -314,7 +313,8 @@ def _engine(plan: Plan, model: Model, known: dict[str, Any], length: float) -> t
     from mdlm_probe.engine import Engine
 
     batch = known.get("batch", {})
-    engine = Engine(model, batch_tokens=plan.job.batch_tokens or batch.get("tokens"))
+    tokens, gradients = plan.job.batch_tokens or batch.get("tokens"), batch.get("gradients")
+    engine = Engine(model, batch_tokens=tokens, gradients=gradients)
     fitting = GROUP * engine.batch_tokens / (1.05 * length)
     return engine, batch.get("cells") or max(1, int(fitting))
 

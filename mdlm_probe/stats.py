@@ -46,7 +46,7 @@ def mean(values: np.ndarray) -> Estimate:
     n, center = len(values), float(np.mean(values))
     if n < 2:
         return Estimate(center, float("nan"), float("nan"), n)
-    if float(stats.sem(values)) == 0.0:  # no spread tells nothing about the spread
+    if np.ptp(values) <= 1e-12 * np.abs(values).max():  # no spread tells nothing about the spread
         nan = float("nan")
         return Estimate(center, nan, nan, n, 1.0 if center == 0 else nan)
     test = stats.ttest_1samp(values, 0.0)

@@ -70,7 +70,7 @@ class Survey:
 
     Attributes:
         queries, asked: sequences through the network, and positions asked in them.
-        tokens: their real tokens; `length` is the mean of one.
+        tokens: their real tokens, once a pass; `length` is the mean of a sequence.
         batch_tokens: padded tokens of a batch.
         notes: what a reader should know of the numbers.
     """
@@ -86,14 +86,20 @@ class Survey:
 class RoughBorder(Border):
     """Stands in for a tokenizer that can't be had: a token for every 2.8 characters."""
 
+    start, pad, ordinary = (), 0, (0,)
+
     def __init__(self, entry: Entry) -> None:
-        self._mask = entry.mask_id or 0
+        self.entry, self._mask = entry, entry.mask_id or 0
 
     def encode(self, prompt: tasks.Prompt | str) -> tuple[int, ...]:
         """As many ids as there may be tokens; masks are exact."""
         text = prompt if isinstance(prompt, str) else prompt.text()
         masks = text.count(tasks.MASK)
         return (-1,) * round((len(text) - masks) / 2.8) + (self._mask,) * masks
+
+    def pieces(self, text: str) -> tuple[int, ...]:
+        """As `encode`."""
+        return self.encode(text)
 
     def token(self, text: str, after: str = "") -> int:
         """Some id."""
@@ -102,7 +108,8 @@ class RoughBorder(Border):
 
 def survey(plan: Plan, device: str) -> Survey:
     """Counts a plan's queries and tokens without weights, on a sample of its cells."""
-    from mdlm_probe.engine import LARGEST, Counter
+    from mdlm_probe.engine import Counter
+    from mdlm_probe.memory import LARGEST
 
     notes = []
     try:
@@ -112,13 +119,13 @@ def survey(plan: Plan, device: str) -> Survey:
         notes.append(f"{plan.entry.name}: tokens are a rough guess, no tokenizer: {error.found}")
     counter = Counter(plan.entry, border)
     scale = len(plan.cells) / count(plan, counter)
-    tokens = sum(counter.lengths)
+    tokens = sum(counter.lengths) * counter.passes
     largest = LARGEST.get(device.partition(":")[0], LARGEST["cpu"])
     return Survey(
         round(len(counter.lengths) * scale),
         round(counter.asked * scale),
         tokens * scale,
-        tokens / len(counter.lengths),
+        tokens / counter.passes / len(counter.lengths),
         plan.job.batch_tokens or largest,
         notes,
     )

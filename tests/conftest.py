@@ -5,7 +5,10 @@ import os
 from jaxtyping import install_import_hook
 
 # must come before anything imports these rooms
-TENSOR_ROOMS = ["mdlm_probe.maths", "mdlm_probe.engine", "mdlm_probe.models", "mdlm_probe.tuning"]
+TENSOR_ROOMS = [
+    *("mdlm_probe.maths", "mdlm_probe.gradients", "mdlm_probe.memory", "mdlm_probe.engine"),
+    *("mdlm_probe.models", "mdlm_probe.tuning"),
+]
 _hook = install_import_hook(TENSOR_ROOMS, "beartype.beartype")
 _hook.__enter__()
 

@@ -1,5 +1,6 @@
 """What the README says works: its commands are run, its files are there."""
 
+import inspect
 import re
 import shlex
 from pathlib import Path
@@ -14,7 +15,11 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
 LINES = [line.partition("  #")[0].strip() for block in BLOCKS for line in block.splitlines()]
-SHORT = "--limit 1 --tasks verb-smallest --positions 0,1 --shots 1 --distractors 1".split()
+SHORT = dict(
+    pair.split("=")
+    for pair in "limit=1 tasks=verb-smallest shots=1 distractors=1 positions=0,1 orders=1 "
+    "ig_steps=2 lengths=64,128 depths=0,100".split()
+)
 
 
 def test_the_two_commands_come_first():
@@ -33,9 +38,18 @@ def shortened(line, folder):
     arguments = shlex.split(line)[1:]
     if arguments[0] not in catalog.names("probes"):
         return arguments
+    known = inspect.signature(catalog.load("probes", arguments[0]).plan).parameters
+    # several values a list option, where the command itself gives several
+    given = {a.removeprefix("--") for a in arguments if a.startswith("--")} - {"positions", "limit"}
+    short = [
+        part
+        for name, value in SHORT.items()
+        if name in known and name not in given
+        for part in ("--" + name.replace("_", "-"), value)
+    ]
     if "./my-checkpoint" in arguments:
         write_llada(folder / "my-checkpoint", context=1024)
-        return [*arguments, *SHORT]
+        return [*arguments, *short]
     named = [arguments[i + 1] for i, a in enumerate(arguments) if a == "--model"]
     sources = [models.resolve(name).source for name in named]
     if any(source and not Path(source).exists() for source in sources):
@@ -44,8 +58,8 @@ def shortened(line, folder):
             if "--output" in arguments
             else (["plan", *arguments])
         )
-    quick = [*SHORT, *(["--positions", "0"] if "0" in arguments else [])]
-    return [*arguments, *quick]
+    # no distractors: no other position than 0
+    return [*arguments, *short, *(["--positions", "0"] if "0" in arguments else [])]
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda b: b.split("\n")[0][:40])

@@ -1,6 +1,8 @@
 """The engine: order, batches, memory, numbers that are no numbers."""
 
 import random
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,9 +10,10 @@ import torch
 from checkpoints import bpe, write_dream, write_llada, write_llama
 
 from mdlm_probe import engine as engine_room
-from mdlm_probe import models
+from mdlm_probe import gradients, memory, models
 from mdlm_probe.engine import Counter, Engine, pack
 from mdlm_probe.errors import ProbeError
+from mdlm_probe.gradients import Attributed
 from mdlm_probe.models._base import Entry
 from mdlm_probe.models._text import Border
 from mdlm_probe.queries import Query, Readout
@@ -66,7 +69,7 @@ def test_results_do_not_depend_on_the_batch(model):
 def test_output_rows_in_turns_change_nothing(model, monkeypatch):
     queries = ragged(model, 10, seed=2)
     whole = Engine(model, batch_tokens=4096).ask(queries)
-    monkeypatch.setattr(engine_room, "ROW_BYTES", 4 * model.vocab * 3)
+    monkeypatch.setattr(memory, "ROW_BYTES", 4 * model.vocab * 3)
     for a, b in zip(whole, Engine(model, batch_tokens=4096).ask(queries), strict=True):
         assert all(np.allclose(x, y, atol=1e-5, rtol=0) for x, y in zip(a, b, strict=True))
 
@@ -187,7 +190,7 @@ def test_packing_leaves_no_tiny_last_batch():
 
 
 def test_batch_tokens_are_found_by_real_forwards():
-    found = engine_room.find_batch_tokens(models.load(models.resolve("oracle")))
+    found = memory.find_batch_tokens(models.load(models.resolve("oracle")))
     assert found >= 1024
     assert found & (found - 1) == 0
 
@@ -195,20 +198,167 @@ def test_batch_tokens_are_found_by_real_forwards():
 def test_batch_tokens_follow_the_memory_that_is_free(monkeypatch):
     model = Stub()
     model.entry = Entry("stub", "stub", "masked", mask_id=0, context=64)
-    monkeypatch.setattr(engine_room, "_peak", lambda model, tokens: tokens * 1000)
-    monkeypatch.setattr(engine_room, "_free", lambda device: 2 * engine_room.ROW_BYTES + 2_000_000)
-    assert engine_room.find_batch_tokens(model) == 1024  # the power of two under .6 * 2000
-    monkeypatch.setattr(engine_room, "_free", lambda device: 0)
-    assert engine_room.find_batch_tokens(model) == engine_room.SMALLEST
+    monkeypatch.setattr(memory, "_peak", lambda model, tokens, run: tokens * 1000)
+    monkeypatch.setattr(memory, "_free", lambda device: 2 * memory.ROW_BYTES + 2_000_000)
+    assert memory.find_batch_tokens(model) == 1024  # the power of two under .6 * 2000
+    monkeypatch.setattr(memory, "_free", lambda device: 0)
+    assert memory.find_batch_tokens(model) == memory.SMALLEST
     model.entry = Entry("stub", "stub", "masked", mask_id=0, context=131072)
-    monkeypatch.setattr(engine_room, "_free", lambda device: 2 * engine_room.ROW_BYTES + 2_000_000)
-    assert engine_room.find_batch_tokens(model) == 1024  # a long context needs no large budget
+    monkeypatch.setattr(memory, "_free", lambda device: 2 * memory.ROW_BYTES + 2_000_000)
+    assert memory.find_batch_tokens(model) == 1024  # a long context needs no large budget
 
-    def full(model, tokens):
+    def full(model, tokens, run):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(engine_room, "_peak", full)
-    assert engine_room.find_batch_tokens(model) == engine_room.SMALLEST
+    monkeypatch.setattr(memory, "_peak", full)
+    assert memory.find_batch_tokens(model) == memory.SMALLEST
+
+
+# ---------------------------------------------------------------------- gradients
+
+
+@pytest.fixture(scope="module", params=WRITERS)
+def network(request, tmp_path_factory):
+    folder = WRITERS[request.param](tmp_path_factory.mktemp("networks") / request.param)
+    return models.load(models.resolve(str(folder)))
+
+
+def single(queries):
+    return [replace(query, positions=query.positions[:1]) for query in queries]
+
+
+@pytest.mark.parametrize("method", ["grad-norm", "input-x-gradient", "integrated-gradients"])
+def test_attributions_do_not_depend_on_the_batch(network, method, monkeypatch):
+    monkeypatch.setattr(memory, "find_batch_tokens", lambda model, run: 100_000)
+    queries = single(ragged(network, 12, seed=5))
+    one = Engine(network, batch_tokens=1)
+    alone = [one.attribute([query], method, 8)[0] for query in queries]
+    for budget in (70, 100_000):
+        engine = Engine(network, batch_tokens=budget)
+        for query, a, b in zip(queries, alone, engine.attribute(queries, method, 8), strict=True):
+            assert a.token == b.token
+            assert a.logit == pytest.approx(b.logit, rel=1e-5)
+            assert a.scores.dtype == b.scores.dtype == np.float32
+            assert a.scores.shape == b.scores.shape == (len(query.ids),)
+            scale = np.abs(a.scores).max()
+            assert np.allclose(a.scores, b.scores, atol=1e-5 * scale, rtol=0)
+            assert (a.gap is None) == (method != "integrated-gradients")
+        assert engine.tokens == sum(len(query.ids) for query in queries)
+        assert engine.busy > 0
+
+
+def test_attributions_explain_what_ask_predicts(network):
+    queries = single(ragged(network, 8, seed=6))
+    engine = Engine(network, batch_tokens=300)
+    for (top, *_), found in zip(engine.ask(queries), engine.attribute(queries), strict=True):
+        assert int(top[0]) == found.token
+
+
+def planted(fits, bad=-1):
+    """Attributions that need as much memory as planted: 10 times less with checkpoints."""
+
+    def attribute(model, ids, lengths, positions, method, ig_steps, checkpointing):
+        attribute.sizes.append((ids.numel(), checkpointing))
+        if ids.numel() > fits * (10 if checkpointing else 1):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        logits = ids[torch.arange(len(ids)), positions - 1].float()
+        scores = torch.where(logits == bad, torch.nan, 1.0)[:, None] * ids
+        return Attributed(scores, positions, logits)
+
+    attribute.sizes = []
+    return attribute
+
+
+@pytest.fixture
+def gradient_stub(monkeypatch):
+    """An engine over a stub whose gradients are planted."""
+
+    def make(attribute, found=1024):
+        monkeypatch.setattr(gradients, "attribute", attribute)
+        monkeypatch.setattr(gradients, "check", lambda model: None)
+        monkeypatch.setattr(memory, "find_batch_tokens", lambda model, run: found)
+        return Engine(Stub(), batch_tokens=80)
+
+    return make
+
+
+def test_gradients_out_of_memory_halve_their_own_budget(gradient_stub):
+    attribute = planted(fits=25)
+    engine = gradient_stub(attribute)
+    found = engine.attribute(stub_queries(16))
+    assert [f.logit for f in found] == [n % 7 + 1 for n in range(16)]
+    assert engine.batch_tokens == 80
+    assert all("batch tokens of gradients halved" in event for event in engine.events)
+    attribute.sizes.clear()
+    engine.attribute(stub_queries(16))
+    assert max(size for size, _ in attribute.sizes) <= 25
+    assert not any(checkpointing for _, checkpointing in attribute.sizes)
+
+
+def test_gradients_of_one_prompt_that_does_not_fit_are_checkpointed(gradient_stub):
+    attribute = planted(fits=5)
+    engine = gradient_stub(attribute)
+    assert len(engine.attribute(stub_queries(3))) == 3
+    assert engine.events[-1] == (
+        "gradients with activation checkpointing: out of memory with a prompt of 10 tokens"
+    )
+    attribute.sizes.clear()
+    engine.attribute(stub_queries(3))
+    assert all(checkpointing for _, checkpointing in attribute.sizes)
+    with pytest.raises(ProbeError, match="not enough memory for one prompt of 10 tokens"):
+        gradient_stub(planted(fits=0.5)).attribute(stub_queries(1))
+
+
+def test_gradients_are_checkpointed_where_a_long_prompt_would_not_fit(gradient_stub):
+    attribute = planted(fits=1000)
+    engine = gradient_stub(attribute, found=32)
+    engine.attribute(stub_queries(16))
+    assert engine.events == [
+        "gradients with activation checkpointing: there is memory for 32 of 64 tokens"
+    ]
+    assert {checkpointing for _, checkpointing in attribute.sizes} == {True}
+    assert max(size for size, _ in attribute.sizes) <= 32  # no more than what was found
+
+
+def test_gradients_need_no_larger_batches_than_forward_passes(gradient_stub):
+    attribute = planted(fits=1000)
+    gradient_stub(attribute, found=4096).attribute(stub_queries(16))
+    assert max(size for size, _ in attribute.sizes) == 80
+
+
+def test_a_gradient_that_is_no_number_names_the_cell(gradient_stub):
+    with pytest.raises(ProbeError, match="a gradient that is no finite number, in cell c4"):
+        gradient_stub(planted(fits=1000, bad=5)).attribute(stub_queries(6))
+
+
+def test_long_prompts_have_no_gradients_either(gradient_stub):
+    with pytest.raises(ProbeError, match="a prompt has 65 tokens"):
+        gradient_stub(planted(fits=1000)).attribute(stub_queries(1, 65))
+
+
+def test_gradient_batches_are_found_by_real_passes():
+    network = models.load(models.resolve("tiny-mdlm"))
+    for checkpointing in (False, True):
+        run = partial(memory.gradient_pass, checkpointing=checkpointing)
+        found = memory.find_batch_tokens(network, run)
+        assert found >= 512
+        assert found & (found - 1) == 0
+    assert Engine(network).events == []
+
+
+def test_a_counter_counts_attributions_as_several_passes():
+    counter = Counter(Stub().entry, Border(bpe(), Stub().entry))
+    assert counter.attribute(stub_queries(3)) == []
+    assert (counter.lengths, counter.asked, counter.passes) == ([10, 10, 10], 3, 2)
+    counter.attribute(stub_queries(1), "integrated-gradients", 20)
+    assert counter.passes == 40
+
+
+@pytest.mark.parametrize("name", ["oracle", "oracle-causal"])
+def test_oracles_have_no_gradients(name):
+    engine = Engine(models.load(models.resolve(name)), batch_tokens=80)
+    with pytest.raises(ProbeError, match="no gradients"):
+        engine.attribute(single(ragged(engine.model, 1, seed=7)))
 
 
 @pytest.mark.gpu

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from checkpoints import write_llada
 
-from mdlm_probe import fillers, models
+from mdlm_probe import models
 from mdlm_probe.engine import Counter
 from mdlm_probe.errors import ProbeError
 from mdlm_probe.fillers import Tail, amount, extend, fill
@@ -52,7 +52,7 @@ def test_what_fillers_are(tiny):
     assert tiny.tokenizer.token_to_id("<unk>") not in words
     assert fill(tiny, "text", 200, 1) != words
     drawn = fill(tiny, "random", 5000, 0)
-    assert len(set(drawn)) > 0.9 * len(fillers.ordinary(tiny))
+    assert len(set(drawn)) > 0.9 * len(tiny.ordinary)
     assert not set(drawn) & {tiny.entry.mask_id, *tiny.entry.eos_ids}
 
 

@@ -20,6 +20,7 @@ FLOORS = {
     "machine": 1,
     "models": 2,
     "gradients": 2.5,
+    "memory": 2.7,
     "engine": 3,
     "few_shot": 3,
     "scores": 3.5,

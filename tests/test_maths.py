@@ -27,3 +27,12 @@ def test_top_and_chosen_and_mass():
     assert maths.chosen(ROWS, 1, 0).exp().tolist()[0] == pytest.approx([0.25, 0.5])
     assert maths.mass(ROWS, 0, 1, 1).tolist() == pytest.approx([0.75, 0.5])
     assert maths.whole(ROWS) is ROWS
+
+
+def test_top_tokens_are_the_largest_in_order():
+    rows = torch.randn(5, 40, generator=torch.Generator().manual_seed(0)).log_softmax(-1)
+    ids, values = maths.top_ids(rows, 7), maths.top_logprobs(rows, 7)
+    for row, found, value in zip(rows, ids, values, strict=True):
+        expected = sorted(range(40), key=lambda i: -row[i])[:7]
+        assert found.tolist() == expected
+        assert value.tolist() == [row[i].item() for i in expected]

@@ -18,6 +18,11 @@ SLICE = 16384
 """Vocabulary rows of the output layer that are widened to float32 at a time."""
 
 
+def wide(dtype: torch.dtype) -> torch.dtype:
+    """The number format to compute in: float32, or float64 where the weights have that."""
+    return torch.promote_types(dtype, torch.float32)
+
+
 class NativeModel:
     """A network behind the Model protocol; see there for shapes and conventions.
 
@@ -99,9 +104,23 @@ class NativeModel:
         head = self.network.get_output_embeddings()
         if type(head) is not nn.Linear or head.weight.dtype == torch.float32:
             return head(states).float()
-        wide = states.float()
-        logits = torch.cat([wide @ part.float().T for part in head.weight.split(SLICE)], dim=1)
-        return logits if head.bias is None else logits + head.bias.float()
+        kind = wide(head.weight.dtype)
+        states = states.to(kind)
+        logits = torch.cat([states @ part.to(kind).T for part in head.weight.split(SLICE)], dim=1)
+        return logits if head.bias is None else logits + head.bias.to(kind)
+
+    def logit(
+        self, states: Float[Tensor, "asked width"], tokens: Int[Tensor, " asked"]
+    ) -> Float[Tensor, " asked"]:
+        """The logit of one token for each state, in float32: on the way back to the states, only
+        these rows of the output layer are kept.
+        """
+        head = self.network.get_output_embeddings()
+        if type(head) is not nn.Linear:
+            return head(states).float().gather(1, tokens[:, None])[:, 0]
+        kind = wide(head.weight.dtype)
+        logits = (states.to(kind) * head.weight[tokens].to(kind)).sum(-1)
+        return logits if head.bias is None else logits + head.bias[tokens].to(kind)
 
     @contextmanager
     def _forward_only(self) -> Iterator[None]:

@@ -6,7 +6,9 @@ wrapper changes ids behind our back between releases.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,9 @@ from mdlm_probe.models._tokenizer import chat_template, load_tokenizer, specials
 from mdlm_probe.tasks import MASK, Prompt
 
 __all__ = ["Border", "load_border", "load_tokenizer"]
+
+BEGIN, END = "\ue001", "\ue002"
+"""Characters that no text holds, to find messages in a rendered chat."""
 
 
 class Border:
@@ -85,6 +90,48 @@ class Border:
             ids.append(self.entry.mask_id)
             ids.extend(self._encode(part))
         return tuple(ids)
+
+    def owners(self, prompt: Prompt) -> tuple[int, ...]:
+        """For every token of `encode(prompt)`, the turn it belongs to, from 0; -1 for none.
+
+        A token belongs where its first character does. In plain text a turn reaches to the start of
+        the next one: what joins turns belongs to the one it ends. In a chat only the messages'
+        own texts belong to turns; the template's tokens, and those at the start, belong to none.
+
+        Raises:
+            ProbeError: a chat template that changes the texts of messages.
+        """
+        if self.entry.chat:
+            text, owner = self._chat_owners(prompt)
+            out = []
+        else:
+            text, owner = prompt.text(), []
+            for turn, (question, answer) in enumerate(prompt.turns):
+                owner += [turn] * len(f"{question}{prompt.turn}{answer}{prompt.end}")
+            out = [-1] * len(self.start)
+        begin = 0
+        for number, part in enumerate(text.split(MASK)):
+            if number:
+                out.append(owner[begin - 1])
+            out += [owner[begin + at] for at in self._beginnings(part)]
+            begin += len(part) + 1
+        return tuple(out)
+
+    def _chat_owners(self, prompt: Prompt) -> tuple[str, list[int]]:
+        """A rendered chat, and for each of its characters the turn whose message it is part of."""
+        marked = tuple((_marked(question), _marked(answer)) for question, answer in prompt.turns)
+        text, owner = "", []
+        parts = re.split(f"[{BEGIN}{END}]", self.chat(replace(prompt, turns=marked)))
+        for number, part in enumerate(parts):  # outside, question, outside, answer, outside, ...
+            text += part
+            owner += [(number // 2) // 2 if number % 2 else -1] * len(part)
+        if text != self.chat(prompt):
+            raise ProbeError(
+                f"the chat template of {self.entry.name} changes the texts of messages",
+                expected="messages as they are, so that each token's turn can be told",
+                hint="--prompts base writes plain text",
+            )
+        return text, owner
 
     def token(self, text: str, after: str = "") -> int:
         """The one token that spells a text where it follows another, such as a letter after `[`.
@@ -171,12 +218,29 @@ class Border:
     def _encode(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False).ids if text else []
 
+    def _beginnings(self, text: str) -> list[int]:
+        """Where in a text each of its tokens begins."""
+        offsets = self.tokenizer.encode(text, add_special_tokens=False).offsets if text else []
+        return [min(first, len(text) - 1) for first, _ in offsets]
+
     @cached_property
     def start(self) -> tuple[int, ...]:
         """What the tokenizer puts before every text by itself."""
         encoding = self.tokenizer.encode("a", add_special_tokens=True)
         marks = [*encoding.special_tokens_mask, 0]
         return tuple(encoding.ids[: marks.index(0)])
+
+    @cached_property
+    def pad(self) -> int | None:
+        """The padding token, where the tokenizer has one."""
+        return self.tokenizer.token_to_id(self.specials.get("pad_token", ""))
+
+    @cached_property
+    def ordinary(self) -> tuple[int, ...]:
+        """Ids of all tokens that are not special: no mask, no end of text, no turn marks."""
+        special = {self.entry.mask_id, *self.entry.eos_ids}
+        special |= set(self.tokenizer.get_added_tokens_decoder())
+        return tuple(i for i in range(self.vocab) if i not in special)
 
     @cached_property
     def _unknown(self) -> int | None:
@@ -202,6 +266,12 @@ class Border:
             raise ProbeError(
                 f"the chat template of {self.entry.name} can't be read: {error}"
             ) from None
+
+
+def _marked(message: str) -> str:
+    """A message with marks around what templates keep when they trim it."""
+    kept = message.strip()
+    return message.replace(kept, f"{BEGIN}{kept}{END}", 1)
 
 
 def _messages(question: str, answer: str) -> tuple[dict[str, str], dict[str, str]]:

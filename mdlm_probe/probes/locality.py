@@ -1,4 +1,4 @@
-"""Does a model find what it needs wherever it stands in the context?
+"""Does a model find what it needs wherever it stands?
 
 The relevant few-shot examples form one block among distractors; only the block's position changes,
 and the place of the question. Source: "Masks Can Be Distracting" (arXiv 2511.21338), section 4.

@@ -1,4 +1,4 @@
-"""Do masks that are appended to a prompt distract a model from what stands in it?
+"""Do appended masks distract a model from its context?
 
 Relevant examples and distractors are randomly mixed, the question stands at the end, and k masks
 are appended to the mask of its answer, or as many tokens of something else: what masks do and what

@@ -1,4 +1,4 @@
-"""Does a model find one fact in a long text, wherever it stands?
+"""Does a model find one fact in a long text?
 
 A one-line fact is hidden among filler, and asked for at the end: needle depth x context length, as
 in arXiv 2506.14429. Ours: facts and filler (seeded templates), how depths and lengths are rounded

@@ -279,3 +279,72 @@ def test_a_token_where_it_follows_another():
     border = Border(tokenizer, Entry("m", "causal", "causal", context=9))
     assert border.token("A") == vocab["▁A"]
     assert border.token("A", "[") == vocab["A"]
+
+
+# ---------------------------------------------------------------------- whose tokens
+
+
+def texts_by_owner(one, prompt):
+    """The text that each turn's tokens spell, -1 for nobody's."""
+    ids, owners = one.encode(prompt), one.owners(prompt)
+    assert len(ids) == len(owners)
+    return {
+        turn: one.decode([i for i, owner in zip(ids, owners, strict=True) if owner == turn])
+        for turn in sorted(set(owners))
+    }
+
+
+@pytest.mark.parametrize("bos", [False, True])
+def test_tokens_of_plain_text_belong_to_the_turn_they_begin_in(bos):
+    found = texts_by_owner(border(MASKED, bos=bos), masked_at(1, 3))
+    assert found.pop(-1, None) == (BOS if bos else None)
+    assert found == {
+        0: "Options: (A) cat\nAnswer:[A].\n\n",
+        1: f"Options: (A) dog\nAnswer:[{MASK_TEXT * 3}].",
+    }
+
+
+def test_a_token_across_two_turns_belongs_to_the_first():
+    """`cat` + `dog` with nothing between are cut inside neither; `ca` + `t` is one token."""
+    split = Prompt((("dog", "ca"), ("t", "dog")), "", "")
+    assert texts_by_owner(border(CAUSAL), split) == {0: "dogcat", 1: "dog"}
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_tokens_of_a_chat_belong_to_the_turn_of_their_message(index):
+    """Whitespace that the template trims is gone; its own tokens belong to nobody."""
+    turns = (("Options: (A) cat ", "Answer:[A]. "), ("\nOptions: (A) dog", "Answer:[B]."))
+    prompt = masked_at(index, prompt=Prompt(turns, "\n", "\n\n"))
+    found = texts_by_owner(border(CHAT), prompt)
+    answers = ["Answer:[A].", "Answer:[B]."]
+    answers[index] = f"Answer:[{MASK_TEXT}]."
+    assert found[0] == "Options: (A) cat" + answers[0]
+    assert found[1] == "Options: (A) dog" + answers[1]
+    rest = BOS + (USER + EOT + ASSISTANT + EOT) * 2
+    assert found[-1] == (rest if index == 0 else rest.removesuffix(EOT))
+
+
+def test_messages_are_found_by_place_and_not_by_spelling():
+    """An answer `a` isn't the `a` of `assistant`, nor of the question."""
+    prompt = Prompt((("a", "a"), ("a", "a")), "\n", "\n\n")
+    assert texts_by_owner(border(CAUSAL_CHAT), prompt) == {
+        -1: f"{BOS}{USER}{EOT}{ASSISTANT}{EOT}{USER}{EOT}{ASSISTANT}",
+        0: "aa",
+        1: "aa",
+    }
+
+
+def test_a_template_that_changes_messages_has_no_owners():
+    template = "{% for m in messages %}{{ m['content'][:9] }}|{% endfor %}"
+    with pytest.raises(ProbeError, match="changes the texts of messages"):
+        border(CAUSAL_CHAT, template=template).owners(PROMPT)
+
+
+@pytest.mark.parametrize("name", ["tiny-mdlm", "tiny-arlm"])
+def test_owners_of_the_bundled_tokenizer(name):
+    one = models.load_border(models.resolve(name))
+    turns = (("Options: (A) 12, (B) Bulgaria", "Answer:[12]."), ("Options: (A) 7", "Answer:["))
+    found = texts_by_owner(one, Prompt(turns, "\n", "\n\n"))
+    assert found[0] == "Options: (A) 12, (B) Bulgaria\nAnswer:[12].\n\n"
+    assert found[1] == "Options: (A) 7\nAnswer:["
+    assert -1 not in found
