@@ -61,10 +61,10 @@ def amounts(masks: int, steps: int) -> list[int]:
 class _Canvas:
     """One query's canvas while it is filled in."""
 
-    def __init__(self, query: Query, mask_id: int, schedule: Schedule) -> None:
+    def __init__(self, query: Query, mask_id: int, first: int, schedule: Schedule) -> None:
         (self.watched,) = query.positions
         self.query, self.ids = query, list(query.ids)
-        self.left = [i for i, token in enumerate(self.ids) if token == mask_id]
+        self.left = [i for i in range(first, len(self.ids)) if self.ids[i] == mask_id]
         self.amounts = amounts(len(self.left), schedule.steps)
         self.random = schedule.order == "random"
         self.step = 0
@@ -112,15 +112,15 @@ def read(
 
     Args:
         engine: a Counter takes the queries of a likely course, and nothing is read.
-        queries: each asks one position; the canvas is every mask of its ids.
+        queries: each asks one position; the canvas is every mask of its ids that can be predicted.
         schedules: one a query.
     """
-    mask_id = engine.entry.mask_id
+    entry = engine.entry
     single = [i for i, schedule in enumerate(schedules) if schedule.steps == 1]
     found = engine.ask([queries[i] for i in single]) if single else []
     readings = {i: Reading(answer, 1) for i, answer in zip(single, found, strict=False)}
     several = {
-        i: _Canvas(queries[i], mask_id, schedule)
+        i: _Canvas(queries[i], entry.mask_id, entry.shift, schedule)
         for i, schedule in enumerate(schedules)
         if schedule.steps > 1
     }

@@ -61,13 +61,14 @@ class Counter:
 
     Attributes:
         lengths, asked: tokens of each query so far, and positions asked in all of them.
+        largest: most tokens that were asked at once.
         passes: forward passes that a query costs about.
     """
 
     def __init__(self, entry: Entry, border: Border) -> None:
         self.entry, self.border = entry, border
         self.lengths: list[int] = []
-        self.asked = 0
+        self.asked = self.largest = 0
         self.passes = 1
 
     def ask(self, queries: Sequence[Query]) -> list[Answer]:
@@ -76,6 +77,7 @@ class Counter:
             check(query, self.entry)
             self.lengths.append(len(query.ids))
             self.asked += len(query.positions)
+        self.largest = max(self.largest, sum(len(query.ids) for query in queries))
         return []
 
     def attribute(
@@ -115,15 +117,19 @@ class Engine:
         self.events: list[str] = []
         self._budget = _Budget(batch_tokens or memory.find_batch_tokens(model))
         self._gradient_budget = _Budget(**gradients) if gradients else None
+        if self._gradient_budget:  # the user may have asked for less this time
+            self._gradient_budget.tokens = min(self._gradient_budget.tokens, self._budget.tokens)
         self.tokens = 0
         self.busy = 0.0
 
     def ask(self, queries: Sequence[Query]) -> list[Answer]:
-        """Answers in the order asked: for each query one array a readout, [asked positions, ...].
+        """Answers in the order asked: for each query one array a readout, [asked positions, ...],
+        then one a block, of whatever shape its function gives.
 
         Raises:
-            ProbeError: a query longer than the context, a logit that is no number, or no memory
-                for a single query; each names the cell.
+            ProbeError: a query longer than the context, a logit that is no number, a block of more
+                rows than `memory.ROW_BYTES` holds, or no memory for a single query; each names the
+                cell.
         """
         return self._in_batches(queries, self._forward, self._budget)
 
@@ -141,7 +147,9 @@ class Engine:
         """
         assert all(len(query.positions) == 1 for query in queries), "one position explains"
         if self._gradient_budget is None:
+            began = time.perf_counter()
             self._gradient_budget = self._find_gradient_budget()
+            self.busy += time.perf_counter() - began
         run = partial(self._backward, method=method, ig_steps=ig_steps)
         return self._in_batches(queries, run, self._gradient_budget)
 
@@ -248,7 +256,27 @@ class Engine:
             part = owners[start : start + chunk]
             self._check_numbers(scored, batch, part)
             self._reduce(batch, scored, part, pieces)
-        return [tuple(torch.cat(parts).cpu().numpy() for parts in readouts) for readouts in pieces]
+        rows = [tuple(torch.cat(parts).cpu().numpy() for parts in readouts) for readouts in pieces]
+        own = states.split([len(query.positions) for query in batch])
+        return [
+            answer + self._read_blocks(query, part)
+            for query, answer, part in zip(batch, rows, own, strict=True)
+        ]
+
+    def _read_blocks(self, query: Query, states: Float[Tensor, "asked width"]) -> Answer:
+        """Scores a block's rows once more, for themselves: chunks may cut through a query."""
+        found = []
+        for name, places, args in query.blocks:
+            if (size := 4 * len(places) * self.model.vocab) > memory.ROW_BYTES:
+                raise ProbeError(
+                    f"{len(places)} distributions of {self.model.vocab} tokens take "
+                    f"{size / 2**20:.0f} MiB together, in cell {query.name}",
+                    expected=f"at most {memory.ROW_BYTES / 2**20:.0f} MiB",
+                    hint="compare fewer positions: --grid, --masks",
+                )
+            rows = self.model.logprobs(states[list(places)])
+            found.append(getattr(maths, name)(rows, *args).cpu().numpy())
+        return tuple(found)
 
     @staticmethod
     def _reduce(
@@ -318,7 +346,7 @@ def check(query: Query, entry: Entry) -> None:
             expected=f"at most {entry.context}, the context of '{entry.name}'",
             hint="lower the number of shots or of masks",
         )
-    low, high = (1, length) if entry.kind == "causal" else (0, length - 1)
+    low, high = (1, length) if entry.kind == "causal" else (entry.shift, length - 1)
     assert all(low <= p <= high for p in query.positions), f"position outside {low}..{high}"
 
 

@@ -83,7 +83,8 @@ class Tail:
 def extend(asker: Asker, query: Query, tail: Tail) -> Query:
     """A query with a filler after its prompt, before it, or half on either side.
 
-    What the tokenizer puts first stays first. The asked position moves along.
+    What opens the text stays first; what is put before a chat's prompt comes before its first
+    message. The asked position moves along.
     """
     ids, border = query.ids, asker.border
     if tail.filler == "none":
@@ -92,7 +93,7 @@ def extend(asker: Asker, query: Query, tail: Tail) -> Query:
     before = {"left": count, "both": count // 2}.get(tail.side, 0)
     closing = () if tail.filler == "mask" else border.pieces(tail.closing)
     added = fill(border, tail.filler, count, tail.seed)
-    at = len(border.start) if ids[: len(border.start)] == border.start else 0
+    at = border.opening(ids)
     after = (*closing, *added[before:])[: count - before]
     ids = (*ids[:at], *added[:before], *ids[at:], *after)
     return replace(query, ids=ids, positions=tuple(p + before for p in query.positions))
@@ -101,8 +102,8 @@ def extend(asker: Asker, query: Query, tail: Tail) -> Query:
 def fill(border: Border, filler: Filler, count: int, seed: int) -> tuple[int, ...]:
     """Token ids of a filler, exactly `count` of them.
 
-    "random" draws ordinary tokens of the vocabulary evenly; "text" is the project's own prose, cut
-    after `count` tokens. Both depend on the seed; a smaller count gives a prefix.
+    "random" draws tokens of the vocabulary evenly, but for special ones; "text" is the project's
+    own prose, cut after `count` tokens. Both depend on the seed; a smaller count gives a prefix.
 
     Raises:
         ProbeError: the tokenizer has no such token.

@@ -172,10 +172,23 @@ def _check_known(border: Border, needles: Needles, needle: Needle) -> None:
     ids = border.encode(text)
     if min(ids) < 0:
         return  # a rough count of tokens, by no tokenizer
-    read = border.decode(ids[len(border.start) :])
-    if "".join(read.split()).casefold() != "".join(text.split()).casefold():
-        raise ProbeError(
-            f"'{needle.fact}' can't be written in the vocabulary of {border.entry.name}",
-            expected="words that its tokenizer knows",
-            hint="--lexicon small is for the bundled models; or give your own --needles",
-        )
+    if _alike(border.decode(ids[len(border.start) :]), text):
+        return
+    parts = {"intro": needles.intro, "fact": needle.fact, "question": needle.question}
+    parts |= {"turn": needles.turn, "answer": needle.opening + needle.answer}
+    unknown = [
+        name
+        for name, part in parts.items()
+        if part.strip(" ") and not _alike(border.decode(border.pieces(part)), part)
+    ]
+    name = unknown[0] if unknown else "fact"
+    raise ProbeError(
+        f"{name} {parts[name]!r} can't be written in the vocabulary of {border.entry.name}",
+        expected="words that its tokenizer knows",
+        hint="--lexicon small is for the bundled models; or give your own --needles",
+    )
+
+
+def _alike(read: str, text: str) -> bool:
+    """Whether two texts are the same but for white space and capitals."""
+    return "".join(read.split()).casefold() == "".join(text.split()).casefold()

@@ -20,6 +20,18 @@ class Readout(NamedTuple):
     args: tuple[Any, ...] = ()
 
 
+class Block(NamedTuple):
+    """A reduction of several positions' distributions together, done on the device.
+
+    `Block("mean", (3, 4))` calls `maths.mean(rows)` with the rows of a query's fourth and fifth
+    asked positions; `args` follow them. The rows are there at one time: name few places.
+    """
+
+    name: str
+    places: tuple[int, ...]
+    args: tuple[Any, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """One sequence to run through the network.
@@ -31,9 +43,11 @@ class Query:
             len(ids) is the token after the end.
         readouts: what to compute at every asked position.
         name: the cell's key, for error messages.
+        blocks: what to compute of several asked positions together; answered after the readouts.
     """
 
     ids: tuple[int, ...]
     positions: tuple[int, ...]
     readouts: tuple[Readout, ...]
     name: str = ""
+    blocks: tuple[Block, ...] = ()

@@ -10,8 +10,9 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, astuple, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
+from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -220,11 +221,11 @@ def run(plan: Plan, progress: Progress) -> Path:
 def _continue(plan: Plan, folder: Run, known: dict[str, Any], progress: Progress) -> None:
     from mdlm_probe import machine
 
-    length = survey.cell_tokens(plan)
+    size = survey.cell_tokens(plan)
     progress.note(f"loading {plan.entry.name} from {portable(plan.entry.source) or 'memory'}")
     model = models.load(plan.entry, plan.job.load)
     _same_weights(plan, model, known)
-    engine, group = _engine(plan, model, known, length)
+    engine, group = _engine(plan, model, known, *size)
     session = {"started": _now(), "version": __version__, "machine": machine.facts()}
     folder.update(
         plan.name,
@@ -234,7 +235,8 @@ def _continue(plan: Plan, folder: Run, known: dict[str, Any], progress: Progress
         cells=len(plan.cells),
         sessions=[*known.get("sessions", []), session],
     )
-    names = [tuple(map(text_of, astuple(cell))) for cell in plan.cells]
+    coordinates = attrgetter(*(f.name for f in fields(plan.probe.Cell)))
+    names = [tuple(map(text_of, coordinates(cell))) for cell in plan.cells]
     sheet = Sheet(folder.path(plan.name), plan.columns, names, group)
     try:
         began, started_at = time.perf_counter(), sheet.done
@@ -304,7 +306,9 @@ def _same_weights(plan: Plan, model: Model, known: dict[str, Any]) -> None:
         )
 
 
-def _engine(plan: Plan, model: Model, known: dict[str, Any], length: float) -> tuple[Engine, int]:
+def _engine(
+    plan: Plan, model: Model, known: dict[str, Any], length: float, passes: int
+) -> tuple[Engine, int]:
     """The engine, and how many cells make a group: a few batches, as when the run began.
 
     Groups are cut by the plan alone, so a resumed run sends the same batches through the network,
@@ -315,7 +319,8 @@ def _engine(plan: Plan, model: Model, known: dict[str, Any], length: float) -> t
     batch = known.get("batch", {})
     tokens, gradients = plan.job.batch_tokens or batch.get("tokens"), batch.get("gradients")
     engine = Engine(model, batch_tokens=tokens, gradients=gradients)
-    fitting = GROUP * engine.batch_tokens / (1.05 * length)
+    # where every query takes many passes, one batch is work enough to lose
+    fitting = max(1, GROUP / passes) * engine.batch_tokens / (1.05 * length)
     return engine, batch.get("cells") or max(1, int(fitting))
 
 

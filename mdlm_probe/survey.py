@@ -33,7 +33,7 @@ def _write_out(plan: Plan, counter: Counter, cells: Sequence[Any]) -> None:
 
 
 def extremes(plan: Plan) -> list[Any]:
-    """Of every combination of texts, the cells with the largest of each numeric coordinate.
+    """Of every combination of texts, the cells with the largest and least of each number.
 
     If these can be asked, all can, but for a few tokens between items.
     """
@@ -42,15 +42,18 @@ def extremes(plan: Plan) -> list[Any]:
     numbers = [name for name, kind in kinds.items() if kind in ("int", "float")]
     found: dict[Any, dict[str, Any]] = {}
     for cell in plan.cells:
-        largest = found.setdefault(tuple(getattr(cell, name) for name in texts), {})
+        ends = found.setdefault(tuple(getattr(cell, name) for name in texts), {})
         for name in numbers:
-            if name not in largest or getattr(cell, name) > getattr(largest[name], name):
-                largest[name] = cell
-    return list(dict.fromkeys(cell for largest in found.values() for cell in largest.values()))
+            value = getattr(cell, name)
+            if (name, 1) not in ends or value > getattr(ends[name, 1], name):
+                ends[name, 1] = cell
+            if (name, 0) not in ends or value < getattr(ends[name, 0], name):
+                ends[name, 0] = cell
+    return list(dict.fromkeys(cell for ends in found.values() for cell in ends.values()))
 
 
-def cell_tokens(plan: Plan) -> float:
-    """Mean tokens of a cell, by a sample.
+def cell_tokens(plan: Plan) -> tuple[float, int]:
+    """Tokens that a cell asks at once, by a sample, and passes that each of its queries takes.
 
     Raises:
         ProbeError: a prompt that can't be asked, found here before any weights are loaded.
@@ -61,7 +64,7 @@ def cell_tokens(plan: Plan) -> float:
     _write_out(plan, Counter(border.entry, border), extremes(plan))
     counter = Counter(border.entry, border)
     sampled = count(plan, counter)
-    return sum(counter.lengths) / sampled
+    return counter.largest / sampled, counter.passes
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,10 @@ class RoughBorder(Border):
     """Stands in for a tokenizer that can't be had: a token for every 2.8 characters."""
 
     start, pad, ordinary = (), 0, (0,)
+
+    def opening(self, ids: Sequence[int]) -> int:
+        """None."""
+        return 0
 
     def __init__(self, entry: Entry) -> None:
         self.entry, self._mask = entry, entry.mask_id or 0

@@ -16,7 +16,7 @@ from mdlm_probe.errors import ProbeError
 from mdlm_probe.gradients import Attributed
 from mdlm_probe.models._base import Entry
 from mdlm_probe.models._text import Border
-from mdlm_probe.queries import Query, Readout
+from mdlm_probe.queries import Block, Query, Readout
 
 READOUTS = (
     Readout("top_id"),
@@ -214,6 +214,50 @@ def test_batch_tokens_follow_the_memory_that_is_free(monkeypatch):
     assert memory.find_batch_tokens(model) == memory.SMALLEST
 
 
+# ---------------------------------------------------------------------- blocks
+
+
+def blocked(model, count, seed):
+    """Queries that compare their first and last position, and mix all of them."""
+    found = []
+    for query in ragged(model, count, seed):
+        last = len(query.positions) - 1
+        pair = Block("divergences", (0, last), (((0, 1),), 1 << 20))
+        blocks = (Block("mean", tuple(range(last + 1))), pair)
+        found.append(replace(query, readouts=(Readout("whole"),), blocks=blocks))
+    return found
+
+
+def test_blocks_reduce_the_rows_of_their_own_query(model, monkeypatch):
+    queries = blocked(model, 20, seed=4)
+    for budget, row_bytes in ((1, memory.ROW_BYTES), (333, 4 * model.vocab * 4), (100_000, 10**9)):
+        monkeypatch.setattr(memory, "ROW_BYTES", row_bytes)
+        answers = Engine(model, batch_tokens=budget).ask(queries)
+        for query, (rows, mean, pair) in zip(queries, answers, strict=True):
+            assert rows.shape == (len(query.positions), model.vocab)
+            shares = np.exp(rows.astype(float))
+            assert np.allclose(mean, shares.mean(axis=0), atol=1e-5, rtol=0)
+            tv = np.abs(shares[0] - shares[-1]).sum() / 2
+            assert pair.shape == (1, 2)
+            assert pair[0, 1] == pytest.approx(tv, abs=1e-5)
+
+
+def test_blocks_of_more_rows_than_there_is_room_for_name_the_cell(model, monkeypatch):
+    monkeypatch.setattr(memory, "ROW_BYTES", 4 * model.vocab * 2)
+    query = next(q for q in blocked(model, 20, seed=4) if len(q.positions) > 2)
+    with pytest.raises(
+        ProbeError, match=rf"distributions of .* MiB together, in cell {query.name}"
+    ):
+        Engine(model, batch_tokens=100).ask([query])
+
+
+def test_a_query_may_ask_blocks_only(model):
+    query = replace(blocked(model, 1, seed=4)[0], readouts=())
+    mean, pair = Engine(model, batch_tokens=100).ask([query])[0]
+    assert mean.sum() == pytest.approx(1, abs=1e-5)
+    assert pair.shape == (1, 2)
+
+
 # ---------------------------------------------------------------------- gradients
 
 
@@ -370,3 +414,10 @@ def test_cuda_gives_the_cpu_answers(tmp_path):
     queries = ragged(on_cpu, 20, seed=4)
     for a, b in zip(Engine(on_cpu).ask(queries), Engine(on_gpu).ask(queries), strict=True):
         assert np.allclose(a[2], b[2], atol=1e-3)
+
+
+def test_a_restored_gradient_budget_is_no_larger_than_asked_now():
+    model = models.load(models.resolve("tiny-mdlm"))
+    found = {"tokens": 8192, "gradients": True, "checkpointing": True}
+    engine = Engine(model, batch_tokens=512, gradients=found)
+    assert engine.budgets["gradients"] == {**found, "tokens": 512}

@@ -113,3 +113,10 @@ def test_what_opens_a_text_stays_first(tmp_path):
 def test_max_fills_the_context(tiny):
     ids, _ = extended(tiny, "max", "mask", "right")
     assert len(ids) == tiny.entry.context
+
+
+def test_a_chats_opening_token_stays_first(real):
+    real.specials = {**real.specials, "bos_token": real.decode([7])}
+    m = real.entry.mask_id
+    assert extended(real, "2", "mask", "left", (7, 10, 11))[0] == (7, m, m, 10, 11)
+    assert extended(real, "2", "mask", "left", (8, 10, 11))[0] == (m, m, 8, 10, 11)

@@ -32,6 +32,7 @@ class Entry:
         mask_id: the mask token; None for causal models.
         eos_ids: tokens that end a text or a turn, end of text first.
         context: longest input in tokens.
+        shift: 1 where nothing predicts position 0: each prediction comes from the position before.
         chat: whether prompts are written as messages, with the checkpoint's chat template.
         geometry: hidden, layers, heads, kv_heads, intermediate, vocab, parameters: for estimates.
         defaults: options that suit this checkpoint, by probe, "all" for every probe; options given
@@ -48,6 +49,7 @@ class Entry:
     mask_id: int | None = None
     eos_ids: tuple[int, ...] = ()
     context: int = 0
+    shift: int = 0
     chat: bool = False
     geometry: dict[str, int] = field(default_factory=dict)
     defaults: dict[str, dict[str, Any]] = field(default_factory=dict)

@@ -116,7 +116,8 @@ def _entry(name: str, row: dict[str, Any]) -> Entry:
         raise ProbeError(
             f"{FILE}, entry '{name}': no family '{row['family']}'", expected=", ".join(families())
         )
-    row.setdefault("kind", family(row["family"]).KIND if "kind" not in row else "")
+    if "kind" not in row:  # a family without weights names its kinds, and is seconds to import
+        row |= {"kind": family(row["family"]).KIND, "shift": family(row["family"]).SHIFT}
     row["eos_ids"] = tuple(row.get("eos_ids", ()))
     entry = Entry(name=name, **row)
     if entry.geometry:
@@ -185,7 +186,12 @@ def _from_files(source: str, name: str, folder: Path, revision: str) -> Entry:
     of = family_of(config)
     chat = bool(CHAT_WORDS.search(name))
     note = f"from config.json; {'chat' if chat else 'base'} by its name"
-    entry = Entry(name, of, family(of).KIND, source=source, revision=revision, chat=chat, note=note)
+    entry = Entry(
+        *(name, of, family(of).KIND, source, revision),
+        shift=family(of).SHIFT,
+        chat=chat,
+        note=note,
+    )
     return describe(entry, config)
 
 

@@ -230,6 +230,13 @@ class Border:
         marks = [*encoding.special_tokens_mask, 0]
         return tuple(encoding.ids[: marks.index(0)])
 
+    def opening(self, ids: Sequence[int]) -> int:
+        """How many of a text's first tokens open it: what the tokenizer, or a chat, puts first."""
+        if self.start and tuple(ids[: len(self.start)]) == self.start:
+            return len(self.start)
+        bos = self.tokenizer.token_to_id(self.specials.get("bos_token", ""))
+        return int(bos is not None and len(ids) > 0 and ids[0] == bos)
+
     @cached_property
     def pad(self) -> int | None:
         """The padding token, where the tokenizer has one."""

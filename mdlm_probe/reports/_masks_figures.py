@@ -25,7 +25,7 @@ CROWDED = 6
 
 BANDS = {"accuracy": "sets", "p_right": "p_right"}
 TICKS = (0, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 4000)
-NAMES = {"mask": "masks", "text": "plain text", "dot": "dots", "none": "nothing"}
+NAMES = {"mask": "masks", "text": "plain text", "dot": "dots", "none": "appended"}
 SIDES = {"right": "after", "left": "before", "both": "half each", "none": "nothing"}
 LINES = ("-", "--", ":", "-.")
 MARKS = ("o", "s", "^", "D", "v", "P", "X", "o")
@@ -75,32 +75,44 @@ def sheet(table: pd.DataFrame, measures: list[str], where: str) -> Figure:
 
 
 def contexts(table: pd.DataFrame) -> Figure:
-    """Accuracy and probability against the examples in the prompt, a colour an amount of masks."""
-    table = table[table["filler"].isin(["mask", "none"])]
-    table = table.assign(examples=table["shots"] + table["distractors"])
+    """Accuracy and probability by the number of distractors, or of shots where only those vary.
+
+    A row of panels a model, a colour an amount; masks alone, where the model was asked with masks.
+    """
+    axis_name = "distractors" if table["distractors"].nunique() > 1 else "shots"
+    other = "shots" if axis_name == "distractors" else "distractors"
     models = list(table["model"].unique())
     amounts = sorted(table["masks"].unique(), key=rank)
-    kinds = list(dict.fromkeys(map(tuple, table[SERIES[4:]].to_numpy())))
     drawn = Figure(figsize=(9.2, 1.4 + 2.7 * len(models)), layout="constrained")
     axes = drawn.subplots(len(models), 2, sharex=True, sharey="col", squeeze=False)
     for model, row in zip(models, axes, strict=True):
-        lines = grouped(table[table["model"] == model], ["masks", *SERIES[4:]])
+        part = table[table["model"] == model]
+        masked = part[part["filler"].isin(["mask", "none"])]
+        part = part if (masked["filler"] == "none").all() else masked
+        lines = grouped(part, ["masks", other, *SERIES[3:]])
+        looks = list(dict.fromkeys(tuple(named.values())[1:] for named, _ in lines))
         for axis, measure in zip(row, ("accuracy", "p_right"), strict=True):
             for named, line in lines:
-                line = line.sort_values("examples")
+                line = line.sort_values(axis_name)
                 colour = COLOURS[amounts.index(named["masks"]) % len(COLOURS)]
-                look = LINES[kinds.index(tuple(named[c] for c in SERIES[4:])) % len(LINES)]
-                side = f", {SIDES[named['side']]}" if table["side"].nunique() > 1 else ""
-                label = f"{named['masks']} masks{side}{_steps(named)}"
-                x, y = line["examples"], 100 * line[measure]
+                look = LINES[looks.index(tuple(named.values())[1:]) % len(LINES)]
+                x, y = line[axis_name], 100 * line[measure]
+                label = _context_label(named, part, other)
                 axis.plot(x, y, look, color=colour, marker="o", ms=3.5, label=label)
                 if len(lines) <= CROWDED:
                     _band(axis, x, line, measure, colour)
             axis.set(title=model, ylabel=LABELS[measure])
     for axis in axes[-1]:
-        axis.set_xlabel("examples in the prompt")
-    _finish(drawn, axes, "Appended masks by the length of the context")
+        axis.set_xlabel(f"{'distractor' if axis_name == 'distractors' else 'relevant'} examples")
+    _finish(drawn, axes, "What is appended, by the length of the context")
     return drawn
+
+
+def _context_label(named: dict[str, Any], part: pd.DataFrame, other: str) -> str:
+    what = NAMES.get(named["filler"], named["filler"])
+    side = f", {SIDES[named['side']]}" if part["side"].nunique() > 1 else ""
+    count = f", {named[other]} {other}" if part[other].nunique() > 1 else ""
+    return f"{named['masks']} {what}{side}{_steps(named)}{count}"
 
 
 def _finish(drawn: Figure, axes: np.ndarray, title: str) -> None:

@@ -60,7 +60,7 @@ def positions(frame: pd.DataFrame) -> pd.DataFrame:
         for coordinates, setting in _settings(both)
         for (label, place), part in setting.groupby(["label", "place"], observed=True)
     ]
-    return pd.DataFrame(rows).drop(columns="sets_p")
+    return pd.DataFrame(rows).drop(columns="sets_p", errors="ignore")
 
 
 def shape(frame: pd.DataFrame) -> pd.DataFrame:
@@ -104,7 +104,7 @@ def groups(frame: pd.DataFrame) -> pd.DataFrame:
             if len(part):
                 found = _estimate(part, "normalised") | {"paper": known.get(label, np.nan)}
                 rows.append(coordinates | {"group": label} | found)
-    return pd.DataFrame(rows).drop(columns="sets_p")
+    return pd.DataFrame(rows).drop(columns="sets_p", errors="ignore")
 
 
 def gaps(frame: pd.DataFrame) -> pd.DataFrame:
@@ -151,9 +151,10 @@ def _estimate(frame: pd.DataFrame, value: str, *also: str, least: float = 0.0) -
 
 def figures(frame: pd.DataFrame) -> dict[str, Figure]:
     """By position: one line a model, a panel for each question place and number of masks; and
-    "groups": bars beside the paper's values.
+    "groups": bars beside the paper's values. Without examples there are only groups.
     """
-    return {"": _positions(positions(frame)), "groups": _groups(groups(frame))}
+    table = positions(frame)
+    return ({"": _positions(table)} if len(table) else {}) | {"groups": _groups(groups(frame))}
 
 
 def _panels(table: pd.DataFrame, height: float) -> tuple[Figure, dict[tuple[str, int], Axes]]:

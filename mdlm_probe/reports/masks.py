@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,9 @@ from mdlm_probe.reports._masks_figures import CONTEXT, FILLERS, SERIES, grouped,
 
 ITEM = ["set", "item"]
 MEASURES = ("correct", "p_right")
+NUDGE = 1e-15
+"""Keeps equal numbers of tokens apart that were asked for in two ways, such as 25 and 5%."""
+
 PRINTED = ("overview", "drop")
 
 
@@ -41,11 +45,12 @@ def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
 def series(frame: pd.DataFrame) -> pd.DataFrame:
     """Rows by series: every curve gets a copy of the points at which nothing is appended.
 
-    A column `p_right` holds the probability of the right answer, `k` the amount as a number that
-    sorts: counts, then shares, then "max".
+    A column `p_right` holds the probability of the right answer, `k` the mean number of tokens that
+    an amount appends, by which amounts are ordered, whether they are counts or shares.
     """
     frame = frame.assign(p_right=np.exp(pd.to_numeric(frame["logp_right"])), masks=_text(frame))
-    frame["k"] = frame["masks"].map(rank)
+    frame["k"] = frame.groupby([*CONTEXT, "masks"], observed=True)["appended"].transform("mean")
+    frame["k"] += NUDGE * frame["masks"].map(rank)
     start, tails = frame[frame["filler"] == "none"], frame[frame["filler"] != "none"]
     parts = [tails]
     for coordinates, part in tails.groupby(SERIES, observed=True, sort=False):
@@ -92,7 +97,8 @@ def overview(table: pd.DataFrame) -> pd.DataFrame:
     """Accuracy and probability of the right answer side by side: a row for each k, no intervals."""
     others = [c for c in SERIES if c not in ("model", "filler")]
     names = ["model", *(c for c in others if table[c].nunique() > 1)]
-    wide = table.assign(k=table["masks"].map(rank)).pivot_table(
+    mean = table.groupby("masks", observed=True)["appended"].transform("mean")
+    wide = table.assign(k=mean + NUDGE * table["masks"].map(rank)).pivot_table(
         index=[*names, "k", "masks"],
         columns="filler",
         values=["accuracy", "p_right"],
@@ -123,12 +129,14 @@ def _wide(part: pd.DataFrame, measure: str) -> pd.DataFrame:
 def drop(rows: pd.DataFrame, by: list[str] | None = None) -> pd.DataFrame:
     """What the tail costs: accuracy at its best k minus at the largest k, over the same items.
 
-    In points of 100, with Student's interval over items and over sets and an exact sign test. The
-    best k is chosen by the same rows, which flatters it: `from_start` is the drop from the smallest
-    k, which isn't. `degradation` is (max - min) / max over k, as in the paper's tables, with a
-    bootstrap interval over items; noise alone makes it larger than 0. `significant_from` is the
-    smallest k at which accuracy is below the smallest k's, by sign tests that Holm's method
-    corrects for their number.
+    In points of 100; the intervals over items and over sets are Student's, `items_p` is an exact
+    sign test. Items of a set share their examples, so that tests over items find what holds for
+    these examples; those over sets, what holds for others, too. The best k is chosen by the same
+    rows, which flatters it: `from_start` is the drop from the smallest k, which isn't (over sets;
+    over items where there is one set). `degradation` is (max - min) / max over k, as in the paper's
+    tables, with a bootstrap interval over items; noise alone makes it larger than 0.
+    `significant_from` is the smallest k at which accuracy is below the smallest k's, by the same
+    tests as `changes`.
     """
     found = []
     for named, part in grouped(rows, [*SERIES, *(by or [])]):
@@ -138,23 +146,40 @@ def drop(rows: pd.DataFrame, by: list[str] | None = None) -> pd.DataFrame:
         names = dict(zip(part["k"], part["masks"], strict=True))
         first, last = wide.columns[0], wide.columns[-1]
         best = wide.columns[int(np.argmax(wide.mean().to_numpy()))]
-        gap, start = (stats.paired_hits(wide[k].to_numpy(), wide[last]) for k in (best, first))
-        line = (
-            named
-            | {"smallest": names[first], "best": names[best], "largest": names[last], "n": gap.n}
-            | {"points": 100 * gap.mean}
-            | {"items_low": 100 * gap.low, "items_high": 100 * gap.high, "items_p": gap.p}
-            | {"from_start": 100 * start.mean}
-            | {"from_start_low": 100 * start.low, "from_start_high": 100 * start.high}
-            | {"from_start_p": start.p}
-        )
+        items = stats.paired_hits(wide[best].to_numpy(), wide[last].to_numpy())
+        start = _difference(wide[first], wide[last], hits=True)
+        line = named | {"smallest": names[first], "best": names[best], "largest": names[last]}
+        line |= {"n": items.n, "points": 100 * items.mean}
+        line |= _ends("items", items) | {"items_p": items.p}
         if not by:
             by_set = stats.mean((wide[best] - wide[last]).groupby("set").mean().to_numpy())
-            line |= {"sets_low": 100 * by_set.low, "sets_high": 100 * by_set.high}
+            line |= _ends("sets", by_set)
+        line |= {"from_start": 100 * start.mean} | _ends("from_start", start)
+        line["from_start_p"] = start.p
+        if not by:
             line |= _degradation(wide.to_numpy(dtype=float))
             line["significant_from"] = _significant(wide, names)
         found.append(line)
     return pd.DataFrame(found)
+
+
+def _ends(name: str, found: stats.Estimate) -> dict[str, float]:
+    """The interval of a difference of shares, in points: it can't leave -100..100."""
+    low, high = np.clip([100 * found.low, 100 * found.high], -100, 100)
+    return {f"{name}_low": low, f"{name}_high": high}
+
+
+def _difference(first: pd.Series, second: pd.Series, *, hits: bool) -> stats.Estimate:
+    """First minus second over the items that both have: over sets, or over items of a single set.
+
+    Of the mean over items; Student's test over sets, and over items the sign test of hits.
+    """
+    gap = (first - second).dropna()
+    by_set = gap.groupby("set").mean()
+    if len(by_set) > 1:
+        return replace(stats.mean(by_set.to_numpy()), mean=float(gap.mean()))
+    zero = np.zeros(len(gap))
+    return stats.paired_hits(gap.to_numpy(), zero) if hits else stats.mean(gap.to_numpy())
 
 
 def _degradation(hits: np.ndarray) -> dict[str, float]:
@@ -171,7 +196,7 @@ def _degradation(hits: np.ndarray) -> dict[str, float]:
 
 def _significant(wide: pd.DataFrame, names: dict[float, str]) -> str:
     first, *others = wide.columns
-    tests = [stats.paired_hits(wide[k].to_numpy(), wide[first].to_numpy()) for k in others]
+    tests = [_difference(wide[k], wide[first], hits=True) for k in others]
     corrected = stats.holm([test.p for test in tests])
     worse = [
         names[k]
@@ -184,15 +209,15 @@ def _significant(wide: pd.DataFrame, names: dict[float, str]) -> str:
 def changes(rows: pd.DataFrame) -> pd.DataFrame:
     """Every k against the smallest k over the same items: accuracy and probability, in points.
 
-    Sign tests for accuracy, Student's for probability; `_holm` are p-values corrected over the k of
-    a series.
+    Intervals and tests are over sets (Student's), or over the items of a single set; `_holm` are
+    p-values corrected for the number of k in a series.
     """
     found = []
     for named, part in grouped(rows, SERIES):
         names = dict(zip(part["k"], part["masks"], strict=True))
         both = [_wide(part, measure) for measure in MEASURES]
         first, *others = both[0].columns
-        lines = [_compared(*([w[k], w[first]] for w in both)) for k in others]
+        lines = [_compared(*((w[k], w[first]) for w in both)) for k in others]
         found += [
             named | {"masks": names[k], "against": names[first]} | line
             for k, line in zip(others, _corrected(lines), strict=True)
@@ -203,8 +228,8 @@ def changes(rows: pd.DataFrame) -> pd.DataFrame:
 def controls(rows: pd.DataFrame) -> pd.DataFrame:
     """Masks minus each other filler at the same k over the same items: what is the masks' doing.
 
-    In points of 100; negative where masks cost more than an equally long tail. Holm's correction is
-    over the k of a series.
+    In points of 100; negative where masks cost more than an equally long tail. Intervals and tests
+    as in `changes`.
     """
     found = []
     for named, part in grouped(rows[rows["filler"] != "none"], [*CONTEXT, "side"]):
@@ -212,16 +237,12 @@ def controls(rows: pd.DataFrame) -> pd.DataFrame:
         names = dict(zip(part["k"], part["masks"], strict=True))
         ours = [_wide(masks, measure) for measure in MEASURES]
         for filler in part["filler"].unique():
-            other = part[part["filler"] == filler]
-            theirs = [_wide(other, measure) for measure in MEASURES]
+            theirs = [_wide(part[part["filler"] == filler], measure) for measure in MEASURES]
             shared = [k for k in ours[0].columns if k in theirs[0].columns and k != 0]
             if filler == "mask" or not shared:
                 continue
-            pairs = [list(zip(ours, theirs, strict=True)) for _ in shared]
-            lines = [
-                _compared(*(_matched(a[k], b[k]) for a, b in pair))
-                for k, pair in zip(shared, pairs, strict=True)
-            ]
+            both = list(zip(ours, theirs, strict=True))
+            lines = [_compared(*((mine[k], other[k]) for mine, other in both)) for k in shared]
             found += [
                 named | {"masks": names[k], "control": filler} | line
                 for k, line in zip(shared, _corrected(lines), strict=True)
@@ -229,19 +250,15 @@ def controls(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def _matched(first: pd.Series, second: pd.Series) -> list[pd.Series]:
-    both = pd.concat([first, second], axis=1, join="inner")
-    return [both.iloc[:, 0], both.iloc[:, 1]]
+Pair = tuple[pd.Series, pd.Series]
 
 
-def _compared(correct: list[pd.Series], right: list[pd.Series]) -> dict[str, float]:
+def _compared(correct: Pair, right: Pair) -> dict[str, float]:
     """Differences of accuracy and of probability, first minus second, in points."""
-    hits = stats.paired_hits(*(c.to_numpy() for c in correct))
-    mass = stats.paired(*(c.to_numpy() for c in right))
-    line: dict[str, float] = {"n": hits.n}
+    hits, mass = _difference(*correct, hits=True), _difference(*right, hits=False)
+    line: dict[str, float] = {"units": hits.n}
     for name, gap in (("accuracy", hits), ("p_right", mass)):
-        line |= {name: 100 * gap.mean, f"{name}_low": 100 * gap.low}
-        line |= {f"{name}_high": 100 * gap.high, f"{name}_p": gap.p}
+        line |= {name: 100 * gap.mean} | _ends(name, gap) | {f"{name}_p": gap.p}
     return line
 
 
@@ -259,9 +276,11 @@ def figures(frame: pd.DataFrame) -> dict[str, Figure]:
     "context", where there are several: the same measures against the length of the context.
     """
     table = curve(series(frame))
-    context = {c: table[c].max() for c in CONTEXT[1:]}
-    longest = table[(table[list(context)] == pd.Series(context)).all(axis=1)]
-    where = f"{context['shots']} relevant and {context['distractors']} distractor examples"
+    size = table["shots"] + table["distractors"]
+    longest = table[size == size.groupby(table["model"]).transform("max")]
+    longest = longest[longest["shots"] == longest.groupby("model")["shots"].transform("max")]
+    counts = {c: "/".join(f"{n}" for n in sorted(longest[c].unique())) for c in CONTEXT[1:]}
+    where = f"{counts['shots']} relevant and {counts['distractors']} distractor examples"
     drawn = {
         "": _masks_figures.sheet(longest, ["accuracy", "p_right"], where),
         "certainty": _masks_figures.sheet(longest, ["entropy", "top1_prob"], where),

@@ -64,7 +64,7 @@ def _gain(rows: pd.DataFrame) -> pd.DataFrame:
     """
     without = _absent(rows, "logp_right")
     if without.empty:
-        return pd.DataFrame()
+        return pd.DataFrame(index=pd.MultiIndex.from_arrays([[]] * len(ITEM), names=ITEM))
     return _wide(rows, "logp_right").sub(without, axis=0).dropna()
 
 

@@ -1,12 +1,17 @@
 """The masks probe: the prompts it asks, calibration on the oracle, exact zeros of causal models."""
 
-import numpy as np
-import pytest
+from dataclasses import asdict
 
-from mdlm_probe import models, runner
+import numpy as np
+import pandas as pd
+import pytest
+from checkpoints import write_dream
+
+from mdlm_probe import models, runner, survey
 from mdlm_probe.engine import Counter, Engine
 from mdlm_probe.errors import ProbeError
 from mdlm_probe.probes import masks
+from mdlm_probe.reports import masks as masks_report
 from mdlm_probe.sink import read_run
 
 SMALL = {"lexicon": "small", "answer": "word", "tasks": ("animal-smallest",)}
@@ -120,7 +125,7 @@ def test_masks_and_steps_cost_the_oracle_nothing(side):
         rows.setdefault(cell.item, {})[cell.masks, cell.steps, cell.order] = row
     for found in rows.values():
         for (amount, steps, _), row in found.items():
-            # what a step commits on the left of a text is new evidence; one step is pure masks
+            # tokens committed in earlier steps are new evidence; one step has masks alone
             if steps == 1:
                 start = found["0", 1, "none"]
                 assert row["logp_right"] == pytest.approx(start["logp_right"], abs=1e-5)
@@ -159,7 +164,9 @@ def test_a_planted_distraction_is_found():
 
 
 def test_text_after_a_causal_answer_changes_nothing():
-    """The drop must be exactly zero: what follows can't reach what was said before."""
+    """What follows can't reach what was said before: no answer changes, no drop, but for rounding
+    of probabilities that the lengths of batches bring.
+    """
     engine = Engine(models.load(models.resolve("tiny-arlm")), batch_tokens=8192)
     fillers = ("dot", "text", "random", "eos")
     cells = masks.plan(**SMALL, limit=3, masks=("0", "7", "100"), filler=fillers)
@@ -171,6 +178,34 @@ def test_text_after_a_causal_answer_changes_nothing():
         assert len({row["correct"] for row in found}) == 1
         for row in found:
             assert row["logp_right"] == pytest.approx(found[0]["logp_right"], abs=1e-5)
+    frame = pd.DataFrame(
+        {"model": "m"} | asdict(cell) | row for cell, (row,) in masks.measure(engine, cells)
+    )
+    dropped = masks_report.drop(masks_report.series(frame))
+    assert dropped["points"].tolist() == [0] * 4
+    assert dropped["from_start"].tolist() == [0] * 4
+
+
+@pytest.mark.parametrize("prompts", ["base", "chat"])
+def test_shifted_models_never_ask_for_the_first_position(tmp_path, prompts):
+    """Nothing predicts a mask that stands first; left of a prompt it just stays."""
+    options = {"tasks": ("verb-smallest",), "limit": 1, "shots": (1,), "distractors": (1,)}
+    options |= {"masks": ("0", "4"), "filler": ("mask",), "side": ("left", "both"), "steps": (1, 3)}
+    folder = write_dream(tmp_path / "dream")
+    load = models.LoadOptions(prompts=prompts)
+    job = runner.Job("masks", str(folder), options, load, output=tmp_path / "r")
+    path = runner.run(runner.prepare(job), Silent())
+    assert len(path.read_text().splitlines()) == 1 + 1 + 2 * 2
+
+
+def test_groups_are_sized_by_what_is_asked_at_once():
+    """Forty steps of one query each ask as much at once as one step does."""
+    sizes = []
+    for steps in (1, 40):
+        options = {**SMALL, **FEW, "limit": 2, "masks": ("60",), "filler": ("mask",)}
+        job = runner.Job("masks", "tiny-mdlm", {**options, "steps": (steps,)})
+        sizes.append(survey.cell_tokens(runner.prepare(job)))
+    assert sizes[1] == sizes[0]
 
 
 def test_several_steps_read_the_answer_when_it_is_committed():

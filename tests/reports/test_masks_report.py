@@ -10,21 +10,26 @@ from mdlm_probe import stats
 from mdlm_probe.reports import masks
 
 AMOUNTS = ("0", "10", "100")
+LENGTHS = {"0": 0, "5": 5, "5%": 25, "10": 10, "20%": 100, "100": 100, "200": 200, "max": 400}
+SETS = ("a-x", "b-x", "c-x", "d-x")
 
 
 def frame(hit, amounts=AMOUNTS, fillers=("mask", "dot"), models=("m",), **fixed):
-    """Rows of two sets of ten items; `hit(filler, k, item)` says which are right."""
+    """Rows of four sets of ten items; `hit(filler, k, item)` says which are right.
+
+    Two sets have one item more right, two have one fewer, so that sets vary around the mean.
+    """
     rows = []
-    for model, name, item in itertools.product(models, ("a-x", "b-x"), range(10)):
+    for model, (n, name), item in itertools.product(models, enumerate(SETS), range(10)):
         tails = [(f, k) for f in fillers for k in amounts if k != "0"]
         for filler, k in [("none", "0")] * ("0" in amounts) + tails:
-            right = bool(hit(filler, k, item))
+            right = bool(hit(filler, k, item + (-1 if n % 2 else 1)))
             rows.append(
                 {"model": model, "suite": "s", "set": name, "item": item, "masks": k}
                 | {"shots": 10, "distractors": 40, "filler": filler, "steps": 1, "order": "none"}
                 | {"side": "none" if filler == "none" else "right", "correct": int(right)}
                 | {"logp_right": np.log(0.8 if right else 0.2), "entropy": 1.0, "top1_prob": 0.5}
-                | {"appended": 0 if k == "0" else 50, "mask_tokens": 1, "step": 1}
+                | {"appended": LENGTHS[k], "mask_tokens": 1, "step": 1}
                 | fixed
             )
     return pd.DataFrame(rows)
@@ -41,11 +46,13 @@ def test_every_curve_starts_where_nothing_is_appended():
     assert curves["mask"] == pytest.approx([1, 0.7, 0.4])
     assert curves["dot"] == [1, 1, 1]
     row = table[(table["filler"] == "mask") & (table["masks"] == "10")].iloc[0]
-    expected = stats.proportion(np.array([1] * 14 + [0] * 6))
+    expected = stats.proportion(np.array([1] * 28 + [0] * 12))
     assert (row["items_low"], row["items_high"]) == (expected.low, expected.high)
+    sets = stats.mean(np.array([0.6, 0.8, 0.6, 0.8]))
+    assert (row["sets_low"], row["sets_high"]) == pytest.approx((sets.low, sets.high))
     assert row["p_right"] == pytest.approx(0.7 * 0.8 + 0.3 * 0.2)
-    assert row["n"] == 20
-    assert row["sets"] == 2
+    assert row["n"] == 40
+    assert row["sets"] == 4
 
 
 def test_the_drop_is_best_minus_largest_over_the_same_items():
@@ -54,27 +61,50 @@ def test_the_drop_is_best_minus_largest_over_the_same_items():
     assert (row["smallest"], row["best"], row["largest"]) == ("0", "0", "100")
     assert row["points"] == pytest.approx(60)
     assert row["from_start"] == pytest.approx(60)
-    expected = stats.paired_hits(np.ones(20), np.array(([1] * 4 + [0] * 6) * 2))
+    expected = stats.paired_hits(np.ones(40), np.array([1] * 16 + [0] * 24))
     assert row["items_low"] == pytest.approx(100 * expected.low)
-    assert row["items_p"] == pytest.approx(2 * 0.5**12)
+    assert row["items_p"] == pytest.approx(2 * 0.5**24)
+    sets = stats.mean(np.array([70.0, 50.0, 70.0, 50.0]))
+    assert (row["sets_low"], row["sets_high"]) == pytest.approx((sets.low, sets.high))
+    assert row["from_start_p"] == pytest.approx(sets.p)
     assert row["degradation"] == pytest.approx(0.6)
     assert row["degradation_low"] < 0.6 < row["degradation_high"]
     assert table.loc["dot", "points"] == 0
     assert table.loc["dot", "significant_from"] == ""
 
 
-def test_significance_is_corrected_for_the_number_of_amounts():
-    """Six of twenty lost: p = 2^-5 = .031 alone; twelve lost: p = 2^-11. Holm keeps both."""
-    row = masks.drop(masks.series(frame(falling))).set_index("filler").loc["mask"]
-    assert row["significant_from"] == "10"
-    changed = masks.changes(masks.series(frame(falling)))
-    tested = changed[changed["filler"] == "mask"].set_index("masks")
-    assert tested.loc["10", "accuracy_p"] == pytest.approx(2 * 0.5**6)
-    assert tested.loc["100", "accuracy_holm"] == pytest.approx(2 * 2 * 0.5**12)
-    five = frame(lambda f, k, i: f != "mask" or i < 10 - 5 * (k == "10") / 2)
-    (row,) = masks.drop(masks.series(five)).query("filler == 'mask'").to_dict("records")
-    assert row["significant_from"] == "", "three of ten in two sets: .031 doubled is over .05"
-    assert row["best"] == "0"
+def test_tests_are_over_sets_and_corrected_for_the_number_of_amounts():
+    """Items of a set share their examples; a test that took them as independent would boast."""
+    rows = masks.series(frame(falling))
+    assert masks.drop(rows).set_index("filler").loc["mask", "significant_from"] == "10"
+    tested = masks.changes(rows).query("filler == 'mask'").set_index("masks")
+    alone = stats.mean(np.array([-0.4, -0.2, -0.4, -0.2]))
+    assert tested.loc["10", "accuracy"] == pytest.approx(-30)
+    assert tested.loc["10", "accuracy_p"] == pytest.approx(alone.p)
+    assert tested.loc["10", "accuracy_holm"] == pytest.approx(
+        max(alone.p, tested.loc["100", "accuracy_holm"])
+    )
+    assert tested.loc["100", "accuracy_holm"] == pytest.approx(2 * tested.loc["100", "accuracy_p"])
+    assert tested["units"].tolist() == [4, 4]
+    one = masks.series(frame(falling).query("set == 'a-x'"))
+    items = masks.changes(one).query("filler == 'mask'").set_index("masks")
+    assert items.loc["100", "accuracy_p"] == pytest.approx(2 * 0.5**7)  # a sign test over items
+
+
+def test_what_is_not_significant_is_not_named():
+    few = frame(lambda f, k, i: f != "mask" or k == "100" or i < 10)  # two sets lose one item
+    (row,) = masks.drop(masks.series(few)).query("filler == 'mask'").to_dict("records")
+    assert row["significant_from"] == ""
+    assert row["points"] == 0
+    assert row["degradation"] > 0
+
+
+def test_intervals_stay_within_a_hundred_points():
+    rows = frame(falling).query("item in (4, 8) and set in ('a-x', 'b-x')")
+    found = masks.tables(rows)
+    for name in ("drop", "changes", "controls"):
+        ends = [c for c in found[name] if c.endswith(("_low", "_high")) and "degrad" not in c]
+        assert found[name][ends].abs().max().max() <= 100
 
 
 def test_a_rise_is_no_drop():
@@ -89,7 +119,9 @@ def test_controls_are_masks_minus_the_same_number_of_something_else():
     assert table["control"].tolist() == ["dot", "dot"]
     assert table["accuracy"].tolist() == pytest.approx([-30, -60])
     assert table["p_right"].tolist() == pytest.approx([-18, -36])
-    assert table.loc["100", "accuracy_p"] == pytest.approx(2 * 0.5**12)
+    assert table.loc["100", "accuracy_p"] == pytest.approx(
+        stats.mean(np.array([0.7, 0.5, 0.7, 0.5])).p
+    )
     assert (table["accuracy_holm"] >= table["accuracy_p"]).all()
 
 
@@ -97,9 +129,9 @@ def test_tasks_and_overview():
     found = masks.tables(frame(falling))
     assert set(masks.PRINTED) <= set(found)
     tasks = found["tasks"].query("filler == 'mask'")
-    assert tasks["set"].tolist() == ["a-x", "b-x"]
-    assert tasks["points"].tolist() == pytest.approx([60, 60])
-    assert tasks["n"].tolist() == [10, 10]
+    assert tasks["set"].tolist() == list(SETS)
+    assert tasks["points"].tolist() == pytest.approx([70, 50, 70, 50])
+    assert tasks["n"].tolist() == [10] * 4
     look = found["overview"].set_index("masks")
     assert look["accuracy mask"].tolist() == pytest.approx([1, 0.7, 0.4])
     assert look["accuracy dot"].tolist() == [1, 1, 1]
@@ -113,15 +145,25 @@ def test_counts_that_pandas_reads_as_numbers_are_the_same():
     )
 
 
-def test_shares_sort_after_counts_and_max_comes_last():
-    rows = frame(lambda f, k, i: True, amounts=("0", "max", "20%", "5%", "100", "5"))
-    table = masks.curve(masks.series(rows)).query("filler == 'mask'")
-    assert table["masks"].tolist() == ["0", "5", "100", "5%", "20%", "max"]
+def test_amounts_are_ordered_by_what_they_append():
+    """5 % of these prompts is 25 tokens; 20 % is as many as 100, and both stay."""
+    amounts = ("0", "max", "20%", "200", "5%", "100", "5")
+    rows = masks.series(frame(lambda f, k, i: True, amounts=amounts))
+    table = masks.curve(rows).query("filler == 'mask'")
+    assert table["masks"].tolist() == ["0", "5", "5%", "100", "20%", "200", "max"]
+    mixed = masks.series(
+        frame(falling, amounts=("0", "100", "10")).replace({"masks": {"10": "5%"}})
+    )
+    assert set(masks.drop(mixed)["largest"]) == {"100"}
 
 
 def test_runs_without_a_start_or_without_tails():
     no_start = masks.tables(frame(falling, amounts=("10", "100")))
     assert no_start["drop"].set_index("filler").loc["mask", "points"] == pytest.approx(30)
+    unmasked = pd.concat(
+        [frame(falling, fillers=("dot",)), frame(falling, fillers=("dot",), distractors=0)]
+    )
+    assert set(masks.figures(unmasked)) == {"", "certainty", "context"}
     only_start = masks.tables(frame(falling, amounts=("0",)))
     assert only_start["curve"]["accuracy"].tolist() == [1]
     assert len(only_start["drop"]) == 0
@@ -131,7 +173,7 @@ def test_runs_without_a_start_or_without_tails():
 def test_a_test_point_that_misses_an_amount_is_left_out_of_pairs():
     rows = frame(falling)
     cut = rows.drop(rows[(rows["item"] == 9) & (rows["masks"] == "100")].index)
-    assert masks.drop(masks.series(cut))["n"].tolist() == [18, 18]
+    assert masks.drop(masks.series(cut))["n"].tolist() == [36, 36]
 
 
 def test_the_figure_shows_the_tables_numbers():
@@ -165,4 +207,4 @@ def test_contexts_sides_and_steps_get_their_own_places():
     (line,) = [
         line for line in drawn["context"].axes[0].lines if line.get_label() == "10 masks, after"
     ]
-    assert list(line.get_xdata()) == [10, 50]
+    assert list(line.get_xdata()) == [0, 40]

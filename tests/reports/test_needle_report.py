@@ -147,3 +147,11 @@ def test_a_gain_of_nothing_is_pale():
 def test_rows_of_another_probe_are_refused():
     with pytest.raises(KeyError):
         needle.tables(pd.DataFrame({"model": ["m"], "depth": [0]}))
+
+
+def test_an_interrupted_run_has_a_report():
+    """Rows cut anywhere in the longest length, before its first baseline too."""
+    rows = frame()
+    for count in range(1, len(rows)):
+        needle.tables(rows.iloc[:count].copy())
+    needle.figures(rows.iloc[: len(rows) // 2 + 3].copy())
