@@ -108,7 +108,7 @@ def given(**changes):
     base = {"model": (), "dtype": "auto", "device": "auto", "revision": "", "quantize": None}
     return (
         base
-        | {"adapter": "", "prompts": None, "batch_tokens": "auto", "output": None, "fresh": False}
+        | {"adapter": "", "style": None, "batch_tokens": "auto", "output": None, "fresh": False}
         | changes
     )
 
@@ -236,7 +236,7 @@ def test_a_changed_configuration_shows_the_difference(tmp_path):
 def test_a_failed_start_leaves_nothing_in_the_way(tmp_path):
     """Another way to load, and another model, work in the folder; so does the report."""
     assert "no chat template" in fails(
-        "locality", "-m", "oracle", "--prompts", "chat", *QUICK, "-o", tmp_path
+        "locality", "-m", "oracle", "--style", "chat", *QUICK, "-o", tmp_path
     )
     causal = call("locality", "-m", "oracle-causal", *QUICK, "-o", tmp_path)
     assert causal.exit_code == 0, causal.output

@@ -162,7 +162,7 @@ def test_prompts_too_long_are_refused_before_loading(tmp_path, monkeypatch):
 
 
 def test_prompts_can_be_written_as_chat(tmp_path):
-    as_chat = job(tmp_path, load=LoadOptions(prompts="chat"))
+    as_chat = job(tmp_path, load=LoadOptions(style="chat"))
     assert runner.prepare(as_chat).entry.chat
     with pytest.raises(ProbeError, match="has no chat template"):
         runner.run(runner.prepare(as_chat), Log())

@@ -121,10 +121,7 @@ def plan_command(name: str) -> click.Command:
 @click.group(cls=ByFolder, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="mdlm-probe")
 def main() -> None:
-    """Shows how masked diffusion language models use context, beside autoregressive ones.
-
-    Start with `mdlm-probe locality`, which runs on the models that come with the tool.
-    """
+    """Shows how masked diffusion models use context. Start with `mdlm-probe locality`."""
 
 
 @main.group(name="plan", cls=ByFolder)

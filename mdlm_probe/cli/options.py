@@ -88,7 +88,7 @@ MODEL_OPTIONS = [
     ),
     click.Option(["--adapter"], default="", help="Folder of a PEFT adapter."),
     click.Option(
-        ["--prompts"],
+        ["--style"],
         type=click.Choice(["base", "chat"]),
         help="Plain text or chat messages; default: as the checkpoint was trained.",
     ),
@@ -123,7 +123,7 @@ def jobs_of(probe: str, plan_names: Sequence[str], given: dict[str, Any]) -> lis
         given["revision"],
         given["quantize"] or "",
         given["adapter"],
-        given["prompts"] or "",
+        given["style"] or "",
         given.get("rope_scale", 1.0),
     )
     options = {name: given[name] for name in plan_names}

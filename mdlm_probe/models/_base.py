@@ -71,7 +71,7 @@ class LoadOptions:
         revision: hub revision; "" for the entry's own.
         quantize: "", "4bit" or "8bit".
         adapter: folder of a PEFT adapter, or "".
-        prompts: "base" or "chat" to write prompts so whatever the entry says; "" for the entry's.
+        style: "base" or "chat" to write prompts so whatever the entry says; "" for the entry's.
         rope_scale: how many times its own context a model is to read; see `_rope.stretch`.
     """
 
@@ -80,7 +80,7 @@ class LoadOptions:
     revision: str = ""
     quantize: str = ""
     adapter: str = ""
-    prompts: str = ""
+    style: str = ""
     rope_scale: float = 1.0
 
     def apply(self, entry: Entry) -> Entry:
@@ -93,8 +93,8 @@ class LoadOptions:
             raise ProbeError(
                 f"--rope-scale has {self.rope_scale:g}", expected="a factor of 1 or more"
             )
-        if self.prompts:
-            entry = replace(entry, chat=self.prompts == "chat")
+        if self.style:
+            entry = replace(entry, chat=self.style == "chat")
         if self.rope_scale == 1:
             return entry
         if not entry.gradients:

@@ -129,7 +129,7 @@ class Border:
             raise ProbeError(
                 f"the chat template of {self.entry.name} changes the texts of messages",
                 expected="messages as they are, so that each token's turn can be told",
-                hint="--prompts base writes plain text",
+                hint="--style base writes plain text",
             )
         return text, owner
 

@@ -186,13 +186,13 @@ def test_text_after_a_causal_answer_changes_nothing():
     assert dropped["from_start"].tolist() == [0] * 4
 
 
-@pytest.mark.parametrize("prompts", ["base", "chat"])
-def test_shifted_models_never_ask_for_the_first_position(tmp_path, prompts):
+@pytest.mark.parametrize("style", ["base", "chat"])
+def test_shifted_models_never_ask_for_the_first_position(tmp_path, style):
     """Nothing predicts a mask that stands first; left of a prompt it just stays."""
     options = {"tasks": ("verb-smallest",), "limit": 1, "shots": (1,), "distractors": (1,)}
     options |= {"masks": ("0", "4"), "filler": ("mask",), "side": ("left", "both"), "steps": (1, 3)}
     folder = write_dream(tmp_path / "dream")
-    load = models.LoadOptions(prompts=prompts)
+    load = models.LoadOptions(style=style)
     job = runner.Job("masks", str(folder), options, load, output=tmp_path / "r")
     path = runner.run(runner.prepare(job), Silent())
     assert len(path.read_text().splitlines()) == 1 + 1 + 2 * 2
