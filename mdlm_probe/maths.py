@@ -65,6 +65,10 @@ def whole(rows: Float[Tensor, "asked vocab"]) -> Float[Tensor, "asked vocab"]:
 # ---------------------------------------------------------------------- rows together
 
 
+TEMPORARIES = 20
+"""Tensors of pairs x columns that `divergences` holds at a time, at most; measured on a CPU."""
+
+
 def mean(rows: Float[Tensor, "asked vocab"]) -> Float[Tensor, " vocab"]:
     """Probabilities (no logarithms) of the rows' even mixture."""
     return rows.exp().mean(0)
@@ -97,10 +101,6 @@ def divergences(
             part = torch.stack([(middle * logs).sum(-1) / 2, gap.abs().sum(-1)], dim=-1)
             found[first : first + some] += part
     return found
-
-
-TEMPORARIES = 12
-"""Tensors of pairs x columns that `divergences` holds at a time, at most."""
 
 
 def _xlogx(

@@ -32,6 +32,10 @@ GROUP = 4
 batches without much padding, few enough that a crash costs seconds."""
 
 
+OWN = {"suite", "needles", "prompts", "pairs"}
+"""Options that bring material of the user's own, for which no checkpoint has defaults."""
+
+
 @dataclass(frozen=True)
 class Job:
     """One probe on one model.
@@ -144,11 +148,12 @@ def prepare(job: Job, *, empty: bool = False) -> Plan:
     """
     probe = catalog.load("probes", job.probe)
     entry = job.load.apply(models.resolve(job.model, job.load.revision))
+    name = f"{job.probe}__{slug(entry.name)}"
     if entry.kind not in probe.KINDS:
-        raise ProbeError(
-            f"probe '{job.probe}' is not for {entry.kind} models such as '{entry.name}'",
-            expected=" or ".join(probe.KINDS),
-        )
+        reason = f"probe '{job.probe}' is not for {entry.kind} models"
+        if empty:
+            return Plan(name, job, probe, entry, {}, [], {reason: 1})
+        raise ProbeError(f"{reason} such as '{entry.name}'", expected=" or ".join(probe.KINDS))
     if getattr(probe, "GRADIENTS", False) and not entry.gradients:
         raise ProbeError(
             f"probe '{job.probe}' needs gradients; '{entry.name}' is computed without a network",
@@ -157,7 +162,7 @@ def prepare(job: Job, *, empty: bool = False) -> Plan:
     known = inspect.signature(probe.plan).parameters
     given = {name: value for name, value in job.options.items() if value is not None}
     # a checkpoint's defaults are made for the shipped suite, not for a user's own
-    own = {} if {"suite", "needles"} & given.keys() else entry.defaults_for(job.probe)
+    own = {} if OWN & given.keys() else entry.defaults_for(job.probe)
     suited = {name: value for name, value in own.items() if name in known}
     options = {name: p.default for name, p in known.items()} | suited | given
     cells, refused = [], {}
@@ -171,7 +176,6 @@ def prepare(job: Job, *, empty: bool = False) -> Plan:
             f"nothing to ask '{entry.name}': " + ("; ".join(refused) or "no cells"),
             expected="options that this kind of model can answer",
         )
-    name = f"{job.probe}__{slug(entry.name)}"
     return Plan(name, job, probe, entry, options, cells, refused)
 
 

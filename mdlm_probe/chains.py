@@ -1,0 +1,242 @@
+"""Chains: texts scored, and written, one token after another in some order.
+
+Scoring by the chain rule in different orders: arXiv 2606.00997. Ours: confidence as an order of a
+known text, and what a text that parallel steps wrote is scored by.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from mdlm_probe import spans
+from mdlm_probe.courses import Course
+from mdlm_probe.decoding import CANDIDATES
+from mdlm_probe.errors import ProbeError
+from mdlm_probe.queries import Query, Readout
+
+if TYPE_CHECKING:
+    from mdlm_probe.few_shot import Asker
+    from mdlm_probe.texts import Text
+
+Order = Literal["left-to-right", "right-to-left", "confidence", "random"]
+
+
+# ---------------------------------------------------------------------- canvases
+
+
+@dataclass(frozen=True, slots=True)
+class Canvas:
+    """A text with a window of masks to be filled in.
+
+    Attributes:
+        ids: token ids, masks in the window.
+        places: positions of the window, left to right; other masks are left as they are.
+        name: the cell's key, for error messages.
+    """
+
+    ids: tuple[int, ...]
+    places: tuple[int, ...]
+    name: str = ""
+
+    def filled(self, tokens: dict[int, int]) -> tuple[int, ...]:
+        """The ids with these tokens, by their number in the window."""
+        ids = list(self.ids)
+        for number, token in tokens.items():
+            ids[self.places[number]] = token
+        return tuple(ids)
+
+
+def continuation_ids(asker: Asker, text: Text, length: int) -> tuple[int, ...]:
+    """The first token ids of a text's own continuation, at most `length`.
+
+    Raises:
+        ProbeError: it has fewer than two: no order, and no pair.
+    """
+    border = asker.border
+    before, both = border.encode(text.prompt), border.encode(text.prompt + text.continuation)
+    # where the two run together, the continuation's own tokens are the nearest there is
+    joined = not asker.entry.chat and both[: len(before)] == before
+    found = both[len(before) :] if joined else border.pieces(text.continuation)
+    if len(found) < 2:
+        raise ProbeError(
+            f"the continuation of prompt '{text.id}' has {len(found)} token(s)",
+            expected="2 or more",
+            hint="--measure sets,budget needs no continuation",
+        )
+    return tuple(found[:length])
+
+
+def appended(asker: Asker, text: Text, masks: int, name: str) -> Canvas:
+    """A prompt with masks after it: see `spans.span`.
+
+    Raises:
+        ProbeError: more than the context holds.
+    """
+    found = spans.span(asker, text, masks, "left")
+    return Canvas(found.ids, found.places, name)
+
+
+def check_continued(texts: Sequence[Text]) -> None:
+    """Refuses texts without a continuation.
+
+    Raises:
+        ProbeError: naming the first.
+    """
+    lacking = [text.id for text in texts if not text.continuation.strip()]
+    if lacking:
+        raise ProbeError(
+            f"{len(lacking)} prompts have no continuation, such as '{lacking[0]}'",
+            expected="text to score or to make holes in, as the field 'continuation'",
+            hint="--measure pairs,sets,budget needs none, with --canvas appended, --outcome top",
+        )
+
+
+def check(**given: float | Sequence[int]) -> None:
+    """Refuses numbers that are no positive ones, by the option's name.
+
+    Raises:
+        ProbeError: naming the option.
+    """
+    for name, value in given.items():
+        values = value if isinstance(value, tuple) else (value,)
+        for bad in (v for v in values if not (v > 0 and math.isfinite(v))):
+            least = "more than 0" if isinstance(bad, float) else "1 or more"
+            raise ProbeError(f"--{name.replace('_', '-')} has {bad}", expected=least)
+
+
+def check_within(flag: str, most: int, **given: Sequence[int]) -> None:
+    """Refuses numbers that another option leaves no room for, by the options' names.
+
+    Raises:
+        ProbeError: naming both.
+    """
+    for name, values in given.items():
+        if max(values) > most:
+            raise ProbeError(
+                f"--{name} has {max(values)}", expected=f"at most {most}, as {flag} leaves"
+            )
+
+
+# ---------------------------------------------------------------------- orders
+
+
+def names(order: Order, draws: int) -> list[str]:
+    """An order by its name; "random" is that many orders, "random-1" and so on."""
+    return [f"random-{n + 1}" for n in range(draws)] if order == "random" else [order]
+
+
+def sequence(name: str, length: int, seed: int) -> list[int]:
+    """The numbers 0..length-1 in an order that is known beforehand; confidence isn't."""
+    numbers = list(range(length))
+    if name == "right-to-left":
+        return numbers[::-1]
+    return random.Random(seed).sample(numbers, length) if name.startswith("random") else numbers
+
+
+# ---------------------------------------------------------------------- the chain rule
+
+
+def score(canvas: Canvas, tokens: Sequence[int], order: Sequence[int]) -> Course[np.ndarray]:
+    """Log-probabilities of the window's tokens, each given those before it in the order, in nats.
+
+    Args:
+        canvas: what they are given besides.
+        tokens: of the window, left to right.
+        order: numbers in the window, 0 its leftmost; the window's other places stay masks.
+
+    Returns:
+        By step, [steps]: their sum is the log-likelihood of the tokens by the chain rule.
+    """
+    wanted = tuple(dict.fromkeys(tokens))
+    readouts = (Readout("chosen", wanted),)
+    queries = [
+        Query(
+            canvas.filled({i: tokens[i] for i in order[:step]}),
+            (canvas.places[number],),
+            readouts,
+            canvas.name,
+        )
+        for step, number in enumerate(order)
+    ]
+    answers = yield queries
+    return np.array(
+        [
+            float(answer[0][0, wanted.index(tokens[number])])
+            for answer, number in zip(answers, order, strict=True)
+        ]
+    )
+
+
+def score_by_confidence(canvas: Canvas, tokens: Sequence[int]) -> Course[np.ndarray]:
+    """As `score`, in the order of confidence: the next place is that whose largest probability is.
+
+    The leftmost among equals. What is written there is the text's token, not the most probable.
+    """
+    wanted = tuple(dict.fromkeys(tokens))
+    readouts = (Readout("top_logprob"), Readout("chosen", wanted))
+    seen: dict[int, int] = {}
+    found = []
+    while left := [i for i in range(len(tokens)) if i not in seen]:
+        places = tuple(canvas.places[i] for i in left)
+        ((confidence, chosen),) = yield [Query(canvas.filled(seen), places, readouts, canvas.name)]
+        at = int(np.argmax(confidence))
+        found.append(float(chosen[at, wanted.index(tokens[left[at]])]))
+        seen[left[at]] = tokens[left[at]]
+    return np.array(found)
+
+
+def rescore(
+    asker: Asker, text: Text, length: int, order: str, seed: int, name: str
+) -> Course[list[dict[str, Any]]]:
+    """The log-likelihood of a text's own continuation in an order: `logp` of `length` tokens."""
+    tokens = continuation_ids(asker, text, length)
+    canvas = appended(asker, text, len(tokens), name)
+    if order == "confidence":
+        logps = yield from score_by_confidence(canvas, tokens)
+    else:
+        logps = yield from score(canvas, tokens, sequence(order, len(tokens), seed))
+    return [{"length": len(tokens), "logp": float(logps.sum())}]
+
+
+# ---------------------------------------------------------------------- several at once
+
+
+def write(canvas: Canvas, at_once: int) -> Course[dict[str, Any]]:
+    """Fills in the window greedily, so many places in a step, and scores what came out.
+
+    A step commits the places whose most probable token is most probable (the leftmost among equals)
+    and writes that token; the last one what is left. The text is then scored by the chain rule, one
+    token a pass, in the order of the commits: by step, within a step the more confident first. With
+    one place a step the two are the same.
+
+    Returns:
+        `written`: the tokens, left to right; `length` and `steps`: how many;
+        `logp`: their log-likelihood one at a time, the sequential joint;
+        `logp_steps`: as the steps themselves saw it, a product of marginals within each.
+    """
+    seen: dict[int, int] = {}
+    steps, logp_steps = 0, 0.0
+    while left := [i for i in range(len(canvas.places)) if i not in seen]:
+        places = tuple(canvas.places[i] for i in left)
+        ((top, confidence),) = yield [Query(canvas.filled(seen), places, CANDIDATES, canvas.name)]
+        chosen = np.argsort(-confidence, kind="stable")[:at_once]
+        seen |= {left[at]: int(top[at]) for at in chosen}
+        logp_steps += float(confidence[chosen].sum(dtype=float))
+        steps += 1
+    tokens = tuple(seen[i] for i in range(len(seen)))
+    logps = yield from score(canvas, tokens, list(seen))
+    found = {"length": len(tokens), "logp": float(logps.sum()), "logp_steps": logp_steps}
+    return found | {"steps": steps, "written": tokens}
+
+
+def rewrite(
+    asker: Asker, text: Text, length: int, at_once: int, name: str
+) -> Course[list[dict[str, Any]]]:
+    """What `write` makes of masks after a prompt."""
+    return [(yield from write(appended(asker, text, length, name), at_once))]

@@ -1,0 +1,281 @@
+"""How marginals flatten with distance: curves, half-distances, homogenisation, and their limit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from scipy.stats import t as student
+
+from mdlm_probe import stats
+from mdlm_probe.reports import _decay_figures
+from mdlm_probe.spans import FAR
+
+SERIES = ["model", "context", "masks", "task"]
+PROMPT = ["prompts", "lexicon", "prompt"]
+MEASURES = ("top1_prob", "entropy", "frequent_mass", "prompt_mass", "end_mass")
+SUFFIXES = ("", "_low", "_high")
+PRINTED = ("half", "homogenisation", "limit")
+THRESHOLDS = (0.1, 0.01, 0.001)
+"""Divergences, in nats, under which neighbours count as alike."""
+MOST = {"js": np.log(2), "entropy": np.inf}
+"""Where a measure ends; others end at 1, and all begin at 0."""
+SHOWN = 5
+"""Tokens of the limit that the short table names."""
+
+
+def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The report's tables by name.
+
+    "curve": every measure against distance; "half": where the largest probability halves;
+    "homogenisation": from where neighbours are alike, and "neighbours", the curve behind it;
+    "matrix": divergences of all pairs of the grid; "limit" and "tokens": what the far end is.
+
+    Raises:
+        KeyError, ValueError: for rows that a decay run didn't write.
+    """
+    frame[["place", "distance", *MEASURES, "js", "tv"]].apply(pd.to_numeric)
+    near = neighbours(frame)
+    found = {
+        "curve": curve(frame),
+        "half": half(frame),
+        "homogenisation": homogenisation(near),
+        "neighbours": near,
+        "matrix": matrix(frame),
+        "limit": limit(frame),
+        "tokens": tokens(frame),
+    }
+    # causal models have a curve only
+    return {name: table for name, table in found.items() if len(table)}
+
+
+def _parts(
+    frame: pd.DataFrame, unit: str, names: list[str] = SERIES
+) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    """The rows of a unit in groups, in order of appearance, each with its coordinates by name."""
+    rows = frame[frame["unit"] == unit]
+    for key, part in rows.groupby(names, observed=True, sort=False):
+        yield dict(zip(names, key, strict=True)), part
+
+
+def _wide(part: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """Prompts as rows, distances as columns; sides of a span that are equally far are averaged."""
+    return part.pivot_table(index=PROMPT, columns="distance", values=measure, observed=True)
+
+
+def _band(values: np.ndarray, measure: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Means of columns with Student's interval over rows: `stats.mean` of many columns at once.
+
+    The interval can't leave what the measure can be.
+    """
+    n, means = len(values), values.mean(axis=0)
+    if n < 2:
+        return means, np.full_like(means, np.nan), np.full_like(means, np.nan)
+    reach = student.ppf(0.5 + stats.LEVEL / 2, n - 1) * values.std(axis=0, ddof=1) / np.sqrt(n)
+    return means, np.maximum(means - reach, 0.0), np.minimum(means + reach, MOST.get(measure, 1.0))
+
+
+def _line(values: np.ndarray, measure: str) -> dict[str, float]:
+    """The columns of a mean over prompts and its interval."""
+    ends = _band(values[:, None], measure)
+    return {f"{measure}{suffix}": float(e[0]) for suffix, e in zip(SUFFIXES, ends, strict=True)}
+
+
+def curve(frame: pd.DataFrame) -> pd.DataFrame:
+    """Means over prompts at every distance, with Student's interval over them, and the theory.
+
+    `bound` and `greedy` are means of the prompts' theory; `common` is the token that is most
+    probable in most prompts, `common_share` how many. `top1_prob_se`, where continuations were
+    sampled, is the share of the standard error that sampling alone makes.
+    """
+    found = []
+    for named, part in _parts(frame, "place"):
+        by = part.groupby("distance", observed=True)
+        table = pd.DataFrame({"distance": sorted(part["distance"].unique())})
+        table["n"] = by[PROMPT[-1]].nunique().to_numpy()
+        for measure in MEASURES:
+            wide = _wide(part, measure)
+            if len(wide):  # a tokenizer without an end of text has no mass there
+                for suffix, values in zip(SUFFIXES, _band(wide.to_numpy(), measure), strict=True):
+                    table[f"{measure}{suffix}"] = values
+        for name in ("bound", "greedy"):
+            table[name] = by[name].mean().to_numpy()
+        if part["top1_se"].notna().any():
+            errors = by["top1_se"].agg(lambda se: np.sqrt((se**2).sum()) / len(se))
+            table["top1_prob_se"] = errors.to_numpy()
+        most = by["top"].agg(lambda top: top.value_counts().index[0])
+        table["common"] = most.to_numpy()
+        shares = by["top"].agg(lambda top: top.value_counts(normalize=True).iloc[0])
+        table["common_share"] = shares.to_numpy()
+        for place, (name, value) in enumerate(named.items()):
+            table.insert(place, name, value)
+        found.append(table)
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+
+
+# ---------------------------------------------------------------------- half-distance
+
+
+def half(frame: pd.DataFrame) -> pd.DataFrame:
+    """Where the mean largest probability is halfway from its first value to its far end.
+
+    `first` is at distance 1, `far` the mean beyond `FAR` of the largest distance; `half` is where
+    the mean curve first falls to their middle, between distances on a straight line, with a
+    bootstrap interval over prompts. `settled` is the distance from which on the curve stays under
+    that middle: much larger where texts have fixed frames, whose curve swings. `halved` is where it
+    first falls to half of `first`, empty where it never does. Source: ours.
+    """
+    found = []
+    for named, part in _parts(frame, "place"):
+        wide = _wide(part, "top1_prob").dropna()
+        if not len(wide) or wide.shape[1] < 2:
+            continue
+        steps, values = wide.columns.to_numpy(dtype=float), wide.to_numpy()
+        means = values.mean(axis=0)
+        far = float(means[steps > FAR * steps.max()].mean())
+        line = named | {"n": len(wide), "first": means[0], "far": far}
+        estimate = stats.bootstrap(values, partial(halfway, steps=steps))
+        if far >= means[0]:  # nothing falls
+            estimate = stats.Estimate(float("nan"), float("nan"), float("nan"), len(wide))
+        line |= {"half": estimate.mean, "half_low": estimate.low, "half_high": estimate.high}
+        under = np.logical_and.accumulate((means <= (means[0] + far) / 2)[::-1])[::-1]
+        line["settled"] = steps[under][0] if under.any() and far < means[0] else float("nan")
+        found.append(line | {"halved": float(_falls(means, means[0] / 2, steps))})
+    return pd.DataFrame(found)
+
+
+def halfway(means: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Where curves are halfway down: [..., distances] to [...]; the first distance if at once."""
+    first, far = means[..., 0], means[..., steps > FAR * steps.max()].mean(axis=-1)
+    return _falls(means, (first + far) / 2, steps)
+
+
+def _falls(means: np.ndarray, to: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Where curves first fall to a value, NaN where they don't."""
+    to = np.asarray(to)
+    below = means <= to[..., None]
+    after = np.maximum(below.argmax(axis=-1), 1)
+    y = np.take_along_axis(means, np.stack([after - 1, after], axis=-1), axis=-1)
+    drop = y[..., 0] - y[..., 1]
+    share = np.clip((y[..., 0] - to) / np.where(drop > 0, drop, 1.0), 0.0, 1.0)
+    at = steps[after - 1] + share * (steps[after] - steps[after - 1])
+    return np.where(below.any(axis=-1), np.where(below[..., 0], steps[0], at), np.nan)
+
+
+# ---------------------------------------------------------------------- homogenisation
+
+
+def neighbours(frame: pd.DataFrame) -> pd.DataFrame:
+    """Divergence between the distributions at distances d and d + lag, against d.
+
+    Means over prompts with Student's interval over them.
+    """
+    found = []
+    pairs = frame[frame["other"] - frame["place"] == frame["lag"]]
+    for named, part in _parts(pairs, "pair", [*SERIES, "lag", "distance"]):
+        line = named | {"n": part[PROMPT[-1]].nunique()}
+        for measure in ("js", "tv"):
+            each = part.groupby(PROMPT, observed=True)[measure].mean().to_numpy()
+            line |= _line(each, measure)
+        found.append(line)
+    return pd.DataFrame(found)
+
+
+def homogenisation(near: pd.DataFrame) -> pd.DataFrame:
+    """The distance from which on neighbours are alike, by the mean divergence and its interval.
+
+    `below_X`: the least distance of the grid from which on the mean stays under X nats; empty where
+    it never does. `_low` and `_high` are the same of the interval's ends. `last` is the divergence
+    at the farthest distance asked.
+    """
+    found = []
+    if not len(near):
+        return pd.DataFrame()
+    names = [*SERIES, "lag"]
+    for key, part in near.groupby(names, observed=True, sort=False):
+        part = part.sort_values("distance")
+        line = dict(zip(names, key, strict=True)) | {"n": part["n"].min()}
+        for threshold in THRESHOLDS:
+            for suffix in SUFFIXES:
+                alike = part[f"js{suffix}"].to_numpy() < threshold
+                stays = np.logical_and.accumulate(alike[::-1])[::-1]
+                at = part["distance"].to_numpy()[stays]
+                line[f"below_{threshold:g}{suffix}"] = at[0] if len(at) else float("nan")
+        found.append(line | {"last": part["js"].iloc[-1]})
+    return pd.DataFrame(found)
+
+
+def matrix(frame: pd.DataFrame) -> pd.DataFrame:
+    """Mean divergences (js in nats) and total variations of every pair of masks compared."""
+    pairs = frame[frame["unit"] == "pair"].astype({"place": int, "other": int})
+    names = [*SERIES, "place", "other"]
+    return pairs.groupby(names, observed=True, sort=False)[["js", "tv"]].mean().reset_index()
+
+
+# ---------------------------------------------------------------------- limit
+
+
+def limit(frame: pd.DataFrame) -> pd.DataFrame:
+    """What the far end is like: means over prompts of their mean distributions there.
+
+    `js` and `tv` are from the unigrams of the task's texts, with Student's intervals over prompts.
+    `tokens` names the most probable ones; "tokens" has them all.
+    """
+    found = []
+    named_tokens = tokens(frame)
+    for named, part in _parts(frame, "far"):
+        line = named | {"n": len(part)}
+        for measure in ("js", "tv"):
+            line |= _line(part[measure].to_numpy(), measure)
+        line |= part[list(MEASURES)].astype(float).mean().to_dict()
+        own = (named_tokens[list(named)] == pd.Series(named)).all(axis=1)
+        top = named_tokens[own].head(SHOWN)
+        words = (f"{t!r} {s:.1%}" for t, s in zip(top["token"], top["share"], strict=True))
+        found.append(line | {"tokens": ", ".join(words)})
+    return pd.DataFrame(found)
+
+
+def tokens(frame: pd.DataFrame) -> pd.DataFrame:
+    """The far end's most probable tokens: mean shares over prompts, beside the unigrams.
+
+    A prompt counts 0 for a token that isn't among those it wrote down, so that `share` is a little
+    too small; `prompts` is how many had it there.
+    """
+    found = []
+    totals = {tuple(named.values()): len(part) for named, part in _parts(frame, "far")}
+    for named, part in _parts(frame, "token"):
+        by = part.groupby("top_id", observed=True, sort=False)
+        table = by.agg(
+            token=("top", "first"),
+            share=("share", "sum"),
+            unigram=("unigram", "first"),
+            prompts=("share", "size"),
+        ).reset_index(drop=True)
+        table["share"] /= totals[tuple(named.values())]
+        table = table.sort_values("share", ascending=False, ignore_index=True)
+        for place, (name, value) in enumerate(named.items()):
+            table.insert(place, name, value)
+        found.append(table)
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+
+
+def figures(frame: pd.DataFrame) -> dict[str, Figure]:
+    """ "": the largest probability against distance, with the bound; a panel a task.
+
+    "mass" of frequent tokens, the prompt's, and end of text; "homogenisation", heat maps of the
+    divergence between distances, and "neighbours" against distance, where they were compared.
+    """
+    table = curve(frame)
+    drawn = {
+        "": _decay_figures.curves(table, half(frame)),
+        "mass": _decay_figures.masses(table),
+    }
+    near = neighbours(frame)
+    if len(near):
+        drawn["homogenisation"] = _decay_figures.maps(matrix(frame), near)
+        drawn["neighbours"] = _decay_figures.neighbours(near, THRESHOLDS)
+    return drawn

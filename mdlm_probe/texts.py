@@ -1,0 +1,244 @@
+"""Prompts to continue: the shipped ones, those of the small language, and a user's own. No torch.
+
+Shipped are tasks/decay/TASK.jsonl: prose, question answering, code, arithmetic. Source: ours;
+arXiv 2510.03289 measures four task types, and publishes neither their names nor its prompts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from mdlm_probe import grammar, tasks
+from mdlm_probe.cells import seed as seed_of
+from mdlm_probe.errors import ProbeError
+
+LEXICONS = ("full", "small")
+SMALL = 50
+"""Prompts of each of the small language's tasks."""
+WORDS = (40, 64)
+"""Fewest and most words of a prose prompt in the small language, commas and stops among them."""
+FOLLOWING = 32
+"""Words of a prose continuation in the small language."""
+ANSWERED = (5, 3)
+"""Answered examples in a few-shot prompt of the small language, and in its continuation."""
+HINT = 'a line looks like {"prompt": "Once upon a time", "continuation": " there was a king."}'
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text to continue.
+
+    Attributes:
+        id: its name, different from all others loaded with it.
+        task: the type of text it is.
+        prompt: the text that a model sees.
+        continuation: what follows it, joined without anything between; "" where nobody knows.
+    """
+
+    id: str
+    task: str
+    prompt: str
+    continuation: str = ""
+
+
+@cache
+def load(prompts: str = "decay", lexicon: str = "full") -> tuple[Text, ...]:
+    """Texts to continue, in the order of their file.
+
+    A JSONL file has one object a line. Its fields: `prompt` (a text, needed), `id` (default: the
+    number of the line), `task` (default: the file's name) and `continuation` (default: ""); others
+    are ignored. Lines of Arena-Hard are read as they are: `uid`, `prompt` and `subcategory`, or
+    `question_id`, `category` and the first of `turns`.
+
+    Args:
+        prompts: a shipped name, or the path of a JSONL file.
+        lexicon: of a shipped name, "full", or "small" for the bundled models' vocabulary; a file of
+            one's own has only one.
+
+    Raises:
+        ProbeError: naming file, line and field of whatever is wrong.
+    """
+    if lexicon not in LEXICONS:
+        raise ProbeError(f"no lexicon '{lexicon}'", expected="one of " + ", ".join(LEXICONS))
+    files = paths(prompts)
+    if lexicon == "small" and not _is_path(prompts):
+        return (*_prose(), *_questions())
+    seen: dict[str, str] = {}
+    return tuple(text for path in files for text in _read(path, seen))
+
+
+def digest(prompts: str = "decay", lexicon: str = "full") -> str:
+    """A hash of the texts: with other texts, a measurement is another one."""
+    found = [(t.id, t.task, t.prompt, t.continuation) for t in load(prompts, lexicon)]
+    return hashlib.blake2b(repr(found).encode(), digest_size=8).hexdigest()
+
+
+def corpus(texts: Sequence[Text]) -> str:
+    """All that is known of some texts as one, with a blank line between them."""
+    return "\n\n".join(text.prompt + text.continuation for text in texts)
+
+
+def paths(prompts: str) -> tuple[Path, ...]:
+    """The files of prompts: a folder's in tasks/, or a user's own.
+
+    Raises:
+        ProbeError: there are none of that name.
+    """
+    if _is_path(prompts):
+        return (Path(prompts),)
+    found = tuple(sorted((tasks.folder() / prompts).glob("*.jsonl"))) if prompts else ()
+    if not found:
+        known = sorted({path.parent.name for path in tasks.folder().glob("*/*.jsonl")})
+        raise ProbeError(
+            f"no prompts named '{prompts}'", expected=", ".join(known), hint="or a .jsonl path"
+        )
+    return found
+
+
+def _is_path(prompts: str) -> bool:
+    return prompts.endswith((".jsonl", ".json")) or "/" in prompts
+
+
+# ---------------------------------------------------------------------- files
+
+
+def _read(path: Path, seen: dict[str, str]) -> Iterator[Text]:
+    """The texts of a file; `seen` holds where each id read so far stands."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ProbeError(
+            f"cannot read {path}: {error.strerror}", expected="a JSONL file of prompts"
+        ) from None
+    found = False
+    # not splitlines(): a JSON text may hold U+2028 and its like as they are
+    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
+        if not line.strip():
+            continue
+        found = True
+        text = _Line(path, number, line).text()
+        if text.id in seen:
+            raise _Line(path, number, line).fault(
+                "id", f"'{text.id}' stands in {seen[text.id]}, too", "every id once"
+            )
+        seen[text.id] = f"{path.name}, line {number}"
+        yield text
+    if not found:
+        raise ProbeError(f"no prompts in {path}", expected="one JSON object a line", hint=HINT)
+
+
+class _Line:
+    """One line of a file of prompts; errors name it and the field."""
+
+    def __init__(self, path: Path, number: int, line: bytes) -> None:
+        self.path, self.number = path, number
+        try:
+            self.row = json.loads(line.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            raise self.fault("the line", f"not UTF-8: {error.reason}", "text in UTF-8") from None
+        except (ValueError, RecursionError) as error:
+            raise self.fault("the line", f"not JSON: {error}", "one JSON object") from None
+        if not isinstance(self.row, dict):
+            raise self.fault("the line", f"found {type(self.row).__name__}", "one JSON object")
+
+    def fault(self, field: str, found: str, expected: str) -> ProbeError:
+        where = f"{self.path}, line {self.number}, field '{field}'"
+        return ProbeError(f"{where}: {found}", expected=expected, hint=HINT)
+
+    def text(self) -> Text:
+        follows = self.row.get("continuation")
+        return Text(
+            self._named(("id", "uid", "question_id"), str(self.number)),
+            self._named(("task", "subcategory", "category"), self.path.stem),
+            self._prompt(),
+            "" if follows is None else self._plain("continuation", follows, needed=False),
+        )
+
+    def _named(self, fields: tuple[str, ...], default: str) -> str:
+        """The first of these fields that the line has; a name is a text or a whole number."""
+        for field in fields:
+            value = self.row.get(field)
+            if isinstance(value, int) and not isinstance(value, bool):
+                return str(value)
+            if value is not None:
+                return self._plain(field, value)
+        return default
+
+    def _prompt(self) -> str:
+        if "prompt" in self.row or "turns" not in self.row:
+            if "prompt" not in self.row:
+                raise self.fault("prompt", "is missing", "a text")
+            return self._plain("prompt", self.row["prompt"])
+        turns = self.row["turns"]
+        first = turns[0] if isinstance(turns, list) and turns else None
+        if not isinstance(first, dict) or "content" not in first:
+            raise self.fault("turns", f"found {_short(turns)}", 'a list like [{"content": "..."}]')
+        return self._plain("turns.content", first["content"])
+
+    def _plain(self, field: str, value: Any, needed: bool = True) -> str:
+        if not isinstance(value, str):
+            raise self.fault(field, f"found {_short(value)}", "a text")
+        if needed and not value.strip():
+            raise self.fault(field, "is empty", "a text with something to read in it")
+        if tasks.MASK in value:
+            raise self.fault(field, "holds U+E000, which stands for a mask", "a text without it")
+        if any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise self.fault(field, "holds half a surrogate pair", "whole characters")
+        return value
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+# ---------------------------------------------------------------------- the small language
+
+
+def _prose() -> Iterator[Text]:
+    """Sentences of the small language, and the words that follow them."""
+    fewest, most = WORDS
+    found = 0
+    for number in count():
+        if found == SMALL:
+            return
+        drawn = grammar.sentences(most + FOLLOWING, seed_of("texts", "prose", number))
+        prompt: list[str] = []
+        lines = iter(drawn)
+        while len(prompt) < fewest:
+            prompt += _words(next(lines))
+        # a long last sentence makes a long prompt: the next draw takes its place
+        if len(prompt) <= most:
+            found += 1
+            follows = _words("".join(lines))[:FOLLOWING]
+            yield Text(f"prose-{found:02}", "prose", "".join(prompt), "".join(follows))
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r" \w+|[,.]", text)
+
+
+def _questions() -> Iterator[Text]:
+    """Answered examples of the few-shot suite's sets, relevant tasks and distractors in turn."""
+    suite = tasks.load("few-shot", "small")
+    sides = [(s, side) for s in suite.sets.values() for side in ("relevant", "distractor")]
+    sources = {getattr(s, side).name: (s, side) for s, side in sides}
+    before, after = ANSWERED
+    for number in range(SMALL):
+        source, side = list(sources.values())[number % len(sources)]
+        shots = source.shots(side, before + after, seed_of("texts", "question", number))
+        template = source.template
+        turns = tuple(tasks.shot(template, example, "word") for example in shots)
+        prompt, whole = (
+            tasks.Prompt(part, template.turn, template.end).text()
+            for part in (turns[:before], turns)
+        )
+        yield Text(f"question-{number + 1:02}", "question", prompt, whole[len(prompt) :])

@@ -1,0 +1,178 @@
+"""Pair files: what ships, how sentences are cut at their slots, and how faults are named."""
+
+import pytest
+
+from mdlm_probe import grammar, models, pairs, tasks
+from mdlm_probe.errors import ProbeError
+
+OWN = """
+name: own
+lexicons:
+  full:
+    sound:
+      context: "Listen: "
+      text: "the {a} {b}!"
+      pairs: [[cow, moos], [dog, barks],
+              [7, 8]]
+    tag:
+      text: "<{a}>x</{b}>"
+      pairs: [[p, p], [b, b]]
+"""
+
+
+@pytest.fixture
+def own(tmp_path):
+    def write(text=OWN):
+        path = tmp_path / f"{abs(hash(text))}.yaml"
+        path.write_text(text)
+        return str(path)
+
+    return write
+
+
+def by_name(lexicon):
+    return {found.name: found for found in pairs.load("pairs", lexicon)}
+
+
+def test_the_shipped_pairs_are_enough():
+    full, small = pairs.load(), pairs.load("pairs", "small")
+    assert len(full) >= 12
+    assert all(len(found.pairs) >= 6 for found in full)
+    assert all(len(found.pairs) >= 8 for found in small)
+    for found in (*full, *small):
+        assert found.prompt().count(tasks.MASK) == 2
+        assert not found.before.endswith(" ") or found.name == "answer"
+        for side in (0, 1):
+            assert len({pair[side] for pair in found.pairs}) == len(found.pairs)
+    assert len({found.name for found in full}) == len(full)
+
+
+def test_the_small_pairs_are_the_proses_fixed_ones():
+    fixed = zip(grammar.FIRSTS.split(), grammar.SECONDS.split(), strict=True)
+    fixed = tuple((f" {first}", f" {second}") for first, second in fixed)
+    sets = by_name("small")
+    assert {name for name, found in sets.items() if found.pairs == fixed} == {
+        *("object", "subject", "adjective", "place")
+    }
+    known = set(grammar.prose().tokens)
+    for found in sets.values():
+        if found.pairs == fixed:
+            text = found.fill(*found.pairs[0]).replace(".", " .").replace(",", " ,")
+            assert {f" {word}" for word in text.split()} - known <= {" .", " ,"}
+            assert text.startswith(" ")
+
+
+def test_every_small_word_is_a_token_of_its_own():
+    border = models.load_border(models.resolve("tiny-mdlm"))
+    unknown = border.tokenizer.token_to_id("<unk>")
+    for found in pairs.load("pairs", "small"):
+        tokens = found.tokens(border.pieces)
+        assert len(tokens) == len(found.pairs)
+        masked = border.encode(found.prompt())
+        first, second = (i for i, t in enumerate(masked) if t == border.entry.mask_id)
+        for pair, ids in zip(found.pairs, tokens, strict=True):
+            whole = border.encode(found.fill(*pair))
+            assert unknown not in whole
+            assert border.decode(whole) == found.fill(*pair)
+            filled = list(masked)
+            filled[first], filled[second] = ids
+            assert tuple(filled) == whole
+
+
+def test_the_answer_repeats_an_option_that_no_other_is():
+    found = by_name("small")["answer"]
+    assert all(a == b for a, b in found.pairs)
+    assert not any(name in found.before + found.between for name, _ in found.pairs)
+
+
+def test_a_sentence_is_cut_at_its_slots(own):
+    sound, tag = pairs.load(own())
+    assert sound == pairs.PairSet(
+        *("sound", "Listen: ", "the", "", "!"),
+        ((" cow", " moos"), (" dog", " barks"), (" 7", " 8")),
+    )
+    assert sound.prompt() == f"Listen: the{tasks.MASK}{tasks.MASK}!"
+    assert sound.fill(*sound.pairs[1]) == "Listen: the dog barks!"
+    assert tag == pairs.PairSet("tag", "", "<", ">x</", ">", (("p", "p"), ("b", "b")))
+
+
+def test_the_space_can_belong_to_the_text(own):
+    path = own(OWN.replace('{b}!"', '{b}!"\n      space: text'))
+    sound = pairs.load(path)[0]
+    assert (sound.before, sound.between) == ("the ", " ")
+    assert sound.pairs[0] == ("cow", "moos")
+    assert sound.fill(*sound.pairs[0]) == "Listen: the cow moos!"
+
+
+def test_pairs_of_several_tokens_or_unknown_ones_are_left_out(own):
+    sound = pairs.load(own())[0]
+    ids = {" cow": (1,), " moos": (2,), " dog": (3,), " barks": (4, 5), " 7": (6,), " 8": (7,)}
+    assert sound.tokens(ids.__getitem__) == ((1, 2), (6, 7))
+    ids |= {" barks": (4,), " cow": (0,), " 7": (0,)}
+    assert sound.tokens(ids.__getitem__) == ((3, 4),)
+
+
+def test_the_digest_is_of_all_that_is_written(own):
+    changes = [("cow", "calf"), ("Listen", "Hark"), ("!", "."), ("sound:", "noise:")]
+    files = [OWN, *(OWN.replace(old, new) for old, new in changes)]
+    assert len({pairs.digest(own(text)) for text in files}) == 5
+    assert pairs.digest() != pairs.digest("pairs", "small")
+    copy = own((tasks.folder() / "pairs.yaml").read_text())
+    assert pairs.digest(copy) == pairs.digest()
+
+
+def test_pairs_are_no_suite():
+    assert "pairs" not in tasks.suites()
+    with pytest.raises(ProbeError, match="unknown field"):
+        pairs.load("few-shot")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("name: own", "nam: own", "line 2, field 'nam': unknown field"),
+        ("  full:", "  fill:", "line 3, field 'lexicons': no lexicon 'full'\nexpected: one of fi"),
+        ("context:", "contxt:", "line 6, field 'lexicons.full.sound.contxt': unknown field"),
+        ("the {a} {b}", "the {b}", r"line 7, .*sound.text': \{a\} stands 0 times"),
+        ("the {a} {b}", "the {a}", r"\{b\} stands 0 times"),
+        ("the {a} {b}", "{a} {a} {b}", r"\{a\} stands 2 times"),
+        ("the {a} {b}", "{a} {b} {b}", r"\{b\} stands 2 times"),
+        ("the {a} {b}", "the {b} {a}", r"\{b\} stands first"),
+        ("the {a} {b}", "the {a} " + tasks.MASK + "{b}", "text': holds U.E000"),
+        ("Listen", tasks.MASK, "context': holds U.E000"),
+        ('"Listen: "', "3", "context': found 3\nexpected: a text"),
+        ('text: "the {a} {b}!"', "", "sound.text': is missing"),
+        ('text: "the {a} {b}!"', "text: 3", "sound.text': found 3"),
+        ("pairs: [[p, p], [b, b]]", "", "line 10, .*tag.pairs': is missing"),
+        ("[[p, p], [b, b]]", "p", "line 12, .*tag.pairs': found 'p'\nexpected: a list"),
+        ("[[p, p], [b, b]]", "[[p, p]]", "line 12, .*tag.pairs': found 1 pairs\nexpected: two"),
+        ("[[p, p], [b, b]]", "[]", "found 0 pairs"),
+        ("[7, 8]", "[7]", r"line 9, field 'lexicons.full.sound.pairs.2': found \[7\]"),
+        ("[7, 8]", "[7, 8, 9]", r"found \[7, 8, 9\]\nexpected: a list of two words"),
+        ("[7, 8]", "seven", "found 'seven'"),
+        ("[7, 8]", "[7, ' ']", r"found \[7, ' '\]"),
+        ("[7, 8]", "[7, [8]]", r"pairs.2': found \[7, \[8\]\]"),
+        ("[7, 8]", "[yes, no]", r"found \[True, False\]\nexpected: words like yes and no in quo"),
+        ("[7, 8]", f"[{tasks.MASK}, 8]", "pairs.2': found .*a mask"),
+        ("[7, 8]", "[cow, 8]", "line 9, .*pairs.2': 'cow' is in two pairs on the first side"),
+        ("[7, 8]", "[7, moos]", "line 9, .*pairs.2': 'moos' is in two pairs on the second side"),
+        ('"<{a}>x</{b}>"', '"<{a}>x</{b}>"\n      space: both', "space': found 'both'"),
+    ],
+)
+def test_faults_name_file_line_and_field(old, new, message, own):
+    assert old in OWN
+    path = own(OWN.replace(old, new))
+    with pytest.raises(ProbeError, match=message) as caught:
+        pairs.load(path)
+    assert path in str(caught.value)
+
+
+def test_no_pairs_at_all(own, tmp_path):
+    with pytest.raises(ProbeError, match=r"lexicons\.full': found none"):
+        pairs.load(own("name: own\nlexicons: {full: {}}\n"))
+    with pytest.raises(ProbeError, match=r"no pairs named 'pear'\nexpected: pairs, or a"):
+        pairs.load("pear")
+    with pytest.raises(ProbeError, match="cannot read"):
+        pairs.load(str(tmp_path / "none.yaml"))
+    with pytest.raises(ProbeError, match="no lexicon 'tiny'"):
+        pairs.load("pairs", "tiny")
