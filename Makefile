@@ -40,6 +40,7 @@ bundled: setup
 # measures the committed reference run again
 reference: setup
 	$(BIN)/mdlm-probe locality --question left,middle,right --output results/reference --fresh
+	$(BIN)/mdlm-probe decay --model oracle --model tiny-mdlm --masks 24 --limit 8 --output results/reference --fresh
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .coverage .coverage.* results/demo

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -204,22 +204,17 @@ def _short(value: Any) -> str:
 
 
 def _prose() -> Iterator[Text]:
-    """Sentences of the small language, and the words that follow them."""
-    fewest, most = WORDS
-    found = 0
-    for number in count():
-        if found == SMALL:
-            return
-        drawn = grammar.sentences(most + FOLLOWING, seed_of("texts", "prose", number))
-        prompt: list[str] = []
-        lines = iter(drawn)
-        while len(prompt) < fewest:
-            prompt += _words(next(lines))
-        # a long last sentence makes a long prompt: the next draw takes its place
-        if len(prompt) <= most:
-            found += 1
-            follows = _words("".join(lines))[:FOLLOWING]
-            yield Text(f"prose-{found:02}", "prose", "".join(prompt), "".join(follows))
+    """The beginnings of sentences of the small language, cut anywhere, and the words that follow.
+
+    Not whole sentences: after every full stop the language begins anew, and all prompts would be
+    continued alike.
+    """
+    for number in range(SMALL):
+        seed = seed_of("texts", "prose", number)
+        words = _words("".join(grammar.sentences(WORDS[1] + FOLLOWING, seed)))
+        cut = random.Random(seed).randint(*WORDS)
+        prompt, follows = words[:cut], words[cut : cut + FOLLOWING]
+        yield Text(f"prose-{number + 1:02}", "prose", "".join(prompt), "".join(follows))
 
 
 def _words(text: str) -> list[str]:

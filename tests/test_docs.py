@@ -44,7 +44,7 @@ def shortened(line, folder):
     short = [
         part
         for name, value in SHORT.items()
-        if name in known and name not in given
+        if name in known and name not in given and (name != "tasks" or "suite" in known)
         for part in ("--" + name.replace("_", "-"), value)
     ]
     if "./my-checkpoint" in arguments:

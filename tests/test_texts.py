@@ -80,10 +80,11 @@ def test_the_small_language_has_fifty_prompts_of_each_task(task):
         assert 28 <= len(ids) - len(cut) <= 34
 
 
-def test_small_prose_is_the_chains_own_and_its_prompts_are_whole_sentences():
+def test_small_prose_is_the_chains_own_and_cut_anywhere():
     known = set(grammar.prose().tokens)
-    for text in texts.load("decay", "small")[:50]:
-        assert text.prompt.endswith(grammar.STOP)
+    prose = texts.load("decay", "small")[:50]
+    assert 2 <= sum(text.prompt.endswith(grammar.STOP) for text in prose) <= 15
+    for text in prose:
         assert len(re.findall(r" \w+|[,.]", text.continuation)) == 32
         assert set(re.findall(r" \w+|[,.]", text.prompt + text.continuation)) <= known
 
