@@ -7,7 +7,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 from mdlm_probe import tasks
 from mdlm_probe.catalog import unknown
@@ -29,6 +29,15 @@ COLUMNS = (
     *("entropy", "top1_prob"),
 )
 """Columns of an answered question; log-probabilities and entropy in nats."""
+
+TasksOption = Annotated[tuple[str, ...], "sets or relevant tasks, or 'all'"]
+AnswerOption = Annotated[
+    Literal["letter", "word"] | None, "what the answer is; default: the suite's, letter"
+]
+LexiconOption = Annotated[str, "the suite's word lists to draw from: full or small"]
+CountOption = Annotated[int | None, "options of a question; default: the suite's, 3"]
+SuiteOption = Annotated[str, "a suite in tasks/, or a path to your own YAML"]
+"""Options that every few-shot probe's plan has."""
 
 READOUTS = (Readout("entropy"), Readout("top_id"), Readout("top_logprob"))
 
@@ -72,7 +81,21 @@ def chosen_sets(suite: Suite, names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(out))
 
 
-def sources(suite: str, lexicon: str, options: int | None) -> dict[str, str]:
+def refuse(cell: Any, entry: Entry) -> str:
+    """Why a question with masks, at a place, can't be asked of a model; empty if it can.
+
+    Args:
+        cell: a cell with `question` (left, middle, right) and `masks`.
+        entry: the model's.
+    """
+    if entry.kind == "causal" and cell.question != "right":
+        return f"a causal model can't see examples after a question at the {cell.question}"
+    if entry.kind == "causal" and cell.masks:
+        return "a causal model has no masks"
+    return ""
+
+
+def sources(suite: str, lexicon: str, options: int | None, **_: Any) -> dict[str, str]:
     """What a suite's questions are drawn from, as a hash: other files, another measurement."""
     return {"suite": tasks.load(suite, lexicon, options or 0).digest()}
 

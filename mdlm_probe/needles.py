@@ -12,13 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import product
-from pathlib import Path
 
 from mdlm_probe import grammar
 from mdlm_probe.cells import seed as seed_of
 from mdlm_probe.documents import Document
 from mdlm_probe.errors import ProbeError
-from mdlm_probe.tasks import Prompt, folder
+from mdlm_probe.tasks import Prompt, path_of
 
 
 @dataclass(frozen=True)
@@ -134,20 +133,6 @@ TEXTS = ("fact", "question", "answer")
 FIELDS = (*TEXTS, "keys", "values")
 
 
-def path_of(needles: str) -> Path:
-    """The file of needles: a name in tasks/, or a path to a user's own YAML.
-
-    Raises:
-        ProbeError: there is none of that name.
-    """
-    if needles.endswith((".yaml", ".yml")) or "/" in needles:
-        return Path(needles)
-    path = folder() / f"{needles}.yaml"
-    if not path.exists():
-        raise ProbeError(f"no needles named '{needles}'", expected="needle, or a .yaml path")
-    return path
-
-
 @cache
 def load(needles: str = "needle", lexicon: str = "full") -> Needles:
     """Reads a needle file for one of its lexicons.
@@ -155,7 +140,7 @@ def load(needles: str = "needle", lexicon: str = "full") -> Needles:
     Raises:
         ProbeError: naming file, line and field of whatever is wrong.
     """
-    path = path_of(needles)
+    path = path_of(needles, "needles", ("needle",))
     doc = Document(path)
     doc.only((), ("name", "lexicons", "words"))
     lexicons = doc.get(("lexicons",), dict)

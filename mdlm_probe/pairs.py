@@ -11,11 +11,9 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 from mdlm_probe.documents import Document
-from mdlm_probe.errors import ProbeError
-from mdlm_probe.tasks import MASK, folder
+from mdlm_probe.tasks import MASK, path_of
 
 SLOTS = ("{a}", "{b}")
 FIELDS = ("context", "text", "space", "pairs")
@@ -85,7 +83,7 @@ def load(pairs: str = "pairs", lexicon: str = "full") -> tuple[PairSet, ...]:
     Raises:
         ProbeError: naming file, line and field of whatever is wrong.
     """
-    doc = Document(path_of(pairs))
+    doc = Document(path_of(pairs, "pairs", ("pairs",)))
     doc.only((), ("name", "lexicons"))
     at = ("lexicons", lexicon)
     lexicons = doc.get(at[:1], dict)
@@ -101,20 +99,6 @@ def digest(pairs: str = "pairs", lexicon: str = "full") -> str:
     """A hash of all that is written: with other pairs, a measurement is another one."""
     made = repr(load(pairs, lexicon))
     return hashlib.blake2b(made.encode(), digest_size=8).hexdigest()
-
-
-def path_of(pairs: str) -> Path:
-    """The file of pairs: a name in tasks/, or a path to a user's own YAML.
-
-    Raises:
-        ProbeError: there is none of that name.
-    """
-    if pairs.endswith((".yaml", ".yml")) or "/" in pairs:
-        return Path(pairs)
-    path = folder() / f"{pairs}.yaml"
-    if not path.exists():
-        raise ProbeError(f"no pairs named '{pairs}'", expected="pairs, or a .yaml path")
-    return path
 
 
 def _pair_set(doc: Document, at: tuple[str, ...]) -> PairSet:

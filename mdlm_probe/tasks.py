@@ -200,15 +200,23 @@ class Suite:
         return self.sets[name]
 
 
-def path_of(suite: str) -> Path:
-    """The file of a suite: a name in tasks/, or a path to a user's own YAML."""
-    if suite.endswith((".yaml", ".yml")) or "/" in suite:
-        return Path(suite)
-    path = folder() / f"{suite}.yaml"
+def path_of(name: str, what: str = "suite", shipped: Sequence[str] = ()) -> Path:
+    """The file of a suite, or of something else: a name in tasks/, or a path to a user's own YAML.
+
+    Args:
+        name: what the user gave.
+        what: what it should be, for the error.
+        shipped: what there is; default: the suites.
+
+    Raises:
+        ProbeError: there is none of that name.
+    """
+    if name.endswith((".yaml", ".yml")) or "/" in name:
+        return Path(name)
+    path = folder() / f"{name}.yaml"
     if not path.exists():
-        raise ProbeError(
-            f"no suite named '{suite}'", expected=", ".join(suites()), hint="or give a .yaml path"
-        )
+        known = ", ".join(shipped or suites())
+        raise ProbeError(f"no {what} named '{name}'", expected=known, hint="or give a .yaml path")
     return path
 
 

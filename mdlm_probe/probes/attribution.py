@@ -18,10 +18,10 @@ from mdlm_probe.tasks import answer_text, ask, load
 
 if TYPE_CHECKING:
     from mdlm_probe.engine import Counter, Engine
-    from mdlm_probe.models._base import Entry
 
 KINDS = ("masked", "causal")
 GRADIENTS = True
+refuse, sources = few_shot.refuse, few_shot.sources
 COLUMNS = (*scores.COLUMNS, "right", "predicted", "correct", "logit", "gap")
 
 
@@ -58,16 +58,14 @@ def plan(
     detail: Annotated[
         Literal["example", "token"], "rows of examples and groups only, or of every token too"
     ] = "example",
-    tasks: Annotated[tuple[str, ...], "sets or relevant tasks, or 'all'"] = ("all",),
+    tasks: few_shot.TasksOption = ("all",),
     shots: Annotated[int | None, "relevant examples; default: the suite's, 10"] = None,
     distractors: Annotated[int | None, "distractor examples; default: the suite's, 40"] = None,
     limit: Annotated[int, "test points of each set"] = 20,
-    answer: Annotated[
-        Literal["letter", "word"] | None, "what the answer is; default: the suite's, letter"
-    ] = None,
-    lexicon: Annotated[str, "the suite's word lists to draw from: full or small"] = "full",
-    options: Annotated[int | None, "options of a question; default: the suite's, 3"] = None,
-    suite: Annotated[str, "a suite in tasks/, or a path to your own YAML"] = "few-shot",
+    answer: few_shot.AnswerOption = None,
+    lexicon: few_shot.LexiconOption = "full",
+    options: few_shot.CountOption = None,
+    suite: few_shot.SuiteOption = "few-shot",
     seed: Annotated[int, "seed of examples, orders and test points"] = 0,
 ) -> list[Cell]:
     """The cells: sets, places, masks, orders, test points, in this order."""
@@ -89,20 +87,6 @@ def plan(
         for order in range(orders)
         for item in range(limit)
     ]
-
-
-def sources(suite: str, lexicon: str, options: int | None, **_: Any) -> dict[str, str]:
-    """What the cells are drawn from: see `few_shot.sources`."""
-    return few_shot.sources(suite, lexicon, options)
-
-
-def refuse(cell: Cell, entry: Entry) -> str:
-    """Why a cell can't be asked of a model; empty if it can."""
-    if entry.kind == "causal" and cell.question != "right":
-        return f"a causal model can't see examples after a question at the {cell.question}"
-    if entry.kind == "causal" and cell.masks:
-        return "a causal model has no masks"
-    return ""
 
 
 def measure(

@@ -18,9 +18,9 @@ from mdlm_probe.tasks import ask, load
 
 if TYPE_CHECKING:
     from mdlm_probe.engine import Counter, Engine
-    from mdlm_probe.models._base import Entry
 
 KINDS = ("masked", "causal")
+refuse, sources = few_shot.refuse, few_shot.sources
 COLUMNS = few_shot.COLUMNS
 
 
@@ -48,16 +48,14 @@ def plan(
     masks: Annotated[
         tuple[int, ...], "masks the question ends in; 0: one mask, closed by the template"
     ] = (0,),
-    tasks: Annotated[tuple[str, ...], "sets or relevant tasks, or 'all'"] = ("all",),
+    tasks: few_shot.TasksOption = ("all",),
     shots: Annotated[int | None, "relevant examples; default: the suite's, 10"] = None,
     distractors: Annotated[int | None, "distractor examples; default: the suite's, 40"] = None,
     limit: Annotated[int, "test points of each set"] = 1000,
-    answer: Annotated[
-        Literal["letter", "word"] | None, "what the answer is; default: the suite's, letter"
-    ] = None,
-    lexicon: Annotated[str, "the suite's word lists to draw from: full or small"] = "full",
-    options: Annotated[int | None, "options of a question; default: the suite's, 3"] = None,
-    suite: Annotated[str, "a suite in tasks/, or a path to your own YAML"] = "few-shot",
+    answer: few_shot.AnswerOption = None,
+    lexicon: few_shot.LexiconOption = "full",
+    options: few_shot.CountOption = None,
+    suite: few_shot.SuiteOption = "few-shot",
     seed: Annotated[int, "seed of examples and test points"] = 0,
 ) -> list[Cell]:
     """The cells of the sweep: sets, places, masks, positions, test points, in this order."""
@@ -82,20 +80,6 @@ def plan(
         for position in positions
         for item in range(limit)
     ]
-
-
-def sources(suite: str, lexicon: str, options: int | None, **_: Any) -> dict[str, str]:
-    """What the cells are drawn from: see `few_shot.sources`."""
-    return few_shot.sources(suite, lexicon, options)
-
-
-def refuse(cell: Cell, entry: Entry) -> str:
-    """Why a cell can't be asked of a model; empty if it can."""
-    if entry.kind == "causal" and cell.question != "right":
-        return f"a causal model can't see examples after a question at the {cell.question}"
-    if entry.kind == "causal" and cell.masks:
-        return "a causal model has no masks"
-    return ""
 
 
 def measure(

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from mdlm_probe import decoding, few_shot
 from mdlm_probe.cells import key
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mdlm_probe.models._base import Entry
 
 KINDS = ("masked", "causal")
+sources = few_shot.sources
 COLUMNS = (*few_shot.COLUMNS, "appended", "mask_tokens", "step")
 GRID = ("0", "1", "2", "5", "10", "20", "35", "50", "75", "100", "150", "200")
 
@@ -57,16 +58,14 @@ def plan(
     order: Annotated[
         tuple[decoding.Order, ...], "which masks a step commits, where there are several steps"
     ] = ("confidence",),
-    tasks: Annotated[tuple[str, ...], "sets or relevant tasks, or 'all'"] = ("all",),
+    tasks: few_shot.TasksOption = ("all",),
     shots: Annotated[tuple[int, ...], "relevant examples; default: the suite's, 10"] = (),
     distractors: Annotated[tuple[int, ...], "distractor examples; default: the suite's, 40"] = (),
     limit: Annotated[int, "test points of each set"] = 1000,
-    answer: Annotated[
-        Literal["letter", "word"] | None, "what the answer is; default: the suite's, letter"
-    ] = None,
-    lexicon: Annotated[str, "the suite's word lists to draw from: full or small"] = "full",
-    options: Annotated[int | None, "options of a question; default: the suite's, 3"] = None,
-    suite: Annotated[str, "a suite in tasks/, or a path to your own YAML"] = "few-shot",
+    answer: few_shot.AnswerOption = None,
+    lexicon: few_shot.LexiconOption = "full",
+    options: few_shot.CountOption = None,
+    suite: few_shot.SuiteOption = "few-shot",
     seed: Annotated[int, "seed of examples, test points, random fillers and orders"] = 0,
 ) -> list[Cell]:
     """The cells of the sweep: all that is asked of a test point stands together."""
@@ -110,11 +109,6 @@ def _tails(
         else:
             found.append((k.strip(), filler, side, count, order))
     return list(dict.fromkeys(found))
-
-
-def sources(suite: str, lexicon: str, options: int | None, **_: Any) -> dict[str, str]:
-    """What the cells are drawn from: see `few_shot.sources`."""
-    return few_shot.sources(suite, lexicon, options)
 
 
 def refuse(cell: Cell, entry: Entry) -> str:

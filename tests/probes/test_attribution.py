@@ -271,4 +271,3 @@ def test_other_methods(method):
 
 def test_columns_come_from_the_sums():
     assert attribution.COLUMNS[: len(scores.COLUMNS)] == scores.COLUMNS
-
