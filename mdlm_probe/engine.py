@@ -267,13 +267,7 @@ class Engine:
         """Scores a block's rows once more, for themselves: chunks may cut through a query."""
         found = []
         for name, places, args in query.blocks:
-            if (size := 4 * len(places) * self.model.vocab) > memory.ROW_BYTES:
-                raise ProbeError(
-                    f"{len(places)} distributions of {self.model.vocab} tokens take "
-                    f"{size / 2**20:.0f} MiB together, in cell {query.name}",
-                    expected=f"at most {memory.ROW_BYTES / 2**20:.0f} MiB",
-                    hint="compare fewer positions: --grid, --masks",
-                )
+            _check_blocks(query, self.model.vocab)
             rows = self.model.logprobs(states[list(places)])
             found.append(getattr(maths, name)(rows, *args).cpu().numpy())
         return tuple(found)
@@ -346,8 +340,21 @@ def check(query: Query, entry: Entry) -> None:
             expected=f"at most {entry.context}, the context of '{entry.name}'",
             hint="lower the number of shots or of masks",
         )
+    _check_blocks(query, entry.geometry.get("vocab", 0))
     low, high = (1, length) if entry.kind == "causal" else (entry.shift, length - 1)
     assert all(low <= p <= high for p in query.positions), f"position outside {low}..{high}"
+
+
+def _check_blocks(query: Query, vocab: int) -> None:
+    """Refuses blocks of more distributions than rows may take memory."""
+    count = max((len(places) for _, places, _ in query.blocks), default=0)
+    if (size := 4 * count * vocab) > memory.ROW_BYTES:
+        raise ProbeError(
+            f"{count} distributions of {vocab} tokens take {size / 2**20:.0f} MiB together,"
+            f" in cell {query.name}",
+            expected=f"at most {memory.ROW_BYTES / 2**20:.0f} MiB",
+            hint="compare fewer positions, with --grid",
+        )
 
 
 def pack(lengths: Sequence[int], budget: int) -> list[slice]:

@@ -24,7 +24,7 @@ ERRORS = ("frequent_se", "prompt_se", "end_se")
 COLUMNS = (
     *("unit", "tokens", "place", "distance", "top1_prob", "entropy", "top_id", "top", *MASSES),
     *("bound", "greedy", "top1_naive", "top1_se", *ERRORS),
-    *("other", "js", "tv", "share", "unigram"),
+    *("other", "js", "tv", "js_halves", "share", "unigram"),
 )
 """What a row is, its `unit` says:
 
@@ -33,12 +33,16 @@ COLUMNS = (
   `bound` and `greedy` are theory (see `zipf`). Of sampled continuations also `top1_naive` and
   standard errors (see `continuations.Marginals`).
 - "pair": the masks at `place` and `other`, with the Jensen-Shannon divergence `js` (nats) and the
-  total variation `tv` between their distributions.
-- "far": the mean distribution of the far end (see `spans.far`); `js`, `tv` from the unigrams.
+  total variation `tv` between their distributions; `distance` is the nearer one's.
+- "far": the mean distribution of the far end (see `spans.far`); `js`, `tv` from the unigrams;
+  `js_halves` between the unigrams of either half of the texts: what counting few texts adds.
 - "token": one of the far end's most probable tokens, its `share` there, and its `unigram` share.
 
 `tokens` counts what is visible to the model.
 """
+
+ENOUGH = 20
+"""Texts of a task from which on its tokens are counted by themselves."""
 
 TOKENS = 20
 """Most probable tokens of the far end that become rows."""
@@ -125,8 +129,8 @@ class Reading:
         found = {"top1_prob": np.exp(top.astype(float)), "entropy": entropy, "top_id": top_id}
         rows = self._places(border, found, np.stack([frequent, own, end], axis=1))
         for (place, other), (js, tv) in zip(self.pairs, *compared, strict=False):
-            distance = self._distances[place - 1]
-            pair = {"place": place, "distance": distance, "other": other}
+            nearest = min(self._distances[place - 1], self._distances[other - 1])
+            pair = {"place": place, "distance": nearest, "other": other}
             rows.append(self._row("pair", **pair, js=float(js), tv=float(tv)))
         return rows + self._far(border, far)
 
@@ -164,8 +168,9 @@ class Reading:
         columns = found | dict(zip(MASSES, masses.T, strict=True))
         if not self.ends:
             del columns["end_mass"]
-        for name, curve in (("bound", zipf.bound), ("greedy", zipf.greedy)):
-            columns[name] = curve(distances, floor, wish.exponent, wish.ranks)
+        if wish.context == "left":  # it is no theory of what text on the right tells, too
+            for name, curve in (("bound", zipf.bound), ("greedy", zipf.greedy)):
+                columns[name] = curve(distances, floor, wish.exponent, wish.ranks)
         return [
             self._row(
                 "place",
@@ -194,6 +199,7 @@ class Reading:
             "top": border.decode(tops[:1]),
             "js": js,
             "tv": tv,
+            "js_halves": self.counts.halves,
         }
         return [
             self._row("far", **whole, **masses),
@@ -211,7 +217,9 @@ class Reading:
 
 
 def readings(asker: spans.Asker, wishes: Sequence[Wish]) -> list[Reading]:
-    """What is read of each cell's prompt; tokens are counted in all texts of its task.
+    """What is read of each cell's prompt.
+
+    Tokens are counted in all texts of its task, or of all tasks where that is too few.
 
     Raises:
         ProbeError: as `spans.span`.
@@ -221,6 +229,8 @@ def readings(asker: spans.Asker, wishes: Sequence[Wish]) -> list[Reading]:
         texts = {text.id: text for text in load(wish.prompts, wish.lexicon)}
         text = texts[wish.prompt]
         corpus = tuple(t for t in texts.values() if t.task == text.task)
+        if len(corpus) < ENOUGH:
+            corpus = tuple(texts.values())
         span = spans.span(asker, text, wish.masks, wish.context)
         counts = unigrams.load(asker.border, corpus, wish.frequent, wish.count)
         found.append(Reading(wish, span, counts, asker.entry.eos_ids))

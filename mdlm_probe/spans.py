@@ -20,6 +20,8 @@ Context = Literal["left", "both"]
 
 FAR = 0.75
 """Masks beyond this share of the largest distance are the far end."""
+MOST = 96
+"""Masks of the far end whose whole distributions are averaged."""
 
 
 class Asker(Protocol):
@@ -114,9 +116,13 @@ def distances(masks: int, context: Context) -> tuple[int, ...]:
 
 
 def far(masks: int, context: Context) -> tuple[int, ...]:
-    """The masks of the far end, from 0: farther than `FAR` of the largest distance."""
+    """The masks of the far end, from 0: farther than `FAR` of the largest distance.
+
+    Of more than `MOST` some are left out evenly: whole distributions take memory.
+    """
     found = distances(masks, context)
-    return tuple(i for i, distance in enumerate(found) if distance > FAR * max(found))
+    places = [i for i, distance in enumerate(found) if distance > FAR * max(found)]
+    return tuple(places[:: -(-len(places) // MOST)])
 
 
 # ---------------------------------------------------------------------- grids
@@ -147,12 +153,14 @@ def grid(named: Sequence[str], masks: int, context: Context) -> tuple[int, ...]:
 
 
 def pairs(steps: Sequence[int], lag: int, masks: int, context: Context) -> list[tuple[int, int]]:
-    """Pairs of masks to compare, from 1: all of a grid, and each with the mask `lag` further on.
+    """Pairs of masks to compare, from 1: all of a grid, and each with the mask `lag` farther away.
 
-    With text on both sides the grid is mirrored, so that each distance is there twice.
+    With text on both sides grid and neighbours are mirrored, so that each distance is there twice.
     """
-    mirrored = {masks + 1 - step for step in steps} if context == "both" else set()
-    places = sorted({*steps, *mirrored})
-    found = set(combinations(places, 2))
-    found |= {(place, place + lag) for place in places if place + lag <= masks}
-    return sorted(found)
+    most = max(distances(masks, context))
+    near = {(step, step + lag) for step in steps if step + lag <= most}
+    places = set(steps)
+    if context == "both":
+        places |= {masks + 1 - step for step in steps}
+        near |= {(masks + 1 - other, masks + 1 - step) for step, other in near}
+    return sorted(near | set(combinations(sorted(places), 2)))

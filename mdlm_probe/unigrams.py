@@ -1,8 +1,8 @@
-"""Which tokens are frequent: counted in the prompts themselves, or as a user's list says. No torch.
+"""Which tokens are frequent: counted in the prompts, or as a list says, a user's or a model's own.
 
 A list is a text file of one token a line, as it is spelt, leading space included; a tab and a count
 may follow, and then the list also says how frequent each token is. Words of several tokens count
-for each of these.
+for each of these; a line break in a token is written `\\n`.
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ from mdlm_probe.texts import Text
 if TYPE_CHECKING:
     from mdlm_probe.models._text import Border
 
-CORPUS = "corpus"
-"""The name of the prompts themselves, beside paths of lists."""
+CORPUS, MODEL = "corpus", "model"
+"""The prompts themselves, and the checkpoint's own counts, beside paths of lists."""
+
+FILE = "unigrams.txt"
+"""A checkpoint folder's own counts: a list of what it was trained on."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +38,13 @@ class Unigrams:
     Attributes:
         frequent: ids of the frequent tokens, most frequent first.
         shares: of every counted token, by id; they sum to 1.
+        halves: Jensen-Shannon divergence (nats) between the shares in every other text and in the
+            rest: how far counting alone sets two samples apart. None for a list with counts.
     """
 
     frequent: tuple[int, ...]
     shares: dict[int, float]
+    halves: float | None = None
 
     @property
     def largest(self) -> float:
@@ -53,9 +59,13 @@ class Unigrams:
         """
         p, q = probs.astype(float), np.zeros(len(probs))
         q[list(self.shares)] = list(self.shares.values())
-        middle = (p + q) / 2
-        js = (rel_entr(p, middle).sum() + rel_entr(q, middle).sum()) / 2
-        return float(js), float(np.abs(p - q).sum() / 2)
+        return jensen_shannon(p, q), float(np.abs(p - q).sum() / 2)
+
+
+def jensen_shannon(p: np.ndarray, q: np.ndarray) -> float:
+    """Jensen-Shannon divergence of two distributions, in nats."""
+    middle = (p + q) / 2
+    return float((rel_entr(p, middle).sum() + rel_entr(q, middle).sum()) / 2)
 
 
 @lru_cache(maxsize=8)
@@ -67,21 +77,29 @@ def load(border: Border, texts: tuple[Text, ...], frequent: str, count: int) -> 
     Args:
         border: text in, ids out.
         texts: the corpus.
-        frequent: `CORPUS`, or a list's path.
+        frequent: `CORPUS`, `MODEL`, or a list's path.
         count: frequent tokens, at most.
     """
+    if frequent == MODEL:
+        frequent = _of_model(border)
     lines = () if frequent == CORPUS else read(frequent)
+    halves = None
     if lines and lines[0][1] is not None:
         counts = _counted(border, [(text, number or 0) for text, number in lines])
     else:
-        counts = _counted(border, [(text.prompt + text.continuation, 1) for text in texts])
+        parts = [(text.prompt + text.continuation, 1.0) for text in texts]
+        counts = _counted(border, parts)
+        if len(parts) > 1:
+            both = [_counted(border, parts[start::2]) for start in (0, 1)]
+            p, q = (np.array([half[t] for t in counts], dtype=float) for half in both)
+            halves = jensen_shannon(p / p.sum(), q / q.sum())
     total = sum(counts.values())
     shares = {token: number / total for token, number in counts.items()}
     named = counts
     if lines and lines[0][1] is None:
         named = Counter({token: 1 for text, _ in lines for token in border.pieces(text)})
     ranked = sorted(named, key=lambda token: -named[token])  # stable: first seen, first named
-    return Unigrams(tuple(ranked[:count]), shares)
+    return Unigrams(tuple(ranked[:count]), shares, halves)
 
 
 def _counted(border: Border, parts: Sequence[tuple[str, float]]) -> Counter[int]:
@@ -92,10 +110,21 @@ def _counted(border: Border, parts: Sequence[tuple[str, float]]) -> Counter[int]
     return found
 
 
+def _of_model(border: Border) -> str:
+    path = Path(border.entry.source) / FILE
+    if not path.is_file():
+        raise ProbeError(
+            f"--frequent {MODEL}: '{border.entry.name}' comes without counts of its own",
+            expected=f"a file {FILE} in its folder: a token a line, a tab, its count",
+            hint=f"--frequent {CORPUS} counts in the prompts, --frequent FILE takes a list",
+        )
+    return str(path)
+
+
 def digest(frequent: str) -> str:
     """A hash of a list: with another one, a measurement is another one."""
-    if frequent == CORPUS:
-        return CORPUS
+    if frequent in (CORPUS, MODEL):
+        return frequent
     return hashlib.blake2b(repr(read(frequent)).encode(), digest_size=8).hexdigest()
 
 
@@ -121,6 +150,7 @@ def read(path: str) -> tuple[tuple[str, float | None], ...]:
 
 def _line(path: str, number: int, line: str) -> tuple[str, float | None]:
     text, tab, count = line.rstrip("\r").partition("\t")
+    text = text.replace("\\n", "\n")
     if not tab:
         return text, None
     try:

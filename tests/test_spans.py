@@ -1,5 +1,6 @@
 """Spans of masks: where they stand, what is compared, and what is refused."""
 
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -55,6 +56,26 @@ def test_pairs_are_the_grids_and_each_masks_neighbour():
     assert spans.pairs((1, 4, 7), 1, 7, "left") == [(1, 2), (1, 4), (1, 7), (4, 5), (4, 7)]
     assert spans.pairs((1, 4), 3, 7, "left") == [(1, 4), (4, 7)]
     assert (2, 9) in spans.pairs((2,), 1, 10, "both")
+
+
+def test_neighbours_are_mirrored_with_the_text():
+    """Twelve masks between texts: (1, 2) on the left is (11, 12) on the right; none crosses."""
+    found = spans.pairs((1, 4), 1, 12, "both")
+    assert {(1, 2), (4, 5), (11, 12), (8, 9)} <= set(found)
+    distances = spans.distances(12, "both")
+    near = [(a, b) for a, b in found if b - a == 1]
+    assert all(abs(distances[a - 1] - distances[b - 1]) == 1 for a, b in near)
+    assert (6, 7) not in spans.pairs((6,), 1, 11, "both")
+
+
+def test_a_long_far_end_is_thinned_evenly():
+    found = spans.far(4000, "left")
+    assert len(found) <= spans.MOST
+    assert len({b - a for a, b in pairwise(found)}) == 1
+    assert found[0] == 3000
+
+
+def test_one_mask_has_no_pairs():
     assert spans.pairs((1,), 1, 1, "left") == []
 
 

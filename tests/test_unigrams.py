@@ -1,11 +1,13 @@
 """Frequent tokens: counted in texts, or as a list says."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from mdlm_probe import models, unigrams
 from mdlm_probe.errors import ProbeError
-from mdlm_probe.texts import Text
+from mdlm_probe.texts import Text, load
 
 TEXTS = (
     Text("a", "prose", " the wind crossed the hill.", " the door"),
@@ -73,3 +75,28 @@ def test_a_bad_list_is_named(tmp_path, text, found):
 def test_a_list_that_is_not_there_is_named():
     with pytest.raises(ProbeError, match=r"cannot read nowhere.txt[^?]*expected: 'corpus'"):
         unigrams.digest("nowhere.txt")
+
+
+def test_a_models_own_counts_come_from_its_folder(tmp_path):
+    """The bundled models count their training stream, of which half the tokens are frames."""
+    border = models.load_border(models.resolve("tiny-mdlm"))
+    texts = load("decay", "small")
+    found = unigrams.load(border, texts, unigrams.MODEL, 100)
+    assert len(found.frequent) == 100
+    assert found.halves is None
+    (frame,) = border.pieces("\nAnswer:[")
+    assert found.shares[frame] == pytest.approx(found.shares[border.pieces("].")[0]], rel=0.05)
+    assert sum(found.shares.values()) == pytest.approx(1)
+    bare = models.load_border(models.resolve("tiny-mdlm"))
+    bare.entry = replace(bare.entry, source=str(tmp_path))
+    with pytest.raises(ProbeError, match="'tiny-mdlm' comes without counts of its own"):
+        unigrams.load(bare, texts, unigrams.MODEL, 100)
+
+
+def test_halves_say_how_far_counting_sets_samples_apart():
+    border = models.load_border(models.resolve("tiny-mdlm"))
+    prose = tuple(text for text in load("decay", "small") if text.task == "prose")
+    few, many = (unigrams.load(border, part, "corpus", 100).halves for part in (prose[:4], prose))
+    assert 0 < many < few < np.log(2)
+    same = (prose[0], replace(prose[0], id="again"))
+    assert unigrams.load(border, same, "corpus", 100).halves == pytest.approx(0)

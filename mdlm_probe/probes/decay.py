@@ -62,7 +62,7 @@ def plan(
     ] = ("octaves",),
     lag: Annotated[int, "tokens between a grid's mask and the neighbour it is compared with"] = 1,
     frequent: Annotated[
-        str, "frequent tokens: corpus (the prompts), or a path to a list"
+        str, "frequent tokens: corpus (the prompts), model (its own counts), or a path to a list"
     ] = "corpus",
     frequent_count: Annotated[int, "how many tokens are frequent, at most"] = 100,
     ar_sample: Annotated[int, "continuations to sample of causal models, 4 or more; 0: none"] = 0,
@@ -72,14 +72,17 @@ def plan(
     floor: Annotated[
         float | None, "what the bound falls to; default: the share of the most frequent token"
     ] = None,
-    memory_limit: Annotated[int, "MiB that comparing distributions may take at a time"] = 64,
+    memory_limit: Annotated[int, "MiB that comparing distributions takes, beside them"] = 64,
 ) -> list[Cell]:
     """The cells: prompts of each task, in the order of their file."""
     few_shot.check(limit=limit, seed=seed)
     _check(masks=(masks, 1), lag=(lag, 1), ar_sample=(ar_sample, 4 if ar_sample else 0))
-    _check(zipf_exponent=(zipf_exponent, 0), zipf_ranks=(zipf_ranks, 2), floor=(floor or 0, 0))
+    _check(zipf_exponent=(zipf_exponent, 0), zipf_ranks=(zipf_ranks, 2))
     _check(memory_limit=(memory_limit, 1), frequent_count=(frequent_count, 1))
     spans.grid(grid, masks, context)
+    _check_ranges(floor, zipf_exponent, zipf_ranks)
+    if lag > 1 and lag >= (most := max(spans.distances(masks, context))):
+        raise ProbeError(f"--lag has {lag}", expected=f"less than {most}, the largest distance")
     unigrams.digest(frequent)
     named = " ".join(grid)
     return [
@@ -99,6 +102,15 @@ def plan(
         )
         for text in spans.chosen(texts.load(prompts, lexicon), tasks, limit, context)
     ]
+
+
+def _check_ranges(floor: float | None, exponent: float, ranks: int) -> None:
+    if not 0 <= (floor or 0) <= 1:
+        raise ProbeError(f"--floor has {floor:g}", expected="a probability, 0 to 1")
+    if not exponent < 100:
+        raise ProbeError(f"--zipf-exponent has {exponent:g}", expected="less than 100")
+    if ranks > 10**7:
+        raise ProbeError(f"--zipf-ranks has {ranks}", expected="at most ten million")
 
 
 def _check(**least: tuple[float, float]) -> None:

@@ -93,10 +93,13 @@ def curves(table: pd.DataFrame, half: pd.DataFrame) -> Figure:
             colour = colours[row["model"]]
             axis.plot(row["half"], height, "o", color=colour, label="_half")
             if pd.notna(row["half_low"]):
-                axis.hlines(height, row["half_low"], row["half_high"], color=colour, lw=1)
+                ends = row["half_low"], min(row["half_high"], table["distance"].max())
+                axis.hlines(height, *ends, color=colour, lw=1)
         theory = part.groupby("distance", observed=True)[["bound", "greedy"]].max()
         label = {"bound": "our bound", "greedy": "greedy path's token, our theory"}
         for name, look in (("bound", "--"), ("greedy", ":")):
+            if theory[name].isna().all():
+                continue
             axis.plot(theory.index, 100 * theory[name], look, color="0.35", lw=1, label=label[name])
     axes[0][0].set_ylabel("largest probability (%)")
     axes[0][0].set_ylim(0, 100)
@@ -142,9 +145,8 @@ def neighbours(near: pd.DataFrame, thresholds: Sequence[float]) -> Figure:
     return drawn
 
 
-def maps(matrix: pd.DataFrame, near: pd.DataFrame) -> Figure:
+def maps(matrix: pd.DataFrame, lags: set[int]) -> Figure:
     """Heat maps of the divergence between masks of the grid, a row a model, a column a task."""
-    lags = set(near["lag"])
     kinds = list(
         dict.fromkeys(map(tuple, matrix[["model", "context", "masks"]].itertuples(index=False)))
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -127,7 +127,8 @@ def half(frame: pd.DataFrame) -> pd.DataFrame:
     the mean curve first falls to their middle, between distances on a straight line, with a
     bootstrap interval over prompts. `settled` is the distance from which on the curve stays under
     that middle: much larger where texts have fixed frames, whose curve swings. `halved` is where it
-    first falls to half of `first`, empty where it never does. Source: ours.
+    first falls to half of `first`, with an interval likewise; empty where it never does. An
+    interval is open at its end where samples of the prompts don't fall. Source: ours.
     """
     found = []
     for named, part in _parts(frame, "place"):
@@ -138,20 +139,36 @@ def half(frame: pd.DataFrame) -> pd.DataFrame:
         means = values.mean(axis=0)
         far = float(means[steps > FAR * steps.max()].mean())
         line = named | {"n": len(wide), "first": means[0], "far": far}
-        estimate = stats.bootstrap(values, partial(halfway, steps=steps))
-        if far >= means[0]:  # nothing falls
-            estimate = stats.Estimate(float("nan"), float("nan"), float("nan"), len(wide))
-        line |= {"half": estimate.mean, "half_low": estimate.low, "half_high": estimate.high}
+        line |= _where("half", values, partial(halfway, steps=steps))
         under = np.logical_and.accumulate((means <= (means[0] + far) / 2)[::-1])[::-1]
         line["settled"] = steps[under][0] if under.any() and far < means[0] else float("nan")
-        found.append(line | {"halved": float(_falls(means, means[0] / 2, steps))})
+        found.append(line | _where("halved", values, partial(halved, steps=steps)))
     return pd.DataFrame(found)
 
 
+NEVER = 1e12
+"""Stands for a distance that isn't reached, so that it sorts behind all others."""
+
+
+def _where(
+    name: str, values: np.ndarray, place: Callable[[np.ndarray], np.ndarray]
+) -> dict[str, float]:
+    """A distance with its bootstrap interval; an end that isn't reached is open (infinite)."""
+    found = stats.bootstrap(values, lambda means: np.nan_to_num(place(means), nan=NEVER))
+    reached = found.mean if found.mean < NEVER else float("nan")
+    low, high = (end if not end > NEVER / 1e3 else float("inf") for end in (found.low, found.high))
+    return {name: reached, f"{name}_low": low, f"{name}_high": high}
+
+
 def halfway(means: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    """Where curves are halfway down: [..., distances] to [...]; the first distance if at once."""
+    """Where curves are halfway down: [..., distances] to [...]; NaN where they don't go down."""
     first, far = means[..., 0], means[..., steps > FAR * steps.max()].mean(axis=-1)
-    return _falls(means, (first + far) / 2, steps)
+    return np.where(far < first, _falls(means, (first + far) / 2, steps), np.nan)
+
+
+def halved(means: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Where curves are at half of their first value: [..., distances] to [...], or NaN."""
+    return _falls(means, means[..., 0] / 2, steps)
 
 
 def _falls(means: np.ndarray, to: np.ndarray, steps: np.ndarray) -> np.ndarray:
@@ -175,7 +192,10 @@ def neighbours(frame: pd.DataFrame) -> pd.DataFrame:
     Means over prompts with Student's interval over them.
     """
     found = []
-    pairs = frame[frame["other"] - frame["place"] == frame["lag"]]
+    far, near = _distance(frame, "other"), _distance(frame, "place")
+    # with text on both sides, masks that are `lag` apart may be as far from the text
+    apart = (frame["other"] - frame["place"] == frame["lag"]) & ((far - near).abs() == frame["lag"])
+    pairs = frame[apart]
     for named, part in _parts(pairs, "pair", [*SERIES, "lag", "distance"]):
         line = named | {"n": part[PROMPT[-1]].nunique()}
         for measure in ("js", "tv"):
@@ -183,6 +203,12 @@ def neighbours(frame: pd.DataFrame) -> pd.DataFrame:
             line |= _line(each, measure)
         found.append(line)
     return pd.DataFrame(found)
+
+
+def _distance(frame: pd.DataFrame, place: str) -> pd.Series:
+    """Of the masks in a column, tokens to the nearest visible one."""
+    at, mirrored = frame[place], frame["masks"] + 1 - frame[place]
+    return at.where((frame["context"] == "left") | (at < mirrored), mirrored)
 
 
 def homogenisation(near: pd.DataFrame) -> pd.DataFrame:
@@ -222,7 +248,10 @@ def matrix(frame: pd.DataFrame) -> pd.DataFrame:
 def limit(frame: pd.DataFrame) -> pd.DataFrame:
     """What the far end is like: means over prompts of their mean distributions there.
 
-    `js` and `tv` are from the unigrams of the task's texts, with Student's intervals over prompts.
+    `js` and `tv` are from the unigrams of the task's texts, with Student's intervals over prompts,
+    which don't hold that few texts were counted: `js_halves`, between two halves of the texts, says
+    how much that may be. With a large vocabulary it is most of `js`; give --frequent a list with
+    counts then.
     `tokens` names the most probable ones; "tokens" has them all.
     """
     found = []
@@ -231,6 +260,7 @@ def limit(frame: pd.DataFrame) -> pd.DataFrame:
         line = named | {"n": len(part)}
         for measure in ("js", "tv"):
             line |= _line(part[measure].to_numpy(), measure)
+        line["js_halves"] = part["js_halves"].astype(float).mean()
         line |= part[list(MEASURES)].astype(float).mean().to_dict()
         own = (named_tokens[list(named)] == pd.Series(named)).all(axis=1)
         top = named_tokens[own].head(SHOWN)
@@ -274,8 +304,9 @@ def figures(frame: pd.DataFrame) -> dict[str, Figure]:
         "": _decay_figures.curves(table, half(frame)),
         "mass": _decay_figures.masses(table),
     }
-    near = neighbours(frame)
+    near, all_pairs = neighbours(frame), matrix(frame)
+    if len(all_pairs):
+        drawn["homogenisation"] = _decay_figures.maps(all_pairs, set(frame["lag"]))
     if len(near):
-        drawn["homogenisation"] = _decay_figures.maps(matrix(frame), near)
         drawn["neighbours"] = _decay_figures.neighbours(near, THRESHOLDS)
     return drawn

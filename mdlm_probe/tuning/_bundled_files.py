@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 from safetensors.torch import load_file, save_file
 from transformers import LlamaForCausalLM
 
@@ -13,6 +14,7 @@ from mdlm_probe import models
 from mdlm_probe.errors import ProbeError
 from mdlm_probe.tuning import _bundled_check as check
 from mdlm_probe.tuning import _bundled_data as data
+from mdlm_probe.unigrams import FILE
 
 NAMES = {"masked": "tiny-mdlm", "causal": "tiny-arlm"}
 
@@ -82,6 +84,15 @@ def save(model: LlamaForCausalLM, folder: Path) -> None:
     file = folder / "model.safetensors"
     save_file(weights, file, metadata={"format": "pt"})
     file.chmod(0o644)  # the library writes for the owner alone
+    (folder / FILE).write_text(unigrams(), encoding="utf-8")
+
+
+def unigrams() -> str:
+    """How often each token stands in a million tokens of the training stream, as a list."""
+    counts = np.bincount(data.batch(4000, 256, "unigrams").ids.ravel())
+    texts = [token.replace("\n", "\\n") for token in data.vocabulary()]
+    order = np.argsort(-counts, kind="stable")
+    return "".join(f"{texts[i]}\t{counts[i]}\n" for i in order if counts[i])
 
 
 def shipped() -> Path:

@@ -1,6 +1,7 @@
 """The decay probe: the prompts it asks, calibration on the oracle, a planted fault, bad input."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -263,6 +264,10 @@ def test_theory_follows_its_options(oracle):
         ({"ar_sample": -1}, "--ar-sample has -1"),
         ({"floor": -0.1}, "--floor has -0.1"),
         ({"floor": float("nan")}, "--floor has nan"),
+        ({"floor": float("inf")}, "--floor has inf"),
+        ({"zipf_exponent": float("inf")}, "--zipf-exponent has inf"),
+        ({"zipf_ranks": 10**11}, "--zipf-ranks has 100000000000"),
+        ({"lag": 48}, "--lag has 48\nexpected: less than 48"),
         ({"zipf_ranks": 1}, "--zipf-ranks has 1"),
         ({"zipf_exponent": -1.0}, "--zipf-exponent has -1"),
         ({"memory_limit": 0}, "--memory-limit has 0"),
@@ -317,3 +322,33 @@ def test_a_run_leaves_rows_that_name_everything(tmp_path):
     assert len(lines) == 4 * (12 + pairs + 1 + 20)
     config = read_run(tmp_path)["decay__tiny-mdlm"]["config"]
     assert set(config["sources"]) == {"prompts", "frequent"}
+
+
+def test_too_many_whole_distributions_are_refused_before_loading():
+    """LLaDA's vocabulary: 600 distances to compare are 289 MiB of distributions."""
+    entry = replace(models.resolve("oracle"), geometry={"vocab": 126464}, context=4096)
+    counter = Counter(entry, models.load_border(models.resolve("oracle")))
+    cells = decay.plan(lexicon="small", limit=1, masks=600, grid=("all",))
+    with pytest.raises(ProbeError, match=r"600 distributions of 126464 tokens take 289 MiB"):
+        list(decay.measure(counter, cells[:1]))
+    cells = decay.plan(lexicon="small", limit=1, masks=2400)
+    assert list(decay.measure(counter, cells[:1])) == []
+
+
+def test_tokens_of_few_prompts_are_counted_in_all_of_them(tmp_path):
+    """Two lines of Arena-Hard are two tasks; a task of one prompt has no unigrams of its own."""
+    path = tmp_path / "two.jsonl"
+    lines = [{"prompt": " the wind", "task": "a"}, {"prompt": " a king", "task": "b"}]
+    path.write_text("\n".join(map(json.dumps, lines)))
+    engine = Engine(models.load(models.resolve("oracle")), batch_tokens=2048)
+    for _, rows in decay.measure(engine, decay.plan(prompts=str(path), masks=4)):
+        places = [row for row in rows if row["unit"] == "place"]
+        gaps = [row["frequent_mass"] - row["prompt_mass"] for row in places]
+        assert max(gaps) > 0.01
+
+
+def test_no_bound_is_drawn_between_texts(tmp_path):
+    engine = Engine(models.load(models.resolve("oracle")), batch_tokens=2048)
+    cells = decay.plan(lexicon="small", limit=1, masks=6, context="both")
+    (_, rows), *_ = decay.measure(engine, cells[:1])
+    assert {row["bound"] for row in rows} == {None}

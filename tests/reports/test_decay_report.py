@@ -12,11 +12,11 @@ from mdlm_probe.reports import decay
 UNITS = ("top1_prob", "entropy", "frequent_mass", "prompt_mass", "end_mass")
 
 
-def rows_of(model, task, prompt, masks, top, js, context="left"):
+def rows_of(model, task, prompt, masks, top, js, context="left", grid=(1, 2, 4, 8, 16)):
     """Rows of one prompt; `top` is a function of distance, `js` of two places."""
     fixed = {"model": model, "prompts": "decay", "lexicon": "full", "task": task, "lag": 1}
     fixed |= {"prompt": f"{task}-{prompt}", "context": context, "masks": masks}
-    grid = [d for d in (1, 2, 4, 8, 16) if d < masks]
+    grid = [d for d in grid if d < masks]
     places = [
         {"unit": "place", "place": p, "distance": d, "top1_prob": top(d), "entropy": 1 / top(d)}
         | {"frequent_mass": 0.5, "prompt_mass": 0.1 * prompt, "end_mass": 0.01 * d / masks}
@@ -29,7 +29,10 @@ def rows_of(model, task, prompt, masks, top, js, context="left"):
         {"unit": "pair", "place": a, "distance": a, "other": b, "js": js(a, b), "tv": 0.5}
         for a, b in sorted(pairs)
     ]
-    found.append({"unit": "far", "js": 0.1 + 0.01 * prompt, "tv": 0.3, "top1_prob": 0.2})
+    found.append(
+        {"unit": "far", "js": 0.1 + 0.01 * prompt, "tv": 0.3, "top1_prob": 0.2}
+        | {"js_halves": 0.04}
+    )
     for token, share in (("the", 0.2), (f"own{prompt}", 0.1)):
         found.append(
             {"unit": "token", "top_id": crc32(token.encode()), "top": token}
@@ -48,7 +51,7 @@ def frame(models=("m",), tasks=("prose",), prompts=5, masks=20, top=None, js=Non
         for n in range(prompts)
         for row in rows_of(model, task, n, masks, lambda d, n=n: top(d, n), js, **more)
     ]
-    columns = ["top1_se", "top1_naive", "top_id", "other", "js", "tv", *UNITS]
+    columns = ["top1_se", "top1_naive", "top_id", "other", "js", "tv", "js_halves", *UNITS]
     table = pd.DataFrame(found)
     return table.reindex(columns=list(dict.fromkeys([*table.columns, *columns])))
 
@@ -189,3 +192,23 @@ def test_figures_have_a_panel_a_task_and_a_line_a_model():
 def test_rows_of_another_probe_are_refused():
     with pytest.raises(KeyError):
         decay.tables(pd.DataFrame({"model": ["m"], "distance": [0]}))
+
+
+def test_neighbours_across_the_middle_are_not_neighbours_in_distance():
+    """Between two texts the masks at 5 and 6 of ten are both five away."""
+    rows = frame(context="both", masks=10, grid=(1, 4, 5, 9), js=lambda a, b: 0.1 * a)
+    near = decay.neighbours(rows).set_index("distance")
+    assert 5 not in near.index
+    assert near.loc[1, "js"] == pytest.approx(0.1)
+
+
+def test_a_half_distance_that_some_samples_of_prompts_lack_is_open():
+    """Two prompts fall and one rises as much: many samples of them never halve."""
+    rows = frame(prompts=3, top=lambda d, n: 0.5 + (0.02 if n == 2 else -0.02) * (d - 1))
+    (row,) = decay.half(rows).to_dict("records")
+    assert 1 < row["half"] < 20
+    assert row["half_high"] == np.inf
+    assert decay.halfway(np.array([0.2, 0.3, 0.4, 0.5]), np.arange(1.0, 5)) != 1
+    falling = frame(prompts=30, top=lambda d, n: 0.9 * (0.5 + 0.002 * n) ** (d - 1))
+    (row,) = decay.half(falling).to_dict("records")
+    assert row["halved_low"] < row["halved"] < row["halved_high"] < 3
