@@ -18,6 +18,8 @@ from mdlm_probe import spans
 from mdlm_probe.courses import Course
 from mdlm_probe.decoding import CANDIDATES
 from mdlm_probe.errors import ProbeError
+from mdlm_probe.few_shot import check as check_none_below_0
+from mdlm_probe.few_shot import check_once
 from mdlm_probe.queries import Query, Readout
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from mdlm_probe.texts import Text
 
 Order = Literal["left-to-right", "right-to-left", "confidence", "random"]
+BUDGET = (1, 2, 4, 8, 16, 32)
 
 
 # ---------------------------------------------------------------------- canvases
@@ -110,17 +113,25 @@ def check(**given: float | Sequence[int]) -> None:
             raise ProbeError(f"--{name.replace('_', '-')} has {bad}", expected=least)
 
 
-def check_within(flag: str, most: int, **given: Sequence[int]) -> None:
-    """Refuses numbers that another option leaves no room for, by the options' names.
+def fitting(
+    name: str, given: tuple[int, ...], usual: tuple[int, ...], flag: str, most: int
+) -> list[int]:
+    """The numbers of an option, sorted: those a user gave, or as many of the usual ones as fit.
+
+    Args:
+        name: the option's.
+        given: by the user; () for the usual ones.
+        usual: positive, each once.
+        flag: the option that leaves room for numbers of at most `most`.
 
     Raises:
-        ProbeError: naming both.
+        ProbeError: a given number that is below 1 or beyond `most`, or stands twice.
     """
-    for name, values in given.items():
-        if max(values) > most:
-            raise ProbeError(
-                f"--{name} has {max(values)}", expected=f"at most {most}, as {flag} leaves"
-            )
+    check(**{name: given})
+    check_once(**{name: given})
+    if max(given, default=0) > most:
+        raise ProbeError(f"--{name} has {max(given)}", expected=f"at most {most}, as {flag} leaves")
+    return sorted(given or (number for number in usual if number <= most))
 
 
 # ---------------------------------------------------------------------- orders
@@ -129,6 +140,21 @@ def check_within(flag: str, most: int, **given: Sequence[int]) -> None:
 def names(order: Order, draws: int) -> list[str]:
     """An order by its name; "random" is that many orders, "random-1" and so on."""
     return [f"random-{n + 1}" for n in range(draws)] if order == "random" else [order]
+
+
+def order_settings(
+    length: int, orders: tuple[Order, ...], draws: int, seed: int
+) -> list[dict[str, Any]]:
+    """What the cells of one text have of these options: an order each.
+
+    Raises:
+        ProbeError: naming an option.
+    """
+    check(length=length)
+    check_none_below_0(random=draws)
+    check_once(orders=orders)
+    named = [name for order in orders for name in names(order, draws)]
+    return [{"masks": length, "order": name, "seed": seed} for name in named]
 
 
 def sequence(name: str, length: int, seed: int) -> list[int]:
@@ -205,6 +231,17 @@ def rescore(
 
 
 # ---------------------------------------------------------------------- several at once
+
+
+def budget_settings(length: int, budget: tuple[int, ...], eps: float) -> list[dict[str, Any]]:
+    """What the cells of one text have of these options: masks a step each, one among them.
+
+    Raises:
+        ProbeError: naming an option.
+    """
+    check(length=length, budget_eps=eps)
+    steps = {1, *fitting("budget", budget, BUDGET, "--length", length)}
+    return [{"masks": length, "at_once": n, "eps": eps} for n in sorted(steps)]
 
 
 def write(canvas: Canvas, at_once: int) -> Course[dict[str, Any]]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mdlm_probe.pairs import PairSet
     from mdlm_probe.texts import Text
 
+GAPS = (1, 2, 4, 8)
 ROUNDING = 1e-6
 """Mass that float32 can't tell from none."""
 
@@ -34,13 +35,13 @@ class Coupling:
 
     Attributes:
         first: log p(a) of the candidates a of i, most probable first, [a].
-        entropy: of i's whole distribution.
+        entropies: of the whole distributions of i and of j, without the other.
         after: log p(b | a) of the candidates b of j after each a, most probable first, [a, b].
         before: log p(b) of the same, without a, [a, b].
     """
 
     first: np.ndarray
-    entropy: float
+    entropies: tuple[float, float]
     after: np.ndarray
     before: np.ndarray
 
@@ -61,8 +62,9 @@ class Coupling:
             mi_bound = sum_{a left out} p(a) log 1/p(a)
                        + sum_a p(a) r(a) (log 1/p(a) - log(r(a) / its lump's mass in p(.)))
 
-        where the first sum is the entropy of i less what its candidates have of it. A model whose
-        circulation isn't zero has no one joint, and may exceed this bound; it can't exceed tv's.
+        where the first sum is the entropy of i less what its candidates have of it. In one joint MI
+        is no more than either entropy, so `mi_bound` is at most min(H_i, H_j) - mi, too. A model
+        whose circulation isn't zero has no one joint, and may exceed this; it can't exceed tv's.
         """
         p, log_p = np.exp(self.first), _finite(self.first)
         q, lump_q = np.exp(self.after), _rest(self.after)
@@ -74,11 +76,13 @@ class Coupling:
         np.subtract(self.after, self.before, out=ratio, where=q > 0)
         kl = (q * ratio).sum(1) + lump_q * odds
         tv = 0.5 * (np.abs(q - base).sum(1) + np.abs(lump_q - lump_base))
-        own = np.maximum(self.entropy + (p * log_p).sum(), 0.0)
+        own = np.maximum(self.entropies[0] + (p * log_p).sum(), 0.0)
         lump = lump_q * np.maximum(-log_p - odds, 0.0)
+        mi = float((p * kl).sum())
+        room = max(min(self.entropies) - mi, 0.0)
         return {
-            "mi": float((p * kl).sum()),
-            "mi_bound": float(own + (p * lump).sum()),
+            "mi": mi,
+            "mi_bound": min(float(own + (p * lump).sum()), room),
             "tv": float((p * tv).sum()),
             "tv_bound": float(_rest(self.first) + (p * np.minimum(lump_q, lump_base)).sum()),
         }
@@ -156,8 +160,8 @@ def couple(
     wanted = (Readout("chosen", tuple(map(int, union))),)
     ((chosen,),) = yield [Query(canvas.ids, places[1:], wanted, canvas.name)]
     before = chosen[0][np.searchsorted(union, after_ids)]
-    parts = (logps[0], entropy[0], after, before)
-    coupling = Coupling(*(np.asarray(part, dtype=float) for part in parts))
+    first_logs, after, before = (np.asarray(part, float) for part in (logps[0], after, before))
+    coupling = Coupling(first_logs, (float(entropy[0]), float(entropy[1])), after, before)
     return Met(coupling, tokens or likeliest, circulation)
 
 
@@ -233,8 +237,9 @@ class Window(NamedTuple):
         canvas: "appended" masks, all of the window; or "holes": only the pair is masked, the rest
             shows the text's own continuation.
         outcome: whose circulation: "top", the most probable tokens', or "true", the text's own.
-        gaps: tokens from the first mask of a pair to the second.
-        anchors: first masks, spread evenly over where the widest gap still fits.
+        gaps: tokens from the first mask of a pair to the second; of a text with a shorter
+            continuation those that fit.
+        anchors: first masks, spread evenly over where the widest of them still fits.
         top: candidates.
         eps: see `Coupling.unlikely`.
     """
@@ -248,6 +253,24 @@ class Window(NamedTuple):
     eps: float
 
 
+def settings(masks: int, spacing: tuple[int, ...], **how: Any) -> list[dict[str, Any]]:
+    """What the cells of one text have of these options.
+
+    Args:
+        masks: tokens of the window.
+        spacing: see `Window.gaps`; () for as many of `GAPS` as fit.
+        how: `anchors`, `top` and `eps`, numbers above 0; `canvas` and `outcome`.
+
+    Raises:
+        ProbeError: naming an option.
+    """
+    chains.check(masks=masks, **{n: how[n] for n in ("anchors", "top", "eps")})
+    if masks < 2:
+        raise ProbeError(f"--masks has {masks}", expected="2 or more, for a pair")
+    gaps = chains.fitting("spacing", spacing, GAPS, "--masks", masks - 1)
+    return [{"masks": masks, "spacing": " ".join(map(str, gaps)), **how}]
+
+
 def continued(canvas: str, outcome: str) -> bool:
     """Whether pairs need a text's own continuation."""
     return (canvas, outcome) != ("appended", "top")
@@ -257,20 +280,23 @@ def sweep(asker: Asker, text: Text, window: Window, name: str) -> Course[list[di
     """A row for every pair of a text's window.
 
     Raises:
-        ProbeError: the widest gap doesn't fit between the tokens of the text's continuation.
+        ProbeError: no gap fits between the tokens of the text's continuation.
     """
     known: tuple[int, ...] = ()
     if continued(window.canvas, window.outcome):
         known = chains.continuation_ids(asker, text, window.masks)
     canvas = chains.appended(asker, text, len(known) or window.masks, name)
-    last = len(canvas.places) - 1 - max(window.gaps)
-    if last < 0:
+    end = len(canvas.places) - 1
+    gaps = [gap for gap in window.gaps if gap <= end]
+    if not gaps:
         raise ProbeError(
-            f"--spacing has {max(window.gaps)}, in cell {name}",
-            expected=f"less than the {len(known)} tokens of its continuation",
+            f"the continuation of prompt '{text.id}' has {end + 1} tokens: --spacing has no less "
+            f"than {min(window.gaps)}",
+            expected=f"a spacing of at most {end}",
+            hint=f"--spacing {end} fits, or leave this prompt out",
         )
-    spots = sorted({round(at) for at in np.linspace(0, last, window.anchors)})
-    places = [(at, at + gap) for at in spots for gap in window.gaps]
+    spots = sorted({round(at) for at in np.linspace(0, end - max(gaps), window.anchors)})
+    places = [(at, at + gap) for at in spots for gap in gaps]
     courses = []
     for first, second in places:
         shown = {i: t for i, t in enumerate(known) if i not in (first, second)}

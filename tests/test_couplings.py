@@ -87,8 +87,11 @@ def coupling_of(table: np.ndarray, base: np.ndarray, firsts: int, seconds: int) 
     with np.errstate(divide="ignore"):
         logs = (np.log(part) for part in (p[ids], tops, base[after]))
         first, after_logs, before = logs
-    entropy = float(-(p[p > 0] * np.log(p[p > 0])).sum())
-    return Coupling(first, entropy, after_logs, before)
+    return Coupling(first, (entropy_of(p), entropy_of(base)), after_logs, before)
+
+
+def entropy_of(p: np.ndarray) -> float:
+    return float(-(p[p > 0] * np.log(p[p > 0])).sum())
 
 
 def test_what_the_bounds_are_made_of():
@@ -106,6 +109,31 @@ def test_what_the_bounds_are_made_of():
     # no joint has this marginal: all of the lump is wrong
     found = coupling_of(split[:1] * 2, np.array([0.6, 0.0, 0.4]), 1, 1).divergences()
     assert (found["tv"], found["tv_bound"]) == pytest.approx((0, 0.4))
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_neither_place_tells_more_than_its_entropy(side):
+    """One place is the half of 64 tokens that the other is in: MI is its entropy."""
+    table = np.zeros((64, 2))
+    table[:32, 0], table[32:, 1] = 0.9 / 32, 0.1 / 32
+    value = exact(table + 1e-300, 1.0)["mi"]
+    assert value == pytest.approx(entropy_of(np.array([0.9, 0.1])))
+    table = table.T if side else table
+    found = coupling_of(table, table.sum(0), *((1, 8) if side else (8, 1))).divergences()
+    assert found["mi"] + found["mi_bound"] == pytest.approx(value, abs=1e-6)
+    if not side:  # which of 64 it is would have made this more than 2
+        assert found["mi_bound"] < 0.35
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_model_reads_out_both_entropies(seed):
+    table = pair_table(seed, 0, 2)
+    coupling = met(engine(seed), 0, 2, 1).coupling
+    entropies = [entropy_of(table.sum(1)), entropy_of(table.sum(0))]
+    assert coupling.entropies == pytest.approx(entropies, abs=1e-5)
+    found = coupling.divergences()
+    assert found["mi"] + found["mi_bound"] <= min(entropies) + 1e-5
+    assert exact(table, 1.0)["mi"] <= found["mi"] + found["mi_bound"] + 1e-5
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -232,6 +260,13 @@ def test_the_texts_own_tokens_can_be_asked():
     assert courses.run(engine(0, Sharpened), [turn]) == pytest.approx([rows[1]["circulation"]])
 
 
-def test_a_gap_beyond_the_continuation_is_refused():
-    with pytest.raises(ProbeError, match=r"--spacing has 3, in cell c\nexpected: less than the 3"):
-        swept(engine(0), Text("t", "t", "ac", "bdb"), canvas="holes")
+@pytest.mark.parametrize("how", [{"canvas": "holes"}, {"outcome": "true"}])
+def test_gaps_beyond_a_short_continuation_are_dropped(how):
+    rows = swept(engine(0), Text("t", "t", "ac", "bdb"), **how)
+    assert [(row["at"], row["distance"]) for row in rows] == [(0, 1), (1, 1)]
+
+
+def test_a_continuation_without_room_for_any_gap_is_named():
+    message = r"prompt 'short' has 3 tokens: --spacing has no less than 3\n.*at most 2\nhint: --sp"
+    with pytest.raises(ProbeError, match=message):
+        swept(engine(0), Text("short", "t", "ac", "bdb"), canvas="holes", gaps=(3, 5))

@@ -36,8 +36,10 @@ def by_name(lexicon):
 
 def test_the_shipped_pairs_are_enough():
     full, small = pairs.load(), pairs.load("pairs", "small")
-    assert len(full) >= 12
-    assert all(len(found.pairs) >= 6 for found in full)
+    assert len(full) == 24
+    large = [found for found in full if not found.name.startswith("agreement_")]
+    assert len(large) == 20
+    assert all(len(found.pairs) >= 6 for found in large)
     assert all(len(found.pairs) >= 8 for found in small)
     for found in (*full, *small):
         assert found.prompt().count(tasks.MASK) == 2
@@ -45,6 +47,26 @@ def test_the_shipped_pairs_are_enough():
         for side in (0, 1):
             assert len({pair[side] for pair in found.pairs}) == len(found.pairs)
     assert len({found.name for found in full}) == len(full)
+
+
+def test_one_verb_agrees_with_one_noun():
+    """Any singular agrees with any singular: of two nouns, only one may be singular."""
+    sets = [found for found in pairs.load() if found.name.startswith("agreement_")]
+    assert len(sets) == 4
+    for found in sets:
+        (one, does), (several, do) = found.pairs
+        assert (one + "s", does) == (several, do + "s")
+
+
+def test_mixtures_that_would_be_right_are_gone():
+    sets = by_name("full")
+    assert not {"possessive", "agreement", "together"} & set(sets)
+    workplace = sets["workplace"]
+    assert workplace.before.endswith(" a")
+    assert workplace.between.endswith(" is a")
+    assert not [w for pair in workplace.pairs for w in pair if w.strip()[0] in "aeiou"]
+    assert " university" not in {second for _, second in workplace.pairs}
+    assert (" rich", " poor") not in sets["opposite"].pairs, "poor is the opposite of good, too"
 
 
 def test_the_small_pairs_are_the_proses_fixed_ones():

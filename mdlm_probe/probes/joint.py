@@ -11,7 +11,7 @@ models: they have one joint by construction.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 Rows = list[dict[str, Any]]
 KINDS = ("masked",)
 Measure = Literal["pairs", "sets", "orders", "budget"]
-BUDGET = (1, 2, 4, 8, 16, 32)
 TOKENS = ("token_first", "token_second", "written")
 COLUMNS = (
     *("at", "distance", "mi", "mi_bound", "tv", "tv_bound", "unlikely", "unlikely_bound"),
@@ -76,7 +75,9 @@ def plan(
     canvas: Annotated[
         Literal["appended", "holes"], "pairs: masks after the prompt, or two in its continuation"
     ] = "appended",
-    spacing: Annotated[tuple[int, ...], "pairs: tokens from one mask to the other"] = (1, 2, 4, 8),
+    spacing: Annotated[
+        tuple[int, ...], "pairs: tokens from one mask to the other; default: 1,2,4,8 if they fit"
+    ] = (),
     anchors: Annotated[int, "pairs: first masks, spread over the window"] = 4,
     top: Annotated[int, "pairs: candidates of a mask"] = 32,
     eps: Annotated[float, "pairs: a pair is unlikely under this joint probability"] = 0.001,
@@ -86,7 +87,9 @@ def plan(
     orders: Annotated[tuple[Order, ...], "orders: of scoring a continuation"] = get_args(Order),
     random: Annotated[int, "orders: how many random ones"] = 4,
     length: Annotated[int, "orders, budget: tokens scored, or written, after a prompt"] = 32,
-    budget: Annotated[tuple[int, ...], "budget: masks a step commits, and 1"] = BUDGET,
+    budget: Annotated[
+        tuple[int, ...], "budget: masks a step commits, and 1; default: 1,2,4,8,16,32 if they fit"
+    ] = (),
     budget_eps: Annotated[float, "budget: nats a token that a step may cost"] = 0.1,
     prompts: Annotated[str, "prompts in tasks/, or a path to your own JSONL"] = "decay",
     pairs: Annotated[str, "sets: pair sets in tasks/, or a path to your own YAML"] = "pairs",
@@ -96,19 +99,12 @@ def plan(
     seed: Annotated[int, "seed of the random orders"] = 0,
 ) -> list[Cell]:
     """The cells: measures, texts, settings, in this order."""
-    check(limit=limit, random=random)
-    chains.check(masks=masks, spacing=spacing, anchors=anchors, top=top, eps=eps)
-    chains.check(length=length, budget=budget, budget_eps=budget_eps)
-    check_once(measure=measure, spacing=spacing, orders=orders, budget=budget)
-    chains.check_within("--masks", masks - 1, spacing=spacing)
-    chains.check_within("--length", length, budget=budget)
-    gaps, steps = " ".join(map(str, sorted(spacing))), sorted({1, *budget})
-    how = {"canvas": canvas, "spacing": gaps, "outcome": outcome, "anchors": anchors, "top": top}
-    named = [name for order in orders for name in chains.names(order, random)]
-    settings: dict[str, Rows] = {
-        "pairs": [{"masks": masks, "eps": eps, **how}],
-        "orders": [{"masks": length, "order": name, "seed": seed} for name in named],
-        "budget": [{"masks": length, "at_once": n, "eps": budget_eps} for n in steps],
+    check_once(measure=measure)
+    how = {"canvas": canvas, "outcome": outcome, "anchors": anchors, "top": top, "eps": eps}
+    settings: dict[str, Callable[[], Rows]] = {  # each checks its own options
+        "pairs": lambda: couplings.settings(masks, spacing, **how),
+        "orders": lambda: chains.order_settings(length, orders, random, seed),
+        "budget": lambda: chains.budget_settings(length, budget, budget_eps),
     }
     cells = []
     for name in measure:
@@ -116,11 +112,13 @@ def plan(
             names = [found.name for found in pair_sets.load(pairs, lexicon)]
             cells += [Cell(name, pairs, lexicon, "sets", n, masks=2) for n in names]
             continue
+        check(limit=limit)
+        own = settings[name]()
         chosen = spans.chosen(texts.load(prompts, lexicon), tasks, limit, "left")
         if name == "orders" or (name == "pairs" and couplings.continued(canvas, outcome)):
             chains.check_continued(chosen)
         where = [(name, prompts, lexicon, text.task, text.id) for text in chosen]
-        cells += [Cell(*at, **setting) for at in where for setting in settings[name]]
+        cells += [Cell(*at, **setting) for at in where for setting in own]
     return cells
 
 

@@ -130,6 +130,7 @@ def couplings(table: pd.DataFrame, circulation: pd.DataFrame) -> Figure:
             axis.plot(x, own[name], f"-{mark}", ms=4, color=colour, label=model)
             _band(axis, x, own, name, colour)
             most = own[name] + own[f"{name}_bound"]
+            most = most if name == "mi" else most.clip(upper=1.0)
             axis.plot(x, most, ":", lw=1, color=colour, label=f"{model}: at most")
         sequential = own["unlikely_sequential"]
         axes[2].plot(x, sequential, "--", lw=1, color=colour, label=f"{model}: sequential draw")

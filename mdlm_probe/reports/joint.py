@@ -54,10 +54,12 @@ def _parts(rows: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
             yield {"model": model, "task": ALL}, own
 
 
-def _line(name: str, found: stats.Estimate, least: float | None = None) -> dict[str, float]:
-    """An estimate as columns; an interval of what can't be less than `least` ends there."""
-    low = found.low if least is None else float(np.maximum(found.low, least))
-    return {name: found.mean, f"{name}_low": low, f"{name}_high": found.high}
+def _line(
+    name: str, found: stats.Estimate, least: float = -np.inf, most: float = np.inf
+) -> dict[str, float]:
+    """An estimate as columns; its interval ends at `least` and `most`, what there can be."""
+    low, high = (float(np.clip(end, least, most)) for end in (found.low, found.high))
+    return {name: found.mean, f"{name}_low": low, f"{name}_high": high}
 
 
 def pairs(frame: pd.DataFrame) -> pd.DataFrame:
@@ -66,14 +68,16 @@ def pairs(frame: pd.DataFrame) -> pd.DataFrame:
     `mi` (nats) and `tv` between sequential and parallel filling, `unlikely` the probability of a
     pair under eps by a parallel draw, `unlikely_sequential` by a sequential one: means over pairs,
     with Student's interval over texts. `_bound` is how much larger each may be at most, for the
-    candidates left out; see the docstring of `couplings.Coupling`.
+    candidates left out; see the docstring of `couplings.Coupling`. `n` is the texts that are long
+    enough for this distance.
     """
     found = []
     for named, part in _parts(_of(frame, "pairs")):
         for distance, own in part.groupby("distance", observed=True):
             line = named | {"distance": int(distance), "n": own["prompt"].nunique()}
             for name in ("mi", "tv", "unlikely", "unlikely_sequential"):
-                line |= _line(name, stats.mean_over(own, name, "prompt"), 0.0)
+                most = np.inf if name == "mi" else 1.0
+                line |= _line(name, stats.mean_over(own, name, "prompt"), 0.0, most)
                 line[f"{name}_bound"] = own.groupby("prompt")[f"{name}_bound"].mean().mean()
             found.append(line)
     return pd.DataFrame(found)
@@ -121,9 +125,10 @@ def sets(frame: pd.DataFrame) -> pd.DataFrame:
         line = {"model": model, "set": ALL, "words": int(known["words"].sum()), "n": len(known)}
         for name in names:
             estimate = stats.mean(known[name].to_numpy())
-            line |= _line(name, estimate, 0.0) if "incoherent" in name else {name: estimate.mean}
+            share = "incoherent" in name
+            line |= _line(name, estimate, 0.0, 1.0) if share else {name: estimate.mean}
         lost = stats.paired(known[names[0]].to_numpy(), known[names[1]].to_numpy())
-        found.append(line | _line("lost", lost) | {"lost_p": lost.p})
+        found.append(line | _line("lost", lost, -1.0, 1.0) | {"lost_p": lost.p})
     return pd.DataFrame(found)
 
 
@@ -157,7 +162,8 @@ def orders(frame: pd.DataFrame) -> pd.DataFrame:
         lines = []
         for name in wide.columns if len(wide) else ():
             logp = wide[name].to_numpy()
-            line = named | {"order": name, "n": len(wide)} | _line("logp", stats.mean(logp))
+            line = named | {"order": name, "n": len(wide)}
+            line |= _line("logp", stats.mean(logp), most=0.0)
             if START in wide and name != START:
                 gain = stats.paired(logp, wide[START].to_numpy())
                 line |= _line("gain", gain) | {"gain_p": gain.p}

@@ -178,6 +178,7 @@ def test_an_estimate_needs_no_tokenizer(options):
     [
         ({"limit": 0}, "--limit has 0"),
         ({"masks": 0}, "--masks has 0"),
+        ({"masks": 1}, "--masks has 1\nexpected: 2 or more"),
         ({"spacing": (1, 1)}, "--spacing names a value twice"),
         ({"spacing": (0,)}, "--spacing has 0"),
         ({"spacing": (16,)}, "--spacing has 16\nexpected: at most 15, as --masks leaves"),
@@ -185,6 +186,10 @@ def test_an_estimate_needs_no_tokenizer(options):
         ({"budget": (-1,)}, "--budget has -1"),
         ({"budget_eps": -0.5}, "--budget-eps has -0.5"),
         ({"random": -1}, "--random has -1"),
+        ({"length": 0, "measure": ("orders",)}, "--length has 0"),
+        ({"length": 0, "measure": ("budget",)}, "--length has 0"),
+        ({"budget": (2, 2)}, "--budget names a value twice"),
+        ({"spacing": (8,), "masks": 4}, "--spacing has 8\nexpected: at most 3"),
         ({"top": 0}, "--top has 0"),
         ({"measure": ("sets", "sets")}, "--measure names a value twice"),
         ({"orders": ("confidence", "confidence")}, "--orders names a value twice"),
@@ -196,6 +201,42 @@ def test_an_estimate_needs_no_tokenizer(options):
 def test_bad_options_are_named(options, message):
     with pytest.raises(ProbeError, match=message):
         joint.plan(**options)
+
+
+@pytest.mark.parametrize(
+    ("measure", "others"),
+    [
+        ("pairs", {"length": 0, "budget": (64,), "random": -1, "budget_eps": -1.0}),
+        ("sets", {"masks": 1, "spacing": (64,), "length": 0, "budget": (64,), "limit": 0}),
+        ("orders", {"length": 8, "budget": (64,), "masks": 1, "spacing": (0,), "top": 0}),
+        ("budget", {"length": 8, "spacing": (64,), "eps": 0.0, "random": -1, "anchors": 0}),
+    ],
+)
+def test_only_the_asked_measures_options_are_checked(measure, others):
+    assert joint.plan(lexicon="small", measure=(measure,), **others)
+
+
+def test_usual_numbers_are_trimmed_to_what_fits():
+    cells = joint.plan(**SMALL, measure=("budget",), length=5)
+    assert [c.at_once for c in cells] == [1, 2, 4] * 2
+    cells = joint.plan(**SMALL, measure=("pairs",), masks=4)
+    assert {c.spacing for c in cells} == {"1 2"}
+    cells = joint.plan(**SMALL, measure=("pairs",), masks=16, spacing=(15, 3))
+    assert {c.spacing for c in cells} == {"3 15"}
+
+
+def test_one_short_continuation_stops_no_run(tmp_path):
+    path = tmp_path / "own.jsonl"
+    texts = {"long": " kept the copper kettle near the iron gate .", "short": " kept the gate"}
+    lines = [{"prompt": " the old king", "continuation": t, "id": n} for n, t in texts.items()]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    options = {"prompts": str(path), "measure": ("pairs",), "canvas": "holes", "limit": 2}
+    gaps = {}
+    for cell, row in rows("tiny-mdlm", **options, spacing=(1, 4), top=4):
+        gaps.setdefault(cell.prompt, set()).add(row["distance"])
+    assert gaps == {"long": {1, 4}, "short": {1}}
+    with pytest.raises(ProbeError, match=r"prompt 'short' has 3 tokens.*\n.*\nhint: --spacing 2"):
+        rows("tiny-mdlm", **options, spacing=(4,), top=4)
 
 
 def test_prompts_without_continuation_are_refused_where_one_is_needed(tmp_path):

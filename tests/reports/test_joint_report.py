@@ -103,6 +103,27 @@ def test_pairs_are_means_over_texts_by_distance():
     assert table.loc[("a", 2), "unlikely_bound"] == 0.5
 
 
+def test_intervals_end_where_there_is_nothing():
+    """Of two texts that differ, Student's interval is wider than all there can be."""
+    frame = pairs(tasks=("a",))
+    frame = frame[frame["prompt"].isin(["a-0", "a-1"])].copy()
+    names = ("tv", "unlikely", "unlikely_sequential")
+    frame["mi"] = np.where(frame["prompt"] == "a-0", 0.2, 0.9)
+    for name in names:
+        frame[name], frame[f"{name}_bound"] = frame["mi"], 0.8
+    line = joint.pairs(frame).iloc[0]
+    wide = stats.mean(np.array([0.2, 0.9]))
+    assert wide.low < 0
+    assert wide.high > 1
+    for name in names:
+        assert (line[f"{name}_low"], line[f"{name}_high"]) == (0, 1)
+    assert (line["mi_low"], line["mi_high"]) == pytest.approx((0, wide.high))
+    axes = joint.figures(frame)["pairs"].axes
+    for axis, most in zip(axes, (1.05, 1, 1), strict=False):
+        (dotted,) = (part for part in axis.lines if part.get_linestyle() == ":")
+        assert list(dotted.get_ydata()) == pytest.approx([most] * 2)
+
+
 def test_circulation_has_a_size_and_signed_quantiles():
     table = joint.circulation(pairs()).set_index("distance")
     assert list(table.index) == ["1", "2", "all"]
@@ -129,7 +150,24 @@ def test_sets_stand_alone_and_together():
     assert total["lost_p"] < 0.05
 
 
+def test_intervals_of_shares_end_where_shares_do():
+    shares = (("one", 0.9, 0.1), ("two", 0.3, 0.8))
+    total = joint.sets(sets(shares)).set_index("set").loc["all"]
+    for name in ("incoherent_parallel", "incoherent_sequential"):
+        assert (total[f"{name}_low"], total[f"{name}_high"]) == (0, 1)
+    assert (total["lost_low"], total["lost_high"]) == (-1, 1)
+
+
 # ---------------------------------------------------------------------- orders
+
+
+def test_no_log_likelihood_is_above_0():
+    frame = orders({})
+    frame = frame[frame["prompt"].isin(["a-0", "a-1"])].copy()
+    frame.loc[frame["prompt"] == "a-1", "logp"] = -1.0
+    table = joint.orders(frame)
+    assert (table["logp_high"] == 0).all()
+    assert (table["logp_low"] < -2).all()
 
 
 def test_orders_are_compared_with_left_to_right_over_the_same_texts():
