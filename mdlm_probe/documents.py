@@ -20,7 +20,8 @@ class Document:
             root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
         except (OSError, UnicodeDecodeError) as error:
             raise ProbeError(
-                f"cannot read {path}: {error}", hint="`mdlm-probe tasks` lists the shipped ones"
+                f"cannot read {path}: {error}",
+                hint="without .yaml it would be the name of a shipped one",
             ) from None
         except yaml.YAMLError as error:
             raise ProbeError(f"{path} is not valid YAML: {error}") from None

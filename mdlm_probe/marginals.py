@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -48,11 +48,13 @@ TOKENS = 20
 """Most probable tokens of the far end that become rows."""
 
 
-class Wish(Protocol):
-    """What a probe's cell says of the reading."""
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a probe's cell says of the reading: one prompt with a span of masks."""
 
     prompts: str
     lexicon: str
+    task: str
     prompt: str
     context: spans.Context
     masks: int

@@ -26,25 +26,8 @@ COLUMNS = marginals.COLUMNS
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(marginals.Wish):
     """One prompt with a span of masks; what is compared, and what it is drawn beside."""
-
-    prompts: str
-    lexicon: str
-    task: str
-    prompt: str
-    context: spans.Context
-    masks: int
-    frequent: str
-    count: int
-    grid: str
-    lag: int
-    samples: int
-    seed: int
-    exponent: float
-    ranks: int
-    floor: float | None
-    memory: int
 
 
 def plan(

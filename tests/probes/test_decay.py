@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from progress import Silent
 
 from mdlm_probe import models, runner
 from mdlm_probe.engine import Counter, Engine
@@ -15,19 +16,6 @@ from mdlm_probe.probes import decay
 from mdlm_probe.sink import read_run
 
 SMALL = {"lexicon": "small", "limit": 2, "masks": 48}
-
-
-class Silent:
-    """Progress that says nothing."""
-
-    def note(self, text):
-        pass
-
-    def start(self, name, cells, done):
-        pass
-
-    def advance(self, cells, tokens):
-        pass
 
 
 class Recorder(Counter):

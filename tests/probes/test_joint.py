@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from progress import Silent
 
 from mdlm_probe import grammar, models, runner, survey, texts
 from mdlm_probe.engine import Counter, Engine
@@ -13,19 +14,6 @@ from mdlm_probe.sink import read_run
 
 SMALL = {"lexicon": "small", "limit": 1}
 FEW = {**SMALL, "length": 8, "budget": (1, 2, 8), "masks": 8, "spacing": (1, 4), "anchors": 2}
-
-
-class Silent:
-    """Progress that says nothing."""
-
-    def note(self, text):
-        pass
-
-    def start(self, name, cells, done):
-        pass
-
-    def advance(self, cells, tokens):
-        pass
 
 
 class Sharpened:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from checkpoints import write_dream
+from progress import Silent
 
 from mdlm_probe import models, runner, survey
 from mdlm_probe.engine import Counter, Engine
@@ -24,19 +25,6 @@ class Recorder(Counter):
     def ask(self, queries):
         self.queries = list(queries)
         return super().ask(queries)
-
-
-class Silent:
-    """Progress that says nothing."""
-
-    def note(self, text):
-        pass
-
-    def start(self, name, cells, done):
-        pass
-
-    def advance(self, cells, tokens):
-        pass
 
 
 def asked(model="oracle", **options):
