@@ -111,11 +111,20 @@ def check(**given: int | tuple[int, ...]) -> None:
         ProbeError: a negative number, or 0 where something is counted.
     """
     for name, value in given.items():
+        check_least(1 if name in COUNTS else 0, **{name: value})
+
+
+def check_least(least: int, **given: float | tuple[int, ...]) -> None:
+    """Refuses numbers that aren't `least` or more, by the option's name.
+
+    Raises:
+        ProbeError: naming the option.
+    """
+    for name, value in given.items():
         values = value if isinstance(value, tuple) else (value,)
-        least = 1 if name in COUNTS else 0
-        if min(values) < least:
-            option = name.replace("_", "-")
-            raise ProbeError(f"--{option} has {min(values)}", expected=f"{least} or more")
+        if too_small := [number for number in values if not number >= least]:
+            found = f"--{name.replace('_', '-')} has {min(too_small)}"
+            raise ProbeError(found, expected=f"{least} or more")
 
 
 def check_once(**given: tuple[Any, ...]) -> None:
@@ -176,14 +185,18 @@ def query(asker: Asker, cell: FewShotCell, example: Example, asked: tasks.Prompt
     return Query(ids, (place,), (options, *READOUTS), key(cell))
 
 
+def correct(predicted: str, right: str) -> bool:
+    """Whether a decoded token is the right answer: a match of texts, as in arXiv 2511.21338.
+
+    Up to the first `]` and without spaces (ours), against the letter or word.
+    """
+    return predicted.split("]")[0].strip() == right
+
+
 def row(
     asker: Asker, cell: FewShotCell, example: Example, query: Query, found: Sequence[np.ndarray]
 ) -> dict[str, Any]:
-    """The columns of an answered question.
-
-    Correct is a match of texts, as in arXiv 2511.21338: the decoded token, up to the first `]` and
-    without spaces (ours), against the letter or word.
-    """
+    """The columns of an answered question."""
     options, entropy, top, top_logprob = (array[0] for array in found)
     right = tasks.answer_text(example, example.right, cell.answer)
     predicted = asker.border.decode([int(top)])
@@ -195,7 +208,7 @@ def row(
         "tokens": len(query.ids),
         "right": right,
         "predicted": predicted,
-        "correct": predicted.split("]")[0].strip() == right,
+        "correct": correct(predicted, right),
         "logp_right": float(options[example.right]),
         **logps,
         "entropy": float(entropy),

@@ -218,7 +218,7 @@ class Reading:
         ]
 
 
-def readings(asker: spans.Asker, wishes: Sequence[Wish]) -> list[Reading]:
+def readings(asker: Asker, wishes: Sequence[Wish]) -> list[Reading]:
     """What is read of each cell's prompt.
 
     Tokens are counted in all texts of its task, or of all tasks where that is too few.

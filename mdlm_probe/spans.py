@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 from mdlm_probe.catalog import unknown
 from mdlm_probe.errors import ProbeError
@@ -13,8 +13,7 @@ from mdlm_probe.tasks import MASK, Prompt
 from mdlm_probe.texts import Text
 
 if TYPE_CHECKING:
-    from mdlm_probe.models._base import Entry
-    from mdlm_probe.models._text import Border
+    from mdlm_probe.few_shot import Asker
 
 Context = Literal["left", "both"]
 
@@ -22,13 +21,6 @@ FAR = 0.75
 """Masks beyond this share of the largest distance are the far end."""
 MOST = 96
 """Masks of the far end whose whole distributions are averaged."""
-
-
-class Asker(Protocol):
-    """What a span needs to know of an engine."""
-
-    entry: Entry
-    border: Border
 
 
 @dataclass(frozen=True)

@@ -114,5 +114,5 @@ def measure(
         right = answer_text(example, example.right, cell.answer)
         predicted = engine.border.decode([found.token])
         shared = {"right": right, "predicted": predicted, "logit": found.logit, "gap": found.gap}
-        shared["correct"] = predicted.split("]")[0].strip() == right
+        shared["correct"] = few_shot.correct(predicted, right)
         yield cell, [row | shared for row in rows]

@@ -59,9 +59,11 @@ def plan(
 ) -> list[Cell]:
     """The cells: prompts of each task, in the order of their file."""
     few_shot.check(limit=limit, seed=seed)
-    _check(masks=(masks, 1), lag=(lag, 1), ar_sample=(ar_sample, 4 if ar_sample else 0))
-    _check(zipf_exponent=(zipf_exponent, 0), zipf_ranks=(zipf_ranks, 2))
-    _check(memory_limit=(memory_limit, 1), frequent_count=(frequent_count, 1))
+    few_shot.check_least(1, masks=masks, lag=lag, memory_limit=memory_limit)
+    few_shot.check_least(1, frequent_count=frequent_count)
+    few_shot.check_least(4 if ar_sample else 0, ar_sample=ar_sample)
+    few_shot.check_least(0, zipf_exponent=zipf_exponent)
+    few_shot.check_least(2, zipf_ranks=zipf_ranks)
     spans.grid(grid, masks, context)
     _check_ranges(floor, zipf_exponent, zipf_ranks)
     if lag > 1 and lag >= (most := max(spans.distances(masks, context))):
@@ -94,13 +96,6 @@ def _check_ranges(floor: float | None, exponent: float, ranks: int) -> None:
         raise ProbeError(f"--zipf-exponent has {exponent:g}", expected="less than 100")
     if ranks > 10**7:
         raise ProbeError(f"--zipf-ranks has {ranks}", expected="at most ten million")
-
-
-def _check(**least: tuple[float, float]) -> None:
-    for name, (value, wanted) in least.items():
-        if not value >= wanted:
-            option = name.replace("_", "-")
-            raise ProbeError(f"--{option} has {value:g}", expected=f"{wanted} or more")
 
 
 def sources(prompts: str, lexicon: str, frequent: str, **_: Any) -> dict[str, str]:

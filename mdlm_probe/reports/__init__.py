@@ -29,7 +29,7 @@ def write(
         report = catalog.load("reports", probe)
         try:
             tables = report.tables(frame)
-            drawn = report.figures(frame)
+            drawn = report.figures(frame, tables)
         except (KeyError, TypeError, ValueError) as error:
             raise ProbeError(
                 f"the rows of '{probe}' in {folder} can't be read: {error!r}",

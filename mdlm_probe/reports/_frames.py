@@ -19,6 +19,10 @@ COLOURS = (
 """Okabe and Ito's palette, then Tol's, told apart with any colour vision; one colour a model."""
 
 
+Tables = dict[str, pd.DataFrame]
+"""A report's tables by name: what its figures are drawn from."""
+
+
 def frames(folder: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
     """The rows of a run folder by probe, all its models together; and notes on what is unfinished.
 

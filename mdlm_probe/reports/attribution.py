@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mdlm_probe import stats
-from mdlm_probe.reports._frames import palette
+from mdlm_probe.reports._frames import Tables, palette
 
 SETTING = ["model", "question", "masks", "method"]
 PLACES = ("left", "middle", "right")
@@ -149,12 +149,13 @@ def _estimate(frame: pd.DataFrame, value: str, *also: str, least: float = 0.0) -
 # ---------------------------------------------------------------------- figures
 
 
-def figures(frame: pd.DataFrame) -> dict[str, Figure]:
+def figures(frame: pd.DataFrame, found: Tables | None = None) -> dict[str, Figure]:
     """By position: one line a model, a panel for each question place and number of masks; and
     "groups": bars beside the paper's values. Without examples there are only groups.
     """
-    table = positions(frame)
-    return ({"": _positions(table)} if len(table) else {}) | {"groups": _groups(groups(frame))}
+    found = found or tables(frame)
+    drawn = {"": _positions(found["positions"])} if len(found["positions"]) else {}
+    return drawn | {"groups": _groups(found["groups"])}
 
 
 def _panels(table: pd.DataFrame, height: float) -> tuple[Figure, dict[tuple[str, int], Axes]]:

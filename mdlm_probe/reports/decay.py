@@ -13,6 +13,7 @@ from scipy.stats import t as student
 
 from mdlm_probe import stats
 from mdlm_probe.reports import _decay_figures
+from mdlm_probe.reports._frames import Tables
 from mdlm_probe.spans import FAR
 
 SERIES = ["model", "context", "masks", "task"]
@@ -293,20 +294,19 @@ def tokens(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 
 
-def figures(frame: pd.DataFrame) -> dict[str, Figure]:
+def figures(frame: pd.DataFrame, found: Tables | None = None) -> dict[str, Figure]:
     """ "": the largest probability against distance, with the bound; a panel a task.
 
     "mass" of frequent tokens, the prompt's, and end of text; "homogenisation", heat maps of the
     divergence between distances, and "neighbours" against distance, where they were compared.
     """
-    table = curve(frame)
+    found = found or tables(frame)
     drawn = {
-        "": _decay_figures.curves(table, half(frame)),
-        "mass": _decay_figures.masses(table),
+        "": _decay_figures.curves(found["curve"], found.get("half", pd.DataFrame())),
+        "mass": _decay_figures.masses(found["curve"]),
     }
-    near, all_pairs = neighbours(frame), matrix(frame)
-    if len(all_pairs):
-        drawn["homogenisation"] = _decay_figures.maps(all_pairs, set(frame["lag"]))
-    if len(near):
-        drawn["neighbours"] = _decay_figures.neighbours(near, THRESHOLDS)
+    if "matrix" in found:
+        drawn["homogenisation"] = _decay_figures.maps(found["matrix"], set(frame["lag"]))
+    if "neighbours" in found:
+        drawn["neighbours"] = _decay_figures.neighbours(found["neighbours"], THRESHOLDS)
     return drawn

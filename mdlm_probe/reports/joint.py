@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from mdlm_probe import stats
 from mdlm_probe.reports import _joint_figures
+from mdlm_probe.reports._frames import Tables
 
 PRINTED = ("circulation", "sets", "orders", "spread", "bound")
 START = "left-to-right"
@@ -257,9 +258,9 @@ def bound(frame: pd.DataFrame) -> pd.DataFrame:
 # ---------------------------------------------------------------------- figures
 
 
-def figures(frame: pd.DataFrame) -> dict[str, Figure]:
+def figures(frame: pd.DataFrame, found: Tables | None = None) -> dict[str, Figure]:
     """ "": what n masks a step cost; "orders", "pairs", "sets": of what was measured."""
-    found = tables(frame)
+    found = found or tables(frame)
     drawn = {}
     if "budget" in found:
         drawn[""] = _joint_figures.loss(found["budget"], found["bound"])

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mdlm_probe import stats
-from mdlm_probe.reports._frames import palette
+from mdlm_probe.reports._frames import Tables, palette
 
 CURVE = ["model", "question", "masks", "position"]
 BANDS = {"accuracy": "sets", "p_right": "p_right"}
@@ -94,9 +94,9 @@ def index(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def figures(frame: pd.DataFrame) -> dict[str, Figure]:
+def figures(frame: pd.DataFrame, found: Tables | None = None) -> dict[str, Figure]:
     """ "": a panel for each question place; "masks", where there are several numbers of them."""
-    table = accuracy(frame)
+    table = (found or tables(frame))["accuracy"]
     drawn = {"": _places(table, frame)}
     if table["masks"].nunique() > 1:
         drawn["masks"] = _under_masks(table)

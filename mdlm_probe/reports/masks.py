@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from mdlm_probe import stats
 from mdlm_probe.reports import _masks_figures
+from mdlm_probe.reports._frames import Tables
 from mdlm_probe.reports._masks_figures import CONTEXT, FILLERS, SERIES, grouped, rank
 
 ITEM = ["set", "item"]
@@ -270,12 +271,12 @@ def _corrected(lines: list[dict[str, float]]) -> list[dict[str, float]]:
     ]
 
 
-def figures(frame: pd.DataFrame) -> dict[str, Figure]:
+def figures(frame: pd.DataFrame, found: Tables | None = None) -> dict[str, Figure]:
     """ "": accuracy and probability; "certainty": entropy and confidence; both against k.
 
     "context", where there are several: the same measures against the length of the context.
     """
-    table = curve(series(frame))
+    table = (found or tables(frame))["curve"]
     size = table["shots"] + table["distractors"]
     longest = table[size == size.groupby(table["model"]).transform("max")]
     longest = longest[longest["shots"] == longest.groupby("model")["shots"].transform("max")]

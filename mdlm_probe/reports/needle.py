@@ -11,6 +11,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from mdlm_probe import stats
+from mdlm_probe.reports._frames import Tables
 
 ITEM = ["needles", "lexicon", "seed", "item"]
 ABSENT = -1
@@ -197,14 +198,14 @@ def _corrected(table: pd.DataFrame) -> pd.DataFrame:
 # ---------------------------------------------------------------------- figures
 
 
-def figures(frame: pd.DataFrame) -> dict[str, Figure]:
+def figures(frame: pd.DataFrame, found: Tables | None = None) -> dict[str, Figure]:
     """Heat maps, a panel a model: x is the context's length, y the fact's depth, the start on top.
 
     Exact match in red to green, with the number in each cell; below, what the fact adds to the
     answer's log-probability (the log-probability itself where there is no baseline). Grey cells
     weren't asked.
     """
-    table = grid(frame)
+    table = (found or tables(frame))["grid"]
     top = {"exact": ("exact match (%)", "RdYlGn", Normalize(0, 100), "{:.0f}")}
     if "gain" in table:
         limit = max(LEAST, float(np.nanmax(np.abs(table["gain"]))))
