@@ -9,50 +9,30 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from mdlm_probe import spans
+from mdlm_probe.canvases import Canvas
 from mdlm_probe.courses import Course
-from mdlm_probe.decoding import CANDIDATES
+from mdlm_probe.decoding import decode
 from mdlm_probe.errors import ProbeError
 from mdlm_probe.few_shot import check as check_none_below_0
 from mdlm_probe.few_shot import check_once
 from mdlm_probe.queries import Query, Readout
+from mdlm_probe.schedules import Schedule
 
 if TYPE_CHECKING:
     from mdlm_probe.few_shot import Asker
+    from mdlm_probe.models._base import Entry
     from mdlm_probe.texts import Text
 
-Order = Literal["left-to-right", "right-to-left", "confidence", "random"]
+Order = Literal["left_to_right", "right_to_left", "low_confidence", "random"]
 BUDGET = (1, 2, 4, 8, 16, 32)
 
 
 # ---------------------------------------------------------------------- canvases
-
-
-@dataclass(frozen=True, slots=True)
-class Canvas:
-    """A text with a window of masks to be filled in.
-
-    Attributes:
-        ids: token ids, masks in the window.
-        places: positions of the window, left to right; other masks are left as they are.
-        name: the cell's key, for error messages.
-    """
-
-    ids: tuple[int, ...]
-    places: tuple[int, ...]
-    name: str = ""
-
-    def filled(self, tokens: dict[int, int]) -> tuple[int, ...]:
-        """The ids with these tokens, by their number in the window."""
-        ids = list(self.ids)
-        for number, token in tokens.items():
-            ids[self.places[number]] = token
-        return tuple(ids)
 
 
 def continuation_ids(asker: Asker, text: Text, length: int) -> tuple[int, ...]:
@@ -160,7 +140,7 @@ def order_settings(
 def sequence(name: str, length: int, seed: int) -> list[int]:
     """The numbers 0..length-1 in an order that is known beforehand; confidence isn't."""
     numbers = list(range(length))
-    if name == "right-to-left":
+    if name == "right_to_left":
         return numbers[::-1]
     return random.Random(seed).sample(numbers, length) if name.startswith("random") else numbers
 
@@ -223,7 +203,7 @@ def rescore(
     """The log-likelihood of a text's own continuation in an order: `logp` of `length` tokens."""
     tokens = continuation_ids(asker, text, length)
     canvas = appended(asker, text, len(tokens), name)
-    if order == "confidence":
+    if order == "low_confidence":
         logps = yield from score_by_confidence(canvas, tokens)
     else:
         logps = yield from score(canvas, tokens, sequence(order, len(tokens), seed))
@@ -244,7 +224,7 @@ def budget_settings(length: int, budget: tuple[int, ...], eps: float) -> list[di
     return [{"masks": length, "at_once": n, "eps": eps} for n in sorted(steps)]
 
 
-def write(canvas: Canvas, at_once: int) -> Course[dict[str, Any]]:
+def write(canvas: Canvas, at_once: int, entry: Entry) -> Course[dict[str, Any]]:
     """Fills in the window greedily, so many places in a step, and scores what came out.
 
     A step commits the places whose most probable token is most probable (the leftmost among equals)
@@ -257,23 +237,20 @@ def write(canvas: Canvas, at_once: int) -> Course[dict[str, Any]]:
         `logp`: their log-likelihood one at a time, the sequential joint;
         `logp_steps`: as the steps themselves saw it, a product of marginals within each.
     """
-    seen: dict[int, int] = {}
-    steps, logp_steps = 0, 0.0
-    while left := [i for i in range(len(canvas.places)) if i not in seen]:
-        places = tuple(canvas.places[i] for i in left)
-        ((top, confidence),) = yield [Query(canvas.filled(seen), places, CANDIDATES, canvas.name)]
-        chosen = np.argsort(-confidence, kind="stable")[:at_once]
-        seen |= {left[at]: int(top[at]) for at in chosen}
-        logp_steps += float(confidence[chosen].sum(dtype=float))
-        steps += 1
-    tokens = tuple(seen[i] for i in range(len(seen)))
-    logps = yield from score(canvas, tokens, list(seen))
-    found = {"length": len(tokens), "logp": float(logps.sum()), "logp_steps": logp_steps}
-    return found | {"steps": steps, "written": tokens}
+    made = yield from decode(canvas, Schedule(at_once=at_once, stop=False), entry)
+    order = sorted(range(len(made.steps)), key=lambda i: (made.steps[i], -made.confidences[i]))
+    logps = yield from score(canvas, made.tokens, order)
+    return {
+        "length": len(made.tokens),
+        "logp": float(logps.sum()),
+        "logp_steps": math.fsum(made.logprobs),
+        "steps": made.passes,
+        "written": made.tokens,
+    }
 
 
 def rewrite(
     asker: Asker, text: Text, length: int, at_once: int, name: str
 ) -> Course[list[dict[str, Any]]]:
     """What `write` makes of masks after a prompt."""
-    return [(yield from write(appended(asker, text, length, name), at_once))]
+    return [(yield from write(appended(asker, text, length, name), at_once, asker.entry))]

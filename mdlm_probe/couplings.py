@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from mdlm_probe import chains, pairs
-from mdlm_probe.chains import Canvas
+from mdlm_probe.canvases import Canvas
 from mdlm_probe.courses import Course, side_by_side
 from mdlm_probe.errors import ProbeError
 from mdlm_probe.queries import Query, Readout

@@ -2,17 +2,18 @@
 
 A course is a generator that yields queries and is sent their answers. Courses run side by side: the
 queries of a step go to the engine in one call, and a sequence that several ask about goes through
-the network once.
+the network once, unless keys and values are kept of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from mdlm_probe.queries import Query, Readout
+from mdlm_probe.queries import Query
 
 if TYPE_CHECKING:
     from mdlm_probe.engine import Answer, Counter, Engine
@@ -38,7 +39,8 @@ def run(engine: Engine | Counter, courses: Sequence[Course[Found]]) -> list[Foun
         answers = engine.ask(list(merged.values()))
         counted = counted or (bool(queries) and not answers)
         found = dict(zip(merged, answers or map(_likely, merged.values()), strict=True))
-        replies = [_part(query, merged[query.ids], found[query.ids]) for query in queries]
+        keys = map(_key, queries)
+        replies = [_part(q, merged[key], found[key]) for q, key in zip(queries, keys, strict=True)]
 
 
 def side_by_side(courses: Sequence[Course[Found]]) -> Course[list[Found]]:
@@ -58,24 +60,31 @@ def side_by_side(courses: Sequence[Course[Found]]) -> Course[list[Found]]:
         replies = {i: [next(answers) for _ in queries] for i, queries in asked.items()}
 
 
-def _merged(queries: Sequence[Query]) -> dict[tuple[int, ...], Query]:
+Key = tuple[Any, ...]
+"""What queries that go through the network together have in common."""
+
+
+def _key(query: Query) -> Key:
+    return query.ids, query.guidance, id(query.held) if query.held else None
+
+
+def _merged(queries: Sequence[Query]) -> dict[Key, Query]:
     """One query for each sequence, with all that is asked of it; courses ask for no blocks."""
-    places: dict[tuple[int, ...], dict[int, None]] = {}
-    readouts: dict[tuple[int, ...], dict[Readout, None]] = {}
-    names: dict[tuple[int, ...], str] = {}
+    groups: dict[Key, list[Query]] = {}
     for query in queries:
-        places.setdefault(query.ids, {}).update(dict.fromkeys(query.positions))
-        readouts.setdefault(query.ids, {}).update(dict.fromkeys(query.readouts))
-        names.setdefault(query.ids, query.name)
-    return {
-        ids: Query(ids, tuple(places[ids]), tuple(readouts[ids]), name)
-        for ids, name in names.items()
-    }
+        groups.setdefault(_key(query), []).append(query)
+    return {key: _union(group) if len(group) > 1 else group[0] for key, group in groups.items()}
+
+
+def _union(queries: Sequence[Query]) -> Query:
+    places = dict.fromkeys(place for query in queries for place in query.positions)
+    readouts = dict.fromkeys(readout for query in queries for readout in query.readouts)
+    return replace(queries[0], positions=tuple(places), readouts=tuple(readouts))
 
 
 def _part(query: Query, merged: Query, answer: Answer) -> Answer:
     """A query's own answer from that of the query it was merged into."""
-    if query == merged:
+    if query is merged or query == merged:
         return answer
     rows = [merged.positions.index(place) for place in query.positions]
     return tuple(answer[merged.readouts.index(readout)][rows] for readout in query.readouts)
@@ -88,9 +97,18 @@ def _likely(query: Query) -> Answer:
         "top_ids": lambda count: np.tile(np.arange(count), (asked, 1)),
         "top_logprobs": lambda count: np.full((asked, count), -np.log(count)),
         "chosen": lambda *ids: np.full((asked, len(ids)), -1.0),
+        "candidates": lambda *_: _any_candidates(asked),
     }
     plain = {"top_id": np.zeros(asked, dtype=int)}
     return tuple(
         shapes[name](*args) if name in shapes else plain.get(name, np.full(asked, -1.0))
         for name, args in query.readouts
     )
+
+
+def _any_candidates(asked: int) -> np.ndarray:
+    """Candidates of random confidence, so that the number of steps is a likely one."""
+    found = np.full((asked, 3), -1.0)
+    found[:, 0] = 0
+    found[:, 2] -= np.random.default_rng(asked).random(asked)
+    return found

@@ -1,136 +1,285 @@
 """The unmasking loop: a canvas of masks filled in over several steps.
 
-In each step the network scores the masks that are left, an order strategy chooses which of them are
-committed, and each committed mask becomes its most probable token. Facts of the published loops:
-arXiv 2502.09992, algorithm 4 (as many masks a step as divide evenly, the remainder first).
+In each step the network scores the masks of the active block, an order strategy chooses which of
+them are committed, an intervention may have a say, and tokens are written. The output layer runs at
+those masks only, and a canvas that is whole takes part in no pass. See `schedules` for what is
+published, and what was chosen here.
 """
 
 from __future__ import annotations
 
-import random
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING
 
-from mdlm_probe.queries import Query, Readout
+from mdlm_probe import courses
+from mdlm_probe.canvases import Canvas, Decoded, Intervention, Step
+from mdlm_probe.cells import seed as seed_of
+from mdlm_probe.courses import Course
+from mdlm_probe.errors import ProbeError
+from mdlm_probe.queries import Guidance, Held, Query, Readout
+from mdlm_probe.schedules import Schedule
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from mdlm_probe.engine import Counter, Engine
-
-Order = Literal["confidence", "random"]
-
-CANDIDATES = (Readout("top_id"), Readout("top_logprob"))
+    from mdlm_probe.engine import Answer, Counter, Engine
+    from mdlm_probe.models._base import Entry
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """How a canvas is filled in.
+class _Filling:
+    """A canvas while it is filled in."""
 
-    Attributes:
-        steps: steps that its masks are spread over; never more than there are masks.
-        order: "confidence" commits the masks whose most probable token is most probable (the
-            leftmost among equals), "random" commits any.
-        seed: of the random order; "confidence" needs none.
-    """
+    def __init__(self, canvas: Canvas, schedule: Schedule, entry: Entry) -> None:
+        self.canvas, self.schedule, self.entry = canvas, schedule, entry
+        size = len(canvas.places)
+        self.ids = list(canvas.ids)
+        self.tokens: list[int] = [self.ids[place] for place in canvas.places]
+        self.masked = dict.fromkeys(range(size))
+        self.steps, self.candidates = [0] * size, [-1] * size
+        self.logprobs, self.confidences = [float("nan")] * size, [float("nan")] * size
+        self.priorities = [] if schedule.rule.measure else schedule.priorities(size)
+        self.held = Held() if schedule.cache != "none" else None
+        self.passes = self.made = self.decided = self._whole = 0
+        self._block: range | None = None
+        ends = entry.eos_ids
+        self._never = ends if schedule.eos == "eos_inf" else ()
+        self._last = ends if schedule.eos == "eos_last" else ()
+        shown = (p for p, token in enumerate(canvas.ids) if token != entry.mask_id)
+        self._guidance = Guidance(schedule.guidance, tuple(shown)) if schedule.guidance else None
 
-    steps: int = 1
-    order: Order = "confidence"
-    seed: int = 0
+    def asked(self, left: Sequence[int], amount: int) -> list[int]:
+        """The masks that a step has to know of."""
+        if self.schedule.rule.measure or amount >= len(left):
+            return list(left)
+        return sorted(sorted(left, key=self.priorities.__getitem__)[:amount])
+
+    def query(self, asked: Sequence[int], block: range, extra: tuple[Readout, ...]) -> Query:
+        """The next step's question."""
+        schedule, rule = self.schedule, self.schedule.rule
+        seed = seed_of(schedule.seed, self.made + 1) if schedule.temperature else 0
+        args = (rule.measure or "probability", schedule.temperature, seed)
+        args = (*args, self._never, self._last, rule.dream)
+        places = self.canvas.places
+        fresh: tuple[int, ...] = ()
+        if self.held is not None and self._block == block:
+            first = places[block[0]] - self.entry.shift
+            dual = schedule.cache == "dual"
+            fresh = tuple(range(first, places[block[-1]] + 1 if dual else len(self.ids)))
+        self._block = block
+        return Query(
+            tuple(self.ids),
+            tuple(places[i] for i in asked),
+            (Readout("candidates", args), *extra),
+            self.canvas.name,
+            guidance=self._guidance,
+            held=self.held,
+            fresh=fresh,
+        )
+
+    def choose(self, asked: Sequence[int], amount: int, answer: Answer) -> dict[int, int]:
+        """The masks that a step commits, left to right, with their tokens; remembers what of."""
+        tokens, logprobs, confidences = answer[0].T
+        chosen = list(range(len(asked)))
+        if self.schedule.order == "threshold":
+            best = max(chosen, key=confidences.__getitem__)
+            limit = math.log(self.schedule.threshold)
+            chosen = [at for at in chosen if confidences[at] > limit or at == best]
+        elif amount < len(asked):
+            chosen = sorted(sorted(chosen, key=lambda at: -confidences[at])[:amount])
+        for at in chosen:
+            self.candidates[asked[at]] = int(tokens[at])
+            self.logprobs[asked[at]] = float(logprobs[at])
+            self.confidences[asked[at]] = float(confidences[at])
+        return {asked[at]: int(tokens[at]) for at in chosen}
+
+    def write(self, tokens: dict[int, int]) -> None:
+        """Writes tokens into masks."""
+        for mask, token in tokens.items():
+            del self.masked[mask]  # a mask twice, or none, is the intervention's mistake
+            self.tokens[mask] = self.ids[self.canvas.places[mask]] = token
+            self.steps[mask] = self.made
+
+    def is_decided(self) -> bool:
+        """Whether no mask is left, or none before the first end of text."""
+        while self._whole < len(self.tokens) and self._whole not in self.masked:
+            if self.tokens[self._whole] in self.entry.eos_ids:
+                break
+            self._whole += 1
+        done = not self.masked or self._whole not in self.masked
+        if done and not self.decided:
+            self.decided = self.passes
+        return done
+
+    def decoded(self) -> Decoded:
+        """What has become of the canvas."""
+        parts = (self.tokens, self.steps, self.candidates, self.logprobs, self.confidences)
+        return Decoded(self.canvas, *map(tuple, parts), self.passes, self.decided)
 
 
-class Reading(NamedTuple):
-    """What stood at a watched mask when it was committed.
-
-    Attributes:
-        answer: the query's readouts, one array each, [1, ...].
-        step: the step that committed it, from 1.
-    """
-
-    answer: tuple[np.ndarray, ...]
-    step: int
-
-
-def amounts(masks: int, steps: int) -> list[int]:
-    """Masks that each step commits: evenly, the remainder first; no step commits none."""
-    base, rest = divmod(masks, steps)
-    return [n for n in (base + (step < rest) for step in range(steps)) if n]
-
-
-class _Canvas:
-    """One query's canvas while it is filled in."""
-
-    def __init__(self, query: Query, mask_id: int, first: int, schedule: Schedule) -> None:
-        (self.watched,) = query.positions
-        self.query, self.ids = query, list(query.ids)
-        self.left = [i for i in range(first, len(self.ids)) if self.ids[i] == mask_id]
-        self.amounts = amounts(len(self.left), schedule.steps)
-        self.random = schedule.order == "random"
-        self.step = 0
-        self._rng = random.Random(schedule.seed)
-
-    def ask(self) -> Query:
-        """The next step's query: the masks among which it may choose, and no others."""
-        amount = self.amounts[self.step]
-        if amount == len(self.left):  # the last step commits the watched mask whatever it finds
-            self.asked = [self.watched]
-        else:
-            self.asked = self._drawn(amount) if self.random else self.left
-        readouts = (*CANDIDATES, *self.query.readouts)
-        return Query(tuple(self.ids), tuple(self.asked), readouts, self.query.name)
-
-    def commit(self, found: tuple[np.ndarray, ...]) -> Reading | None:
-        """Commits a step's masks; the reading, once the watched mask is among them."""
-        amount = self.amounts[self.step]
-        if found:
-            tops, confidence = found[0], found[1]
-            ranked = sorted(range(len(self.asked)), key=lambda i: -confidence[i])
-            chosen = {self.asked[i]: int(tops[i]) for i in ranked[:amount]}
-        else:  # only counted: any masks, so that the number of steps is a likely one
-            chosen = dict.fromkeys(self._drawn(min(amount, len(self.asked))), 0)
-        self.step += 1
-        if self.watched in chosen or self.asked == [self.watched]:
-            at = self.asked.index(self.watched) if found else 0
-            return Reading(tuple(array[at : at + 1] for array in found[2:]), self.step)
-        for place, token in chosen.items():
-            self.ids[place] = token
-        self.left = [place for place in self.left if place not in chosen]
-        return None
-
-    def _drawn(self, amount: int) -> list[int]:
-        return sorted(self._rng.sample(self.left, amount))
-
-
-def read(
-    engine: Engine | Counter, queries: Sequence[Query], schedules: Sequence[Schedule]
-) -> list[Reading]:
-    """Fills in canvases until each query's one position is committed, and reads it in that step.
-
-    The other masks of that step can't change what is read, so they are left; one step is a plain
-    forward pass. A query may ask a causal model, in one step.
+def decode(
+    canvas: Canvas, schedule: Schedule, entry: Entry, intervention: Intervention | None = None
+) -> Course[Decoded]:
+    """Fills in a canvas.
 
     Args:
-        engine: a Counter takes the queries of a likely course, and nothing is read.
-        queries: each asks one position; the canvas is every mask of its ids that can be predicted.
-        schedules: one a query.
+        canvas: its masks are filled in, block by block.
+        schedule: in which order, and in how many steps.
+        entry: the model's: mask, ends of text.
+        intervention: called between choice and commit of every step, or None.
     """
-    entry = engine.entry
-    single = [i for i, schedule in enumerate(schedules) if schedule.steps == 1]
-    found = engine.ask([queries[i] for i in single]) if single else []
-    readings = {i: Reading(answer, 1) for i, answer in zip(single, found, strict=False)}
-    several = {
-        i: _Canvas(queries[i], entry.mask_id, entry.shift, schedule)
-        for i, schedule in enumerate(schedules)
-        if schedule.steps > 1
-    }
-    counted = not found and bool(single)
-    while several:
-        found = engine.ask([canvas.ask() for canvas in several.values()])
-        counted = counted or not found
-        for n, (i, canvas) in enumerate(list(several.items())):
-            reading = canvas.commit(found[n] if found else ())
-            if reading is not None:
-                readings[i] = reading
-                del several[i]
-    return [] if counted else [readings[i] for i in range(len(queries))]
+    filling = _Filling(canvas, schedule, entry)
+    size = len(canvas.places)
+    for block, steps in zip(schedule.blocks(size), schedule.block_steps(size), strict=True):
+        masks, step = sum(mask in filling.masked for mask in block), 0
+        while left := [mask for mask in block if mask in filling.masked]:
+            amount, step = schedule.amount(step, steps, masks, len(left)), step + 1
+            if not amount:
+                continue
+            asked = filling.asked(left, amount)
+            extra = intervention.readouts(filling.made + 1, asked) if intervention else ()
+            (answer,) = yield [filling.query(asked, block, extra)]
+            filling.passes += 2 if schedule.guidance else 1
+            filling.made += 1
+            tokens = filling.choose(asked, amount, answer)
+            if intervention:
+                found = {mask: tuple(a[at] for a in answer[1:]) for at, mask in enumerate(asked)}
+                logprobs = {mask: filling.logprobs[mask] for mask in tokens}
+                masked = frozenset(filling.masked)
+                tokens = intervention.write(Step(filling.made, tokens, logprobs, masked, found))
+                if tokens is None:
+                    return filling.decoded()
+            filling.write(tokens)
+            if filling.is_decided() and schedule.stop:
+                return filling.decoded()
+    return filling.decoded()
+
+
+def proceed(
+    prompt: Sequence[int],
+    length: int,
+    schedule: Schedule,
+    entry: Entry,
+    name: str,
+    holds: bool,
+    intervention: Intervention | None = None,
+) -> Course[Decoded]:
+    """Continues a text by a causal model, a token a step, until an end of text.
+
+    Args:
+        prompt: token ids.
+        length: most tokens to write.
+        schedule: its temperature, seed, and rule for ends of text (`eos_inf`).
+        entry, name: the model's; the cell's key.
+        holds: whether keys and values are kept between steps. The tokens are the same.
+        intervention: called before every token is written, which it may replace; or None.
+    """
+    ids, held = list(prompt), Held() if holds else None
+    never = entry.eos_ids if schedule.eos == "eos_inf" else ()
+    tokens, logprobs, fresh = [], [], ()
+    while len(tokens) < length and (not tokens or tokens[-1] not in entry.eos_ids):
+        seed = seed_of(schedule.seed, len(tokens) + 1) if schedule.temperature else 0
+        drawn = Readout("candidates", ("probability", schedule.temperature, seed, never))
+        query = Query(tuple(ids), (len(ids),), (drawn,), name, held=held, fresh=fresh)
+        ((found,),) = yield [query]
+        fresh = (len(ids),) if holds else ()
+        at, token = len(tokens), int(found[0, 0])
+        logprobs.append(float(found[0, 1]))
+        if intervention:
+            step = Step(at + 1, {at: token}, {at: logprobs[at]}, frozenset({at}), {})
+            token = (intervention.write(step) or {}).get(at, token)
+        tokens.append(token)
+        ids.append(tokens[-1])
+    made = len(tokens)
+    places = tuple(range(len(prompt), len(ids)))
+    steps = tuple(range(1, made + 1))
+    canvas = Canvas(tuple(ids), places, name)
+    written, logs = tuple(tokens), tuple(logprobs)
+    return Decoded(canvas, written, steps, written, logs, logs, made, made)
+
+
+# ---------------------------------------------------------------------- many at once
+
+
+def decode_all(
+    engine: Engine | Counter,
+    canvases: Sequence[Canvas],
+    schedules: Sequence[Schedule],
+    interventions: Sequence[Intervention | None] = (),
+) -> list[Decoded]:
+    """Fills in canvases side by side; equal ones go through the network once.
+
+    Args:
+        engine: a Counter takes the passes of whole canvases, and nothing is found.
+        canvases, schedules, interventions: one of each a canvas; no interventions: none at all.
+
+    Raises:
+        ProbeError: keys and values are to be kept by a model that has none.
+    """
+    _check_cache(engine, schedules)
+    hooks = interventions or [None] * len(canvases)
+    begun = [
+        decode(canvas, schedule, engine.entry, hook)
+        for canvas, schedule, hook in zip(canvases, schedules, hooks, strict=True)
+    ]
+    if hasattr(engine, "repeat"):
+        passes = [s.passes(len(c.places)) for c, s in zip(canvases, schedules, strict=True)]
+        return _count(engine, begun, passes)
+    held = any(schedule.cache != "none" for schedule in schedules)
+    return _in_waves(engine, begun, [len(c.ids) for c in canvases] if held else [])
+
+
+def proceed_all(
+    engine: Engine | Counter,
+    prompts: Sequence[Sequence[int]],
+    length: int,
+    schedules: Sequence[Schedule],
+    names: Sequence[str],
+    interventions: Sequence[Intervention | None] = (),
+) -> list[Decoded]:
+    """Continues prompts by a causal model side by side; see `proceed` and `decode_all`."""
+    hooks = interventions or [None] * len(prompts)
+    begun = [
+        proceed(prompt, length, schedule, engine.entry, name, engine.holds, hook)
+        for prompt, schedule, name, hook in zip(prompts, schedules, names, hooks, strict=True)
+    ]
+    if hasattr(engine, "repeat"):
+        return _count(engine, begun, [length] * len(prompts))
+    return _in_waves(engine, begun, [len(prompt) + length for prompt in prompts])
+
+
+def _in_waves(
+    engine: Engine, begun: Sequence[Course[Decoded]], held: Sequence[int]
+) -> list[Decoded]:
+    """Runs courses side by side, as many at a time as keys and values fit in memory.
+
+    Args:
+        engine: not a Counter.
+        begun: the courses.
+        held: tokens whose keys and values each keeps at most; none: they keep none.
+    """
+    room = engine.held_tokens if held and engine.holds else 0
+    waves: list[list[Course[Decoded]]] = [[]]
+    taken = 0
+    for course, tokens in zip(begun, held or [0] * len(begun), strict=True):
+        if waves[-1] and room and taken + tokens > room:
+            waves.append([])
+            taken = 0
+        waves[-1].append(course)
+        taken += tokens
+    return [found for wave in waves for found in courses.run(engine, wave)]
+
+
+def _count(engine: Counter, begun: Sequence[Course[Decoded]], passes: Sequence[int]) -> list:
+    """Counts the first steps, and the others as so many like them."""
+    first = [next(course)[0] for course in begun]
+    engine.ask(first)
+    engine.repeat(first, [number - 1 for number in passes])
+    return []
+
+
+def _check_cache(engine: Engine | Counter, schedules: Sequence[Schedule]) -> None:
+    """Refuses to keep keys and values of a model that has none."""
+    if any(schedule.cache != "none" for schedule in schedules) and not engine.holds:
+        raise ProbeError(
+            f"'{engine.entry.name}' has no keys and values to keep",
+            expected="--cache none, or a checkpoint with weights",
+        )

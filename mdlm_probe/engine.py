@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -20,6 +22,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mdlm_probe import gradients, maths, memory
+from mdlm_probe.batches import check, check_blocks, fed, spans
 from mdlm_probe.errors import ProbeError
 from mdlm_probe.models._base import Entry, Model
 from mdlm_probe.models._text import Border
@@ -30,6 +33,8 @@ GRADIENT_PROMPT = 4096
 
 Answer = tuple[np.ndarray, ...]
 Found = TypeVar("Found")
+Score = Callable[[Tensor], Tensor]
+"""States [asked, width] in, rows [asked, vocab] out."""
 
 
 class Attribution(NamedTuple):
@@ -63,22 +68,37 @@ class Counter:
         lengths, asked: tokens of each query so far, and positions asked in all of them.
         largest: most tokens that were asked at once.
         passes: forward passes that a query costs about.
+        calls: how often something was asked.
     """
 
     def __init__(self, entry: Entry, border: Border) -> None:
         self.entry, self.border = entry, border
         self.lengths: list[int] = []
-        self.asked = self.largest = 0
+        self.asked = self.largest = self.calls = 0
         self.passes = 1
+        self.scorer = None
 
     def ask(self, queries: Sequence[Query]) -> list[Answer]:
         """Counts the queries, after the checks that a real engine makes."""
         for query in queries:
             check(query, self.entry)
-            self.lengths.append(len(query.ids))
+            self.lengths.append(fed(query))
             self.asked += len(query.positions)
+        self.calls += 1
         self.largest = max(self.largest, sum(len(query.ids) for query in queries))
         return []
+
+    @property
+    def holds(self) -> bool:
+        """Whether keys and values can be kept: whether it is a network."""
+        return self.entry.gradients
+
+    def repeat(self, queries: Sequence[Query], times: Sequence[int]) -> None:
+        """Counts each query so many times more: the further steps of known courses."""
+        for query, number in zip(queries, times, strict=True):
+            self.lengths += [fed(query)] * number
+            self.asked += number * len(query.positions)
+        self.calls += max(times, default=0)
 
     def attribute(
         self, queries: Sequence[Query], method: gradients.Method = "grad-norm", ig_steps: int = 32
@@ -104,6 +124,7 @@ class Engine:
         tokens: real tokens that went through the network so far.
         busy: seconds spent in passes and their readouts so far.
         events: what happened on the way that a reader of the results should know.
+        scorer: an engine over a causal model that scores what this one writes, or None.
     """
 
     def __init__(
@@ -121,6 +142,7 @@ class Engine:
             self._gradient_budget.tokens = min(self._gradient_budget.tokens, self._budget.tokens)
         self.tokens = 0
         self.busy = 0.0
+        self.scorer: Engine | None = None
 
     def ask(self, queries: Sequence[Query]) -> list[Answer]:
         """Answers in the order asked: for each query one array a readout, [asked positions, ...],
@@ -154,6 +176,16 @@ class Engine:
         return self._in_batches(queries, run, self._gradient_budget)
 
     @property
+    def holds(self) -> bool:
+        """Whether the model can keep keys and values between passes."""
+        return hasattr(self.model, "fed")
+
+    @property
+    def held_tokens(self) -> int:
+        """Tokens whose keys and values may be kept at a time."""
+        return memory.held_tokens(self.model)
+
+    @property
     def budgets(self) -> dict[str, Any]:
         """What batches of each kind of pass may hold: what a resumed run has to know."""
         found: dict[str, Any] = {"tokens": self._budget.tokens}
@@ -173,8 +205,7 @@ class Engine:
         for query in queries:
             check(query, self.entry)
         answers: dict[int, Found] = {}
-        order = sorted(range(len(queries)), key=lambda i: len(queries[i].ids))
-        waiting = pack([len(queries[i].ids) for i in order], budget.tokens)[::-1]
+        order, waiting = spans(queries, budget.tokens)
         while waiting:
             span = waiting.pop()
             batch = [queries[i] for i in order[span]]
@@ -186,7 +217,7 @@ class Engine:
                 continue
             self.busy += time.perf_counter() - began
             answers.update(zip(order[span], found, strict=True))
-            self.tokens += sum(len(query.ids) for query in batch)
+            self.tokens += sum(map(fed, batch))
         return [answers[i] for i in range(len(queries))]
 
     def _forward(self, batch: Sequence[Query]) -> list[Answer]:
@@ -194,9 +225,31 @@ class Engine:
         places = [(row, p) for row, query in enumerate(batch) for p in query.positions]
         rows, positions = torch.tensor(places).to(self.model.device).unbind(1)
         with torch.inference_mode():
-            states = self.model.states(ids, lengths, rows, positions)
-            chunk = max(1, memory.ROW_BYTES // (4 * self.model.vocab))
-            return self._read(batch, states, chunk)
+            if batch[0].held is None:
+                states = self.model.states(ids, lengths, rows, positions)
+            else:
+                fresh = (
+                    torch.tensor([q.fresh for q in batch]).to(ids.device)
+                    if batch[0].fresh
+                    else None
+                )
+                held = [query.held for query in batch]
+                states = self.model.fed(ids, lengths, fresh, rows, positions, held)
+            if batch[0].guidance is None:
+                return self._read(batch, self.model.logprobs, states)
+            for row, query in enumerate(batch):
+                ids[row, list(query.guidance.hidden)] = self.entry.mask_id
+            blind = self.model.states(ids, lengths, rows, positions)
+            scales = torch.tensor([query.guidance.scale for query in batch]).to(ids.device)[rows]
+            both = torch.cat([states, blind, scales[:, None].to(states.dtype)], dim=1)
+            return self._read(batch, self._guided, both)
+
+    def _guided(self, both: Float[Tensor, "asked both"]) -> Float[Tensor, "asked vocab"]:
+        """Rows moved away from those that don't see the prompt; see `queries.Guidance`."""
+        seeing, blind = both[:, :-1].chunk(2, dim=1)
+        rows, without = self.model.logprobs(seeing), self.model.logprobs(blind)
+        moved = without + (both[:, -1:].float() + 1) * (rows - without)
+        return maths.normalised(torch.where(rows.isneginf(), rows, moved))
 
     def _backward(
         self, batch: Sequence[Query], method: gradients.Method, ig_steps: int
@@ -246,29 +299,32 @@ class Engine:
         self.events.append(f"gradients with activation checkpointing: {reason}")
 
     def _read(
-        self, batch: Sequence[Query], states: Float[Tensor, "asked width"], chunk: int
+        self, batch: Sequence[Query], score: Score, states: Float[Tensor, "asked width"]
     ) -> list[Answer]:
         """Scores the asked states chunk by chunk, and reduces each chunk while it is there."""
-        owners = [i for i, query in enumerate(batch) for _ in query.positions]
+        chunk = max(1, memory.ROW_BYTES // (4 * self.model.vocab))
+        owners = [(i, place) for i, query in enumerate(batch) for place in query.positions]
         pieces: list[list[list[Tensor]]] = [[[] for _ in query.readouts] for query in batch]
         for start in range(0, len(owners), chunk):
-            scored = self.model.logprobs(states[start : start + chunk])
+            scored = score(states[start : start + chunk])
             part = owners[start : start + chunk]
             self._check_numbers(scored, batch, part)
             self._reduce(batch, scored, part, pieces)
         rows = [tuple(torch.cat(parts).cpu().numpy() for parts in readouts) for readouts in pieces]
         own = states.split([len(query.positions) for query in batch])
         return [
-            answer + self._read_blocks(query, part)
+            answer + self._read_blocks(query, score, part)
             for query, answer, part in zip(batch, rows, own, strict=True)
         ]
 
-    def _read_blocks(self, query: Query, states: Float[Tensor, "asked width"]) -> Answer:
+    def _read_blocks(
+        self, query: Query, score: Score, states: Float[Tensor, "asked width"]
+    ) -> Answer:
         """Scores a block's rows once more, for themselves: chunks may cut through a query."""
         found = []
         for name, places, args in query.blocks:
-            _check_blocks(query, self.model.vocab)
-            rows = self.model.logprobs(states[list(places)])
+            check_blocks(query, self.model.vocab)
+            rows = score(states[list(places)])
             found.append(getattr(maths, name)(rows, *args).cpu().numpy())
         return tuple(found)
 
@@ -276,30 +332,38 @@ class Engine:
     def _reduce(
         batch: Sequence[Query],
         scored: Float[Tensor, "asked vocab"],
-        owners: Sequence[int],
+        owners: Sequence[tuple[int, int]],
         pieces: list[list[list[Tensor]]],
     ) -> None:
         """Applies each readout once to all rows that want it, not once a query."""
-        users: dict[Any, list[tuple[int, int, int]]] = {}
-        for place, owner in enumerate(owners):
+        users: dict[Any, list[tuple[int, int, int, int]]] = {}
+        begin = 0
+        for owner, part in groupby(owners, key=itemgetter(0)):
+            end = begin + len(list(part))
             for slot, readout in enumerate(batch[owner].readouts):
-                users.setdefault(readout, []).append((place, owner, slot))
+                users.setdefault(readout, []).append((begin, end, owner, slot))
+            begin = end
         for readout, takers in users.items():
-            places = [place for place, _, _ in takers]
-            everyone = len(places) == len(scored)
-            value = getattr(maths, readout.name)(
-                scored if everyone else scored[places], *readout.args
-            )
-            for n, (_, owner, slot) in enumerate(takers):
-                pieces[owner][slot].append(value[n : n + 1])
+            places = [i for first, last, _, _ in takers for i in range(first, last)]
+            rows = scored if len(places) == len(scored) else scored[places]
+            args = readout.args
+            if readout.name in maths.PLACED:
+                args = (torch.tensor([owners[i][1] for i in places]).to(scored.device), *args)
+            value = getattr(maths, readout.name)(rows, *args)
+            sizes = [last - first for first, last, _, _ in takers]
+            for (_, _, owner, slot), piece in zip(takers, value.split(sizes), strict=True):
+                pieces[owner][slot].append(piece)
 
     def _check_numbers(
-        self, scored: Float[Tensor, "asked vocab"], batch: Sequence[Query], owners: Sequence[int]
+        self,
+        scored: Float[Tensor, "asked vocab"],
+        batch: Sequence[Query],
+        owners: Sequence[tuple[int, int]],
     ) -> None:
         impossible = 0 if self.entry.mask_id is None else 1
         bad = scored.isfinite().sum(-1) < scored.shape[-1] - impossible
         if bad.any():
-            query = batch[owners[int(bad.nonzero()[0])]]
+            query = batch[owners[int(bad.nonzero()[0])][0]]
             raise self._no_number("logit", query)
 
     def _no_number(self, what: str, query: Query) -> ProbeError:
@@ -329,57 +393,3 @@ class Engine:
         self.events.append(f"out of memory: {what} halved to {budget.tokens}")
         half = (span.start + span.stop) // 2
         return [slice(span.start, half), slice(half, span.stop)]
-
-
-def check(query: Query, entry: Entry) -> None:
-    """Refuses a query that the model can't answer: too long, or asked where it predicts nothing."""
-    length = len(query.ids)
-    if length > entry.context:
-        raise ProbeError(
-            f"a prompt has {length} tokens, in cell {query.name}",
-            expected=f"at most {entry.context}, the context of '{entry.name}'",
-            hint="lower the number of shots or of masks",
-        )
-    _check_blocks(query, entry.geometry.get("vocab", 0))
-    low, high = (1, length) if entry.kind == "causal" else (entry.shift, length - 1)
-    assert all(low <= p <= high for p in query.positions), f"position outside {low}..{high}"
-
-
-def _check_blocks(query: Query, vocab: int) -> None:
-    """Refuses blocks of more distributions than rows may take memory."""
-    count = max((len(places) for _, places, _ in query.blocks), default=0)
-    if (size := 4 * count * vocab) > memory.ROW_BYTES:
-        raise ProbeError(
-            f"{count} distributions of {vocab} tokens take {size / 2**20:.0f} MiB together,"
-            f" in cell {query.name}",
-            expected=f"at most {memory.ROW_BYTES / 2**20:.0f} MiB",
-            hint="compare fewer positions, with --grid",
-        )
-
-
-def pack(lengths: Sequence[int], budget: int) -> list[slice]:
-    """Cuts sorted lengths into as few runs as fit the budget when padded, of about equal cost.
-
-    A run is never empty; a single length above the budget makes a run of its own.
-    """
-    runs = _greedy(lengths, budget)
-    low, high = max(lengths, default=1), budget
-    # the smallest budget that needs no more runs spreads the work evenly: no tiny last batch
-    while low < high:
-        middle = (low + high) // 2
-        if len(_greedy(lengths, middle)) <= len(runs):
-            high = middle
-        else:
-            low = middle + 1
-    return _greedy(lengths, high) if runs and high >= low else runs
-
-
-def _greedy(lengths: Sequence[int], budget: int) -> list[slice]:
-    runs, start = [], 0
-    for i, length in enumerate(lengths):
-        if i > start and length * (i + 1 - start) > budget:
-            runs.append(slice(start, i))
-            start = i
-    if len(lengths) > start:
-        runs.append(slice(start, len(lengths)))
-    return runs

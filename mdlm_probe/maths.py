@@ -6,9 +6,16 @@ together (`divergences`, `mean`) serve `queries.Block`.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from mdlm_probe import noise
+
+NOISE = 2**22
+"""Random numbers in float64 that are there at a time."""
 
 
 def entropy(rows: Float[Tensor, "asked vocab"]) -> Float[Tensor, " asked"]:
@@ -60,6 +67,110 @@ def drawn(rows: Float[Tensor, "asked vocab"], share: float) -> Int[Tensor, " ask
 def whole(rows: Float[Tensor, "asked vocab"]) -> Float[Tensor, "asked vocab"]:
     """The rows themselves: vocabulary-sized, so ask for few."""
     return rows
+
+
+# ---------------------------------------------------------------------- rows with their positions
+
+PLACED = ("own", "candidates", "other")
+"""Readouts that are told the position of every row, too."""
+
+Confidence = Literal["probability", "margin", "entropy"]
+
+
+def own(
+    rows: Float[Tensor, "asked vocab"],
+    positions: Int[Tensor, " asked"],
+    first: int,
+    *ids: int,
+) -> Float[Tensor, " asked"]:
+    """Log-probability of every position's own token, in nats: `ids` are those from `first` on."""
+    tokens = torch.tensor(ids).to(rows.device)[positions - first]
+    return rows.gather(1, tokens[:, None])[:, 0]
+
+
+def candidates(
+    rows: Float[Tensor, "asked vocab"],
+    positions: Int[Tensor, " asked"],
+    measure: Confidence = "probability",
+    temperature: float = 0.0,
+    seed: int = 0,
+    never: tuple[int, ...] = (),
+    last: tuple[int, ...] = (),
+    tempered: bool = False,
+) -> Float[Tensor, "asked 3"]:
+    """What would be committed at every position: token, its log-probability, its confidence.
+
+    Args:
+        rows: log-probabilities.
+        positions: of the rows, for the noise.
+        measure: confidence as the token's log-probability (nats), the largest probability minus the
+            second largest, or minus the entropy (nats).
+        temperature: 0 takes the most probable token; T samples from the T-th root of the
+            distribution, by Gumbel noise in float64.
+        seed: of the noise; a position's noise depends on nothing else.
+        never: tokens that are not predicted, as if they had no probability.
+        last: tokens whose confidence is minus infinity; the others' is as if those had no
+            probability (what the published loop does at temperature 0, here at any).
+        tempered: whether confidence is that of the distribution at this temperature (as Dream has
+            it), not of the model's own (as LLaDA has it).
+    """
+    rows = without(rows, never)
+    tokens = top_id(rows) if temperature == 0 else _drawn(rows, positions, temperature, seed)
+    logps = rows.gather(1, tokens[:, None])[:, 0]
+    known = normalised(rows / temperature) if tempered and temperature > 0 else rows
+    known = without(known, last)
+    if measure == "probability":
+        confidence = known.gather(1, tokens[:, None])[:, 0]
+    elif measure == "margin":
+        first, second = known.topk(2).values.exp().unbind(1)
+        confidence = first - second
+    else:
+        confidence = -entropy(known)
+    if last:
+        ends = torch.isin(tokens, torch.tensor(last).to(rows.device))
+        confidence = confidence.masked_fill(ends, -torch.inf)
+    return torch.stack([tokens.double(), logps.double(), confidence.double()], dim=1)
+
+
+def other(
+    rows: Float[Tensor, "asked vocab"],
+    positions: Int[Tensor, " asked"],
+    seed: int,
+    never: tuple[int, ...] = (),
+) -> Int[Tensor, " asked"]:
+    """A sample of every row from all tokens but the most probable one."""
+    rows = without(rows, never)
+    return _drawn(rows.scatter(1, rows.argmax(-1, keepdim=True), -torch.inf), positions, 1.0, seed)
+
+
+def without(
+    rows: Float[Tensor, "asked vocab"], never: tuple[int, ...]
+) -> Float[Tensor, "asked vocab"]:
+    """Rows as if some tokens had no probability; the same rows if there are none."""
+    if not never:
+        return rows
+    index = torch.tensor(never).to(rows.device)
+    return normalised(rows.index_fill(1, index, -torch.inf))
+
+
+def normalised(rows: Float[Tensor, "asked vocab"]) -> Float[Tensor, "asked vocab"]:
+    """Rows that sum to one again."""
+    return torch.log_softmax(rows, dim=-1)
+
+
+def _drawn(
+    rows: Float[Tensor, "asked vocab"],
+    positions: Int[Tensor, " asked"],
+    temperature: float,
+    seed: int,
+) -> Int[Tensor, " asked"]:
+    """The token whose log-probability plus temperature times Gumbel noise is largest: a sample."""
+    size = max(1, NOISE // rows.shape[1])
+    found = []
+    for part, places in zip(rows.split(size), positions.split(size), strict=True):
+        shares = noise.uniform(seed, places, rows.shape[1])
+        found.append((part.double() - temperature * (-shares.log()).log()).argmax(-1))
+    return torch.cat(found)
 
 
 # ---------------------------------------------------------------------- rows together

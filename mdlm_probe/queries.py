@@ -5,7 +5,7 @@ Plain data without torch, so that probes, plans and help texts load at once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 
@@ -32,6 +32,27 @@ class Block(NamedTuple):
     args: tuple[Any, ...] = ()
 
 
+class Guidance(NamedTuple):
+    """Classifier-free guidance: a second pass doesn't see the prompt, and is moved away from.
+
+    Rows become un + (scale + 1) (cond - un), normalised again; 0 is no guidance.
+    Source: arXiv 2502.09992.
+    """
+
+    scale: float
+    hidden: tuple[int, ...]
+    """Positions that are masks in the second pass."""
+
+
+@dataclass(eq=False, slots=True)
+class Held:
+    """Keys and values of one sequence, kept between passes: made empty by who asks, filled by the
+    engine. `layers` holds what the model puts there, or nothing.
+    """
+
+    layers: list[Any] = field(default_factory=list)
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """One sequence to run through the network.
@@ -44,6 +65,12 @@ class Query:
         readouts: what to compute at every asked position.
         name: the cell's key, for error messages.
         blocks: what to compute of several asked positions together; answered after the readouts.
+        guidance: a second pass without the prompt, or None.
+        held: where keys and values are kept for later passes, or None.
+        fresh: positions, ascending, whose tokens go through the network in this pass; the keys and
+            values of all others are those in `held`. () feeds all. Causal models: exact if all
+            before are held. Masked models: an approximation, since what is held was computed for
+            another canvas.
     """
 
     ids: tuple[int, ...]
@@ -51,3 +78,6 @@ class Query:
     readouts: tuple[Readout, ...]
     name: str = ""
     blocks: tuple[Block, ...] = ()
+    guidance: Guidance | None = None
+    held: Held | None = None
+    fresh: tuple[int, ...] = ()

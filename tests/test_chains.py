@@ -7,13 +7,14 @@ import pytest
 from oracles import MASK, TOKENS, Deaf, Sharpened, engine, joint, model
 
 from mdlm_probe import chains, courses
-from mdlm_probe.chains import Canvas
+from mdlm_probe.canvases import Canvas
 from mdlm_probe.engine import Counter
 from mdlm_probe.errors import ProbeError
 from mdlm_probe.queries import Query, Readout
 from mdlm_probe.texts import Text
 
 PROMPT = (0, 2)
+ENTRY = model(0).entry
 
 
 def canvas(length: int) -> Canvas:
@@ -90,9 +91,9 @@ def test_a_broken_joint_shows_in_its_orders(broken, least):
 
 def test_orders_by_name():
     assert chains.names("random", 2) == ["random-1", "random-2"]
-    assert chains.names("confidence", 2) == ["confidence"]
-    assert chains.sequence("left-to-right", 4, 1) == [0, 1, 2, 3]
-    assert chains.sequence("right-to-left", 4, 1) == [3, 2, 1, 0]
+    assert chains.names("low_confidence", 2) == ["low_confidence"]
+    assert chains.sequence("left_to_right", 4, 1) == [0, 1, 2, 3]
+    assert chains.sequence("right_to_left", 4, 1) == [3, 2, 1, 0]
     drawn = {tuple(chains.sequence("random-1", 8, seed)) for seed in range(5)}
     assert len(drawn) == 5
     assert all(sorted(order) == list(range(8)) for order in drawn)
@@ -105,7 +106,7 @@ def test_orders_by_name():
 @pytest.mark.parametrize("seed", range(4))
 def test_what_steps_write_equals_enumeration(seed, at_once):
     table = joint(seed, PROMPT, 4)
-    found = only(engine(seed), chains.write(canvas(4), at_once))
+    found = only(engine(seed), chains.write(canvas(4), at_once, ENTRY))
     seen, logp_steps, steps = {}, 0.0, 0
     while left := [i for i in range(4) if i not in seen]:
         rows = conditionals(table, seen)
@@ -124,7 +125,7 @@ def test_one_at_a_time_saw_what_it_is_scored_by_and_all_at_once_did_not():
     losses = []
     for seed in range(8):
         one, four = courses.run(
-            engine(seed), [chains.write(canvas(4), at_once) for at_once in (1, 4)]
+            engine(seed), [chains.write(canvas(4), at_once, ENTRY) for at_once in (1, 4)]
         )
         assert one["logp"] == pytest.approx(one["logp_steps"], abs=1e-6)
         losses.append(abs(four["logp"] - four["logp_steps"]))
@@ -148,8 +149,8 @@ class Recorder:
 
 def test_courses_share_a_call_a_step_and_a_pass_a_sequence():
     recorder = Recorder(engine(0))
-    alone = [only(engine(0), chains.write(canvas(4), n)) for n in (1, 2, 4)]
-    together = courses.run(recorder, [chains.write(canvas(4), n) for n in (1, 2, 4)])
+    alone = [only(engine(0), chains.write(canvas(4), n, ENTRY)) for n in (1, 2, 4)]
+    together = courses.run(recorder, [chains.write(canvas(4), n, ENTRY) for n in (1, 2, 4)])
     assert together == alone
     assert len(recorder.calls) == 5, "four steps of one mask, and the scoring"
     assert len(recorder.calls[0]) == 1, "all begin with the same masks"
@@ -181,7 +182,7 @@ def test_merged_queries_get_their_own_rows_and_readouts():
 def test_a_counter_takes_a_whole_course_and_finds_nothing():
     entry, border = model(0).entry, model(0).border
     counter = Counter(entry, border)
-    assert courses.run(counter, [chains.write(canvas(8), n) for n in (2, 8)]) == []
+    assert courses.run(counter, [chains.write(canvas(8), n, ENTRY) for n in (2, 8)]) == []
     assert len(counter.lengths) == 1 + 3 + 8 + 8 - 1, "steps and scores; the first is shared"
     assert courses.run(counter, []) == []
 

@@ -5,7 +5,7 @@ import pytest
 from oracles import MASK, TOKENS, Deaf, Sharpened, chain, engine, joint, model
 
 from mdlm_probe import chains, couplings, courses
-from mdlm_probe.chains import Canvas
+from mdlm_probe.canvases import Canvas
 from mdlm_probe.couplings import Coupling, Window
 from mdlm_probe.engine import Counter
 from mdlm_probe.errors import ProbeError

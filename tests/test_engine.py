@@ -11,7 +11,8 @@ from checkpoints import bpe, write_dream, write_llada, write_llama
 
 from mdlm_probe import engine as engine_room
 from mdlm_probe import gradients, memory, models
-from mdlm_probe.engine import Counter, Engine, pack
+from mdlm_probe.batches import pack
+from mdlm_probe.engine import Counter, Engine
 from mdlm_probe.errors import ProbeError
 from mdlm_probe.gradients import Attributed
 from mdlm_probe.models._base import Entry
@@ -181,7 +182,7 @@ def test_packing_is_whole_within_budget_and_even(seed):
     )
     cost = [lengths[run][-1] * len(lengths[run]) for run in runs]
     assert all(c <= budget or len(lengths[run]) == 1 for c, run in zip(cost, runs, strict=True))
-    assert len(runs) == len(engine_room._greedy(lengths, budget))
+    assert len(runs) == len(batches._greedy(lengths, budget))
 
 
 def test_packing_leaves_no_tiny_last_batch():

@@ -197,7 +197,7 @@ def test_other_weights_under_the_same_name_are_refused(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         runner.run(runner.prepare(this), Log())
     write_llada(folder, context=1024, seed=1)
-    with pytest.raises(ProbeError, match=r"not as it was when this run began:\n  files"):
+    with pytest.raises(ProbeError, match=r"not as it was when this run began:\n  model.files"):
         runner.run(runner.prepare(this), Log())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from mdlm_probe.errors import ProbeError
 from mdlm_probe.models._base import Entry
+from mdlm_probe.models._cache import Cache, fed_rows, visible
 from mdlm_probe.models._text import Border
+from mdlm_probe.queries import Held
 
 SLICE = 16384
 """Vocabulary rows of the output layer that are widened to float32 at a time."""
@@ -76,16 +78,58 @@ class NativeModel:
             ids, lengths, rows, positions: as in `states`.
             embeddings: stand in for the embeddings of `ids`, for gradient attribution.
         """
-        if len(positions) and int(positions.min()) < self.shift:
-            raise ProbeError(
-                f"position {int(positions.min())} of {self.entry.name} was asked",
-                expected=f"{self.shift} or more: nothing stands before it to predict it from",
-            )
+        self._check_asked(positions)
         given = {"input_ids": ids} if embeddings is None else {"inputs_embeds": embeddings}
         hidden = self.network.base_model(
             **given, attention_mask=self._mask(ids, lengths), use_cache=False
         ).last_hidden_state
         return hidden[rows, positions - self.shift]
+
+    def fed(
+        self,
+        ids: Int[Tensor, "batch length"],
+        lengths: Int[Tensor, " batch"],
+        fresh: Int[Tensor, "batch fed"] | None,
+        rows: Int[Tensor, " asked"],
+        positions: Int[Tensor, " asked"],
+        held: Sequence[Held],
+    ) -> Float[Tensor, "asked width"]:
+        """`states`, keeping keys and values: only tokens at `fresh` go through the network, the
+        others' keys and values are those in `held`, and what is new is written there.
+
+        Args:
+            ids, lengths, rows, positions: as in `states`: whole sequences, which may have grown
+                since the last pass.
+            fresh: ascending in each row, as many in every row; None feeds all. Whatever isn't held
+                yet must be among them, and `position - shift` of every asked position.
+            held: one a row. Afterwards `layers` has a pair (keys, values) a layer, each
+                [kv_heads, length of the row, head_dim] on the device, unpadded.
+
+        Causal models: exact. Masked models: an approximation where the canvas has changed.
+
+        Raises:
+            ProbeError: as `states`.
+        """
+        self._check_asked(positions)
+        assert self.network.config._attn_implementation == "sdpa", "others read masks differently"
+        places, ends = positions - self.shift, lengths.to(ids.device)
+        cache = Cache(held, ends.tolist(), fresh)
+        if fresh is None:
+            at = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
+            mask, index = self._mask(ids, lengths), places
+        else:
+            at, ids = fresh, ids.gather(1, fresh)
+            mask = visible(fresh, ends, int(ends.max()), causal=self.entry.kind == "causal")
+            index = fed_rows(fresh, rows, places)
+        with self._forward_only():
+            hidden = self.network.base_model(
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=at,
+                past_key_values=cache,
+                use_cache=True,
+            ).last_hidden_state
+            return hidden[rows, index]
 
     def logprobs(self, states: Float[Tensor, "asked width"]) -> Float[Tensor, "asked vocab"]:
         """Log-probabilities in float32; minus infinity for the mask token, and for nothing else."""
@@ -127,6 +171,13 @@ class NativeModel:
         """No gradients. Quanto's 4-bit tensors refuse inference mode, even a caller's."""
         with torch.inference_mode(not self.facts["quantize"]), torch.no_grad():
             yield
+
+    def _check_asked(self, positions: Int[Tensor, " asked"]) -> None:
+        if len(positions) and int(positions.min()) < self.shift:
+            raise ProbeError(
+                f"position {int(positions.min())} of {self.entry.name} was asked",
+                expected=f"{self.shift} or more: nothing stands before it to predict it from",
+            )
 
     def _mask(
         self, ids: Int[Tensor, "batch length"], lengths: Int[Tensor, " batch"]

@@ -13,19 +13,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from mdlm_probe import decoding, few_shot
+from mdlm_probe import few_shot, readings
 from mdlm_probe.cells import key
 from mdlm_probe.cells import seed as seed_of
 from mdlm_probe.fillers import Filler, Side, Tail, amount, extend
 from mdlm_probe.queries import Query
+from mdlm_probe.schedules import Schedule
 from mdlm_probe.tasks import ask, load
 
 if TYPE_CHECKING:
     from mdlm_probe.engine import Counter, Engine
     from mdlm_probe.models._base import Entry
 
+Order = Literal["low_confidence", "random"]
 KINDS = ("masked", "causal")
 sources = few_shot.sources
 COLUMNS = (*few_shot.COLUMNS, "appended", "mask_tokens", "step")
@@ -56,8 +58,8 @@ def plan(
     side: Annotated[tuple[Side, ...], "after the prompt, before it, or half each"] = ("right",),
     steps: Annotated[tuple[int, ...], "unmasking steps that the masks are spread over"] = (1,),
     order: Annotated[
-        tuple[decoding.Order, ...], "which masks a step commits, where there are several steps"
-    ] = ("confidence",),
+        tuple[Order, ...], "which masks a step commits, where there are several steps"
+    ] = ("low_confidence",),
     tasks: few_shot.TasksOption = ("all",),
     shots: Annotated[tuple[int, ...], "relevant examples; default: the suite's, 10"] = (),
     distractors: Annotated[tuple[int, ...], "distractor examples; default: the suite's, 40"] = (),
@@ -138,11 +140,12 @@ def measure(
         closing = few_shot.template_of(cell).closing()
         tail = Tail(cell.masks, cell.filler, cell.side, closing, drawn)
         queries.append(replace(extend(engine, prompts[point], tail), name=key(cell)))
+    orders = ["random" if c.order == "random" else "low_confidence" for c in cells]
     schedules = [
-        decoding.Schedule(c.steps, "random" if c.order == "random" else "confidence", seed_of(c))
-        for c in cells
+        Schedule(c.steps, order=order, seed=seed_of(c), stop=False)
+        for c, order in zip(cells, orders, strict=True)
     ]
-    found = decoding.read(engine, queries, schedules)
+    found = readings.read(engine, queries, schedules)
     # a Counter answers nothing, and then there are no rows
     for cell, example, query, reading in zip(cells, points, queries, found, strict=False):
         row = few_shot.row(engine, cell, example, query, reading.answer)

@@ -14,7 +14,7 @@ from mdlm_probe.reports import _joint_figures
 from mdlm_probe.reports._frames import Tables
 
 PRINTED = ("circulation", "sets", "orders", "spread", "bound")
-START = "left-to-right"
+START = "left_to_right"
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 ALL = "all"
 """The task of lines about the texts of all tasks together."""

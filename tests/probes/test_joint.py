@@ -52,7 +52,7 @@ def test_defaults_are_the_issues():
     tasks = {c.task for c in cells} - {"sets"}
     assert tasks == {"prose", "question", "code", "arithmetic"}
     orders = [c.order for c in cells if c.measure == "orders"][:7]
-    assert orders[:3] == ["left-to-right", "right-to-left", "confidence"]
+    assert orders[:3] == ["left_to_right", "right_to_left", "low_confidence"]
     assert orders[3:] == [f"random-{n}" for n in (1, 2, 3, 4)]
     assert [c.at_once for c in cells if c.measure == "budget"][:6] == [1, 2, 4, 8, 16, 32]
     assert sum(c.measure == "orders" for c in cells) == 7 * 25 * 4
@@ -180,7 +180,7 @@ def test_an_estimate_needs_no_tokenizer(options):
         ({"spacing": (8,), "masks": 4}, "--spacing has 8\nexpected: at most 3"),
         ({"top": 0}, "--top has 0"),
         ({"measure": ("sets", "sets")}, "--measure names a value twice"),
-        ({"orders": ("confidence", "confidence")}, "--orders names a value twice"),
+        ({"orders": ("low_confidence", "low_confidence")}, "--orders names a value twice"),
         ({"tasks": ("poetry",)}, "unknown task 'poetry'"),
         ({"prompts": "nowhere"}, "no prompts named 'nowhere'"),
         ({"pairs": "nowhere"}, "no pairs named 'nowhere'"),

@@ -106,7 +106,7 @@ def test_masks_and_steps_cost_the_oracle_nothing(side):
     """An ideal reader's answer depends on neither masks nor steps: the probe must add nothing."""
     options = {**SMALL, **FEW, "limit": 3, "masks": ("0", "1", "30", "20%"), "filler": ("mask",)}
     engine = Engine(models.load(models.resolve("oracle")), batch_tokens=8192)
-    cells = masks.plan(**options, side=(side,), steps=(1, 4), order=("random", "confidence"))
+    cells = masks.plan(**options, side=(side,), steps=(1, 4), order=("random", "low_confidence"))
     rows = {}
     for cell, (row,) in masks.measure(engine, cells):
         assert row["correct"]
@@ -211,7 +211,7 @@ def test_one_mask_is_one_step():
     assert {(c.filler, c.steps, c.order) for c in cells} == {
         ("none", 1, "none"),
         *((filler, 1, "none") for filler in ("mask", "dot", "text")),
-        ("mask", 5, "confidence"),
+        ("mask", 5, "low_confidence"),
     }
 
 

@@ -12,7 +12,7 @@ from mdlm_probe.probes.joint import COLUMNS
 from mdlm_probe.reports import joint
 
 TEXTS = 6
-ORDERS = ("left-to-right", "right-to-left", "confidence", "random-1", "random-2")
+ORDERS = ("left_to_right", "right_to_left", "low_confidence", "random-1", "random-2")
 
 
 def row(measure, prompt, task, model, **found):
@@ -79,7 +79,7 @@ SHARES = (("one", 0.8, 0.1), ("two", 0.6, 0.0), ("three", 0.9, 0.05), ("unknown"
 
 
 def everything(models=("m",)):
-    parts = [pairs(models=models), orders({"confidence": 1.0}, models=models)]
+    parts = [pairs(models=models), orders({"low_confidence": 1.0}, models=models)]
     parts += [budget(lambda n, text: n / 4 + text / 9, models=models), sets(SHARES, models)]
     with warnings.catch_warnings():  # of columns that a measure leaves empty
         warnings.simplefilter("ignore", FutureWarning)
@@ -171,23 +171,23 @@ def test_no_log_likelihood_is_above_0():
 
 
 def test_orders_are_compared_with_left_to_right_over_the_same_texts():
-    gains = {"right-to-left": -2.0, "random-1": 1.0, "random-2": 2.0}
+    gains = {"right_to_left": -2.0, "random-1": 1.0, "random-2": 2.0}
     table = joint.orders(orders(gains)).set_index("order")
-    assert list(table.index) == ["left-to-right", "right-to-left", "confidence", "random"]
+    assert list(table.index) == ["left_to_right", "right_to_left", "low_confidence", "random"]
     scale = 1 + np.arange(TEXTS) / 10
-    assert table.loc["left-to-right", "logp"] == pytest.approx(-(20 + 2.5) / 10)
+    assert table.loc["left_to_right", "logp"] == pytest.approx(-(20 + 2.5) / 10)
     expected = stats.mean(-0.2 * scale)
-    assert table.loc["right-to-left", "gain"] == pytest.approx(expected.mean)
-    assert table.loc["right-to-left", "gain_low"] == pytest.approx(expected.low)
+    assert table.loc["right_to_left", "gain"] == pytest.approx(expected.mean)
+    assert table.loc["right_to_left", "gain_low"] == pytest.approx(expected.low)
     assert table.loc["random", "gain"] == pytest.approx(0.15 * scale.mean())
-    assert table.loc["confidence", "gain"] == 0
+    assert table.loc["low_confidence", "gain"] == 0
     p = table["gain_p"].to_numpy()[1:]
     assert table["gain_holm"].to_numpy()[1:] == pytest.approx(stats.holm(p))
-    assert np.isnan(table.loc["left-to-right", "gain_holm"])
+    assert np.isnan(table.loc["left_to_right", "gain_holm"])
 
 
 def test_the_spread_counts_every_random_order():
-    table = joint.spread(orders({"right-to-left": -2.0, "random-2": 1.0}))
+    table = joint.spread(orders({"right_to_left": -2.0, "random-2": 1.0}))
     scale = (1 + np.arange(TEXTS) / 10).mean()
     (line,) = table.to_dict("records")
     assert line["orders"] == 5
@@ -196,7 +196,7 @@ def test_the_spread_counts_every_random_order():
 
 
 def test_a_text_that_misses_an_order_is_left_out():
-    whole = orders({"right-to-left": -2.0})
+    whole = orders({"right_to_left": -2.0})
     table = joint.orders(whole[:-1])
     assert set(table["n"]) == {TEXTS - 1}
 
@@ -268,7 +268,7 @@ def test_pictures_show_every_model_and_task():
     assert list(line.get_xdata()) == [1, 2, 4, 8]
     assert line.get_ydata()[0] == 0
     names = [text.get_text() for text in drawn["orders"].axes[0].get_yticklabels()]
-    assert names == ["right-to-left", "confidence", "random", "span over orders"]
+    assert names == ["right_to_left", "low_confidence", "random", "span over orders"]
     assert [axis.get_title() for axis in drawn["sets"].axes] == ["m", "n"]
     for figure in drawn.values():
         figure.draw_without_rendering()
