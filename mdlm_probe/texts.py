@@ -1,7 +1,9 @@
 """Prompts to continue: the shipped ones, those of the small language, and a user's own. No torch.
 
-Shipped are tasks/decay/TASK.jsonl: prose, question answering, code, arithmetic. Source: ours;
-arXiv 2510.03289 measures four task types, and publishes neither their names nor its prompts.
+Shipped are two folders of tasks/NAME/TASK.jsonl. `decay`: prose, question answering, code,
+arithmetic, with their continuations. `open`: requests as users of a chat type them, without; sums
+have their answers. Source: ours; arXiv 2510.03289 measures four task types, and publishes neither
+their names nor its prompts.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import hashlib
 import json
 import random
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -28,8 +31,13 @@ WORDS = (40, 64)
 FOLLOWING = 32
 """Words of a prose continuation in the small language."""
 ANSWERED = (5, 3)
-"""Answered examples in a few-shot prompt of the small language, and in its continuation."""
+"""Answered examples in a few-shot prompt of the small language, and in its continuation.
+
+Where the prompt ends in an open question, the first of the latter is its answer."""
 HINT = 'a line looks like {"prompt": "Once upon a time", "continuation": " there was a king."}'
+PLAIN_HINT = "every line is a prompt, empty ones apart"
+STDIN = Path("stdin")
+"""Stands for the standard input, by identity: a file of this name is another path."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +49,14 @@ class Text:
         task: the type of text it is.
         prompt: the text that a model sees.
         continuation: what follows it, joined without anything between; "" where nobody knows.
+        answer: the right answer, for an exact match; "" where there is none.
     """
 
     id: str
     task: str
     prompt: str
     continuation: str = ""
+    answer: str = ""
 
 
 @cache
@@ -54,12 +64,16 @@ def load(prompts: str = "decay", lexicon: str = "full") -> tuple[Text, ...]:
     """Texts to continue, in the order of their file.
 
     A JSONL file has one object a line. Its fields: `prompt` (a text, needed), `id` (default: the
-    number of the line), `task` (default: the file's name) and `continuation` (default: ""); others
-    are ignored. Lines of Arena-Hard are read as they are: `uid`, `prompt` and `subcategory`, or
-    `question_id`, `category` and the first of `turns`.
+    number of the line), `task` (default: the file's name), `continuation` and `answer` (default:
+    ""); others are ignored. Lines of Arena-Hard are read as they are: `uid`, `prompt` and
+    `subcategory`, or `question_id`, `category` and the first of `turns`.
+
+    A .txt file has a prompt a line; its id is the line's number, its task the file's name. The
+    standard input is JSONL if its first line with something in it is a JSON object, else such a
+    text; it is read once.
 
     Args:
-        prompts: a shipped name, or the path of a JSONL file.
+        prompts: a shipped name, the path of a JSONL or .txt file, or "-": the standard input.
         lexicon: of a shipped name, "full", or "small" for the bundled models' vocabulary; a file of
             one's own has only one.
 
@@ -70,14 +84,18 @@ def load(prompts: str = "decay", lexicon: str = "full") -> tuple[Text, ...]:
         raise ProbeError(f"no lexicon '{lexicon}'", expected="one of " + ", ".join(LEXICONS))
     files = paths(prompts)
     if lexicon == "small" and not _is_path(prompts):
-        return (*_prose(), *_questions())
+        return (*_prose(), *_questions(opened=prompts == "open"))
     seen: dict[str, str] = {}
     return tuple(text for path in files for text in _read(path, seen))
 
 
 def digest(prompts: str = "decay", lexicon: str = "full") -> str:
     """A hash of the texts: with other texts, a measurement is another one."""
-    found = [(t.id, t.task, t.prompt, t.continuation) for t in load(prompts, lexicon)]
+    loaded = load(prompts, lexicon)
+    found: list[tuple[str, ...]] = [(t.id, t.task, t.prompt, t.continuation) for t in loaded]
+    # texts without answers keep the hash that finished runs have written down
+    if any(t.answer for t in loaded):
+        found += [(t.answer,) for t in loaded]
     return hashlib.blake2b(repr(found).encode(), digest_size=8).hexdigest()
 
 
@@ -87,24 +105,23 @@ def corpus(texts: Sequence[Text]) -> str:
 
 
 def paths(prompts: str) -> tuple[Path, ...]:
-    """The files of prompts: a folder's in tasks/, or a user's own.
+    """The files of prompts: a folder's in tasks/, or a user's own; `STDIN` for "-".
 
     Raises:
         ProbeError: there are none of that name.
     """
     if _is_path(prompts):
-        return (Path(prompts),)
+        return (STDIN if prompts == "-" else Path(prompts),)
     found = tuple(sorted((tasks.folder() / prompts).glob("*.jsonl"))) if prompts else ()
     if not found:
         known = sorted({path.parent.name for path in tasks.folder().glob("*/*.jsonl")})
-        raise ProbeError(
-            f"no prompts named '{prompts}'", expected=", ".join(known), hint="or a .jsonl path"
-        )
+        hint = "or the path of a .jsonl or .txt file, or - for the standard input"
+        raise ProbeError(f"no prompts named '{prompts}'", expected=", ".join(known), hint=hint)
     return found
 
 
 def _is_path(prompts: str) -> bool:
-    return prompts.endswith((".jsonl", ".json")) or "/" in prompts
+    return prompts == "-" or prompts.endswith((".jsonl", ".json", ".txt")) or "/" in prompts
 
 
 # ---------------------------------------------------------------------- files
@@ -113,35 +130,58 @@ def _is_path(prompts: str) -> bool:
 def _read(path: Path, seen: dict[str, str]) -> Iterator[Text]:
     """The texts of a file; `seen` holds where each id read so far stands."""
     try:
-        data = path.read_bytes()
+        data = _stdin() if path is STDIN else path.read_bytes()
     except OSError as error:
-        raise ProbeError(
-            f"cannot read {path}: {error.strerror}", expected="a JSONL file of prompts"
-        ) from None
-    found = False
+        reason = error.strerror or error
+        raise ProbeError(f"cannot read {path}: {reason}", expected="a file of prompts") from None
     # not splitlines(): a JSON text may hold U+2028 and its like as they are
-    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
-        if not line.strip():
-            continue
-        found = True
-        text = _Line(path, number, line).text()
+    lines = enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1)
+    filled = [(number, line) for number, line in lines if line.strip()]
+    plain = path.suffix == ".txt" or (path is STDIN and bool(filled) and not _object(filled[0][1]))
+    for number, content in filled:
+        line = _Line(path, number, content, plain)
+        text = line.text()
         if text.id in seen:
-            raise _Line(path, number, line).fault(
-                "id", f"'{text.id}' stands in {seen[text.id]}, too", "every id once"
-            )
+            raise line.fault("id", f"'{text.id}' stands in {seen[text.id]}, too", "every id once")
         seen[text.id] = f"{path.name}, line {number}"
         yield text
-    if not found:
-        raise ProbeError(f"no prompts in {path}", expected="one JSON object a line", hint=HINT)
+    if not filled:
+        expected = f"one {'prompt' if plain else 'JSON object'} a line"
+        raise ProbeError(f"no prompts in {path}", expected=expected, hint=_hint(plain))
+
+
+@cache
+def _stdin() -> bytes:
+    """The standard input, which can be read only once.
+
+    Raises:
+        OSError: it is closed, or can't be read.
+    """
+    if sys.stdin is None:
+        raise OSError("it is closed")
+    return sys.stdin.buffer.read()
+
+
+def _object(line: bytes) -> bool:
+    """Whether a line is a JSON object."""
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _hint(plain: bool) -> str:
+    return PLAIN_HINT if plain else HINT
 
 
 class _Line:
-    """One line of a file of prompts; errors name it and the field."""
+    """One line of a file of prompts, JSON or a plain prompt; errors name it and the field."""
 
-    def __init__(self, path: Path, number: int, line: bytes) -> None:
-        self.path, self.number = path, number
+    def __init__(self, path: Path, number: int, line: bytes, plain: bool) -> None:
+        self.path, self.number, self.hint = path, number, _hint(plain)
         try:
-            self.row = json.loads(line.decode("utf-8"))
+            text = line.decode("utf-8")
+            self.row = {"prompt": text.removesuffix("\r")} if plain else json.loads(text)
         except UnicodeDecodeError as error:
             raise self.fault("the line", f"not UTF-8: {error.reason}", "text in UTF-8") from None
         except (ValueError, RecursionError) as error:
@@ -151,26 +191,29 @@ class _Line:
 
     def fault(self, field: str, found: str, expected: str) -> ProbeError:
         where = f"{self.path}, line {self.number}, field '{field}'"
-        return ProbeError(f"{where}: {found}", expected=expected, hint=HINT)
+        return ProbeError(f"{where}: {found}", expected=expected, hint=self.hint)
 
     def text(self) -> Text:
-        follows = self.row.get("continuation")
+        follows, answer = self.row.get("continuation"), self.row.get("answer")
         return Text(
             self._named(("id", "uid", "question_id"), str(self.number)),
             self._named(("task", "subcategory", "category"), self.path.stem),
             self._prompt(),
             "" if follows is None else self._plain("continuation", follows, needed=False),
+            "" if answer in (None, "") else self._scalar("answer", answer),
         )
 
     def _named(self, fields: tuple[str, ...], default: str) -> str:
-        """The first of these fields that the line has; a name is a text or a whole number."""
+        """The first of these fields that the line has."""
         for field in fields:
-            value = self.row.get(field)
-            if isinstance(value, int) and not isinstance(value, bool):
-                return str(value)
-            if value is not None:
-                return self._plain(field, value)
+            if self.row.get(field) is not None:
+                return self._scalar(field, self.row[field])
         return default
+
+    def _scalar(self, field: str, value: Any) -> str:
+        """A text or a whole number, as a text."""
+        number = isinstance(value, int) and not isinstance(value, bool)
+        return str(value) if number else self._plain(field, value)
 
     def _prompt(self) -> str:
         if "prompt" in self.row or "turns" not in self.row:
@@ -221,19 +264,25 @@ def _words(text: str) -> list[str]:
     return re.findall(r" \w+|[,.]", text)
 
 
-def _questions() -> Iterator[Text]:
-    """Answered examples of the few-shot suite's sets, relevant tasks and distractors in turn."""
+def _questions(opened: bool) -> Iterator[Text]:
+    """Answered examples of the few-shot suite's sets, relevant tasks and distractors in turn.
+
+    Opened, only of relevant tasks, and the prompt goes on to the next example's open answer.
+    """
     suite = tasks.load("few-shot", "small")
-    sides = [(s, side) for s in suite.sets.values() for side in ("relevant", "distractor")]
+    kinds = ("relevant",) if opened else ("relevant", "distractor")
+    sides = [(s, side) for s in suite.sets.values() for side in kinds]
     sources = {getattr(s, side).name: (s, side) for s, side in sides}
     before, after = ANSWERED
     for number in range(SMALL):
         source, side = list(sources.values())[number % len(sources)]
         shots = source.shots(side, before + after, seed_of("texts", "question", number))
-        template = source.template
+        template, asked = source.template, shots[before]
         turns = tuple(tasks.shot(template, example, "word") for example in shots)
+        first = turns[:before] + ((tasks.ask(template, asked, None),) if opened else ())
         prompt, whole = (
-            tasks.Prompt(part, template.turn, template.end).text()
-            for part in (turns[:before], turns)
+            tasks.Prompt(part, template.turn, template.end).text() for part in (first, turns)
         )
-        yield Text(f"question-{number + 1:02}", "question", prompt, whole[len(prompt) :])
+        answer = tasks.answer_text(asked, asked.right, "word") if opened else ""
+        name = f"question-{number + 1:02}"
+        yield Text(name, "question", prompt, whole[len(prompt) :], answer)
