@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mdlm_probe import __version__, catalog, models, survey
+from mdlm_probe import __version__, catalog, models, scorers, survey
 from mdlm_probe.errors import ProbeError
 from mdlm_probe.models._base import Entry, LoadOptions
 from mdlm_probe.sink import Run, Sheet, differences, text_of
@@ -165,6 +165,7 @@ def prepare(job: Job, *, empty: bool = False) -> Plan:
     own = {} if OWN & given.keys() else entry.defaults_for(job.probe)
     suited = {name: value for name, value in own.items() if name in known}
     options = {name: p.default for name, p in known.items()} | suited | given
+    scorers.scorer_of(options, entry)
     cells, refused = [], {}
     for cell in probe.plan(**options):
         if reason := probe.refuse(cell, entry):
@@ -217,8 +218,8 @@ def run(plan: Plan, progress: Progress) -> Path:
         try:
             _continue(plan, folder, known, progress)
         finally:
-            _free_memory()
-        folder.update(plan.name, status="finished", ended=_now(), size=path.stat().st_size)
+            free_memory()
+        folder.update(plan.name, status="finished", ended=now(), size=path.stat().st_size)
         return path
 
 
@@ -228,14 +229,16 @@ def _continue(plan: Plan, folder: Run, known: dict[str, Any], progress: Progress
     size = survey.cell_tokens(plan)
     progress.note(f"loading {plan.entry.name} from {portable(plan.entry.source) or 'memory'}")
     model = models.load(plan.entry, plan.job.load)
-    _same_weights(plan, model, known)
-    engine, group = _engine(plan, model, known, *size)
-    session = {"started": _now(), "version": __version__, "machine": machine.facts()}
+    scorer = scorers.load(plan.options, plan.entry, plan.job.load, progress.note)
+    _same_weights(plan, model, scorer, known)
+    engine, group = _engine(plan, model, scorer, known, *size)
+    session = {"started": now(), "version": __version__, "machine": machine.facts()}
     folder.update(
         plan.name,
         status="started",
-        model=portable(model.facts | {"entry": asdict(model.entry)}),
-        batch={**engine.budgets, "cells": group},
+        model=_facts(model),
+        **({"scorer": _facts(scorer)} if scorer else {}),
+        batch=_batch(engine, group),
         cells=len(plan.cells),
         sessions=[*known.get("sessions", []), session],
     )
@@ -253,11 +256,11 @@ def _continue(plan: Plan, folder: Run, known: dict[str, Any], progress: Progress
                 for cell, found in plan.probe.measure(engine, cells)
                 for row in found
             ]
-            with _uninterrupted():
+            with uninterrupted():
                 sheet.append(rows, len(cells))
             if engine.budgets != before[2] or len(engine.events) > before[1]:
                 events = [*known.get("events", []), *engine.events[before[1] :]]
-                folder.update(plan.name, events=events, batch={**engine.budgets, "cells": group})
+                folder.update(plan.name, events=events, batch=_batch(engine, group))
             progress.advance(len(cells), engine.tokens - before[0])
         if sheet.done > started_at:
             progress.note(_timing(plan, engine, time.perf_counter() - began))
@@ -272,7 +275,7 @@ def _timing(plan: Plan, engine: Engine, seconds: float) -> str:
 
 
 @contextmanager
-def _uninterrupted() -> Iterator[None]:
+def uninterrupted() -> Iterator[None]:
     """Lets a write finish before Ctrl-C takes effect."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -287,7 +290,7 @@ def _uninterrupted() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
-def _free_memory() -> None:
+def free_memory() -> None:
     """Gives the model's memory back before the next one is loaded."""
     if "mdlm_probe.memory" in sys.modules:
         sys.modules["mdlm_probe.memory"].free_memory()
@@ -297,11 +300,21 @@ def _coordinates(cell: Any) -> dict[str, Any]:
     return {f.name: getattr(cell, f.name) for f in fields(cell)}
 
 
-def _same_weights(plan: Plan, model: Model, known: dict[str, Any]) -> None:
+def _facts(model: Model) -> dict[str, Any]:
+    return portable(model.facts | {"entry": asdict(model.entry)})
+
+
+def _batch(engine: Engine, group: int) -> dict[str, Any]:
+    scorer = {"scorer": engine.scorer.batch_tokens} if engine.scorer else {}
+    return {**engine.budgets, **scorer, "cells": group}
+
+
+def _same_weights(plan: Plan, model: Model, scorer: Model | None, known: dict[str, Any]) -> None:
     """Refuses to continue rows with other weights or files than they began with."""
     names = ("weight_hash", "dtype", "files")
-    old = {name: known["model"].get(name) for name in names} if "model" in known else {}
-    new = {name: portable(model.facts.get(name)) for name in old}
+    roles = {"model": model} | ({"scorer": scorer} if scorer else {})
+    old = {role: {n: known[role].get(n) for n in names} for role in roles if role in known}
+    new = {role: {n: portable(roles[role].facts.get(n)) for n in names} for role in old}
     if found := differences(old, new):
         raise ProbeError(
             f"'{plan.entry.name}' is not as it was when this run began:\n"
@@ -311,7 +324,12 @@ def _same_weights(plan: Plan, model: Model, known: dict[str, Any]) -> None:
 
 
 def _engine(
-    plan: Plan, model: Model, known: dict[str, Any], length: float, passes: int
+    plan: Plan,
+    model: Model,
+    scorer: Model | None,
+    known: dict[str, Any],
+    length: float,
+    passes: int,
 ) -> tuple[Engine, int]:
     """The engine, and how many cells make a group: a few batches, as when the run began.
 
@@ -323,10 +341,13 @@ def _engine(
     batch = known.get("batch", {})
     tokens, gradients = plan.job.batch_tokens or batch.get("tokens"), batch.get("gradients")
     engine = Engine(model, batch_tokens=tokens, gradients=gradients)
+    if scorer:
+        engine.scorer = Engine(scorer, batch_tokens=batch.get("scorer"))
     # where every query takes many passes, one batch is work enough to lose
     fitting = max(1, GROUP / passes) * engine.batch_tokens / (1.05 * length)
     return engine, batch.get("cells") or max(1, int(fitting))
 
 
-def _now() -> str:
+def now() -> str:
+    """The time as run.json has it."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -226,21 +226,26 @@ class Run:
         """The CSV of a measurement."""
         return self.folder / f"{name}.csv"
 
-    def begin(self, name: str, entry: dict[str, Any]) -> dict[str, Any]:
+    def begin(self, name: str, entry: dict[str, Any], path: Path | None = None) -> dict[str, Any]:
         """Starts or continues a measurement; returns its entry in run.json.
+
+        Args:
+            name, entry: of the measurement; `entry` holds its `config`.
+            path: the file it writes, unless that is its CSV.
 
         Raises:
             ProbeError: its configuration differs from the one recorded; the differences are shown.
         """
+        path = path or self.path(name)
         if self._fresh:
-            for suffix in (".csv", ".seal"):
-                self.path(name).with_suffix(suffix).unlink(missing_ok=True)
+            for file in (path, path.with_suffix(".seal")):
+                file.unlink(missing_ok=True)
             self.entries.pop(name, None)
         known = self.entries.get(name)
-        if known is None or not self.path(name).exists():  # what has no rows binds nobody
-            if self.path(name).exists():
+        if known is None or not path.exists():  # what has no rows binds nobody
+            if path.exists():
                 raise ProbeError(
-                    f"{self.path(name)} is there, but {RUN} doesn't say what its rows are",
+                    f"{path} is there, but {RUN} doesn't say what its rows are",
                     hint="--fresh starts over; --output DIR writes elsewhere",
                 )
             self.entries[name] = {"status": "started", **entry}

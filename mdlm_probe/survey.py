@@ -64,7 +64,7 @@ def cell_tokens(plan: Plan) -> tuple[float, int]:
     _write_out(plan, Counter(border.entry, border), extremes(plan))
     counter = Counter(border.entry, border)
     sampled = count(plan, counter)
-    return counter.largest / sampled, counter.passes
+    return counter.largest / sampled, max(counter.passes, counter.calls)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from mdlm_probe import __version__, catalog, models, runner, tasks
+from mdlm_probe.cli import generate
 from mdlm_probe.cli.options import MODEL_OPTIONS, PAIR, RUN_OPTIONS, jobs_of, plan_options
 from mdlm_probe.cli.progress import Bar
 from mdlm_probe.cli.show import echo_table, show_plans, show_report
@@ -185,6 +186,9 @@ def report_command(folder: Path) -> None:
     Example: mdlm-probe report results/locality
     """
     show_report(folder)
+
+
+main.add_command(generate.command(friendly))
 
 
 def measure(jobs: Sequence[runner.Job], quiet: bool) -> None:

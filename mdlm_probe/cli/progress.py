@@ -16,6 +16,8 @@ PLAIN_SECONDS = 10.0
 class Bar:
     """Progress on stderr: a bar on a terminal, plain lines elsewhere, nothing when quiet."""
 
+    unit = "cells"
+
     def __init__(self, quiet: bool) -> None:
         self._console = Console(stderr=True, quiet=quiet)
         self._bar = self._make()
@@ -25,7 +27,7 @@ class Bar:
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("cells  {task.fields[speed]}"),
+            TextColumn(self.unit + "  {task.fields[speed]}"),
             TimeRemainingColumn(),
             console=self._console,
             disable=not self._console.is_terminal,
@@ -44,7 +46,7 @@ class Bar:
     def start(self, name: str, cells: int, done: int) -> None:
         """A new bar, filled as far as earlier runs came."""
         if done:
-            self.note(f"{name}: going on after {done} of {cells} cells")
+            self.note(f"{name}: going on after {done} of {cells} {self.unit}")
         self._name, self._cells, self._done, self._tokens = name, cells, done, 0
         self._before = done
         self._began = self._said = time.monotonic()
@@ -56,14 +58,29 @@ class Bar:
         """Moves the bar; without a terminal, a line now and then and at the end."""
         now = time.monotonic()
         self._done, self._tokens = self._done + cells, self._tokens + tokens
-        speed = f"{estimate.quantity(self._tokens / max(now - self._began, 1e-9))} tokens/s"
+        speed = self.speed(max(now - self._began, 1e-9))
         self._bar.update(self._task, advance=cells, speed=speed)
         if self._done == self._cells:
             self._bar.stop()
+        self._say(now, speed)
+
+    def tick(self) -> None:
+        """Says where it is between two groups of cells."""
+        now = time.monotonic()
+        if now - self._said >= PLAIN_SECONDS or self._console.is_terminal:
+            speed = self.speed(max(now - self._began, 1e-9))
+            self._bar.update(self._task, speed=speed)
+            self._say(now, speed)
+
+    def _say(self, now: float, speed: str) -> None:
         late = now - self._said >= PLAIN_SECONDS or self._done == self._cells
         if not self._console.is_terminal and late:
             measured = self._done - self._before
             left = (now - self._began) / max(measured, 1) * (self._cells - self._done)
             ahead = f", {estimate.duration(left)} left" if self._done < self._cells else ""
-            self.note(f"{self._name}: {self._done} of {self._cells} cells, {speed}{ahead}")
+            self.note(f"{self._name}: {self._done} of {self._cells} {self.unit}, {speed}{ahead}")
             self._said = now
+
+    def speed(self, seconds: float) -> str:
+        """How fast it went for so many seconds."""
+        return f"{estimate.quantity(self._tokens / seconds)} tokens/s"

@@ -38,6 +38,7 @@ class Entry:
         defaults: options that suit this checkpoint, by probe, "all" for every probe; options given
             by the user win.
         gradients: whether it is a network, through which gradients flow.
+        companion: the causal model that scores what it writes, by name; "" where none is known.
         note: one line for listings.
     """
 
@@ -54,11 +55,13 @@ class Entry:
     geometry: dict[str, int] = field(default_factory=dict)
     defaults: dict[str, dict[str, Any]] = field(default_factory=dict)
     gradients: bool = True
+    companion: str = ""
     note: str = ""
 
     def defaults_for(self, probe: str) -> dict[str, Any]:
         """Options of a probe that suit this checkpoint."""
-        return self.defaults.get("all", {}) | self.defaults.get(probe, {})
+        own = self.defaults.get("all", {}) | self.defaults.get(probe, {})
+        return {k: tuple(v) if isinstance(v, list) else v for k, v in own.items()}
 
 
 @dataclass(frozen=True)

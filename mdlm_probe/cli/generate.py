@@ -1,0 +1,112 @@
+"""The command `generate`: options in, answers out, a canvas to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+
+from mdlm_probe import arena, generate, runner
+from mdlm_probe.cli.canvas import Painter
+from mdlm_probe.cli.options import MODEL_OPTIONS, RUN_OPTIONS, jobs_of, plan_options
+from mdlm_probe.cli.progress import Bar
+from mdlm_probe.texts import Text
+
+if TYPE_CHECKING:
+    from mdlm_probe.engine import Engine
+
+HELP = """Writes answers to prompts, as JSONL; causal models write from left to right.
+
+PROMPT is a prompt as it is; without any, --prompts says where they are.
+
+Example: mdlm-probe generate --model tiny-mdlm --limit 2 --length 32 --show
+"""
+
+
+class Writing(Bar):
+    """Progress of answers: tokens written and steps made a second; a canvas where one is wanted."""
+
+    unit = "answers"
+
+    def __init__(self, quiet: bool, show: bool) -> None:
+        super().__init__(quiet)
+        self.watches, self._canvas = show, Console()
+        self._painter: Painter | None = None
+
+    def start(self, name: str, cells: int, done: int) -> None:
+        """As a bar; a canvas is drawn instead of one."""
+        self._written = self._made = 0
+        super().start(name, cells, done)
+        if self.watches:
+            self._bar.stop()
+
+    def wrote(self, tokens: int) -> None:
+        """Counts a step of one answer."""
+        self._written, self._made = self._written + tokens, self._made + 1
+        self.tick()
+
+    def speed(self, seconds: float) -> str:
+        """Tokens and steps of all answers together, a second."""
+        return f"{self._written / seconds:.1f} tokens/s, {self._made / seconds:.1f} steps/s"
+
+    def watcher(self, text: Text, engine: Engine, length: int) -> Painter | None:
+        """A painter of this answer, where one is wanted."""
+        if not self.watches:
+            return None
+        self.end()
+        size = length if engine.entry.kind == "masked" else 0
+        title = f"{engine.entry.name}, prompt {text.id}"
+        self._painter = Painter(self._canvas, engine.border, title, size)
+        return self._painter
+
+    def advance(self, cells: int, tokens: int) -> None:
+        """Answers are safe: the canvas stays as it is."""
+        self.end()
+        super().advance(cells, tokens)
+
+    def end(self) -> None:
+        """Leaves the canvas."""
+        if self._painter:
+            self._painter.close()
+        self._painter = None
+
+    def __exit__(self, *error: object) -> None:
+        self.end()
+        super().__exit__(*error)
+
+
+def command(friendly: Callable[..., Any]) -> click.Command:
+    """The command, whose errors are a user's."""
+    options = [option for option in plan_options(generate.plan) if option.name != "text"]
+    names = [str(option.name) for option in options]
+
+    @friendly
+    def callback(text: tuple[str, ...], arena_hard: bool, show: bool, **given: Any) -> None:
+        jobs = jobs_of("generate", names, given)
+        with Writing(given["quiet"], show) as progress:
+            for job in jobs:
+                job.options["text"] = text
+                path = generate.run(job, progress)
+                click.echo(f"wrote {path}")
+                if arena_hard:
+                    click.echo(
+                        f"wrote {arena.write(path, runner.slug(path.stem.partition('__')[2]))}"
+                    )
+
+    own = [
+        click.Argument(["text"], nargs=-1, metavar="[PROMPT]..."),
+        click.Option(["--show"], is_flag=True, help="Draw each canvas as it fills in."),
+        click.Option(
+            ["--arena-hard"], is_flag=True, help="Also write Arena-Hard's model_answer/MODEL.jsonl."
+        ),
+    ]
+    params = [own[0], *MODEL_OPTIONS[:1], *options, *own[1:], *MODEL_OPTIONS[1:], *RUN_OPTIONS]
+    return click.Command(
+        "generate",
+        callback=callback,
+        params=params,
+        help=HELP,
+        short_help="Writes answers to prompts, as JSONL.",
+    )
