@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mdlm_probe.queries import Query, Readout
+from mdlm_probe.queries import Held, Query, Readout
 
 if TYPE_CHECKING:
     from mdlm_probe.engine import Counter, Engine
@@ -64,6 +64,7 @@ class _Path:
     prompt: Prompt
     shares: np.ndarray
     ids: list[int]
+    held: Held | None = None
     ended: bool = False
     tops: list[np.ndarray] = field(default_factory=list)
     probs: list[np.ndarray] = field(default_factory=list)
@@ -73,7 +74,12 @@ class _Path:
         drawn = Readout("drawn", (float(self.shares[step]),))
         tops = Readout("top_ids", (TOPS,)), Readout("top_logprobs", (TOPS,))
         masses = tuple(Readout("mass", members) for members in self.prompt.sets)
-        return Query(tuple(self.ids), (len(self.ids),), (drawn, *tops, *masses), self.prompt.name)
+        fresh = (len(self.ids) - 1,) if self.held and step else ()
+        return Query(
+            *(tuple(self.ids), (len(self.ids),), (drawn, *tops, *masses), self.prompt.name),
+            held=self.held,
+            fresh=fresh,
+        )
 
     def go_on(self, found: Sequence[np.ndarray], ends: Sequence[int]) -> None:
         drawn, tops, logprobs, *masses = (array[0] for array in found)
@@ -104,8 +110,30 @@ def marginals(
         engine: a Counter takes the queries of continuations that don't end, and nothing is found.
         prompts, samples, length: what to continue, how often (4 or more), and how far.
     """
+    found: list[Marginals] = []
+    for some, holds in _waves(engine, prompts, samples, length):
+        found += _wave(engine, some, samples, length, holds)
+    return found
+
+
+def _waves(
+    engine: Engine | Counter, prompts: Sequence[Prompt], samples: int, length: int
+) -> list[tuple[Sequence[Prompt], bool]]:
+    """Prompts whose continuations are written side by side; whether keys and values are kept."""
+    if hasattr(engine, "repeat") or not getattr(engine, "holds", False):
+        return [(prompts, False)]
+    most = samples * (max(len(prompt.ids) for prompt in prompts) + length)
+    size = engine.held_tokens // most
+    if not size:
+        return [(prompts, False)]
+    return [(prompts[at : at + size], True) for at in range(0, len(prompts), size)]
+
+
+def _wave(
+    engine: Engine | Counter, prompts: Sequence[Prompt], samples: int, length: int, holds: bool
+) -> list[Marginals]:
     paths = [
-        _Path(prompt, shares, list(prompt.ids))
+        _Path(prompt, shares, list(prompt.ids), Held() if holds else None)
         for prompt in prompts
         for shares in np.random.default_rng(prompt.seed).random((samples, length))
     ]

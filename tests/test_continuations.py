@@ -5,7 +5,7 @@ import pytest
 from checkpoints import bpe
 from scipy import sparse
 
-from mdlm_probe import continuations
+from mdlm_probe import continuations, models
 from mdlm_probe.continuations import Prompt
 from mdlm_probe.engine import Counter, Engine
 from mdlm_probe.grammar import HiddenMarkov
@@ -116,3 +116,25 @@ def test_a_counter_counts_every_step(chain):
     counter = Counter(entry, Border(bpe(), entry))
     assert continuations.marginals(counter, [Prompt((0, 1), SETS, 0)], 4, 3) == []
     assert sorted(counter.lengths) == [2] * 4 + [3] * 4 + [4] * 4
+
+
+def test_kept_keys_and_values_change_nothing():
+    kept = Engine(models.load(models.resolve("tiny-arlm")), batch_tokens=2048)
+
+    class Forgetful:
+        """Asks the same network, and can't keep anything."""
+
+        entry = kept.entry
+
+        def ask(self, queries):
+            assert not any(query.held for query in queries)
+            return kept.ask(queries)
+
+    prompts = [Prompt(tuple(range(5, 5 + size)), ((3, 4),), size) for size in (7, 12, 30)]
+    expected = continuations.marginals(Forgetful(), prompts, 4, 6)
+    tokens = kept.tokens
+    for found, wanted in zip(continuations.marginals(kept, prompts, 4, 6), expected, strict=True):
+        assert found.top_id.tolist() == wanted.top_id.tolist()
+        np.testing.assert_allclose(found.top1, wanted.top1, atol=1e-5)
+        np.testing.assert_allclose(found.masses, wanted.masses, atol=1e-5)
+    assert kept.tokens - tokens < tokens / 2
