@@ -8,14 +8,13 @@ published, and what was chosen here.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mdlm_probe import courses
 from mdlm_probe.canvases import Canvas, Decoded, Intervention, Step
 from mdlm_probe.cells import seed as seed_of
-from mdlm_probe.courses import Course
+from mdlm_probe.courses import Course, Found
 from mdlm_probe.errors import ProbeError
 from mdlm_probe.queries import Guidance, Held, Query, Readout
 from mdlm_probe.schedules import Schedule
@@ -78,13 +77,7 @@ class _Filling:
     def choose(self, asked: Sequence[int], amount: int, answer: Answer) -> dict[int, int]:
         """The masks that a step commits, left to right, with their tokens; remembers what of."""
         tokens, logprobs, confidences = answer[0].T
-        chosen = list(range(len(asked)))
-        if self.schedule.order == "threshold":
-            best = max(chosen, key=confidences.__getitem__)
-            limit = math.log(self.schedule.threshold)
-            chosen = [at for at in chosen if confidences[at] > limit or at == best]
-        elif amount < len(asked):
-            chosen = sorted(sorted(chosen, key=lambda at: -confidences[at])[:amount])
+        chosen = self.schedule.chosen(confidences.tolist(), amount)
         for at in chosen:
             self.candidates[asked[at]] = int(tokens[at])
             self.logprobs[asked[at]] = float(logprobs[at])
@@ -170,7 +163,7 @@ def proceed(
         schedule: its temperature, seed, and rule for ends of text (`eos_inf`).
         entry, name: the model's; the cell's key.
         holds: whether keys and values are kept between steps. The tokens are the same.
-        intervention: called before every token is written, which it may replace; or None.
+        intervention: one that looks on only, called before every token is written; or None.
     """
     ids, held = list(prompt), Held() if holds else None
     never = entry.eos_ids if schedule.eos == "eos_inf" else ()
@@ -184,8 +177,7 @@ def proceed(
         at, token = len(tokens), int(found[0, 0])
         logprobs.append(float(found[0, 1]))
         if intervention:
-            step = Step(at + 1, {at: token}, {at: logprobs[at]}, frozenset({at}), {})
-            token = (intervention.write(step) or {}).get(at, token)
+            intervention.write(Step(at + 1, {at: token}, {at: logprobs[at]}, frozenset({at}), {}))
         tokens.append(token)
         ids.append(tokens[-1])
     made = len(tokens)
@@ -221,10 +213,10 @@ def decode_all(
         for canvas, schedule, hook in zip(canvases, schedules, hooks, strict=True)
     ]
     if hasattr(engine, "repeat"):
-        passes = [s.passes(len(c.places)) for c, s in zip(canvases, schedules, strict=True)]
-        return _count(engine, begun, passes)
+        made = [s.made(len(c.places)) for c, s in zip(canvases, schedules, strict=True)]
+        return _count(engine, begun, made)
     held = any(schedule.cache != "none" for schedule in schedules)
-    return _in_waves(engine, begun, [len(c.ids) for c in canvases] if held else [])
+    return in_waves(engine, begun, [len(c.ids) for c in canvases] if held else [])
 
 
 def proceed_all(
@@ -243,12 +235,10 @@ def proceed_all(
     ]
     if hasattr(engine, "repeat"):
         return _count(engine, begun, [length] * len(prompts))
-    return _in_waves(engine, begun, [len(prompt) + length for prompt in prompts])
+    return in_waves(engine, begun, [len(prompt) + length for prompt in prompts])
 
 
-def _in_waves(
-    engine: Engine, begun: Sequence[Course[Decoded]], held: Sequence[int]
-) -> list[Decoded]:
+def in_waves(engine: Engine, begun: Sequence[Course[Found]], held: Sequence[int]) -> list[Found]:
     """Runs courses side by side, as many at a time as keys and values fit in memory.
 
     Args:
@@ -257,7 +247,7 @@ def _in_waves(
         held: tokens whose keys and values each keeps at most; none: they keep none.
     """
     room = engine.held_tokens if held and engine.holds else 0
-    waves: list[list[Course[Decoded]]] = [[]]
+    waves: list[list[Course[Found]]] = [[]]
     taken = 0
     for course, tokens in zip(begun, held or [0] * len(begun), strict=True):
         if waves[-1] and room and taken + tokens > room:
@@ -268,11 +258,11 @@ def _in_waves(
     return [found for wave in waves for found in courses.run(engine, wave)]
 
 
-def _count(engine: Counter, begun: Sequence[Course[Decoded]], passes: Sequence[int]) -> list:
+def _count(engine: Counter, begun: Sequence[Course[Decoded]], made: Sequence[int]) -> list:
     """Counts the first steps, and the others as so many like them."""
     first = [next(course)[0] for course in begun]
     engine.ask(first)
-    engine.repeat(first, [number - 1 for number in passes])
+    engine.repeat(first, [number - 1 for number in made])
     return []
 
 

@@ -7,7 +7,9 @@ Fast-dLLM (arXiv 2505.22618): every mask above a confidence threshold, one at le
 
 from __future__ import annotations
 
+import math
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -75,7 +77,7 @@ class Schedule:
         temperature: of the tokens drawn; 0 takes the most probable one.
         guidance: scale of classifier-free guidance, which needs a second pass; 0: none.
         eos: "eos_inf": ends of text are never predicted; "eos_last": they are committed after all
-            else in their block; "free": like any token.
+            else in their block, in orders by confidence; "free": like any token.
         cache: which keys and values are kept while a block is filled in: none, those left of it
             ("prefix"), or those on both sides ("dual"). An approximation (arXiv 2505.22618).
         stop: end once the text before the first end is whole: what follows can't change it.
@@ -122,11 +124,25 @@ class Schedule:
             return left
         if self.at_once:
             return min(self.at_once, left)
-        if step >= steps - 1:  # a mask that an intervention left behind goes with the last ones
-            return left
         if self.rule.dream:
-            return _dream_amount(step, steps, left)
-        return min(left, amounts(masks, steps)[step])
+            return left if step >= steps - 1 else _dream_amount(step, steps, left)
+        even = amounts(masks, steps)
+        # what an intervention left behind is committed in further steps, at the pace of the last
+        return min(left, even[step] if step < steps else max(1, even[-1]))
+
+    def chosen(self, confidences: Sequence[float], amount: int) -> list[int]:
+        """Which of these masks a step commits, by their place in the list, ascending.
+
+        Args:
+            confidences: of the masks that were asked, left to right.
+            amount: how many to commit; "threshold" takes all above its own, one at least.
+        """
+        places = range(len(confidences))
+        ranked = sorted(places, key=lambda at: -confidences[at])  # the leftmost first among equals
+        if self.order == "threshold":
+            limit = math.log(self.threshold)
+            amount = max(1, sum(confidence > limit for confidence in confidences))
+        return sorted(ranked[:amount])
 
     def priorities(self, masks: int) -> list[int]:
         """The place of each mask in an order that is known beforehand."""
@@ -135,8 +151,8 @@ class Schedule:
             random.Random(self.seed).shuffle(found)
         return found
 
-    def passes(self, masks: int) -> int:
-        """Passes through the network that a whole canvas takes; at most, with "threshold"."""
+    def made(self, masks: int) -> int:
+        """Steps that a whole canvas takes; at most, with "threshold"."""
         total = 0
         for block, steps in zip(self.blocks(masks), self.block_steps(masks), strict=True):
             left, step = len(block), 0
@@ -145,7 +161,7 @@ class Schedule:
                     1 if self.order == "threshold" else self.amount(step, steps, len(block), left)
                 )
                 total, left, step = total + bool(done), left - done, step + 1
-        return total * (2 if self.guidance else 1)
+        return total
 
 
 def amounts(whole: int, parts: int) -> list[int]:
@@ -205,6 +221,11 @@ def check(length: int, schedule: Schedule) -> None:
     for name, value in (("temperature", schedule.temperature), ("guidance", schedule.guidance)):
         if not 0 <= value < float("inf"):
             raise ProbeError(f"--{name} has {value:g}", expected="0 or more")
+    if schedule.eos == "eos_last" and not schedule.rule.measure:
+        raise ProbeError(
+            f"--eos eos_last has no say in --order {schedule.order}, which is known beforehand",
+            expected="an order by confidence, or another --eos",
+        )
     if schedule.guidance and schedule.cache != "none":
         raise ProbeError(
             "--guidance and --cache don't go together",

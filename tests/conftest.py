@@ -6,7 +6,13 @@ from jaxtyping import install_import_hook
 
 # must come before anything imports these rooms
 TENSOR_ROOMS = [
-    *("mdlm_probe.maths", "mdlm_probe.gradients", "mdlm_probe.memory", "mdlm_probe.engine"),
+    *(
+        "mdlm_probe.noise",
+        "mdlm_probe.maths",
+        "mdlm_probe.gradients",
+        "mdlm_probe.memory",
+        "mdlm_probe.engine",
+    ),
     *("mdlm_probe.models", "mdlm_probe.tuning"),
 ]
 _hook = install_import_hook(TENSOR_ROOMS, "beartype.beartype")

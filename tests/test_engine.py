@@ -9,8 +9,7 @@ import pytest
 import torch
 from checkpoints import bpe, write_dream, write_llada, write_llama
 
-from mdlm_probe import engine as engine_room
-from mdlm_probe import gradients, memory, models
+from mdlm_probe import batches, gradients, memory, models
 from mdlm_probe.batches import pack
 from mdlm_probe.engine import Counter, Engine
 from mdlm_probe.errors import ProbeError

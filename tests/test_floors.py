@@ -59,7 +59,7 @@ FLOORS = {
     "generate": 6.5,
     "arena": 6,
     "harness": 6,
-    "judges": 6,
+    "judges": 6.5,
     "cli": 7,
 }
 ROOMS = ("cli", "judges", "models", "probes", "tuning", "reports")

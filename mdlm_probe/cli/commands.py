@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from mdlm_probe import __version__, catalog, models, runner, tasks
-from mdlm_probe.cli import generate
+from mdlm_probe.cli import generate, judge
 from mdlm_probe.cli.options import MODEL_OPTIONS, PAIR, RUN_OPTIONS, jobs_of, plan_options
 from mdlm_probe.cli.progress import Bar
 from mdlm_probe.cli.show import echo_table, show_plans, show_report
@@ -71,6 +71,10 @@ class ByFolder(click.Group):
             raise click.UsageError(str(error), ctx)
         return super().resolve_command(ctx, args)
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Lists the commands alone: there is only --help and --version, and a screen is short."""
+        self.format_commands(ctx, formatter)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Lists probes by their question, without importing them."""
         probes = [(name, catalog.first_line("probes", name)) for name in catalog.names("probes")]
@@ -122,7 +126,7 @@ def plan_command(name: str) -> click.Command:
 @click.group(cls=ByFolder, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="mdlm-probe")
 def main() -> None:
-    """Shows how masked diffusion models use context. Start with `mdlm-probe locality`."""
+    """How masked diffusion models use context: begin with `mdlm-probe locality`."""
 
 
 @main.group(name="plan", cls=ByFolder)
@@ -189,6 +193,7 @@ def report_command(folder: Path) -> None:
 
 
 main.add_command(generate.command(friendly))
+main.add_command(judge.command(friendly))
 
 
 def measure(jobs: Sequence[runner.Job], quiet: bool) -> None:

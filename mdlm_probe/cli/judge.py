@@ -1,0 +1,156 @@
+"""The command `judge`: which judge the options mean, and its verdicts on a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mdlm_probe.cli.options import Commas, batch_tokens
+from mdlm_probe.cli.progress import Bar
+from mdlm_probe.cli.show import show_report
+from mdlm_probe.errors import ProbeError
+from mdlm_probe.models._base import LoadOptions
+
+if TYPE_CHECKING:
+    from mdlm_probe.judges import Judge
+
+OWN = {
+    "nll": (),
+    "model": ("judge_model", "device", "dtype", "batch_tokens"),
+    "endpoint": (
+        *("endpoint", "judge", "api_key_env", "concurrency", "timeout", "retries"),
+        "max_tokens",
+    ),
+}
+"""Options that mean something to one kind of judge only."""
+
+NEEDED = {"nll": (), "model": ("judge_model",), "endpoint": ("endpoint", "judge")}
+
+
+HELP = """Judges a run's shifted answers against its unshifted ones: win rates.
+
+RUN is a folder that `mdlm-probe shift` wrote. Verdicts that are there already are kept.
+
+Example: mdlm-probe judge results/shift --endpoint http://localhost:8000/v1 --judge NAME
+"""
+
+OPTIONS = [
+    click.Argument(["folder"], metavar="RUN", type=click.Path(path_type=Path)),
+    click.Option(
+        ["--judge-by"],
+        type=click.Choice(list(OWN)),
+        help="Who judges: the run's own scorer (nll), a local model, or a chat endpoint; default:"
+        " what the other options mean, or nll.",
+    ),
+    click.Option(["--endpoint"], help="URL of an OpenAI-compatible server, up to /v1."),
+    click.Option(["--judge"], help="Name of the judging model at the endpoint."),
+    click.Option(["--judge-model"], help="Registry name, folder or hub id of a local judge."),
+    click.Option(
+        ["--api-key-env"], help="Environment variable with the key; default: OPENAI_API_KEY."
+    ),
+    click.Option(
+        ["--concurrency"], type=click.IntRange(1, 256), help="Calls on the way; default: 8."
+    ),
+    click.Option(
+        ["--timeout"],
+        type=click.FloatRange(0, min_open=True),
+        help="Seconds a call may take; default: 60.",
+    ),
+    click.Option(
+        ["--retries"], type=click.IntRange(0, 100), help="Times to ask again; default: 5."
+    ),
+    click.Option(["--max-tokens"], type=click.IntRange(1), help="Longest reply; default: 1024."),
+    click.Option(["--limit"], type=click.IntRange(1), help="Prompts of each task; default: all."),
+    click.Option(
+        ["--intervention"], type=Commas(click.STRING), help="Interventions to judge; default: all."
+    ),
+    click.Option(["--frac"], type=Commas(click.FLOAT), help="Fractions to judge; default: all."),
+    click.Option(["--batch-tokens"], help="Padded tokens of a local judge's batch, or auto."),
+    click.Option(["--device"], help="Of a local judge: auto, cpu, cuda, cuda:1, mps."),
+    click.Option(
+        ["--dtype"],
+        type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+        help="Number format of a local judge's weights; default: auto.",
+    ),
+    click.Option(["--fresh"], is_flag=True, help="Forget this judge's verdicts; start over."),
+    click.Option(["--quiet", "-q"], is_flag=True, help="No progress; results only."),
+]
+
+
+class Judging(Bar):
+    """Progress of verdicts."""
+
+    unit = "verdicts"
+
+
+def command(friendly: Callable[..., Any]) -> click.Command:
+    """The command, with errors told as `friendly` tells them."""
+    return click.Command(
+        "judge",
+        callback=friendly(callback),
+        params=OPTIONS,
+        help=HELP,
+        short_help="Judges a run's shifted answers: win rates.",
+    )
+
+
+def callback(folder: Path, fresh: bool, quiet: bool, **given: Any) -> None:
+    """Judges, reports, and then says what failed.
+
+    Raises:
+        ProbeError: whatever the user can mend; verdicts that failed, after the report.
+    """
+    from mdlm_probe import judges
+
+    by = judge_of(given)
+    choice = judges.Choice(given["limit"], given["intervention"] or (), given["frac"] or ())
+    with Judging(quiet) as bar:
+        done = judges.judge(folder, by, choice, bar, fresh=fresh)
+    show_report(folder)
+    if done.failed:
+        raise ProbeError(
+            f"{done.failed} of {done.verdicts} verdicts failed; the first: {done.reason}",
+            hint="the same command, without --fresh, asks these anew; all others are kept",
+        )
+
+
+def judge_of(given: dict[str, Any]) -> Judge:
+    """The judge that parsed options mean.
+
+    Raises:
+        ProbeError: options that contradict each other, or one that is missing.
+    """
+    from mdlm_probe import judges
+
+    named = {name for name, value in given.items() if value is not None}
+    by = given["judge_by"] or next((k for k in ("endpoint", "model") if named & {*OWN[k]}), "nll")
+    for other, options in OWN.items():
+        if other != by and (extra := [name for name in options if name in named]):
+            raise ProbeError(
+                f"{flag(extra[0])} is for judges by {other}; this one judges by {by}",
+                expected=f"options of one kind of judge: {', '.join(map(flag, OWN[by])) or 'none'}",
+                hint=f"--judge-by {other}, or leave {flag(extra[0])} away",
+            )
+    if missing := [name for name in NEEDED[by] if name not in named]:
+        raise ProbeError(
+            f"a judge by {by} needs {flag(missing[0])}",
+            expected=" and ".join(map(flag, NEEDED[by])),
+        )
+    own = {name: given[name] for name in OWN[by] if name in named}
+    if by == "endpoint":
+        url, name, env = own.pop("endpoint"), own.pop("judge"), own.pop("api_key_env", None)
+        access = judges.Access(url, **own, **({"key_env": env} if env else {}))
+        return judges.EndpointJudge(name, access, judges.load_prompt())
+    if by == "model":
+        load = LoadOptions(own.get("dtype", "auto"), own.get("device", "auto"))
+        tokens = batch_tokens(own.get("batch_tokens", "auto"))
+        return judges.LocalJudge(own["judge_model"], judges.load_prompt(), load, tokens)
+    return judges.LikelihoodJudge()
+
+
+def flag(name: str) -> str:
+    """An option as it is typed."""
+    return "--" + name.replace("_", "-")

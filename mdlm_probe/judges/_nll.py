@@ -1,0 +1,56 @@
+"""The embedded judge: the run's own scorer prefers the answer that surprises it less."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mdlm_probe.errors import ProbeError
+from mdlm_probe.judges._calls import ONCE, Call, Reply, Verdict
+from mdlm_probe.judges._pairs import Answer
+
+
+class LikelihoodJudge:
+    """Fewer nats by scorer token win; equal values are a tie. Source: ours."""
+
+    name = "nll"
+    orders = ONCE
+    kept = False
+    needs_prompts = False
+
+    def __init__(self) -> None:
+        self.config: dict[str, Any] = {"by": "nll"}
+        self.facts: dict[str, Any] = {}
+
+    def open(self) -> None:
+        """Nothing to do."""
+
+    def ask(self, calls: Sequence[Call]) -> Iterator[tuple[Call, Reply]]:
+        """The two answers' nats by token.
+
+        Raises:
+            ProbeError: answers that were not scored at all.
+        """
+        for call in calls:
+            pair = call.pair
+            if pair.shifted.tokens is None or pair.plain.tokens is None:
+                raise ProbeError(
+                    f"answers without a likelihood, such as {pair.model}'s to '{pair.prompt}'"
+                    f" with '{pair.intervention}'",
+                    expected="columns `nll` and `scorer_tokens` filled in",
+                    hint="`mdlm-probe shift --scorer MODEL` scores answers; or ask another judge: "
+                    "--endpoint, --judge-model",
+                )
+            yield call, {"response": [by_token(pair.shifted), by_token(pair.plain)]}
+
+    def read(self, reply: Reply) -> Verdict:
+        """The lower one wins; an answer that the scorer could give no nats has no verdict."""
+        a, b = reply["response"]
+        if a is None or b is None:
+            return Verdict("refused", "an answer without tokens, or too long for the scorer")
+        return Verdict("A=B" if a == b else "A>B" if a < b else "B>A")
+
+
+def by_token(answer: Answer) -> float | None:
+    """Nats by scorer token; None for an answer without any, or one that was too long."""
+    return answer.nll / answer.tokens if answer.tokens and answer.nll is not None else None

@@ -1,0 +1,105 @@
+"""What does it cost to move one token in a hundred by one place?
+
+While a masked model writes an answer, tokens are committed one place off, at a rate, and the answer
+is compared with the unintervened one. Source of the question: "Reconsidering Positional
+Supervision" (arXiv 2601.22947). Ours: how tokens are moved (see `interventions`), the controls, and
+the way of decoding. Controls at the same rate: the same moves after decoding has ended (post-hoc),
+another token in place of the predicted one (replace), and a token not committed in this step
+(hold). All answers to a prompt have the same random numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Annotated, Any
+
+from mdlm_probe import answers, displacement, few_shot, schedules, spans, texts
+from mdlm_probe.displacement import NONE, Kind
+from mdlm_probe.errors import ProbeError
+from mdlm_probe.schedules import Cache, Order, Schedule
+
+if TYPE_CHECKING:
+    from mdlm_probe.engine import Counter, Engine
+    from mdlm_probe.models._base import Entry
+
+KINDS = ("masked",)
+COLUMNS = displacement.COLUMNS
+
+
+@dataclass(frozen=True, slots=True)
+class Cell(displacement.Wish):
+    """One answer to a prompt, with or without an intervention on a fraction of its tokens."""
+
+
+def plan(
+    *,
+    frac: Annotated[
+        tuple[float, ...], "shares of the committed tokens to change: 0.01 is one in a hundred"
+    ] = (0.005, 0.01, 0.02, 0.05, 0.1),
+    intervention: Annotated[
+        tuple[Kind, ...],
+        "moved by a place (shift), moved after decoding (post-hoc), another token, a step later",
+    ] = ("shift", "post-hoc", "replace", "hold"),
+    prompts: answers.PromptsOption = "open",
+    lexicon: answers.LexiconOption = "full",
+    tasks: answers.TasksOption = ("all",),
+    limit: answers.LimitOption = 1000,
+    length: Annotated[int, "masks after each prompt"] = 512,
+    steps: Annotated[int | None, "steps that they are filled in; default: one for each"] = None,
+    block: Annotated[int, "masks of a block, blocks are filled from the left; 0: one block"] = 32,
+    order: Annotated[Order, "which masks of a block a step commits"] = "low_confidence",
+    threshold: answers.ThresholdOption = 0.9,
+    temperature: answers.TemperatureOption = 0.0,
+    guidance: answers.GuidanceOption = 0.0,
+    eos: answers.EosOption = "free",
+    cache: Annotated[Cache, "keys and values to keep within a block: none, prefix, dual"] = "none",
+    scorer: answers.ScorerOption = "companion",
+    seed: Annotated[int, "seed of moves, other tokens, random orders and drawn tokens"] = 0,
+) -> list[Cell]:
+    """The cells: all answers to a prompt stand together, the unintervened one first."""
+    few_shot.check(limit=limit, seed=seed)
+    _check_fracs(frac)
+    few_shot.check_once(intervention=intervention)
+    steps = length if steps is None else steps
+    way = (length, steps, block, order, threshold, temperature, guidance, eos, cache)
+    schedules.check(length, Schedule(*way[1:]))
+    whats = [(NONE, 0.0), *((kind, share) for share, kind in product(frac, intervention))]
+    return [
+        Cell(prompts, lexicon, text.task, text.id, *way, seed, *what)
+        for text in spans.chosen(texts.load(prompts, lexicon), tasks, limit, "left")
+        for what in whats
+    ]
+
+
+def _check_fracs(fracs: tuple[float, ...]) -> None:
+    for share in fracs:
+        if not 0 <= share <= 1:
+            raise ProbeError(
+                f"--frac has {share:g}",
+                expected="shares of the committed tokens, 0 to 1",
+                hint="one token in a hundred is 0.01",
+            )
+    few_shot.check_once(frac=tuple(f"{abs(share):.6g}" for share in fracs))
+
+
+def sources(prompts: str, lexicon: str, **_: Any) -> dict[str, str]:
+    """What is read, as a hash: other texts make another measurement."""
+    return {"prompts": texts.digest(prompts, lexicon)}
+
+
+def refuse(cell: Cell, entry: Entry) -> str:
+    """Why a cell can't be asked of a model; empty if it can."""
+    if cell.cache != "none" and not entry.gradients:
+        return f"'{entry.name}' has no keys and values to keep: --cache none"
+    return ""
+
+
+def measure(
+    engine: Engine | Counter, cells: Sequence[Cell]
+) -> Iterator[tuple[Cell, list[dict[str, Any]]]]:
+    """One row an answer: its text, what was done to it, and how far it went from the other."""
+    # a Counter answers nothing, and then there are no rows
+    for cell, row in zip(cells, displacement.rows(engine, cells), strict=False):
+        yield cell, [row]
