@@ -126,6 +126,7 @@ def trend(frame: pd.DataFrame) -> pd.DataFrame:
             continue
         x = np.array(scores.columns, dtype=float) - np.mean(scores.columns)
         slopes = scores.to_numpy() @ x / (x @ x)
+        slopes[np.abs(slopes) < 1e-12] = 0.0  # what only rounding keeps from being flat
         found = stats.bootstrap(slopes[:, None], lambda means: means[..., 0])
         rows.append(
             dict(zip(LINE, coordinates, strict=True))
