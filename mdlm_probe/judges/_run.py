@@ -121,7 +121,7 @@ def _ask(
     if identical := len(calls) - len(asked):
         progress.note(f"pairs of equal texts are ties, which nobody is asked: {identical}")
     progress.start(by.name, len(asked), len(asked) - len(waiting))
-    for call, reply in by.ask(waiting):
+    for call, reply in by.ask(waiting) if waiting else ():
         if not run.path(name).exists():  # a configuration binds others once it has replies
             _write(run.path(name), [])
         replies.add(call, reply)

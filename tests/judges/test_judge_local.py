@@ -120,3 +120,12 @@ def test_other_weights_do_not_go_on_with_old_verdicts(tmp_path):
     write_llama(jury, config=config, seed=1)
     with pytest.raises(ProbeError, match="is not as it was when this run began:\n  weight_hash"):
         judge(folder, local(jury), Choice(), Silent())
+
+
+def test_where_all_texts_are_equal_no_model_is_loaded(tmp_path, monkeypatch):
+    same = [{**row, "answer": "the same"} for row in rows()]
+    monkeypatch.setattr(models, "load", lambda *_: pytest.fail("loaded"))
+    found = read(judge(write(tmp_path, same), local("tiny-arlm"), Choice(), Silent()))
+    assert {(row["identical"], row["score"], row["order"]) for row in found} == {
+        ("1", "0.5", "none")
+    }

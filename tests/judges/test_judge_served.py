@@ -37,7 +37,7 @@ def served(folder, log):
     with log.open("wb") as said:
         running = subprocess.Popen([*typed, "--device", "cpu"], stdout=said, stderr=said, env=env)
     try:
-        until = time.monotonic() + 40
+        until = time.monotonic() + 150
         while True:
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2).read()
@@ -64,7 +64,7 @@ def test_a_served_model_that_speaks_another_language_has_no_verdicts(tmp_path):
     (model / "chat_template.jinja").write_text(TEMPLATE)
     folder = write(tmp_path / "run", rows(prompts=2, fracs=(0.1,)))
     with served(model, tmp_path / "log.txt") as url:
-        access = Access(url, max_tokens=8, concurrency=2, timeout=30.0, retries=1)
+        access = Access(url, max_tokens=8, concurrency=2, timeout=120.0, retries=1)
         done = judge(folder, EndpointJudge(str(model), access, load_prompt()), Choice(), Silent())
     assert (done.verdicts, done.failed) == (4, 0)
     with done.path.open(newline="") as file:
