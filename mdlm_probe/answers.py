@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from mdlm_probe import decoding, spans
 from mdlm_probe.canvases import Canvas, Decoded, Intervention
 from mdlm_probe.queries import Query, Readout
-from mdlm_probe.schedules import Eos, Schedule
+from mdlm_probe.schedules import RULES, Eos, Order, Schedule
 from mdlm_probe.tasks import Prompt
 from mdlm_probe.texts import Text
 
@@ -25,7 +25,7 @@ LexiconOption = Annotated[str, "which of the shipped prompts: full or small"]
 TasksOption = Annotated[tuple[str, ...], "types of prompts, or 'all'"]
 LimitOption = Annotated[int, "prompts of each task"]
 BlockOption = Annotated[
-    int | None, "masks of a block, filled from left to right; default: 32, or all of fewer"
+    int | None, "masks of a block, filled from the left; default: 32 or less; Dream's: one block"
 ]
 TemperatureOption = Annotated[float, "of the tokens drawn; 0: the most probable ones"]
 GuidanceOption = Annotated[float, "scale of classifier-free guidance (a second pass); 0: none"]
@@ -42,9 +42,15 @@ BLOCK = 32
 """Masks of a block, where nobody says."""
 
 
-def block_of(given: int | None, length: int) -> int:
-    """Masks of a block: as given, or the usual number, or the whole of a shorter canvas."""
-    return min(BLOCK, length) if given is None else given
+def block_of(given: int | None, length: int, order: Order) -> int:
+    """Masks of a block: as given, or as usual: all for Dream's orders, else the largest divisor of
+    the length that is 32 or less.
+    """
+    if given is not None:
+        return given or length
+    if RULES[order].dream:
+        return length
+    return max((n for n in range(1, min(BLOCK, length) + 1) if length % n == 0), default=1)
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ class _Filling:
         self.passes = self.made = self.decided = self._whole = 0
         self._block: range | None = None
         ends = entry.eos_ids
-        self._never = ends if schedule.eos == "eos_inf" else ()
+        self._never = ends[:1] if schedule.eos == "eos_inf" else ()
         self._last = ends if schedule.eos == "eos_last" else ()
         shown = (p for p, token in enumerate(canvas.ids) if token != entry.mask_id)
         self._guidance = Guidance(schedule.guidance, tuple(shown)) if schedule.guidance else None
@@ -163,10 +163,11 @@ def proceed(
         schedule: its temperature, seed, and rule for ends of text (`eos_inf`).
         entry, name: the model's; the cell's key.
         holds: whether keys and values are kept between steps. The tokens are the same.
-        intervention: one that looks on only, called before every token is written; or None.
+        intervention: called before every token is written; it may end the text after that token
+            (None), and change nothing else.
     """
     ids, held = list(prompt), Held() if holds else None
-    never = entry.eos_ids if schedule.eos == "eos_inf" else ()
+    never = entry.eos_ids[:1] if schedule.eos == "eos_inf" else ()
     tokens, logprobs, fresh = [], [], ()
     while len(tokens) < length and (not tokens or tokens[-1] not in entry.eos_ids):
         seed = seed_of(schedule.seed, len(tokens) + 1) if schedule.temperature else 0
@@ -176,10 +177,11 @@ def proceed(
         fresh = (len(ids),) if holds else ()
         at, token = len(tokens), int(found[0, 0])
         logprobs.append(float(found[0, 1]))
-        if intervention:
-            intervention.write(Step(at + 1, {at: token}, {at: logprobs[at]}, frozenset({at}), {}))
         tokens.append(token)
-        ids.append(tokens[-1])
+        ids.append(token)
+        step = Step(at + 1, {at: token}, {at: logprobs[at]}, frozenset({at}), {})
+        if intervention and intervention.write(step) is None:
+            break
     made = len(tokens)
     places = tuple(range(len(prompt), len(ids)))
     steps = tuple(range(1, made + 1))

@@ -16,8 +16,8 @@ import numpy as np
 
 from mdlm_probe.cells import seed as seed_of
 
-LEAST = 4
-"""Units of a stratum, if all draws are made: fewer say too little about its spread."""
+LEAST = 12
+"""Units of a stratum in the first round: fewer say too little about its spread."""
 
 
 class Draw(NamedTuple):
@@ -84,36 +84,48 @@ class Drawn:
         return new + [draw for _, unit in self._asked for draw in unit]
 
     def _next(self) -> int:
-        """The stratum that lags most behind its share; two observations each come first."""
+        """The stratum that lags most behind its share."""
         shares = [s.weight / (n + 0.5) for s, n in zip(self.strata, self._given, strict=True)]
-        least = min(self._given)
-        behind = [i for i, n in enumerate(self._given) if n == least] if least < 2 else None
-        return max(behind or range(len(shares)), key=shares.__getitem__)
+        return max(range(len(shares)), key=shares.__getitem__)
 
     def add(self, values: Sequence[float]) -> None:
         """The values of the draws that `more` gave last, weighted sums, in their order."""
         left = list(values)
-        self.passes += len(left)
         if self._base is None:
+            self.passes = len(self.fixed)
             self._base = math.fsum(left[: len(self.fixed)])
             left = left[len(self.fixed) :]
         for stratum, unit in self._asked:
+            self.passes += sum(1 for draw in unit if draw.places)
             stratum.values.append(math.fsum(left[: len(unit)]))
             left = left[len(unit) :]
 
     def result(self) -> tuple[float, float]:
-        """The estimate and its standard error, in nats; infinite while a stratum has no spread yet.
+        """The estimate and its standard error, in nats: the square of the latter is unbiased."""
+        total = (self._base or 0.0) + math.fsum(
+            s.weight * float(np.mean(s.values)) for s in self.strata
+        )
+        return total, math.sqrt(math.fsum(self._variances()))
 
-        A stratum without observations counts as one like all others together.
+    def freedom(self) -> float:
+        """Degrees of freedom of the standard error, by Welch and Satterthwaite; inf if it is 0.
+
+        So an interval is Student's: few observations tell little about their own spread.
         """
-        total, variance = self._base or 0.0, 0.0
-        known = [value for stratum in self.strata for value in stratum.values]
-        for stratum in self.strata:
-            values = stratum.values or known
-            total += stratum.weight * float(np.mean(values))
-            spread = np.var(values, ddof=1) / len(values) if len(stratum.values) > 1 else math.inf
-            variance += stratum.weight**2 * spread
-        return total, math.sqrt(variance)
+        parts = [
+            (own, len(s.values) - 1) for own, s in zip(self._variances(), self.strata, strict=True)
+        ]
+        rough = math.fsum(own**2 / count for own, count in parts if own)
+        return math.fsum(own for own, _ in parts) ** 2 / rough if rough else math.inf
+
+    def _variances(self) -> list[float]:
+        """What every stratum adds to the estimate's variance; inf where it has no spread yet."""
+        return [
+            s.weight**2 * float(np.var(s.values, ddof=1)) / n
+            if (n := len(s.values)) > 1
+            else math.inf
+            for s in self.strata
+        ]
 
 
 def complements(length: int, passes: int, seed: int, first: int = 0) -> Drawn:
@@ -128,11 +140,10 @@ def complements(length: int, passes: int, seed: int, first: int = 0) -> Drawn:
     if 2 ** min(length, 64) - 1 <= passes:
         return Drawn("mc", _all_sets(length), [], 1)
     whole = Draw(tuple(range(length)), 1 / length)
-    pairs = (passes - 1) // 2
     counts = np.arange(1, length // 2 + 1)
     shares = np.where(2 * counts < length, 2.0, 1.0) / (length - 1)
-    wanted = min(pairs // LEAST, (first - 1) // 4 if first else pairs)
-    parts = np.array_split(np.arange(len(counts)), max(1, min(len(counts), wanted)))
+    wanted = max(1, ((first or passes) - 1) // 2 // LEAST)
+    parts = np.array_split(np.arange(len(counts)), min(len(counts), wanted))
     strata = [
         Stratum(
             float(shares[part].sum()),

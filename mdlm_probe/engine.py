@@ -118,6 +118,7 @@ class Engine:
         batch_tokens: padded tokens of a batch; None finds it by real forward passes. Batches for
             gradients are no larger, and smaller where memory says so.
         gradients: the budget of gradients that an earlier engine found, as in `budgets`.
+        held: tokens whose keys and values are kept at a time, likewise.
 
     Attributes:
         entry, border: the model's, for probes.
@@ -125,6 +126,7 @@ class Engine:
         busy: seconds spent in passes and their readouts so far.
         events: what happened on the way that a reader of the results should know.
         scorer: an engine over a causal model that scores what this one writes, or None.
+        watch: told the tokens of every batch that went through.
     """
 
     def __init__(
@@ -133,6 +135,7 @@ class Engine:
         *,
         batch_tokens: int | None = None,
         gradients: dict[str, Any] | None = None,
+        held: int | None = None,
     ) -> None:
         self.model, self.entry, self.border = model, model.entry, model.border
         self.events: list[str] = []
@@ -143,6 +146,8 @@ class Engine:
         self.tokens = 0
         self.busy = 0.0
         self.scorer: Engine | None = None
+        self.watch: Callable[[int], None] = lambda tokens: None
+        self._held = held
 
     def ask(self, queries: Sequence[Query]) -> list[Answer]:
         """Answers in the order asked: for each query one array a readout, [asked positions, ...],
@@ -182,13 +187,16 @@ class Engine:
 
     @property
     def held_tokens(self) -> int:
-        """Tokens whose keys and values may be kept at a time."""
-        return memory.held_tokens(self.model)
+        """Tokens whose keys and values may be kept at a time; found once, when first wanted."""
+        if self._held is None:
+            self._held = memory.held_tokens(self.model)
+        return self._held
 
     @property
     def budgets(self) -> dict[str, Any]:
         """What batches of each kind of pass may hold: what a resumed run has to know."""
         found: dict[str, Any] = {"tokens": self._budget.tokens}
+        found |= {} if self._held is None else {"held": self._held}
         return found | ({"gradients": asdict(b)} if (b := self._gradient_budget) else {})
 
     @property
@@ -218,6 +226,7 @@ class Engine:
             self.busy += time.perf_counter() - began
             answers.update(zip(order[span], found, strict=True))
             self.tokens += sum(map(fed, batch))
+            self.watch(sum(map(fed, batch)))
         return [answers[i] for i in range(len(queries))]
 
     def _forward(self, batch: Sequence[Query]) -> list[Answer]:
@@ -241,14 +250,17 @@ class Engine:
                 ids[row, list(query.guidance.hidden)] = self.entry.mask_id
             blind = self.model.states(ids, lengths, rows, positions)
             scales = torch.tensor([query.guidance.scale for query in batch]).to(ids.device)[rows]
-            both = torch.cat([states, blind, scales[:, None].to(states.dtype)], dim=1)
-            return self._read(batch, self._guided, both)
+            # in float32, which holds all of bfloat16 and the scales
+            both = torch.cat([states.float(), blind.float(), scales[:, None].float()], dim=1)
+            return self._read(batch, partial(self._guided, dtype=states.dtype), both)
 
-    def _guided(self, both: Float[Tensor, "asked both"]) -> Float[Tensor, "asked vocab"]:
+    def _guided(
+        self, both: Float[Tensor, "asked both"], dtype: torch.dtype
+    ) -> Float[Tensor, "asked vocab"]:
         """Rows moved away from those that don't see the prompt; see `queries.Guidance`."""
-        seeing, blind = both[:, :-1].chunk(2, dim=1)
+        seeing, blind = both[:, :-1].to(dtype).chunk(2, dim=1)
         rows, without = self.model.logprobs(seeing), self.model.logprobs(blind)
-        moved = without + (both[:, -1:].float() + 1) * (rows - without)
+        moved = without + (both[:, -1:] + 1) * (rows - without)
         return maths.normalised(torch.where(rows.isneginf(), rows, moved))
 
     def _backward(

@@ -7,13 +7,14 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from mdlm_probe import tasks
+from mdlm_probe import lm_choices, lm_tasks, tasks
 from mdlm_probe.catalog import unknown
 from mdlm_probe.cells import key
 from mdlm_probe.cells import seed as seed_of
 from mdlm_probe.errors import ProbeError
+from mdlm_probe.lm_choices import Asker, Spread
 from mdlm_probe.queries import Query, Readout
 from mdlm_probe.tasks import Example, Suite, Template
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from mdlm_probe.models._base import Entry
-    from mdlm_probe.models._text import Border
 
 COLUMNS = (
     *("tokens", "right", "predicted", "correct", "logp_right"),
@@ -59,13 +59,6 @@ class FewShotCell:
     item: int
 
 
-class Asker(Protocol):
-    """What a query needs to know of an engine."""
-
-    entry: Entry
-    border: Border
-
-
 def chosen_sets(suite: Suite, names: Sequence[str]) -> list[str]:
     """Set names from what a user typed: sets, relevant tasks (both their sets), or "all".
 
@@ -95,9 +88,21 @@ def refuse(cell: Any, entry: Entry) -> str:
     return ""
 
 
-def sources(suite: str, lexicon: str, options: int | None, **_: Any) -> dict[str, str]:
-    """What a suite's questions are drawn from, as a hash: other files, another measurement."""
+def sources(suite: str, lexicon: str, options: int | None, **given: Any) -> dict[str, str]:
+    """What a suite's questions are drawn from, as a hash: other files, another measurement.
+
+    An lm-eval task: the documents that are used.
+    """
+    if given.get("lm_eval_task"):
+        return lm_tasks.sources(suite=suite, lexicon=lexicon, options=options, **given)
     return {"suite": tasks.load(suite, lexicon, options or 0).digest()}
+
+
+def load(suite: str, lexicon: str, options: int | None = 0) -> Suite:
+    """A suite by the name that cells have."""
+    if suite.startswith(lm_tasks.PREFIX):
+        return lm_tasks.load(suite, lexicon)
+    return tasks.load(suite, lexicon, options or 0)
 
 
 COUNTS = ("limit", "orders", "steps", "ig_steps")
@@ -171,18 +176,69 @@ def mixed(cell: FewShotCell, order: int = 0) -> list[tuple[str, tuple[str, str]]
 
 def prompt(cell: FewShotCell, turns: Turns) -> tasks.Prompt:
     """A prompt of these turns, joined as the set's template says."""
-    template = template_of(cell)
+    source = _set(cell)
+    if isinstance(source, lm_tasks.LmSet):
+        counts = {"relevant": cell.shots, "distractor": cell.distractors}
+        sides = [source.written(s, n, cell.seed, cell.answer) for s, n in counts.items()]
+        return source.prompt(turns, {known.turn: known for side in sides for known in side})
+    template = source.template
     return tasks.Prompt(turns, template.turn, template.end)
 
 
 def query(asker: Asker, cell: FewShotCell, example: Example, asked: tasks.Prompt) -> Query:
-    """Asks for the first mask of a prompt, or for the token after its end (causal models)."""
+    """Asks for the first mask of a prompt, or for the token after its end (causal models).
+
+    What an lm-eval task asks is made of this by `spread`.
+    """
+    source = _set(cell)
+    if isinstance(source, lm_tasks.LmSet):
+        return lm_choices.query(asker, source, example, asked, key(cell))
     ids = asker.border.encode(asked)
     place = len(ids) if asker.entry.kind == "causal" else ids.index(asker.entry.mask_id)
     texts = [tasks.answer_text(example, i, cell.answer) for i in range(len(example.options))]
     opening = template_of(cell).opening()
     options = Readout("chosen", tuple(asker.border.token(text, opening) for text in texts))
     return Query(ids, (place,), (options, *READOUTS), key(cell))
+
+
+def mixed_query(asker: Asker, cell: FewShotCell, example: Example) -> Query:
+    """A test point after its examples in random order, ending in one mask, or open (causal)."""
+    turns = [turn for _, turn in mixed(cell)]
+    asked = tasks.ask(template_of(cell), example, 1 if asker.entry.kind == "masked" else None)
+    return query(asker, cell, example, prompt(cell, (*turns, asked)))
+
+
+def spread(
+    asker: Asker, cell: FewShotCell, example: Example, query: Query, steps: int = 1
+) -> Spread:
+    """All that is asked of a test point: one query, or those of choices of several tokens.
+
+    Raises:
+        ProbeError: choices of several tokens, which several steps can't be read for.
+    """
+    source = _set(cell)
+    if not isinstance(source, lm_tasks.LmSet):
+        return Spread(query, (query,))
+    found = lm_choices.spread(asker, source, example, query, READOUTS)
+    if steps > 1 and max(map(len, found.paths)) > 1:
+        longest = max(range(len(found.paths)), key=lambda i: len(found.paths[i]))
+        raise ProbeError(
+            f"--steps has {steps}, but choice '{example.options[longest]}' of {source.name} is "
+            f"{len(found.paths[longest])} tokens for {asker.entry.name}",
+            expected="choices of one token each",
+            hint="--steps 1, or a task that is answered by letter",
+        )
+    return found
+
+
+def answered(
+    asker: Asker, cell: FewShotCell, example: Example, asked: Spread, answers: Sequence[Any]
+) -> dict[str, Any]:
+    """The columns of an answered test point, by the answers to its queries."""
+    source = _set(cell)
+    if isinstance(source, lm_tasks.LmSet):
+        return lm_choices.row(source, example, asked, answers)
+    return row(asker, cell, example, asked.query, answers[0])
 
 
 def correct(predicted: str, right: str) -> bool:
@@ -221,19 +277,21 @@ def _draw(cell: FewShotCell) -> tuple[str, str, int, str, int, int]:
 
 
 def _set(cell: FewShotCell) -> tasks.FewShotSet:
-    return tasks.load(cell.suite, cell.lexicon, cell.options)[cell.set]
+    return load(cell.suite, cell.lexicon, cell.options)[cell.set]
 
 
 @lru_cache(maxsize=64)
 def _points(draw: tuple[str, str, int, str, int, int], count: int) -> tuple[Example, ...]:
     suite, lexicon, options, name, shots, seed = draw
-    return tasks.load(suite, lexicon, options)[name].items(count, seed, shots)
+    return load(suite, lexicon, options)[name].items(count, seed, shots)
 
 
 @lru_cache(maxsize=256)
 def _shots(draw: tuple[str, str, int, str, int, int], side: str, count: int, answer: str) -> Turns:
     suite, lexicon, options, name, _, seed = draw
-    source = tasks.load(suite, lexicon, options)[name]
+    source = load(suite, lexicon, options)[name]
+    if isinstance(source, lm_tasks.LmSet):
+        return tuple(known.turn for known in source.written(side, count, seed, answer))
     return tuple(
         tasks.shot(source.template, example, answer) for example in source.shots(side, count, seed)
     )

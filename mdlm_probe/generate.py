@@ -103,7 +103,7 @@ def plan(
     made = Schedule(
         *(
             steps or length,
-            answers.block_of(block, length),
+            answers.block_of(block, length, order),
             order,
             threshold,
             temperature,
@@ -116,8 +116,11 @@ def plan(
     schedules.check(length, made)
     if text:
         given = tuple(Text(str(i), "text", one) for i, one in enumerate(text, 1))
-        if any(not one.prompt.strip() for one in given):
-            raise ProbeError("a prompt is empty", expected="a text to continue")
+        for one in given:
+            if not one.prompt.strip() or one.prompt != one.prompt.encode(errors="replace").decode():
+                raise ProbeError(
+                    f"prompt {one.id} is empty, or not UTF-8", expected="a text to continue"
+                )
         return Wish(given, length, made)
     found = spans.chosen(texts.load(prompts, lexicon), tasks, limit, "left")
     return Wish(tuple(found), length, made)
@@ -147,7 +150,7 @@ def run(job: runner.Job, progress: Progress) -> Path:
         path = folder.path(name).with_suffix(".jsonl")
         known = folder.begin(name, {"config": config}, path)
         done = _whole_lines(path, wish.texts)
-        if done == len(wish.texts):
+        if done == len(wish.texts) and known.get("status") == "finished":
             progress.note(f"{path} is finished: nothing to do")
         else:
             _write(job, entry, wish, path, done, folder, name, known, progress)
@@ -174,26 +177,36 @@ def _check_prompts(job: runner.Job, entry: Entry, wish: Wish) -> None:
 
 
 def _whole_lines(path: Path, wanted: Sequence[Text]) -> int:
-    """How many answers the file holds; a torn last line is cut off.
+    """How many answers the file holds; a torn last line counts for nothing.
 
     Raises:
         ProbeError: answers to other prompts, or no answers at all.
     """
     if not path.exists():
         return 0
-    with path.open("r+b") as file:
-        data = file.read()
-        whole = data[: data.rfind(b"\n") + 1]
-        if len(whole) < len(data):
-            file.truncate(len(whole))
-    lines = whole.splitlines()
-    for line, text in zip(lines, wanted, strict=False):
-        if json.loads(line).get("id") != text.id:
-            break
-    else:
-        if len(lines) <= len(wanted):
-            return len(lines)
-    raise ProbeError(f"{path} holds answers to other prompts", hint="--fresh starts over")
+    lines = path.read_bytes().split(b"\n")[:-1]
+    ids = [text.id for text in wanted]
+    if [_id_of(line) for line in lines] != ids[: len(lines)]:
+        raise ProbeError(
+            f"{path} is damaged, or holds answers to other prompts", hint="--fresh starts over"
+        )
+    return len(lines)
+
+
+def _id_of(line: bytes) -> str | None:
+    try:
+        return json.loads(line)["id"]
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _cut(path: Path, lines: int) -> None:
+    """Leaves so many lines of a file."""
+    if path.exists():
+        kept = path.read_bytes().split(b"\n")[:lines]
+        size = sum(len(line) + 1 for line in kept)
+        if size < path.stat().st_size:
+            os.truncate(path, size)
 
 
 def _write(
@@ -211,16 +224,29 @@ def _write(
     from mdlm_probe.engine import Engine
 
     progress.note(f"loading {entry.name} from {runner.portable(entry.source) or 'memory'}")
-    model = models.load(entry, job.load)
-    engine = Engine(model, batch_tokens=job.batch_tokens)
+    model, batch = models.load(entry, job.load), known.get("batch", {})
+    runner.same_weights(entry.name, {"model": model}, known)
+    tokens = job.batch_tokens or batch.get("tokens")
+    engine = Engine(model, batch_tokens=tokens, held=batch.get("held"))
+    # groups are cut by the whole plan, so that a resumed run sends the same batches
+    size = batch.get("answers") or _group(engine, wish, progress)
+    done -= done % size
+    _cut(path, done)
     facts = runner.portable(model.facts | {"entry": asdict(model.entry)})
     session = {"started": runner.now(), "machine": machine.facts()}
     sessions = [*known.get("sessions", []), session]
-    folder.update(name, status="started", model=facts, batch=engine.budgets, sessions=sessions)
+    folder.update(
+        name,
+        status="started",
+        model=facts,
+        batch={**engine.budgets, "answers": size},
+        sessions=sessions,
+    )
     progress.start(entry.name, len(wish.texts), done)
     try:
         with _appending(path) as file:
-            for group in _groups(engine, wish, done, progress):
+            for at in range(done, len(wish.texts), size):
+                group = wish.texts[at : at + size]
                 found = _answers(engine, wish, group, progress)
                 lines = [line_of(entry.name, *pair) for pair in zip(group, found, strict=True)]
                 with runner.uninterrupted():
@@ -243,17 +269,13 @@ def _appending(path: Path) -> Iterator[Any]:
         raise unusable(path, error) from error
 
 
-def _groups(
-    engine: Engine, wish: Wish, done: int, progress: Progress
-) -> Iterator[tuple[Text, ...]]:
-    """Prompts that are answered side by side: a batch of them, or one if someone looks on."""
-    left = wish.texts[done:]
-    longest = max(
-        (len(spans.span(engine, text, wish.length, "left").ids) for text in left), default=1
-    )
-    size = 1 if progress.watches else max(1, engine.batch_tokens // (longest + wish.length))
-    for first in range(0, len(left), size):
-        yield left[first : first + size]
+def _group(engine: Engine, wish: Wish, progress: Progress) -> int:
+    """How many prompts are answered side by side: a batch of them, or one if someone looks on."""
+    if progress.watches:
+        return 1
+    canvases = [len(spans.span(engine, text, wish.length, "left").ids) for text in wish.texts]
+    own = wish.length if engine.entry.kind == "causal" else 0
+    return max(1, engine.batch_tokens // (max(canvases) + own))
 
 
 def _answers(

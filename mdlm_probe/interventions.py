@@ -52,7 +52,7 @@ class Intervene:
 
     Attributes:
         hits: the tokens hit so far, those that could not be moved among them.
-        offered: tokens that were about to be committed.
+        offered: tokens that were about to be committed, each mask that was held once.
     """
 
     def __init__(self, kind: Kind, frac: float, seed: int, never: tuple[int, ...] = ()) -> None:
@@ -69,7 +69,7 @@ class Intervene:
 
     def write(self, step: Step) -> dict[int, int]:
         """What is written instead of a step's chosen tokens."""
-        self.offered += len(step.chosen)
+        self.offered += len(step.chosen.keys() - self._held)
         written: dict[int, int] = {}
         free = step.masked - step.chosen.keys()
         for mask, token in step.chosen.items():

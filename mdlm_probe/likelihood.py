@@ -1,13 +1,14 @@
-"""Likelihood: log p(continuation | context), exact where it can be, with a standard error elsewhere.
+"""Likelihood: log p(continuation | context), exact where it can be, else with a standard error.
 
 Causal models have one, in one pass. A masked model has several:
 
 - `exact-chain`: the chain rule in one order, as many passes as tokens. One token takes one pass.
 - `mc`: LLaDA's bound (arXiv 2502.09992): over counts l = 1..L, the mean of the expected sum of the
-  log-probabilities of l masked tokens, times L/l. How it is estimated is ours: the count L is computed
-  (all masked: one pass). Others are drawn in strata of counts, as pairs of a random set of tokens and
-  its complement (counts l and L - l), so that a pair scores every token once; each count has its own
-  weight and none is rounded. Where all sets fit the passes, they are enumerated, and nothing is drawn.
+  log-probabilities of l masked tokens, times L/l. How it is estimated is ours: the count L is
+  computed (all masked: one pass). Others are drawn in strata of counts, as pairs of a random set of
+  tokens and its complement (counts l and L - l), so that a pair scores every token once; each count
+  has its own weight and none is rounded. Where all sets fit the passes, they are enumerated, and
+  nothing is drawn.
 - `bernoulli`: Dream's (arXiv 2508.15487): each token masked with probability t, t even on 0..1, sum
   of log-probabilities over t. For comparison: noisy even for one token.
 - `pseudo`: each token given all others. No likelihood.
@@ -20,9 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from mdlm_probe import chains, courses
 from mdlm_probe.canvases import Canvas
@@ -38,6 +37,8 @@ if TYPE_CHECKING:
 Estimator = Literal["auto", "exact-chain", "mc", "bernoulli", "pseudo"]
 Order = Literal["left_to_right", "right_to_left", "best_first"]
 
+LEAST_DRAWS = 5
+"""All masked, and two pairs of sets: one pair has no spread, and tells no standard error."""
 FIRST = 16
 """Draws of a first round, where a precision is wanted; every further round doubles them."""
 SURE = 0.999
@@ -77,7 +78,7 @@ class Settings:
         order: of the chain rule.
         bound: most tokens of a continuation that `auto` scores by the chain rule.
         draws: most passes of an estimate by Monte Carlo.
-        target_se: standard error (nats) at which an item needs no more draws; 0: all draws are made.
+        target_se: standard error (nats) at which an item needs no more draws; 0: all are made.
         decide: whether a group of items needs no more draws once its ranking is sure, see `SURE`.
     """
 
@@ -112,8 +113,8 @@ def check(settings: Settings) -> None:
     Raises:
         ProbeError: naming the option.
     """
-    if settings.draws < 2:
-        raise ProbeError(f"--draws has {settings.draws}", expected="2 or more")
+    if settings.draws < LEAST_DRAWS:
+        raise ProbeError(f"--draws has {settings.draws}", expected=f"{LEAST_DRAWS} or more")
     if settings.bound < 1:
         raise ProbeError(f"--bound has {settings.bound}", expected="1 or more")
     if not 0 <= settings.target_se < math.inf:
@@ -143,8 +144,8 @@ def rank(
         engine: over a masked or a causal model.
         groups: items that are compared with each other.
         settings: with `decide`, a group is done once its best item is sure.
-        weights: of each item, a length by which its value is divided in a second ranking, which must
-            be sure as well; none: there is one ranking.
+        weights: of each item, a length by which its value is divided in a second ranking, which
+            must be sure as well; none: there is one ranking.
     """
     check(settings)
     for item in (item for group in groups for item in group):
@@ -249,9 +250,11 @@ def _group(
     found |= dict(zip([*exact, *drawn], done, strict=True))
     for size in rounds[1:]:
         left = [i for i in drawn if drawn[i].strata and found[i].se > settings.target_se]
-        if settings.decide and _decided(
-            [found[i] for i in range(len(items))], weights, len(rounds)
-        ):
+        guesses = [
+            _Guess(found[i].logp, found[i].se, drawn[i].freedom() if i in drawn else math.inf)
+            for i in range(len(items))
+        ]
+        if settings.decide and _decided(guesses, weights, len(rounds)):
             break
         if not left:
             break
@@ -322,26 +325,44 @@ def _ask(item: Item, mask_id: int, draws: Sequence[Draw]) -> Course[list[float]]
     ]
 
 
-def _decided(found: Sequence[Estimate], weights: Sequence[float], looks: int) -> bool:
+class _Guess(NamedTuple):
+    """A value on the way: how sure it is, and on how many degrees of freedom that stands."""
+
+    logp: float
+    se: float
+    freedom: float
+
+
+def _decided(found: Sequence[_Guess], weights: Sequence[float], looks: int) -> bool:
     """Whether the best of a group is the best with the probability wanted, in every ranking.
 
     Each rival and each look has its share of the error, so that together they keep to it.
     """
-    from scipy import stats
-
     if len(found) < 2:
         return False
-    limit = stats.norm.isf((1 - SURE) / (len(found) - 1) / looks)
-    rankings = [[1.0] * len(found)] + ([list(weights)] if weights else [])
-    for weight in rankings:
-        values = np.array([e.logp / w for e, w in zip(found, weight, strict=True)])
-        errors = np.array([e.se / w for e, w in zip(found, weight, strict=True)])
-        best = int(values.argmax())
-        gaps = np.delete(values[best] - values, best)
-        spread = np.sqrt(np.delete(errors**2, best) + errors[best] ** 2)
-        if (gaps <= limit * spread).any():
+    share = (1 - SURE) / (len(found) - 1) / looks
+    for own in [[1.0] * len(found)] + ([weights] if weights else []):
+        scaled = [_Guess(g.logp / w, g.se / w, g.freedom) for g, w in zip(found, own, strict=True)]
+        best = scaled.pop(max(range(len(scaled)), key=lambda i: scaled[i].logp))
+        if not all(_chance_of_error(best, rival) < share for rival in scaled):
             return False
     return True
+
+
+def _chance_of_error(best: _Guess, rival: _Guess) -> float:
+    """How probable it is that of two equal items one seems this much better: Welch's test.
+
+    Student's, not normal: after a first round a handful of pairs tell the standard error, and where
+    it happens to come out small a normal test is wrong ten times as often as it says.
+    """
+    from scipy import stats
+
+    gap, variance = best.logp - rival.logp, best.se**2 + rival.se**2
+    if variance == 0:
+        return 0.0 if gap > 0 else 1.0
+    rough = best.se**4 / best.freedom + rival.se**4 / rival.freedom
+    freedom = variance**2 / rough if rough else math.inf
+    return float(stats.t.sf(gap / math.sqrt(variance), freedom))
 
 
 # ---------------------------------------------------------------------- documents
@@ -357,7 +378,12 @@ def windows(ids: Sequence[int], prefix: int, longest: int) -> list[Item]:
         ids: of the document.
         prefix: a token to begin with, such as the tokenizer's first or the end of text.
         longest: tokens of a window with its context.
+
+    Raises:
+        ProbeError: a window that holds no token besides its context.
     """
+    if longest < 2:
+        raise ProbeError(f"a window has {longest} tokens", expected="2 or more")
     found, begin = [], 0
     while begin < len(ids):
         end = min(begin + longest - 1, len(ids))

@@ -83,8 +83,12 @@ def own(
     first: int,
     *ids: int,
 ) -> Float[Tensor, " asked"]:
-    """Log-probability of every position's own token, in nats: `ids` are those from `first` on."""
-    tokens = torch.tensor(ids).to(rows.device)[positions - first]
+    """Log-probability of every position's own token, in nats: `ids` are those from `first` on.
+
+    Positions beyond are another query's that shares the sequence; nobody looks at what they get.
+    """
+    at = (positions - first).clamp(0, len(ids) - 1)
+    tokens = torch.tensor(ids).to(rows.device)[at]
     return rows.gather(1, tokens[:, None])[:, 0]
 
 
@@ -129,7 +133,8 @@ def candidates(
     if last:
         ends = torch.isin(tokens, torch.tensor(last).to(rows.device))
         confidence = confidence.masked_fill(ends, -torch.inf)
-    return torch.stack([tokens.double(), logps.double(), confidence.double()], dim=1)
+    # ids of any vocabulary are exact in float32
+    return torch.stack([tokens.float(), logps.float(), confidence.float()], dim=1)
 
 
 def other(
@@ -165,12 +170,15 @@ def _drawn(
     seed: int,
 ) -> Int[Tensor, " asked"]:
     """The token whose log-probability plus temperature times Gumbel noise is largest: a sample."""
+    home = rows.device
+    if home.type == "mps":  # it has no float64
+        rows, positions = rows.cpu(), positions.cpu()
     size = max(1, NOISE // rows.shape[1])
     found = []
     for part, places in zip(rows.split(size), positions.split(size), strict=True):
         shares = noise.uniform(seed, places, rows.shape[1])
         found.append((part.double() - temperature * (-shares.log()).log()).argmax(-1))
-    return torch.cat(found)
+    return torch.cat(found).to(home)
 
 
 # ---------------------------------------------------------------------- rows together

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
 GROUP = 4
 """Batches that a group of cells fills about: enough to sort prompts of different lengths into
 batches without much padding, few enough that a crash costs seconds."""
+
+
+WORK = 2**22
+"""Tokens through the network that a group of cells takes at most, unless a cell takes more: minutes
+at the size of 8B."""
 
 
 OWN = {"suite", "needles", "prompts", "pairs"}
@@ -110,7 +116,7 @@ class Progress(Protocol):
         """A measurement begins, or goes on."""
 
     def advance(self, cells: int, tokens: int) -> None:
-        """A group of cells is safe on disk."""
+        """Tokens went through the network; a group of cells is safe on disk."""
 
 
 def prepare_all(jobs: Sequence[Job]) -> tuple[list[Plan], list[str]]:
@@ -228,9 +234,9 @@ def _continue(plan: Plan, folder: Run, known: dict[str, Any], progress: Progress
 
     size = survey.cell_tokens(plan)
     progress.note(f"loading {plan.entry.name} from {portable(plan.entry.source) or 'memory'}")
-    model = models.load(plan.entry, plan.job.load)
     scorer = scorers.load(plan.options, plan.entry, plan.job.load, progress.note)
-    _same_weights(plan, model, scorer, known)
+    model = models.load(plan.entry, plan.job.load)
+    same_weights(plan.entry.name, {"model": model, "scorer": scorer}, known)
     engine, group = _engine(plan, model, scorer, known, *size)
     session = {"started": now(), "version": __version__, "machine": machine.facts()}
     folder.update(
@@ -247,10 +253,11 @@ def _continue(plan: Plan, folder: Run, known: dict[str, Any], progress: Progress
     sheet = Sheet(folder.path(plan.name), plan.columns, names, group)
     try:
         began, started_at = time.perf_counter(), sheet.done
+        engine.watch = partial(progress.advance, 0)
         progress.start(plan.entry.name, len(plan.cells), sheet.done)
         for start in range(sheet.done, len(plan.cells), group):
             cells = plan.cells[start : start + group]
-            before = engine.tokens, len(engine.events), engine.budgets
+            before = len(engine.events), engine.budgets
             rows = [
                 {"model": plan.entry.name} | _coordinates(cell) | row
                 for cell, found in plan.probe.measure(engine, cells)
@@ -258,10 +265,10 @@ def _continue(plan: Plan, folder: Run, known: dict[str, Any], progress: Progress
             ]
             with uninterrupted():
                 sheet.append(rows, len(cells))
-            if engine.budgets != before[2] or len(engine.events) > before[1]:
-                events = [*known.get("events", []), *engine.events[before[1] :]]
+            if engine.budgets != before[1] or len(engine.events) > before[0]:
+                events = [*known.get("events", []), *engine.events[before[0] :]]
                 folder.update(plan.name, events=events, batch=_batch(engine, group))
-            progress.advance(len(cells), engine.tokens - before[0])
+            progress.advance(len(cells), 0)
         if sheet.done > started_at:
             progress.note(_timing(plan, engine, time.perf_counter() - began))
     finally:
@@ -309,15 +316,21 @@ def _batch(engine: Engine, group: int) -> dict[str, Any]:
     return {**engine.budgets, **scorer, "cells": group}
 
 
-def _same_weights(plan: Plan, model: Model, scorer: Model | None, known: dict[str, Any]) -> None:
-    """Refuses to continue rows with other weights or files than they began with."""
+def same_weights(name: str, roles: dict[str, Model | None], known: dict[str, Any]) -> None:
+    """Refuses to continue with other weights or files than a measurement began with.
+
+    Args:
+        name: the model's.
+        roles: the models that take part, by what run.json calls them.
+        known: the measurement's entry in run.json.
+    """
     names = ("weight_hash", "dtype", "files")
-    roles = {"model": model} | ({"scorer": scorer} if scorer else {})
-    old = {role: {n: known[role].get(n) for n in names} for role in roles if role in known}
-    new = {role: {n: portable(roles[role].facts.get(n)) for n in names} for role in old}
+    given = {role: model for role, model in roles.items() if model is not None}
+    old = {role: {n: known[role].get(n) for n in names} for role in given if role in known}
+    new = {role: {n: portable(given[role].facts.get(n)) for n in names} for role in old}
     if found := differences(old, new):
         raise ProbeError(
-            f"'{plan.entry.name}' is not as it was when this run began:\n"
+            f"'{name}' is not as it was when this run began:\n"
             + "\n".join(f"  {line}" for line in found),
             hint="--output DIR keeps both; --fresh starts over",
         )
@@ -340,11 +353,12 @@ def _engine(
 
     batch = known.get("batch", {})
     tokens, gradients = plan.job.batch_tokens or batch.get("tokens"), batch.get("gradients")
-    engine = Engine(model, batch_tokens=tokens, gradients=gradients)
+    engine = Engine(model, batch_tokens=tokens, gradients=gradients, held=batch.get("held"))
     if scorer:
         engine.scorer = Engine(scorer, batch_tokens=batch.get("scorer"))
-    # where every query takes many passes, one batch is work enough to lose
-    fitting = max(1, GROUP / passes) * engine.batch_tokens / (1.05 * length)
+    # where every query takes many passes, one batch is work enough to lose, or more than enough
+    at_once = min(max(1, GROUP / passes) * engine.batch_tokens, WORK / passes)
+    fitting = at_once / (1.05 * length)
     return engine, batch.get("cells") or max(1, int(fitting))
 
 

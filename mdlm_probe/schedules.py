@@ -76,8 +76,9 @@ class Schedule:
         threshold: confidence above which "threshold" commits a mask.
         temperature: of the tokens drawn; 0 takes the most probable one.
         guidance: scale of classifier-free guidance, which needs a second pass; 0: none.
-        eos: "eos_inf": ends of text are never predicted; "eos_last": they are committed after all
-            else in their block, in orders by confidence; "free": like any token.
+        eos: "eos_inf": the end of text is never predicted (a chat's end of turn may be, as in the
+            published loop); "eos_last": both are committed after all else in their block, in orders
+            by confidence; "free": like any token.
         cache: which keys and values are kept while a block is filled in: none, those left of it
             ("prefix"), or those on both sides ("dual"). An approximation (arXiv 2505.22618).
         stop: end once the text before the first end is whole: what follows can't change it.

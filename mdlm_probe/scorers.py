@@ -39,7 +39,6 @@ def load(
             note(f"{entry.name} has no known companion: no perplexities without --scorer MODEL")
         return None
     note(f"loading {scorer.name}, which scores what {entry.name} writes")
-    dtype, device = (
-        ("auto", "auto") if not scorer.gradients else (load.dtype, load.device)
-    )  # what is computed without weights has no choice
-    return models.load(scorer, LoadOptions(dtype, device))
+    if not scorer.gradients:  # what is computed without weights has no choice
+        return models.load(scorer)
+    return models.load(scorer, LoadOptions(load.dtype, load.device, quantize=load.quantize))

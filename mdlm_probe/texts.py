@@ -114,7 +114,8 @@ def paths(prompts: str) -> tuple[Path, ...]:
         return (STDIN if prompts == "-" else Path(prompts),)
     found = tuple(sorted((tasks.folder() / prompts).glob("*.jsonl"))) if prompts else ()
     if not found:
-        known = sorted({path.parent.name for path in tasks.folder().glob("*/*.jsonl")})
+        folders = {path.parent.name for path in tasks.folder().glob("*/*.jsonl")}
+        known = sorted(folders - {"lm_eval"})  # documents of tasks, no prompts
         hint = "or the path of a .jsonl or .txt file, or - for the standard input"
         raise ProbeError(f"no prompts named '{prompts}'", expected=", ".join(known), hint=hint)
     return found

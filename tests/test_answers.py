@@ -88,7 +88,8 @@ def test_causal_models_go_on_until_an_end_of_text(engines, style):
         assert answer.decoded.at(0) == (*before, *tokens)
     assert any(answer.ended for answer in found)
     never = answers.write(engine, TEXTS, 12, [Schedule(eos="eos_inf")] * 3, ["a", "b", "c"])
-    assert [(len(answer.ids), answer.ended) for answer in never] == [(12, False)] * 3
+    assert all(ENDS[0] not in answer.decoded.tokens for answer in never)
+    assert any(ENDS[1] in answer.decoded.tokens for answer in never)  # only the end of text is
 
 
 def test_answers_are_cut_at_the_first_end(engines):

@@ -50,6 +50,9 @@ def shortened(line, folder):
         part
         for name, value in SHORT.items()
         if name in known and name not in given and fits(name, known)
+        if not (
+            name == "tasks" and "lm-eval-task" in given
+        )  # a task of lm-eval has sets of its own
         for part in ("--" + name.replace("_", "-"), value)
     ]
     if "./my-checkpoint" in arguments:

@@ -37,6 +37,10 @@ FLOORS = {
     "fillers": 3,
     "estimate": 3,
     "draws": 1,
+    "lm_documents": 1.5,
+    "lm_tasks": 2,
+    "lm_choices": 2.5,
+    "evaluation": 5.5,
     "likelihood": 4.5,
     "schedules": 3.5,
     "canvases": 3.5,
@@ -59,11 +63,11 @@ FLOORS = {
     "runner": 6,
     "generate": 6.5,
     "arena": 6,
-    "harness": 6,
+    "harness": 6.5,
     "judges": 6.5,
     "cli": 7,
 }
-ROOMS = ("cli", "judges", "models", "probes", "tuning", "reports")
+ROOMS = ("cli", "evaluation", "judges", "models", "probes", "tuning", "reports")
 FILES = sorted(p for p in ROOT.rglob("*.py") if p != ROOT / "__init__.py")
 
 

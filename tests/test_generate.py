@@ -125,7 +125,7 @@ def test_a_file_of_other_answers_is_refused(tmp_path):
         (["--prompts", "opem"], "no prompts named 'opem'"),
         (["--tasks", "pros"], "unknown task 'pros'"),
         (["--length", "2016"], "at most 1024"),
-        ([" "], "a prompt is empty"),
+        ([" "], "prompt 1 is empty"),
         (["--model", "oracle", "--cache", "prefix"], "has no keys and values"),
     ],
 )

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from mdlm_probe import __version__, catalog, models, runner, tasks
+from mdlm_probe.cli import eval as evaluate
 from mdlm_probe.cli import generate, judge
 from mdlm_probe.cli.options import MODEL_OPTIONS, PAIR, RUN_OPTIONS, jobs_of, plan_options
 from mdlm_probe.cli.progress import Bar
@@ -194,6 +195,7 @@ def report_command(folder: Path) -> None:
 
 main.add_command(generate.command(friendly))
 main.add_command(judge.command(friendly))
+main.add_command(evaluate.command(friendly))
 
 
 def measure(jobs: Sequence[runner.Job], quiet: bool) -> None:

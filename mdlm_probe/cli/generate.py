@@ -12,6 +12,7 @@ from mdlm_probe import arena, generate, runner
 from mdlm_probe.cli.canvas import Painter
 from mdlm_probe.cli.options import MODEL_OPTIONS, RUN_OPTIONS, jobs_of, plan_options
 from mdlm_probe.cli.progress import Bar
+from mdlm_probe.errors import ProbeError
 from mdlm_probe.texts import Text
 
 if TYPE_CHECKING:
@@ -84,6 +85,11 @@ def command(friendly: Callable[..., Any]) -> click.Command:
 
     @friendly
     def callback(text: tuple[str, ...], arena_hard: bool, show: bool, **given: Any) -> None:
+        drawn = [n for n in ("prompts", "tasks", "limit", "lexicon") if given[n] is not None]
+        if text and drawn:
+            raise ProbeError(
+                f"--{drawn[0]} chooses prompts, but PROMPT is given", expected="one of the two"
+            )
         jobs = jobs_of("generate", names, given)
         with Writing(given["quiet"], show) as progress:
             for job in jobs:

@@ -49,14 +49,17 @@ class Bar:
             self.note(f"{name}: going on after {done} of {cells} {self.unit}")
         self._name, self._cells, self._done, self._tokens = name, cells, done, 0
         self._before = done
-        self._began = self._said = time.monotonic()
+        self._began = self._said = self._last = time.monotonic()
         self._bar = self._make()  # one a measurement: while a model loads, the terminal is free
         self._bar.start()
         self._task = self._bar.add_task(name, total=cells, completed=done, speed="")
 
     def advance(self, cells: int, tokens: int) -> None:
         """Moves the bar; without a terminal, a line now and then and at the end."""
+        if not cells and self._done == self._cells:
+            return
         now = time.monotonic()
+        self._last = now if cells else self._last
         self._done, self._tokens = self._done + cells, self._tokens + tokens
         speed = self.speed(max(now - self._began, 1e-9))
         self._bar.update(self._task, advance=cells, speed=speed)
@@ -76,8 +79,8 @@ class Bar:
         late = now - self._said >= PLAIN_SECONDS or self._done == self._cells
         if not self._console.is_terminal and late:
             measured = self._done - self._before
-            left = (now - self._began) / max(measured, 1) * (self._cells - self._done)
-            ahead = f", {estimate.duration(left)} left" if self._done < self._cells else ""
+            left = (self._last - self._began) / max(measured, 1) * (self._cells - self._done)
+            ahead = f", {estimate.duration(left)} left" if measured and left else ""
             self.note(f"{self._name}: {self._done} of {self._cells} {self.unit}, {speed}{ahead}")
             self._said = now
 

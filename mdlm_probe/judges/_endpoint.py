@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 BACKOFF = (0.5, 8.0)
 """Seconds before an unreadable reply is asked for again, doubled each time, and the most."""
 
+PAUSE = 60.0
+"""Seconds between two tries that a server may ask for at most."""
+
+GRACE = 1.0
+"""Seconds more, so that the SDK's own limit comes first."""
+
 CHECK_SECONDS = 10.0
 """How long the first check waits at most."""
 
@@ -85,6 +91,7 @@ class EndpointJudge:
         told = {"by": "endpoint", "endpoint": access.shown, "max_tokens": access.max_tokens}
         self.config: dict[str, Any] = told
         self.facts: dict[str, Any] = {}
+        self._plain = False
 
     def open(self) -> None:
         """Makes the client, and asks once whether somebody is there."""
@@ -102,9 +109,9 @@ class EndpointJudge:
         try:
             try:
                 quick.models.with_raw_response.list()
-            except (openai.AuthenticationError, openai.APIConnectionError):
+            except openai.AuthenticationError:
                 raise
-            except openai.APIStatusError:  # not every server lists its models
+            except openai.APIError:  # not every server lists its models; some break off there
                 messages = [{"role": "user", "content": "A"}]
                 patient = quick.with_options(timeout=self._access.timeout)
                 self._create(patient, messages, max_tokens=1)  # the model may have to load first
@@ -169,7 +176,8 @@ class EndpointJudge:
             return Verdict("refused", reason, None, None, *spent)
         if not text.strip():
             return Verdict("unparsable" if cut else "refused", cut or "empty", None, None, *spent)
-        return Verdict(self._prompt.verdict(text), cut, None, None, *spent)
+        said = "unparsable" if cut else self._prompt.verdict(text)
+        return Verdict(said, cut, None, None, *spent)
 
     def _reply(self, call: Call) -> Reply:
         """A call's reply, read as far as to know that it is one; or why there is none.
@@ -185,8 +193,10 @@ class EndpointJudge:
             if attempt:
                 time.sleep(min(first * 2 ** (attempt - 1), most))
             try:
-                raw = self._create(self._client, messages, max_tokens=self._access.max_tokens)
+                raw = self._in_time(messages)
                 return {"response": _parsed(raw)}
+            except TimeoutError as error:
+                return {"failed": str(error)}
             except ValueError as error:
                 reason = str(error)
             except openai.APIConnectionError as error:  # the SDK has asked again already
@@ -201,12 +211,42 @@ class EndpointJudge:
                 return {"failed": _short(str(error))}
         return {"failed": _short(reason)}
 
+    def _in_time(self, messages: Any) -> str:
+        """A reply, or an end to waiting: the SDK's own limit starts anew with every byte."""
+        done: queue.SimpleQueue[str | BaseException] = queue.SimpleQueue()
+
+        def call() -> None:
+            try:
+                done.put(self._create(self._client, messages, max_tokens=self._access.max_tokens))
+            except BaseException as error:
+                done.put(error)
+
+        threading.Thread(target=call, name="judge-call", daemon=True).start()
+        access = self._access
+        longest = access.timeout * (access.retries + 1) + PAUSE * access.retries + GRACE
+        try:
+            found = done.get(timeout=longest)
+        except queue.Empty:
+            raise TimeoutError(f"no whole reply in {longest:.0f} s") from None
+        if isinstance(found, BaseException):
+            raise found
+        return found
+
     def _create(self, client: openai.OpenAI, messages: Any, max_tokens: int) -> str:
         """The raw text of a reply."""
-        found = client.chat.completions.with_raw_response.create(
-            model=self.name, messages=messages, temperature=0, max_tokens=max_tokens
-        )
-        return found.text
+        import openai
+
+        ask = client.chat.completions.with_raw_response.create
+        try:
+            if not self._plain:
+                return ask(
+                    model=self.name, messages=messages, temperature=0, max_tokens=max_tokens
+                ).text
+        except openai.BadRequestError as error:
+            if not any(name in error.message for name in ("max_tokens", "temperature")):
+                raise
+            self._plain = True  # reasoning models have a limit of another name, and no temperature
+        return ask(model=self.name, messages=messages, max_completion_tokens=max_tokens).text
 
     def _fatal(self, error: openai.APIStatusError) -> ProbeError | None:
         """The end of all calls: a key that isn't let in, or a judge that isn't there."""

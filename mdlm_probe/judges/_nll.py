@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -41,16 +42,18 @@ class LikelihoodJudge:
                     hint="`mdlm-probe shift --scorer MODEL` scores answers; or ask another judge: "
                     "--endpoint, --judge-model",
                 )
-            yield call, {"response": [by_token(pair.shifted), by_token(pair.plain)]}
+            yield call, {"response": [by_token(answer) for answer in (pair.shifted, pair.plain)]}
 
     def read(self, reply: Reply) -> Verdict:
-        """The lower one wins; an answer that the scorer could give no nats has no verdict."""
+        """The lower one wins; no text loses; one too long for the scorer has no verdict."""
         a, b = reply["response"]
         if a is None or b is None:
-            return Verdict("refused", "an answer without tokens, or too long for the scorer")
+            return Verdict("refused", "an answer too long for the scorer")
         return Verdict("A=B" if a == b else "A>B" if a < b else "B>A")
 
 
 def by_token(answer: Answer) -> float | None:
-    """Nats by scorer token; None for an answer without any, or one that was too long."""
-    return answer.nll / answer.tokens if answer.tokens and answer.nll is not None else None
+    """Nats by scorer token: infinite for no text at all; None for one that was too long."""
+    if answer.nll is None:
+        return None
+    return answer.nll / answer.tokens if answer.tokens else math.inf

@@ -195,6 +195,12 @@ def _asked(pairs: Iterable[Pair], config: dict[str, Any], path: Path) -> list[Pa
     options = config.get("options", {})
     named = options.get("prompts", "decay"), options.get("lexicon", "full")
     known = config.get("sources", {}).get("prompts")
+    if named[0] == "-":
+        raise ProbeError(
+            f"the prompts of {path} came from stdin, and are gone",
+            expected="prompts in a file, for a judge that reads them",
+            hint="--judge-by nll needs none",
+        )
     if known and known != texts.digest(*named):
         raise ProbeError(
             f"the prompts '{named[0]}' are not those that {path} answers",

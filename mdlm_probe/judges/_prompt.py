@@ -58,10 +58,9 @@ class JudgePrompt:
         """
         names = {mark: name for name, mark in self.marks.items()}
         pattern = "|".join(map(re.escape, names))
-        for line in reversed(reply.splitlines()):
-            if found := set(re.findall(pattern, line)):
-                return names[found.pop()] if len(found) == 1 else "unparsable"
-        return "unparsable"
+        lines = [line for line in reply.splitlines() if line.strip()]
+        found = set(re.findall(pattern, lines[-1])) if lines else set()
+        return names[found.pop()] if len(found) == 1 else "unparsable"
 
 
 def path() -> Path:

@@ -3,7 +3,8 @@
 The relevant few-shot examples form one block among distractors; only the block's position changes,
 and the place of the question. Source: "Masks Can Be Distracting" (arXiv 2511.21338), section 4.
 Ours: the grid of positions (the paper gives none), the middle (after half of all examples), the
-word lists, and an answer read up to the first `]`.
+word lists, and an answer read up to the first `]`. With an lm-eval task, the block is its shots and
+`masks` counts from the first mask of a choice: one of n tokens has n in place of that one.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from mdlm_probe import few_shot
+from mdlm_probe import few_shot, lm_choices, lm_tasks
 from mdlm_probe.errors import ProbeError
-from mdlm_probe.tasks import ask, load
+from mdlm_probe.tasks import ask
 
 if TYPE_CHECKING:
     from mdlm_probe.engine import Counter, Engine
@@ -56,10 +57,15 @@ def plan(
     lexicon: few_shot.LexiconOption = "full",
     options: few_shot.CountOption = None,
     suite: few_shot.SuiteOption = "few-shot",
+    lm_eval_task: lm_tasks.LmTaskOption = "",
+    data: lm_tasks.DataOption = "",
+    include_path: lm_tasks.IncludeOption = "",
+    metric: lm_tasks.MetricOption = None,
     seed: Annotated[int, "seed of examples and test points"] = 0,
 ) -> list[Cell]:
     """The cells of the sweep: sets, places, masks, positions, test points, in this order."""
-    source = load(suite, lexicon, options or 0)
+    suite = lm_tasks.named(suite, options, lm_eval_task, data, include_path, metric)
+    source = few_shot.load(suite, lexicon, options)
     shots = source.shots if shots is None else shots
     distractors = source.distractors if distractors is None else distractors
     positions = positions or tuple(dict.fromkeys(round(distractors * i / 8) for i in range(9)))
@@ -67,6 +73,7 @@ def plan(
     lists = {"masks": masks, "positions": positions}
     few_shot.check(**counts, **lists)
     few_shot.check_once(question=question, **lists)
+    lm_tasks.check_documents(source, limit, shots, seed)
     for place in (p for p in positions if p > distractors):
         raise ProbeError(f"--positions has {place}", expected=f"0 to {distractors}, --distractors")
     return [
@@ -88,16 +95,16 @@ def measure(
     """One row a test point: the answer as decoded text, and the distribution it came from."""
     points = few_shot.test_points(cells)
     causal = engine.entry.kind == "causal"
-    queries = []
+    asks = []
     for cell, example in zip(cells, points, strict=True):
         relevant, others = few_shot.shots(cell, "relevant"), few_shot.shots(cell, "distractor")
         turns = (*others[: cell.position], *relevant, *others[cell.position :])
         at = {"left": 0, "middle": len(turns) // 2, "right": len(turns)}[cell.question]
         asked = ask(few_shot.template_of(cell), example, None if causal else cell.masks)
         prompt = few_shot.prompt(cell, (*turns[:at], asked, *turns[at:]))
-        queries.append(few_shot.query(engine, cell, example, prompt))
+        query = few_shot.query(engine, cell, example, prompt)
+        asks.append(few_shot.spread(engine, cell, example, query))
+    answers = lm_choices.grouped(asks, engine.ask([query for one in asks for query in one.queries]))
     # a Counter answers nothing, and then there are no rows
-    for cell, example, query, found in zip(
-        cells, points, queries, engine.ask(queries), strict=False
-    ):
-        yield cell, [few_shot.row(engine, cell, example, query, found)]
+    for cell, example, one, found in zip(cells, points, asks, answers, strict=False):
+        yield cell, [few_shot.answered(engine, cell, example, one, found)]

@@ -5,7 +5,8 @@ are appended to the mask of its answer, or as many tokens of something else: wha
 any long tail does are then told apart. Source: "Masks Can Be Distracting" (arXiv 2511.21338),
 section 5: masks, dots, steps. Ours: k counts the appended masks only (the paper's k from 1 on
 counts the answer's own mask, too); fillers other than dots; that the `].` between the answer's mask
-and a filler counts as a part of it; masks before the prompt; steps of about equal size.
+and a filler counts as a part of it; masks before the prompt; steps of about equal size. With an
+lm-eval task, k counts from a choice's last mask: one of n tokens has n masks of its own.
 """
 
 from __future__ import annotations
@@ -15,13 +16,12 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from mdlm_probe import few_shot, readings
+from mdlm_probe import few_shot, lm_choices, lm_tasks, readings
 from mdlm_probe.cells import key
 from mdlm_probe.cells import seed as seed_of
 from mdlm_probe.fillers import Filler, Side, Tail, amount, extend
 from mdlm_probe.queries import Query
 from mdlm_probe.schedules import Schedule
-from mdlm_probe.tasks import ask, load
 
 if TYPE_CHECKING:
     from mdlm_probe.engine import Counter, Engine
@@ -68,10 +68,15 @@ def plan(
     lexicon: few_shot.LexiconOption = "full",
     options: few_shot.CountOption = None,
     suite: few_shot.SuiteOption = "few-shot",
+    lm_eval_task: lm_tasks.LmTaskOption = "",
+    data: lm_tasks.DataOption = "",
+    include_path: lm_tasks.IncludeOption = "",
+    metric: lm_tasks.MetricOption = None,
     seed: Annotated[int, "seed of examples, test points, random fillers and orders"] = 0,
 ) -> list[Cell]:
     """The cells of the sweep: all that is asked of a test point stands together."""
-    source = load(suite, lexicon, options or 0)
+    suite = lm_tasks.named(suite, options, lm_eval_task, data, include_path, metric)
+    source = few_shot.load(suite, lexicon, options)
     shots, distractors = shots or (source.shots,), distractors or (source.distractors,)
     few_shot.check(limit=limit, shots=shots, distractors=distractors, steps=steps)
     few_shot.check_once(
@@ -83,6 +88,7 @@ def plan(
         shots=shots,
         distractors=distractors,
     )
+    lm_tasks.check_documents(source, limit, shots, seed)
     tails = _tails(masks, filler, side, steps, order)
     drawn = (suite, lexicon, answer or source.answer, source.options)
     return [
@@ -126,30 +132,25 @@ def measure(
     """One row a test point and tail: the answer when its mask was committed."""
     points = few_shot.test_points(cells)
     prompts: dict[Any, Query] = {}
-    queries = []
+    asks, schedules = [], []
     for cell, example in zip(cells, points, strict=True):
         point = cell.set, cell.shots, cell.distractors, cell.item
         if point not in prompts:
-            turns = [turn for _, turn in few_shot.mixed(cell)]
-            asked = ask(
-                few_shot.template_of(cell), example, 1 if engine.entry.kind == "masked" else None
-            )
-            prompt = few_shot.prompt(cell, (*turns, asked))
-            prompts[point] = few_shot.query(engine, cell, example, prompt)
+            prompts[point] = few_shot.mixed_query(engine, cell, example)
         drawn = seed_of("filler", cell.set, cell.item, cell.seed)
         closing = few_shot.template_of(cell).closing()
         tail = Tail(cell.masks, cell.filler, cell.side, closing, drawn)
-        queries.append(replace(extend(engine, prompts[point], tail), name=key(cell)))
-    orders = ["random" if c.order == "random" else "low_confidence" for c in cells]
-    schedules = [
-        Schedule(c.steps, order=order, seed=seed_of(c), stop=False)
-        for c, order in zip(cells, orders, strict=True)
-    ]
-    found = readings.read(engine, queries, schedules)
+        query = replace(extend(engine, prompts[point], tail), name=key(cell))
+        asks.append(few_shot.spread(engine, cell, example, query, cell.steps))
+        order = "random" if cell.order == "random" else "low_confidence"
+        schedule = Schedule(cell.steps, order=order, seed=seed_of(cell), stop=False)
+        schedules += [schedule] * len(asks[-1].queries)
+    found = readings.read(engine, [query for one in asks for query in one.queries], schedules)
     # a Counter answers nothing, and then there are no rows
-    for cell, example, query, reading in zip(cells, points, queries, found, strict=False):
-        row = few_shot.row(engine, cell, example, query, reading.answer)
+    answers = lm_choices.grouped(asks, found)
+    for cell, example, one, read in zip(cells, points, asks, answers, strict=False):
+        row = few_shot.answered(engine, cell, example, one, [reading.answer for reading in read])
         own = len(prompts[cell.set, cell.shots, cell.distractors, cell.item].ids)
-        extra = {"appended": len(query.ids) - own, "step": reading.step}
-        extra["mask_tokens"] = query.ids.count(engine.entry.mask_id)
+        extra = {"appended": len(one.query.ids) - own, "step": read[0].step}
+        extra["mask_tokens"] = one.query.ids.count(engine.entry.mask_id)
         yield cell, [row | extra]

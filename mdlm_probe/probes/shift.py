@@ -37,7 +37,7 @@ def plan(
     *,
     frac: Annotated[
         tuple[float, ...], "shares of the committed tokens to change: 0.01 is one in a hundred"
-    ] = (0.005, 0.01, 0.02, 0.05, 0.1),
+    ] = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1),
     intervention: Annotated[
         tuple[Kind, ...],
         "moved by a place (shift), moved after decoding (post-hoc), another token, a step later",
@@ -48,7 +48,7 @@ def plan(
     limit: answers.LimitOption = 1000,
     length: Annotated[int, "masks after each prompt"] = 512,
     steps: Annotated[int | None, "steps that they are filled in; default: one for each"] = None,
-    block: Annotated[int, "masks of a block, blocks are filled from the left; 0: one block"] = 32,
+    block: answers.BlockOption = None,
     order: Annotated[Order, "which masks of a block a step commits"] = "low_confidence",
     threshold: answers.ThresholdOption = 0.9,
     temperature: answers.TemperatureOption = 0.0,
@@ -63,6 +63,7 @@ def plan(
     _check_fracs(frac)
     few_shot.check_once(intervention=intervention)
     steps = length if steps is None else steps
+    block = answers.block_of(block, length, order)
     way = (length, steps, block, order, threshold, temperature, guidance, eos, cache)
     schedules.check(length, Schedule(*way[1:]))
     whats = [(NONE, 0.0), *((kind, share) for share, kind in product(frac, intervention))]

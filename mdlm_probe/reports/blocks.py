@@ -136,8 +136,8 @@ def front(frame: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """The combinations that no other of the model's beats in both cost and perplexity.
 
     Of one length each; cheapest first. `loss`: nats by scorer token above the combination of the
-    lowest perplexity, over the same prompts, with a bootstrap interval over them; `differs`:
-    whether it excludes 0. That one was chosen by the same rows, which flatters it.
+    lowest perplexity, over the same prompts, with a bootstrap interval over them. That one was
+    chosen by the same rows, which flatters it: the interval is no test.
     """
     found = []
     for _, part in _parts(table.dropna(subset=["perplexity"]), ["model", "length"]):
@@ -149,8 +149,7 @@ def front(frame: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
             ends = {name: line[f"perplexity_{name}"] for name in ("low", "high")}
             shown |= {f"perplexity_{name}": end for name, end in ends.items()}
             shown["repeated"] = line["repeated"]
-            differs = "" if line.name == kept.index[-1] else _differs(gap)
-            found.append(shown | _line("loss", gap) | {"differs": differs})
+            found.append(shown | _line("loss", gap))
     return pd.DataFrame(found)
 
 
@@ -172,10 +171,6 @@ def _gap(both: pd.DataFrame) -> stats.Estimate:
     if not len(both):
         return stats.Estimate(np.nan, np.nan, np.nan, 0)
     return stats.bootstrap(both.to_numpy(), lambda m: _ratio(m[..., :2]) - _ratio(m[..., 2:]))
-
-
-def _differs(gap: stats.Estimate) -> str:
-    return "yes" if gap.low > 0 or gap.high < 0 else "no"
 
 
 # ---------------------------------------------------------------------- orders

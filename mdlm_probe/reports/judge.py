@@ -42,8 +42,12 @@ def _shown(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def of_prompts(frame: pd.DataFrame) -> pd.Series:
-    """The score of each prompt: the mean over orders, then over seeds; no verdict, no score."""
-    pairs = frame.dropna(subset="score").groupby(["prompt", "seed"], sort=False)["score"].mean()
+    """The score of each prompt: the mean over orders, then over seeds.
+
+    No verdict in one of the orders: no score, since what is left would hold the order's bias.
+    """
+    by_pair = frame.groupby(["prompt", "seed"], sort=False)["score"]
+    pairs = by_pair.mean()[by_pair.count() == by_pair.size()]
     return pairs.groupby(level="prompt", sort=False).mean()
 
 
@@ -51,7 +55,8 @@ def winrate(frame: pd.DataFrame) -> pd.DataFrame:
     """The share of shifted answers that win, ties as half, by judge, model, intervention, fraction.
 
     - winrate: the mean of the prompts' scores, with a 95 % bootstrap interval over prompts; `p` is
-      the exact sign test of prompts' scores against a half; `wins`, `ties` and `losses` count
+      the exact sign test of prompts' scores against a half, `p_holm` corrected for all of
+      a judge's tests of a model; `wins`, `ties` and `losses` count
       prompts (of `n`).
     - identical: pairs of equal texts, ties by definition.
     - refused, unparsable, failed: calls without a verdict.
@@ -67,6 +72,10 @@ def winrate(frame: pd.DataFrame) -> pd.DataFrame:
         row |= {"identical": int(part["identical"].sum())}
         row |= {kind: int((part["verdict"] == kind).sum()) for kind in WITHOUT}
         rows.append(row | _bias(part))
+    for judge, model in {(row["judge"], row["model"]) for row in rows}:
+        family = [row for row in rows if (row["judge"], row["model"]) == (judge, model)]
+        for row, p in zip(family, stats.holm([row["p"] for row in family]), strict=True):
+            row["p_holm"] = p
     return pd.DataFrame(rows).sort_values(POINT, key=_order(frame), ignore_index=True)
 
 

@@ -48,7 +48,6 @@ def test_equal_texts_are_ties_whatever_their_likelihood(tmp_path):
 @pytest.mark.parametrize(
     "answer",
     [
-        {"answer": "", "nll": 0.0, "scorer_tokens": 0},
         {"nll": None, "scorer_tokens": 5000},
         {"nll": float("nan"), "scorer_tokens": 5},
     ],
@@ -87,3 +86,11 @@ def test_other_answers_are_another_run(tmp_path):
     path.write_text(path.read_text().replace("none 0.0", "none 0.00"))
     with pytest.raises(ProbeError, match=r"of\.shift__m"):
         verdicts(folder)
+
+
+@pytest.mark.parametrize(("which", "score"), [(0, "1"), (1, "0")])
+def test_no_text_at_all_loses_against_any(tmp_path, which, score):
+    lines = rows(prompts=1, fracs=(0.1,))
+    lines[which] |= {"answer": "", "nll": 0.0, "scorer_tokens": 0}
+    (found,) = verdicts(write(tmp_path, lines))
+    assert found["score"] == score

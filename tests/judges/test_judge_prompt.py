@@ -29,7 +29,7 @@ def test_texts_stand_where_they_belong_braces_and_all():
         ("not [[A>B]]\nbut\n[[B>>A]]", "B>>A"),
         ("[[B>A]] and again [[B>A]]", "B>A"),
         ("first [[A>B]]\nthen [[A>B]] or [[B>A]]", "unparsable"),
-        ("[[A>B]]\nwords after it", "A>B"),
+        ("[[A>B]]\nwords after it", "unparsable"),
         ("[[A<B]] [[a>b]] [A>B] [[A > B]] A>B", "unparsable"),
         ("B, since it is better", "unparsable"),
         ("", "unparsable"),

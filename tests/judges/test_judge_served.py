@@ -4,6 +4,7 @@ import csv
 import importlib.util
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -28,9 +29,10 @@ TEMPLATE = "{% for m in messages %}{{ m['content'] }}\n{% endfor %}"
 @contextmanager
 def served(folder, log):
     """The server's URL; it is ended at the end."""
+    # below the ports that the system gives away: another test's server could get it meanwhile
+    port = random.SystemRandom().randrange(20000, 30000)
     with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        free.bind(("127.0.0.1", port))
     program = Path(sys.executable).with_name("transformers")
     typed = [program, "serve", folder, "--host", "127.0.0.1", "--port", str(port)]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "HF_HOME": str(log.parent)}

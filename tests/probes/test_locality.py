@@ -198,3 +198,48 @@ def test_chat_models_get_messages_and_the_opening_starts_the_assistants_turn(tmp
     assert right.count("<|eot_id|>") == 5  # the opened turn has no end
     assert middle.count(opening + "<|mdm_mask|>].<|eot_id|>") == 1
     assert middle.endswith("].<|eot_id|>")
+
+
+LM = {"lm_eval_task": "suite_verb_words", "shots": 3, "distractors": 4, "positions": (0, 4)}
+
+
+@pytest.mark.parametrize("model", ["oracle", "oracle-causal"])
+def test_an_lm_eval_tasks_shots_are_the_block(model):
+    cells, texts, _ = prompts(model, **LM, limit=1)
+    assert {c.set for c in cells} == {"suite_verb_words-smallest", "suite_verb_words-largest"}
+    for cell, text in zip(cells, texts, strict=True):
+        *shown, asked = examples_of(text)
+        numbers = [part[-3].isdigit() for part in shown]
+        assert numbers == [True] * cell.position + [False] * 3 + [True] * (4 - cell.position)
+        assert all(part.split("Answer:[")[1].endswith("].") for part in shown)
+        assert asked.endswith("\nAnswer:[<mask>]." if model == "oracle" else "\nAnswer:[")
+
+
+def test_the_oracle_has_no_locality_bias_on_an_lm_eval_task():
+    engine = Engine(models.load(models.resolve("oracle")), batch_tokens=8192)
+    places = {"question": ("left", "middle", "right"), "masks": (0, 30)}
+    cells = locality.plan(**SMALL, **LM, **places, limit=2)
+    rows = {}
+    for cell, (row,) in locality.measure(engine, cells):
+        assert row["correct"]
+        rows.setdefault((cell.set, cell.item), []).append(row["logp_right"])
+    assert len(rows) == 4
+    for found in rows.values():
+        assert found == pytest.approx(found[:1] * 2 * 2 * 3, abs=1e-5)
+
+
+def test_without_distractors_the_sets_differ_in_their_shots():
+    _, texts, _ = prompts("oracle", **{**LM, "distractors": 0, "positions": ()}, limit=1)
+    first, second = texts
+    assert len(examples_of(first)) == len(examples_of(second)) == 4
+    assert examples_of(first)[:3] != examples_of(second)[:3]
+    assert examples_of(first)[-1] == examples_of(second)[-1]
+
+
+def test_chat_models_get_an_lm_eval_task_as_messages(tmp_path):
+    folder = str(write_llada(tmp_path / "my-instruct", context=4096))
+    options = {**LM, "lm_eval_task": "suite_verb", "distractors": 1, "positions": (0,)}
+    _, (text, _), _ = prompts(folder, **options, limit=1)
+    assert text.count("<|start_header_id|>user<|end_header_id|>\n\nOptions: (A) ") == 5
+    assert text.count("\nAnswer:[<|eot_id|>") == 4
+    assert text.endswith("<|start_header_id|>assistant<|end_header_id|>\n\n<|mdm_mask|>].")

@@ -1,5 +1,6 @@
 """The masks probe: the prompts it asks, calibration on the oracle, exact zeros of causal models."""
 
+import json
 from dataclasses import asdict
 
 import numpy as np
@@ -264,3 +265,86 @@ def test_a_run_leaves_rows_that_name_everything(tmp_path):
     assert header.endswith("entropy,top1_prob,appended,mask_tokens,step")
     assert len(lines) == 2 * (1 + 3 * 2)
     assert read_run(tmp_path)["masks__tiny-mdlm"]["config"]["options"]["shots"] == [3]
+
+
+LM = {"lm_eval_task": "suite_animal_words", "lexicon": "small", "answer": "word", "limit": 2}
+PHRASES = """
+task: phrases
+dataset_path: json
+dataset_kwargs: {data_files: {train: phrases.jsonl, test: phrases.jsonl}}
+output_type: multiple_choice
+training_split: train
+test_split: test
+doc_to_text: "Options: (A) {{a}}, (B) {{b}}\\nAnswer:["
+doc_to_choice: "{{[a, b]}}"
+doc_to_target: 0
+target_delimiter: ""
+fewshot_delimiter: "].\\n\\n"
+metric_list: [{metric: acc}]
+"""
+
+
+def phrases(folder):
+    """A task of which one choice is a word and the other three."""
+    words = ("goat", "sheep", "grape", "boxing", "basketball")
+    rows = [{"a": f"{x} and.", "b": y} for x in words for y in words]
+    (folder / "phrases.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "phrases.yaml").write_text(PHRASES)
+    return {**LM, "lm_eval_task": "phrases", "include_path": str(folder)}
+
+
+@pytest.mark.parametrize("side", ["right", "left", "both"])
+def test_an_lm_eval_task_costs_the_oracle_nothing_either(side):
+    options = {**LM, **FEW, "masks": ("0", "30", "20%"), "filler": ("mask",), "side": (side,)}
+    engine = Engine(models.load(models.resolve("oracle")), batch_tokens=8192)
+    rows = {}
+    for cell, (row,) in masks.measure(engine, masks.plan(**options)):
+        assert row["correct"]
+        rows.setdefault((cell.set, cell.item), []).append(row)
+    assert len(rows) == 4
+    for found in rows.values():
+        assert [row["appended"] for row in found][:2] == [0, 30]
+        for row in found:
+            assert row["logp_right"] == pytest.approx(found[0]["logp_right"], abs=1e-5)
+            assert row["mask_tokens"] == row["appended"] + 1
+
+
+@pytest.mark.parametrize("model", ["oracle", "oracle-causal"])
+def test_choices_of_several_tokens_keep_their_own_masks(tmp_path, model):
+    """What is appended stays apart from a choice's masks: an ideal reader's answer stays."""
+    options = {**phrases(tmp_path), **FEW, "masks": ("0", "7", "20%")}
+    filler = ("mask",) if model == "oracle" else ("dot",)
+    engine = Engine(models.load(models.resolve(model)), batch_tokens=8192)
+    rows = {}
+    for cell, (row,) in masks.measure(engine, masks.plan(**options, filler=filler)):
+        rows.setdefault((cell.set, cell.item), []).append(row)
+    for found in rows.values():
+        assert [row["appended"] for row in found][:2] == [0, 7]
+        for row in found:
+            assert row["logp_A"] < row["logp_B"] < 0
+            assert row["logp_right"] == row["logp_A"] == pytest.approx(found[0]["logp_A"], abs=1e-4)
+            if model == "oracle":
+                assert row["mask_tokens"] == row["appended"] + 3
+
+
+def test_an_lm_eval_task_leaves_rows_and_refuses_what_it_cannot_say(tmp_path, monkeypatch):
+    job = runner.Job("masks", "tiny-mdlm", {**LM, **FEW, "masks": ("0", "4")}, output=tmp_path)
+    path = runner.run(runner.prepare(job), Silent())
+    frame = pd.read_csv(path)
+    assert set(frame["suite"]) == {"lm-eval:suite_animal_words"}
+    assert set(frame["set"]) == {"suite_animal_words-smallest", "suite_animal_words-largest"}
+    assert len(frame) == 2 * 2 * (1 + 3)
+    assert set(frame["right"]) <= set("ABC")
+    assert read_run(tmp_path)["masks__tiny-mdlm"]["config"]["sources"].keys() == {"lm_eval_task"}
+
+    def loaded(*_):
+        raise AssertionError("loaded")
+
+    monkeypatch.setattr(models, "load", loaded)
+    options = {**phrases(tmp_path), **FEW, "masks": ("9",), "filler": ("mask",), "steps": (3,)}
+    job = runner.Job("masks", "tiny-mdlm", options, output=tmp_path / "steps")
+    message = "--steps has 3, but choice '.*' of phrases-smallest is 3 tokens for tiny-mdlm"
+    with pytest.raises(ProbeError, match=message):
+        runner.run(runner.prepare(job), Silent())
+    with pytest.raises(ProbeError, match="has only 50 test points"):
+        masks.plan(**{**LM, "limit": 51})

@@ -67,7 +67,7 @@ def test_all_answers_to_a_prompt_stand_together_the_unintervened_one_first(promp
 
 def test_the_defaults_are_twenty_answers_beside_the_unintervened_one():
     cells = shift.plan(limit=1, tasks=("arithmetic",))
-    assert len(cells) == 1 + 4 * 5
+    assert len(cells) == 1 + 4 * 6
     assert {c.frac for c in cells} == {0.0, 0.005, 0.01, 0.02, 0.05, 0.1}
 
 
@@ -84,7 +84,7 @@ def test_the_defaults_are_twenty_answers_beside_the_unintervened_one():
         ({"intervention": ("hold", "hold")}, "--intervention names a value twice"),
         ({"limit": 0}, "--limit has 0"),
         ({"seed": -1}, "--seed has -1"),
-        ({"length": 500}, "--block 32 does not divide --length 500"),
+        ({"length": 500, "block": 32}, "--block 32 does not divide --length 500"),
         ({"steps": 0}, "--steps has 0"),
         ({"tasks": ("poems",)}, "poems"),
         ({"guidance": 1.0, "cache": "dual"}, "--guidance and --cache"),
@@ -158,7 +158,7 @@ def test_counts_add_up(prompts, order):
         assert row["changed"] == len(moves(row)) == row["visible"]
         assert row["realised"] == row["changed"] / row["offered"]
         assert row["answer_tokens"] == len(row["answer"]) == LENGTH
-        assert row["offered"] == LENGTH + (row["changed"] if kind == "hold" else 0)
+        assert row["offered"] == LENGTH
         if kind in ("shift", "post-hoc"):
             assert row["to_right"] + row["to_left"] == row["changed"]
             assert row["to_right"] == sum(to == place + 1 for _, place, to in moves(row))

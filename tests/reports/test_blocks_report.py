@@ -85,22 +85,11 @@ def test_losses_on_the_front_are_paired_by_prompt():
     assert cheap["loss"] == pytest.approx(0.2)
     assert not cheap["loss_high"] - cheap["loss_low"] > 1e-9
     assert best["loss"] == 0
-    assert best["differs"] == ""
     noisy = frame.copy()
     chosen = noisy["steps"] == 4
     noisy.loc[chosen, "nll"] += noisy.loc[chosen, "prompt"].str[1:].astype(int) - 2
     line = blocks.front(noisy, blocks.quality(noisy)).iloc[0]
     assert line["loss_low"] < line["loss"] < line["loss_high"]
-
-
-def test_a_loss_that_may_be_none_is_said_not_to_differ():
-    frame = rows(((1, 8, LEFT), (2, 4, LEFT)))
-    chosen = frame["steps"] == 4
-    items = frame.loc[chosen, "prompt"].str[1:].astype(int)
-    frame.loc[chosen, "nll"] += np.where(items % 3 == 0, 9.0, -6.0)
-    assert blocks.front(frame, blocks.quality(frame))["differs"].tolist() == ["no", ""]
-    frame.loc[chosen, "nll"] += 10.0 + 0.1 * items
-    assert blocks.front(frame, blocks.quality(frame))["differs"].tolist() == ["yes", ""]
 
 
 def test_orders_stand_beside_left_to_right_where_there_is_a_choice():

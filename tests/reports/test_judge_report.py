@@ -69,10 +69,16 @@ def test_calls_without_a_verdict_are_counted_and_weigh_nothing():
         *both("a", "A>B", "refused"),
         *both("b", "unparsable", "B>A"),
         *both("c", "failed", "failed"),
+        *both("d", "A>B", "B>A"),
     ]
     found = only(rows)
     assert (found["refused"], found["unparsable"], found["failed"]) == (1, 1, 2)
-    assert (found["winrate"], found["n"]) == (1.0, 2)
+    # one order alone would hold the order's bias
+    assert (found["winrate"], found["n"]) == (1.0, 1)
+    assert found["flips"] == 0
+    rows = rows[:-2]
+    found = only(rows)
+    assert (np.isnan(found["winrate"]), found["n"]) == (True, 0)
     assert np.isnan(found["flips"])
 
 
