@@ -148,13 +148,18 @@ def read(name: str, data: str, include_path: str) -> Any:
     try:
         made = TaskManager(include_defaults=False).load([config])["tasks"]
     except Exception as error:  # whatever its documents, the hub or its own functions raise
-        said = (str(error).splitlines() or [""])[0]
-        raise ProbeError(
-            f"lm-eval task '{name}' can't be made: {type(error).__name__}: {said}",
-            expected="its documents, with the columns that its templates name",
-            hint="--data FILE gives it documents of this machine",
-        ) from None
+        raise unmade(name, error) from None
     return next(iter(made.values()))
+
+
+def unmade(name: str, error: Exception) -> ProbeError:
+    """The error for a task that lm-eval can't make."""
+    said = (str(error).splitlines() or [""])[0]
+    return ProbeError(
+        f"lm-eval task '{name}' can't be made: {type(error).__name__}: {said}",
+        expected="its documents, with the columns that its templates name",
+        hint="--data FILE gives it documents of this machine",
+    )
 
 
 def _yaml(name: str, include_path: str) -> Path:

@@ -102,12 +102,7 @@ def _made(manager: TaskManager, name: str, data: str) -> list[Any]:
     except ProbeError:
         raise
     except Exception as error:  # whatever its documents, the hub or its own functions raise
-        said = (str(error).splitlines() or [""])[0]
-        raise ProbeError(
-            f"lm-eval task '{name}' can't be made: {type(error).__name__}: {said}",
-            expected="its documents, with the columns that its templates name",
-            hint="--data FILE gives it documents of this machine",
-        ) from None
+        raise lm_documents.unmade(name, error) from None
     if plain and config.get("dataset_path") in lm_documents.FILES and not data:
         _check_columns(name, wanted, next(iter(loaded["tasks"].values())))
     inner = {child for names in loaded.get("group_map", {}).values() for child in names}
