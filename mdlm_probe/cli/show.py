@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from mdlm_probe import estimate, runner, survey
+from mdlm_probe import estimate, runner, scorers, survey
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,6 +81,10 @@ def show_plans(jobs: Sequence[runner.Job]) -> None:
             f"{plan.entry.name}: {n} cells left out: {why}" for why, n in plan.refused.items()
         ]
         notes += seen.notes
+        if scorer := scorers.scorer_of(plan.options, plan.entry):
+            notes.append(
+                f"{plan.entry.name}: {scorer.name} scores: its memory and passes come on top"
+            )
         rate = machine.matmul_rate(device, dtype) * estimate.SHARE
         rows.append(
             (
