@@ -38,11 +38,6 @@ def check_blocks(query: Query, vocab: int) -> None:
         )
 
 
-def fed(query: Query) -> int:
-    """Tokens of a query that go through the network."""
-    return len(query.fresh or query.ids) * (1 if query.guidance is None else 2)
-
-
 def _kind(query: Query) -> tuple[bool, bool, int]:
     """What queries of one batch have in common: the same kind of pass."""
     held = query.held is not None

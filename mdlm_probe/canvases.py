@@ -65,6 +65,14 @@ class Intervention(Protocol):
         """The tokens to write, by mask; masks of the window only, none twice. None: no more."""
 
 
+class Onlooker:
+    """An intervention that asks for nothing."""
+
+    def readouts(self, number: int, asked: Sequence[int]) -> tuple[Readout, ...]:
+        """Nothing."""
+        return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Decoded:
     """A canvas after the loop. All but `passes` and `decided` have a value for each mask.
@@ -78,6 +86,7 @@ class Decoded:
         confidences: its confidence by the order's measure; NaN where there was none.
         passes: through the network.
         decided: passes after which the text before the first end of text was whole.
+        fed: tokens that went through the network, in all passes.
     """
 
     canvas: Canvas
@@ -88,6 +97,7 @@ class Decoded:
     confidences: tuple[float, ...]
     passes: int
     decided: int
+    fed: int
 
     def at(self, step: int) -> tuple[int, ...]:
         """The ids of the whole canvas after a step; 0 is before the first."""

@@ -37,11 +37,10 @@ class _Filling:
         self.logprobs, self.confidences = [float("nan")] * size, [float("nan")] * size
         self.priorities = [] if schedule.rule.measure else schedule.priorities(size)
         self.held = Held() if schedule.cache != "none" else None
-        self.passes = self.made = self.decided = self._whole = 0
+        self.passes = self.made = self.fed = self.decided = self._whole = 0
         self._block: range | None = None
-        ends = entry.eos_ids
-        self._never = ends[:1] if schedule.eos == "eos_inf" else ()
-        self._last = ends if schedule.eos == "eos_last" else ()
+        self._never = schedule.never(entry.eos_ids)
+        self._last = entry.eos_ids if schedule.eos == "eos_last" else ()
         shown = (p for p, token in enumerate(canvas.ids) if token != entry.mask_id)
         self._guidance = Guidance(schedule.guidance, tuple(shown)) if schedule.guidance else None
 
@@ -105,7 +104,7 @@ class _Filling:
     def decoded(self) -> Decoded:
         """What has become of the canvas."""
         parts = (self.tokens, self.steps, self.candidates, self.logprobs, self.confidences)
-        return Decoded(self.canvas, *map(tuple, parts), self.passes, self.decided)
+        return Decoded(self.canvas, *map(tuple, parts), self.passes, self.decided, self.fed)
 
 
 def decode(
@@ -129,7 +128,9 @@ def decode(
                 continue
             asked = filling.asked(left, amount)
             extra = intervention.readouts(filling.made + 1, asked) if intervention else ()
-            (answer,) = yield [filling.query(asked, block, extra)]
+            query = filling.query(asked, block, extra)
+            (answer,) = yield [query]
+            filling.fed += query.fed
             filling.passes += 2 if schedule.guidance else 1
             filling.made += 1
             tokens = filling.choose(asked, amount, answer)
@@ -167,13 +168,14 @@ def proceed(
             (None), and change nothing else.
     """
     ids, held = list(prompt), Held() if holds else None
-    never = entry.eos_ids[:1] if schedule.eos == "eos_inf" else ()
-    tokens, logprobs, fresh = [], [], ()
+    never = schedule.never(entry.eos_ids)
+    tokens, logprobs, fresh, fed = [], [], (), 0
     while len(tokens) < length and (not tokens or tokens[-1] not in entry.eos_ids):
         seed = seed_of(schedule.seed, len(tokens) + 1) if schedule.temperature else 0
         drawn = Readout("candidates", ("probability", schedule.temperature, seed, never))
         query = Query(tuple(ids), (len(ids),), (drawn,), name, held=held, fresh=fresh)
         ((found,),) = yield [query]
+        fed += query.fed
         fresh = (len(ids),) if holds else ()
         at, token = len(tokens), int(found[0, 0])
         logprobs.append(float(found[0, 1]))
@@ -187,7 +189,7 @@ def proceed(
     steps = tuple(range(1, made + 1))
     canvas = Canvas(tuple(ids), places, name)
     written, logs = tuple(tokens), tuple(logprobs)
-    return Decoded(canvas, written, steps, written, logs, logs, made, made)
+    return Decoded(canvas, written, steps, written, logs, logs, made, made, fed)
 
 
 # ---------------------------------------------------------------------- many at once

@@ -95,7 +95,7 @@ class Wish:
         """Its intervention; larger fractions, and other kinds, have the same random numbers."""
         if self.intervention == NONE:
             return None
-        never = entry.eos_ids if self.eos == "eos_inf" else ()
+        never = self.schedule().never(entry.eos_ids)
         seed = seed_of("intervene", self.prompt, self.seed)
         return Intervene(self.intervention, self.frac, seed, never)  # type: ignore[arg-type]
 

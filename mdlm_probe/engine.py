@@ -22,7 +22,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mdlm_probe import gradients, maths, memory
-from mdlm_probe.batches import check, check_blocks, fed, spans
+from mdlm_probe.batches import check, check_blocks, spans
 from mdlm_probe.errors import ProbeError
 from mdlm_probe.models._base import Entry, Model
 from mdlm_probe.models._text import Border
@@ -82,7 +82,7 @@ class Counter:
         """Counts the queries, after the checks that a real engine makes."""
         for query in queries:
             check(query, self.entry)
-            self.lengths.append(fed(query))
+            self.lengths.append(query.fed)
             self.asked += len(query.positions)
         self.calls += 1
         self.largest = max(self.largest, sum(len(query.ids) for query in queries))
@@ -96,7 +96,7 @@ class Counter:
     def repeat(self, queries: Sequence[Query], times: Sequence[int]) -> None:
         """Counts each query so many times more: the further steps of known courses."""
         for query, number in zip(queries, times, strict=True):
-            self.lengths += [fed(query)] * number
+            self.lengths += [query.fed] * number
             self.asked += number * len(query.positions)
         self.calls += max(times, default=0)
 
@@ -225,8 +225,9 @@ class Engine:
                 continue
             self.busy += time.perf_counter() - began
             answers.update(zip(order[span], found, strict=True))
-            self.tokens += sum(map(fed, batch))
-            self.watch(sum(map(fed, batch)))
+            fed = sum(query.fed for query in batch)
+            self.tokens += fed
+            self.watch(fed)
         return [answers[i] for i in range(len(queries))]
 
     def _forward(self, batch: Sequence[Query]) -> list[Answer]:

@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 from mdlm_probe import answers, few_shot, models, runner, schedules, spans, texts
-from mdlm_probe.canvases import Intervention, Step
+from mdlm_probe.canvases import Intervention, Onlooker, Step
 from mdlm_probe.cells import seed as seed_of
 from mdlm_probe.errors import ProbeError
 from mdlm_probe.models._base import Entry
-from mdlm_probe.queries import Readout
 from mdlm_probe.schedules import Schedule
 from mdlm_probe.sink import Run, unusable
 from mdlm_probe.texts import Text
@@ -135,7 +134,7 @@ def run(job: runner.Job, progress: Progress) -> Path:
     entry = job.load.apply(models.resolve(job.model, job.load.revision))
     options = _options(job, entry)
     wish = plan(**options)
-    _check_prompts(job, entry, wish)
+    longest = _longest(job, entry, wish)
     name = f"generate__{runner.slug(entry.name)}"
     texts_hash = hashlib.blake2b(repr(wish.texts).encode(), digest_size=8).hexdigest()
     config = {
@@ -153,7 +152,7 @@ def run(job: runner.Job, progress: Progress) -> Path:
         if done == len(wish.texts) and known.get("status") == "finished":
             progress.note(f"{path} is finished: nothing to do")
         else:
-            _write(job, entry, wish, path, done, folder, name, known, progress)
+            _write(job, entry, wish, longest, path, done, folder, name, known, progress)
         folder.update(name, status="finished", ended=runner.now())
     return path
 
@@ -166,14 +165,19 @@ def _options(job: runner.Job, entry: Entry) -> dict[str, Any]:
     return {name: p.default for name, p in known.items()} | suited | given
 
 
-def _check_prompts(job: runner.Job, entry: Entry, wish: Wish) -> None:
-    """Refuses a prompt that leaves no room, before any weights are loaded."""
+def _longest(job: runner.Job, entry: Entry, wish: Wish) -> int:
+    """Most tokens of a prompt with its answer, found before any weights are loaded.
+
+    Raises:
+        ProbeError: a prompt that leaves no room, or can't be read.
+    """
     from mdlm_probe.engine import Counter
 
     border = models.load_border(entry, job.load)
     counter = Counter(border.entry, border)
-    for text in wish.texts:
-        spans.span(counter, text, wish.length, "left")
+    found = (spans.span(counter, text, wish.length, "left") for text in wish.texts)
+    own = wish.length if entry.kind == "causal" else 0
+    return max(len(span.ids) for span in found) + own
 
 
 def _whole_lines(path: Path, wanted: Sequence[Text]) -> int:
@@ -213,6 +217,7 @@ def _write(
     job: runner.Job,
     entry: Entry,
     wish: Wish,
+    longest: int,
     path: Path,
     done: int,
     folder: Run,
@@ -229,16 +234,16 @@ def _write(
     tokens = job.batch_tokens or batch.get("tokens")
     engine = Engine(model, batch_tokens=tokens, held=batch.get("held"))
     # groups are cut by the whole plan, so that a resumed run sends the same batches
-    size = batch.get("answers") or _group(engine, wish, progress)
+    fitting = 1 if progress.watches else max(1, engine.batch_tokens // longest)
+    size = batch.get("answers") or fitting
     done -= done % size
     _cut(path, done)
-    facts = runner.portable(model.facts | {"entry": asdict(model.entry)})
     session = {"started": runner.now(), "machine": machine.facts()}
     sessions = [*known.get("sessions", []), session]
     folder.update(
         name,
         status="started",
-        model=facts,
+        model=runner.facts_of(model),
         batch={**engine.budgets, "answers": size},
         sessions=sessions,
     )
@@ -246,6 +251,7 @@ def _write(
     try:
         with _appending(path) as file:
             for at in range(done, len(wish.texts), size):
+                budgets = engine.budgets
                 group = wish.texts[at : at + size]
                 found = _answers(engine, wish, group, progress)
                 lines = [line_of(entry.name, *pair) for pair in zip(group, found, strict=True)]
@@ -253,6 +259,8 @@ def _write(
                     file.write("".join(lines).encode())
                     file.flush()
                     os.fsync(file.fileno())
+                if engine.budgets != budgets:  # a resumed run sends the same batches
+                    folder.update(name, batch={**engine.budgets, "answers": size})
                 progress.advance(len(group), 0)
     finally:
         if engine.events:
@@ -269,15 +277,6 @@ def _appending(path: Path) -> Iterator[Any]:
         raise unusable(path, error) from error
 
 
-def _group(engine: Engine, wish: Wish, progress: Progress) -> int:
-    """How many prompts are answered side by side: a batch of them, or one if someone looks on."""
-    if progress.watches:
-        return 1
-    canvases = [len(spans.span(engine, text, wish.length, "left").ids) for text in wish.texts]
-    own = wish.length if engine.entry.kind == "causal" else 0
-    return max(1, engine.batch_tokens // (max(canvases) + own))
-
-
 def _answers(
     engine: Engine, wish: Wish, group: Sequence[Text], progress: Progress
 ) -> list[answers.Answer]:
@@ -287,14 +286,11 @@ def _answers(
     return answers.write(engine, group, wish.length, own, names, pens)
 
 
-class _Pen:
+class _Pen(Onlooker):
     """Tells of every step, and changes nothing."""
 
     def __init__(self, progress: Progress, watcher: Intervention | None) -> None:
         self._progress, self._watcher = progress, watcher
-
-    def readouts(self, number: int, asked: Sequence[int]) -> tuple[Readout, ...]:
-        return ()
 
     def write(self, step: Step) -> dict[int, int]:
         self._progress.wrote(len(step.chosen))

@@ -120,8 +120,7 @@ def run(job: runner.Job, wish: Wish, progress: evaluation.Progress) -> list[dict
         folder.update(name, status="started", evaluations=evaluations)
         lm = _model(job, entry, wish, kept, progress, presets)
         try:
-            facts = runner.portable(lm.engine.model.facts | {"entry": asdict(entry)})
-            folder.update(name, model=facts, batch=lm.engine.budgets)
+            folder.update(name, model=runner.facts_of(lm.engine.model), batch=lm.engine.budgets)
             results, tracker = _evaluate(lm, loaded, wish, job.output)
             rows = evaluation.rows_of(entry.name, lm, loaded, results)
             written = evaluation.save(results, tracker, job.output, wish.log_samples)

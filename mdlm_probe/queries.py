@@ -81,3 +81,8 @@ class Query:
     guidance: Guidance | None = None
     held: Held | None = None
     fresh: tuple[int, ...] = ()
+
+    @property
+    def fed(self) -> int:
+        """Tokens that go through the network, once a pass."""
+        return len(self.fresh or self.ids) * (1 if self.guidance is None else 2)

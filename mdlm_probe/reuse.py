@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mdlm_probe import courses
-from mdlm_probe.canvases import Canvas, Decoded, Step
+from mdlm_probe.canvases import Canvas, Decoded, Onlooker, Step
 from mdlm_probe.courses import Course
 from mdlm_probe.decoding import decode, in_waves
 from mdlm_probe.queries import Query, Readout
@@ -78,24 +78,19 @@ class Followed:
 
     Attributes:
         decoded: the canvas.
-        fed: tokens that went through the network for it, in all its passes.
         errors: of its passes, by the steps since their block began.
     """
 
     decoded: Decoded
-    fed: int
     errors: tuple[Error, ...]
 
 
-class _Watch:
+class _Watch(Onlooker):
     """Keeps what a step commits, and changes nothing."""
 
     def __init__(self, canvas: Canvas) -> None:
         self._places = canvas.places
         self.chosen: Tokens = {}
-
-    def readouts(self, number: int, asked: Sequence[int]) -> tuple[Readout, ...]:
-        return ()
 
     def write(self, step: Step) -> Tokens:
         self.chosen = {self._places[mask]: token for mask, token in step.chosen.items()}
@@ -116,10 +111,9 @@ def follow(canvas: Canvas, schedule: Schedule, entry: Entry) -> Course[Followed]
     course = decode(canvas, schedule, entry, watch)
     (query,) = next(course)
     errors: dict[int, Error] = {}
-    fed = since = 0
+    since = 0
     while True:
         since = since + 1 if query.fresh else 0
-        fed += len(query.fresh or query.ids)
         (exact,) = yield [replace(query, readouts=query.readouts + TOP, held=None, fresh=())]
         looked_up = (TOP[0], _own(query, exact[1]))
         (cached,) = yield [replace(query, readouts=query.readouts + looked_up)]
@@ -132,7 +126,7 @@ def follow(canvas: Canvas, schedule: Schedule, entry: Entry) -> Course[Followed]
         theirs = committed(asked, exact[0], schedule, len(watch.chosen))
         errors.setdefault(since, Error(since)).add(gaps, same, watch.chosen, theirs)
         if decoded is not None:
-            return Followed(decoded, fed, tuple(errors[since] for since in sorted(errors)))
+            return Followed(decoded, tuple(errors[since] for since in sorted(errors)))
 
 
 def _own(query: Query, tokens: np.ndarray) -> Readout:

@@ -242,8 +242,8 @@ def _continue(plan: Plan, folder: Run, known: dict[str, Any], progress: Progress
     folder.update(
         plan.name,
         status="started",
-        model=_facts(model),
-        **({"scorer": _facts(scorer)} if scorer else {}),
+        model=facts_of(model),
+        **({"scorer": facts_of(scorer)} if scorer else {}),
         batch=_batch(engine, group),
         cells=len(plan.cells),
         sessions=[*known.get("sessions", []), session],
@@ -307,7 +307,8 @@ def _coordinates(cell: Any) -> dict[str, Any]:
     return {f.name: getattr(cell, f.name) for f in fields(cell)}
 
 
-def _facts(model: Model) -> dict[str, Any]:
+def facts_of(model: Model) -> dict[str, Any]:
+    """What run.json says of a loaded model."""
     return portable(model.facts | {"entry": asdict(model.entry)})
 
 

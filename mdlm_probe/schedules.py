@@ -103,6 +103,10 @@ class Schedule:
         """What the order is made of."""
         return RULES[self.order]
 
+    def never(self, ends: tuple[int, ...]) -> tuple[int, ...]:
+        """Of a model's ends of text and turns, those that are never predicted."""
+        return ends[:1] if self.eos == "eos_inf" else ()
+
     def blocks(self, masks: int) -> list[range]:
         """The blocks of a canvas of so many masks, by their number in it."""
         size = self.block or masks

@@ -99,6 +99,11 @@ def digest(prompts: str = "decay", lexicon: str = "full") -> str:
     return hashlib.blake2b(repr(found).encode(), digest_size=8).hexdigest()
 
 
+def sources(prompts: str, lexicon: str, **_: Any) -> dict[str, str]:
+    """What a probe of these prompts reads, as a hash: other texts make another measurement."""
+    return {"prompts": digest(prompts, lexicon)}
+
+
 def corpus(texts: Sequence[Text]) -> str:
     """All that is known of some texts as one, with a blank line between them."""
     return "\n\n".join(text.prompt + text.continuation for text in texts)

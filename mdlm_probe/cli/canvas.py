@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -11,8 +10,7 @@ from rich.live import Live
 from rich.style import Style
 from rich.text import Text as Line
 
-from mdlm_probe.canvases import Step
-from mdlm_probe.queries import Readout
+from mdlm_probe.canvases import Onlooker, Step
 
 if TYPE_CHECKING:
     from mdlm_probe.models._text import Border
@@ -22,7 +20,7 @@ BINS = ((0.2, "red"), (0.4, "magenta"), (0.6, "yellow"), (0.8, "cyan"), (2.0, "g
 """Confidence below which a colour stands; colours that every terminal has."""
 
 
-class Painter:
+class Painter(Onlooker):
     """Draws one canvas, a frame a step: masks grey, tokens from red (unlikely) to green (certain).
 
     Tokens of the last step are reversed. Without a terminal only the last frame is drawn.
@@ -41,10 +39,6 @@ class Painter:
         self._live = Live(console=console, auto_refresh=False, vertical_overflow="visible")
         if console.is_terminal:
             self._live.start()
-
-    def readouts(self, number: int, asked: Sequence[int]) -> tuple[Readout, ...]:
-        """Nothing is asked."""
-        return ()
 
     def write(self, step: Step) -> dict[int, int]:
         """Draws a step, and changes nothing."""

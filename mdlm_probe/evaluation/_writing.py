@@ -9,9 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mdlm_probe import answers, decoding, schedules
-from mdlm_probe.canvases import Canvas, Step
+from mdlm_probe.canvases import Canvas, Onlooker, Step
 from mdlm_probe.errors import ProbeError
-from mdlm_probe.queries import Readout
 from mdlm_probe.schedules import Cache, Eos, Order, Schedule
 
 if TYPE_CHECKING:
@@ -192,15 +191,12 @@ def before(text: str, until: Sequence[str]) -> str:
     return text[: min([text.find(end) for end in until if end in text], default=len(text))]
 
 
-class _Pen:
+class _Pen(Onlooker):
     """Ends an answer once a stop text stands in the part that nothing can change any more."""
 
     def __init__(self, border: Border, until: Sequence[str]) -> None:
         self._border, self._until = border, until
         self._tokens: dict[int, int] = {}
-
-    def readouts(self, number: int, asked: Sequence[int]) -> tuple[Readout, ...]:
-        return ()
 
     def write(self, step: Step) -> dict[int, int] | None:
         whole = []

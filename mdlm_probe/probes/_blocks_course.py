@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from mdlm_probe import quality
 from mdlm_probe.answers import Answer
-from mdlm_probe.canvases import Decoded
-from mdlm_probe.schedules import Schedule
 
 if TYPE_CHECKING:
     from mdlm_probe.models._base import Entry
 
 
-def course(schedule: Schedule, answer: Answer, entry: Entry) -> dict[str, Any]:
+def course(answer: Answer, entry: Entry) -> dict[str, Any]:
     """The columns on how an answer came about; None or NaN where there is nothing to measure.
 
     - `confidence`: geometric mean of its tokens' probabilities when they were committed.
@@ -37,7 +35,7 @@ def course(schedule: Schedule, answer: Answer, entry: Entry) -> dict[str, Any]:
         "confidence": math.exp(fmean(decoded.logprobs[:size])) if size else None,
         "passes": decoded.passes,
         "decided": decoded.decided,
-        "canvas_tokens": _fed(schedule, decoded, entry.shift),
+        "canvas_tokens": decoded.fed,
         "tau": quality.tau(steps),
         "answer_tau": quality.tau(own),
         "per_step": (len(steps) - steps.count(0)) / max(steps),
@@ -45,18 +43,3 @@ def course(schedule: Schedule, answer: Answer, entry: Entry) -> dict[str, Any]:
         "tail_eos_first": fmean(s == 1 for s in steps[tail:]) if steps[tail:] else None,
         "unmasked": " ".join(map(str, steps)),
     }
-
-
-def _fed(schedule: Schedule, decoded: Decoded, shift: int) -> int:
-    """Tokens that went through the network: where keys and values are kept, all in a block's first
-    pass, and in its others those from the block on, or of the block alone.
-    """
-    places, whole = decoded.canvas.places, len(decoded.canvas.ids)
-    if schedule.cache == "none":
-        return whole * decoded.passes
-    total = 0
-    for block in schedule.blocks(len(places)):
-        made = len({decoded.steps[i] for i in block} - {0})
-        end = places[block[-1]] + 1 if schedule.cache == "dual" else whole
-        total += made and whole + (made - 1) * (end - places[block[0]] + shift)
-    return total

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mdlm_probe.models._base import Entry
 
 KINDS = ("masked",)
+sources = texts.sources
 COLUMNS = (
     *("answer", "answer_tokens", "ended", "nll", "scorer_tokens", "right", "correct"),
     *("repeated", "distinct_1", "distinct_2", "confidence", "passes", "decided", "canvas_tokens"),
@@ -98,11 +99,6 @@ def plan(
     ]
 
 
-def sources(prompts: str, lexicon: str, **_: Any) -> dict[str, str]:
-    """What is read, as a hash: other texts make another measurement."""
-    return {"prompts": texts.digest(prompts, lexicon)}
-
-
 def refuse(cell: Cell, entry: Entry) -> str:
     """Why a cell can't be asked of a model; empty if it can."""
     if cell.length >= entry.context:
@@ -131,7 +127,7 @@ def measure(
         row["correct"] = quality.exact(answer.text, text.answer) if text.answer else None
         row |= {"repeated": quality.repeated(answer.ids)}
         row |= {f"distinct_{n}": quality.distinct(answer.ids, n) for n in (1, 2)}
-        row |= course(cell.schedule(), answer, engine.entry)
+        row |= course(answer, engine.entry)
         yield cell, [{name: None if v != v else v for name, v in row.items()}]
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mdlm_probe.models._base import Entry
 
 KINDS = ("masked",)
+sources = texts.sources
 COLUMNS = (
     *("unit", "passes"),
     *("since", "masks", "same_top", "dlogp_mean", "dlogp_max"),
@@ -105,11 +106,6 @@ def _schedule(cell: Cell) -> Schedule:
     )
 
 
-def sources(prompts: str, lexicon: str, **_: Any) -> dict[str, str]:
-    """What is read, as a hash: other prompts make another measurement."""
-    return {"prompts": texts.digest(prompts, lexicon)}
-
-
 def refuse(cell: Cell, entry: Entry) -> str:
     """Why a cell can't be asked of a model; empty if it can."""
     return "" if entry.gradients else f"'{entry.name}' is no network: no keys and values to keep"
@@ -139,7 +135,7 @@ def _text(exact: Answer, ours: Answer, followed: Followed) -> dict[str, Any]:
     differ = [a != b for a, b in zip_longest(exact.ids, ours.ids)]
     first, second = exact.decoded, followed.decoded
     found = {"unit": "text", "passes": second.passes, "passes_exact": first.passes}
-    found |= {"fed": followed.fed, "fed_exact": first.passes * len(first.canvas.ids)}
+    found |= {"fed": followed.decoded.fed, "fed_exact": first.fed}
     found |= {"written": len(ours.ids), "written_exact": len(exact.ids)}
     found |= {"edits": quality.edit_distance(exact.ids, ours.ids)}
     found |= {"diverged": quality.divergence(exact.ids, ours.ids)}

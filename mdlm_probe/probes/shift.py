@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mdlm_probe.models._base import Entry
 
 KINDS = ("masked",)
+sources = texts.sources
 COLUMNS = displacement.COLUMNS
 
 
@@ -83,11 +84,6 @@ def _check_fracs(fracs: tuple[float, ...]) -> None:
                 hint="one token in a hundred is 0.01",
             )
     few_shot.check_once(frac=tuple(f"{abs(share):.6g}" for share in fracs))
-
-
-def sources(prompts: str, lexicon: str, **_: Any) -> dict[str, str]:
-    """What is read, as a hash: other texts make another measurement."""
-    return {"prompts": texts.digest(prompts, lexicon)}
 
 
 def refuse(cell: Cell, entry: Entry) -> str:

@@ -159,10 +159,10 @@ def test_equal_schedules_of_a_prompt_share_their_random_numbers():
 def made(tokens, steps, logprobs, ends=(9,)):
     canvas = Canvas((1, 1, *[7] * len(tokens)), tuple(range(2, 2 + len(tokens))))
     nan = (math.nan,) * len(tokens)
-    found = Decoded(canvas, tokens, steps, tokens, logprobs, nan, max(steps), max(steps))
+    found = Decoded(canvas, tokens, steps, tokens, logprobs, nan, max(steps), max(steps), 8 * 4)
     cut = next((i for i, token in enumerate(tokens) if token in ends), len(tokens))
     answer = answers.Answer(tokens[:cut], "", cut < len(tokens), found)
-    return course(Schedule(4), answer, Entry("m", "llada", "masked", eos_ids=ends))
+    return course(answer, Entry("m", "llada", "masked", eos_ids=ends))
 
 
 def test_the_course_of_an_answer_in_closed_form():

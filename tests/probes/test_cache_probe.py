@@ -87,7 +87,7 @@ def test_errors_equal_a_literal_loop(engines, kept, block, at_once):
     schedule = Schedule(12 // at_once, block, cache=kept)
     _, followed = compared(engine, schedule, canvas)
     assert list(followed.decoded.tokens) == [ids[place] for place in canvas.places]
-    assert followed.fed == fed
+    assert followed.decoded.fed == fed
     assert [error.since for error in followed.errors] == list(range(block // at_once))
     for error in followed.errors:
         since, masks, same, gaps, *commits = zip(
@@ -116,7 +116,7 @@ def test_one_layer_reuses_without_error(engines, kept, order, temperature):
         assert error.gap_max < 1e-5
         assert error.same_top == error.masks
         assert error.same_choice == error.same_commit == error.committed
-    assert engine.tokens - began == followed.fed + exact.passes * len(canvas.ids)
+    assert engine.tokens - began == followed.decoded.fed + exact.passes * len(canvas.ids)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_steps_that_reuse_nothing_are_exact(engines, kept):
     """One step a block: every pass is a whole one."""
     exact, followed = compared(engines[2], Schedule(3, 4, cache=kept))
     assert followed.decoded.tokens == exact.tokens
-    assert followed.fed == exact.passes * len(exact.canvas.ids) == 3 * 16
+    assert followed.decoded.fed == exact.passes * len(exact.canvas.ids) == 3 * 16
     (error,) = followed.errors
     assert (error.since, error.passes, error.masks) == (0, 3, 12)
     assert error.gap_max < 1e-5
@@ -165,7 +165,7 @@ def test_one_block_has_nothing_behind_it(engines):
     )
     assert prefix.decoded == dual.decoded
     assert prefix.errors == dual.errors
-    assert prefix.fed == 16 + 11 * (12 + engines[2].entry.shift)
+    assert prefix.decoded.fed == 16 + 11 * (12 + engines[2].entry.shift)
 
 
 def test_waves_change_nothing(engines):
@@ -187,7 +187,7 @@ def test_waves_change_nothing(engines):
     assert 0 < narrow.most <= 31
     for (exact, ours), (same, other) in zip(together, alone, strict=True):
         assert (exact.tokens, ours.decoded.tokens) == (same.tokens, other.decoded.tokens)
-        assert ours.fed == other.fed
+        assert ours.decoded.fed == other.decoded.fed
         for a, b in zip(ours.errors, other.errors, strict=True):
             assert a.gap == pytest.approx(b.gap, abs=1e-4)
 
