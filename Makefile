@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test lint bench check bundled reference clean
+.PHONY: setup browser demo test lint bench check bundled reference clean
 
 setup: $(READY)
 
@@ -17,11 +17,17 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $(READY)
 
+# the report's tests look at it in a real browser; without one they are skipped, and say so
+browser: setup
+	@$(BIN)/python -m tests.browser || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium >/dev/null; } || \
+		$(BIN)/python -m playwright install chromium || true
+
 demo: setup
 	$(BIN)/mdlm-probe locality --output results/demo
 
 # one thread a worker: two workers on two cores don't fight
-test: setup
+test: setup browser
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 lint: setup

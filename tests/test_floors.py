@@ -61,13 +61,21 @@ FLOORS = {
     "tuning": 5,
     "reports": 5,
     "runner": 6,
+    "examples": 6,
+    "comparison": 6,
+    "exports": 6.5,
+    "pages": 6.5,
+    "studies": 6.7,
     "generate": 6.5,
     "arena": 6,
     "harness": 6.5,
     "judges": 6.5,
     "cli": 7,
 }
-ROOMS = ("cli", "evaluation", "judges", "models", "probes", "tuning", "reports")
+ROOMS = (
+    *("cli", "evaluation", "examples", "exports", "judges", "models", "pages", "probes"),
+    *("tuning", "reports"),
+)
 FILES = sorted(p for p in ROOT.rglob("*.py") if p != ROOT / "__init__.py")
 
 

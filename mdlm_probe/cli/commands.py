@@ -11,11 +11,12 @@ from typing import Any
 import click
 
 from mdlm_probe import __version__, catalog, models, runner, tasks
+from mdlm_probe.cli import compare, export, generate, judge, report, study
 from mdlm_probe.cli import eval as evaluate
-from mdlm_probe.cli import generate, judge
 from mdlm_probe.cli.options import MODEL_OPTIONS, PAIR, RUN_OPTIONS, jobs_of, plan_options
+from mdlm_probe.cli.plan import plan_command
 from mdlm_probe.cli.progress import Bar
-from mdlm_probe.cli.show import echo_table, show_plans, show_report
+from mdlm_probe.cli.show import echo_table, show_report
 from mdlm_probe.errors import ProbeError
 
 
@@ -105,25 +106,6 @@ def run_command(name: str) -> click.Command:
     )
 
 
-def plan_command(name: str) -> click.Command:
-    """The command that says what a probe would cost."""
-    probe = catalog.load("probes", name)
-    options = plan_options(probe.plan)
-
-    @friendly
-    def callback(**given: Any) -> None:
-        show_plans(jobs_of(name, [str(o.name) for o in options], given))
-
-    return click.Command(
-        name,
-        callback=callback,
-        # --output and its like change nothing here: any command can be planned as it stands
-        params=[*MODEL_OPTIONS[:1], *options, *MODEL_OPTIONS[1:], *RUN_OPTIONS],
-        help=f"What `{name}` would run: cells, queries, tokens, operations, memory, time.",
-        short_help=catalog.first_line("probes", name),
-    )
-
-
 @click.group(cls=ByFolder, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="mdlm-probe")
 def main() -> None:
@@ -136,7 +118,7 @@ def plan_group() -> None:
 
 
 main.make = run_command  # type: ignore[attr-defined]
-plan_group.make = plan_command  # type: ignore[attr-defined]
+plan_group.make = functools.partial(plan_command, friendly=friendly)  # type: ignore[attr-defined]
 
 
 @main.command(name="models")
@@ -182,20 +164,13 @@ def tasks_command(suite: str | None) -> None:
         echo_table(("set", "a test question", "right"), rows)
 
 
-@main.command(name="report")
-@click.argument("folder", type=click.Path(path_type=Path))
-@friendly
-def report_command(folder: Path) -> None:
-    """Rebuilds a run's tables and figures from its CSVs alone.
-
-    Example: mdlm-probe report results/locality
-    """
-    show_report(folder)
-
-
 main.add_command(generate.command(friendly))
 main.add_command(judge.command(friendly))
 main.add_command(evaluate.command(friendly))
+main.add_command(report.command(friendly))
+main.add_command(study.command(friendly))
+main.add_command(compare.command(friendly))
+main.add_command(export.command(friendly))
 
 
 def measure(jobs: Sequence[runner.Job], quiet: bool) -> None:
