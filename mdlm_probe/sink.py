@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 from mdlm_probe.errors import ProbeError
 
 RUN = "run.json"
+STUDY = "study.json"
 ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\0": "\\0"})
 
 Row = Mapping[str, Any]
@@ -291,6 +292,29 @@ def read_run(folder: Path) -> dict[str, dict[str, Any]]:
     if not isinstance(entries, dict) or not all(isinstance(e, dict) for e in entries.values()):
         raise ProbeError(f"{path} is not a run of this tool", expected="measurements by name")
     return entries
+
+
+def run_folders(folder: Path) -> dict[str, Path]:
+    """The run folders of a folder: itself, named "", or those in it, by name.
+
+    A study's come in its own order (study.json), others by name.
+
+    Raises:
+        ProbeError: there is none.
+    """
+    if (folder / RUN).exists():
+        return {"": folder}
+    names = sorted(path.parent.name for path in folder.glob(f"*/{RUN}"))
+    if not names:
+        raise ProbeError(
+            f"no run in {folder}",
+            expected="a folder with a run.json, as `mdlm-probe PROBE --output FOLDER` writes it, or"
+            " a study's folder",
+        )
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        order = list(json.loads((folder / STUDY).read_text(encoding="utf-8"))["runs"])
+        names.sort(key=lambda name: order.index(name) if name in order else len(order))
+    return {name: folder / name for name in names}
 
 
 def _is_json(path: Path) -> bool:

@@ -198,3 +198,17 @@ def test_differences_names_nested_settings():
         "c: 2 -> null",
     ]
     assert differences({"a": [1, 2]}, {"a": (1, 2)}) == []
+
+
+def test_run_folders_of_a_run_and_of_a_study(tmp_path):
+    from mdlm_probe.sink import RUN, STUDY, run_folders
+
+    with pytest.raises(ProbeError, match="no run in"):
+        run_folders(tmp_path)
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / RUN).write_text("{}")
+    assert list(run_folders(tmp_path)) == ["a", "b", "c"]
+    (tmp_path / STUDY).write_text('{"runs": {"c": {}, "a": {}}}')
+    assert list(run_folders(tmp_path)) == ["c", "a", "b"]
+    assert run_folders(tmp_path / "b") == {"": tmp_path / "b"}

@@ -24,10 +24,11 @@ def show_report(folder: Path) -> None:
     """Prints the tables of a run, and says where the files are."""
     from mdlm_probe import reports
 
-    shown, paths, notes = reports.write(folder)
+    made, notes = reports.make(folder)
+    paths = reports.save(folder, made)
     for note in notes:
         click.echo(note)
-    for probe, tables in shown.items():
+    for probe, tables in reports.shown(made).items():
         for title, frame in tables.items():
             if len(frame):
                 click.echo(f"\n{probe}: {title}")
