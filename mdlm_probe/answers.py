@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
@@ -91,6 +92,12 @@ def cut(border: Border, entry: Entry, tokens: Sequence[int], decoded: Decoded) -
     kept = tokens[: ends[0]] if ends else tokens
     ids = tuple(token for token in kept if token != entry.mask_id)
     return Answer(ids, border.decode(ids) if ids else "", bool(ends), decoded)
+
+
+def pieces(border: Border, entry: Entry, tokens: Sequence[int]) -> str:
+    """The text of every place of a canvas, left to right, as a JSON list; "" for a mask left."""
+    texts = ["" if token == entry.mask_id else border.decode([token]) for token in tokens]
+    return json.dumps(texts, ensure_ascii=False, separators=(",", ":"))
 
 
 def write(

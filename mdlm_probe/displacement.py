@@ -21,6 +21,7 @@ from mdlm_probe.texts import Text, load
 if TYPE_CHECKING:
     from mdlm_probe.engine import Counter, Engine
     from mdlm_probe.models._base import Entry
+    from mdlm_probe.models._text import Border
 
 NONE = "none"
 Kind = Literal["shift", "post-hoc", "replace", "hold"]
@@ -29,7 +30,7 @@ COLUMNS = (
     *("tokens", "answer", "ended", "answer_tokens", "nll", "scorer_tokens", "right", "correct"),
     *("offered", "hits", "changed", "realised", "blocked", "to_right", "to_left", "refilled"),
     *("doubled", "visible", "edit_distance", "divergence", "parted_8", "parted_32", "cascade"),
-    *("passes", "moves"),
+    *("passes", "moves", "unmasked", "canvas"),
 )
 """`tokens` are the prompt's; `nll` is in nats, of the answer's `scorer_tokens`.
 
@@ -43,8 +44,10 @@ COLUMNS = (
   that differs, `parted_8` and `parted_32` as shares of so many positions after it that differ,
   `cascade` as places of the canvas that differ though the intervention wrote nothing there. What
   stands behind an end of text is nothing, on both sides.
+- `unmasked`: the step that wrote each place, from 1; 0 where none did. `canvas`: see `pieces`.
 - post-hoc has no passes of its own: its offers and moves are those of the shift of its fraction,
-  moved tokens are all its hits, and its passes are those of the answer that it is applied to.
+  moved tokens are all its hits, and its passes are those of the answer that it is applied to; the
+  places that it wrote have the step after the last.
 """
 
 
@@ -139,7 +142,7 @@ def rows(engine: Engine | Counter, wishes: Sequence[Wish]) -> list[dict[str, Any
     asked = [known[wish.prompt] for wish in wishes]
     scores = answers.score(engine.scorer, asked, [run.answer.text for run in found])
     return [
-        _row(engine.entry, wish, text, run, runs[wish.plain()], score)
+        _row(engine.border, engine.entry, wish, text, run, runs[wish.plain()], score)
         for wish, text, run, score in zip(wishes, asked, found, scores, strict=True)
     ]
 
@@ -196,7 +199,13 @@ def _run(engine: Engine | Counter, wish: Wish, runs: dict[Wish, Run]) -> Run:
 
 
 def _row(
-    entry: Entry, wish: Wish, text: Text, run: Run, plain: Run, score: Score | None
+    border: Border,
+    entry: Entry,
+    wish: Wish,
+    text: Text,
+    run: Run,
+    plain: Run,
+    score: Score | None,
 ) -> dict[str, Any]:
     decoded = run.answer.decoded
     return {
@@ -212,7 +221,17 @@ def _row(
         **_against(entry, run, plain),
         "passes": decoded.passes,
         "moves": " ".join(f"{hit.step}:{hit.mask}:{hit.to}" for hit in run.done),
+        "unmasked": " ".join(map(str, _steps(wish, run))),
+        "canvas": answers.pieces(border, entry, run.tokens),
     }
+
+
+def _steps(wish: Wish, run: Run) -> list[int]:
+    steps = list(run.answer.decoded.steps)
+    if wish.intervention == "post-hoc":
+        after = max(steps, default=0) + 1
+        steps = [after if place in run.wrote else step for place, step in enumerate(steps)]
+    return steps
 
 
 def _changes(entry: Entry, intervention: str, run: Run) -> dict[str, Any]:

@@ -201,11 +201,11 @@ def query(asker: Asker, cell: FewShotCell, example: Example, asked: tasks.Prompt
     return Query(ids, (place,), (options, *READOUTS), key(cell))
 
 
-def mixed_query(asker: Asker, cell: FewShotCell, example: Example) -> Query:
+def mixed_prompt(cell: FewShotCell, example: Example, causal: bool) -> tasks.Prompt:
     """A test point after its examples in random order, ending in one mask, or open (causal)."""
     turns = [turn for _, turn in mixed(cell)]
-    asked = tasks.ask(template_of(cell), example, 1 if asker.entry.kind == "masked" else None)
-    return query(asker, cell, example, prompt(cell, (*turns, asked)))
+    asked = tasks.ask(template_of(cell), example, None if causal else 1)
+    return prompt(cell, (*turns, asked))
 
 
 def spread(

@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import sparse
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 SLOTS = {
     "determiner": "the a this that every some",
@@ -119,6 +122,8 @@ def prose() -> HiddenMarkov:
         transition[state[f"second{k}"]] = transition[state["noun"]]
     initial = np.zeros(len(names))
     initial[state["determiner"]] = 1.0
+    from scipy import sparse  # a command line that only lists things needn't wait for it
+
     return HiddenMarkov(tuple(tokens), initial, sparse.csr_array(transition), emission)
 
 

@@ -355,14 +355,10 @@ def _chance_of_error(best: _Guess, rival: _Guess) -> float:
     Student's, not normal: after a first round a handful of pairs tell the standard error, and where
     it happens to come out small a normal test is wrong ten times as often as it says.
     """
-    from scipy import stats
+    from mdlm_probe import stats
 
-    gap, variance = best.logp - rival.logp, best.se**2 + rival.se**2
-    if variance == 0:
-        return 0.0 if gap > 0 else 1.0
-    rough = best.se**4 / best.freedom + rival.se**4 / rival.freedom
-    freedom = variance**2 / rough if rough else math.inf
-    return float(stats.t.sf(gap / math.sqrt(variance), freedom))
+    errors, freedoms = (best.se, rival.se), (best.freedom, rival.freedom)
+    return stats.welch(best.logp - rival.logp, errors, freedoms)
 
 
 # ---------------------------------------------------------------------- documents

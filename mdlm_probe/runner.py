@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import re
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from mdlm_probe import __version__, catalog, models, scorers, survey
 from mdlm_probe.errors import ProbeError
 from mdlm_probe.models._base import Entry, LoadOptions
+from mdlm_probe.scorers import Shelf, free_memory, place, portable
 from mdlm_probe.sink import Run, Sheet, differences, text_of
 
 if TYPE_CHECKING:
@@ -125,7 +125,8 @@ def prepare_all(jobs: Sequence[Job]) -> tuple[list[Plan], list[str]]:
     Raises:
         ProbeError: as `prepare`, but for nothing to ask only if that goes for every model.
     """
-    plans = [prepare(job, empty=len(jobs) > 1) for job in jobs]
+    written: dict[str, Sequence[Any]] = {}
+    plans = [prepare(job, empty=len(jobs) > 1, written=written) for job in jobs]
     named = {plan.name: plan for plan in plans}
     for plan in plans:
         if named[plan.name] is not plan:
@@ -142,12 +143,15 @@ def prepare_all(jobs: Sequence[Job]) -> tuple[list[Plan], list[str]]:
     return asked, [f"{p.entry.name} left out: {'; '.join(p.refused)}" for p in left]
 
 
-def prepare(job: Job, *, empty: bool = False) -> Plan:
+def prepare(
+    job: Job, *, empty: bool = False, written: dict[str, Sequence[Any]] | None = None
+) -> Plan:
     """Plans a job: its model's entry, its options and its cells.
 
     Args:
         job: what the user asked for.
         empty: whether a plan may have no cells.
+        written: cells of the same probe by options, for jobs that share them; filled in.
 
     Raises:
         ProbeError: an unknown probe or model, bad options, or nothing that this model can be asked.
@@ -161,10 +165,10 @@ def prepare(job: Job, *, empty: bool = False) -> Plan:
             return Plan(name, job, probe, entry, {}, [], {reason: 1})
         raise ProbeError(f"{reason} such as '{entry.name}'", expected=" or ".join(probe.KINDS))
     if getattr(probe, "GRADIENTS", False) and not entry.gradients:
-        raise ProbeError(
-            f"probe '{job.probe}' needs gradients; '{entry.name}' is computed without a network",
-            expected="a checkpoint with weights",
-        )
+        reason = f"probe '{job.probe}' needs gradients; '{entry.name}' is computed without them"
+        if empty:
+            return Plan(name, job, probe, entry, {}, [], {reason: 1})
+        raise ProbeError(reason, expected="a checkpoint with weights")
     known = inspect.signature(probe.plan).parameters
     given = {name: value for name, value in job.options.items() if value is not None}
     # a checkpoint's defaults are made for the shipped suite, not for a user's own
@@ -172,8 +176,10 @@ def prepare(job: Job, *, empty: bool = False) -> Plan:
     suited = {name: value for name, value in own.items() if name in known}
     options = {name: p.default for name, p in known.items()} | suited | given
     scorers.scorer_of(options, entry)
-    cells, refused = [], {}
-    for cell in probe.plan(**options):
+    cells, refused, written = [], {}, {} if written is None else written
+    if (same := f"{job.probe} {sorted(options.items())}") not in written:
+        written[same] = probe.plan(**options)
+    for cell in written[same]:
         if reason := probe.refuse(cell, entry):
             refused[reason] = refused.get(reason, 0) + 1
         else:
@@ -186,28 +192,23 @@ def prepare(job: Job, *, empty: bool = False) -> Plan:
     return Plan(name, job, probe, entry, options, cells, refused)
 
 
-def place(source: str) -> str:
-    """A source by one name however it was typed: folders by their full path."""
-    folder = Path(source).expanduser()
-    return str(folder.resolve()) if folder.is_dir() else source
-
-
-def portable(value: Any) -> Any:
-    """A value without this machine's path to the package: runs can be moved and compared."""
-    if isinstance(value, str):
-        return value.replace(str(Path(__file__).parent), "mdlm_probe")
-    if isinstance(value, dict):
-        return {name: portable(inner) for name, inner in value.items()}
-    return value
-
-
 def slug(name: str) -> str:
     """A model's name as a part of a file name."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name.strip("./~")).strip("-") or "model"
 
 
-def run(plan: Plan, progress: Progress) -> Path:
+def finished(path: Path, known: dict[str, Any]) -> bool:
+    """Whether a CSV is as its entry in run.json says that it was when it was finished."""
+    return path.exists() and known.get("size") == path.stat().st_size
+
+
+def run(plan: Plan, progress: Progress, shelf: Shelf | None = None) -> Path:
     """Measures what is still missing of a plan; returns the CSV.
+
+    Args:
+        plan: what to measure.
+        progress: what a front end shows.
+        shelf: loaded models, kept there for others; none: they are put away afterwards.
 
     Raises:
         ProbeError: whatever the user can mend; rows written before stay.
@@ -218,24 +219,24 @@ def run(plan: Plan, progress: Progress) -> Path:
     with Run.locked(plan.job.output, fresh=plan.job.fresh) as folder:
         path = folder.path(plan.name)
         known = folder.begin(plan.name, {"config": plan.config, "refused": plan.refused})
-        if path.exists() and known.get("size") == path.stat().st_size:
+        if finished(path, known):
             progress.note(f"{path} is finished: nothing to do")
             return path
         try:
-            _continue(plan, folder, known, progress)
+            _continue(plan, folder, known, progress, shelf or Shelf())
         finally:
             free_memory()
         folder.update(plan.name, status="finished", ended=now(), size=path.stat().st_size)
         return path
 
 
-def _continue(plan: Plan, folder: Run, known: dict[str, Any], progress: Progress) -> None:
+def _continue(
+    plan: Plan, folder: Run, known: dict[str, Any], progress: Progress, shelf: Shelf
+) -> None:
     from mdlm_probe import machine
 
-    size = survey.cell_tokens(plan)
-    progress.note(f"loading {plan.entry.name} from {portable(plan.entry.source) or 'memory'}")
-    scorer = scorers.load(plan.options, plan.entry, plan.job.load, progress.note)
-    model = models.load(plan.entry, plan.job.load)
+    size = survey.cell_tokens(plan, shelf.border(plan.entry, plan.job.load))
+    model, scorer = shelf.models(plan.options, plan.entry, plan.job.load, progress.note)
     same_weights(plan.entry.name, {"model": model, "scorer": scorer}, known)
     engine, group = _engine(plan, model, scorer, known, *size)
     session = {"started": now(), "version": __version__, "machine": machine.facts()}
@@ -295,12 +296,6 @@ def uninterrupted() -> Iterator[None]:
         signal.signal(signal.SIGINT, old)
     if came:
         raise KeyboardInterrupt
-
-
-def free_memory() -> None:
-    """Gives the model's memory back before the next one is loaded."""
-    if "mdlm_probe.memory" in sys.modules:
-        sys.modules["mdlm_probe.memory"].free_memory()
 
 
 def _coordinates(cell: Any) -> dict[str, Any]:

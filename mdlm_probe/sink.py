@@ -12,6 +12,7 @@ import csv
 import io
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,7 +24,10 @@ from mdlm_probe.errors import ProbeError
 
 RUN = "run.json"
 STUDY = "study.json"
+PLAIN = {"\\": "\\", "n": "\n", "r": "\r", "0": "\0"}
 ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\0": "\\0"})
+
+csv.field_size_limit(2**31 - 1)  # the usual 128 KiB would refuse long canvases
 
 Row = Mapping[str, Any]
 
@@ -39,6 +43,11 @@ def text_of(value: Any) -> str:
     if isinstance(value, float):
         return format(value, ".6g")
     return str(value).translate(ESCAPES)
+
+
+def text_from(field: str) -> str:
+    r"""The text that a CSV field stands for: the inverse of the sink's escapes, such as `\n`."""
+    return re.sub(r"\\(.)", lambda found: PLAIN.get(found[1], found[0]), field)
 
 
 def lines_of(rows: Iterable[Row], columns: Sequence[str]) -> bytes:

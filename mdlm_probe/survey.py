@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -52,15 +52,19 @@ def extremes(plan: Plan) -> list[Any]:
     return list(dict.fromkeys(cell for ends in found.values() for cell in ends.values()))
 
 
-def cell_tokens(plan: Plan) -> tuple[float, int]:
+def cell_tokens(plan: Plan, border: Border | None = None) -> tuple[float, int]:
     """Tokens that a cell asks at once, by a sample, and passes that each of its queries takes.
+
+    Args:
+        plan: what is to be measured.
+        border: its model's tokenizer, where it is loaded already.
 
     Raises:
         ProbeError: a prompt that can't be asked, found here before any weights are loaded.
     """
     from mdlm_probe.engine import Counter
 
-    border = models.load_border(plan.entry, plan.job.load)
+    border = border or models.load_border(plan.entry, plan.job.load)
     _write_out(plan, Counter(border.entry, border), extremes(plan))
     counter = Counter(border.entry, border)
     sampled = count(plan, counter)
@@ -76,6 +80,7 @@ class Survey:
         tokens: their real tokens, once a pass; `length` is the mean of a sequence.
         batch_tokens: padded tokens of a batch.
         notes: what a reader should know of the numbers.
+        fault: why there is no tokenizer, if there is none.
     """
 
     queries: int
@@ -84,6 +89,7 @@ class Survey:
     length: float
     batch_tokens: int
     notes: list[str]
+    fault: str = ""
 
 
 class RoughBorder(Border):
@@ -113,21 +119,30 @@ class RoughBorder(Border):
         return 0
 
 
-def survey(plan: Plan, device: str) -> Survey:
-    """Counts a plan's queries and tokens without weights, on a sample of its cells."""
+def survey(plan: Plan, device: str, load: Callable[..., Border] | None = None) -> Survey:
+    """Counts a plan's queries and tokens without weights, on a sample of its cells.
+
+    Args:
+        plan: what is to be measured.
+        device: where.
+        load: what gives a checkpoint's tokenizer; default: `models.load_border`.
+    """
     from mdlm_probe.engine import Counter
     from mdlm_probe.memory import LARGEST
 
-    notes = []
+    notes, fault = [], ""
     try:
-        border: Any = models.load_border(plan.entry, plan.job.load)
+        border: Any = (load or models.load_border)(plan.entry, plan.job.load)
     except ProbeError as error:
         border = RoughBorder(plan.entry)
-        notes.append(f"{plan.entry.name}: tokens are a rough guess, no tokenizer: {error.found}")
+        notes.append("tokens are a rough guess: there is no tokenizer")
+        fault = error.found
     counter = Counter(plan.entry, border)
     scale = len(plan.cells) / count(plan, counter)
     tokens = sum(counter.lengths) * counter.passes
     largest = LARGEST.get(device.partition(":")[0], LARGEST["cpu"])
+    if plan.options.get("cache", "none") != "none":
+        notes.append("passes that keep keys and values are counted as whole ones: at most that")
     return Survey(
         round(len(counter.lengths) * scale),
         round(counter.asked * scale),
@@ -135,4 +150,15 @@ def survey(plan: Plan, device: str) -> Survey:
         tokens / counter.passes / len(counter.lengths),
         plan.job.batch_tokens or largest,
         notes,
+        fault,
     )
+
+
+def scored(plan: Plan, seen: Survey) -> Survey:
+    """What a scorer is asked of a plan's answers: each one once, as long as its canvas.
+
+    That is at most: answers end early, and equal ones are scored once.
+    """
+    asked = sum(cell.length for cell in plan.cells)
+    number = len(plan.cells)
+    return Survey(number, asked, number * seen.length, seen.length, seen.batch_tokens, [])

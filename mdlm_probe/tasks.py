@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import re
 import string
 import zlib
 from collections.abc import Iterator, Sequence
@@ -222,7 +223,18 @@ def path_of(name: str, what: str = "suite", shipped: Sequence[str] = ()) -> Path
 
 def suites() -> list[str]:
     """Names of the suites that ship with the tool."""
-    return sorted(p.stem for p in folder().glob("*.yaml") if "relevant:" in p.read_text())
+    return _shipped(r"^relevant:")
+
+
+def studies() -> list[str]:
+    """Names of the studies that ship with the tool."""
+    return _shipped(r"^runs:")
+
+
+def _shipped(field: str) -> list[str]:
+    """Names of the files of tasks/ that have such a field."""
+    found = re.compile(field, re.MULTILINE)
+    return sorted(p.stem for p in folder().glob("*.yaml") if found.search(p.read_text("utf-8")))
 
 
 SHOTS = {"shots": 10, "distractors": 40}

@@ -8,9 +8,11 @@ import sys
 import textwrap
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mdlm_probe.errors import ProbeError
-from mdlm_probe.sink import Run, Sheet, differences, read_run, text_of
+from mdlm_probe.sink import Run, Sheet, differences, read_run, text_from, text_of
 
 COLUMNS = ("model", "set", "item", "value", "text")
 CELLS = [(s, str(i)) for s in "ab" for i in range(5)]
@@ -212,3 +214,17 @@ def test_run_folders_of_a_run_and_of_a_study(tmp_path):
     (tmp_path / STUDY).write_text('{"runs": {"c": {}, "a": {}}}')
     assert list(run_folders(tmp_path)) == ["c", "a", "b"]
     assert run_folders(tmp_path / "b") == {"": tmp_path / "b"}
+
+
+def test_a_field_may_be_as_long_as_a_canvas(tmp_path):
+    for _ in range(2):  # the second time it is read again
+        sheet = Sheet(tmp_path / "r.csv", ("model", "x", "canvas"), [("1",), ("2",)], 1)
+        if not sheet.done:
+            sheet.append([{"model": "m", "x": 1, "canvas": "a" * 300_000}], 1)
+        sheet.close(complete=False)
+    assert sheet.done == 1
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_escapes_are_undone(text):
+    assert text_from(text_of(text)) == text

@@ -1,9 +1,14 @@
-"""Intervals and tests against closed forms and simulation."""
+"""Intervals and tests against closed forms; see `test_stats_coverage` for simulations."""
+
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats as reference
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestPower
+from statsmodels.stats.proportion import proportion_confint
 
 from mdlm_probe import stats
 
@@ -50,17 +55,6 @@ def test_paired_hits_is_mcnemars_exact_test():
     assert stats.paired_hits(second, second).p == 1
 
 
-@pytest.mark.parametrize("true", [0.1, 0.5, 0.9])
-def test_coverage_of_wilson_and_student(true):
-    rng = np.random.default_rng(0)
-    draws = (rng.random((2000, 320)) < true).astype(int)
-    covered = [e.low <= true <= e.high for e in map(stats.proportion, draws)]
-    assert 0.93 <= np.mean(covered) <= 0.97
-    sets = rng.normal(true, 0.1, (2000, 16))
-    covered = [e.low <= true <= e.high for e in map(stats.mean, sets)]
-    assert 0.93 <= np.mean(covered) <= 0.97
-
-
 def test_holm_by_hand():
     """Sorted p times (3, 2, 1), never falling: .01*3, max(.03, .02*2), max(.04, .03*1)."""
     assert stats.holm([0.02, 0.01, 0.03]) == pytest.approx([0.04, 0.03, 0.04])
@@ -76,6 +70,180 @@ def test_paired_is_the_mean_of_differences():
     assert found == expected
 
 
+def test_wilson_is_statsmodels_but_next_to_0_and_1():
+    for n in (5, 40, 200):
+        for k in range(n + 1):
+            found = stats.proportion(np.arange(n) < k)
+            low, high = proportion_confint(k, n, method="wilson")
+            few = 2 if n <= 50 else 3
+            if 0 < k <= few:  # the mean of which a count of k or more has a chance of 5 %
+                assert reference.poisson.sf(k - 1, n * found.low) == pytest.approx(0.05)
+                assert found.low < low
+            else:
+                assert found.low == pytest.approx(low, abs=1e-12)
+            if not 0 < n - k <= few:
+                assert found.high == pytest.approx(high, abs=1e-12)
+            other = stats.proportion(np.arange(n) < n - k)
+            assert (other.low, other.high) == pytest.approx((1 - found.high, 1 - found.low))
+
+
+def test_nothing_and_one_thing_have_no_interval():
+    none, one = np.array([]), np.array([1.0])
+    ratio = partial(np.take, indices=0, axis=-1)
+    for found, n in (
+        (stats.mean(none), 0),
+        (stats.mean(one), 1),
+        (stats.proportion(none), 0),
+        (stats.paired_hits(none, none), 0),
+        (stats.paired_hits(one, 0 * one), 1),
+        (stats.clustered(none, none), 0),
+        (stats.clustered(np.arange(4.0), np.zeros(4)), 1),
+        (stats.amount(none), 0),
+        (stats.bootstrap(one[:, None], ratio), 1),
+        (stats.resampled(none[:, None], ratio), 0),
+        (stats.resampled(one[:, None], ratio), 1),
+    ):
+        assert found.n == n
+        assert np.isnan([found.low, found.high]).all()
+        assert np.isnan(found.mean) == (n == 0)
+    assert np.isnan([stats.cohen_dz(one), stats.least(one), stats.cohen_dz(np.ones(3))]).all()
+
+
+def test_means_are_many_means():
+    values = np.random.default_rng(0).normal(size=(7, 4))
+    expected = [stats.mean(column) for column in values.T]
+    found = np.array(stats.means(values)).T
+    assert found == pytest.approx(np.array([(one.mean, one.low, one.high) for one in expected]))
+    assert np.isnan(stats.means(values[:1])[1]).all()
+
+
+def test_paired_hits_are_students_of_one_more_item():
+    """Half an item better and half one worse: weights of a mean and of its variance, by hand."""
+    gap = np.array([1, 1, 1, -1, 0, 0, 0, 0])
+    values, weights = np.append(gap, [1, -1]), np.append(np.ones(8), [0.5, 0.5])
+    middle = np.average(values, weights=weights)
+    variance = np.average((values - middle) ** 2, weights=weights) / 8
+    found = stats.paired_hits(gap, np.zeros(8))
+    ends = reference.t(7, middle, np.sqrt(variance)).interval(0.95)
+    assert found.mean == 0.25
+    assert (found.low, found.high) == pytest.approx(ends)
+    equal = stats.paired_hits(gap, gap)
+    assert -0.4 < equal.low == -equal.high < 0, "items that all agree do not rule out others"
+
+
+# ---------------------------------------------------------------------- clusters
+
+
+def matrices(values, codes):
+    """CR2's variance and Bell and McCaffrey's degrees of freedom, from their matrices."""
+    n = len(values)
+    hat = np.full((n, n), 1 / n)
+    rest, columns = values - values.mean(), []
+    for code in np.unique(codes):
+        own = np.flatnonzero(codes == code)
+        size, vectors = np.linalg.eigh(np.eye(len(own)) - hat[np.ix_(own, own)])
+        half = vectors @ np.diag(size**-0.5) @ vectors.T
+        columns.append((np.eye(n) - hat)[:, own] @ half @ np.full(len(own), 1 / n))
+    parts = np.stack(columns, axis=1)
+    spread = np.linalg.eigvalsh(parts.T @ parts)
+    return ((parts.T @ rest) ** 2).sum(), spread.sum() ** 2 / (spread**2).sum()
+
+
+def interval(variance, freedom, center):
+    return reference.t(freedom, center, np.sqrt(variance)).interval(0.95)
+
+
+def test_clusters_by_matrices():
+    rng = np.random.default_rng(0)
+    codes = np.repeat(np.arange(5), [1, 2, 4, 9, 3])
+    values = rng.normal(0.4, 1, 19) + rng.normal(size=5)[codes]
+    variance, freedom = matrices(values, codes)
+    found = stats.clustered(values, np.array(list("vwxyz"))[codes])
+    assert (found.low, found.high) == pytest.approx(interval(variance, freedom, values.mean()))
+    assert (found.mean, found.n) == (pytest.approx(values.mean()), 5)
+    t = abs(values.mean()) / np.sqrt(variance)
+    assert found.p == pytest.approx(2 * reference.t.sf(t, freedom))
+
+
+def test_clusters_of_one_size_are_units_of_their_means():
+    rng = np.random.default_rng(0)
+    values, codes = rng.normal(size=24), np.tile(np.arange(6), 4)
+    frame = pd.DataFrame({"value": values, "set": codes})
+    expected = stats.mean_over(frame, "value", "set")
+    found = stats.clustered(values, codes)
+    assert (found.low, found.high, found.p, found.n) == pytest.approx(
+        (expected.low, expected.high, expected.p, 6)
+    )
+    alone, each = stats.mean(values), stats.clustered(values, np.arange(24))
+    assert (each.low, each.high, each.p) == pytest.approx((alone.low, alone.high, alone.p))
+
+
+def test_items_within_sets_are_clustered_by_set():
+    rng = np.random.default_rng(0)
+    items = np.repeat(np.arange(40), 3)
+    sets = items // 5
+    values = rng.normal(size=120) + rng.normal(size=8)[sets]
+    for both in ((items, sets), (sets, items)):
+        found, expected = stats.clustered(values, *both), stats.clustered(values, sets)
+        assert (found.low, found.high, found.p, found.n) == pytest.approx(
+            (expected.low, expected.high, expected.p, 8)
+        )
+
+
+def test_crossed_clusters_add_up():
+    rng = np.random.default_rng(1)
+    items, sets = (axis.ravel() for axis in np.indices((12, 9)))
+    values = rng.normal(size=108) + rng.normal(size=12)[items] + rng.normal(size=9)[sets]
+    by = [matrices(values, codes) for codes in (items, sets, np.arange(108))]
+    variance = by[0][0] + by[1][0] - by[2][0]
+    assert variance > max(by[0][0], by[1][0])
+    found = stats.clustered(values, items, sets)
+    expected = interval(variance, max(by[:2])[1], values.mean())
+    assert (found.low, found.high) == pytest.approx(expected)
+    assert found == stats.clustered(values, sets, items)
+
+
+def test_clusters_without_spread_have_no_interval():
+    codes = np.repeat(np.arange(3), 2)
+    for values, p in ((np.zeros(6), 1.0), (np.full(6, 0.3), np.nan)):
+        found = stats.clustered(values, codes)
+        assert np.isnan(found.low)
+        assert found.p == pytest.approx(p, nan_ok=True)
+    assert np.isnan(stats.clustered(np.array([1, -1.0] * 3), codes).low), "their means are all 0"
+
+
+# ---------------------------------------------------------------------- tests and sizes
+
+
+def test_holm_is_statsmodels():
+    p = np.random.default_rng(0).random(20) ** 3
+    assert stats.holm(p) == pytest.approx(multipletests(p, method="holm")[1])
+
+
+def test_welch_is_scipys():
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(0.5, 1, 5), rng.normal(0, 3, 9)
+    errors = [np.std(x, ddof=1) / np.sqrt(len(x)) for x in (first, second)]
+    found = stats.welch(first.mean() - second.mean(), tuple(errors), (4, 8))
+    expected = reference.ttest_ind(first, second, equal_var=False, alternative="greater")
+    assert found == pytest.approx(expected.pvalue)
+    assert stats.welch(1.96, (0.6, 0.8), (np.inf, np.inf)) == pytest.approx(0.025, abs=1e-4)
+    assert (stats.welch(1, (0, 0), (1, 1)), stats.welch(0, (0, 0), (1, 1))) == (0, 1)
+
+
+def test_effect_sizes_by_hand():
+    gaps = np.array([1.0, 2.0, 4.0, 5.0])
+    assert stats.cohen_dz(gaps) == pytest.approx(3 / np.sqrt(10 / 3))
+    for n, power in ((4, 0.8), (30, 0.9)):
+        gaps = np.random.default_rng(n).normal(size=n)
+        effect = stats.least(gaps, power) / gaps.std(ddof=1)
+        assert TTestPower().power(effect, n, 0.05) == pytest.approx(power)
+        assert stats.least(10 * gaps + 7, power) == pytest.approx(10 * stats.least(gaps, power))
+
+
+# ---------------------------------------------------------------------- functions of means
+
+
 def test_bootstrap_of_a_mean_is_students_interval_nearly():
     rng = np.random.default_rng(1)
     rows = rng.normal(3, 2, (400, 1))
@@ -85,3 +253,49 @@ def test_bootstrap_of_a_mean_is_students_interval_nearly():
     assert found.high == pytest.approx(expected.high, abs=0.05)
     assert np.isnan(stats.bootstrap(np.ones((5, 2)), lambda m: m[..., 0]).low)
     assert np.isnan(stats.bootstrap(np.ones((1, 2)), lambda m: m[..., 0]).low)
+
+
+def test_bootstrap_follows_scales_and_keeps_within():
+    rows = np.random.default_rng(2).exponential(size=(15, 2)) + np.array([0, 1])
+
+    def ratio(means):
+        return means[..., 0] / means[..., 1]
+
+    found = stats.bootstrap(rows, ratio)
+    more = stats.bootstrap(rows * [3, 1], lambda means: 5 + ratio(means))
+    assert (more.low, more.high) == pytest.approx((5 + 3 * found.low, 5 + 3 * found.high))
+    assert found == stats.bootstrap(rows, ratio), "the same rows have the same interval"
+    student = stats.mean(rows[:, 0])
+    wide = stats.bootstrap(rows, lambda means: means[..., 0])
+    assert wide.low < student.low + 1e-9, "never narrower"
+    assert wide.high > student.high, "longer on the side of the long tail"
+    cut = stats.bootstrap(rows, ratio, (found.low / 2 + found.mean / 2, found.mean))
+    assert (cut.low, cut.high) == pytest.approx((found.low / 2 + found.mean / 2, found.mean))
+    assert stats.amount(np.array([0, 0, 0, 0, 5.0]), 2).high == 2
+    assert stats.amount(np.array([0, 0, 0, 0, 5.0])).low == 0
+
+
+def test_many_rows_come_in_batches():
+    rows = np.random.default_rng(0).normal(3, 2, (4000, 1))
+    expected = stats.mean(rows[:, 0])
+    for interval in (stats.bootstrap, stats.resampled):
+        found = interval(rows, lambda means: means[..., 0])
+        assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=0.01)
+
+
+def test_resampled_ends_are_values_that_occur():
+    rows = np.random.default_rng(0).normal(0.5, 1, (20, 3))
+
+    def largest(means):
+        return means.argmax(axis=-1).astype(float)
+
+    found = stats.resampled(rows, largest)
+    assert {found.low, found.high} <= {0.0, 1.0, 2.0}
+    assert found.low < found.high
+    constant = stats.resampled(rows + np.array([9, 0, 0]), largest)
+    assert (constant.mean, np.isnan(constant.low)) == (0, True)
+    exact = stats.resampled(rows[:, :1], lambda means: means[..., 0])
+    student = stats.mean(rows[:, 0])
+    assert (exact.low, exact.high) == pytest.approx((student.low, student.high), abs=0.1)
+    cut = stats.resampled(rows[:, :1], lambda means: means[..., 0], (0.45, 0.55))
+    assert (cut.low, cut.high) == (0.45, 0.55)

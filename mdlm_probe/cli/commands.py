@@ -11,10 +11,11 @@ from typing import Any
 import click
 
 from mdlm_probe import __version__, catalog, models, runner, tasks
-from mdlm_probe.cli import compare, export, generate, judge, report, study
+from mdlm_probe.cli import compare, export, generate, judge, plan, report, study
 from mdlm_probe.cli import eval as evaluate
-from mdlm_probe.cli.options import MODEL_OPTIONS, PAIR, RUN_OPTIONS, jobs_of, plan_options
-from mdlm_probe.cli.plan import plan_command
+from mdlm_probe.cli.completions import PAIR, suite_names
+from mdlm_probe.cli.groups import ByFolder
+from mdlm_probe.cli.options import MODEL_OPTIONS, RUN_OPTIONS, jobs_of, plan_options
 from mdlm_probe.cli.progress import Bar
 from mdlm_probe.cli.show import echo_table, show_report
 from mdlm_probe.errors import ProbeError
@@ -52,41 +53,6 @@ def friendly(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-class ByFolder(click.Group):
-    """A group whose commands are its own and one for each probe in the probes/ folder."""
-
-    make: Callable[[str], click.Command]
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Probes first, then the group's own commands."""
-        return [*catalog.names("probes"), *super().list_commands(ctx)]
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """Builds a probe's command when it is asked for."""
-        own = super().get_command(ctx, name)
-        return own or (self.make(name) if name in catalog.names("probes") else None)
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        """As click's, with a suggestion for a wrong name."""
-        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
-            error = catalog.unknown("command", args[0], self.list_commands(ctx))
-            raise click.UsageError(str(error), ctx)
-        return super().resolve_command(ctx, args)
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Lists the commands alone: there is only --help and --version, and a screen is short."""
-        self.format_commands(ctx, formatter)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Lists probes by their question, without importing them."""
-        probes = [(name, catalog.first_line("probes", name)) for name in catalog.names("probes")]
-        own = [(name, self.commands[name].get_short_help_str(70)) for name in sorted(self.commands)]
-        for title, rows in (("Probes", probes), ("Commands", own)):
-            if rows:
-                with formatter.section(title):
-                    formatter.write_dl(rows)
-
-
 def run_command(name: str) -> click.Command:
     """The command that runs a probe."""
     probe = catalog.load("probes", name)
@@ -106,25 +72,52 @@ def run_command(name: str) -> click.Command:
     )
 
 
-@click.group(cls=ByFolder, context_settings={"help_option_names": ["-h", "--help"]})
+ORDER = (*("study", "plan", "report", "compare", "export"), *("generate", "judge", "eval"))
+"""Commands by use: the order of the help."""
+
+
+@click.group(
+    cls=ByFolder,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="",  # the heads of the two lists say it: a screen is short
+    make=run_command,
+    titles=(
+        "Probes: how a masked diffusion model uses its context (begin with `locality`)",
+        "Commands (`COMMAND --help`: its options, and an example)",
+    ),
+    order=ORDER,
+    together=(("models", "probes", "tasks"), "lists of what there is."),
+)
 @click.version_option(__version__, prog_name="mdlm-probe")
 def main() -> None:
-    """How masked diffusion models use context: begin with `mdlm-probe locality`."""
+    """How masked diffusion models use context."""
 
 
-@main.group(name="plan", cls=ByFolder)
+@main.group(
+    name="plan",
+    cls=ByFolder,
+    make=functools.partial(plan.plan_command, friendly=friendly),
+    other=functools.partial(plan.study_command, friendly=friendly),
+    others=plan.studies,
+    subcommand_metavar="PROBE|STUDY ...",
+    short_help="What a probe or a study would run and cost; loads no weights.",
+)
 def plan_group() -> None:
-    """What a probe would run and cost; loads no weights."""
+    """What a probe, or a study's YAML file, would run and cost; loads no weights.
 
+    Options are those of the command itself, so that any one can be planned as it stands.
 
-main.make = run_command  # type: ignore[attr-defined]
-plan_group.make = functools.partial(plan_command, friendly=friendly)  # type: ignore[attr-defined]
+    Example: mdlm-probe plan locality --model llada-8b
+    """
 
 
 @main.command(name="models")
 @friendly
 def models_command() -> None:
-    """Lists the checkpoints known by name."""
+    """Lists the checkpoints known by name.
+
+    Example: mdlm-probe models
+    """
     rows = [
         (e.name, e.kind, e.family, "chat" if e.chat else "base", str(e.context), place(e), e.note)
         for e in models.entries()
@@ -142,7 +135,10 @@ def place(entry: models.Entry) -> str:
 @main.command(name="probes")
 @friendly
 def probes_command() -> None:
-    """Lists the probes and the question that each answers."""
+    """Lists the probes and the question that each answers.
+
+    Example: mdlm-probe probes
+    """
     echo_table(
         ("probe", "question"),
         [(n, catalog.first_line("probes", n)) for n in catalog.names("probes")],
@@ -150,10 +146,17 @@ def probes_command() -> None:
 
 
 @main.command(name="tasks")
-@click.option("--suite", help="A suite in tasks/, or a path to your own YAML; default: all.")
+@click.option(
+    "--suite",
+    help="A suite in tasks/, or a path to your own YAML; default: all.",
+    shell_complete=suite_names,
+)
 @friendly
 def tasks_command(suite: str | None) -> None:
-    """Lists the suites' sets and an example of each."""
+    """Lists the suites' sets and an example of each.
+
+    Example: mdlm-probe tasks --suite few-shot
+    """
     for name in [suite] if suite else tasks.suites():
         loaded = tasks.load(name)
         rows = []

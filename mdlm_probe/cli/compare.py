@@ -1,22 +1,154 @@
-"""The command `compare`."""
+"""The command `compare`: two runs, item by item."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from mdlm_probe.cli.completions import probe_names
+from mdlm_probe.cli.options import Commas
+from mdlm_probe.cli.show import echo_table, printable
+from mdlm_probe.errors import ProbeError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mdlm_probe.comparison import Compared
+    from mdlm_probe.reports._pairing import Points
+    from mdlm_probe.reports._sides import Measurement
+
+HELP = """Compares two runs, item by item: a base model and a fine-tuned one, say.
+
+RUN_A and RUN_B are folders of runs or of studies, or a single CSV in a run's folder. The same probe
+on both sides is a pair if there is one model each, or models of equal names. Runs that weren't made
+the same way are refused, and the settings that differ are named.
+
+\b
+difference  B minus A over the same items, with a 95 % interval
+p, p_holm   of no difference; corrected for all tests of the command
+dz          Cohen's: the mean difference in its standard deviations
+odds        of hits: items gained by items lost
+least       the smallest true difference that so many units would have
+            shown with 80 % power
+
+Tests are over items; over sets where items share their examples.
+
+Example: mdlm-probe compare results/base results/tuned
+"""
+
+OPTIONS = [
+    click.Option(
+        ["--probe", "-p"],
+        type=Commas(click.STRING),
+        shell_complete=probe_names,
+        help="Those to compare; default: all.",
+    ),
+    click.Option(
+        ["--model", "-m", "models"],
+        multiple=True,
+        metavar="A=B",
+        help="Models to pair by hand, or one name for both sides; repeat for more.",
+    ),
+    click.Option(
+        ["--across", "-x"],
+        multiple=True,
+        metavar="SETTING",
+        help="A setting that may differ, such as load.quantize or options.seed; repeat for more.",
+    ),
+    click.Option(
+        ["--points"],
+        type=click.Choice(["main", "all", "none"]),
+        default="main",
+        help="Measures with a line for every point of the sweep: the first one (main), all, none.",
+    ),
+    click.Option(
+        ["--output", "-o"], type=click.Path(path_type=Path), help="Default: RUN_B/compare."
+    ),
+]
 
 
 def command(friendly: Callable[..., Any]) -> click.Command:
     """The command, with errors told as `friendly` tells them."""
+    runs = [click.Argument([name], type=click.Path(path_type=Path)) for name in ("run_a", "run_b")]
     return click.Command(
         "compare",
         callback=friendly(callback),
-        params=[click.Argument(["run_a"])],
+        params=[*runs, *OPTIONS],
+        help=HELP,
         short_help="Compares two runs, item by item.",
     )
 
 
-def callback(run_a: str) -> None:
-    """To be written."""
+def callback(
+    run_a: Path,
+    run_b: Path,
+    probe: Sequence[str] | None,
+    models: Sequence[str],
+    across: Sequence[str],
+    points: Points,
+    output: Path | None,
+) -> None:
+    """Prints a table for each pair, and writes compare.csv and pictures."""
+    from mdlm_probe import comparison
+
+    found, notes = comparison.compare(
+        run_a,
+        run_b,
+        probes=probe or (),
+        models=[both(text) for text in models],
+        across=across,
+        points=points,
+    )
+    home = run_b.parent if run_b.suffix == ".csv" else run_b
+    paths = comparison.save(output or home / "compare", found)
+    for one in found:
+        show(one)
+    tests = sum(int(t["p"].notna().sum()) for one in found for t in one.tables.values())
+    click.echo(
+        f"\ndifference: B minus A; p_holm: corrected for the {tests} tests above;"
+        " least: what would have been found with 80 % power"
+    )
+    click.echo("\n".join([*notes, *(f"wrote {path}" for path in paths)]))
+
+
+def both(text: str) -> tuple[str, str]:
+    """A pair of models as typed: A=B, or one name."""
+    left, equals, right = text.partition("=")
+    if not left or (equals and not right):
+        raise ProbeError(f"--model is '{text}'", expected="A=B, or one model of both sides")
+    return left, right if equals else left
+
+
+def show(one: Compared) -> None:
+    """Prints a pair: who is A and who is B, notes, and tables."""
+    from mdlm_probe.reports import _pairing
+
+    click.echo(f"\n{one.title}\nA: {told(one.first)}\nB: {told(one.second)}")
+    for note in one.notes:
+        click.echo(note)
+    for name, table in one.tables.items():
+        over, points = _pairing.apart(table)
+        echo(f"{one.title}: {name}" if name else "", over)
+        for measure, part in points.items():
+            echo(f"{one.title}: {measure}", part)
+
+
+def echo(title: str, table: pd.DataFrame) -> None:
+    """Prints a table below its title; counts behind odds, and empty columns, are in the CSV."""
+    if title:
+        click.echo(f"\n{title}")
+    kept = table.drop(columns=["gained", "lost"], errors="ignore").dropna(axis=1, how="all")
+    echo_table(*printable(kept))
+
+
+def told(side: Measurement) -> str:
+    """A side's model: its name, its adapter and the beginning of its weights' hash."""
+    weights = str(side.facts.get("weight_hash", "none"))
+    adapter = side.answers.get("config", {}).get("load", {}).get("adapter", "")
+    parts = [f"adapter {adapter}" if adapter else ""]
+    parts += [f"weights {weights[:8]}" if weights != "none" else ""]
+    parts += [f"{len(side.frame)} rows"]
+    return f"{side.model} ({', '.join(filter(None, parts))})"

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from mdlm_probe import likelihood
+from mdlm_probe.cli.completions import lm_task_names
 from mdlm_probe.cli.options import MODEL_OPTIONS, RUN_OPTIONS, Commas, jobs_of
 from mdlm_probe.cli.progress import Bar
 from mdlm_probe.cli.show import echo_table, number
@@ -38,7 +39,7 @@ def options() -> list[click.Option]:
     default = likelihood.Settings()
     yes: dict[str, Any] = {"is_flag": False, "flag_value": "true", "type": click.BOOL}
     return [
-        _option("tasks", "-t", type=Commas(click.STRING), required=True,
+        _option("tasks", "-t", type=Commas(click.STRING), required=True, shell_complete=lm_task_names,
                 help="Tasks, groups, tags, or task YAMLs; * stands for any text."),
         _option("limit", "-L", type=click.FLOAT, help="Documents of each task; below 1: a share."),
         _option("num_fewshot", "-f", type=click.INT, help="Examples; default: the task's."),

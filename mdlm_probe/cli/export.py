@@ -1,11 +1,56 @@
-"""The command `export`."""
+"""The command `export`: a run's rows, tables and figures for other tools."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
+
+from mdlm_probe import catalog
+from mdlm_probe.cli.completions import format_names, probe_names
+from mdlm_probe.cli.options import Commas
+
+HELP = """Exports a run's rows and tables, or a study's: files, or a tracker.
+
+\b
+parquet, jsonl   rows (PROBE) and tables (PROBE-TABLE), with types
+latex, markdown  tables, with intervals and units
+card             a model card's section and metadata: accuracy by number of masks
+wandb, trackio   configuration, tables, estimates and figures, to a tracker
+
+Example: mdlm-probe export results/masks --to parquet,latex,card
+"""
+
+OPTIONS = [
+    click.Argument(["run"], type=click.Path(path_type=Path)),
+    click.Option(
+        ["--to"],
+        type=Commas(click.STRING),
+        multiple=True,
+        required=True,
+        shell_complete=format_names,
+        help="Formats: " + ", ".join(catalog.names("exports")) + ".",
+    ),
+    click.Option(["--output", "-o"], type=click.Path(path_type=Path), help="Default: RUN/export."),
+    click.Option(
+        ["--probe"],
+        type=Commas(click.STRING),
+        shell_complete=probe_names,
+        help="Probes to export; default: all.",
+    ),
+    click.Option(
+        ["--only"],
+        type=click.Choice(["rows", "tables"]),
+        help="Of parquet and jsonl: one of the two; default: both.",
+    ),
+    click.Option(
+        ["--project"], default="mdlm-probe", help="The tracker's project; default: mdlm-probe."
+    ),
+    click.Option(["--name"], default="", help="The tracker's run; default: the folder's name."),
+    click.Option(["--entity"], default="", help="Of wandb: a user or team; default: its own."),
+]
 
 
 def command(friendly: Callable[..., Any]) -> click.Command:
@@ -13,10 +58,33 @@ def command(friendly: Callable[..., Any]) -> click.Command:
     return click.Command(
         "export",
         callback=friendly(callback),
-        params=[click.Argument(["run"])],
-        short_help="Exports a run's rows and tables.",
+        params=OPTIONS,
+        help=HELP,
+        short_help="Exports a run's rows and tables: files, model card, tracker.",
     )
 
 
-def callback(run: str) -> None:
-    """To be written."""
+def callback(
+    run: Path,
+    to: tuple[tuple[str, ...], ...],
+    output: Path | None,
+    probe: tuple[str, ...] | None,
+    only: str | None,
+    project: str,
+    name: str,
+    entity: str,
+) -> None:
+    """Exports, and says what was written where."""
+    from mdlm_probe import exports
+
+    wish = exports.Wish(
+        rows=only != "tables",
+        tables=only != "rows",
+        project=project,
+        name=name,
+        entity=entity,
+        folder=output or run / "export",
+    )
+    asked = [name for part in to for name in part]
+    for line in exports.export(run, asked, wish, probe or ()):
+        click.echo(line)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mdlm_probe.cli.completions import model_names
 from mdlm_probe.cli.options import Commas, batch_tokens
 from mdlm_probe.cli.progress import Bar
 from mdlm_probe.cli.show import show_report
@@ -47,7 +48,11 @@ OPTIONS = [
     ),
     click.Option(["--endpoint"], help="URL of an OpenAI-compatible server, up to /v1."),
     click.Option(["--judge"], help="Name of the judging model at the endpoint."),
-    click.Option(["--judge-model"], help="Registry name, folder or hub id of a local judge."),
+    click.Option(
+        ["--judge-model"],
+        shell_complete=model_names,
+        help="Registry name, folder or hub id of a local judge.",
+    ),
     click.Option(
         ["--api-key-env"], help="Environment variable with the key; default: OPENAI_API_KEY."
     ),

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from mdlm_probe import runner
+from mdlm_probe.cli.completions import BY_NAME, PAIR, model_names
 from mdlm_probe.errors import ProbeError
 from mdlm_probe.models._base import LoadOptions
-
-PAIR = ("tiny-mdlm", "tiny-arlm")
-"""The bundled models, used when none is named."""
 
 
 class Commas(click.ParamType):
@@ -39,6 +38,18 @@ class Commas(click.ParamType):
         """What the help shows."""
         inner = self.inner.get_metavar(param, ctx) or self.inner.name.upper()
         return f"{inner},..."
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Completes the last part, with those before it left as they are."""
+        head, comma, last = incomplete.rpartition(",")
+        found = self.inner.shell_complete(ctx, param, last)
+        return [
+            CompletionItem(f"{head}{comma}{item.value}", item.type, item.help)
+            for item in found
+            if item.value not in head.split(",")
+        ]
 
 
 def click_type(annotation: Any) -> click.ParamType:
@@ -65,7 +76,8 @@ def plan_options(plan: Callable[..., Any]) -> list[click.Option]:
         if "default:" not in text:
             text += f"; default: {default}"
         flag = "--" + name.replace("_", "-")
-        out.append(click.Option([flag], type=click_type(kind), help=text))
+        offers = BY_NAME.get(name)
+        out.append(click.Option([flag], type=click_type(kind), help=text, shell_complete=offers))
     return out
 
 
@@ -74,6 +86,7 @@ MODEL_OPTIONS = [
         ["--model", "-m"],
         multiple=True,
         help="Registry name, local folder or hub id; repeat for more. Default: the bundled pair.",
+        shell_complete=model_names,
     ),
     click.Option(
         ["--dtype"],

@@ -1,15 +1,25 @@
-"""The command `plan`: what a probe would run and cost, without weights."""
+"""The command `plan`: what a probe or a study would run and cost, without weights."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from mdlm_probe import catalog
+from mdlm_probe import catalog, estimate, runner, tasks
+from mdlm_probe.cli import study
 from mdlm_probe.cli.options import MODEL_OPTIONS, RUN_OPTIONS, jobs_of, plan_options
-from mdlm_probe.cli.show import show_plans
+from mdlm_probe.cli.prices import show_plans
+
+if TYPE_CHECKING:
+    from mdlm_probe.studies import Part
+
+GPU = click.Option(
+    ["--gpu"],
+    type=click.Choice(list(estimate.CARDS)),
+    help="Plan for such a card, by its published speed; default: for this machine.",
+)
 
 
 def plan_command(name: str, friendly: Callable[..., Any]) -> click.Command:
@@ -18,14 +28,61 @@ def plan_command(name: str, friendly: Callable[..., Any]) -> click.Command:
     options = plan_options(probe.plan)
 
     @friendly
-    def callback(**given: Any) -> None:
-        show_plans(jobs_of(name, [str(o.name) for o in options], given))
+    def callback(gpu: str | None, **given: Any) -> None:
+        jobs = jobs_of(name, [str(o.name) for o in options], given)
+        plans, notes = runner.prepare_all(jobs)
+        show_plans([("", plan) for plan in plans], notes, gpu or "")
 
     return click.Command(
         name,
         callback=callback,
         # --output and its like change nothing here: any command can be planned as it stands
-        params=[*MODEL_OPTIONS[:1], *options, *MODEL_OPTIONS[1:], *RUN_OPTIONS],
-        help=f"What `{name}` would run: cells, queries, tokens, operations, memory, time.",
+        params=[*MODEL_OPTIONS[:1], *options, *MODEL_OPTIONS[1:], GPU, *RUN_OPTIONS],
+        help=f"What `{name}` would run: cells, forwards, tokens, operations, memory, time.\n\n"
+        f"Example: mdlm-probe plan {name} --model llada-8b-instruct --limit 5",
         short_help=catalog.first_line("probes", name),
     )
+
+
+def studies() -> list[str]:
+    """Names of the studies that ship with the tool."""
+    return tasks.studies()
+
+
+def study_command(name: str, friendly: Callable[..., Any]) -> click.Command | None:
+    """The command that says what a study would cost; None if the name can't be a study's."""
+    if not name.endswith((".yaml", ".yml")) and name not in studies():
+        return None
+
+    @friendly
+    def callback(gpu: str | None, only: tuple[str, ...] | None, **unused: Any) -> None:
+        from mdlm_probe.cli import studyfile
+
+        loaded, left_out = studyfile.load(name)
+        chosen = study.select(loaded, only or ())
+        notes = [note for part in chosen for note in left_out.get(part.name, [])]
+        notes += [note for part in chosen if (note := _judging(part))]
+        named = [(part.name, plan) for part in chosen for plan in part.plans]
+        if named:
+            show_plans(named, notes, gpu or "")
+        else:
+            click.echo("\n".join(notes))
+
+    return click.Command(
+        name,
+        callback=callback,
+        # as above: any `study` command can be planned as it stands
+        params=[option for option in study.OPTIONS if option.name != "study"] + [GPU],
+        help=f"What the study {name} would run: cells, forwards, tokens, operations, memory, time."
+        "\n\nExample: mdlm-probe plan smoke",
+        short_help="What a study would run and cost.",
+    )
+
+
+def _judging(part: Part) -> str:
+    """What a judge's run costs; nothing to say of others."""
+    if part.verdicts is None:
+        return ""
+    if part.verdicts.by.name == "nll":
+        return f"{part.name}: takes the scorer's own numbers: no passes"
+    return f"{part.name}: what {part.verdicts.by.name} reads of {part.verdicts.run} comes on top"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -87,3 +89,120 @@ class Bar:
     def speed(self, seconds: float) -> str:
         """How fast it went for so many seconds."""
         return f"{estimate.quantity(self._tokens / seconds)} tokens/s"
+
+
+@dataclass
+class Pace:
+    """How long the rest of a study takes: cells left, at the pace of their probe so far.
+
+    A probe that none of was measured yet is taken to be as fast as all others together. Ours.
+
+    Attributes:
+        left: cells still to be measured, by probe.
+        measured: cells measured, and the seconds they took, by probe.
+    """
+
+    left: dict[str, int]
+    measured: dict[str, tuple[int, float]] = field(default_factory=dict)
+
+    def add(self, probe: str, cells: int, seconds: float) -> None:
+        """Some cells of a probe were measured."""
+        before = self.measured.get(probe, (0, 0.0))
+        self.measured[probe] = before[0] + cells, before[1] + seconds
+
+    def skip(self, probe: str, cells: int) -> None:
+        """Cells that are no longer left, measured or not."""
+        self.left[probe] = self.left.get(probe, 0) - cells
+
+    def seconds(self) -> float | None:
+        """What is left; None as long as nothing was measured."""
+        cells = sum(count for count, _ in self.measured.values())
+        if not cells:
+            return None
+        mean = sum(spent for _, spent in self.measured.values()) / cells
+        own = {name: spent / count for name, (count, spent) in self.measured.items() if count}
+        return sum(count * own.get(name, mean) for name, count in self.left.items())
+
+
+class StudyBar(Bar):
+    """One display for all runs of a study: all cells with the time left, and the current run's.
+
+    Args:
+        quiet: no progress.
+        cells: of every run with a model: probe, and how many.
+    """
+
+    def __init__(self, quiet: bool, cells: Sequence[tuple[str, int]]) -> None:
+        super().__init__(quiet)
+        left: dict[str, int] = {}
+        for probe, count in cells:
+            left[probe] = left.get(probe, 0) + count
+        self._pace, self._all = Pace(left), sum(left.values())
+        self._bar.start()
+        self._study = self._bar.add_task("all runs", total=self._all, speed="")
+        self._task = self._bar.add_task("", total=None, speed="", visible=False)
+        self._left = 0
+
+    def _make(self) -> Progress:
+        return Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[speed]}"),  # of all runs: the time left
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+
+    def begin(self, run: str, probe: str, model: str, cells: int) -> None:
+        """A run's turn with one model begins."""
+        self._probe, self._left = probe, cells
+        self._name, self.unit = f"{run} {model}", "cells" if cells else "verdicts"
+        self._bar.update(self._task, description=self._name, visible=False)
+        self.note(f"{self._name}:")
+
+    def start(self, name: str, cells: int, done: int) -> None:
+        """Its measurement begins, filled as far as earlier ones came."""
+        if done:
+            self.note(f"  going on after {done} of {cells} {self.unit}")
+        self._cells, self._done, self._tokens, self._before = cells, done, 0, done
+        self._began = self._said = self._last = time.monotonic()
+        self._bar.reset(self._task, total=cells, completed=done, visible=True, speed="")
+        self._gone(done)
+
+    def advance(self, cells: int, tokens: int) -> None:
+        """Moves both bars; without a terminal, a line now and then and at the end."""
+        now = time.monotonic()
+        if cells:
+            self._pace.add(self._probe, cells, now - self._last)
+            self._last = now
+            self._gone(cells)
+        self._done, self._tokens = self._done + cells, self._tokens + tokens
+        speed = self.speed(max(now - self._began, 1e-9))
+        self._bar.update(self._task, completed=self._done, speed=speed)
+        self._bar.update(self._study, speed=self.ahead())
+        whole = cells and self._done == self._cells
+        if not self._console.is_terminal and (whole or now - self._said >= PLAIN_SECONDS):
+            self.note(f"  {self._done} of {self._cells} {self.unit}, {speed}; {self._whole()}")
+            self._said = now
+
+    def end(self) -> None:
+        """Its turn is over: cells that it didn't measure are not waited for."""
+        self._gone(self._left)
+        self._bar.update(self._task, visible=False)
+
+    def _gone(self, cells: int) -> None:
+        """Cells off the list; a judge's are not on it."""
+        cells = min(cells, self._left)
+        self._left -= cells
+        self._pace.skip(self._probe, cells)
+        done = self._all - sum(self._pace.left.values())
+        self._bar.update(self._study, completed=done, speed=self.ahead())
+
+    def ahead(self) -> str:
+        """The time left for all runs."""
+        seconds = self._pace.seconds()
+        return "" if seconds is None else f"{estimate.duration(seconds)} left"
+
+    def _whole(self) -> str:
+        done = self._all - sum(self._pace.left.values())
+        return f"all runs: {done} of {self._all}, {self.ahead()}".rstrip(", ")

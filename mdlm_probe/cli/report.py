@@ -1,16 +1,21 @@
-"""The command `report`: a run's tables and figures, from its CSVs alone."""
+"""The command `report`: tables on stdout; files and one HTML page from a run's or study's CSVs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from mdlm_probe.cli.show import show_report
+from mdlm_probe.cli.show import echo_table, printable
 
-HELP = """Rebuilds a run's tables and figures from its CSVs alone.
+if TYPE_CHECKING:
+    from mdlm_probe.pages import Run
+
+HELP = """Rebuilds the tables, figures and HTML page of a run or a study from its CSVs alone.
+
+FOLDER/report.html is one file that needs nothing else, not even a network.
 
 Example: mdlm-probe report results/locality
 """
@@ -23,10 +28,45 @@ def command(friendly: Callable[..., Any]) -> click.Command:
         callback=friendly(callback),
         params=[click.Argument(["folder"], type=click.Path(path_type=Path))],
         help=HELP,
-        short_help="Rebuilds a run's tables and figures from its CSVs alone.",
+        short_help="Rebuilds a run's or study's tables, figures and HTML page from its CSVs.",
     )
 
 
 def callback(folder: Path) -> None:
     """Prints the tables, and says which files were written."""
-    show_report(folder)
+    write(folder, tables=True)
+
+
+def write(folder: Path, tables: bool) -> None:
+    """Writes all that belongs to a folder, and says what was written, the page last.
+
+    Args:
+        folder: of a run or a study.
+        tables: whether to print the tables, too.
+
+    Raises:
+        ProbeError: no run, rows that a report can't read, or a folder that can't be written.
+    """
+    from mdlm_probe import pages
+
+    runs = pages.read(folder)
+    paths = pages.write(folder, runs)
+    for run in runs:
+        _echo(run, tables=tables)
+    shown = paths if tables else paths[-1:]
+    click.echo("\n" + "\n".join(f"wrote {path}" for path in shown))
+
+
+def _echo(run: Run, *, tables: bool) -> None:
+    """A run's notes and tables, under its name where it is one of a study."""
+    from mdlm_probe import reports
+
+    if run.name and (tables or run.notes):
+        click.echo(f"\n== {run.name} ==")
+    for note in run.notes:
+        click.echo(note)
+    for probe, found in reports.shown(run.made).items() if tables else ():
+        for title, frame in found.items():
+            if len(frame):
+                click.echo(f"\n{probe}: {title}")
+                echo_table(*printable(frame))

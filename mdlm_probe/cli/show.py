@@ -1,4 +1,4 @@
-"""Tables on stdout: of runs, of plans, of listings."""
+"""Tables on stdout: of runs, of listings."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 from rich.table import Table
-
-from mdlm_probe import estimate, runner, scorers, survey
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,51 +59,6 @@ def number(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.1e}" if 0 < abs(value) < 0.0005 else f"{value:.3f}"
     return str(value)
-
-
-def show_plans(jobs: Sequence[runner.Job]) -> None:
-    """Prints what jobs would cost; a tokenizer that can't be had is replaced by a rough count."""
-    from mdlm_probe import machine
-    from mdlm_probe.models._load import pick_device, pick_dtype
-
-    rows = []
-    plans, notes = runner.prepare_all(jobs)
-    for plan in plans:
-        load = plan.job.load
-        picked = pick_device(load.device)
-        device, dtype = str(picked), str(pick_dtype(load.dtype, picked)).removeprefix("torch.")
-        seen = survey.survey(plan, device)
-        cost = estimate.cost(
-            plan.entry, load, dtype, seen.tokens, seen.asked, seen.length, seen.batch_tokens
-        )
-        notes += [
-            f"{plan.entry.name}: {n} cells left out: {why}" for why, n in plan.refused.items()
-        ]
-        notes += seen.notes
-        if scorer := scorers.scorer_of(plan.options, plan.entry):
-            notes.append(
-                f"{plan.entry.name}: {scorer.name} scores: its memory and passes come on top"
-            )
-        rate = machine.matmul_rate(device, dtype) * estimate.SHARE
-        rows.append(
-            (
-                plan.entry.name,
-                str(len(plan.cells)),
-                str(seen.queries),
-                estimate.quantity(seen.tokens),
-                estimate.quantity(cost.operations) if cost.operations else "unknown",
-                f"{cost.memory / 2**30:.2f} GiB" if cost.memory else "unknown",
-                estimate.duration(cost.operations / rate) if cost.operations else "unknown",
-            )
-        )
-    heads = ("model", "cells", "queries", "tokens", "operations", "memory", f"time on {device}")
-    echo_table(heads, rows)
-    for note in notes:
-        click.echo(note)
-    click.echo(
-        f"Tokens are scaled up from {survey.SAMPLE} cells; time is at {estimate.SHARE:.0%} of the"
-        f" matrix-product rate measured now ({estimate.quantity(rate / estimate.SHARE)} op/s)."
-    )
 
 
 def echo_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

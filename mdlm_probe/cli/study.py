@@ -1,11 +1,43 @@
-"""The command `study`."""
+"""The command `study`: every run of a YAML file, then one report."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from mdlm_probe import catalog, tasks
+from mdlm_probe.cli import report
+from mdlm_probe.cli.options import Commas
+from mdlm_probe.cli.progress import StudyBar
+from mdlm_probe.cli.show import echo_table
+from mdlm_probe.errors import ProbeError
+
+if TYPE_CHECKING:
+    from mdlm_probe.studies import Outcome, Study
+
+HELP = """Runs every probe that a YAML file lists, on every model, then makes the report.
+
+STUDY is a path, or the name of a shipped study: laptop, papers, smoke. What is finished is skipped;
+the same command goes on after Ctrl-C. `mdlm-probe plan STUDY` says what it would cost.
+
+Example: mdlm-probe study smoke --output results/smoke
+"""
+
+OPTIONS = [
+    click.Argument(["study"], shell_complete=lambda ctx, param, typed: _begun(typed)),
+    click.Option(
+        ["--output", "-o"], type=click.Path(path_type=Path), help="Default: results/STUDY."
+    ),
+    click.Option(
+        ["--only"], type=Commas(click.STRING), help="Runs of the study, by name; default: all."
+    ),
+    click.Option(["--fresh"], is_flag=True, help="Forget these runs' rows; start over."),
+    click.Option(["--tables"], is_flag=True, help="Print the tables of the report, too."),
+    click.Option(["--quiet", "-q"], is_flag=True, help="No progress; results only."),
+]
 
 
 def command(friendly: Callable[..., Any]) -> click.Command:
@@ -13,10 +45,80 @@ def command(friendly: Callable[..., Any]) -> click.Command:
     return click.Command(
         "study",
         callback=friendly(callback),
-        params=[click.Argument(["study"])],
+        params=OPTIONS,
+        help=HELP,
         short_help="Runs every probe that a YAML file lists, on every model.",
     )
 
 
-def callback(study: str) -> None:
-    """To be written."""
+def callback(
+    study: str,
+    output: Path | None,
+    only: tuple[str, ...] | None,
+    fresh: bool,
+    tables: bool,
+    quiet: bool,
+) -> None:
+    """Runs what is missing, makes the report, and says what came of every run.
+
+    Raises:
+        ProbeError: a file or folder that can't be used; runs that failed, at the very end.
+    """
+    from mdlm_probe import studies
+    from mdlm_probe.cli import studyfile
+
+    loaded, notes = studyfile.load(study, output, fresh)
+    chosen = select(loaded, only or ())
+    folder = output or studyfile.folder_of(tasks.path_of(study, "study", tasks.studies()))
+    cells = [(part.probe, len(p.cells)) for part in chosen for p in part.plans]
+    with StudyBar(quiet, cells) as bar:
+        for note in (note for part in chosen for note in notes.get(part.name, [])):
+            bar.note(note)
+        found = studies.execute(
+            loaded, folder, bar, only=[part.name for part in chosen], fresh=fresh
+        )
+    finish(folder, found, tables)
+
+
+def select(study: Study, only: Sequence[str]) -> list[Any]:
+    """The runs that are named; all if none is.
+
+    Raises:
+        ProbeError: there is none of that name.
+    """
+    names = [part.name for part in study.parts]
+    for name in only:
+        if name not in names:
+            raise catalog.unknown("run", name, names)
+    return [part for part in study.parts if not only or part.name in only]
+
+
+def finish(folder: Path, found: Sequence[Outcome], tables: bool) -> None:
+    """The report, the summary, and an error if anything failed."""
+    fault = ""
+    try:
+        report.write(folder, tables)
+    except ProbeError as error:  # runs that all failed leave nothing to report on
+        fault = str(error)
+    show_outcomes(found)
+    failed = [outcome for outcome in found if outcome.error]
+    if failed:
+        raise ProbeError(
+            f"{len(failed)} of {len(found)} failed; all others are done",
+            hint="the same command, without --fresh, tries these again; study.json has the reasons",
+        )
+    if fault:
+        raise ProbeError(f"no report: {fault}")
+
+
+def show_outcomes(found: Sequence[Outcome]) -> None:
+    """A line for every run and model: how many rows, or why there are none."""
+    rows = [
+        (o.part.name, o.part.probe, o.model, o.status, o.error.split("\n")[0] or f"{o.rows} rows")
+        for o in found
+    ]
+    echo_table(("run", "probe", "model", "status", "rows, or why not"), rows)
+
+
+def _begun(typed: str) -> list[str]:
+    return [name for name in tasks.studies() if name.startswith(typed)]

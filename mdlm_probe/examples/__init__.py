@@ -1,12 +1,20 @@
 """Examples: single items of a run as a person reads them: what was asked, what came back.
 
-One file a probe; prompts are made again from the rows' coordinates, without torch.
+One file a probe, with `of(rows, limit)`, which picks rows and shows them; a probe without a file
+has no examples. Prompts are made again from the rows' coordinates, without torch or a tokenizer.
+Which items are shown, and how, is ours.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from mdlm_probe import catalog
+from mdlm_probe.errors import ProbeError
 
 
 @dataclass(frozen=True)
@@ -58,3 +66,33 @@ class Example:
     model: str
     task: str
     parts: tuple[Text | Differences | Filling, ...]
+
+
+def of(
+    folder: Path,
+    probe: str,
+    frame: pd.DataFrame,
+    entries: dict[str, dict[str, Any]],
+    limit: int = 8,
+) -> list[Example]:
+    """A few items of a probe's rows, the same for every model; none where no row can be read.
+
+    They are chosen by what was measured, such as the answers with the largest damage, and never by
+    chance. Where the files that a prompt was made of have changed since, the example says so.
+
+    Args:
+        folder: the run folder.
+        probe: of which probe, or "judge".
+        frame: its rows, of all models, as `reports.make` reads them.
+        entries: of run.json, see `sink.read_run`.
+        limit: most examples of a model.
+    """
+    from mdlm_probe.examples._rows import Rows
+
+    if probe not in catalog.names("examples") or frame.empty or limit < 1:
+        return []
+    try:
+        return catalog.load("examples", probe).of(Rows(folder, probe, frame, entries), limit)
+    except (LookupError, TypeError, ValueError, OSError, ProbeError):
+        # rows of a version with other columns have a report all the same
+        return []

@@ -6,7 +6,6 @@ import csv
 import hashlib
 import io
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 from mdlm_probe import texts
 from mdlm_probe.cells import key
 from mdlm_probe.errors import ProbeError
-from mdlm_probe.sink import read_run, unusable
+from mdlm_probe.sink import read_run, text_from, unusable
 
 JUDGED = "shift"
 """The probe whose answers are judged."""
@@ -31,7 +30,6 @@ SETTINGS = (
 
 MATCHED = ("model", "prompts", "lexicon", "prompt", *SETTINGS, "seed")
 NEEDED = ("model", "prompt", "task", "seed", "intervention", "frac", "answer")
-PLAIN = {"\\": "\\", "n": "\n", "r": "\r", "0": "\0"}
 
 Row = Mapping[str, str]
 
@@ -91,11 +89,6 @@ class Choice:
     limit: int | None = None
     interventions: tuple[str, ...] = ()
     fracs: tuple[float, ...] = ()
-
-
-def text_from(field: str) -> str:
-    r"""The text that a CSV field stands for: the inverse of the sink's escapes, such as `\n`."""
-    return re.sub(r"\\(.)", lambda found: PLAIN.get(found[1], found[0]), field)
 
 
 def load(folder: Path, choice: Choice, *, prompts: bool) -> tuple[list[Pair], dict[str, str]]:

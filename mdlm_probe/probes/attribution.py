@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from mdlm_probe import few_shot, scores
-from mdlm_probe.tasks import answer_text, ask, load
+from mdlm_probe.tasks import Example, Prompt, answer_text, ask, load
 
 if TYPE_CHECKING:
     from mdlm_probe.engine import Counter, Engine
@@ -89,6 +89,19 @@ def plan(
     ]
 
 
+def shown(cell: Cell, example: Example, causal: bool) -> tuple[list[str], Prompt]:
+    """The prompt of a test point, with masks or open (causal), and the label of each of its turns.
+
+    The labels are "relevant", "distractor" and "question".
+    """
+    mixed = few_shot.mixed(cell, cell.order)
+    sides, turns = [side for side, _ in mixed], [turn for _, turn in mixed]
+    at = {"left": 0, "middle": len(turns) // 2, "right": len(turns)}[cell.question]
+    masks = None if causal else cell.masks + (cell.masks > 0)
+    turns.insert(at, ask(few_shot.template_of(cell), example, masks))
+    return [*sides[:at], "question", *sides[at:]], few_shot.prompt(cell, tuple(turns))
+
+
 def measure(
     engine: Engine | Counter, cells: Sequence[Cell]
 ) -> Iterator[tuple[Cell, list[dict[str, Any]]]]:
@@ -96,14 +109,10 @@ def measure(
     points = few_shot.test_points(cells)
     labels, prompts, queries = [], [], []
     for cell, example in zip(cells, points, strict=True):
-        mixed = few_shot.mixed(cell, cell.order)
-        sides, turns = [side for side, _ in mixed], [turn for _, turn in mixed]
-        at = {"left": 0, "middle": len(turns) // 2, "right": len(turns)}[cell.question]
-        masks = None if engine.entry.kind == "causal" else cell.masks + (cell.masks > 0)
-        turns.insert(at, ask(few_shot.template_of(cell), example, masks))
-        labels.append([*sides[:at], "question", *sides[at:]])
-        prompts.append(few_shot.prompt(cell, tuple(turns)))
-        queries.append(few_shot.query(engine, cell, example, prompts[-1]))
+        sides, prompt = shown(cell, example, engine.entry.kind == "causal")
+        labels.append(sides)
+        prompts.append(prompt)
+        queries.append(few_shot.query(engine, cell, example, prompt))
     how = next(((cell.method, cell.ig_steps) for cell in cells), ())  # a plan has one
     answers = engine.attribute(queries, *how)
     # a Counter answers nothing, and then there are no rows

@@ -30,8 +30,9 @@ sources = texts.sources
 COLUMNS = (
     *("answer", "answer_tokens", "ended", "nll", "scorer_tokens", "right", "correct"),
     *("repeated", "distinct_1", "distinct_2", "confidence", "passes", "decided", "canvas_tokens"),
-    *("tau", "answer_tau", "per_step", "end_first", "tail_eos_first", "unmasked"),
+    *("tau", "answer_tau", "per_step", "end_first", "tail_eos_first", "unmasked", "canvas"),
 )
+"""`canvas`: see `answers.pieces`; from `confidence` to `unmasked`, see `_blocks_course`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,8 @@ def measure(
         row |= {"repeated": quality.repeated(answer.ids)}
         row |= {f"distinct_{n}": quality.distinct(answer.ids, n) for n in (1, 2)}
         row |= course(answer, engine.entry)
+        tokens = answer.decoded.tokens
+        row["canvas"] = answers.pieces(engine.border, engine.entry, tokens)
         yield cell, [{name: None if v != v else v for name, v in row.items()}]
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from mdlm_probe import few_shot, lm_choices, lm_tasks
 from mdlm_probe.errors import ProbeError
-from mdlm_probe.tasks import ask
+from mdlm_probe.tasks import Example, Prompt, ask
 
 if TYPE_CHECKING:
     from mdlm_probe.engine import Counter, Engine
@@ -89,6 +89,15 @@ def plan(
     ]
 
 
+def shown(cell: Cell, example: Example, causal: bool) -> Prompt:
+    """The prompt of a test point, with masks or open (causal)."""
+    relevant, others = few_shot.shots(cell, "relevant"), few_shot.shots(cell, "distractor")
+    turns = (*others[: cell.position], *relevant, *others[cell.position :])
+    at = {"left": 0, "middle": len(turns) // 2, "right": len(turns)}[cell.question]
+    asked = ask(few_shot.template_of(cell), example, None if causal else cell.masks)
+    return few_shot.prompt(cell, (*turns[:at], asked, *turns[at:]))
+
+
 def measure(
     engine: Engine | Counter, cells: Sequence[Cell]
 ) -> Iterator[tuple[Cell, list[dict[str, Any]]]]:
@@ -97,12 +106,7 @@ def measure(
     causal = engine.entry.kind == "causal"
     asks = []
     for cell, example in zip(cells, points, strict=True):
-        relevant, others = few_shot.shots(cell, "relevant"), few_shot.shots(cell, "distractor")
-        turns = (*others[: cell.position], *relevant, *others[cell.position :])
-        at = {"left": 0, "middle": len(turns) // 2, "right": len(turns)}[cell.question]
-        asked = ask(few_shot.template_of(cell), example, None if causal else cell.masks)
-        prompt = few_shot.prompt(cell, (*turns[:at], asked, *turns[at:]))
-        query = few_shot.query(engine, cell, example, prompt)
+        query = few_shot.query(engine, cell, example, shown(cell, example, causal))
         asks.append(few_shot.spread(engine, cell, example, query))
     answers = lm_choices.grouped(asks, engine.ask([query for one in asks for query in one.queries]))
     # a Counter answers nothing, and then there are no rows

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 Order = Literal["low_confidence", "random"]
 KINDS = ("masked", "causal")
 sources = few_shot.sources
+shown = few_shot.mixed_prompt
 COLUMNS = (*few_shot.COLUMNS, "appended", "mask_tokens", "step")
 GRID = ("0", "1", "2", "5", "10", "20", "35", "50", "75", "100", "150", "200")
 
@@ -130,13 +131,14 @@ def measure(
     engine: Engine | Counter, cells: Sequence[Cell]
 ) -> Iterator[tuple[Cell, list[dict[str, Any]]]]:
     """One row a test point and tail: the answer when its mask was committed."""
-    points = few_shot.test_points(cells)
+    points, causal = few_shot.test_points(cells), engine.entry.kind == "causal"
     prompts: dict[Any, Query] = {}
     asks, schedules = [], []
     for cell, example in zip(cells, points, strict=True):
         point = cell.set, cell.shots, cell.distractors, cell.item
         if point not in prompts:
-            prompts[point] = few_shot.mixed_query(engine, cell, example)
+            asked = shown(cell, example, causal)
+            prompts[point] = few_shot.query(engine, cell, example, asked)
         drawn = seed_of("filler", cell.set, cell.item, cell.seed)
         closing = few_shot.template_of(cell).closing()
         tail = Tail(cell.masks, cell.filler, cell.side, closing, drawn)

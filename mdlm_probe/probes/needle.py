@@ -10,9 +10,10 @@ nothing after them; they are filled from left to right. A causal model reads the
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -31,10 +32,10 @@ if TYPE_CHECKING:
 KINDS = ("masked", "causal")
 COLUMNS = (
     *("form", "tokens", "needle_at", "right", "predicted", "answer_tokens", "correct"),
-    *("logp_right", "entropy", "top1_prob"),
+    *("logp_right", "entropy", "top1_prob", "sentences", "fact_after"),
 )
 """Log-probability (of the whole answer) and entropy (of its first token) in nats; `tokens` with the
-answer; `needle_at` tokens stand before the fact."""
+answer; `needle_at` tokens, and `fact_after` of the filler's `sentences`, stand before the fact."""
 
 ABSENT = -1
 """The depth of a fact that isn't there."""
@@ -115,22 +116,26 @@ def measure(
         source = load(cell.needles, cell.lexicon)
         hidden = haystack.fit(engine.border, source, cell.item, cell.seed, cell.length)
         readouts = (Readout("chosen", hidden.answer), *few_shot.READOUTS)
-        asked.append((hidden, haystack.queries(engine, hidden, _depth(cell), readouts, key(cell))))
-    answers = iter(engine.ask([query for _, queries in asked for query in queries]))
-    for cell, (hidden, queries) in zip(cells, asked, strict=True):
+        depth = None if cell.depth == ABSENT else cell.depth
+        asked.append((hidden, depth, haystack.queries(engine, hidden, depth, readouts, key(cell))))
+    answers = iter(engine.ask([query for _, _, queries in asked for query in queries]))
+    for cell, (hidden, depth, queries) in zip(cells, asked, strict=True):
         found = list(islice(answers, len(queries)))
         if found:  # a Counter answers nothing
-            yield cell, [_row(engine, cell, hidden, queries, found)]
+            yield cell, [_row(engine, hidden, depth, queries, found)]
 
 
-def _depth(cell: Cell) -> int | None:
-    return None if cell.depth == ABSENT else cell.depth
+def _before(hidden: Haystack, depth: int) -> int:
+    """Sentences of the filler before the fact."""
+    needles, text = hidden.needles, hidden.prompt(depth).turns[0][0]
+    ends = accumulate(len(sentence) + len(needles.between) for sentence in hidden.sentences)
+    return bisect_right(list(ends), text.rindex(hidden.needle.fact) - len(needles.intro))
 
 
 def _row(
     engine: Engine | Counter,
-    cell: Cell,
     hidden: Haystack,
+    depth: int | None,
     queries: Sequence[Query],
     found: Sequence[Sequence[np.ndarray]],
 ) -> dict[str, Any]:
@@ -139,11 +144,10 @@ def _row(
         np.concatenate(parts) for parts in zip(*found, strict=True)
     )
     steps = range(len(hidden.answer))
-    unseen = engine.entry.kind == "causal"  # the answer's last token
     return {
         "form": hidden.needle.form,
-        "tokens": len(queries[0].ids) + unseen,
-        "needle_at": haystack.start_of(engine.border, hidden, _depth(cell)),
+        "tokens": len(queries[0].ids) + (engine.entry.kind == "causal"),  # its last token is unseen
+        "needle_at": haystack.start_of(engine.border, hidden, depth),
         "right": hidden.needle.value,
         "predicted": engine.border.decode(top.tolist()),
         "answer_tokens": len(steps),
@@ -151,4 +155,6 @@ def _row(
         "logp_right": float(sum(chosen[n, n] for n in steps)),
         "entropy": float(entropy[0]),
         "top1_prob": math.exp(float(top_logprob[0])),
+        "sentences": len(hidden.sentences),
+        "fact_after": None if depth is None else _before(hidden, depth),
     }

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from mdlm_probe import stats
 from mdlm_probe.reports._frames import Tables, palette
+from mdlm_probe.reports._pairing import Measure, Pairing
 
 SETTING = ["model", "question", "masks", "method"]
 PLACES = ("left", "middle", "right")
@@ -266,3 +267,58 @@ def _groups(table: pd.DataFrame) -> Figure:
     _legend(drawn)
     drawn.suptitle("Attribution to masks and other tokens\nerror bars: 95 % over sets", size=11)
     return drawn
+
+
+# ---------------------------------------------------------------------- comparing
+
+
+def shapes(frame: pd.DataFrame) -> pd.DataFrame:
+    """Primacy and recency of each test point; see `shape`."""
+    rows = _examples(frame)
+    last = rows.groupby(SETTING, observed=True)["place"].transform("max")
+    rows = rows.assign(fifth=(5 * rows["place"]) // (last + 1))
+    keys = [*SETTING[1:], "set", "item"]
+    wide = rows.groupby([*keys, "fifth"], observed=True, sort=False)["normalised"].mean().unstack()
+    wide = wide.reindex(columns=[0, 2, 4])
+    return pd.DataFrame({"primacy": wide[0] - wide[2], "recency": wide[4] - wide[2]}).reset_index()
+
+
+def grouped(frame: pd.DataFrame) -> pd.DataFrame:
+    """Scores of the groups of tokens, the group's name as `group`."""
+    return frame[frame["unit"] == "group"].rename(columns={"label": "group"})
+
+
+def placed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Scores of examples by their place, as `position`."""
+    return _examples(frame).rename(columns={"place": "position"})
+
+
+ITEM = ("set", "item")
+PAIRED = (
+    Pairing(
+        {"normalised": Measure("score of a token / largest of its prompt")},
+        item=ITEM,
+        by=(*SETTING[1:], "group"),
+        cluster="set",
+        name="groups",
+        rows=grouped,
+        free=("order", "detail"),
+    ),
+    Pairing(
+        {"primacy": Measure("primacy"), "recency": Measure("recency")},
+        item=ITEM,
+        by=tuple(SETTING[1:]),
+        cluster="set",
+        name="shape",
+        rows=shapes,
+    ),
+    Pairing(
+        {"normalised": Measure("score of an example / largest of its prompt")},
+        item=ITEM,
+        by=(*SETTING[1:], "position"),
+        cluster="set",
+        name="positions",
+        rows=placed,
+        free=("order", "detail"),
+    ),
+)

@@ -17,6 +17,7 @@ from mdlm_probe import stats
 from mdlm_probe.reports import _blocks_figures
 from mdlm_probe.reports._blocks_stands import LEFT, SERIES, Stands
 from mdlm_probe.reports._frames import Tables
+from mdlm_probe.reports._pairing import Measure, Pairing
 
 PRINTED = ("overview", "front", "orders", "lengths")
 MEANS = ("answer_tokens", "passes", "decided", "canvas_tokens", "per_step")
@@ -92,8 +93,7 @@ def _share(name: str, hits: pd.Series) -> dict[str, float]:
 def _perplexity(part: pd.DataFrame) -> dict[str, float]:
     """exp of all nats by all scorer tokens, with a bootstrap interval over prompts."""
     known = part[NLL].dropna().to_numpy(dtype=float)
-    none = stats.Estimate(np.nan, np.nan, np.nan, 0)
-    found = stats.bootstrap(known, lambda means: np.exp(_ratio(means))) if len(known) else none
+    found = stats.bootstrap(known, lambda means: np.exp(_ratio(means)), (1.0, np.inf))
     return _line("perplexity", found)
 
 
@@ -112,7 +112,7 @@ def quality(frame: pd.DataFrame) -> pd.DataFrame:
         line |= _share("ended", part["ended"])
         line |= part[list(MEANS)].mean().to_dict()
         work = part[["passes", "answer_tokens"]].to_numpy(dtype=float)
-        line |= _line("passes_a_token", stats.bootstrap(work, _ratio))
+        line |= _line("passes_a_token", stats.bootstrap(work, _ratio, (0.0, np.inf)))
         line["tokens_a_pass"] = float(work[:, 1].sum() / work[:, 0].sum())
         for name in SHARES:
             line |= _mean(name, part[name], 0.0, 1.0)
@@ -280,3 +280,32 @@ def figures(frame: pd.DataFrame, found: Tables | None = None) -> dict[str, Figur
     if "lengths" in found:
         drawn["lengths"] = _blocks_figures.lengths(found["lengths"])
     return {name: figure for name, figure in drawn.items() if figure}
+
+
+# ---------------------------------------------------------------------- comparing
+
+
+def weighed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows with nats by token of the scorer, and passes by token of the answer."""
+    tokens = {
+        name: frame[name].where(frame[name] > 0) for name in ("scorer_tokens", "answer_tokens")
+    }
+    nats, cost = frame["nll"] / tokens["scorer_tokens"], frame["passes"] / tokens["answer_tokens"]
+    return frame.assign(nats=nats, cost=cost)
+
+
+PAIRED = (
+    Pairing(
+        {
+            "nats": Measure("negative log-likelihood (nats by token)"),
+            "correct": Measure("exact match (points)", hits=True, scale=100),
+            "repeated": Measure("repeated 4-grams (points)", scale=100),
+            "answer_tokens": Measure("tokens of the answer"),
+            "cost": Measure("passes by token of the answer"),
+            "tau": Measure("Kendall's tau with left to right"),
+        },
+        item=("task", "prompt"),
+        by=tuple(SERIES[1:]),
+        rows=weighed,
+    ),
+)

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from mdlm_probe import stats
 from mdlm_probe.reports._frames import COLOURS, Tables
+from mdlm_probe.reports._pairing import Measure, Pairing
 
 SERIES = ["model", "cache", "block"]
 PROMPT = ["prompts", "lexicon", "prompt"]
@@ -48,10 +49,10 @@ def error(frame: pd.DataFrame) -> pd.DataFrame:
     most probable token is the same; `dlogp`, by how much the log-probability of the exact one
     differs, in nats, absolute, and `dlogp_max` at most; `same_choice`, committed masks that would
     have been committed anyway; `same_commit`, with the same token. Means of the prompts' means over
-    masks, with Student's interval. A block of one step reuses nothing.
+    masks, with the interval of `stats.amount`. A block of one step reuses nothing.
 
     Of the answers, against exact decoding: `equal`, the share that is the same (Wilson); `edits`,
-    tokens to insert, delete or replace, by tokens of the longer answer (Student); `differ`, places
+    tokens to insert, delete or replace, by tokens of the longer answer (likewise); `differ`, places
     with another token; `saving`, tokens that needn't go through the network, of those that exact
     decoding feeds.
     """
@@ -115,9 +116,8 @@ def _line(name: str, values: np.ndarray, most: float = np.inf) -> dict[str, floa
     """The columns of a mean over prompts and its interval, which can't leave 0..`most`."""
     if not len(values):
         return dict.fromkeys((name, f"{name}_low", f"{name}_high"), np.nan)
-    found = stats.mean(values)
-    low, high = np.maximum(found.low, 0.0), np.minimum(found.high, most)
-    return {name: found.mean, f"{name}_low": low, f"{name}_high": high}
+    found = stats.amount(values, most)
+    return {name: found.mean, f"{name}_low": found.low, f"{name}_high": found.high}
 
 
 # ---------------------------------------------------------------------- figures
@@ -184,3 +184,53 @@ def _point(axis: Axes, row: pd.DataFrame, name: tuple[str, int], colour: str) ->
     reach = [(middle - low).fillna(0), (high - middle).fillna(0)]
     look = {"fmt": mark, "ms": 6, "fillstyle": filling, "color": colour, "capsize": 3}
     axis.errorbar(100 * row["saving"], middle, yerr=reach, **look)
+
+
+# ---------------------------------------------------------------------- comparing
+
+
+def written(frame: pd.DataFrame) -> pd.DataFrame:
+    """Every text against that of exact decoding."""
+    texts = frame[frame["unit"] == "text"]
+    saving = 1 - texts["fed"] / texts["fed_exact"]
+    return texts.assign(edited=edits(texts), equal=texts["edits"] == 0, saving=saving)
+
+
+def erred(frame: pd.DataFrame) -> pd.DataFrame:
+    """Every prompt's errors of passes that reuse something: means over its masks."""
+    passes = frame[(frame["unit"] == "since") & (frame["since"] > 0)]
+    names = {"dlogp": ("dlogp_mean", "masks"), "same_choice": ("same_choice", "committed")}
+    names |= {"same_top": ("same_top", "masks"), "same_commit": ("same_commit", "committed")}
+    sums = {name: passes[value] * passes[weight] for name, (value, weight) in names.items()}
+    keys = ["task", "prompt", *SERIES[1:]]
+    total = passes.assign(**sums).groupby(keys, observed=True, sort=False)
+    total = total[[*names, "masks", "committed"]].sum()
+    means = {name: total[name] / total[weight] for name, (_, weight) in names.items()}
+    return pd.DataFrame(means).reset_index()
+
+
+ITEM = ("task", "prompt")
+PAIRED = (
+    Pairing(
+        {
+            "edited": Measure("edits (% of the tokens)", scale=100),
+            "equal": Measure("equal texts (points)", hits=True, scale=100),
+            "saving": Measure("tokens that needn't be fed (%)", scale=100),
+        },
+        item=ITEM,
+        by=("cache", "block"),
+        name="texts",
+        rows=written,
+    ),
+    Pairing(
+        {
+            "dlogp": Measure("error of a log-probability (nats)"),
+            "same_top": Measure("same most probable token (points)", scale=100),
+            "same_commit": Measure("same token committed (points)", scale=100),
+        },
+        item=ITEM,
+        by=("cache", "block"),
+        name="error",
+        rows=erred,
+    ),
+)

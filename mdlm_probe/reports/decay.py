@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from scipy.stats import t as student
 
 from mdlm_probe import stats
 from mdlm_probe.reports import _decay_figures
 from mdlm_probe.reports._frames import Tables
+from mdlm_probe.reports._pairing import Measure, Pairing
 from mdlm_probe.spans import FAR
 
 SERIES = ["model", "context", "masks", "task"]
@@ -69,15 +69,9 @@ def _wide(part: pd.DataFrame, measure: str) -> pd.DataFrame:
 
 
 def _band(values: np.ndarray, measure: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Means of columns with Student's interval over rows: `stats.mean` of many columns at once.
-
-    The interval can't leave what the measure can be.
-    """
-    n, means = len(values), values.mean(axis=0)
-    if n < 2:
-        return means, np.full_like(means, np.nan), np.full_like(means, np.nan)
-    reach = student.ppf(0.5 + stats.LEVEL / 2, n - 1) * values.std(axis=0, ddof=1) / np.sqrt(n)
-    return means, np.maximum(means - reach, 0.0), np.minimum(means + reach, MOST.get(measure, 1.0))
+    """Means of columns with Student's interval over rows, cut at what the measure can be."""
+    means, low, high = stats.means(values)
+    return means, np.maximum(low, 0.0), np.minimum(high, MOST.get(measure, 1.0))
 
 
 def _line(values: np.ndarray, measure: str) -> dict[str, float]:
@@ -155,7 +149,7 @@ def _where(
     name: str, values: np.ndarray, place: Callable[[np.ndarray], np.ndarray]
 ) -> dict[str, float]:
     """A distance with its bootstrap interval; an end that isn't reached is open (infinite)."""
-    found = stats.bootstrap(values, lambda means: np.nan_to_num(place(means), nan=NEVER))
+    found = stats.resampled(values, lambda means: np.nan_to_num(place(means), nan=NEVER))
     reached = found.mean if found.mean < NEVER else float("nan")
     low, high = (end if not end > NEVER / 1e3 else float("inf") for end in (found.low, found.high))
     return {name: reached, f"{name}_low": low, f"{name}_high": high}
@@ -193,17 +187,22 @@ def neighbours(frame: pd.DataFrame) -> pd.DataFrame:
     Means over prompts with Student's interval over them.
     """
     found = []
-    far, near = _distance(frame, "other"), _distance(frame, "place")
-    # with text on both sides, masks that are `lag` apart may be as far from the text
-    apart = (frame["other"] - frame["place"] == frame["lag"]) & ((far - near).abs() == frame["lag"])
-    pairs = frame[apart]
-    for named, part in _parts(pairs, "pair", [*SERIES, "lag", "distance"]):
+    for named, part in _parts(_apart(frame), "pair", [*SERIES, "lag", "distance"]):
         line = named | {"n": part[PROMPT[-1]].nunique()}
         for measure in ("js", "tv"):
             each = part.groupby(PROMPT, observed=True)[measure].mean().to_numpy()
             line |= _line(each, measure)
         found.append(line)
     return pd.DataFrame(found)
+
+
+def _apart(frame: pd.DataFrame) -> pd.DataFrame:
+    """Pairs of masks whose distances from the text are `lag` apart."""
+    pairs = frame[frame["unit"] == "pair"]
+    far, near = _distance(pairs, "other"), _distance(pairs, "place")
+    # with text on both sides, masks that are `lag` apart may be as far from the text
+    apart = (pairs["other"] - pairs["place"] == pairs["lag"]) & ((far - near).abs() == pairs["lag"])
+    return pairs[apart]
 
 
 def _distance(frame: pd.DataFrame, place: str) -> pd.Series:
@@ -310,3 +309,56 @@ def figures(frame: pd.DataFrame, found: Tables | None = None) -> dict[str, Figur
     if "neighbours" in found:
         drawn["neighbours"] = _decay_figures.neighbours(found["neighbours"], THRESHOLDS)
     return drawn
+
+
+# ---------------------------------------------------------------------- comparing
+
+
+def flattened(frame: pd.DataFrame) -> pd.DataFrame:
+    """Every prompt's measures at each distance."""
+    return frame[frame["unit"] == "place"]
+
+
+def alike(frame: pd.DataFrame) -> pd.DataFrame:
+    """Every prompt's divergence between distances d and d + lag."""
+    return _apart(frame)
+
+
+def ended(frame: pd.DataFrame) -> pd.DataFrame:
+    """Every prompt's far end."""
+    return frame[frame["unit"] == "far"]
+
+
+ITEM = ("task", "prompt")
+FREE = ("memory", "exponent", "ranks", "floor")
+PAIRED = (
+    Pairing(
+        {
+            "top1_prob": Measure("largest probability (points)", scale=100),
+            "entropy": Measure("entropy (nats)"),
+            "frequent_mass": Measure("mass of frequent tokens (points)", scale=100),
+            "prompt_mass": Measure("mass of the prompt's tokens (points)", scale=100),
+            "end_mass": Measure("mass of end of text (points)", scale=100),
+        },
+        item=ITEM,
+        by=("context", "distance"),
+        rows=flattened,
+        free=FREE,
+    ),
+    Pairing(
+        {"js": Measure("divergence of neighbours (nats)")},
+        item=ITEM,
+        by=("context", "lag", "distance"),
+        name="neighbours",
+        rows=alike,
+        free=FREE,
+    ),
+    Pairing(
+        {"js": Measure("divergence from the unigrams (nats)")},
+        item=ITEM,
+        by=("context",),
+        name="limit",
+        rows=ended,
+        free=FREE,
+    ),
+)

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from mdlm_probe import stats
 from mdlm_probe.reports import _joint_figures
 from mdlm_probe.reports._frames import Tables
+from mdlm_probe.reports._pairing import Measure, Pairing
 
 PRINTED = ("circulation", "sets", "orders", "spread", "bound")
 START = "left_to_right"
@@ -63,14 +64,19 @@ def _line(
     return {name: found.mean, f"{name}_low": low, f"{name}_high": high}
 
 
+def _by_text(rows: pd.DataFrame, name: str, most: float = np.inf) -> stats.Estimate:
+    """The mean over texts of the texts' means of an amount."""
+    return stats.amount(rows.groupby("prompt", observed=True)[name].mean().to_numpy(), most)
+
+
 def pairs(frame: pd.DataFrame) -> pd.DataFrame:
     """Every model, task and distance: what parallel filling of two masks gets wrong.
 
     `mi` (nats) and `tv` between sequential and parallel filling, `unlikely` the probability of a
     pair under eps by a parallel draw, `unlikely_sequential` by a sequential one: means over pairs,
-    with Student's interval over texts. `_bound` is how much larger each may be at most, for the
-    candidates left out; see the docstring of `couplings.Coupling`. `n` is the texts that are long
-    enough for this distance.
+    with the interval of `stats.amount` over texts. `_bound` is how much larger each may be at most,
+    for the candidates left out; see the docstring of `couplings.Coupling`. `n` is the texts that
+    are long enough for this distance.
     """
     found = []
     for named, part in _parts(_of(frame, "pairs")):
@@ -78,7 +84,7 @@ def pairs(frame: pd.DataFrame) -> pd.DataFrame:
             line = named | {"distance": int(distance), "n": own["prompt"].nunique()}
             for name in ("mi", "tv", "unlikely", "unlikely_sequential"):
                 most = np.inf if name == "mi" else 1.0
-                line |= _line(name, stats.mean_over(own, name, "prompt"), 0.0, most)
+                line |= _line(name, _by_text(own, name, most))
                 line[f"{name}_bound"] = own.groupby("prompt")[f"{name}_bound"].mean().mean()
             found.append(line)
     return pd.DataFrame(found)
@@ -87,7 +93,7 @@ def pairs(frame: pd.DataFrame) -> pd.DataFrame:
 def circulation(frame: pd.DataFrame) -> pd.DataFrame:
     """Every model and distance, all tasks together, and all distances: how far from one joint.
 
-    `size` is the mean of |circulation| in nats with Student's interval over texts; the quantiles
+    `size` is the mean of |circulation| in nats, with an interval as in `pairs`; the quantiles
     are of the signed values, over pairs.
     """
     found = []
@@ -96,9 +102,7 @@ def circulation(frame: pd.DataFrame) -> pd.DataFrame:
         for distance, part in [*parts, (ALL, own)]:
             size = part.assign(size=part["circulation"].abs())
             line = {"model": model, "distance": distance, "n": part["prompt"].nunique()}
-            line |= {"pairs": len(part)} | _line(
-                "size", stats.mean_over(size, "size", "prompt"), 0.0
-            )
+            line |= {"pairs": len(part)} | _line("size", _by_text(size, "size"))
             values = np.quantile(part["circulation"], QUANTILES)
             line |= {f"q{100 * q:02.0f}": v for q, v in zip(QUANTILES, values, strict=True)}
             found.append(line)
@@ -227,7 +231,8 @@ def budget(frame: pd.DataFrame) -> pd.DataFrame:
 def bound(frame: pd.DataFrame) -> pd.DataFrame:
     """Every model and task: the largest n that costs less than eps, as do all smaller ones.
 
-    By the mean drop; the interval is a percentile bootstrap over texts. `sure` asks more: that the
+    By the mean drop; the interval is a bootstrap over texts (`stats.resampled`, from 12 on). `sure`
+    asks more: that the
     upper end of the drop's own interval is under eps.
     """
     found = []
@@ -241,7 +246,7 @@ def bound(frame: pd.DataFrame) -> pd.DataFrame:
             within = np.logical_and.accumulate(drops < eps, axis=-1)
             return np.where(within, counts, 1.0).max(axis=-1)
 
-        most = stats.bootstrap(wide.to_numpy(), largest)
+        most = stats.resampled(wide.to_numpy(), largest)
         low, high = most.low, most.high
         if len(wide) > 1 and np.isnan(low):  # every resample says the same
             low = high = most.mean
@@ -271,3 +276,87 @@ def figures(frame: pd.DataFrame, found: Tables | None = None) -> dict[str, Figur
     if "sets" in found:
         drawn["sets"] = _joint_figures.mixtures(found["sets"])
     return drawn
+
+
+# ---------------------------------------------------------------------- comparing
+
+
+def coupled(frame: pd.DataFrame) -> pd.DataFrame:
+    """Every text's pairs of masks by distance; `size` is |circulation|."""
+    rows = _of(frame, "pairs")
+    return rows.assign(size=rows["circulation"].abs())
+
+
+def mixed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Every pair set; `mixing` is what parallel filling mixes more than sequential."""
+    rows = _of(frame, "sets")
+    return rows.assign(mixing=rows["incoherent_parallel"] - rows["incoherent_sequential"])
+
+
+def ordered(frame: pd.DataFrame) -> pd.DataFrame:
+    """Every text's log-likelihood by token in each order, and its `gain` over left to right."""
+    rows = _of(frame, "orders")
+    kinds = rows["order"].astype(str).str.split("-").str[0]
+    rows = rows.assign(order=kinds, value=rows["logp"] / rows["length"])
+    start = rows[kinds == START].set_index(["task", "prompt"])["value"]
+    rows = rows.join(start.rename("start"), on=["task", "prompt"])
+    return rows.assign(gain=(rows["value"] - rows["start"]).where(kinds != START))
+
+
+def budgeted(frame: pd.DataFrame) -> pd.DataFrame:
+    """What n masks a step cost every text, in nats by token, and how much they are mistaken."""
+    rows = _of(frame, "budget")
+    value = rows["logp"] / rows["length"]
+    one = value[rows["at_once"] == 1].set_axis(
+        pd.MultiIndex.from_frame(rows.loc[rows["at_once"] == 1, ["task", "prompt"]])
+    )
+    rows = rows.assign(value=value).join(one.rename("one"), on=["task", "prompt"])
+    drop, illusion = rows["one"] - rows["value"], (rows["logp_steps"] - rows["logp"])
+    return rows.assign(drop=drop, illusion=illusion / rows["length"])[rows["at_once"] > 1]
+
+
+ITEM = ("task", "prompt")
+PAIRED = (
+    Pairing(
+        {
+            "mi": Measure("mutual information of two masks (nats)"),
+            "tv": Measure("parallel against sequential filling (TV)"),
+            "unlikely": Measure("unlikely pairs (points)", scale=100),
+            "size": Measure("|circulation| (nats)"),
+        },
+        item=ITEM,
+        by=("distance",),
+        name="pairs",
+        rows=coupled,
+    ),
+    Pairing(
+        {
+            "incoherent_parallel": Measure("mixed fillings, parallel (points)", scale=100),
+            "mixing": Measure("mixed fillings, parallel - sequential (points)", scale=100),
+        },
+        item=ITEM,
+        name="sets",
+        rows=mixed,
+    ),
+    Pairing(
+        {
+            "value": Measure("log-likelihood (nats by token)"),
+            "gain": Measure("gain over left to right (nats by token)"),
+        },
+        item=ITEM,
+        by=("order",),
+        name="orders",
+        rows=ordered,
+        free=("anchors",),
+    ),
+    Pairing(
+        {
+            "drop": Measure("lost by steps of n (nats by token)"),
+            "illusion": Measure("illusion of steps of n (nats by token)"),
+        },
+        item=ITEM,
+        by=("at_once",),
+        name="budget",
+        rows=budgeted,
+    ),
+)

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from mdlm_probe import stats
 from mdlm_probe.reports._frames import Tables, palette
+from mdlm_probe.reports._pairing import Measure, Pairing
 
 LINE = ["judge", "model", "settings", "intervention"]
 POINT = [*LINE, "frac"]
@@ -54,7 +55,8 @@ def of_prompts(frame: pd.DataFrame) -> pd.Series:
 def winrate(frame: pd.DataFrame) -> pd.DataFrame:
     """The share of shifted answers that win, ties as half, by judge, model, intervention, fraction.
 
-    - winrate: the mean of the prompts' scores, with a 95 % bootstrap interval over prompts; `p` is
+    - winrate: the mean of the prompts' scores, with a 95 % interval over prompts, Student's with a
+      win and a loss added by half (`stats.paired_hits`); `p` is
       the exact sign test of prompts' scores against a half, `p_holm` corrected for all of
       a judge's tests of a model; `wins`, `ties` and `losses` count
       prompts (of `n`).
@@ -90,12 +92,12 @@ def _mean(scores: np.ndarray) -> dict[str, Any]:
         nan = float("nan")
         names = ("winrate", "winrate_low", "winrate_high", "p")
         return dict.fromkeys(names, nan) | dict.fromkeys(("n", "wins", "ties", "losses"), 0)
-    found = stats.bootstrap(scores[:, None], lambda means: means[..., 0])
+    found = stats.paired_hits(scores, 1 - scores)  # wins minus losses: twice as far from a half
     return {
-        "winrate": found.mean,
-        "winrate_low": found.low,
-        "winrate_high": found.high,
-        "p": stats.paired_hits(scores, np.full(len(scores), 0.5)).p,
+        "winrate": (1 + found.mean) / 2,
+        "winrate_low": (1 + found.low) / 2,
+        "winrate_high": (1 + found.high) / 2,
+        "p": found.p,
         "n": found.n,
         "wins": int((scores > 0.5).sum()),
         "ties": int((scores == 0.5).sum()),
@@ -208,3 +210,28 @@ def _panel(axis: Axes, table: pd.DataFrame, names: list[str]) -> None:
     axis.axhline(50, color="grey", lw=1, ls=(0, (4, 3)), label="as good as unshifted")
     axis.set_ylim(-3, 103)
     axis.grid(alpha=0.25)
+
+
+# ---------------------------------------------------------------------- comparing
+
+
+def scored(frame: pd.DataFrame) -> pd.DataFrame:
+    """Every prompt's score, at each intervention and fraction."""
+    keys = ["judge", "task", "settings", "intervention", "frac"]
+    named = frame["settings"].astype(object)
+    frame = frame.assign(settings=named.where(named.notna(), ""))
+    parts = [
+        of_prompts(part).rename("score").reset_index().assign(**dict(zip(keys, key, strict=True)))
+        for key, part in frame.groupby(keys, sort=False)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+PAIRED = (
+    Pairing(
+        {"score": Measure("win rate (points)", scale=100)},
+        item=("task", "prompt"),
+        by=("settings", "intervention", "frac"),
+        rows=scored,
+    ),
+)

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from mdlm_probe import stats
 from mdlm_probe.reports._frames import Tables, palette
+from mdlm_probe.reports._pairing import Measure, Pairing
 
 CURVE = ["model", "question", "masks", "position"]
 BANDS = {"accuracy": "sets", "p_right": "p_right"}
@@ -170,3 +171,49 @@ def _panel(
         xlabel="distractors left of the relevant block",
     )
     axis.grid(alpha=0.25)
+
+
+# ---------------------------------------------------------------------- comparing
+
+
+def answered(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows with the probability of the right answer, `p_right`."""
+    return frame.assign(p_right=np.exp(pd.to_numeric(frame["logp_right"])))
+
+
+def nearness(frame: pd.DataFrame) -> pd.DataFrame:
+    """The locality index of each item: nearest to the question minus farthest, 1, 0 or -1."""
+    keys = [*CURVE[1:3], "nearest", "farthest", "set", "item"]
+    frame = frame.assign(distance=distance(frame))
+    by = frame.groupby(CURVE[:3], observed=True)["distance"]
+    frame = frame.assign(nearest=by.transform("min"), farthest=by.transform("max"))
+    frame = frame[frame["nearest"] < frame["farthest"]]
+    ends = [
+        frame[frame["distance"] == frame[end]].groupby(keys, observed=True, sort=False)["correct"]
+        for end in ("nearest", "farthest")
+    ]
+    index = ends[0].mean() - ends[1].mean()
+    return index.rename("index").dropna().reset_index()
+
+
+ITEM = ("set", "item")
+PAIRED = (
+    Pairing(
+        {
+            "correct": Measure("accuracy (points)", hits=True, scale=100),
+            "p_right": Measure("probability of the right answer (points)", scale=100),
+        },
+        item=ITEM,
+        by=("question", "masks", "position"),
+        cluster="set",
+        rows=answered,
+    ),
+    Pairing(
+        {"index": Measure("locality index (points)", scale=100)},
+        item=ITEM,
+        by=("question", "masks", "nearest", "farthest"),
+        cluster="set",
+        name="index",
+        rows=nearness,
+    ),
+)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from mdlm_probe import stats
 from mdlm_probe.reports import _masks_figures
 from mdlm_probe.reports._frames import Tables
 from mdlm_probe.reports._masks_figures import CONTEXT, FILLERS, SERIES, grouped, rank
+from mdlm_probe.reports._pairing import Measure, Pairing
 
 ITEM = ["set", "item"]
 MEASURES = ("correct", "p_right")
@@ -173,12 +173,13 @@ def _ends(name: str, found: stats.Estimate) -> dict[str, float]:
 def _difference(first: pd.Series, second: pd.Series, *, hits: bool) -> stats.Estimate:
     """First minus second over the items that both have: over sets, or over items of a single set.
 
-    Of the mean over items; Student's test over sets, and over items the sign test of hits.
+    Of the mean over items; over sets `stats.clustered`, which is Student's where all are of one
+    size, and over items the sign test of hits.
     """
     gap = (first - second).dropna()
-    by_set = gap.groupby("set").mean()
-    if len(by_set) > 1:
-        return replace(stats.mean(by_set.to_numpy()), mean=float(gap.mean()))
+    sets = gap.index.get_level_values("set").to_numpy()
+    if len(set(sets)) > 1:
+        return stats.clustered(gap.to_numpy(), sets)
     zero = np.zeros(len(gap))
     return stats.paired_hits(gap.to_numpy(), zero) if hits else stats.mean(gap.to_numpy())
 
@@ -190,7 +191,7 @@ def _degradation(hits: np.ndarray) -> dict[str, float]:
         largest = means.max(axis=-1)
         return (largest - means.min(axis=-1)) / np.where(largest > 0, largest, np.nan)
 
-    found = stats.bootstrap(hits, relative)
+    found = stats.resampled(hits, relative, (0.0, 1.0))
     low, high = found.low, found.high
     return {"degradation": found.mean, "degradation_low": low, "degradation_high": high}
 
@@ -289,3 +290,51 @@ def figures(frame: pd.DataFrame, found: Tables | None = None) -> dict[str, Figur
     if len(table[CONTEXT[1:]].drop_duplicates()) > 1:
         drawn["context"] = _masks_figures.contexts(table)
     return drawn
+
+
+# ---------------------------------------------------------------------- comparing
+
+
+def answered(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows with the probability of the right answer, `p_right`, and amounts as typed."""
+    return frame.assign(p_right=np.exp(pd.to_numeric(frame["logp_right"])), masks=_text(frame))
+
+
+def lost(frame: pd.DataFrame) -> pd.DataFrame:
+    """What the tail costs each item: a hit at the smallest k minus one at the largest."""
+    rows = series(frame)
+    by = rows.groupby(SERIES, observed=True)["k"]
+    ends = [rows[rows["k"] == by.transform(end)] for end in ("min", "max")]
+    keys = [*SERIES[1:], *ITEM]
+    both = ends[0].merge(ends[1], on=keys, suffixes=("", "_largest"))
+    both = both[both["k"] < both["k_largest"]]
+    drops = {measure: both[measure] - both[f"{measure}_largest"] for measure in MEASURES}
+    ks = {"smallest": both["masks"], "largest": both["masks_largest"]}
+    return both[keys].assign(**drops, **ks)
+
+
+TAIL = (*SERIES[3:], *SERIES[1:3])
+PAIRED = (
+    Pairing(
+        {
+            "correct": Measure("accuracy (points)", hits=True, scale=100),
+            "p_right": Measure("probability of the right answer (points)", scale=100),
+            "entropy": Measure("entropy (nats)"),
+        },
+        item=tuple(ITEM),
+        by=(*TAIL, "masks"),
+        cluster="set",
+        rows=answered,
+    ),
+    Pairing(
+        {
+            "correct": Measure("accuracy lost to the tail (points)", scale=100),
+            "p_right": Measure("probability lost to the tail (points)", scale=100),
+        },
+        item=tuple(ITEM),
+        by=(*TAIL, "smallest", "largest"),
+        cluster="set",
+        name="drop",
+        rows=lost,
+    ),
+)

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from mdlm_probe import stats
 from mdlm_probe.reports._frames import Tables
+from mdlm_probe.reports._pairing import Measure, Pairing
 
 ITEM = ["needles", "lexicon", "seed", "item"]
 ABSENT = -1
@@ -267,3 +268,27 @@ def _panel(axis: Axes, values: pd.DataFrame, colours: str, norm: Normalize, form
 
 def _range(counts: list[int]) -> str:
     return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+
+
+# ---------------------------------------------------------------------- comparing
+
+
+def gained(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows of texts that hold the fact, with the `gain` over the text that lacks it."""
+    absent = frame[frame["depth"] == ABSENT].set_index([*ITEM, "length"])["logp_right"]
+    held = frame[frame["depth"] != ABSENT].join(absent.rename("without"), on=[*ITEM, "length"])
+    return held.assign(gain=held["logp_right"] - held["without"])
+
+
+PAIRED = (
+    Pairing(
+        {
+            "correct": Measure("exact match (points)", hits=True, scale=100),
+            "logp_right": Measure("log-probability of the answer (nats)"),
+            "gain": Measure("gained by the fact (nats)"),
+        },
+        item=("item",),
+        by=("length", "depth"),
+        rows=gained,
+    ),
+)

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from mdlm_probe import stats
 from mdlm_probe.reports import _shift_figures
 from mdlm_probe.reports._frames import Tables
+from mdlm_probe.reports._pairing import Measure, Pairing
 
 NONE = "none"
 SERIES = ["model", "intervention", "frac"]
@@ -87,15 +88,21 @@ def _mean(values: pd.Series) -> stats.Estimate:
     return stats.mean(values.to_numpy()) if len(values) else NOTHING
 
 
-def _ratio(part: pd.DataFrame, top: str, bottom: str) -> stats.Estimate:
+def _amount(values: pd.Series, most: float = np.inf) -> stats.Estimate:
+    """The mean of what is there, none of it negative, with its interval."""
+    return stats.amount(values.dropna().to_numpy(), most)
+
+
+def _ratio(part: pd.DataFrame, top: str, bottom: str, most: float = 1.0) -> stats.Estimate:
     """The sum of a column over that of another, with a bootstrap interval over prompts.
 
-    Prompts where the lower one is 0 add nothing to either, and are left out.
+    Prompts where the lower one is 0 add nothing to either, and are left out. The ratio can't leave
+    0..`most`.
     """
     pairs = part.loc[part[bottom] > 0, [top, bottom]].dropna().to_numpy(dtype=float)
     if not len(pairs):
         return NOTHING
-    return stats.bootstrap(pairs, lambda means: means[..., 0] / means[..., 1])
+    return stats.bootstrap(pairs, lambda means: means[..., 0] / means[..., 1], (0.0, most))
 
 
 def _hits(first: pd.Series, second: pd.Series) -> stats.Estimate:
@@ -150,7 +157,7 @@ def harm(rows: pd.DataFrame) -> pd.DataFrame:
     """What each intervention costs at each fraction, against the unintervened answers.
 
     `realised` is the percentage of committed tokens that were changed (bootstrap); `edit` is the
-    edit distance as percent of the longer answer's tokens (Student), `differ` the percentage of
+    edit distance as percent of the longer answer's tokens (bootstrap), `differ` the percentage of
     answers that differ at all (Wilson). `nats` is the mean over the `scored` prompts of the
     difference in nats by token, positive where the scorer likes the answer less (Student's interval
     and test). `correct` is the difference of exact matches in points of 100, over the `answerable`
@@ -161,7 +168,7 @@ def harm(rows: pd.DataFrame) -> pd.DataFrame:
         nats = _mean(part["nats"])
         line = named | {"prompts": len(part)}
         line |= _line("realised", _ratio(part, "changed", "offered"), 100)
-        line |= _line("edit", _mean(part["edit"]), 1, (0, 100))
+        line |= _line("edit", _amount(part["edit"], 100))
         line |= _line("differ", stats.proportion(part["differs"].to_numpy()), 100)
         if nats.n:
             line |= {"scored": nats.n} | _line("nats", nats) | {"nats_p": nats.p}
@@ -249,17 +256,17 @@ def cascade(rows: pd.DataFrame) -> pd.DataFrame:
     `changed` is its mean number by answer. `by_change` is the number of places that differ though
     the intervention wrote nothing there, by change (bootstrap); of moves after decoding it is 0.
     Of the `differing` answers: `divergence`, the first position that differs, and the percentage of
-    the 8 and 32 positions after it that differ (Student).
+    the 8 and 32 positions after it that differ (bootstrap).
     """
     found = []
     for named, part in grouped(rows[rows["frac"] > 0], SERIES):
         differing = part[part["differs"]]
         line = named | {"prompts": len(part), "changed": part["changed"].mean()}
-        line |= _line("by_change", _ratio(part, "cascade", "changed"))
-        first = _mean(differing["divergence"])
-        line |= {"differing": len(differing)} | _line("divergence", first, 1, (0, np.inf))
+        line |= _line("by_change", _ratio(part, "cascade", "changed", np.inf))
+        first = _amount(differing["divergence"])
+        line |= {"differing": len(differing)} | _line("divergence", first)
         for name in ("parted_8", "parted_32"):
-            line |= _line(name, _mean(100 * differing[name]), 1, (0, 100))
+            line |= _line(name, _amount(100 * differing[name], 100))
         found.append(line)
     return pd.DataFrame(found)
 
@@ -291,3 +298,45 @@ def figures(frame: pd.DataFrame, found: Tables | None = None) -> dict[str, Figur
         "": _shift_figures.harm(found["harm"]),
         "cascade": _shift_figures.cascade(found["cascade"]),
     }
+
+
+# ---------------------------------------------------------------------- comparing
+
+
+def plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """The unintervened answers."""
+    rows = compared(frame)
+    return rows[rows["intervention"] == NONE]
+
+
+def harmed(frame: pd.DataFrame) -> pd.DataFrame:
+    """The intervened answers; `missed`: 1 where the own unintervened one alone is right."""
+    rows = compared(frame)
+    rows = rows.assign(missed=rows["plain_correct"] - rows["correct"])
+    return rows[(rows["intervention"] != NONE) & (rows["frac"] > 0)]
+
+
+ITEM = ("task", "prompt")
+PAIRED = (
+    Pairing(
+        {
+            "nats": Measure("harm (nats by token)"),
+            "edit": Measure("edit distance (% of the longer answer)"),
+            "missed": Measure("exact matches lost (points)", scale=100),
+        },
+        item=ITEM,
+        by=("intervention", "frac"),
+        name="harm",
+        rows=harmed,
+    ),
+    Pairing(
+        {
+            "by_token": Measure("negative log-likelihood (nats by token)"),
+            "correct": Measure("exact match (points)", hits=True, scale=100),
+            "answer_tokens": Measure("tokens of the answer"),
+        },
+        item=ITEM,
+        name="unintervened",
+        rows=plain,
+    ),
+)

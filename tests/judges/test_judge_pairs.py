@@ -4,19 +4,11 @@ import csv
 
 import pytest
 from fakes import rows, write
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mdlm_probe import texts
 from mdlm_probe.errors import ProbeError
 from mdlm_probe.judges import _calls, _pairs
 from mdlm_probe.judges._pairs import Choice
-from mdlm_probe.sink import text_of
-
-
-@given(st.text())
-def test_texts_come_back_from_the_sinks_escapes(text):
-    assert _pairs.text_from(text_of(text)) == text
 
 
 def test_each_shifted_answer_stands_beside_its_unshifted_one(tmp_path):

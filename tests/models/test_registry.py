@@ -30,7 +30,8 @@ def test_names():
     expected = (
         "llada-8b llada-8b-instruct llada-1.5 illada-8b illada-8b-instruct dream-7b "
         "dream-7b-instruct dream-coder-7b diffucoder-7b llama3-8b llama3-8b-instruct qwen2.5-7b "
-        "qwen2.5-7b-instruct tiny-mdlm tiny-arlm oracle oracle-causal"
+        "qwen2.5-7b-instruct qwen2.5-0.5b qwen2.5-0.5b-instruct smollm2-135m "
+        "tiny-mdlm tiny-arlm oracle oracle-causal"
     )
     assert models.names() == expected.split()
     assert [e.name for e in models.entries()] == models.names()

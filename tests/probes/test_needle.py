@@ -4,7 +4,7 @@ import pytest
 import torch
 from checkpoints import MASK_TEXT, write_llada, write_llama
 
-from mdlm_probe import models, needles, runner, survey
+from mdlm_probe import haystack, models, needles, runner, survey
 from mdlm_probe.cells import key
 from mdlm_probe.engine import Counter, Engine
 from mdlm_probe.errors import ProbeError
@@ -184,6 +184,22 @@ def test_the_oracle_remembers_no_facts(model):
             assert row["logp_right"] == pytest.approx(found[0]["logp_right"], abs=1e-5)
             assert row["entropy"] == pytest.approx(found[0]["entropy"], abs=1e-5)
     assert len({round(found[0]["logp_right"], 4) for found in rows.values()}) > 1
+
+
+def test_a_row_says_which_sentences_stood_around_the_fact():
+    """Made again from the row alone, the prompt is the one that was asked."""
+    options = {**SMALL, "lengths": (64, 256), "depths": (0, 10, 50, 100), "limit": 2}
+    _, queries, border = recorded("oracle", **options)
+    source = needles.load(lexicon="small")
+    for cell, row in measured(reader("oracle"), **options):
+        fact = source.needle(cell.item, cell.seed)
+        texts = haystack.filler(fact, cell.item, cell.seed, cell.length)[: row["sentences"]]
+        ids = border.encode(source.prompt(fact, texts, row["fact_after"]))
+        (query,) = (query for query in queries if query.name == key(cell))
+        assert query.ids[: query.positions[0]] == ids
+        assert {-1: None, 0: 0, 100: row["sentences"]}.get(cell.depth, row["fact_after"]) == (
+            row["fact_after"]
+        )
 
 
 @pytest.mark.parametrize("model", PAIR)

@@ -3,12 +3,13 @@
 import csv
 import dataclasses
 import itertools
+import json
 
 import oracles
 import pytest
 from progress import Silent
 
-from mdlm_probe import displacement, models, runner
+from mdlm_probe import answers, displacement, models, runner
 from mdlm_probe.engine import Counter, Engine
 from mdlm_probe.errors import ProbeError
 from mdlm_probe.probes import shift
@@ -322,6 +323,35 @@ def test_resuming_equals_never_having_stopped(tmp_path, monkeypatch):
     progress = Starts()
     assert runner.run(runner.prepare(job(tmp_path / "cut")), progress).read_bytes() == whole
     assert progress.done == 2 * group
+
+
+def test_a_canvas_is_kept_place_by_place(prompts):
+    """Texts make the answer up to the first end; moves are where and when they are said to be."""
+    found = measured(prompts, ending(), frac=(0.4,))
+    moved = {"shift": 0, "post-hoc": 0}
+    for (prompt, kind, _), row in found.items():
+        texts = json.loads(row["canvas"])
+        steps = list(map(int, row["unmasked"].split()))
+        assert len(texts) == len(steps) == LENGTH
+        assert "".join(texts).split("d")[0] == row["answer"]
+        plain = list(map(int, found[prompt, "none", 0.0]["unmasked"].split()))
+        if kind == "none":
+            assert sorted(steps) == [*range(1, LENGTH + 1)]
+        if kind == "shift":
+            assert all(steps[to] == step for step, _, to in moves(row))
+        if kind == "post-hoc":
+            wrote = {place for _, *both in moves(row) for place in both}
+            late = [LENGTH + 1 if n in wrote else step for n, step in enumerate(plain)]
+            assert steps == late
+        if kind in moved:
+            moved[kind] += len(moves(row))
+    assert all(moved.values())
+
+
+def test_a_mask_that_was_left_has_no_text():
+    border = oracles.model(0).border
+    left = answers.pieces(border, border.entry, (0, oracles.MASK, 2))
+    assert json.loads(left) == ["a", "", "c"]
 
 
 def test_a_bundled_model_writes_rows_that_name_everything(tmp_path):

@@ -92,7 +92,7 @@ def everything(models=("m",)):
 def test_pairs_are_means_over_texts_by_distance():
     table = joint.pairs(pairs()).set_index(["task", "distance"])
     assert list(dict.fromkeys(table.index.get_level_values(0))) == ["a", "b", "all"]
-    expected = stats.mean(1 + np.arange(TEXTS) / 10)
+    expected = stats.amount(1 + np.arange(TEXTS) / 10)
     line = table.loc[("a", 1)]
     assert (line["mi"], line["mi_low"], line["mi_high"]) == pytest.approx(
         (expected.mean, expected.low, expected.high)

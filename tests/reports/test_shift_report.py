@@ -61,8 +61,8 @@ def test_harm_is_beside_the_same_prompts_unintervened_answer():
     assert found["nats_p"] == pytest.approx(expected.p)
     assert found["scored"] == found["prompts"] == 4
     assert found["edit"] == pytest.approx(100 * 3 / 4 * 2 / 50)
-    edits = stats.mean(np.array([0, 4, 4, 4]))
-    assert found["edit_low"] == pytest.approx(max(0, edits.low))
+    edits = stats.amount(np.array([0, 4, 4, 4]), 100)
+    assert found["edit_low"] == pytest.approx(edits.low)
     assert found["edit_high"] == pytest.approx(edits.high)
     share = stats.proportion(np.array([0, 1, 1, 1]))
     assert found["differ"] == 75
@@ -124,7 +124,7 @@ def test_the_trend_is_by_realised_percent():
     assert table.loc["shift", "nats"] == pytest.approx(0.15)
     assert table.loc["replace", "nats"] == pytest.approx(0.05)
     assert table.loc["hold", "nats"] == pytest.approx(0, abs=1e-12)
-    assert 0.1 <= table.loc["shift", "nats_low"] < 0.15 < table.loc["shift", "nats_high"] <= 0.2
+    assert 0 < table.loc["shift", "nats_low"] < 0.15 < table.loc["shift", "nats_high"] < 0.3
     assert table.loc["shift", "edit"] == pytest.approx(0.75 * 2)
     assert table.loc["shift", "fracs"] == 3
 
@@ -169,7 +169,8 @@ def test_ratios_are_of_sums_and_leave_out_prompts_without_changes():
     rows.loc[at, "cascade"] = [0, 20, 4, 16]
     (found,) = shift.tables(rows)["cascade"].to_dict("records")
     assert found["by_change"] == pytest.approx(40 / 16)
-    assert 1 <= found["by_change_low"] < 2.5 < found["by_change_high"] <= 10
+    assert found["by_change_low"] == 0, "three prompts that differ: cut there"
+    assert 2.5 < found["by_change_high"] < 20
 
 
 def test_moves_are_shares_of_hits_and_of_moves():

@@ -1,0 +1,94 @@
+"""Groups of commands: one for each probe in the probes/ folder, beside the group's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from mdlm_probe import catalog
+
+
+def no_other(name: str) -> click.Command | None:
+    """No command: a group that has none besides probes and its own."""
+    return None
+
+
+class ByFolder(click.Group):
+    """A group whose commands are its own and one for each probe in the probes/ folder.
+
+    Args:
+        make: a probe's command, by the probe's name.
+        other: the command that a name stands for which is neither, or None.
+        others: names that `other` knows, for suggestions and for completion.
+        titles: heads of the help's two lists, probes and own commands.
+        order: own commands as the help lists them; those left out follow.
+        together: own commands that the help names in one line, and what it says of them.
+        given: what click's groups take.
+    """
+
+    def __init__(
+        self,
+        *given: Any,
+        make: Callable[[str], click.Command],
+        other: Callable[[str], click.Command | None] = no_other,
+        others: Callable[[], list[str]] = list,
+        titles: tuple[str, str] = ("Probes", "Commands"),
+        order: tuple[str, ...] = (),
+        together: tuple[tuple[str, ...], str] = ((), ""),
+        **named: Any,
+    ) -> None:
+        super().__init__(*given, **named)
+        self.make, self.other, self.others = make, other, others
+        self.titles, self.order, self.together = titles, order, together
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Probes first, then the group's own commands."""
+        return [*catalog.names("probes"), *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Builds a probe's command when it is asked for."""
+        if own := super().get_command(ctx, name):
+            return own
+        return self.make(name) if name in catalog.names("probes") else self.other(name)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """As click's, with a suggestion for a wrong name."""
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            error = catalog.unknown("command", args[0], [*self.list_commands(ctx), *self.others()])
+            raise click.UsageError(str(error), ctx)
+        return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names that begin so, probes first; unlike click's, no probe is imported for it."""
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        rows = [*_probes(), *self._own(self.commands), *((name, "") for name in self.others())]
+        return [
+            CompletionItem(name, help=text) for name, text in rows if name.startswith(incomplete)
+        ]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Lists the commands alone: there is only --help and --version, and a screen is short."""
+        self.format_commands(ctx, formatter)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Lists probes by their question, without importing them, then the group's own commands."""
+        names, text = self.together
+        ordered = (*self.order, *sorted({*self.commands} - {*self.order}))
+        own = self._own(name for name in ordered if name not in names)
+        for title, rows in zip(self.titles, (_probes(), own), strict=True):
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+                    if names and rows is own:
+                        formatter.write_text(f"{', '.join(names)}: {text}")
+
+    def _own(self, names: Iterable[str]) -> list[tuple[str, str]]:
+        return [(name, self.commands[name].get_short_help_str(70)) for name in names]
+
+
+def _probes() -> list[tuple[str, str]]:
+    return [(name, catalog.first_line("probes", name)) for name in catalog.names("probes")]

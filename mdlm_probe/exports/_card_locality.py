@@ -1,0 +1,108 @@
+"""A card's section of the probe locality, where it was asked at several numbers of masks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from mdlm_probe.exports._base import Run
+from mdlm_probe.exports._card_parts import (
+    Metric,
+    Part,
+    facts_of,
+    grid,
+    metric,
+    own_rows,
+    result,
+    units,
+    with_interval,
+)
+from mdlm_probe.exports._cells import NONE, number
+
+POSITION = "Position: distractors to the left of the relevant examples."
+INDEX = (
+    "Locality index: accuracy with the examples nearest to the question minus farthest from it,"
+    " over the same items; intervals over sets."
+)
+TASK = "few-shot questions, relevant examples at one position among distractors"
+
+
+def part(run: Run, name: str, entry: dict[str, Any]) -> Part | None:
+    """The section of a measurement; None where only one number of masks was asked."""
+    model = entry["config"]["model"]
+    table = own_rows(run, "locality", "accuracy", model)
+    if table["masks"].nunique() < 2:
+        return None
+    index = own_rows(run, "locality", "index", model)
+    title = "### Position of the relevant examples, under masks"
+    lines = [title + (f" ({run.name})" if run.name else ""), ""]
+    items, sets = table["n"].max(), table["sets"].max()
+    lines += facts_of(
+        entry,
+        {"items": f"{items} at each position", "sets": sets, "unmasking": "1 step, no order"},
+    )
+    lines += _accuracy(table) + _index(index)
+    results = [
+        result(entry, TASK, {"question": place, "steps": 1, "order": "none"}, _metrics(own, index))
+        for place, own in table.groupby("question", observed=True, sort=False)
+    ]
+    return Part("\n".join(lines), results)
+
+
+def masks_in_prompt(masks: int) -> int:
+    """Masks that a prompt holds: one, closed, where none is asked for; else as many as asked."""
+    return max(1, int(masks))
+
+
+def _accuracy(table: pd.DataFrame) -> list[str]:
+    counts, over = sorted(table["masks"].unique()), units(table)
+    heads = ["question", "position", *(f"accuracy, {_said(k)}" for k in counts)]
+    cells = {
+        (row["question"], row["position"], row["masks"]): with_interval(
+            row["accuracy"], row[f"{over}_low"], row[f"{over}_high"]
+        )
+        for row in table.to_dict("records")
+    }
+    places = dict.fromkeys((question, position) for question, position, _ in cells)
+    rows = [
+        [str(question), str(position), *(cells.get((question, position, k), NONE) for k in counts)]
+        for question, position in places
+    ]
+    return [*grid(heads, rows, text=1), f"{POSITION} Intervals are over {over}.", ""]
+
+
+def _said(masks: int) -> str:
+    return "1 mask, closed" if masks == 0 else f"{masks} mask" + ("s" if masks > 1 else "")
+
+
+def _index(index: pd.DataFrame) -> list[str]:
+    if not len(index):
+        return []
+    heads = ["question", "masks in the prompt", "locality index", "p over sets", "n"]
+    rows = [
+        [
+            *(str(row["question"]), _said(row["masks"])),
+            with_interval(row["index"], row["sets_low"], row["sets_high"]),
+            *(number(row["sets_p"]), str(row["n"])),
+        ]
+        for row in index.to_dict("records")
+    ]
+    return [*grid(heads, rows, text=2), INDEX, ""]
+
+
+def _metrics(table: pd.DataFrame, index: pd.DataFrame) -> list[Metric]:
+    found, over = [], units(table)
+    for row in table.to_dict("records"):
+        facts = {"masks_in_prompt": masks_in_prompt(row["masks"]), "masks_asked": row["masks"]}
+        facts |= {"position": row["position"], "n": row["n"], "sets": row["sets"]}
+        ends = row[f"{over}_low"], row[f"{over}_high"]
+        name = f"accuracy, {_said(row['masks'])}, position {row['position']}"
+        found.append(metric(name, "accuracy", row["accuracy"], ends, **facts, interval_over=over))
+    for row in index.to_dict("records"):
+        if row["question"] == table["question"].iloc[0]:
+            facts = {"masks_in_prompt": masks_in_prompt(row["masks"]), "masks_asked": row["masks"]}
+            ends = row["sets_low"], row["sets_high"]
+            name = f"locality index, {_said(row['masks'])}"
+            found.append(metric(name, "locality_index", row["index"], ends, **facts, n=row["n"]))
+    return found

@@ -1,0 +1,162 @@
+"""What was run: models, masks, settings, machine and dates, from run.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+Entries = dict[str, dict[str, Any]]
+"""The measurements of a run folder, as run.json holds them."""
+
+SHORT = 12
+"""Characters of a hash that are shown."""
+WEIGHTS = "weights"
+NONE = "-"
+DEFAULT = "default"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a section's rows are of.
+
+    Attributes:
+        masks: how many masks were used, in words.
+        models: each model's kind, revision, weights, number format and device, in a line.
+        heads: the models (of judging: the judges).
+        rows: the name of each fact, and what it is of each of them.
+        left_out: what was asked, and isn't among the rows, and other things worth knowing.
+    """
+
+    masks: str
+    models: tuple[str, ...]
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[str, ...]], ...]
+    left_out: tuple[str, ...]
+
+
+def facts(masks: str, frame: pd.DataFrame, entries: Entries, notes: Sequence[str]) -> Facts:
+    """The facts of a probe's measurements.
+
+    Args:
+        masks: how their number is said, with options in braces, such as "{masks} appended".
+        frame: the rows.
+        entries: of this probe.
+        notes: what else a reader should know.
+    """
+    heads = tuple(str(_config(e).get("model") or _config(e).get("judge")) for e in entries.values())
+    each = [_of(name, entry, frame) for name, entry in entries.items()]
+    names = list(dict.fromkeys(name for one in each for name in one))
+    rows = [(name, tuple(one.get(name) or NONE for one in each)) for name in names]
+    rows = [(name, values) for name, values in rows if not {*values} <= {NONE, DEFAULT}]
+    models = tuple(_line(head, one) for head, one in zip(heads, each, strict=True))
+    left_out = (*_left_out(entries), *notes)
+    return Facts(_masks(masks, heads, entries), models, heads, tuple(rows), left_out)
+
+
+def _line(head: str, one: Mapping[str, str]) -> str:
+    """What was run in a line."""
+    said = [one[name] for name in ("kind", "source") if name in one]
+    said += [f"{name} {one[name]}" for name in ("revision", WEIGHTS) if name in one]
+    said += [one[name] for name in ("number format", "device") if name in one]
+    return f"{head} ({', '.join(said)})" if said else head
+
+
+def _config(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return entry.get("config", {})
+
+
+def _masks(form: str, heads: Sequence[str], entries: Entries) -> str:
+    """How many masks; each model by itself only where they differ. Causal models have none."""
+    if not form:
+        return ""
+    found: dict[str, list[str]] = {}
+    for head, entry in zip(heads, entries.values(), strict=True):
+        kind = entry.get("model", {}).get("entry", {}).get("kind")
+        options = {k: _text(v) for k, v in _config(entry).get("options", {}).items()}
+        try:
+            said = "none, it is causal" if kind == "causal" else form.format(**options)
+        except KeyError:  # rows of another version
+            continue
+        found.setdefault(said, []).append(head)
+    if len(found) == 1:
+        return next(iter(found))
+    return "; ".join(f"{', '.join(names)}: {said}" for said, names in found.items())
+
+
+def _of(name: str, entry: Mapping[str, Any], frame: pd.DataFrame) -> dict[str, str]:
+    """The facts of one measurement by name."""
+    config, model, sessions = _config(entry), entry.get("model", {}), entry.get("sessions", [{}])
+    registered, load = model.get("entry", {}), config.get("load", {})
+    machine = (sessions or [{}])[-1].get("machine", {})
+    libraries = machine.get("libraries", {})
+    rows = frame
+    if "model" in config and "model" in frame:
+        rows = frame[frame["model"] == config["model"]]
+    found = {
+        "status": entry.get("status"),
+        "kind": registered.get("kind"),
+        "source": config.get("source") or registered.get("source"),
+        "revision": model.get("commit") or model.get("revision") or load.get("revision"),
+        WEIGHTS: str(model.get("weight_hash") or "")[:SHORT],
+        "adapter": model.get("adapter") and str(model["adapter"]),
+        "parameters": model.get("parameters") and f"{model['parameters']:,}",
+        "number format": _formats(model),
+        "scorer": (entry.get("scorer") or {}).get("name"),
+    }
+    found |= {f"option {k}": _text(v) for k, v in config.get("options", {}).items()}
+    found |= {f"digest of {k}": str(v)[:SHORT] for k, v in (config.get("sources") or {}).items()}
+    found |= {
+        "cells": entry.get("cells") and str(entry["cells"]),
+        "rows": str(len(rows)),
+        "device": model.get("device_name") or model.get("device"),
+        "machine": ", ".join(
+            str(part)
+            for part in (
+                machine.get("cpu"),
+                machine.get("cores") and f"{machine['cores']} cores",
+                machine.get("platform"),
+            )
+            if part
+        ),
+        "versions": ", ".join(
+            f"{k} {v}"
+            for k, v in {
+                "mdlm-probe": (sessions or [{}])[-1].get("version"),
+                "Python": machine.get("python"),
+                **{k: libraries.get(k) for k in ("torch", "transformers")},
+            }.items()
+            if v
+        ),
+        "commit": str(machine.get("commit") or "")[:SHORT],
+        "started": (sessions or [{}])[0].get("started"),
+        "ended": entry.get("ended"),
+        "rows in": f"{name}.csv",
+    }
+    return {k: str(v) for k, v in found.items() if v}
+
+
+def _formats(model: Mapping[str, Any]) -> str:
+    parts = (model.get("dtype"), model.get("quantize") and f"quantised {model['quantize']}")
+    return ", ".join(str(part) for part in parts if part)
+
+
+def _text(value: Any) -> str:
+    """An option's value as a person reads it."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_text, value)) if value else DEFAULT
+    if value is None or value == "":
+        return DEFAULT
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _left_out(entries: Entries) -> list[str]:
+    found = []
+    for entry in entries.values():
+        name = _config(entry).get("model", "")
+        for why, cells in entry.get("refused", {}).items():
+            found.append(f"{name}: {cells} cells left out: {why}")
+        found += [f"{name}: {event}" for event in entry.get("events", [])]
+    return found

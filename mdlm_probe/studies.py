@@ -1,0 +1,297 @@
+"""Studies: many runs in one folder; a model is loaded once, and one failure is never the end.
+
+A study's folder holds a run folder for every run, and study.json: how far each came. What is
+finished is skipped, so the same study goes on wherever it was stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from filelock import FileLock, Timeout
+
+from mdlm_probe import judges, runner, scorers
+from mdlm_probe.errors import ProbeError
+from mdlm_probe.runner import Plan
+from mdlm_probe.scorers import Shelf
+from mdlm_probe.sink import RUN, STUDY, replace, unusable
+
+JUDGE = "judge"
+"""What a run of verdicts says that its probe is."""
+
+FINISHED, FAILED, STOPPED, PENDING = "finished", "failed", "stopped", "pending"
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What a judge is asked: by whom, of which run, about which pairs."""
+
+    run: str
+    by: judges.Judge
+    choice: judges.Choice
+
+
+@dataclass(frozen=True)
+class Part:
+    """One run of a study: a probe on its models, or a judge of another run.
+
+    Attributes:
+        name: of the run, and of its folder.
+        probe: the probe's name, or "judge".
+        plans: what is to be measured, a plan a model.
+        verdicts: what a judge is asked; then there are no plans.
+    """
+
+    name: str
+    probe: str
+    plans: tuple[Plan, ...] = ()
+    verdicts: Verdicts | None = None
+
+    @property
+    def models(self) -> list[str]:
+        """Who is asked, by name."""
+        return [self.verdicts.by.name] if self.verdicts else [p.entry.name for p in self.plans]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study ready to run.
+
+    Attributes:
+        name: its file's name.
+        source: its file's text.
+        parts: its runs, as listed.
+    """
+
+    name: str
+    source: str
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a run on one model, or of a judge.
+
+    Attributes:
+        part, model: which one.
+        status: "finished" or "failed".
+        rows: of its CSV; 0 where it failed.
+        error: why it failed.
+        seconds: that it took this time.
+    """
+
+    part: Part
+    model: str
+    status: str
+    rows: int
+    error: str
+    seconds: float
+
+
+class Progress(runner.Progress, Protocol):
+    """What a front end may want to show while a study runs."""
+
+    def begin(self, run: str, probe: str, model: str, cells: int) -> None:
+        """A run's turn with one model begins; judges have no cells."""
+
+    def end(self) -> None:
+        """It is over, whatever came of it."""
+
+
+def order(parts: Sequence[Part]) -> list[tuple[Part, Plan]]:
+    """Runs with a model each, so that it is loaded once: by model, then scorer, then as listed."""
+    pairs = [(part, plan) for part in parts for plan in part.plans]
+    at: dict[Any, int] = {}
+    for _, plan in pairs:
+        at.setdefault(_model(plan), len(at))
+    return sorted(pairs, key=lambda pair: (at[_model(pair[1])], _scorer(pair[1])))
+
+
+def _model(plan: Plan) -> Any:
+    return plan.entry.name, plan.entry.source, plan.job.load
+
+
+def _scorer(plan: Plan) -> str:
+    scorer = scorers.scorer_of(plan.options, plan.entry)
+    return scorer.name if scorer else ""
+
+
+def execute(
+    study: Study,
+    folder: Path,
+    progress: Progress,
+    *,
+    only: Sequence[str] = (),
+    fresh: bool = False,
+) -> list[Outcome]:
+    """Runs what is missing of a study; returns what came of every run and model asked for.
+
+    Args:
+        study: what to run.
+        folder: its folder.
+        progress: what a front end shows.
+        only: names of runs; none: all.
+        fresh: forget earlier verdicts; for measurements, plans say so themselves.
+
+    Raises:
+        ProbeError: a folder that can't be used. What fails in a run is an outcome.
+        KeyboardInterrupt: Ctrl-C; the same study goes on.
+    """
+    parts = [part for part in study.parts if not only or part.name in only]
+    shelf, found = Shelf(), []
+    with locked(folder):
+        record = Record(folder, study, parts)
+        for part, plan in order(parts):
+            progress.begin(part.name, part.probe, plan.entry.name, len(plan.cells))
+            measure = _measurement(plan, progress, shelf)
+            found.append(_outcome(part, plan.entry.name, measure, record))
+            progress.end()
+        shelf.clear()
+        for part in parts:
+            if part.verdicts:
+                progress.begin(part.name, JUDGE, part.verdicts.by.name, 0)
+                ask = _judgement(part.verdicts, folder, progress, fresh)
+                found.append(_outcome(part, part.verdicts.by.name, ask, record))
+                progress.end()
+    return found
+
+
+def _measurement(plan: Plan, progress: Progress, shelf: Shelf) -> Callable[[], int]:
+    return lambda: rows_of(runner.run(plan, progress, shelf))
+
+
+def _judgement(asked: Verdicts, folder: Path, progress: Progress, fresh: bool) -> Callable[[], int]:
+    def judge() -> int:
+        done = judges.judge(folder / asked.run, asked.by, asked.choice, progress, fresh=fresh)
+        if done.failed:
+            raise ProbeError(
+                f"{done.failed} of {done.verdicts} verdicts failed; the first: {done.reason}"
+            )
+        return rows_of(done.path)
+
+    return judge
+
+
+def _outcome(part: Part, model: str, run: Callable[[], int], record: Record) -> Outcome:
+    """Runs one thing. Whatever goes wrong is told, but for Ctrl-C: others may well succeed."""
+    began = time.monotonic()
+    rows, error = 0, ""
+    try:
+        rows = run()
+    except KeyboardInterrupt:
+        record.add(part, model, STOPPED, "", time.monotonic() - began)
+        raise
+    except ProbeError as fault:
+        error = str(fault)
+    except Exception as fault:  # of torch, say: a study of many hours must go on
+        error = f"{type(fault).__name__}: {fault}"
+    if error:
+        scorers.free_memory()  # the error held what it was raised in
+    status = FAILED if error else FINISHED
+    seconds = time.monotonic() - began
+    record.add(part, model, status, error, seconds)
+    return Outcome(part, model, status, rows, error, seconds)
+
+
+def rows_of(path: Path) -> int:
+    """Rows of a CSV; no value holds a line break."""
+    with path.open("rb") as file:
+        return sum(1 for _ in file) - 1
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """A study's folder, created if absent, for this process alone.
+
+    Raises:
+        ProbeError: it is another process's, a run's own, or can't be used.
+    """
+    if (folder / RUN).exists():
+        raise ProbeError(
+            f"{folder} holds a run of its own",
+            expected="a folder for the study's runs",
+            hint="choose another --output",
+        )
+    lock = FileLock(folder / "study.lock", timeout=0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise ProbeError(
+            f"another process is running a study in {folder}",
+            hint="wait for it, or choose another --output",
+        ) from None
+    except OSError as error:
+        raise unusable(folder, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@dataclass
+class Record:
+    """study.json: what the study is, and how far each of its runs came; saved at every change.
+
+    Attributes:
+        folder: the study's.
+        study: all of it.
+        parts: runs that are asked for this time; of others, what is known stays.
+    """
+
+    folder: Path
+    study: Study
+    parts: Sequence[Part]
+    _came: dict[str, dict[str, tuple[str, str]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        old = _known(self.folder)
+        asked = {part.name for part in self.parts}
+        self.runs = {
+            part.name: self._entry(part, old.get(part.name, {}), part.name in asked)
+            for part in self.study.parts
+        }
+        self.save()
+
+    @staticmethod
+    def _entry(part: Part, old: dict[str, Any], asked: bool) -> dict[str, Any]:
+        given = {"probe": part.probe, "models": part.models}
+        same = all(old.get(name) == value for name, value in given.items())
+        if same and not asked:
+            return old
+        seconds = old.get("seconds", 0.0) if same else 0.0
+        return {"status": PENDING, "error": "", "seconds": seconds, **given}
+
+    def add(self, part: Part, model: str, status: str, error: str, seconds: float) -> None:
+        """Writes down what came of a run with one model."""
+        came = self._came.setdefault(part.name, {})
+        came[model] = status, error
+        states = {status for status, _ in came.values()}
+        whole = FINISHED if len(came) == len(part.models) else PENDING
+        entry = self.runs[part.name]
+        entry["status"] = next((s for s in (FAILED, STOPPED) if s in states), whole)
+        entry["error"] = "\n".join(f"{name}: {text}" for name, (_, text) in came.items() if text)
+        entry["seconds"] = round(entry["seconds"] + seconds, 1)
+        self.save()
+
+    def save(self) -> None:
+        """Writes study.json at once or not at all."""
+        found = {"study": self.study.name, "source": self.study.source, "runs": self.runs}
+        try:
+            replace(self.folder / STUDY, json.dumps(found, indent=2) + "\n")
+        except OSError as error:
+            raise unusable(self.folder / STUDY, error) from error
+
+
+def _known(folder: Path) -> dict[str, dict[str, Any]]:
+    """What an earlier study.json says of runs; a damaged one says nothing."""
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        runs = json.loads((folder / STUDY).read_text(encoding="utf-8"))["runs"]
+        return {name: dict(entry) for name, entry in runs.items()}
+    return {}

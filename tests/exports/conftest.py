@@ -1,0 +1,26 @@
+"""A real run, and its exports, each made once; none of it is to be written to."""
+
+import made_runs
+import pytest
+
+from mdlm_probe import reports
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory):
+    """Masks of both bundled models, locality of one under masks."""
+    return made_runs.measured(tmp_path_factory.mktemp("exported") / "run")
+
+
+@pytest.fixture(scope="session")
+def made(run):
+    """What the reports make of the run, by probe."""
+    return reports.make(run)[0]
+
+
+@pytest.fixture(scope="session")
+def exported(run, tmp_path_factory):
+    """The folder of the run's exports to every kind of file."""
+    folder = tmp_path_factory.mktemp("files")
+    made_runs.call("export", run, "--to", made_runs.FILES, "-o", folder)
+    return folder
