@@ -39,7 +39,8 @@ def options() -> list[click.Option]:
     default = likelihood.Settings()
     yes: dict[str, Any] = {"is_flag": False, "flag_value": "true", "type": click.BOOL}
     return [
-        _option("tasks", "-t", type=Commas(click.STRING), required=True, shell_complete=lm_task_names,
+        _option("tasks", "-t", type=Commas(click.STRING), required=True,
+                shell_complete=lm_task_names,
                 help="Tasks, groups, tags, or task YAMLs; * stands for any text."),
         _option("limit", "-L", type=click.FLOAT, help="Documents of each task; below 1: a share."),
         _option("num_fewshot", "-f", type=click.INT, help="Examples; default: the task's."),

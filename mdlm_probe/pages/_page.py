@@ -16,6 +16,8 @@ from mdlm_probe.reports._frames import COLOURS
 
 HERE = Path(__file__).parent
 SCRIPTS = ("charts.js", "examples.js", "page.js")
+LONG = 60
+"""Rows beyond which a figure's table isn't printed; its CSV has them."""
 DARK = {
     "#0072B2": "#4FA8E0",
     "#000000": "#FFFFFF",
@@ -56,6 +58,7 @@ def render(
             source=source,
             data=data,
             version=__version__,
+            long=LONG,
             light=COLOURS,
             dark=[DARK.get(colour, colour) for colour in COLOURS],
             style=Markup(_text("page.css")),

@@ -141,7 +141,7 @@ def _masks(module: ModuleType, entries: Entries) -> str:
 
 def _sources(module: ModuleType, probe: str, made: Made, task: str) -> dict[str, Source]:
     """The tables of all tasks together, and those of each task."""
-    tables = getattr(module, "tables", catalog.load("reports", probe).tables)
+    tables = getattr(module, "tables", None) or catalog.load("reports", probe).tables
     found: dict[str, Source] = {ALL: (made.tables, made.frame)}
     names = list(made.frame[task].dropna().unique()) if task in made.frame else []
     if not 1 < len(names) <= TASKS:

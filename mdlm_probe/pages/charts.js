@@ -110,9 +110,11 @@ class Chart {
   /** Writes the table beneath. */
   fill(models) {
     const body = this.figure.querySelector("tbody");
+    const rows = this.picked(models);
+    this.figure.querySelector(".count").textContent = rows.length;
     const numbers = [...this.figure.querySelectorAll("thead th")].map((head) => head.className);
     body.replaceChildren(
-      ...this.picked(models).map((row) => {
+      ...rows.map((row) => {
         const line = document.createElement("tr");
         if (row.model !== undefined) line.dataset.model = row.model;
         this.data.columns.forEach(([, names], at) => {

@@ -66,13 +66,13 @@ button.addEventListener("click", () => {
 dark.addEventListener("change", themed);
 themed();
 
-/* ---------------------------------------------------------------- print */
+/* ---------------------------------------------------------------- print: all but long tables */
 
 let opened = [];
 
 function open() {
   if (opened.length) return;
-  opened = [...document.querySelectorAll("details:not([open])")];
+  opened = [...document.querySelectorAll("details:not([open]):not([data-long])")];
   for (const one of opened) one.open = true;
 }
 

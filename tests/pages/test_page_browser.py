@@ -268,16 +268,21 @@ def test_a_phone_scrolls_down_only(chromium, page_file):
 def test_print_opens_everything_in_light(chromium, page_file):
     with opened(chromium, page_file, color_scheme="dark") as page:
         count = page.locator("details").count()
+        long = page.locator("details[data-long]").count()
+        assert 0 < long < count / 4
         assert page.locator("details[open]").count() < count
         page.emulate_media(media="print", color_scheme="dark")
-        page.wait_for_function("document.querySelectorAll('details:not([open])').length === 0")
+        closed = "document.querySelectorAll('details:not([open])').length"
+        page.wait_for_function(f"{closed} === {long}")
         background = "getComputedStyle(document.body).getPropertyValue('--ground')"
         assert page.evaluate(background).strip() == "#ffffff"
+        page.set_viewport_size({"width": 700, "height": 1000})  # as wide as a sheet, about
+        assert page.evaluate("document.documentElement.scrollWidth") <= 700
         for control in ("#theme", "#models", ".zoom", "select", ".picker"):
             assert page.locator(f"{control}:visible").count() == 0
         assert page.locator("svg.marks:visible").count() == page.locator(".panel:visible").count()
         page.emulate_media(media="screen")
-        page.wait_for_function("document.querySelectorAll('details:not([open])').length > 0")
+        page.wait_for_function(f"{closed} > {long}")
         assert page.locator("details[open]").count() < count
 
 
