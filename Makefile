@@ -43,10 +43,9 @@ check: lint test
 bundled: setup
 	$(BIN)/python -m mdlm_probe.tuning.bundled
 
-# measures the committed reference run again
+# measures the committed reference run again: the study `smoke`
 reference: setup
-	$(BIN)/mdlm-probe locality --question left,middle,right --output results/reference --fresh
-	$(BIN)/mdlm-probe decay --model oracle --model tiny-mdlm --masks 24 --limit 8 --output results/reference --fresh
+	$(BIN)/mdlm-probe study smoke --output results/reference --fresh
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .coverage .coverage.* results/demo

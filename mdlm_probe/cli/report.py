@@ -28,7 +28,7 @@ def command(friendly: Callable[..., Any]) -> click.Command:
         callback=friendly(callback),
         params=[click.Argument(["folder"], type=click.Path(path_type=Path))],
         help=HELP,
-        short_help="Rebuilds a run's or study's tables, figures and HTML page from its CSVs.",
+        short_help="Rebuilds tables, figures and the HTML page from CSVs alone.",
     )
 
 

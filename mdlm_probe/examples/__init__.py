@@ -7,6 +7,7 @@ Which items are shown, and how, is ours.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -74,6 +75,7 @@ def of(
     frame: pd.DataFrame,
     entries: dict[str, dict[str, Any]],
     limit: int = 8,
+    note: Callable[[str], None] | None = None,
 ) -> list[Example]:
     """A few items of a probe's rows, the same for every model; none where no row can be read.
 
@@ -86,6 +88,7 @@ def of(
         frame: its rows, of all models, as `reports.make` reads them.
         entries: of run.json, see `sink.read_run`.
         limit: most examples of a model.
+        note: is told why, where rows can't be read.
     """
     from mdlm_probe.examples._rows import Rows
 
@@ -93,6 +96,8 @@ def of(
         return []
     try:
         return catalog.load("examples", probe).of(Rows(folder, probe, frame, entries), limit)
-    except (LookupError, TypeError, ValueError, OSError, ProbeError):
+    except (LookupError, TypeError, ValueError, OSError, ProbeError) as error:
         # rows of a version with other columns have a report all the same
+        if note:
+            note(f"{probe} has no examples: its rows can't be read as this version's: {error!r}")
         return []

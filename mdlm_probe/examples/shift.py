@@ -34,6 +34,8 @@ def of(rows: Rows, limit: int) -> list[Example]:
     found: list[int] = []
     for kind in kinds:
         part = frame[frame["intervention"] == kind]
+        if (part["frac"] > 0).any():  # a fraction of 0 changes nothing
+            part = part[part["frac"] > 0]
         nearest = (part["frac"] - SHARE).abs()
         part = part[part["frac"] == part.at[nearest.idxmin(), "frac"]]
         damage = part.assign(kept=-part["edit_distance"])

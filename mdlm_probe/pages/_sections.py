@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -101,6 +101,7 @@ def _section(run: Run, probe: str, made: Made, colours: Mapping[str, str]) -> Se
     sources = _sources(module, probe, made, task)
     found = [drawn(chart, sources, colours) for chart in getattr(module, "CHARTS", ())]
     charts = [chart for chart in found if chart]
+    shown = _examples(run.folder, probe, made.frame, entries, notes.append)
     title = probe if run.name in ("", probe) else f"{probe} ({run.name})"
     return Section(
         id=re.sub(r"[^A-Za-z0-9-]+", "-", f"{run.name}-{probe}" if run.name else probe),
@@ -119,7 +120,7 @@ def _section(run: Run, probe: str, made: Made, colours: Mapping[str, str]) -> Se
         says=getattr(module, "SAYS", ""),
         what=task if len(sources) > 1 else "",
         tasks=[name for name in sources if name != ALL],
-        examples=_examples(run.folder, probe, made.frame, entries),
+        examples=shown,
         files=_files(run, probe, made),
     )
 
@@ -172,9 +173,13 @@ def _seen(probe: str, figure: Figure) -> str:
 
 
 def _examples(
-    folder: Path, probe: str, frame: pd.DataFrame, entries: Entries
+    folder: Path,
+    probe: str,
+    frame: pd.DataFrame,
+    entries: Entries,
+    note: Callable[[str], None],
 ) -> list[dict[str, Any]]:
-    found = examples.of(folder, probe, frame, entries) if hasattr(examples, "of") else []
+    found = examples.of(folder, probe, frame, entries, note=note)
     return [
         asdict(example)
         | {"parts": [{"is": type(part).__name__.lower(), **asdict(part)} for part in example.parts]}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -20,18 +23,28 @@ class Made:
 
     Attributes:
         frame: the rows, of all models.
-        tables, figures: by name; the main figure's is "".
+        tables: by name.
+        draw: makes the figures.
         printed: names of the tables that are printed: a report's `PRINTED`, or all.
     """
 
     frame: pd.DataFrame
     tables: Tables
-    figures: dict[str, Figure]
+    draw: Callable[[], dict[str, Figure]]
     printed: tuple[str, ...]
 
+    @cached_property
+    def figures(self) -> dict[str, Figure]:
+        """By name, the main one's is "". Drawn when first asked for: that takes seconds."""
+        return self.draw()
 
-def make(folder: Path) -> tuple[dict[str, Made], list[str]]:
+
+def make(folder: Path, probes: Sequence[str] = ()) -> tuple[dict[str, Made], list[str]]:
     """Every table and figure of a run folder, by probe, from its CSVs alone.
+
+    Args:
+        folder: the run folder.
+        probes: those wanted; none named: all.
 
     Returns:
         What was made, and what a reader should know: measurements that aren't finished.
@@ -39,21 +52,33 @@ def make(folder: Path) -> tuple[dict[str, Made], list[str]]:
     Raises:
         ProbeError: no run, or rows that a report can't read.
     """
-    made = {}
     found, notes = _frames.frames(folder)
-    for probe, frame in found.items():
-        report = catalog.load("reports", probe)
-        try:
-            tables = report.tables(frame)
-            figures = report.figures(frame, tables)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ProbeError(
-                f"the rows of '{probe}' in {folder} can't be read: {error!r}",
-                expected="the columns that this version writes",
-                hint="the same command with --fresh measures anew",
-            ) from error
-        made[probe] = Made(frame, tables, figures, getattr(report, "PRINTED", tuple(tables)))
-    return made, notes
+    wanted = {name: frame for name, frame in found.items() if not probes or name in probes}
+    return {name: _made(folder, name, frame) for name, frame in wanted.items()}, notes
+
+
+def _made(folder: Path, probe: str, frame: pd.DataFrame) -> Made:
+    report = catalog.load("reports", probe)
+
+    def draw() -> dict[str, Figure]:
+        with _read(folder, probe):
+            return report.figures(frame, tables)
+
+    with _read(folder, probe):
+        tables = report.tables(frame)
+    return Made(frame, tables, draw, getattr(report, "PRINTED", tuple(tables)))
+
+
+@contextmanager
+def _read(folder: Path, probe: str) -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, ValueError) as error:
+        raise ProbeError(
+            f"the rows of '{probe}' in {folder} can't be read: {error!r}",
+            expected="the columns that this version writes",
+            hint="the same command with --fresh measures anew",
+        ) from error
 
 
 def save(folder: Path, made: dict[str, Made]) -> list[Path]:

@@ -87,6 +87,7 @@ def save(
                 for kind, date in (("png", {}), ("svg", {"Date": None})):
                     paths.append(folder / f"{name}{title and f'-{title}'}.{kind}")
                     figure.savefig(paths[-1], dpi=150, metadata=date)
+                    figure.set_layout_engine("none")  # it stands; finding it anew takes seconds
         for title, table in tables.items():
             paths.append(folder / f"{name}-{title}.csv")
             table.to_csv(paths[-1], index=False, float_format="%.6g")

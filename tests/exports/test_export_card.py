@@ -151,7 +151,7 @@ def test_steps_and_orders_are_results_of_their_own():
                 tail |= {"masks": "10", "appended": 10, "mask_tokens": 11}
                 rows.append(own | tail | {"correct": int(item < hits)})
     frame = pd.DataFrame(rows)
-    made = reports.Made(frame, masks_report.tables(frame), {}, ())
+    made = reports.Made(frame, masks_report.tables(frame), dict, ())
     entry = {"status": "started", "config": {"probe": "masks", "model": "m", "options": {}}}
     part = _card_masks.part(Run("", None, {}, {"masks": made}), "masks__m", entry)
     assert [

@@ -141,7 +141,7 @@ def test_nothing_is_imported_that_was_not_asked_for(run, tmp_path):
 
 def test_estimates_are_named_by_the_coordinates_and_what_else_tells_rows_apart():
     table = pd.DataFrame({"model": ["a", "a"], "frac": [0.1, 0.25], "mean": [1.0, float("nan")]})
-    made = reports.Made(table, {"t": table, "hidden": table}, {}, ("t",))
+    made = reports.Made(table, {"t": table, "hidden": table}, dict, ("t",))
     assert _tracking.keys_of("judge", table) == ["model", "frac"]
     assert _tracking.estimates(exports.Run("", None, {}, {"judge": made})) == {
         "judge/t/mean a frac=0.1": 1.0

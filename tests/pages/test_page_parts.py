@@ -201,7 +201,7 @@ def test_every_probe_has_its_part_of_the_page():
 def test_a_probe_without_a_part_has_its_picture_and_tables(tmp_path, monkeypatch):
     figure = Drawing(figsize=(2, 2))
     figure.subplots().set(title="its title", xlabel="its x", ylabel="its y")
-    made = Made(TABLE, {"t": TABLE}, {"": figure}, ("t",))
+    made = Made(TABLE, {"t": TABLE}, lambda: {"": figure}, ("t",))
     known = catalog.names
     monkeypatch.setattr(catalog, "names", lambda room: [] if room == "pages" else known(room))
     run = _sections.Run("", tmp_path, {}, {"decay": made}, [])
