@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from mdlm_probe import catalog
 from mdlm_probe.errors import ProbeError
 from mdlm_probe.reports import _forest, _frames, _pairing, _sides
-from mdlm_probe.reports._pairing import Pairing, Points
+from mdlm_probe.reports._pairing import Pairing, Pairs, Points
 from mdlm_probe.reports._sides import Measurement
 from mdlm_probe.sink import differences, unusable
 
@@ -39,8 +39,9 @@ class Compared:
     Attributes:
         first, second: A and B.
         tables: lines by what is compared; "" where a probe has one such thing. Differences are
-            B minus A; the columns are those of `_pairing.compared`, p-values corrected by Holm's
-            method for all lines of all pairs that were compared together.
+            B minus A; the columns are those of `_pairing.compared`, and p_holm: corrected by
+            Holm's method, whole sweeps for all of all pairs that were compared together, points for
+            the points of their measure.
         notes: what a reader should know.
     """
 
@@ -87,24 +88,34 @@ def compare(
         ProbeError: no run, nothing to pair, or what isn't the same; the differences are shown.
     """
     for probe in probes:
-        catalog.load("reports", probe)
+        if probe not in catalog.names("reports"):
+            raise catalog.unknown("probe", probe, catalog.names("reports"))
     sides, notes = [], []
     for letter, place in zip("AB", (first, second), strict=True):
         found, said = _sides.measurements(place)
         sides.append(found)
         notes += [f"{letter}: {note}" for note in said]
     pairs, alone = _sides.partners(*sides, probes, models)
+    _check_known(pairs, across)
     _check_same(pairs, across)
-    found = [_compared(*pair, across, points) for pair in pairs]
+    found, damaged = [], []
+    for pair in pairs:
+        try:
+            found.append(_compared(*pair, across, points))
+        except ProbeError as error:
+            damaged.append(error)
+    if not found:
+        raise damaged[0]
     tables = [table for one in found for table in one.tables.values()]
     if not tables:
         raise ProbeError(
             "no item was measured on both sides",
             expected="runs of the same items: equal --tasks, --limit, positions, ...",
+            hint="; ".join(note for one in found for note in one.notes),
         )
     left = iter(_pairing.corrected(tables))
     done = [replace(one, tables={name: next(left) for name in one.tables}) for one in found]
-    return done, [*notes, *alone]
+    return done, [*notes, *alone, *(error.found for error in damaged)]
 
 
 def _compared(
@@ -115,27 +126,39 @@ def _compared(
     tables, notes = {}, _notes(first, second)
     try:
         for given in pairings(first.probe, first.frame):
-            by, item = (
-                tuple(name for name in names if name not in free)
-                for names in (given.by, given.item)
-            )
-            pairing = replace(given, by=by, item=item)
+            pairing = replace(given, by=tuple(name for name in given.by if name not in free))
             both = _pairing.pair(first.frame, second.frame, pairing, keys)
             table = _pairing.lines(both, pairing, points)
             if len(table):
                 tables[given.name] = table
-                notes += [
-                    f"{n} item{'s' * (n > 1)} only in {side}{given.name and f' ({given.name})'}"
-                    for side, n in zip("AB", both.alone, strict=True)
-                    if n
-                ]
+            notes += _unpaired(given.name or first.of, both, bool(len(table)))
     except (KeyError, TypeError, ValueError) as error:
+        what = f"no column {error}" if isinstance(error, KeyError) else str(error)
         raise ProbeError(
-            f"the rows of {first.name} and {second.name} can't be compared: {error!r}",
+            f"the rows of {first.name} and {second.name} can't be compared: they are damaged, or of"
+            f" another version ({what})",
             expected="the columns that this version writes",
             hint="measure both anew with --fresh",
         ) from error
     return Compared(first, second, tables, tuple(notes))
+
+
+def _unpaired(name: str, both: Pairs, compared: bool) -> list[str]:
+    """Notes on what a pairing had to leave out."""
+    notes = []
+    if not compared and any(both.alone):
+        notes.append(f"{name} isn't compared: A and B have nothing in common there")
+    for side, items, points, measures in zip(
+        "AB", both.alone, both.points, both.measured, strict=True
+    ):
+        if items:
+            notes.append(f"{items} item{'s' * (items > 1)} only in {side} ({name})")
+        if points:
+            told = "; ".join(points[: _sides.SHOWN]) + "; ..." * (len(points) > _sides.SHOWN)
+            many = f"{len(points)} point{'s' * (len(points) > 1)}"
+            notes.append(f"{many} only in {side} ({name}): {told}")
+        notes += [f"only {side} has: {label} ({name})" for label in measures]
+    return notes
 
 
 def pairings(probe: str, frame: pd.DataFrame) -> tuple[Pairing, ...]:
@@ -173,21 +196,72 @@ def _notes(first: Measurement, second: Measurement) -> list[str]:
 # ---------------------------------------------------------------------- sameness
 
 
+def _check_known(pairs: Sequence[_sides.Pair], across: Sequence[str]) -> None:
+    """Refuses names of what no measurement has, or of what tells items apart."""
+    known = {name: None for first, second in pairs for name in _settings(first, second)}
+    for given in across:
+        if not any(name == given or name.endswith(f".{given}") for name in known):
+            raise catalog.unknown("setting", given, dict.fromkeys(n for n in known if n))
+
+
+def _settings(first: Measurement, second: Measurement) -> list[str]:
+    """Names of what may be let differ: settings, and coordinates that aren't an item's name."""
+    items = {name for pairing in pairings(first.probe, first.frame) for name in pairing.item}
+    named = []
+    for one in (first, second):
+        settings = _alike(one.entry, one.entry, one.probe)[0] | {"options": _options_of(one)}
+        named += _leaves(settings)
+        if one.judge:
+            named += _leaves(_alike(one.judged, one.judged, "shift")[0], "answers")
+    cells = [name for name in coordinates(first.probe) if name not in items | MATERIAL]
+    return [*dict.fromkeys(named), *(c for c in cells if f"options.{c}" not in named)]
+
+
+def _leaves(value: Any, at: str = "") -> list[str]:
+    if not isinstance(value, dict):
+        return [at]
+    return [
+        leaf
+        for name, part in value.items()
+        for leaf in _leaves(part, f"{at}.{name}" if at else name)
+    ]
+
+
 def _check_same(pairs: Sequence[_sides.Pair], across: Sequence[str]) -> None:
     """Refuses pairs that weren't made the same way, with every difference."""
-    found = []
+    found, flags = [], ""
     for first, second in pairs:
         lines = [line for line in unlike(first, second) if not _allowed(line, across)]
         if lines:
+            flags = flags or _remedy(first, second, lines)
             found += [f"  {first.of}, {first.model} and {second.model}:"]
             found += [f"    {line}" for line in lines]
     if found:
         name = found[1].partition(":")[0].strip()
+        anew = flags or "one side anew with the other's options"
         raise ProbeError(
             "not measured the same way (A -> B):\n" + "\n".join(found),
-            hint="measure one side anew with the other's options (checkpoints may have defaults of"
-            f" their own), or let a setting differ: --across {name}",
+            hint=f"measure {anew} (checkpoints may have defaults of their own), or let a setting"
+            f" differ: --across {name}",
         )
+
+
+def _remedy(first: Measurement, second: Measurement, lines: Sequence[str]) -> str:
+    """Which side to measure anew, and with which options; "" where no option would do."""
+    for side, one, other in (("B", second, first), ("A", first, second)):
+        ours, theirs = (_options_of(m) | _load(m.entry) for m in (one, other))
+        names = [line.partition(":")[0].rpartition(".")[2] for line in lines]
+        names += [name for name in AMOUNTS if ours.get(name) != theirs.get(name)]
+        given = {name: theirs.get(name) for name in dict.fromkeys(names)}
+        if one.judge or any(value in (None, "") for value in given.values()):
+            continue
+        flags = [
+            f"--{name.replace('_', '-')} "
+            + (",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value))
+            for name, value in given.items()
+        ]
+        return f"{side}, {one.name}, anew with {' '.join(flags)}"
+    return ""
 
 
 def _allowed(line: str, across: Sequence[str]) -> bool:
@@ -240,6 +314,10 @@ def _alike(first: dict[str, Any], second: dict[str, Any], probe: str) -> list[di
     ]
 
 
+def _options_of(one: Measurement) -> dict[str, Any]:
+    return _options(one.entry.get("config", {}), one.probe)
+
+
 def _options(config: dict[str, Any], probe: str) -> dict[str, Any]:
     """A measurement's options; those that its version didn't have are at their defaults."""
     given: dict[str, Any] = config.get("options", {})
@@ -270,24 +348,31 @@ def _scorer(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def save(folder: Path, found: Sequence[Compared]) -> list[Path]:
-    """Writes compare.csv, and a picture of each pair as PNG and SVG; returns the paths.
+    """Writes compare.csv, and a picture of each pair; returns the paths.
+
+    PNG, and SVG, too, of a single pair: SVG takes as long again, and of many pairs few are printed.
 
     Raises:
         ProbeError: the folder can't be written.
     """
     path = folder / "compare.csv"
+    drawn = [one for one in found if one.tables]
+    titles = [one.title for one in found]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         whole(found).to_csv(path, index=False, float_format="%.6g")
-    except OSError as error:
-        raise unusable(path, error) from error
-    paths, titles = [path], [one.title for one in found]
-    for one in found:
-        if one.tables:
+        paths = [path]
+        for one in drawn:
             alone = titles.count(one.title) == 1
             stem = one.title if alone else f"{one.title}__{one.first.model}"
             name = "".join(c if c.isalnum() or c in "._-" else "-" for c in stem)
-            paths += _frames.save(folder, name, {"": one.figure()}, {})
+            if len(drawn) == 1:
+                paths += _frames.save(folder, name, {"": one.figure()}, {})
+            else:
+                paths.append(path := folder / f"{name}.png")
+                one.figure().savefig(path, dpi=100)
+    except OSError as error:
+        raise unusable(path, error) from error
     return paths
 
 

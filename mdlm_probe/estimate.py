@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,7 +15,14 @@ from mdlm_probe.models._base import Entry, LoadOptions
 if TYPE_CHECKING:
     from torch import Tensor
 
-BYTES = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0, "8bit": 1.0, "4bit": 0.5}
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+
+PACKED = {"8bit": 1.0, "4bit": 0.5}
+"""Bytes of a quantised weight."""
+
+SCALES = {"8bit": 0.0, "4bit": 2 / 128}
+"""Numbers that are kept beside a quantised weight, in the model's own format: a scale and a shift
+for every 128 in 4-bit; in 8-bit one for a whole row. Source: read off optimum-quanto 0.2.7."""
 
 SHARE = 0.5
 """Share of a card's published rate that is assumed to be reached."""
@@ -80,11 +89,13 @@ def cost(
     asked: int,
     length: float,
     batch: int,
+    gradients: bool = False,
 ) -> Cost:
-    """Estimates a measurement of `tokens` tokens in prompts of about `length`.
+    """Estimates a measurement of `tokens` tokens, once a pass, in prompts of about `length`.
 
     Two operations a weight and token, attention on top, the output layer only where asked. The
-    activations of a batch of `batch` tokens are about ten widths and three inner widths a token.
+    activations of a batch of `batch` tokens are about ten widths and three inner widths a token;
+    for `gradients` those of every layer are kept, at least of one prompt.
     """
     g = entry.geometry
     if not g:
@@ -95,18 +106,34 @@ def cost(
     attention = 4 * g["layers"] * g["hidden"] * length
     operations = tokens * (2 * body + attention) + asked * 2 * table
     width = 10 * g["hidden"] + 3 * g["intermediate"]
+    if gradients:  # every layer's are kept, of one prompt where there isn't room for more
+        batch = math.ceil(min(batch, length))
+        width *= g["layers"]
     rows = min(asked / tokens * batch * g["vocab"] * 4, ROWS)
+    weight = BYTES[dtype]
+    if load.quantize:  # the embedding table and the output layer stay as they are
+        weight = PACKED[load.quantize] + SCALES[load.quantize] * BYTES[dtype]
+    tables = g["parameters"] - body
     return Cost(
         operations,
-        g["parameters"] * BYTES[load.quantize or dtype],
+        body * weight + tables * BYTES[dtype],
         batch * width * BYTES[dtype] + 2 * rows,
     )
+
+
+def layer_size(geometry: dict[str, int]) -> int:
+    """The weights of a layer to the nearest power of two: layers of one size are timed once, so
+    that models of one size don't differ by what else the machine did meanwhile.
+    """
+    width, inner = geometry["hidden"], geometry["intermediate"]
+    kv = width // geometry["heads"] * geometry["kv_heads"]
+    return round(math.log2(width * (2 * width + 2 * kv + 3 * inner)))
 
 
 def layer_rate(geometry: dict[str, int], device: str, dtype: str) -> float:
     """Operations per second of one layer of a model's shape with random weights, timed now.
 
-    The best of two short passes after a first one. Counted as in `cost`. Source: ours.
+    The median of five short passes after a first one. Counted as in `cost`. Source: ours.
     """
     import torch
 
@@ -119,14 +146,14 @@ def layer_rate(geometry: dict[str, int], device: str, dtype: str) -> float:
     weights = [torch.rand(shape, **kind) / shape[1] for shape in shapes]
     count, length = (32, 512) if on_gpu else (1, 256) if width > 1024 else (16, 512)
     states = torch.rand(count, length, width, **kind)
-    best = float("inf")
+    spent = []
     with torch.inference_mode():
-        for _ in range(3):
+        for _ in range(6):
             start = time.perf_counter()
             _layer(states, weights, geometry)[0, 0, 0].item()  # waits for the device
-            best = min(best, time.perf_counter() - start)
+            spent.append(time.perf_counter() - start)
     own = 2 * sum(rows * columns for rows, columns in shapes) + 4 * width * length
-    return count * length * own / best
+    return count * length * own / statistics.median(spent[1:])
 
 
 def _layer(

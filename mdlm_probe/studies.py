@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,7 +20,7 @@ from mdlm_probe import judges, runner, scorers
 from mdlm_probe.errors import ProbeError
 from mdlm_probe.runner import Plan
 from mdlm_probe.scorers import Shelf
-from mdlm_probe.sink import RUN, STUDY, replace, unusable
+from mdlm_probe.sink import RUN, STUDY, differences, read_run, replace, unusable
 
 JUDGE = "judge"
 """What a run of verdicts says that its probe is."""
@@ -82,8 +82,9 @@ class Outcome:
         part, model: which one.
         status: "finished" or "failed".
         rows: of its CSV; 0 where it failed.
-        error: why it failed.
+        error: why it failed, with what to do about it where that is known.
         seconds: that it took this time.
+        advised: whether the error says what to do: trying again is no use before that is done.
     """
 
     part: Part
@@ -92,6 +93,7 @@ class Outcome:
     rows: int
     error: str
     seconds: float
+    advised: bool = False
 
 
 class Progress(runner.Progress, Protocol):
@@ -140,26 +142,83 @@ def execute(
         fresh: forget earlier verdicts; for measurements, plans say so themselves.
 
     Raises:
-        ProbeError: a folder that can't be used. What fails in a run is an outcome.
+        ProbeError: a folder that can't be used, or whose rows were measured with other settings,
+            before anything is loaded. What fails in a run is an outcome.
         KeyboardInterrupt: Ctrl-C; the same study goes on.
     """
     parts = [part for part in study.parts if not only or part.name in only]
     shelf, found = Shelf(), []
     with locked(folder):
+        check_settings(folder, parts, fresh)
         record = Record(folder, study, parts)
         for part, plan in order(parts):
             progress.begin(part.name, part.probe, plan.entry.name, len(plan.cells))
             measure = _measurement(plan, progress, shelf)
-            found.append(_outcome(part, plan.entry.name, measure, record))
+            found.append(_outcome(part, plan.entry.name, measure, record, progress))
             progress.end()
         shelf.clear()
         for part in parts:
             if part.verdicts:
                 progress.begin(part.name, JUDGE, part.verdicts.by.name, 0)
                 ask = _judgement(part.verdicts, folder, progress, fresh)
-                found.append(_outcome(part, part.verdicts.by.name, ask, record))
+                found.append(_outcome(part, part.verdicts.by.name, ask, record, progress))
                 progress.end()
     return found
+
+
+def check_settings(folder: Path, parts: Sequence[Part], fresh: bool = False) -> None:
+    """Refuses to go on with other settings than the rows in the run folders were measured with.
+
+    Raises:
+        ProbeError: every setting that differs, old and new, with its run, models and file.
+    """
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for part in parts:
+        changed = [
+            (plan.entry.name, plan.job.output, line)
+            for plan in part.plans
+            for line in _changed(plan)
+        ]
+        if part.verdicts and not fresh:
+            at = folder / part.verdicts.run
+            changed += [(part.models[0], at, line) for line in _changed_judge(part.verdicts, at)]
+        for model, place, line in changed:
+            found.setdefault((part.name, str(place / RUN), line), []).append(model)
+    if found:
+        runs = ",".join(dict.fromkeys(run for run, _, _ in found))
+        lines = [
+            f"  {run} ({file}; {', '.join(models)}): {line}"
+            for (run, file, line), models in found.items()
+        ]
+        raise ProbeError(
+            f"{folder} holds rows that were measured with other settings:\n" + "\n".join(lines),
+            expected="the settings before the arrows, with which the same study goes on",
+            hint=f"--output DIR keeps both; --only {runs} --fresh forgets the rows of these runs",
+        )
+
+
+def _changed(plan: Plan) -> list[str]:
+    """Settings of a plan that are not those of its rows; what has no rows, or is to be forgotten,
+    binds nobody.
+    """
+    known = {} if plan.job.fresh else _recorded(plan.job.output, plan.name)
+    return differences(known, plan.config) if known else []
+
+
+def _changed_judge(asked: Verdicts, folder: Path) -> list[str]:
+    """The same of a judge, but for what is judged, which may not be measured yet."""
+    options = {n: list(v) if isinstance(v, tuple) else v for n, v in asdict(asked.choice).items()}
+    known = _recorded(folder, f"judge__{runner.slug(asked.by.name)}")
+    new = {"options": options, **asked.by.config} if known else {}
+    return differences({name: known.get(name) for name in new}, new)
+
+
+def _recorded(folder: Path, name: str) -> dict[str, Any]:
+    """The settings that a measurement's rows were measured with; empty where there are none."""
+    if (folder / f"{name}.csv").exists():
+        with suppress(ProbeError):  # a damaged run.json is its run's own failure
+            return read_run(folder).get(name, {}).get("config", {})
+    return {}
 
 
 def _measurement(plan: Plan, progress: Progress, shelf: Shelf) -> Callable[[], int]:
@@ -178,25 +237,28 @@ def _judgement(asked: Verdicts, folder: Path, progress: Progress, fresh: bool) -
     return judge
 
 
-def _outcome(part: Part, model: str, run: Callable[[], int], record: Record) -> Outcome:
+def _outcome(
+    part: Part, model: str, run: Callable[[], int], record: Record, progress: Progress
+) -> Outcome:
     """Runs one thing. Whatever goes wrong is told, but for Ctrl-C: others may well succeed."""
     began = time.monotonic()
-    rows, error = 0, ""
+    rows, error, advised = 0, "", False
     try:
         rows = run()
     except KeyboardInterrupt:
         record.add(part, model, STOPPED, "", time.monotonic() - began)
         raise
     except ProbeError as fault:
-        error = str(fault)
+        error, advised = str(fault), bool(fault.hint)
     except Exception as fault:  # of torch, say: a study of many hours must go on
         error = f"{type(fault).__name__}: {fault}"
     if error:
+        progress.note("  failed: " + error.replace("\n", "\n  "))
         scorers.free_memory()  # the error held what it was raised in
     status = FAILED if error else FINISHED
     seconds = time.monotonic() - began
     record.add(part, model, status, error, seconds)
-    return Outcome(part, model, status, rows, error, seconds)
+    return Outcome(part, model, status, rows, error, seconds, advised)
 
 
 def rows_of(path: Path) -> int:

@@ -143,6 +143,13 @@ def survey(plan: Plan, device: str, load: Callable[..., Border] | None = None) -
     largest = LARGEST.get(device.partition(":")[0], LARGEST["cpu"])
     if plan.options.get("cache", "none") != "none":
         notes.append("passes that keep keys and values are counted as whole ones: at most that")
+    elif counter.calls > 1:  # it takes steps
+        notes.append("at most: equal canvases go through the network once")
+    if counter.passes > 1:
+        notes.append(
+            f"{counter.passes} passes a forward in tokens and operations: the way back of gradients"
+            " counts as one more"
+        )
     return Survey(
         round(len(counter.lengths) * scale),
         round(counter.asked * scale),

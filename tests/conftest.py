@@ -35,3 +35,11 @@ def pytest_collection_modifyitems(items):
         for mark, (present, reason) in wants.items():
             if item.get_closest_marker(mark) and not present:
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture
+def untimed(monkeypatch):
+    """Plans as they are, but no layer of a large model is timed for them: that takes seconds."""
+    from mdlm_probe import estimate
+
+    monkeypatch.setattr(estimate, "layer_rate", lambda *_: 1e10)

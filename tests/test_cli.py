@@ -14,6 +14,7 @@ from mdlm_probe import catalog, cli, runner
 from mdlm_probe.cli.options import jobs_of
 from mdlm_probe.sink import Run
 
+pytestmark = pytest.mark.usefixtures("untimed")
 QUICK = "--tasks verb-smallest --limit 3 --shots 2 --distractors 4 --positions 0,4".split()
 
 

@@ -12,7 +12,7 @@ from checkpoints import write_llada
 from click.testing import CliRunner
 from judges.fakes import Server, chat
 
-from mdlm_probe import catalog, cli, estimate, models
+from mdlm_probe import catalog, cli, models
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -41,10 +41,7 @@ runs:
 """Stands for the shipped study that examples run: it takes minutes."""
 
 
-@pytest.fixture(autouse=True)
-def untimed(monkeypatch):
-    """Plans as they are, but no layer of a large model is timed for them."""
-    monkeypatch.setattr(estimate, "layer_rate", lambda *_: 1e10)
+pytestmark = pytest.mark.usefixtures("untimed")
 
 
 def test_the_two_commands_come_first():

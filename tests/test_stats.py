@@ -97,6 +97,8 @@ def test_nothing_and_one_thing_have_no_interval():
         (stats.paired_hits(none, none), 0),
         (stats.paired_hits(one, 0 * one), 1),
         (stats.clustered(none, none), 0),
+        (stats.share_over(none, none), 0),
+        (stats.share_over(one, one), 1),
         (stats.clustered(np.arange(4.0), np.zeros(4)), 1),
         (stats.amount(none), 0),
         (stats.bootstrap(one[:, None], ratio), 1),
@@ -127,6 +129,9 @@ def test_paired_hits_are_students_of_one_more_item():
     ends = reference.t(7, middle, np.sqrt(variance)).interval(0.95)
     assert found.mean == 0.25
     assert (found.low, found.high) == pytest.approx(ends)
+    five = stats.paired_hits(np.arange(12) < 5, np.zeros(12))
+    assert five.low > 0, "the test is stricter than the interval"
+    assert five.p == pytest.approx(2 * 0.5**5)
     equal = stats.paired_hits(gap, gap)
     assert -0.4 < equal.low == -equal.high < 0, "items that all agree do not rule out others"
 
@@ -210,6 +215,34 @@ def test_clusters_without_spread_have_no_interval():
         assert np.isnan(found.low)
         assert found.p == pytest.approx(p, nan_ok=True)
     assert np.isnan(stats.clustered(np.array([1, -1.0] * 3), codes).low), "their means are all 0"
+
+
+def test_shares_over_clusters_by_matrices():
+    """Wilson's, of the items over their design effect, two misses of half alike sets added."""
+    codes = np.repeat(np.arange(5), [4, 6, 4, 9, 7])
+    hits = np.isin(np.arange(30), [0, 5, 6, 11, 20, 21], invert=True).astype(float)
+    variance, freedom = matrices(hits, codes)
+    seen, most = max(1, variance / (0.8 * 0.2 / 30)), (16 + 36 + 16 + 81 + 49) / 30
+    n = 30 / ((6 * seen + 2 * (1 + most) / 2) / 8)
+    t = reference.t.ppf(0.975, freedom)
+    center = (0.8 + t**2 / (2 * n)) / (1 + t**2 / n)
+    half = t / (1 + t**2 / n) * np.sqrt(0.16 / n + t**2 / (4 * n**2))
+    found = stats.share_over(hits, np.array(list("vwxyz"))[codes])
+    assert (found.low, found.high) == pytest.approx((center - half, center + half))
+    assert (found.mean, found.n) == (pytest.approx(0.8), 5)
+    other = stats.share_over(1 - hits, codes)
+    assert (other.low, other.high) == pytest.approx((1 - found.high, 1 - found.low))
+
+
+def test_shares_over_clusters_have_ends_at_all_hits():
+    """16 sets of 20: as 320 / (1 + 19 / 2) items."""
+    sets, n, t = np.repeat(np.arange(16), 20), 320 / 10.5, reference.t.ppf(0.975, 15)
+    found = stats.share_over(np.ones(320), sets)
+    assert (found.mean, found.low, found.high) == pytest.approx((1, n / (n + t**2), 1))
+    alike = stats.share_over(np.repeat([1, 0, 1, 1, 1, 0, 1, 1], 20), np.repeat(np.arange(8), 20))
+    least = reference.t.ppf(0.975, 7) * np.sqrt(0.75 * 0.25 / 8)
+    assert alike.high - alike.low > least, "sets that are all right or all wrong count once"
+    assert np.isnan(stats.share_over(np.array([1, 0, 1]), np.zeros(3)).low), "one set"
 
 
 # ---------------------------------------------------------------------- tests and sizes

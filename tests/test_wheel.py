@@ -24,7 +24,8 @@ def test_the_wheel_runs_the_demo_from_another_folder(tmp_path):
     code = (
         "import mdlm_probe, sys; from mdlm_probe.cli import main\n"
         f"assert mdlm_probe.__file__.startswith({str(site)!r}), mdlm_probe.__file__\n"
-        f"main(['locality', *{QUICK!r}])"
+        f"main(['locality', *{QUICK!r}], standalone_mode=False)\n"
+        "main(['report', 'results/locality'])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -35,6 +36,7 @@ def test_the_wheel_runs_the_demo_from_another_folder(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    assert "report.html" in done.stdout.splitlines()[-1]
     assert "tiny-mdlm" in done.stdout
     assert "tiny-arlm" in done.stdout
     assert (

@@ -28,13 +28,18 @@ the same way are refused, and the settings that differ are named.
 
 \b
 difference  B minus A over the same items, with a 95 % interval
-p, p_holm   of no difference; corrected for all tests of the command
+p           of no difference, by this line's own test
+p_holm      corrected: lines over a whole sweep for all of these in the
+            command, a point for all points of its measure
 dz          Cohen's: the mean difference in its standard deviations
-odds        of hits: items gained by items lost
-least       the smallest true difference that so many units would have
-            shown with 80 % power
+odds        of hits: items with more of them in B by items with fewer
+least       the smallest true difference of which this line's own test
+            would have had p < .05 in 80 % of cases, before Holm's
+            correction; a dash where nothing can be shown: hits need
+            six items
 
-Tests are over items; over sets where items share their examples.
+Tests are over items; over sets where items share their examples. Hits of items are compared by the
+exact sign test, all else by Student's. What isn't on both sides is left out, and named.
 
 Example: mdlm-probe compare results/base results/tuned
 """
@@ -94,6 +99,10 @@ def callback(
     """Prints a table for each pair, and writes compare.csv and pictures."""
     from mdlm_probe import comparison
 
+    if output and output.exists() and not output.is_dir():
+        raise ProbeError(
+            f"--output {output} is a file", expected="a folder, for compare.csv and pictures"
+        )
     found, notes = comparison.compare(
         run_a,
         run_b,
@@ -106,12 +115,23 @@ def callback(
     paths = comparison.save(output or home / "compare", found)
     for one in found:
         show(one)
-    tests = sum(int(t["p"].notna().sum()) for one in found for t in one.tables.values())
-    click.echo(
-        f"\ndifference: B minus A; p_holm: corrected for the {tests} tests above;"
-        " least: what would have been found with 80 % power"
-    )
+    click.echo(f"\n{footer(found)}")
     click.echo("\n".join([*notes, *(f"wrote {path}" for path in paths)]))
+
+
+def footer(found: Sequence[Compared]) -> str:
+    """What p-values are corrected for, and what `least` promises."""
+    from mdlm_probe.reports import _pairing
+
+    tables = [table for one in found for table in one.tables.values()]
+    over, *points = [
+        sum(tables[place]["p"].notna().iloc[line] for place, line in family)
+        for family in _pairing.families(tables)
+    ]
+    said = f"difference: B minus A; p_holm: corrected for the {over} tests over whole sweeps"
+    if points:
+        said += f" together, and for {min(points)} to {max(points)} points of each measure"
+    return f"{said}; least: shown with 80 % power by the line's own test, before Holm's correction"
 
 
 def both(text: str) -> tuple[str, str]:

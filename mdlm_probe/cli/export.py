@@ -43,7 +43,7 @@ OPTIONS = [
     click.Option(
         ["--only"],
         type=click.Choice(["rows", "tables"]),
-        help="Of parquet and jsonl: one of the two; default: both.",
+        help="Of parquet and jsonl: one of the two; default: both. The others have no rows.",
     ),
     click.Option(
         ["--project"], default="mdlm-probe", help="The tracker's project; default: mdlm-probe."

@@ -51,7 +51,7 @@ def show_plans(
         gpu: a card of `estimate.CARDS` to plan for; "": this machine.
     """
     pricing = Pricing(gpu)
-    prices = [pricing.of(plan) for _, plan in named]
+    prices = [pricing.of(plan, run) for run, plan in named]
     runs = any(run for run, _ in named)
     rows = [
         [run] * runs + [plan.entry.name, *pricing.shown(price)]
@@ -94,10 +94,16 @@ class Pricing:
         self._shelf = scorers.Shelf()
         self._rates: dict[tuple[Any, ...], float] = {}
         self._device = self._fault = ""
-        self._notes: dict[str, dict[str, None]] = {}
+        self._notes: dict[tuple[str, str], dict[str, None]] = {}
+        self._dtypes: dict[str, None] = {}
+        self._batches: dict[int, None] = {}
 
-    def of(self, plan: runner.Plan) -> Price:
+    def of(self, plan: runner.Plan, run: str = "") -> Price:
         """What a plan costs, its scorer with it.
+
+        Args:
+            plan: what is to be measured.
+            run: its name, for the notes.
 
         Raises:
             ProbeError: an unknown device.
@@ -105,15 +111,19 @@ class Pricing:
         load, name = plan.job.load, plan.entry.name
         device, dtype = self._place(load)
         for reason, number in plan.refused.items():
-            self._note(f"{number} cells left out: {reason}", name)
+            self._note(f"{number} cells left out: {reason}", name, run)
         seen = survey.survey(plan, device, self._shelf.border)
         for note in seen.notes:
             self._note(note, name)
         self._fault = self._fault or seen.fault
-        cost, seconds = self._costs(plan.entry, load, seen, device, dtype)
+        self._dtypes[dtype] = self._batches[seen.batch_tokens] = None
+        gradients = getattr(plan.probe, "GRADIENTS", False)
+        if gradients:
+            self._note("memory is for the gradients of one prompt at a time, at least", name)
+        cost, seconds = self._costs(plan.entry, load, seen, device, dtype, gradients)
         forwards, tokens = seen.queries, seen.tokens
         if scorer := scorers.scorer_of(plan.options, plan.entry):
-            self._note(f"with {scorer.name}, which scores what is written", name)
+            self._note(f"with {scorer.name}, which scores what is written", name, run)
             more, how = survey.scored(plan, seen), scorers.scorer_load(scorer, load)
             own, own_seconds = self._costs(scorer, how, more, device, dtype)
             cost = cost.with_scorer(own)
@@ -136,12 +146,17 @@ class Pricing:
         return self._device, str(pick_dtype(load.dtype, picked)).removeprefix("torch.")
 
     def _costs(
-        self, entry: Entry, load: LoadOptions, seen: Survey, device: str, dtype: str
+        self,
+        entry: Entry,
+        load: LoadOptions,
+        seen: Survey,
+        device: str,
+        dtype: str,
+        gradients: bool = False,
     ) -> tuple[Cost, float | None]:
         """What passes cost, and the seconds that they take here."""
-        cost = estimate.cost(
-            entry, load, dtype, seen.tokens, seen.asked, seen.length, seen.batch_tokens
-        )
+        asked = (seen.tokens, seen.asked, seen.length, seen.batch_tokens)
+        cost = estimate.cost(entry, load, dtype, *asked, gradients)
         if load.quantize:
             self._note(
                 f"{load.quantize} weights are taken to be as fast as {dtype} ones: they are slower",
@@ -149,8 +164,7 @@ class Pricing:
             )
         if cost.operations is None or self._gpu:
             return cost, None
-        shape = ("hidden", "intermediate", "heads", "kv_heads")
-        at = (*(entry.geometry[name] for name in shape), device, dtype)
+        at = (estimate.layer_size(entry.geometry), device, dtype)
         if at not in self._rates:
             self._rates[at] = estimate.layer_rate(entry.geometry, device, dtype)
         return cost, cost.operations / (self._rates[at] * estimate.PACE)
@@ -177,25 +191,35 @@ class Pricing:
             *("unknown" if seconds is None else estimate.duration(seconds) for seconds in times),
         ]
 
-    def _note(self, text: str, model: str) -> None:
-        self._notes.setdefault(text, {})[model] = None
+    def _note(self, text: str, model: str, run: str = "") -> None:
+        self._notes.setdefault((run, text), {})[model] = None
 
     def notes(self) -> list[str]:
         """What a reader should know, each thing once; and how the numbers came about."""
-        notes = [f"{', '.join(models)}: {text}" for text, models in self._notes.items()]
+        notes = [
+            f"{run}{run and ': '}{', '.join(models)}: {text}"
+            for (run, text), models in self._notes.items()
+        ]
         if self._fault:
             notes.append(f"No tokenizer: {self._fault}")
         notes.append(f"Tokens are scaled up from {survey.SAMPLE} cells.")
+        batches = " or ".join(map(str, self._batches))
+        of = "such a card" if self._gpu else "this machine"
+        notes.append(
+            f"Memory: weights and activations in {' or '.join(self._dtypes)}, the number format on"
+            f" {of}, in batches of {batches} tokens; smaller ones are taken where less is free."
+        )
         if self._rates:
             speeds = ", ".join(estimate.quantity(rate) for rate in self._rates.values())
             notes.append(
-                f"Time on {self._device}: at {estimate.PACE:.0%} of the speed of single layers of"
-                f" these models, timed now ({speeds} op/s)."
+                f"Time on {self._device}: in {' or '.join(self._dtypes)}, at {estimate.PACE:.0%} of"
+                f" the speed of single layers of such sizes, timed now ({speeds} op/s)."
             )
         if self._on_card:
             peak = estimate.quantity(estimate.CARDS[self._card])
             notes.append(
                 f"Time on {self._card}: GPU-hours of one card, if it reaches {estimate.SHARE:.0%}"
-                f" of its published {peak} op/s (dense bfloat16); --gpu names another."
+                f" of its published {peak} op/s (dense bfloat16); --gpu"
+                f" {'names another' if self._gpu else 'plans for one, its memory with it'}."
             )
         return notes

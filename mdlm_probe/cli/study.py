@@ -26,6 +26,9 @@ the same command goes on after Ctrl-C. `mdlm-probe plan STUDY` says what it woul
 Example: mdlm-probe study smoke --output results/smoke
 """
 
+WIDE = 60
+"""Characters of a reason that a table still takes."""
+
 OPTIONS = [
     click.Argument(["study"], shell_complete=lambda ctx, param, typed: _begun(typed)),
     click.Option(
@@ -98,26 +101,48 @@ def finish(folder: Path, found: Sequence[Outcome], tables: bool) -> None:
     fault = ""
     try:
         report.write(folder, tables)
-    except ProbeError as error:  # runs that all failed leave nothing to report on
+    except ProbeError as error:
         fault = str(error)
     show_outcomes(found)
     failed = [outcome for outcome in found if outcome.error]
+    if fault and len(failed) < len(found):  # runs that all failed leave nothing to report on
+        fault = f"no report: {fault}"
+        if not failed:
+            raise ProbeError(fault)
+        click.echo(fault, err=True)
     if failed:
-        raise ProbeError(
-            f"{len(failed)} of {len(found)} failed; all others are done",
-            hint="the same command, without --fresh, tries these again; study.json has the reasons",
-        )
-    if fault:
-        raise ProbeError(f"no report: {fault}")
+        raise ProbeError(_how_many(len(failed), len(found)), hint=_next_step(failed))
+
+
+def _how_many(failed: int, asked: int) -> str:
+    if failed == asked:
+        return f"all {asked} failed" if asked > 1 else "it failed"
+    return f"{failed} of {asked} failed; all others are done"
+
+
+def _next_step(failed: Sequence[Outcome]) -> str:
+    """The same command, but where the reasons ask for something else first."""
+    again = "the same command, without --fresh, tries again what failed"
+    if any(outcome.advised for outcome in failed):
+        return f"do what the reasons above advise; where they name nothing else, {again}"
+    return f"{again}; study.json keeps the reasons"
 
 
 def show_outcomes(found: Sequence[Outcome]) -> None:
-    """A line for every run and model: how many rows, or why there are none."""
-    rows = [
-        (o.part.name, o.part.probe, o.model, o.status, o.error.split("\n")[0] or f"{o.rows} rows")
-        for o in found
-    ]
+    """A line for every run and model: how many rows, or why there are none; below the table where
+    that is long, once for all whom it holds up.
+    """
+    long: dict[str, list[str]] = {}
+    rows = []
+    for o in found:
+        why = o.error
+        if len(why) > WIDE or "\n" in why:
+            long.setdefault(why, []).append(f"{o.part.name} {o.model}")
+            why = "see below"
+        rows.append((o.part.name, o.part.probe, o.model, o.status, why or f"{o.rows} rows"))
     echo_table(("run", "probe", "model", "status", "rows, or why not"), rows)
+    for why, whose in long.items():
+        click.echo(f"\n{', '.join(whose)}:\n  " + why.replace("\n", "\n  "))
 
 
 def _begun(typed: str) -> list[str]:

@@ -30,6 +30,12 @@ class StudyFile(Document):
     """A study's YAML file; a name that stands twice is an error, however it is written."""
 
     def _build(self, node: yaml.Node | None, at: tuple[Any, ...]) -> Any:
+        if node is None:
+            raise ProbeError(
+                f"{self.path} is empty",
+                expected="runs, by name: what a study asks",
+                hint="`mdlm-probe study --help` names those that ship; the README shows one",
+            )
         if isinstance(node, yaml.MappingNode):
             seen: set[str] = set()
             for key, _ in node.value:
@@ -60,11 +66,12 @@ def load(
     path = tasks.path_of(name, "study", tasks.studies())
     doc = StudyFile(path)
     folder = output or folder_of(path)
-    names = list(doc.get(("runs",), dict))
-    if not names:
+    if doc.data.get("runs", ...) in (None, {}):
         raise doc.error(("runs",), "is empty", "one run or more, by name")
+    names = list(doc.get(("runs",), dict))
     shared = _given(doc, (), [name for name in doc.data if name != "runs"])
     probes = {run: _probe(doc, run) for run in names}
+    judged = {run: _judged(doc, run, probes) for run in names if probes[run] == JUDGE}
     known = {option.name for probe in probes.values() for option in _options(probe)}
     for option, (_, at) in shared.items():
         if option not in known:
@@ -72,7 +79,7 @@ def load(
     parts, notes = [], {}
     for run, probe in probes.items():
         if probe == JUDGE:
-            parts.append(_verdicts(doc, run, probes, folder))
+            parts.append(_verdicts(doc, run, judged[run], folder))
             continue
         part, left_out = _measurement(doc, run, probe, shared, folder, fresh)
         parts.append(part)
@@ -151,14 +158,19 @@ def _measurement(
     return Part(run, probe, tuple(plans)), notes
 
 
-def _verdicts(doc: StudyFile, run: str, probes: dict[str, str], folder: Path) -> Part:
-    """A judge's run. Its options are all its own: the study's are about the models asked."""
+def _judged(doc: StudyFile, run: str, probes: dict[str, str]) -> str:
+    """The run that a judge's run is about."""
     of = doc.get(("runs", run, "run"), str)
     if probes.get(of) != JUDGED:
         known = ", ".join(n for n, probe in probes.items() if probe == JUDGED) or "none is listed"
         raise doc.error(
             ("runs", run, "run"), f"'{of}' is no run of `{JUDGED}`", f"such a run's name: {known}"
         )
+    return of
+
+
+def _verdicts(doc: StudyFile, run: str, of: str, folder: Path) -> Part:
+    """A judge's run. Its options are all its own: the study's are about the models asked."""
     given = _own(doc, run, ("probe", "run"))
     values = _parsed(doc, JUDGE, judge_command.OPTIONS, given, str(folder / of))
     try:
@@ -207,7 +219,18 @@ def _typed(doc: StudyFile, param: click.Parameter, value: Any, at: tuple[str, ..
 
 
 def _placed(doc: StudyFile, run: str, given: Given, error: ProbeError) -> ProbeError:
-    """An error with the line of the option that it speaks of, or else of the run."""
+    """An error with the line of the option or the model that it speaks of, or else of the run."""
     spoken = [name.replace("-", "_") for name in re.findall(r"--([\w-]+)", error.found)]
-    at = next((given[name][1] for name in spoken if name in given), ("runs", run))
+    places = [given[name][1] for name in spoken if name in given]
+    at = next(iter([*places, *_models_named(given, error.found)]), ("runs", run))
     return doc.error(at, error.found, error.expected, error.hint)
+
+
+def _models_named(given: Given, text: str) -> list[tuple[Any, ...]]:
+    """Where the models stand that a text names: in quotes, or as the path or hub id they are."""
+    value, at = given.get("model", ((), ()))
+    listed = [((*at, i), name) for i, name in enumerate(value)]
+    named = listed if isinstance(value, list) else [(at, value)] if value else []
+    return [
+        where for where, name in named if f"'{name}'" in text or ("/" in str(name) and name in text)
+    ]

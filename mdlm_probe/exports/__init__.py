@@ -7,21 +7,18 @@ the user. Equal input gives equal files.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 from mdlm_probe import catalog, reports
 from mdlm_probe.errors import ProbeError
-from mdlm_probe.exports._base import Run, Wish
-from mdlm_probe.sink import read_run, run_folders, unusable
-from mdlm_probe.sink import replace as write_small
+from mdlm_probe.exports._base import Lacking, Run, Wish
+from mdlm_probe.exports._folder import write
+from mdlm_probe.sink import read_run, run_folders
 
 __all__ = ["Run", "Wish", "export", "formats", "load"]
-OWN = "export.json"
-"""Which files of an export's folder are the export's own, with the hash of each."""
 
 
 def formats() -> list[str]:
@@ -38,22 +35,51 @@ def export(folder: Path, to: Sequence[str], wish: Wish, probes: Sequence[str] = 
         wish: what of it, and where to.
         probes: those to export; none: all.
 
+    Where nothing is there for one of several formats, the others are made, and a line says so.
+
     Raises:
-        ProbeError: no run, no such format or probe, a file that isn't ours, a missing package, or a
-            service that can't be reached.
+        ProbeError: no run, no such format or probe, nothing to export, a file that isn't ours or
+            was changed, a missing package, or a service that can't be reached.
     """
-    modules = [catalog.load("exports", name) for name in dict.fromkeys(to)]
+    modules = {name: catalog.load("exports", name) for name in to}
+    _check_only(modules, wish)
     runs, said = load(folder, probes)
-    made: dict[str, bytes] = {}
-    for module in modules:
-        if hasattr(module, "files"):
-            made |= module.files(runs, wish)
+    made, lacking = _made(modules, runs, wish)
+    if lacking and not made and not any(hasattr(module, "send") for module in modules.values()):
+        raise next(iter(lacking.values()))
     if made:
-        said += [f"wrote {path}" for path in _write(wish.folder, made)]
-    for module in modules:
+        said += [f"wrote {path}" for path in write(wish.folder, made)]
+    said += [f"no {name}: {error.found}; {error.hint}" for name, error in lacking.items()]
+    for module in modules.values():
         if hasattr(module, "send"):
             said += module.send(runs, wish)
     return said
+
+
+def _check_only(modules: dict[str, ModuleType], wish: Wish) -> None:
+    """Refuses rows alone where no format holds rows."""
+    if not wish.tables and not any(getattr(module, "ROWS", False) for module in modules.values()):
+        both = [name for name in formats() if getattr(catalog.load("exports", name), "ROWS", False)]
+        raise ProbeError(
+            f"--only rows leaves nothing for {', '.join(modules)}: no rows are in there",
+            expected=f"--only with {' or '.join(both)}, which have rows and tables",
+            hint=f"leave --only out, or ask for --to {','.join(both)}",
+        )
+
+
+def _made(
+    modules: dict[str, ModuleType], runs: Sequence[Run], wish: Wish
+) -> tuple[dict[str, bytes], dict[str, Lacking]]:
+    """Contents by path, and the formats that there is nothing for."""
+    made: dict[str, bytes] = {}
+    lacking: dict[str, Lacking] = {}
+    for name, module in modules.items():
+        if hasattr(module, "files"):
+            try:
+                made |= module.files(runs, wish)
+            except Lacking as error:
+                lacking[name] = error
+    return made, lacking
 
 
 def load(folder: Path, probes: Sequence[str] = ()) -> tuple[list[Run], list[str]]:
@@ -86,39 +112,3 @@ def load(folder: Path, probes: Sequence[str] = ()) -> tuple[list[Run], list[str]
             for run in runs
         ]
     return [run for run in runs if run.made], notes
-
-
-def _write(folder: Path, made: dict[str, bytes]) -> list[Path]:
-    """Writes files, all or none where one of them isn't ours; returns their paths."""
-    own = _own(folder)
-    for name in made:
-        path = folder / name
-        if path.exists() and name not in own:
-            raise ProbeError(
-                f"{path} is there, and no export wrote it",
-                expected="a folder of exports alone, or none yet",
-                hint="--output DIR writes elsewhere",
-            )
-    try:
-        for name, content in made.items():
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-            own[name] = hashlib.sha256(content).hexdigest()
-        write_small(folder / OWN, json.dumps(own, indent=2, sort_keys=True) + "\n")
-    except OSError as error:
-        raise unusable(folder, error) from error
-    return [folder / name for name in made]
-
-
-def _own(folder: Path) -> dict[str, str]:
-    path = folder / OWN
-    try:
-        own = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    except (OSError, ValueError) as error:
-        raise ProbeError(
-            f"cannot read {path}: {error}", hint="--output DIR writes elsewhere"
-        ) from None
-    if not isinstance(own, dict):
-        raise ProbeError(f"{path} is no list of exports", hint="--output DIR writes elsewhere")
-    return own

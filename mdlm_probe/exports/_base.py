@@ -6,7 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mdlm_probe.errors import ProbeError
 from mdlm_probe.reports import Made
+
+
+class Lacking(ProbeError):
+    """A format that these runs hold nothing for: no reason not to make the others."""
 
 
 @dataclass(frozen=True)

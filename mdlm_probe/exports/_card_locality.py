@@ -10,12 +10,14 @@ from mdlm_probe.exports._base import Run
 from mdlm_probe.exports._card_parts import (
     Metric,
     Part,
+    ends_of,
     facts_of,
     grid,
     metric,
     own_rows,
     result,
-    units,
+    said_over,
+    shared,
     with_interval,
 )
 from mdlm_probe.exports._cells import NONE, number
@@ -23,7 +25,7 @@ from mdlm_probe.exports._cells import NONE, number
 POSITION = "Position: distractors to the left of the relevant examples."
 INDEX = (
     "Locality index: accuracy with the examples nearest to the question minus farthest from it,"
-    " over the same items; intervals over sets."
+    " over the same items."
 )
 TASK = "few-shot questions, relevant examples at one position among distractors"
 
@@ -56,20 +58,29 @@ def masks_in_prompt(masks: int) -> int:
 
 
 def _accuracy(table: pd.DataFrame) -> list[str]:
-    counts, over = sorted(table["masks"].unique()), units(table)
+    found = table.to_dict("records")
+    counts, over = sorted(table["masks"].unique()), shared(found)
     heads = ["question", "position", *(f"accuracy, {_said(k)}" for k in counts)]
     cells = {
-        (row["question"], row["position"], row["masks"]): with_interval(
-            row["accuracy"], row[f"{over}_low"], row[f"{over}_high"]
-        )
-        for row in table.to_dict("records")
+        (row["question"], row["position"], row["masks"]): _cell(row, "accuracy", over)
+        for row in found
     }
     places = dict.fromkeys((question, position) for question, position, _ in cells)
     rows = [
         [str(question), str(position), *(cells.get((question, position, k), NONE) for k in counts)]
         for question, position in places
     ]
-    return [*grid(heads, rows, text=1), f"{POSITION} Intervals are over {over}.", ""]
+    return [*grid(heads, rows, text={"question"}), f"{POSITION}{_overall(over)}", ""]
+
+
+def _cell(row: dict[str, Any], column: str, over: str) -> str:
+    """A number, its interval, and what that is over where it isn't what all of them are."""
+    ends = ends_of(row)
+    return with_interval(row[column], ends.low, ends.high) + said_over(ends, over)
+
+
+def _overall(over: str) -> str:
+    return f" Intervals are over {over}." if over else ""
 
 
 def _said(masks: int) -> str:
@@ -79,30 +90,31 @@ def _said(masks: int) -> str:
 def _index(index: pd.DataFrame) -> list[str]:
     if not len(index):
         return []
+    found = index.to_dict("records")
+    over = shared(found)
     heads = ["question", "masks in the prompt", "locality index", "p over sets", "n"]
     rows = [
         [
             *(str(row["question"]), _said(row["masks"])),
-            with_interval(row["index"], row["sets_low"], row["sets_high"]),
+            _cell(row, "index", over),
             *(number(row["sets_p"]), str(row["n"])),
         ]
-        for row in index.to_dict("records")
+        for row in found
     ]
-    return [*grid(heads, rows, text=2), INDEX, ""]
+    return [*grid(heads, rows, text=set(heads[:2])), f"{INDEX}{_overall(over)}", ""]
 
 
 def _metrics(table: pd.DataFrame, index: pd.DataFrame) -> list[Metric]:
-    found, over = [], units(table)
+    found = []
     for row in table.to_dict("records"):
         facts = {"masks_in_prompt": masks_in_prompt(row["masks"]), "masks_asked": row["masks"]}
         facts |= {"position": row["position"], "n": row["n"], "sets": row["sets"]}
-        ends = row[f"{over}_low"], row[f"{over}_high"]
         name = f"accuracy, {_said(row['masks'])}, position {row['position']}"
-        found.append(metric(name, "accuracy", row["accuracy"], ends, **facts, interval_over=over))
+        found.append(metric(name, "accuracy", row["accuracy"], ends_of(row), **facts))
     for row in index.to_dict("records"):
         if row["question"] == table["question"].iloc[0]:
             facts = {"masks_in_prompt": masks_in_prompt(row["masks"]), "masks_asked": row["masks"]}
-            ends = row["sets_low"], row["sets_high"]
             name = f"locality index, {_said(row['masks'])}"
-            found.append(metric(name, "locality_index", row["index"], ends, **facts, n=row["n"]))
+            facts |= {"n": row["n"]}
+            found.append(metric(name, "locality_index", row["index"], ends_of(row), **facts))
     return found

@@ -8,14 +8,17 @@ import pandas as pd
 
 from mdlm_probe.exports._base import Run
 from mdlm_probe.exports._card_parts import (
+    Ends,
     Metric,
     Part,
+    ends_of,
     facts_of,
     grid,
     metric,
     own_rows,
     result,
-    units,
+    said_over,
+    shared,
     with_interval,
 )
 from mdlm_probe.exports._cells import NONE, interval, number
@@ -23,6 +26,7 @@ from mdlm_probe.exports._cells import NONE, interval, number
 PLACES = ["shots", "distractors", "side", "steps", "order"]
 """Coordinates that a curve of masks has of its own."""
 CONTEXT = PLACES[:3]
+TEXT = {"side", "order", "control"}
 IN_THE_PROMPT = (
     "Masks in the prompt are those appended and the answer's own. Where shares of the prompt or"
     " `max` were asked, the number is a mean over items."
@@ -69,16 +73,21 @@ def _counted(curve: pd.DataFrame, column: str) -> str:
 
 
 def _accuracy(curve: pd.DataFrame) -> list[str]:
-    over = units(curve)
-    heads = [*PLACES, "masks appended", "masks in the prompt", "accuracy", f"95 % over {over}", "n"]
+    found = curve.to_dict("records")
+    over = shared(found)
+    what = f"95 % over {over}" if over else "95 %"
+    heads = [*PLACES, "masks appended", "masks in the prompt", "accuracy", what, "n"]
     rows = [
         [str(row[place]) for place in PLACES]
         + [_amount(row["masks"], row["appended"]), f"{row['mask_tokens']:g}"]
-        + [number(row["accuracy"]), interval(row[f"{over}_low"], row[f"{over}_high"])]
-        + [str(row["n"])]
-        for row in curve.to_dict("records")
+        + [number(row["accuracy"]), _interval(ends_of(row), over), str(row["n"])]
+        for row in found
     ]
-    return [*grid(heads, rows), IN_THE_PROMPT, ""]
+    return [*grid(heads, rows, TEXT), IN_THE_PROMPT, ""]
+
+
+def _interval(ends: Ends, over: str) -> str:
+    return interval(ends.low, ends.high) + said_over(ends, over)
 
 
 def _amount(asked: str, appended: float) -> str:
@@ -109,7 +118,7 @@ def _drop(drop: pd.DataFrame, amounts: dict[tuple[Any, ...], str]) -> list[str]:
         + [row["significant_from"] or NONE]
         for row in drop.to_dict("records")
     ]
-    return [*grid(heads, rows), DROP, ""]
+    return [*grid(heads, rows, TEXT), DROP, ""]
 
 
 def _controls(controls: pd.DataFrame, amounts: dict[tuple[Any, ...], str]) -> list[str]:
@@ -122,7 +131,7 @@ def _controls(controls: pd.DataFrame, amounts: dict[tuple[Any, ...], str]) -> li
         + [with_interval(*_ends(row, "accuracy")), number(row["accuracy_holm"])]
         for row in controls.to_dict("records")
     ]
-    return [*grid(heads, rows), CONTROL, ""]
+    return [*grid(heads, rows, TEXT), CONTROL, ""]
 
 
 def _ends(row: dict[str, Any], column: str) -> tuple[float, float, float]:
@@ -130,21 +139,20 @@ def _ends(row: dict[str, Any], column: str) -> tuple[float, float, float]:
 
 
 def _metrics(curve: pd.DataFrame, drop: pd.DataFrame) -> list[Metric]:
-    found, over, amounts = [], units(curve), _amounts(curve)
+    found, amounts = [], _amounts(curve)
     for row in curve.to_dict("records"):
         facts = {"masks_asked": row["masks"], "masks_appended": row["appended"]}
         facts |= {"masks_in_prompt": row["mask_tokens"], "n": row["n"], "sets": row["sets"]}
-        ends = row[f"{over}_low"], row[f"{over}_high"]
         name = f"accuracy, {_amount(row['masks'], row['appended'])} masks appended"
-        found.append(metric(name, "accuracy", row["accuracy"], ends, **facts, interval_over=over))
+        found.append(metric(name, "accuracy", row["accuracy"], ends_of(row), **facts))
     for row in drop.to_dict("records"):
         if any(row[place] != curve[place].iloc[0] for place in PLACES):
             continue
         first, last = (_said(amounts, row, end) for end in ("smallest", "largest"))
         facts = {"masks_from": first, "masks_to": last, "n": row["n"]}
         for kind, column in (("accuracy_drop_points", "from_start"), ("degradation",) * 2):
-            value, *ends = _ends(row, column)
+            value, low, high = _ends(row, column)
             name = f"{kind.replace('_', ' ')}, {first} to {last} masks appended"
             if value == value:  # of an accuracy of 0 there is no degradation
-                found.append(metric(name, kind, value, (ends[0], ends[1]), **facts))
+                found.append(metric(name, kind, value, Ends(low, high, ""), **facts))
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,16 +25,27 @@ class Part:
     results: list[dict[str, Any]]
 
 
+@dataclass(frozen=True)
+class Ends:
+    """An interval's ends, NaN where there is none, and what it is over: sets or items."""
+
+    low: float
+    high: float
+    over: str
+
+
 def own_rows(run: Run, probe: str, table: str, model: str) -> pd.DataFrame:
     """A model's lines of a report's table."""
     found = run.made[probe].tables[table]
     return found[found["model"] == model] if len(found) else found
 
 
-def metric(name: str, kind: str, value: float, ends: tuple[float, float], **facts: Any) -> Metric:
+def metric(name: str, kind: str, value: float, ends: Ends, **facts: Any) -> Metric:
     """A number as metadata; its interval and what it is of are arguments of the metric."""
-    low, high = ends
-    known = {"low_95": _rounded(low), "high_95": _rounded(high)} if low == low else {}
+    known: dict[str, Any] = {}
+    if ends.low == ends.low:
+        known = {"interval_over": ends.over} if ends.over else {}
+        known |= {"low_95": _rounded(ends.low), "high_95": _rounded(ends.high)}
     arguments = {key: _plain(fact) for key, fact in facts.items()} | known
     return {"type": kind, "value": _rounded(value), "name": name, "args": arguments}
 
@@ -72,14 +83,16 @@ def facts_of(entry: dict[str, Any], more: dict[str, Any]) -> list[str]:
     """The measurement's facts as a Markdown list, and the command that repeats it."""
     config = entry["config"]
     model = entry.get("model", {})
-    revision = model.get("commit") or config.get("load", {}).get("revision") or "none"
+    asked = config.get("load", {}).get("revision", "main")
+    revision = model.get("commit") or (asked if asked != "main" else "")  # a folder has none
     facts = {
         "probe": config["probe"],
         "suite": config["options"].get("suite", "few-shot"),
         **more,
         "numbers": numbers(entry),
-        "checkpoint": f"{config.get('source') or 'none'}, revision {revision}, weights "
-        f"{str(model.get('weight_hash', 'unknown'))[:12]}",
+        "checkpoint": (config.get("source") or "none")
+        + (f", revision {revision}" if revision else "")
+        + f", weights {str(model.get('weight_hash', 'unknown'))[:12]}",
         "tool": f"mdlm-probe {version(entry)}",
     }
     if entry.get("status") != "finished":
@@ -88,14 +101,28 @@ def facts_of(entry: dict[str, Any], more: dict[str, Any]) -> list[str]:
     return [*lines, "", "```sh", command(entry), "```", ""]
 
 
-def units(table: pd.DataFrame) -> str:
-    """What a table's accuracies have their intervals over: sets, or the items of a single set."""
-    return "sets" if (table["sets"] > 1).all() else "items"
+def ends_of(row: dict[str, Any]) -> Ends:
+    """A row's interval over sets; over items where the sets tell none, as a single set does."""
+    found = [Ends(row[f"{over}_low"], row[f"{over}_high"], over) for over in ("sets", "items")]
+    return next((ends for ends in found if ends.low == ends.low), found[0])
 
 
-def grid(heads: Sequence[str], rows: Sequence[Sequence[str]], text: int = 0) -> list[str]:
-    """A Markdown table; the first `text` columns are text, the others numbers."""
-    rule = [":---" if n < text else "---:" for n in range(len(heads))]
+def shared(rows: Sequence[dict[str, Any]]) -> str:
+    """What the intervals of all rows are over; "" where that differs."""
+    found = {ends.over for ends in map(ends_of, rows) if ends.low == ends.low}
+    return found.pop() if len(found) == 1 else ""
+
+
+def said_over(ends: Ends, over: str = "") -> str:
+    """What an interval is over, to stand behind it: nothing where it is `over` that of them all."""
+    return f" over {ends.over}" if ends.over != over and ends.low == ends.low else ""
+
+
+def grid(
+    heads: Sequence[str], rows: Sequence[Sequence[str]], text: Collection[str] = ()
+) -> list[str]:
+    """A Markdown table; columns with these heads are text, to the left, the others numbers."""
+    rule = [":---" if head in text else "---:" for head in heads]
     return [line(map(escape, heads)), line(rule), *(line(map(escape, row)) for row in rows), ""]
 
 

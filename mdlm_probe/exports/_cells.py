@@ -20,7 +20,7 @@ HEADS = {
     "p_right": "probability of right",
     "top1_prob": "top-1 probability",
     "mask_tokens": "masks in the prompt",
-    "p": "p",
+    "p_holm": "Holm's p",
 }
 """Heads that say more than the column's name."""
 
@@ -49,7 +49,7 @@ def sheet(probe: str, name: str, frame: pd.DataFrame) -> Sheet:
     Coordinates that don't vary leave the columns, but for the model.
     """
     own = [c for c in coordinates_in(probe, frame) if frame[c].nunique() == 1]
-    fixed = {spoken(c): number(frame[c].iloc[0]) for c in own}
+    fixed = {spoken(c): _cells(frame[c])[0] for c in own}
     left = frame.drop(columns=own)
     heads, columns, numbers = [], [], []
     for column in map(str, left.columns):
@@ -61,8 +61,9 @@ def sheet(probe: str, name: str, frame: pd.DataFrame) -> Sheet:
             heads.append(f"95 % {'over' if base in OVER else 'of'} {spoken(base)}")
             columns.append([interval(*ends) for ends in left[[column, f"{base}_high"]].to_numpy()])
         else:
-            heads.append(spoken(column) + (f" ({unit})" if unit else ""))
-            columns.append([number(value) for value in left[column]])
+            head = spoken(column)
+            heads.append(head + (f" ({unit})" if unit and not head.endswith(unit) else ""))
+            columns.append(_cells(left[column], unit))
         numbers.append(pd.api.types.is_numeric_dtype(left[column]))
     return Sheet(
         _title(probe, name), fixed, heads, list(map(list, zip(*columns, strict=True))), numbers
@@ -78,11 +79,25 @@ def _title(probe: str, name: str) -> str:
 
 def spoken(column: str) -> str:
     """A column's name as a head: words, not underscores."""
+    if column in HEADS:
+        return HEADS[column]
     for ending, what in (("_holm", "Holm's p"), ("_p", "p")):
         if column.endswith(ending):
             base = column.removesuffix(ending)
             return f"{what} {'over' if base in OVER else 'of'} {spoken(base)}"
-    return HEADS.get(column, column.replace("_", " "))
+    return column.replace("_", " ")
+
+
+def _cells(column: pd.Series, unit: str = "") -> list[str]:
+    """A column's values as text; whole numbers have no decimals where all of them are whole.
+
+    Not where all of them are 0, 1 or -1 without a unit: so are shares, p-values and gaps.
+    """
+    if pd.api.types.is_float_dtype(column):
+        known = column.dropna()
+        if (known == known.round()).all() and (unit or (known.abs() > 1).any()):
+            return [NONE if value != value else f"{value:.0f}" for value in column]
+    return [number(value) for value in column]
 
 
 def interval(low: Any, high: Any) -> str:

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 
 import yaml
 
-from mdlm_probe.errors import ProbeError
 from mdlm_probe.exports import _card_locality, _card_masks
-from mdlm_probe.exports._base import Run, Wish
+from mdlm_probe.exports._base import Lacking, Run, Wish
 from mdlm_probe.exports._card_parts import Part
 from mdlm_probe.exports._facts import masked
 from mdlm_probe.runner import slug
@@ -24,7 +23,7 @@ HEAD = """## Sensitivity to masks
 How well this masked diffusion model answers few-shot questions depends on how many masks stand in
 its prompt. Each number below therefore says how many there were; numbers with different ones can't
 be compared ([arXiv 2511.21338](https://arxiv.org/abs/2511.21338)). Intervals are 95 %, over sets of
-questions (Student's), unless they say otherwise.
+questions, unless they say otherwise.
 """
 
 
@@ -32,7 +31,7 @@ def files(runs: Sequence[Run], wish: Wish) -> dict[str, bytes]:
     """card-MODEL.md for each masked model: YAML metadata, then the section.
 
     Raises:
-        ProbeError: no masked model was measured at more than one number of masks.
+        Lacking: no masked model was measured at more than one number of masks.
     """
     parts: dict[str, list[Part]] = {}
     for run in runs:
@@ -43,7 +42,7 @@ def files(runs: Sequence[Run], wish: Wish) -> dict[str, bytes]:
                 if masked(entry) and (part := PROBES[probe](run, name, entry)):
                     parts.setdefault(str(entry["config"]["model"]), []).append(part)
     if not parts:
-        raise ProbeError(
+        raise Lacking(
             "no masked model was measured at several numbers of masks here",
             expected="rows of `masks`, or of `locality` with several --masks",
             hint="mdlm-probe masks --model MODEL --output DIR makes them; then export DIR",

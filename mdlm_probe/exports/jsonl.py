@@ -12,6 +12,9 @@ import pyarrow as pa
 from mdlm_probe.exports._arrow import arrow_tables
 from mdlm_probe.exports._base import Run, Wish
 
+ROWS = True
+"""Whether it holds rows beside tables, so that --only chooses between them."""
+
 
 def files(runs: Sequence[Run], wish: Wish) -> dict[str, bytes]:
     """PROBE.jsonl with the rows of all its models, PROBE-TABLE.jsonl with a report's table."""

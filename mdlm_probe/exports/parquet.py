@@ -10,6 +10,9 @@ from pyarrow import parquet
 from mdlm_probe.exports._arrow import arrow_tables
 from mdlm_probe.exports._base import Run, Wish
 
+ROWS = True
+"""Whether it holds rows beside tables, so that --only chooses between them."""
+
 
 def files(runs: Sequence[Run], wish: Wish) -> dict[str, bytes]:
     """PROBE.parquet with the rows of all its models, PROBE-TABLE.parquet with a report's table."""

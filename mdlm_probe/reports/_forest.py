@@ -6,20 +6,26 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from mdlm_probe.reports._frames import COLOURS
 from mdlm_probe.reports._pairing import named, swept
 
 SURE = 0.05
 """Corrected p-values under it are drawn filled."""
-HEIGHT = 0.2
-"""Inches a line takes."""
+HEIGHT, EDGE = 0.2, 0.12
+"""Inches that a line takes, and a panel's edges above and below its lines."""
+TOP, BETWEEN, BOTTOM = 0.9, 0.55, 0.3
+"""Inches for the title, between panels (ticks and the next one's title) and under the last."""
+WIDTH, RIGHT, LETTER = 5.2, 0.25, 0.068
+"""Inches of a panel, right of it, and of a letter of its labels."""
 
 
 def forest(tables: dict[str, pd.DataFrame], title: str, left: str, right: str) -> Figure:
     """Panels below each other: a difference and its interval in every line, 0 as a line.
 
-    Filled: differs at 5 % after Holm's correction. Black: all points of the sweep together.
+    Filled: differs at 5 % after Holm's correction in its family. Black: all points of the sweep
+    together. Places are computed here: matplotlib's layout takes seconds for many panels.
 
     Args:
         tables: lines of a comparison by the name of what is compared.
@@ -27,40 +33,49 @@ def forest(tables: dict[str, pd.DataFrame], title: str, left: str, right: str) -
         left, right: what the first and the second side are called.
     """
     panels = [
-        (name, table, part)
+        (name, part, [named(line, swept(table)) for _, line in part.iterrows()])
         for name, table in tables.items()
         for _, part in table.groupby("measure", sort=False)
     ]
-    rows = [len(part) for _, _, part in panels]
-    height = 1.2 + sum(HEIGHT * n + 0.75 for n in rows)
-    figure = Figure(figsize=(8.4, height), layout="constrained")
-    ratios = [HEIGHT * n + 0.25 for n in rows]
-    axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=ratios)[:, 0]
-    for axis, (name, table, part) in zip(axes, panels, strict=True):
-        _panel(axis, part, swept(table))
-        axis.set_title(f"{name}: {part['measure'].iloc[0]}" if name else part["measure"].iloc[0])
-        axis.title.set_size(9.5)
+    heights = [HEIGHT * len(part) + 2 * EDGE for _, part, _ in panels]
+    height = TOP + sum(heights) + BETWEEN * (len(panels) - 1) + BOTTOM
+    margin = 0.3 + LETTER * max(len(name) for _, _, names in panels for name in names)
+    width = margin + WIDTH + RIGHT
+    figure, end = Figure(figsize=(width, height)), height - TOP
+    for (name, part, names), tall in zip(panels, heights, strict=True):
+        end -= tall
+        axis = figure.add_axes((margin / width, end / height, WIDTH / width, tall / height))
+        end -= BETWEEN
+        _panel(axis, part, names)
+        label = part["measure"].iloc[0]
+        axis.set_title(f"{name}: {label}" if name else label, size=9.5)
     figure.suptitle(
         f"{title}: {right} minus {left}\nbars: 95 %; filled: p < {SURE:g} after Holm's correction",
+        y=1 - 0.1 / height,
         size=11,
+        va="top",
     )
     return figure
 
 
-def _panel(axis: Axes, part: pd.DataFrame, sweep: list[str]) -> None:
-    names = [named(line, sweep) for _, line in part.iterrows()]
+def _panel(axis: Axes, part: pd.DataFrame, names: list[str]) -> None:
     places = -np.arange(len(part))
-    for place, name, (_, line) in zip(places, names, part.iterrows(), strict=True):
-        colour = "black" if name == "all" else COLOURS[0]
-        filling = colour if line["p_holm"] < SURE else "white"
-        axis.plot([line["difference_low"], line["difference_high"]], [place] * 2, color=colour)
-        look = {"color": colour, "mfc": filling, "ms": 5 if name == "all" else 4}
-        axis.plot(line["difference"], place, "D" if name == "all" else "o", **look)
-    axis.axvline(0, color="grey", lw=1, ls=(0, (4, 3)))
+    every = np.array([name == "all" for name in names])
+    sure = part["p_holm"].to_numpy(dtype=float) < SURE
+    low, high, middle = (
+        part[f"difference{end}"].to_numpy(dtype=float) for end in ("_low", "_high", "")
+    )
+    for chosen, colour, mark, size in ((every, "black", "D", 5), (~every, COLOURS[0], "o", 4)):
+        if chosen.any():
+            axis.hlines(places[chosen], low[chosen], high[chosen], color=colour)
+        for filled, filling in ((sure, colour), (~sure, "white")):
+            if (both := chosen & filled).any():
+                axis.plot(middle[both], places[both], mark, color=colour, mfc=filling, ms=size)
+    axis.axvline(0, color="grey", lw=1, ls=(0, (4, 3)), zorder=0)
     axis.set_yticks(places, names, size=8)
-    axis.set_ylim(places[-1] - 0.7, 0.7)
+    axis.set_ylim(places[-1] - 0.5 - EDGE / HEIGHT, 0.5 + EDGE / HEIGHT)
+    axis.xaxis.set_major_locator(MaxNLocator(5, symmetric=True))
     axis.tick_params(axis="x", labelsize=8)
     axis.grid(alpha=0.25, axis="x")
-    ends = part[["difference", "difference_low", "difference_high"]].abs().to_numpy(dtype=float)
-    reach = 1.08 * float(np.nanmax(ends)) or 1.0  # nothing differs: any width will do
+    reach = 1.08 * float(np.nanmax(np.abs([low, high, middle]))) or 1.0  # nothing differs: any do
     axis.set_xlim(-reach, reach)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
@@ -24,7 +25,10 @@ Tables = dict[str, pd.DataFrame]
 
 
 def frames(folder: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
-    """The rows of a run folder by probe, all its models together; and notes on what is unfinished.
+    """The rows of a run folder by probe, all its models together.
+
+    Returns:
+        The rows; and notes on what is unfinished, and on what isn't as its run left it.
 
     Raises:
         ProbeError: no such folder, no run in it, or a file that can't be read.
@@ -36,9 +40,10 @@ def frames(folder: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
             expected="a folder with a run.json, as `mdlm-probe PROBE --output FOLDER` writes it",
         )
     found: dict[str, list[pd.DataFrame]] = {}
-    notes = []
+    notes, changed = [], []
     for name, entry in entries.items():
         path = folder / f"{name}.csv"
+        changed += _changed(name, path, entry)
         if not path.exists():  # it stopped before its first row
             continue
         frame = _read(path)
@@ -49,8 +54,21 @@ def frames(folder: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
         if len(frame):
             found.setdefault(probe, []).append(frame)
     if not found:
-        raise ProbeError(f"{folder} holds no rows yet", hint="let the run go on, then report")
-    return {probe: pd.concat(parts, ignore_index=True) for probe, parts in found.items()}, notes
+        state = f"any more: {'; '.join(changed)}" if changed else "yet"
+        hint = "run it again, then report" if changed else "let the run go on, then report"
+        raise ProbeError(f"{folder} holds no rows {state}", hint=hint)
+    whole = {probe: pd.concat(parts, ignore_index=True) for probe, parts in found.items()}
+    return whole, [*changed, *notes]
+
+
+def _changed(name: str, path: Path, entry: dict[str, Any]) -> list[str]:
+    """A note where a finished CSV isn't as large as run.json says, or is gone."""
+    size = entry.get("size") if entry.get("status") == "finished" else None
+    found = path.stat().st_size if path.exists() else None
+    if size is None or size == found:
+        return []
+    state = "there is no CSV" if found is None else f"its CSV has {found} bytes"
+    return [f"{name} has rows that were changed or are missing: {state}, {size} when it finished"]
 
 
 def _read(path: Path) -> pd.DataFrame:

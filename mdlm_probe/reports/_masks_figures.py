@@ -23,6 +23,9 @@ LABELS = {
 CROWDED = 6
 """Curves in a panel from which on bands would hide them."""
 
+TOP = 103
+"""Percent at which an axis ends at most: a little room for the marks at 100."""
+
 BANDS = {"accuracy": "sets", "p_right": "p_right"}
 TICKS = (0, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 4000)
 NAMES = {"mask": "masks", "text": "plain text", "dot": "dots", "none": "appended"}
@@ -63,6 +66,8 @@ def sheet(table: pd.DataFrame, measures: list[str], where: str) -> Figure:
                 _line(axis, line, measure, look, _label(named), bands=len(lines) <= CROWDED)
             title = model if len({side for _, side in rows}) == 1 else f"{model}, {SIDES[side]}"
             axis.set(title=title, ylabel=LABELS[measure])
+            if measure != "entropy":
+                _cap(axis)
     for axis in axes[-1]:
         axis.set_xlabel("appended tokens")
         axis.set_xscale("symlog", linthresh=10, linscale=0.7)
@@ -102,6 +107,7 @@ def contexts(table: pd.DataFrame) -> Figure:
                 if len(lines) <= CROWDED:
                     _band(axis, x, line, measure, colour)
             axis.set(title=model, ylabel=LABELS[measure])
+            _cap(axis)
     for axis in axes[-1]:
         axis.set_xlabel(f"{'distractor' if axis_name == 'distractors' else 'relevant'} examples")
     _finish(drawn, axes, "What is appended, by the length of the context")
@@ -124,6 +130,11 @@ def _finish(drawn: Figure, axes: np.ndarray, title: str) -> None:
     drawn.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=columns)
     bands = "; bands: 95 % over sets" if any(axis.collections for axis in axes.flat) else ""
     drawn.suptitle(title + bands, size=11)
+
+
+def _cap(axis: Axes) -> None:
+    """Ends an axis of percent a little above 100."""
+    axis.set_ylim(top=min(axis.get_ylim()[1], TOP))
 
 
 def _label(named: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from mdlm_probe import stats
+from mdlm_probe.reports import _power
 
 Points = Literal["main", "all", "none"]
 """Which measures have a line for each point of the sweep: the first, all, or none."""
@@ -77,12 +78,16 @@ class Pairs:
         item: columns that name an item.
         sweep: coordinates with several values that aren't part of an item's name.
         alone: items that only the first has, and only the second.
+        points: points of the sweep that only the first has, and only the second, by name.
+        measured: labels of measures that only the first has, and only the second.
     """
 
     rows: pd.DataFrame
     item: tuple[str, ...]
     sweep: tuple[str, ...]
     alone: tuple[int, int]
+    points: tuple[list[str], list[str]]
+    measured: tuple[list[str], list[str]]
 
 
 def plain(frame: pd.DataFrame, coordinates: Sequence[str]) -> Pairing:
@@ -104,7 +109,7 @@ def text_of(value: Any) -> str:
 
 def keyed(frame: pd.DataFrame, pairing: Pairing, keys: Sequence[str]) -> pd.DataFrame:
     """The measures by coordinates as text; rows that share all of these are averaged."""
-    values = frame[list(pairing.measures)].apply(pd.to_numeric).astype(float)
+    values = frame[list(pairing.measures)].apply(pd.to_numeric).astype(float).dropna(how="all")
     names = {key: frame[key].astype(object).map(text_of) for key in keys}
     return values.assign(**names).groupby(list(keys), sort=False).mean().reset_index()
 
@@ -135,7 +140,38 @@ def pair(
     rows = both[0].merge(both[1], on=keys, suffixes=SIDES)
     sweep = [key for key in keys if key not in item and rows[key].nunique() > 1]
     names = [set(side[list(item)].itertuples(index=False, name=None)) for side in (*both, rows)]
-    return Pairs(rows, item, tuple(sweep), (len(names[0] - names[2]), len(names[1] - names[2])))
+    alone = len(names[0] - names[2]), len(names[1] - names[2])
+    over = [key for key in keys if key not in item]
+    return Pairs(rows, item, tuple(sweep), alone, _points(both, over), _measured(both, pairing))
+
+
+def _points(both: Sequence[pd.DataFrame], over: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Points of the sweep that one side alone has, by the coordinates that vary."""
+    every = pd.concat([side[list(over)] for side in both])
+    varying = [name for name in over if every[name].nunique() > 1]
+    if not varying:
+        return [], []
+    points = [dict.fromkeys(side[varying].itertuples(index=False, name=None)) for side in both]
+    first, second = (
+        [
+            ", ".join(f"{name} {value}" for name, value in zip(varying, point, strict=True))
+            for point in ours
+            if point not in theirs
+        ]
+        for ours, theirs in (points, points[::-1])
+    )
+    return first, second
+
+
+def _measured(both: Sequence[pd.DataFrame], pairing: Pairing) -> tuple[list[str], list[str]]:
+    """Labels of measures that one side alone has, where both have any."""
+    found = [
+        {m.label: None for name, m in pairing.measures.items() if side[name].notna().any()}
+        for side in both
+    ]
+    if not all(found):
+        return [], []
+    return [m for m in found[0] if m not in found[1]], [m for m in found[1] if m not in found[0]]
 
 
 # ---------------------------------------------------------------------- lines
@@ -172,13 +208,15 @@ def compared(
     """The difference b minus a of paired rows, over items that are averaged over their rows.
 
     - over clusters where there are several: `stats.clustered`; else over items: McNemar's exact
-      test of single hits, Student's of anything else.
+      test of single hits, Student's of anything else. p is each line's own; `corrected` adds
+      p_holm.
     - dz: Cohen's, of the units that the test is over: the mean difference by the differences'
       standard deviation.
-    - gained, lost, odds: of hits, rows where only b, or only a, is one, and their ratio: the odds
-      ratio of discordant pairs.
-    - least: the smallest true difference that so many units would have shown with 80 % power at
-      the 5 % level, in the measure's unit.
+    - gained, lost, odds: of hits, items that have more of them in b, or in a, and the ratio of
+      these counts; of single hits that is the odds ratio of discordant pairs.
+    - least: the smallest true difference of which this line's own test would have had a p under 5 %
+      in 80 % of cases, before Holm's correction, in the measure's unit (`_power`). NaN where there
+      are too few items for any such p.
     - n: items; clusters: of them, where they come in any.
 
     Args:
@@ -191,42 +229,60 @@ def compared(
     gaps = (units["b"] - units["a"]).round(12)  # averages of equal values are equal
     inner = gaps.groupby(level=cluster, sort=False).mean() if cluster else gaps
     several = bool(cluster) and len(inner) > 1
-    found = _test(gaps, inner if several else gaps, measure, cluster)
+    found, least = _test(gaps, cluster if several else "", measure)
     ends = np.array([found.low, found.high])
     ends = measure.scale * (np.clip(ends, -1, 1) if measure.hits else ends)
     tested = (inner if several else gaps).to_numpy()
-    apart = np.ptp(tested) > 0
     line: dict[str, Any] = {name: measure.scale * units[name].mean() for name in ("a", "b")}
     line |= {"difference": measure.scale * gaps.mean()}
     line |= {"difference_low": ends[0], "difference_high": ends[1], "p": found.p}
-    line["dz"] = stats.cohen_dz(tested) if apart else np.nan
+    line["dz"] = stats.cohen_dz(tested) if np.ptp(tested) > 0 else np.nan
     if measure.hits:
-        gained, lost = int((rows["b"] > rows["a"]).sum()), int((rows["b"] < rows["a"]).sum())
+        gained, lost = int((gaps > 0).sum()), int((gaps < 0).sum())
         odds = gained / lost if lost else np.inf if gained else np.nan
         line |= {"gained": gained, "lost": lost, "odds": odds}
-    line["least"] = measure.scale * stats.least(tested) if apart else np.nan
+    line["least"] = measure.scale * least
     return line | {"n": len(gaps)} | ({"clusters": len(inner)} if cluster else {})
 
 
-def _test(gaps: pd.Series, tested: pd.Series, measure: Measure, cluster: str) -> stats.Estimate:
-    """The estimate and test of items' differences, over what is independent."""
+def _test(gaps: pd.Series, cluster: str, measure: Measure) -> tuple[stats.Estimate, float]:
+    """The estimate and test of items' differences, over clusters if any; and what it would show."""
     values = gaps.to_numpy()
-    if tested is not gaps:
-        return stats.clustered(values, gaps.index.get_level_values(cluster).to_numpy())
+    if cluster:
+        codes = pd.factorize(gaps.index.get_level_values(cluster))[0]
+        return stats.clustered(values, codes), _power.by_clusters(values, codes)
     if measure.hits and np.isin(values, (-1, 0, 1)).all():
-        return stats.paired_hits(values, np.zeros(len(values)))
-    return stats.mean(values)
+        found = stats.paired_hits(values, np.zeros(len(values)))
+        return found, _power.by_signs(len(values), int(np.count_nonzero(values)))
+    return stats.mean(values), stats.least(values)
 
 
 def corrected(tables: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
-    """The tables with p-values that Holm's method corrects over all their lines together."""
-    p = iter(stats.holm([value for table in tables for value in table["p"]]))
-    out = []
-    for table in tables:
-        table = table.copy()
-        table.insert(table.columns.get_loc("p") + 1, "p_holm", [float(next(p)) for _ in table["p"]])
-        out.append(table)
+    """The tables with p-values that Holm's method corrects by family, as `p_holm`.
+
+    The lines over whole sweeps, of all tables, are one family: what differs at all. The points of
+    each measure of a table are one of their own: where it differs.
+    """
+    out = [table.assign(p_holm=np.nan) for table in tables]
+    for family in families(out):
+        p = iter(stats.holm([out[place]["p"].iloc[line] for place, line in family]))
+        for place, line in family:
+            out[place].iloc[line, -1] = float(next(p))
+    for table in out:
+        table.insert(table.columns.get_loc("p") + 1, "p_holm", table.pop("p_holm"))
     return out
+
+
+def families(tables: Sequence[pd.DataFrame]) -> list[list[tuple[int, int]]]:
+    """The families of tests, each as (table, line): first that of lines over whole sweeps."""
+    over: list[tuple[int, int]] = []
+    points: dict[tuple[int, str], list[tuple[int, int]]] = {}
+    for place, table in enumerate(tables):
+        whole = (table[swept(table)] == EVERY).all(axis=1)
+        for line, (every, measure) in enumerate(zip(whole, table["measure"], strict=True)):
+            family = over if every else points.setdefault((place, measure), [])
+            family.append((place, line))
+    return [over, *points.values()]
 
 
 def swept(table: pd.DataFrame) -> list[str]:

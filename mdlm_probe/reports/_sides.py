@@ -97,6 +97,10 @@ def _of_folder(
         if probe not in frames or (only and name not in only):
             continue
         rows, judge = frames[probe], config.get("judge", "")
+        cut = [column for column in ("model", *(["judge"] * bool(judge))) if column not in rows]
+        if cut:
+            notes.append(f"{name} is damaged: it has no column '{cut[0]}'")
+            continue
         rows = rows[rows["judge"] == judge] if judge else rows
         models = [config["model"]] if "model" in config else list(rows["model"].unique())
         for model in models:
@@ -104,6 +108,8 @@ def _of_folder(
             if len(own):
                 judged = _judged(entries, model) if judge else {}
                 found.append(Measurement(run, probe, model, judge, own, entry, judged))
+            elif not any(note.startswith(f"{name} ") for note in notes):
+                notes.append(f"{name} has no rows of {model}")
     named = [note for note in notes if not only or note.partition(" ")[0] in only]
     return found, named
 
@@ -181,7 +187,10 @@ def disjoint(first: pd.DataFrame, second: pd.DataFrame, names: Sequence[str]) ->
     lines = []
     for name in names:
         if name not in first or name not in second:
-            lines.append(f"{name}: only in {'A' if name in first else 'B'}")
+            has, lacks = "AB" if name in first else "BA"
+            lines.append(
+                f"{name}: only in {has}; {lacks}'s rows are damaged, or of another version"
+            )
             continue
         values = [
             list(dict.fromkeys(map(text_of, frame[name].unique()))) for frame in (first, second)

@@ -69,7 +69,8 @@ def shape(frame: pd.DataFrame) -> pd.DataFrame:
 
     Means of the first, the middle and the last fifth of positions; primacy is first minus middle,
     recency last minus middle, over the same test points. A U-shape has both above 0. `sets_p` is
-    the test that one is 0, over the sets. Source: ours.
+    the test that one is 0, over the sets, not corrected for there being two in every setting.
+    Source: ours.
     """
     rows = []
     for coordinates, part in _settings(_examples(frame)):

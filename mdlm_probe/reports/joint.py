@@ -182,8 +182,9 @@ def spread(frame: pd.DataFrame) -> pd.DataFrame:
     """Every model and task: how much the order matters for one text, in nats a token.
 
     `span` is the largest minus the smallest log-likelihood of a text over its orders, every random
-    one for itself, and `deviation` their standard deviation: means with Student's interval over
-    texts. Both are 0 where one joint explains all orders; a span grows with the number of orders.
+    one for itself, and `deviation` their standard deviation: means with intervals of amounts over
+    texts (`stats.amount`). Both are 0 where one joint explains all orders; a span grows with the
+    number of orders.
     """
     found = []
     for named, part in _parts(_of(frame, "orders")):
@@ -191,8 +192,8 @@ def spread(frame: pd.DataFrame) -> pd.DataFrame:
         if wide.shape[1] < 2 or not len(wide):
             continue
         line = named | {"orders": wide.shape[1], "n": len(wide)}
-        line |= _line("span", stats.mean(np.ptp(wide.to_numpy(), axis=1)), 0.0)
-        found.append(line | _line("deviation", stats.mean(wide.std(axis=1).to_numpy()), 0.0))
+        line |= _line("span", stats.amount(np.ptp(wide.to_numpy(), axis=1)))
+        found.append(line | _line("deviation", stats.amount(wide.std(axis=1).to_numpy())))
     return pd.DataFrame(found)
 
 

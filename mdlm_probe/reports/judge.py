@@ -56,10 +56,10 @@ def winrate(frame: pd.DataFrame) -> pd.DataFrame:
     """The share of shifted answers that win, ties as half, by judge, model, intervention, fraction.
 
     - winrate: the mean of the prompts' scores, with a 95 % interval over prompts, Student's with a
-      win and a loss added by half (`stats.paired_hits`); `p` is
-      the exact sign test of prompts' scores against a half, `p_holm` corrected for all of
-      a judge's tests of a model; `wins`, `ties` and `losses` count
-      prompts (of `n`).
+      win and a loss added by half (`stats.paired_hits`); `p` is the exact sign test of prompts'
+      scores against a half, which counts signs only and is stricter than the interval; `p_holm` is
+      corrected for all of a judge's tests of a model. A fraction of 0 tests nothing. `wins`, `ties`
+      and `losses` count prompts (of `n`).
     - identical: pairs of equal texts, ties by definition.
     - refused, unparsable, failed: calls without a verdict.
     - flips: share of pairs, asked in both orders, that fare differently when the order changes,
@@ -71,6 +71,7 @@ def winrate(frame: pd.DataFrame) -> pd.DataFrame:
     for coordinates, part in frame.groupby(POINT, sort=False, dropna=False):
         scores = of_prompts(part).to_numpy()
         row = dict(zip(POINT, coordinates, strict=True)) | _mean(scores)
+        row["p"] = row["p"] if row["frac"] > 0 else float("nan")
         row |= {"identical": int(part["identical"].sum())}
         row |= {kind: int((part["verdict"] == kind).sum()) for kind in WITHOUT}
         rows.append(row | _bias(part))
@@ -127,7 +128,8 @@ def trend(frame: pd.DataFrame) -> pd.DataFrame:
     """How a win rate changes with the fraction: the least-squares slope, by 1 % of tokens.
 
     Every prompt that has a score at all fractions has a slope; the table has their mean with a
-    bootstrap interval over prompts, and the exact sign test of their signs. Source: ours.
+    bootstrap interval over prompts and `p`, its test by the same bootstrap. `sign_p` is the exact
+    test of their signs, which tells nothing of their size. None is corrected. Source: ours.
     """
     rows = []
     for coordinates, part in frame.groupby(LINE, sort=False):
@@ -143,7 +145,8 @@ def trend(frame: pd.DataFrame) -> pd.DataFrame:
             dict(zip(LINE, coordinates, strict=True))
             | {"fractions": len(x), "slope": found.mean}
             | {"slope_low": found.low, "slope_high": found.high}
-            | {"p": stats.paired_hits(slopes, np.zeros(len(slopes))).p, "n": found.n}
+            | {"p": found.p, "sign_p": stats.paired_hits(slopes, np.zeros(len(slopes))).p}
+            | {"n": found.n}
         )
     return pd.DataFrame(rows)
 
@@ -216,14 +219,17 @@ def _panel(axis: Axes, table: pd.DataFrame, names: list[str]) -> None:
 
 
 def scored(frame: pd.DataFrame) -> pd.DataFrame:
-    """Every prompt's score, at each intervention and fraction."""
+    """Every prompt's score, at each intervention and fraction but 0, where all tie."""
     keys = ["judge", "task", "settings", "intervention", "frac"]
+    frame = frame[pd.to_numeric(frame["frac"]) > 0]
     named = frame["settings"].astype(object)
     frame = frame.assign(settings=named.where(named.notna(), ""))
     parts = [
         of_prompts(part).rename("score").reset_index().assign(**dict(zip(keys, key, strict=True)))
         for key, part in frame.groupby(keys, sort=False)
     ]
+    if not parts:
+        return frame.assign(score=pd.to_numeric(frame["score"]))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -9,11 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mdlm_probe import stats
+from mdlm_probe.reports._family import corrected
 from mdlm_probe.reports._frames import Tables, palette
 from mdlm_probe.reports._pairing import Measure, Pairing
 
 CURVE = ["model", "question", "masks", "position"]
 BANDS = {"accuracy": "sets", "p_right": "p_right"}
+MEASURES = tuple(BANDS)
+TOP = 103
+"""Percent at which an axis ends at most: a little room for the marks at 100."""
+
 PLACES = ("left", "middle", "right")
 LABELS = {"accuracy": "accuracy (%)", "p_right": "probability of the\nright answer (%)"}
 
@@ -31,20 +36,20 @@ def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
 def accuracy(frame: pd.DataFrame) -> pd.DataFrame:
     """Accuracy of each model, question place, number of masks and position.
 
-    Two 95 % intervals: over items (Wilson), and over sets as in the paper (Student, over the sets'
-    means, cut at 0 and 1). `p_right` is the mean probability of the right answer, with the latter.
+    Two 95 % intervals: over items (Wilson), and over sets (`stats.share_over`; the paper's, of
+    the sets' means, fails near 100 %). `p_right` is the mean probability of the right answer, with
+    Student's interval over the sets' means, cut at 0 and 1.
     """
     rows = []
     for coordinates, part in frame.groupby(CURVE, observed=True, sort=False):
         items = stats.proportion(part["correct"].to_numpy())
-        sets = stats.mean_over(part, "correct", "set")
+        sets = stats.share_over(part["correct"].to_numpy(), part["set"].to_numpy())
         right = stats.mean_over(part.assign(p=np.exp(part["logp_right"])), "p", "set")
         rows.append(
             dict(zip(CURVE, coordinates, strict=True))
             | {"accuracy": items.mean, "n": items.n}
             | {"items_low": items.low, "items_high": items.high}
-            | {"sets_low": np.maximum(sets.low, 0.0), "sets_high": np.minimum(sets.high, 1.0)}
-            | {"sets": sets.n}
+            | {"sets_low": sets.low, "sets_high": sets.high, "sets": sets.n}
             | {"p_right": float(np.exp(part["logp_right"]).mean())}
             | {"p_right_low": np.maximum(right.low, 0.0)}
             | {"p_right_high": np.minimum(right.high, 1.0)}
@@ -69,9 +74,11 @@ def distance(frame: pd.DataFrame) -> pd.Series:
 def index(frame: pd.DataFrame) -> pd.DataFrame:
     """The locality index: accuracy nearest to the question minus farthest, over the same items.
 
-    Over items: Student's interval and an exact sign test, which is McNemar's where one position
-    each is nearest and farthest. Over sets: Student's, of the sets' differences. A model without
-    bias has index 0. Source: ours.
+    Over items: `stats.paired_hits`, whose exact sign test is McNemar's where one position each is
+    nearest and farthest, and stricter than the interval. Over sets: Student's, of the sets'
+    differences. The items of a set share their examples, so that the interval and test over sets
+    are the ones to trust; those over items say what holds for these examples. `_holm` are p-values
+    corrected for a model's rows. A model without bias has index 0. Source: ours.
     """
     rows = []
     frame = frame.assign(distance=distance(frame))
@@ -92,7 +99,7 @@ def index(frame: pd.DataFrame) -> pd.DataFrame:
             | {"sets_low": np.maximum(sets.low, -1.0), "sets_high": np.minimum(sets.high, 1.0)}
             | {"sets_p": sets.p, "sets": sets.n}
         )
-    return pd.DataFrame(rows)
+    return corrected(pd.DataFrame(rows), ("items", "sets"))
 
 
 def figures(frame: pd.DataFrame, found: Tables | None = None) -> dict[str, Figure]:
@@ -113,7 +120,7 @@ def _places(table: pd.DataFrame, frame: pd.DataFrame) -> Figure:
     for axis, place in zip(axes, places, strict=True):
         _panel(axis, table[table["question"] == place], frame, place, colours)
     low = np.nanmin([*table["sets_low"], *table["accuracy"], *(1 / frame["options"])])
-    axes[0].set(ylabel="accuracy (%)", ylim=(max(0, 10 * np.floor(10 * low - 0.5)), 103))
+    axes[0].set(ylabel="accuracy (%)", ylim=(max(0, 10 * np.floor(10 * low - 0.5)), TOP))
     lines = {line.get_label(): line for axis in axes for line in axis.lines}
     lines["chance"] = lines.pop("chance")  # last in the legend
     drawn.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=2 * len(places))
@@ -130,7 +137,7 @@ def _under_masks(table: pd.DataFrame) -> Figure:
     axes = drawn.subplots(len(rows), 2, sharex=True, sharey="col", squeeze=False)
     for (model, place), pair in zip(rows, axes, strict=True):
         part = table[(table["model"] == model) & (table["question"] == place)]
-        for axis, measure in zip(pair, ("accuracy", "p_right"), strict=True):
+        for axis, measure in zip(pair, MEASURES, strict=True):
             for k, curve in part.groupby("masks"):
                 label = "one mask, closed" if k == 0 else f"{k} masks"
                 x, y = curve["position"], 100 * curve[measure]
@@ -141,6 +148,7 @@ def _under_masks(table: pd.DataFrame) -> Figure:
             axis.grid(alpha=0.25)
     for axis in axes[-1]:
         axis.set_xlabel("distractors left of the relevant block")
+        axis.set_ylim(top=min(axis.get_ylim()[1], TOP))
     lines = {line.get_label(): line for axis in axes.flat for line in axis.lines}
     drawn.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=5)
     title = "Position of the relevant examples, under masks at the question; bands: 95 % over sets"

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from mdlm_probe import stats
 from mdlm_probe.reports import _masks_figures
+from mdlm_probe.reports._family import corrected
 from mdlm_probe.reports._frames import Tables
 from mdlm_probe.reports._masks_figures import CONTEXT, FILLERS, SERIES, grouped, rank
 from mdlm_probe.reports._pairing import Measure, Pairing
@@ -71,19 +72,21 @@ def curve(rows: pd.DataFrame) -> pd.DataFrame:
     """Accuracy, probability of the right answer, entropy and confidence at every k of a series.
 
     `appended` is the mean number of tokens appended, `mask_tokens` the mean number of masks in the
-    prompt, the answer's own included. Accuracy has Wilson's interval over items; accuracy and
-    probability have Student's over sets, as the paper's bands.
+    prompt, the answer's own included. Accuracy has Wilson's interval over items and that of
+    `stats.share_over` over sets; probability has Student's over sets, as the paper's bands, which
+    for accuracy fail near 100 %.
     """
     found = []
     for named, part in grouped(rows, [*SERIES, "k", "masks"]):
         items = stats.proportion(part["correct"].to_numpy())
-        sets, right = (stats.mean_over(part, name, "set") for name in MEASURES)
+        sets = stats.share_over(part["correct"].to_numpy(), part["set"].to_numpy())
+        right = stats.mean_over(part, "p_right", "set")
         found.append(
             {name: value for name, value in named.items() if name != "k"}
             | {"appended": part["appended"].mean(), "mask_tokens": part["mask_tokens"].mean()}
             | {"accuracy": items.mean, "n": items.n}
             | {"items_low": items.low, "items_high": items.high}
-            | {"sets_low": np.maximum(sets.low, 0.0), "sets_high": np.minimum(sets.high, 1.0)}
+            | {"sets_low": sets.low, "sets_high": sets.high}
             | {"p_right": part["p_right"].mean()}
             | {"p_right_low": np.maximum(right.low, 0.0)}
             | {"p_right_high": np.minimum(right.high, 1.0)}
@@ -131,10 +134,11 @@ def drop(rows: pd.DataFrame, by: list[str] | None = None) -> pd.DataFrame:
     """What the tail costs: accuracy at its best k minus at the largest k, over the same items.
 
     In points of 100; the intervals over items and over sets are Student's, `items_p` is an exact
-    sign test. Items of a set share their examples, so that tests over items find what holds for
-    these examples; those over sets, what holds for others, too. The best k is chosen by the same
-    rows, which flatters it: `from_start` is the drop from the smallest k, which isn't (over sets;
-    over items where there is one set). `degradation` is (max - min) / max over k, as in the paper's
+    sign test, stricter than the interval. Items of a set share their examples, so that tests over
+    items find what holds for these examples; those over sets, what holds for others, too. The best
+    k is chosen by the same rows, which flatters it: `from_start` is the drop from the smallest k,
+    which isn't (over sets; over items where there is one set). `_holm` are p-values corrected for
+    a model's rows of the table. `degradation` is (max - min) / max over k, as in the paper's
     tables, with a bootstrap interval over items; noise alone makes it larger than 0.
     `significant_from` is the smallest k at which accuracy is below the smallest k's, by the same
     tests as `changes`.
@@ -161,7 +165,7 @@ def drop(rows: pd.DataFrame, by: list[str] | None = None) -> pd.DataFrame:
             line |= _degradation(wide.to_numpy(dtype=float))
             line["significant_from"] = _significant(wide, names)
         found.append(line)
-    return pd.DataFrame(found)
+    return corrected(pd.DataFrame(found), ("items", "from_start"))
 
 
 def _ends(name: str, found: stats.Estimate) -> dict[str, float]:

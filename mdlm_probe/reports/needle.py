@@ -11,6 +11,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from mdlm_probe import stats
+from mdlm_probe.reports._family import corrected
 from mdlm_probe.reports._frames import Tables
 from mdlm_probe.reports._pairing import Measure, Pairing
 
@@ -84,24 +85,26 @@ def _within(line: dict[str, float], least: float) -> dict[str, float]:
 def overview(frame: pd.DataFrame) -> pd.DataFrame:
     """Exact match and log-probability of every model and length, with the fact and without.
 
-    Means over needles of their means over depths, with Student's interval over needles. `guessed`
-    is the exact match without the fact, `gain` the log-probability (nats) that the fact adds,
-    tested against none.
+    Over needles that were asked at all depths, with intervals over needles: of exact match
+    `stats.share_over`, of the rest Student's. `guessed` is the exact match without the fact, `gain`
+    the log-probability (nats) that the fact adds, tested against none; `gain_holm` is corrected for
+    a model's rows.
     """
     rows = []
     for model, size, part in _parts(frame):
-        exact, gain = _wide(part, "correct").mean(axis=1), _gain(part).mean(axis=1)
+        exact, gain = _wide(part, "correct"), _gain(part).mean(axis=1)
         if not len(exact):  # an unfinished run, no needle at every depth yet
             continue
         tokens = part.loc[part["depth"] != ABSENT, "tokens"].mean()
         row = {"model": model, "length": size, "tokens": tokens, "n": len(exact)}
-        row |= _within(_line("exact", stats.mean(exact.to_numpy())), 0.0)
+        needles = np.repeat(np.arange(len(exact)), exact.shape[1])
+        row |= _line("exact", stats.share_over(exact.to_numpy().ravel(), needles))
         row["logp"] = _wide(part, "logp_right").to_numpy().mean()
         if len(gain):
             row["guessed"] = _absent(part, "correct").mean()
             row |= _line("gain", stats.mean(gain.to_numpy()), p=True)
         rows.append(row)
-    return pd.DataFrame(rows)
+    return _corrected(pd.DataFrame(rows))
 
 
 def grid(frame: pd.DataFrame) -> pd.DataFrame:
@@ -129,7 +132,8 @@ def depth(frame: pd.DataFrame) -> pd.DataFrame:
     "end - start": deepest minus shallowest; positive where a model reads best what is near the
     question. "ends - middle": the mean of both ends minus the depth halfway; positive where a model
     gets lost in the middle. Student's intervals over needles, of exact match and of log-probability
-    (nats); sign tests and Student's tests, corrected by Holm's method over a model's rows.
+    (nats); sign tests, stricter than the interval, and Student's. `_holm` are p-values corrected
+    for a model's rows.
     """
     rows = []
     for model, size, part in _parts(frame):
@@ -190,10 +194,8 @@ def _compared(exact: pd.Series, logp: pd.Series) -> dict[str, float]:
 
 
 def _corrected(table: pd.DataFrame) -> pd.DataFrame:
-    for name in (c for c in table.columns if c.endswith("_p")):
-        by_model = table.groupby("model", observed=True, sort=False)[name]
-        table[name] = by_model.transform(lambda p: stats.holm(p.to_numpy(copy=True)))
-    return table
+    """Adds Holm's p-values, over a model's rows."""
+    return corrected(table, [c.removesuffix("_p") for c in table.columns if c.endswith("_p")])
 
 
 # ---------------------------------------------------------------------- figures

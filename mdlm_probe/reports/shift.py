@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from mdlm_probe import stats
 from mdlm_probe.reports import _shift_figures
+from mdlm_probe.reports._family import corrected
 from mdlm_probe.reports._frames import Tables
 from mdlm_probe.reports._pairing import Measure, Pairing
 
@@ -124,10 +125,8 @@ def _corrected(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     """Adds Holm's p-values, over a model's rows; a fraction of 0 tests nothing."""
     for name in names:
         if f"{name}_p" in table:
-            p = table[f"{name}_p"] = table[f"{name}_p"].where(table["frac"] > 0)
-            holm = p.groupby(table["model"], sort=False).transform(lambda part: stats.holm(part))
-            table.insert(table.columns.get_loc(f"{name}_p") + 1, f"{name}_holm", holm)
-    return table
+            table[f"{name}_p"] = table[f"{name}_p"].where(table["frac"] > 0)
+    return corrected(table, [name for name in names if f"{name}_p" in table])
 
 
 # ---------------------------------------------------------------------- tables
@@ -161,7 +160,8 @@ def harm(rows: pd.DataFrame) -> pd.DataFrame:
     answers that differ at all (Wilson). `nats` is the mean over the `scored` prompts of the
     difference in nats by token, positive where the scorer likes the answer less (Student's interval
     and test). `correct` is the difference of exact matches in points of 100, over the `answerable`
-    prompts (Student's interval, sign test). `_holm` are p-values corrected for a model's rows.
+    prompts (Student's interval; the sign test is stricter). `_holm` are p-values corrected for a
+    model's rows.
     """
     found = []
     for named, part in grouped(rows, SERIES):

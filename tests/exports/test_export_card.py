@@ -10,7 +10,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from mdlm_probe import exports, reports
-from mdlm_probe.exports import _card_locality, _card_masks, _facts
+from mdlm_probe.exports import _card_locality, _card_masks, _card_parts, _facts
 from mdlm_probe.exports._base import Run
 from mdlm_probe.reports import masks as masks_report
 from mdlm_probe.sink import read_run
@@ -40,9 +40,10 @@ def test_the_metadata_holds_the_reports_numbers_with_their_masks(made, card):
         assert facts["masks_appended"] == pytest.approx(row["appended"])
         assert facts["masks_in_prompt"] == pytest.approx(row["mask_tokens"])
         assert (facts["n"], facts["sets"]) == (row["n"], row["sets"])
-        assert facts.get("low_95", row["sets_low"]) == pytest.approx(
-            row["sets_low"], abs=1e-6, nan_ok=True
-        )
+        over = "sets" if row["sets_low"] == row["sets_low"] else "items"
+        assert facts["interval_over"] == over
+        assert facts["low_95"] == pytest.approx(row[f"{over}_low"], abs=1e-6)
+        assert facts["high_95"] == pytest.approx(row[f"{over}_high"], abs=1e-6)
         assert "masks appended" in result.metric_name
         assert result.dataset_args["numbers"] == "float32, not quantised, on cpu"
 
@@ -86,8 +87,10 @@ def test_the_text_states_accuracy_interval_masks_controls_and_setting(made, card
             text,
         )
         assert shown, row
-        if row["sets_low"] == row["sets_low"]:
-            assert shown[2] == f"{row['sets_low']:.3f} to {row['sets_high']:.3f}"
+        over = "sets" if row["sets_low"] == row["sets_low"] else "items"
+        ends = f"{row[f'{over}_low']:.3f} to {row[f'{over}_high']:.3f}"
+        assert shown[2].removesuffix(f" over {over}") == ends
+        assert shown[2] != ends or f"| 95 % over {over} |" in text
     assert re.search(r"\| 5 \| dot \| -?\d+\.\d{3}", text)  # masks minus as many dots
     for said in ("2511.21338", "Degradation", "suite: few-shot", "tool: mdlm-probe", "float32"):
         assert said in text
@@ -126,14 +129,80 @@ def test_without_masks_the_error_says_which_command_makes_them(run, tmp_path):
     said = made_runs.call("export", tmp_path / "run", "--to", "card", code=1)
     assert "mdlm-probe masks --model MODEL" in said
     assert not (tmp_path / "run" / "export").exists()
+    more = made_runs.call("export", tmp_path / "run", "--to", "card,latex", "-o", tmp_path / "two")
+    assert "no card: no masked model was measured" in more
+    assert "mdlm-probe masks --model MODEL" in more
+    assert (tmp_path / "two" / "locality-accuracy.tex").exists()
     causal = made_runs.call("export", run, "--to", "card", "--probe", "locality", "-o", tmp_path)
     assert "card-tiny-mdlm.md" in causal
 
 
-def test_one_set_has_intervals_over_its_items():
-    curve = pd.DataFrame([{"sets": 1, "masks": "5"}, {"sets": 1, "masks": "0"}])
-    assert _card_masks.units(curve) == "items"
-    assert _card_locality.units(curve.assign(sets=2)) == "sets"
+def curve(*sets_low):
+    """A curve of masks of several numbers, the intervals over sets beginning here."""
+    row = {"shots": 2, "distractors": 4, "side": "right", "steps": 1, "order": "none", "n": 9}
+    row |= {"accuracy": 1.0, "items_low": 0.7, "items_high": 1.0, "sets_high": 1.0, "sets": 3}
+    amounts = enumerate(sets_low)
+    rows = [
+        row | {"masks": f"{i}", "appended": i, "mask_tokens": i + 1, "x": x} for i, x in amounts
+    ]
+    table = pd.DataFrame(rows).rename(columns={"x": "sets_low"})
+    return table.assign(sets_high=table["sets_high"].where(table["sets_low"].notna()))
+
+
+def test_where_sets_tell_no_interval_there_is_one_over_items_that_says_so():
+    nan = float("nan")
+    heads, rule, first, second = _card_masks._accuracy(curve(0.6, nan))[:4]
+    assert heads.split(" | ")[8] == "95 %"
+    assert first.split(" | ")[8] == "0.600 to 1.000 over sets"
+    assert second.split(" | ")[8] == "0.700 to 1.000 over items"
+    metrics = _card_masks._metrics(curve(0.6, nan), pd.DataFrame())
+    assert [(m["args"]["interval_over"], m["args"]["low_95"]) for m in metrics] == [
+        ("sets", 0.6),
+        ("items", 0.7),
+    ]
+    for lows, over in (((nan, nan), "items"), ((0.6, 0.5), "sets")):
+        heads, rule, first, _ = _card_masks._accuracy(curve(*lows))[:4]
+        assert heads.split(" | ")[8] == f"95 % over {over}"
+        assert "over" not in first
+    assert rule == "| ---: | ---: | :--- | ---: | :--- | ---: | ---: | ---: | ---: | ---: |"
+
+
+def test_locality_falls_back_on_items_too():
+    nan = float("nan")
+    row = {"question": "right", "position": 0, "index": 1.0, "accuracy": 1.0, "n": 9, "sets": 2}
+    row |= {"items_low": 0.7, "items_high": 1.0, "sets_high": 1.0, "sets_p": 0.5}
+    table = pd.DataFrame([row | {"masks": 0, "sets_low": 0.5}, row | {"masks": 7, "sets_low": nan}])
+    for lines in (_card_locality._accuracy(table), _card_locality._index(table)):
+        text = "\n".join(lines)
+        assert "1.000 (0.500 to 1.000) over sets |" in text
+        assert "1.000 (0.700 to 1.000) over items |" in text
+        assert "Intervals are over" not in text
+        assert lines[1].startswith("| :--- | ")
+    text = "\n".join(_card_locality._index(table[1:]))
+    assert "1.000 (0.700 to 1.000) |" in text
+    assert "Intervals are over items." in text
+    metrics = _card_locality._metrics(table, table)
+    assert [m["args"]["interval_over"] for m in metrics] == ["sets", "items"] * 2
+
+
+def test_a_number_without_an_interval_has_none_in_the_metadata():
+    nothing = _card_parts.Ends(float("nan"), float("nan"), "sets")
+    found = _card_parts.metric("x", "accuracy", 0.5, nothing, n=1)
+    assert found["args"] == {"n": 1}
+
+
+@pytest.mark.parametrize(
+    ("model", "load", "said"),
+    [
+        ({"weight_hash": "abc"}, {"revision": "main"}, "- checkpoint: s, weights abc"),
+        ({"commit": "c0ffee"}, {"revision": "main"}, "- checkpoint: s, revision c0ffee, weights"),
+        ({}, {"revision": "v2"}, "- checkpoint: s, revision v2, weights unknown"),
+    ],
+)
+def test_a_revision_is_said_where_there_is_one(model, load, said):
+    config = {"probe": "masks", "model": "m", "source": "s", "load": load, "options": {}}
+    lines = _card_parts.facts_of({"config": config, "model": model}, {})
+    assert [line for line in lines if line.startswith(said)]
 
 
 def test_steps_and_orders_are_results_of_their_own():

@@ -1,12 +1,17 @@
 """What an export may write, and that it writes the same twice."""
 
+import hashlib
 import json
+import os
+import shutil
+from pathlib import Path
 
 import made_runs
 import pytest
 from made_runs import FILES
 
 from mdlm_probe import exports
+from mdlm_probe.exports import _folder
 
 
 def contents(folder):
@@ -26,6 +31,115 @@ def test_a_file_of_somebody_else_is_not_overwritten(run, tmp_path):
     said = made_runs.call("export", run, "--to", "markdown", "-o", tmp_path, code=1)
     assert "no export wrote it" in said
     assert contents(tmp_path) == {"masks.md": b"my notes"}
+
+
+def test_a_file_changed_by_hand_is_not_overwritten(run, tmp_path):
+    words = ["export", run, "--to", "markdown", "-o", tmp_path]
+    made_runs.call(*words)
+    first = contents(tmp_path)
+    path = tmp_path / "masks.md"
+    path.write_text(path.read_text() + "my notes")
+    (tmp_path / "locality.md").unlink()
+    edited = contents(tmp_path)
+    said = made_runs.call(*words, code=1)
+    assert "masks.md was changed since it was exported" in said
+    assert "delete it, or keep it: --output DIR" in said
+    assert contents(tmp_path) == edited  # nothing was written, what was missing neither
+    path.unlink()
+    made_runs.call(*words)
+    assert contents(tmp_path) == first
+
+
+NEW = {"a.md": b"new a", "b.md": b"new b", "sub/c.md": b"new c"}
+
+
+@pytest.mark.parametrize("old", [{}, {"a.md": b"old a", "b.md": b"old b", "x.md": b"old x"}])
+@pytest.mark.parametrize("call", range(10))
+def test_a_process_killed_anywhere_leaves_whole_files_and_no_lock(old, call, tmp_path, monkeypatch):
+    """Every change of the folder is the last one in turn, half of it written."""
+    if old:
+        _folder.write(tmp_path, old)
+    left = [call]
+
+    def dying(function, before):
+        def changes(*given, **options):
+            if left[0] == 0:
+                before(*given)
+                raise KeyboardInterrupt
+            left[0] -= 1
+            return function(*given, **options)
+
+        return changes
+
+    def half(path, data, *rest):
+        with path.open("wb") as file:
+            file.write(data[: len(data) // 2])
+
+    with monkeypatch.context() as patched:
+        writes = dying(Path.write_bytes, half)
+        patched.setattr(Path, "write_bytes", lambda path, data: writes(path, data))
+        patched.setattr(os, "replace", dying(os.replace, lambda *given: None))
+        try:
+            _folder.write(tmp_path, NEW)
+            killed = False
+        except KeyboardInterrupt:
+            killed = True
+    assert killed == (call < 2 * len(NEW) + 2)
+    for name, content in NEW.items():
+        path = tmp_path / name
+        assert not path.exists() or path.read_bytes() in (content, old.get(name))
+    _folder.write(tmp_path, {"y.md": b"another format"})
+    _folder.write(tmp_path, NEW)
+    kept = {name: content for name, content in old.items() if name not in NEW}
+    found = contents(tmp_path)
+    own = json.loads(found.pop("export.json"))
+    assert found == NEW | kept | {"y.md": b"another format"}
+    assert own == {name: hashlib.sha256(content).hexdigest() for name, content in found.items()}
+
+
+def test_export_json_of_something_else_is_an_error(tmp_path):
+    for text in ("[1]", '{"a": 1}', "{"):
+        (tmp_path / "export.json").write_text(text)
+        with pytest.raises(exports.ProbeError, match=r"export\.json"):
+            _folder.write(tmp_path, NEW)
+
+
+@pytest.mark.parametrize("formats", ["markdown", "latex,card", "trackio"])
+def test_rows_alone_are_refused_where_there_are_none(run, formats, tmp_path):
+    words = ["export", run, "--only", "rows", "-o", tmp_path / "out", "--to"]
+    said = made_runs.call(*words, formats, code=1)
+    assert f"--only rows leaves nothing for {formats.replace(',', ', ')}" in said
+    assert "--only with jsonl or parquet" in said
+    assert not (tmp_path / "out").exists()
+    if formats == "markdown":
+        made_runs.call(*words, "jsonl,markdown")
+        assert (tmp_path / "out" / "masks.md").exists()
+        assert not (tmp_path / "out" / "masks-drop.jsonl").exists()
+
+
+def damaged(run, folder, change):
+    """A copy of the run with a CSV changed; what exporting it says."""
+    shutil.copytree(run, folder)
+    change(folder / "masks__tiny-mdlm.csv")
+    said = made_runs.call("export", folder, "--to", "markdown", "--probe", "masks")
+    return [line for line in said.splitlines() if "changed or are missing" in line]
+
+
+def test_lost_rows_of_a_finished_run_are_said(run, tmp_path):
+    path = run / "masks__tiny-mdlm.csv"
+    lines = path.read_bytes().splitlines(keepends=True)
+    size = path.stat().st_size
+    assert damaged(run, tmp_path / "whole", lambda path: None) == []
+    start = "masks__tiny-mdlm has rows that were changed or are missing: "
+    gone = damaged(run, tmp_path / "gone", Path.unlink)
+    assert gone == [f"{start}there is no CSV, {size} when it finished"]
+    cut = damaged(run, tmp_path / "cut", lambda path: path.write_bytes(b"".join(lines[:-1])))
+    assert cut == [f"{start}its CSV has {size - len(lines[-1])} bytes, {size} when it finished"]
+    for csv in (tmp_path / "gone").glob("*.csv"):
+        csv.unlink()
+    said = made_runs.call("export", tmp_path / "gone", "--to", "markdown", code=1)
+    assert "holds no rows any more: " in said
+    assert f"; {start}there is no CSV" in said
 
 
 def test_the_runs_own_files_are_left_alone(run, tmp_path):

@@ -8,14 +8,25 @@ import pytest
 from mdlm_probe.cli import show
 from mdlm_probe.exports import latex, markdown
 from mdlm_probe.exports._cells import sheet
+from mdlm_probe.exports._tex import escape
 
 NASTY = r"50%_a & b #1 \x {y} $z ~^ <|mask|> [0] `c` *d*"
 CELL = re.compile(r"(?<!\\)&")
 PIPE = re.compile(r"(?<!\\)\|")
 BACK = {
-    **{escaped: plain for plain, escaped in latex.SPECIAL.items() if plain != "\n"},
-    "$-$": "-",
+    **{f"\\{character}": character for character in "&%$#_{}"},
+    r"\textbackslash{}": "\\",
+    r"\textasciitilde{}": "~",
+    r"\textasciicircum{}": "^",
+    r"\textless{}": "<",
+    r"\textgreater{}": ">",
+    r"\textbar{}": "|",
+    r"\symbol{34}": '"',
+    r"\textasciigrave{}": "`",
+    **dict(zip(("{[}", "{]}", "{*}", "$-$", "-{}", "'{}"), "[]*--'", strict=True)),
+    **dict(zip((r"$\infty$", r"$\times$", r"$\rightarrow$", r"$\ge$"), "∞×→≥", strict=True)),
 }
+"""What TeX prints of a command, written down by hand."""
 
 
 @pytest.fixture
@@ -54,9 +65,10 @@ def check_tex(text):
     for row in rows:
         assert len(CELL.findall(row)) == columns - 1, row
         body = re.sub(r"\\[&%$#_{}]", "", row.removesuffix(r" \\")).replace("$-$", "")
-        for math in (r"$\infty$", r"$\times$"):
-            body = body.replace(math, "")
-        assert not re.search(r"[%#_$^~]", CELL.sub("", body)), row
+        body = re.sub(r"\$\\[A-Za-z]+\$|\\[~^](?=\{[A-Za-z]\})", "", body)
+        assert not re.search(r"[%#_$^~`]|--|,,|''", CELL.sub("", body)), row
+        assert row.isascii()
+        assert not row.startswith(("[", "*"))
     return rows
 
 
@@ -71,11 +83,54 @@ def test_special_characters_print_as_they_are(frame):
             check_tex(text.replace("filler &", f"{bad} &"))
 
 
-@pytest.mark.parametrize("character", [*'&%$#_{}\\~^<>|"[]-', "∞", "\n"])
+@pytest.mark.parametrize("character", [*'&%$#_{}\\~^<>|"[]-`*', "∞", "→", "≥", "\n", "--", "---"])
 def test_each_special_character_is_escaped(character):
     escaped = latex.escape(f"a{character}b")
     assert plain_tex(escaped) == f"a{character}b".replace("\n", " ")
     check_tex(f"\\begin{{tabular}}{{l}}\n{escaped} \\\\\n\\end{{tabular}}")
+
+
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [
+        ("▁the", r"\rule{.5em}{.2ex}the"),
+        ("日本 😀", "{[}U+65E5{]}{[}U+672C{]} {[}U+1F600{]}"),
+        ("naïve Ġ ç", r"na\"{i}ve \.{G} \c{c}"),
+        ("αΛλ ς", r"$\alpha$$\Lambda$$\lambda$ {[}U+03C2{]}"),
+        ("ß–’", r"\ss{}\textendash{}\textquoteright{}"),
+        ("a\u0301 ế ą\x07", r"a{[}U+0301{]} {[}U+1EBF{]} {[}U+0105{]}{[}U+0007{]}"),
+        ("x -1 −2 -∞ a-1 é-1", r"x $-$1 $-$2 $-$$\infty$ a-1 \'{e}-1"),
+        ("--masks --1", r"-{}-masks -$-$1"),
+    ],
+)
+def test_what_pdflatex_has_no_letter_for_is_a_command_or_said(text, printed):
+    assert escape(text) == printed
+    check_tex(f"\\begin{{tabular}}{{l}}\nx{printed} \\\\\n\\end{{tabular}}")
+
+
+def test_every_character_becomes_sound_ascii():
+    for code in [*range(0x500), *range(0x1E00, 0x2C00), 0x65E5, 0x1F600, 0xFFFD]:
+        escaped = escape(chr(code))
+        assert escaped.isascii()
+        assert escaped.isprintable()
+        depth = re.sub(r"\\[{}]", "", escaped)
+        assert depth.count("{") == depth.count("}")
+
+
+@pytest.mark.parametrize("rows", [2, 60])
+def test_very_wide_tables_are_in_landscape_and_say_so(rows):
+    table = pd.DataFrame({f"name{i}": [i + 0.5] * rows for i in range(14)})
+    text = latex.table(sheet("decay", "curve", table), "tab:x").decode()
+    check_tex(text)
+    needs, how, begin, *_, end = text.splitlines()
+    assert needs.startswith("% needs ")
+    assert "pdflscape" in needs
+    assert how.startswith("% 14 columns: in landscape")
+    assert (begin, end) == (r"\begin{landscape}", r"\end{landscape}")
+    for fewer, said in ((12, "% 12 columns: shrunk"), (7, r"\begin")):
+        narrow = latex.table(sheet("decay", "curve", table[table.columns[:fewer]]), "x").decode()
+        assert narrow.splitlines()[1].startswith(said)
+        assert "landscape" not in narrow
 
 
 def test_every_table_of_a_run_is_sound_latex(made, exported):
@@ -113,9 +168,11 @@ def test_markdown_has_the_cells_of_the_terminal(made, exported):
         for row, line in zip(grid[2:], printed, strict=True):
             left = [value or "-" for value in line]
             for cell in row:
-                left.remove(re.sub(r"\\(.)", r"\1", cell))
+                plain = re.sub(r"\\(.)", r"\1", cell)  # a column of whole numbers has no decimals
+                left.remove(plain if plain in left else f"{plain}.000")
             for value in left:  # what isn't a column is the same for all, and said above
-                assert re.search(rf"All with .*\b{re.escape(value)}\b", part)
+                value = re.escape(value.removesuffix(".000"))
+                assert re.search(rf"All with .*\b{value}\b", part)
 
 
 def test_markdown_cells_hold_pipes_and_marks(frame):
@@ -125,6 +182,25 @@ def test_markdown_cells_hold_pipes_and_marks(frame):
     shown = re.sub(r"\\(.)", r"\1", cells[1].strip())
     assert shown.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&") == NASTY
     assert r"<|mask|>" not in cells[1]
+
+
+def test_whole_numbers_have_no_decimals_where_all_of_a_column_is_whole():
+    nan = float("nan")
+    columns = {"model": ["a", "b"], "mask_tokens": [1.0, nan], "points": [12.0, -3.0]}
+    columns |= {"accuracy": [1.0, 0.0], "p_holm": [1.0, 1.0], "js": [2.0, 2.5]}
+    made = sheet("masks", "drop", pd.DataFrame(columns))
+    assert made.rows == [
+        ["a", "1", "12", "1.000", "1.000", "2.000"],
+        ["b", "-", "-3", "0.000", "1.000", "2.500"],
+    ]
+
+
+def test_heads_say_a_thing_once():
+    frame = pd.DataFrame({"model": ["a"], "tokens": [7.5], "p_holm": [0.5], "nats": [1.5]})
+    frame = frame.assign(gain_holm=0.5, answer_tokens=2.5)
+    made = sheet("shift", "unintervened", frame)
+    heads = ["model", "tokens", "Holm's p", "nats (nats by token)", "Holm's p of gain"]
+    assert made.heads == [*heads, "answer tokens"]
 
 
 def test_heads_are_words_with_units_and_constants_stand_above(frame):

@@ -47,6 +47,14 @@ class Fake(types.ModuleType):
     def log(self, values):
         self.logged.append(values)
 
+    def Api(self):
+        return self
+
+    def runs(self, project):
+        if not self.given:
+            raise ValueError(f"Project '{project}' does not exist")
+        return [types.SimpleNamespace(name=given["name"]) for given in self.given]
+
     def finish(self):
         self.finished += 1
 
@@ -100,7 +108,7 @@ def send(tracker, runs, **wish):
 
 
 def test_a_studys_runs_are_tracked_as_a_group(run, made, fake, tmp_path):
-    one = {"locality": replace(made["locality"], figures={})}
+    one = {"locality": replace(made["locality"], draw=dict)}
     names = ("first", "second")
     runs = [exports.Run(name, tmp_path / "s" / name, read_run(run), one) for name in names]
     said = send(fake.__name__, runs, folder=tmp_path / "out")
@@ -110,6 +118,17 @@ def test_a_studys_runs_are_tracked_as_a_group(run, made, fake, tmp_path):
     assert fake.finished == 2
     send(fake.__name__, runs, folder=tmp_path / "out", name="mine")
     assert [given["name"] for given in fake.given[2:]] == ["mine/first", "mine/second"]
+
+
+def test_trackio_numbers_the_runs_of_a_second_export(run, made, monkeypatch, tmp_path):
+    fake = Fake("trackio")
+    monkeypatch.setitem(sys.modules, "trackio", fake)
+    runs = [exports.Run("", run, {}, {})]
+    said = [send("trackio", runs, name="n", folder=tmp_path)[0] for _ in range(3)]
+    assert [given["name"] for given in fake.given] == ["n", "n-2", "n-3"]
+    assert said[1].startswith("trackio has n-2: ")
+    send("trackio", runs, name="other", folder=tmp_path)
+    assert fake.given[-1]["name"] == "other"
 
 
 def test_a_failing_service_is_an_error_of_one_line(run, fake, tmp_path):
@@ -185,9 +204,13 @@ def test_wandb_keeps_a_run_offline(run, made, tmp_path):
 def test_trackio_keeps_a_run_on_this_machine(run, made, tmp_path):
     said = tracked(run, tmp_path, "trackio", TRACKIO_DIR=str(tmp_path / "kept"))
     assert "trackio has n: trackio show --project tests" in said
+    again = tracked(run, tmp_path, "trackio", TRACKIO_DIR=str(tmp_path / "kept"))
+    assert "trackio has n-2: " in again
     with contextlib.closing(sqlite3.connect(tmp_path / "kept" / "tests.db")) as store:
-        ((logged,),) = store.execute("select metrics from metrics").fetchall()
-        ((config,),) = store.execute("select config from configs").fetchall()
+        rows = store.execute("select run_name, step from metrics order by id").fetchall()
+        assert rows == [("n", 0), ("n-2", 0)]
+        ((logged,),) = store.execute("select metrics from metrics where run_name = 'n'").fetchall()
+        ((config,),) = store.execute("select config from configs where run_name = 'n'").fetchall()
     logged, config = json.loads(logged), json.loads(config)
     table = made["masks"].tables["drop"]
     rows = logged["masks/drop"]["_value"]

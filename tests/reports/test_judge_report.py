@@ -117,9 +117,27 @@ def test_the_trend_is_the_slope_of_win_rates_by_percent():
     line = np.polyfit(100 * rates["frac"], rates["winrate"], 1)
     assert found["slope"] == pytest.approx(line[0])
     assert found["slope_low"] < found["slope"] < found["slope_high"] < 0
-    assert found["p"] == pytest.approx(2 * 0.5**6), "six prompts change, all downwards"
+    assert found["sign_p"] == pytest.approx(2 * 0.5**6), "six prompts change, all downwards"
+    assert found["p"] < 0.05, "as the interval says"
     assert (found["n"], found["fractions"]) == (12, 3)
-    assert only(trended(0.0), "trend")["p"] == 1.0
+    flat = only(trended(0.0), "trend")
+    assert (flat["p"], flat["sign_p"]) == (1, 1)
+    few = only(trended(-0.02), "trend")
+    assert (few["p"] < 0.05) == (few["slope_high"] < 0)
+
+
+def test_a_fraction_of_0_is_no_test():
+    rows = [
+        line | {"frac": frac}
+        for frac, lost in ((0.0, 0), (0.05, 6), (0.1, 9))
+        for i in range(9)
+        for line in both(f"p{i}", *(("B>A", "A>B") if i < lost else ("A=B", "A=B")))
+    ]
+    table = judge.tables(pd.DataFrame(rows))["winrate"].set_index("frac")
+    assert np.isnan(table.loc[0.0, ["p", "p_holm"]].astype(float)).all()
+    raw = [2 * 0.5**6, 2 * 0.5**9]
+    assert table["p"].tolist()[1:] == pytest.approx(raw)
+    assert table["p_holm"].tolist()[1:] == pytest.approx([raw[0], 2 * raw[1]]), "two, not three"
 
 
 def test_prompts_that_miss_a_fraction_have_no_slope():

@@ -31,6 +31,8 @@ def test_accuracy_and_its_intervals():
     expected = stats.proportion(np.array([1] * 6 + [0] * 14))
     assert table.loc[20, "items_low"] == pytest.approx(expected.low)
     assert table["p_right"].tolist() == pytest.approx([0.5] * 3)
+    sets = stats.share_over(np.array([1] * 3 + [0] * 7 + [1] * 3 + [0] * 7), np.repeat([0, 1], 10))
+    assert table.loc[20, ["sets_low", "sets_high"]].tolist() == pytest.approx([sets.low, sets.high])
 
 
 @pytest.mark.parametrize(
@@ -51,6 +53,7 @@ def test_index_is_nearest_minus_farthest_over_the_same_items():
     assert table.loc["right", "index"] == pytest.approx(0.6)
     assert table.loc["left", "index"] == pytest.approx(-0.6)
     assert table.loc["right", "items_p"] == pytest.approx(2 * 0.5**12)
+    assert table["items_holm"].tolist() == pytest.approx([2 * 2 * 0.5**12] * 2), "of two places"
     assert table.loc["right", ["nearest_distance", "farthest_distance"]].tolist() == [0, 40]
     none = locality.index(frame(hit=lambda q, p, i: i < 4))
     assert none["index"].tolist() == [0]
@@ -96,6 +99,7 @@ def test_locality_under_masks_has_a_figure_of_its_own():
     rows = frame(masks=(0, 50), questions=("left", "right"), hit=lambda q, p, i: i < p // 10 + 1)
     drawn = locality.figures(rows)["masks"]
     assert len(drawn.axes) == 4
+    assert all(axis.get_ylim()[1] <= 103 for axis in drawn.axes)
     accuracy, right = drawn.axes[:2]
     assert [line.get_label() for line in accuracy.lines] == ["one mask, closed", "50 masks"]
     assert list(accuracy.lines[0].get_ydata()) == pytest.approx([10, 30, 50])

@@ -48,8 +48,11 @@ def test_every_curve_starts_where_nothing_is_appended():
     row = table[(table["filler"] == "mask") & (table["masks"] == "10")].iloc[0]
     expected = stats.proportion(np.array([1] * 28 + [0] * 12))
     assert (row["items_low"], row["items_high"]) == (expected.low, expected.high)
-    sets = stats.mean(np.array([0.6, 0.8, 0.6, 0.8]))
+    hits = [item < right for right in (6, 8, 6, 8) for item in range(10)]
+    sets = stats.share_over(np.array(hits), np.repeat(SETS, 10))
     assert (row["sets_low"], row["sets_high"]) == pytest.approx((sets.low, sets.high))
+    full = table[table["filler"] == "dot"].iloc[0]
+    assert 0.4 < full["sets_low"] < full["sets_high"] == 1, "sets that are all right have one, too"
     assert row["p_right"] == pytest.approx(0.7 * 0.8 + 0.3 * 0.2)
     assert row["n"] == 40
     assert row["sets"] == 4
@@ -67,6 +70,10 @@ def test_the_drop_is_best_minus_largest_over_the_same_items():
     sets = stats.mean(np.array([70.0, 50.0, 70.0, 50.0]))
     assert (row["sets_low"], row["sets_high"]) == pytest.approx((sets.low, sets.high))
     assert row["from_start_p"] == pytest.approx(sets.p)
+    for name in ("items", "from_start"):  # masks and dots: two tests of a model
+        expected = stats.holm(table[f"{name}_p"].to_numpy())
+        assert table[f"{name}_holm"].to_numpy() == pytest.approx(expected)
+    assert row["items_holm"] == pytest.approx(2 * row["items_p"])
     assert row["degradation"] == pytest.approx(0.6)
     assert row["degradation_low"] < 0.6 < row["degradation_high"]
     assert table.loc["dot", "points"] == 0
@@ -187,6 +194,15 @@ def test_the_figure_shows_the_tables_numbers():
     assert accuracy.get_title() == "m"
     assert "probability" in right.get_ylabel()
     assert len(drawn[""].axes) == 4
+
+
+def test_axes_of_percent_end_a_little_above_100():
+    rows = pd.concat([frame(lambda f, k, i: True, distractors=n) for n in (0, 40)])
+    drawn = masks.figures(rows)
+    accuracies = [drawn[name].axes[0] for name in ("", "context")]
+    for axis in (*accuracies, drawn["certainty"].axes[1]):
+        assert axis.get_ylim()[1] <= 103
+    assert all(axis.lines[0].get_ydata()[0] == 100 for axis in accuracies)
 
 
 def test_contexts_sides_and_steps_get_their_own_places():
