@@ -93,9 +93,17 @@ def compare(
     sides, notes = [], []
     for letter, place in zip("AB", (first, second), strict=True):
         found, said = _sides.measurements(place)
-        sides.append(found)
+        cut = {id(m): columns[0] for m in found if (columns := _cut(m))}
+        sides.append([m for m in found if id(m) not in cut])
+        said += [
+            f"{m.name} is damaged: it has no column '{cut[id(m)]}'" for m in found if id(m) in cut
+        ]
         notes += [f"{letter}: {note}" for note in said]
-    pairs, alone = _sides.partners(*sides, probes, models)
+    try:
+        pairs, alone = _sides.partners(*sides, probes, models)
+    except ProbeError as error:
+        found = "\n".join((error.found, *notes))
+        raise ProbeError(found, expected=error.expected, hint=error.hint) from None
     _check_known(pairs, across)
     _check_same(pairs, across)
     found, damaged = [], []
@@ -118,6 +126,12 @@ def compare(
     return done, [*notes, *alone, *(error.found for error in damaged)]
 
 
+def _cut(one: Measurement) -> list[str]:
+    """Columns that name items and aren't there, or hold nothing."""
+    names = {name for pairing in pairings(one.probe, one.frame) for name in pairing.item}
+    return sorted(n for n in names if n not in one.frame or one.frame[n].isna().all())
+
+
 def _compared(
     first: Measurement, second: Measurement, across: Sequence[str], points: Points
 ) -> Compared:
@@ -131,7 +145,7 @@ def _compared(
             table = _pairing.lines(both, pairing, points)
             if len(table):
                 tables[given.name] = table
-            notes += _unpaired(given.name or first.of, both, bool(len(table)))
+            notes += _unpaired(given.name, both, bool(len(table)))
     except (KeyError, TypeError, ValueError) as error:
         what = f"no column {error}" if isinstance(error, KeyError) else str(error)
         raise ProbeError(
@@ -144,21 +158,20 @@ def _compared(
 
 
 def _unpaired(name: str, both: Pairs, compared: bool) -> list[str]:
-    """Notes on what a pairing had to leave out."""
-    notes = []
-    if not compared and any(both.alone):
-        notes.append(f"{name} isn't compared: A and B have nothing in common there")
+    """Notes on what a pairing had to leave out; `name` is "" where a probe has but one."""
+    where, notes = f" ({name})" if name else "", []
     for side, items, points, measures in zip(
         "AB", both.alone, both.points, both.measured, strict=True
     ):
-        if items:
-            notes.append(f"{items} item{'s' * (items > 1)} only in {side} ({name})")
+        only = [f"{items} item{'s' * (items > 1)} only in {side}"] if items else []
         if points:
             told = "; ".join(points[: _sides.SHOWN]) + "; ..." * (len(points) > _sides.SHOWN)
-            many = f"{len(points)} point{'s' * (len(points) > 1)}"
-            notes.append(f"{many} only in {side} ({name}): {told}")
-        notes += [f"only {side} has: {label} ({name})" for label in measures]
-    return notes
+            only.append(f"{len(points)} point{'s' * (len(points) > 1)} only in {side}: {told}")
+        only += [f"only in {side}: {label}" for label in measures]
+        notes += only
+    if notes and not compared:
+        return [f"{name or 'this'} isn't compared, nothing being in common: {', '.join(notes)}"]
+    return [note + where for note in notes]
 
 
 def pairings(probe: str, frame: pd.DataFrame) -> tuple[Pairing, ...]:
@@ -198,23 +211,35 @@ def _notes(first: Measurement, second: Measurement) -> list[str]:
 
 def _check_known(pairs: Sequence[_sides.Pair], across: Sequence[str]) -> None:
     """Refuses names of what no measurement has, or of what tells items apart."""
-    known = {name: None for first, second in pairs for name in _settings(first, second)}
+    items = {
+        name
+        for first, _ in pairs
+        for pairing in pairings(first.probe, first.frame)
+        for name in pairing.item
+    }
+    known = dict.fromkeys(name for pair in pairs for name in _settings(*pair) if name not in items)
     for given in across:
-        if not any(name == given or name.endswith(f".{given}") for name in known):
-            raise catalog.unknown("setting", given, dict.fromkeys(n for n in known if n))
+        if any(name == given or name.endswith(f".{given}") for name in known):
+            continue
+        if given in items:
+            raise ProbeError(
+                f"--across {given}: items are told apart by it, and must be the same on both sides",
+                expected="one of " + ", ".join(sorted(known)),
+            )
+        raise catalog.unknown("setting", given, sorted(known))
 
 
 def _settings(first: Measurement, second: Measurement) -> list[str]:
-    """Names of what may be let differ: settings, and coordinates that aren't an item's name."""
-    items = {name for pairing in pairings(first.probe, first.frame) for name in pairing.item}
+    """Names of what may differ if asked for: settings, and coordinates that no option has."""
     named = []
     for one in (first, second):
-        settings = _alike(one.entry, one.entry, one.probe)[0] | {"options": _options_of(one)}
-        named += _leaves(settings)
+        options = {name: 0 for name in _options_of(one) if name not in AMOUNTS | ELSEWHERE}
+        named += _leaves(_alike(one.entry, one.entry, one.probe)[0] | {"options": options})
         if one.judge:
             named += _leaves(_alike(one.judged, one.judged, "shift")[0], "answers")
-    cells = [name for name in coordinates(first.probe) if name not in items | MATERIAL]
-    return [*dict.fromkeys(named), *(c for c in cells if f"options.{c}" not in named)]
+    cells = [name for name in coordinates(first.probe) if name not in MATERIAL]
+    named += [name for name in cells if f"options.{name}" not in named]
+    return [name for name in named if name != "probe"]
 
 
 def _leaves(value: Any, at: str = "") -> list[str]:
@@ -235,9 +260,9 @@ def _check_same(pairs: Sequence[_sides.Pair], across: Sequence[str]) -> None:
         if lines:
             flags = flags or _remedy(first, second, lines)
             found += [f"  {first.of}, {first.model} and {second.model}:"]
-            found += [f"    {line}" for line in lines]
+            found += [f"    {line}" for line in _sides.gathered(lines)]
     if found:
-        name = found[1].partition(":")[0].strip()
+        name = found[1].partition(":")[0].partition(",")[0].strip()
         anew = flags or "one side anew with the other's options"
         raise ProbeError(
             "not measured the same way (A -> B):\n" + "\n".join(found),
@@ -250,10 +275,14 @@ def _remedy(first: Measurement, second: Measurement, lines: Sequence[str]) -> st
     """Which side to measure anew, and with which options; "" where no option would do."""
     for side, one, other in (("B", second, first), ("A", first, second)):
         ours, theirs = (_options_of(m) | _load(m.entry) for m in (one, other))
-        names = [line.partition(":")[0].rpartition(".")[2] for line in lines]
-        names += [name for name in AMOUNTS if ours.get(name) != theirs.get(name)]
+        paths = [line.partition(":")[0] for line in lines]
+        names = [path.rpartition(".")[2] for path in paths]
+        # a source of the same name differs by another option, such as the lexicon
+        same = {n for n, path in zip(names, paths, strict=True) if path.startswith("sources.")}
+        names = [n for n in names if n not in same or ours.get(n) != theirs.get(n)]
+        names += [n for n in sorted(AMOUNTS) if theirs.get(n) not in (None, ours.get(n))]
         given = {name: theirs.get(name) for name in dict.fromkeys(names)}
-        if one.judge or any(value in (None, "") for value in given.values()):
+        if one.judge or not given or any(value in (None, "") for value in given.values()):
             continue
         flags = [
             f"--{name.replace('_', '-')} "

@@ -163,6 +163,7 @@ def test_a_run_of_a_study_without_rows_is_said(tmp_path):
 def test_only_the_probes_asked_for(tmp_path):
     places = two(tmp_path)
     assert "A has nothing" in refused(places, probes=["masks"])
+    assert refused(places, probes=["mask"]).startswith("unknown probe 'mask'\nexpected: one of ")
     assert "did you mean 'masks'" in refused(places, probes=["mask"])
     assert len(comparison.compare(*places, probes=["locality"])[0]) == 1
 
@@ -228,7 +229,8 @@ def test_all_differences_are_named_at_once(tmp_path):
     places = two(tmp_path, second=second, frames=frames)
     message = refused(places)
     assert "load.quantize" in message
-    assert message.count("seed") == 1
+    assert message.partition("hint: ")[0].count("seed") == 1
+    assert "hint: measure A, locality of base, anew with --quantize 8bit --seed 1" in message
     assert "load.quantize" not in refused(places, across=["load.quantize"])
     found, _ = comparison.compare(*places, across=["quantize", "seed"])
     assert len(table_of(found))
@@ -242,6 +244,35 @@ def test_coordinates_without_a_common_value_are_differences(tmp_path):
     line = table_of(found).iloc[0]
     assert line["b"] == pytest.approx(100 * frames[1]["correct"].mean())
     assert line["n"] == 12
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("nonsense", "unknown setting 'nonsense'\nexpected: one of "),
+        ("load.quantise", "did you mean 'load.quantize'?"),
+        ("set", "--across set: items are told apart by it"),
+    ],
+)
+def test_only_settings_that_there_are_may_be_let_differ(tmp_path, name, said):
+    message = refused(two(tmp_path), across=[name])
+    assert said in message
+    expected = message.partition("expected: ")[2].partition("\n")[0]
+    assert {"load.quantize", "options.seed", "position"} <= set(expected[7:].split(", "))
+    assert "limit" not in expected
+
+
+def test_a_setting_may_be_named_where_it_does_not_differ(tmp_path):
+    places = two(tmp_path)
+    for name in ("seed", "options.seed", "position", "load.quantize", "suite"):
+        assert len(table_of(comparison.compare(*places, across=[name])[0]))
+
+
+def test_what_no_option_mends_has_no_option_in_the_hint(tmp_path):
+    places = two(tmp_path)
+    path = places[1] / "run.json"
+    path.write_text(path.read_text().replace("1234", "5678"))
+    assert "hint: measure one side anew with the other's options" in refused(places)
 
 
 @pytest.mark.parametrize(
@@ -306,18 +337,85 @@ def test_an_unfinished_side_is_said(tmp_path):
 
 def test_rows_that_cannot_be_read(tmp_path):
     frames = rows("base"), rows("tuned").drop(columns="correct")
-    assert "can't be compared" in refused(two(tmp_path, frames=frames))
+    message = refused(two(tmp_path, frames=frames))
+    assert "can't be compared: they are damaged, or of another version (no column" in message
 
 
-def test_holms_family_is_all_that_is_compared_together(tmp_path):
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (lambda frame: frame.drop(columns="item"), "is damaged: it has no column 'item'"),
+        (lambda frame: frame.drop(columns="model"), "is damaged: it has no column 'model'"),
+        (lambda frame: frame.drop(columns="correct"), "are damaged, or of another version"),
+        (None, "cannot read"),
+    ],
+)
+def test_a_damaged_run_is_said_and_stops_no_other(tmp_path, harm, said):
+    for side, model in (("a", "base"), ("b", "tuned")):
+        for run in ("near", "far"):
+            frame = rows(model)
+            write(tmp_path / side / run, (entry(model), frame))
+    path = tmp_path / "b" / "far" / "locality__tuned.csv"
+    path.write_text(harm(rows("tuned")).to_csv(index=False) if harm else "")
+    found, notes = comparison.compare(tmp_path / "a", tmp_path / "b")
+    assert [one.title for one in found] == ["near"]
+    assert len([note for note in notes if said in note]) == 1
+    alone = refused((tmp_path / "a" / "far", tmp_path / "b" / "far"))
+    assert said in alone
+
+
+def test_an_empty_csv_leaves_the_others_of_its_folder(tmp_path):
+    both = [(entry(name), rows(name, n)) for n, name in enumerate(("base", "tuned"))]
+    places = write(tmp_path / "a", *both), write(tmp_path / "b", *both)
+    (places[1] / "locality__tuned.csv").write_text("")
+    found, notes = comparison.compare(*places)
+    assert [one.first.model for one in found] == ["base"]
+    assert len([note for note in notes if "locality__tuned" in note]) == 1
+
+
+def test_a_changed_file_of_a_finished_run_is_said(tmp_path):
+    _, notes = comparison.compare(*two(tmp_path, second={"size": 1}))
+    assert len(notes) == 1
+    assert notes[0].startswith("B: locality__tuned has rows that were changed or are missing")
+
+
+def test_what_vanishes_is_said(tmp_path):
+    """Farthest and nearest are others where a position is missing, so that the index is."""
+    first, second = rows("base"), rows("tuned")
+    middle = first[first["position"] == 40].assign(position=20)
+    first = pd.concat([first, middle])
+    second = pd.concat([second[second["position"] == 0], middle.assign(model="tuned")])
+    found, _ = comparison.compare(*two(tmp_path, frames=(first, second)))
+    assert list(found[0].tables) == [""]
+    assert found[0].notes[0] == "1 point only in A: position 40"
+    assert len(found[0].notes) == 2
+    assert found[0].notes[1].startswith("index isn't compared, nothing being in common: 12 items ")
+    assert "1 point only in A: nearest 0" in found[0].notes[1]
+    assert "1 point only in B: nearest 20" in found[0].notes[1]
+
+
+def test_what_neither_side_measured_is_not_said(tmp_path):
+    frames = [rows(m)[lambda f: f["position"] == 0] for m in ("base", "tuned")]
+    found, _ = comparison.compare(*two(tmp_path, frames=frames))
+    assert list(found[0].tables) == [""]
+    assert found[0].notes == ()
+
+
+def test_holms_families_are_of_all_that_is_compared_together(tmp_path):
     for side, model in (("a", "base"), ("b", "tuned")):
         for run in ("near", "far"):
             write(tmp_path / side / run, (entry(model), rows(model, len(side + run + model))))
     found, _ = comparison.compare(tmp_path / "a", tmp_path / "b")
     tables = [table for one in found for table in one.tables.values()]
-    p = np.concatenate([table["p"] for table in tables])
-    expected = stats.holm(p)
-    assert np.concatenate([t["p_holm"] for t in tables]) == pytest.approx(expected, nan_ok=True)
+    whole = [
+        t["position"] == EVERY if "position" in t else pd.Series(True, t.index) for t in tables
+    ]
+    p = np.concatenate([t["p"][over] for t, over in zip(tables, whole, strict=True)])
+    p_holm = np.concatenate([t["p_holm"][over] for t, over in zip(tables, whole, strict=True)])
+    assert len(p) == 2 * 3
+    assert p_holm == pytest.approx(stats.holm(p), nan_ok=True)
+    points = tables[0][~whole[0]]
+    assert points["p_holm"].to_numpy() == pytest.approx(stats.holm(points["p"]), nan_ok=True)
 
 
 def test_a_report_without_pairings_compares_every_number(tmp_path, monkeypatch):
@@ -342,6 +440,15 @@ def test_files_hold_every_line(tmp_path):
     before = [path.read_bytes() for path in paths]
     again = comparison.save(tmp_path / "out", comparison.compare(tmp_path / "a", tmp_path / "b")[0])
     assert [path.read_bytes() for path in again] == before
+
+
+def test_pictures_of_several_pairs_are_png_alone(tmp_path):
+    both = [(entry(name), rows(name, n)) for n, name in enumerate(("base", "tuned"))]
+    place = write(tmp_path / "a", *both)
+    paths = comparison.save(tmp_path / "out", comparison.compare(place, place)[0])
+    names = [path.name for path in paths]
+    assert names == ["compare.csv", "locality__base.png", "locality__tuned.png"]
+    assert all(path.stat().st_size > 5_000 for path in paths[1:])
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):
@@ -502,6 +609,20 @@ def test_part_of_a_run_is_compared_as_far_as_it_goes(real, probe, kind):
     assert compared == found.tables.keys() - {"drop"}
 
 
+def test_judged_ties_by_definition_are_left_out(real):
+    """At a fraction of 0 the shifted answer is the unshifted one."""
+    [found], _ = comparison.compare(*real("judge"), probes=["judge"])
+    pairing = catalog.load("reports", "judge").PAIRED[0]
+    frames = [
+        pd.concat([m.frame, m.frame.assign(frac=0.0, score=0.5, verdict="A=B")])
+        for m in (found.first, found.second)
+    ]
+    table = _pairing.lines(_pairing.pair(*frames, pairing, []), pairing)
+    assert list(table["difference"]) == list(found.tables[""]["difference"])
+    nothing = [frame[frame["frac"] == 0] for frame in frames]
+    assert not len(_pairing.lines(_pairing.pair(*nothing, pairing, []), pairing))
+
+
 # ---------------------------------------------------------------------- the command
 
 ASKED = ["--limit", 3, "--tasks", ",".join(SETS), "--shots", 2, "--distractors", 4, "-q"]
@@ -561,8 +682,9 @@ def test_base_against_fine_tuned(tuned, name):
         for position, own in gap.groupby(level="position"):
             assert lines[f"position {position}"] == pytest.approx(own.mean(), rel=1e-4, abs=1e-9)
     assert gap.abs().mean() > 0.1
-    tests = written["p"].notna().sum()
-    assert f"p_holm: corrected for the {tests} tests above" in result.output
+    tests = written["p"][written["point"] == "all"].notna().sum()
+    assert f"p_holm: corrected for the {tests} tests over whole sweeps; at points" in result.output
+    assert "before Holm's correction" in result.output
     assert "difference: B minus A" in result.output
     assert (tuned / name / "compare" / "locality.png").stat().st_size > 10_000
     assert ("adapter " in result.output) == (name == "adapted")
@@ -585,8 +707,34 @@ def test_the_command_refuses_without_a_traceback(tuned, tmp_path):
     result = call("compare", tuned / "base", tmp_path / "b")
     assert result.exit_code == 1
     assert "options.distractors: 4 -> 5" in result.output
-    assert "hint: measure one side anew" in result.output
+    anew = "hint: measure B, locality of tiny-mdlm, anew with --distractors 4 (checkpoints"
+    assert anew in result.output
     assert not (tmp_path / "b" / "compare").exists()
+
+
+def test_a_folder_of_weights_against_its_base_is_told_the_options_to_give(tuned, tmp_path):
+    """A folder has no defaults in the registry; with the options that are named it is compared."""
+    tasks = ["--tasks", "verb-smallest", "--positions", "0,4", "--shots", 2, "--distractors", 4]
+    asked = {"base": ["-m", "tiny-mdlm", "--limit", 2], "own": ["-m", tuned / "copy"]}
+    asked["own"] += ["--limit", 1]
+    for name, model in asked.items():
+        assert call("locality", *model, *tasks, "-q", "-o", tmp_path / name).exit_code == 0
+    result = call("compare", tmp_path / "base", tmp_path / "own")
+    assert result.exit_code == 1
+    flags = "--lexicon small --answer word --limit 2"
+    assert f"hint: measure B, locality of copy, anew with {flags} (" in result.output
+    asked["own"] = ["-m", tuned / "copy", *flags.split()]
+    again = call("locality", *asked["own"], *tasks, "-q", "-o", tmp_path / "own", "--fresh")
+    assert again.exit_code == 0
+    assert call("compare", tmp_path / "base", tmp_path / "own").exit_code == 0
+
+
+def test_a_file_is_no_folder_for_output(tuned, tmp_path):
+    (tmp_path / "file").write_text("kept")
+    result = call("compare", tuned / "base", tuned / "base", "-o", tmp_path / "file")
+    assert result.exit_code == 1
+    assert f"--output {tmp_path / 'file'} is a file\nexpected: a folder" in result.output
+    assert (tmp_path / "file").read_text() == "kept"
 
 
 @pytest.mark.parametrize("text", ["=", "a=", "=b"])

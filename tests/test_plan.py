@@ -82,16 +82,73 @@ def test_every_note_stands_once(tmp_path):
     notes = [line for line in output.splitlines() if ":" in line]
     assert len(notes) == len(set(notes))
     assert "llada-8b, llama3-8b: tokens are a rough guess" in output
-    assert "llama3-8b: 288 cells left out: a causal model can't see examples after" in output
+    assert (
+        "\nlocality: llama3-8b: 288 cells left out: a causal model can't see examples after"
+        in output
+    )
     assert output.count("No tokenizer: ") == 1
+
+
+def test_equal_counts_of_different_runs_stay_apart(tmp_path):
+    path = tmp_path / "twice.yaml"
+    path.write_text(
+        "model: oracle-causal\nlimit: 1\nruns:\n  a: {probe: masks, masks: [0, 5]}\n"
+        "  b: {probe: masks, masks: [0, 7]}\n"
+    )
+    output = call("plan", path)
+    left = re.findall(r"^(\w+): oracle-causal: (\d+) cells left out: ", output, re.MULTILINE)
+    assert [run for run, _ in left] == ["a", "b"]
+    assert left[0][1] == left[1][1]
+
+
+def test_the_number_format_of_every_number_is_said(study):
+    here, card = call("plan", study), call("plan", study, "--gpu", "h100")
+    assert "activations in float32, the number format on this machine, in batches of" in here
+    assert "Time on cpu: in float32, " in here
+    assert "activations in bfloat16, the number format on such a card" in card
+    half = call("plan", "locality", "-m", "tiny-mdlm", "--limit", 1, "--dtype", "bfloat16")
+    assert "activations in bfloat16, the number format on this machine" in half
+
+
+def test_steps_are_counted_at_most_and_gradients_with_their_way_back(study):
+    output = call("plan", study)
+    assert output.count("\ntiny-mdlm: at most: equal canvases go through the network once\n") == 1
+    assert "at most" not in call("plan", study, "--only", "locality")
+    output = call("plan", "attribution", "-m", "tiny-mdlm", "--limit", 1, "--orders", 1)
+    assert "tiny-mdlm: 2 passes a forward in tokens and operations" in output
+    assert "memory is for the gradients of one prompt at a time" in output
+
+
+def test_gradients_cost_a_pass_more():
+    """Twice the tokens of the same prompts; see tests of what autograd keeps for the memory."""
+    plan = runner.prepare(Job("attribution", "tiny-mdlm", {"limit": 1, "orders": 1}))
+    seen = survey.survey(plan, "cpu")
+    assert seen.tokens == pytest.approx(2 * seen.queries * seen.length, rel=1e-6)
+    by_hand = estimate.cost(
+        *(plan.entry, LoadOptions(), "float32", seen.tokens, seen.asked, seen.length, 8192, True)
+    )
+    price = Pricing().of(plan)
+    assert (price.operations, price.memory) == (by_hand.operations, by_hand.memory)
+    assert (
+        price.memory
+        != estimate.cost(
+            *(plan.entry, LoadOptions(), "float32", seen.tokens, seen.asked, seen.length, 8192)
+        ).memory
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["smoke", "laptop", "papers"])
 def test_shipped_studies_can_be_planned_without_tokenizers(name):
     output = call("plan", name, "--gpu", "h100")
-    assert "unknown" not in output
+    networks = [line for line in output.splitlines() if " oracle " not in line]
+    assert "unknown" not in "\n".join(networks)
     assert output.splitlines()[0].split()[:3] == ["run", "model", "cells"]
+    if name == "laptop":  # what its comment says
+        last = next(line for line in output.splitlines() if line.startswith("total")).split()
+        assert last[4].endswith("T")
+        assert 150 < float(last[4][:-1]) < 250
+        assert 5.5 < float(last[5]) < 6.5
     assert "GPU-hours of one card" in output
 
 

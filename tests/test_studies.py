@@ -234,6 +234,10 @@ def test_a_run_that_fails_is_recorded_and_others_go_on(
         patch.setattr(masks, "measure", failing)
         result = call("study", path, "-o", tmp_path / "out", code=1)
     assert "Error: 1 of 4 failed; all others are done" in result.stderr
+    assert "the same command, without --fresh, tries again what failed" in result.stderr
+    lines = result.stderr.splitlines()
+    at = lines.index("  failed: RuntimeError: CUDA error: an illegal address")
+    assert lines.index("tails oracle:") < at < lines.index("tails oracle-causal:")  # at once
     assert reports
     assert any(
         line.split()
@@ -263,6 +267,67 @@ def test_a_model_that_cannot_be_loaded_is_tried_once(tmp_path, monkeypatch):
     found, _ = execute(written(tmp_path, study), tmp_path / "out")
     assert [outcome.error for outcome in found] == ["no weights"] * 2
     assert tried == ["tiny-mdlm"]
+
+
+def test_where_all_fail_nothing_is_called_done_and_long_reasons_stand_below_the_table_once(
+    tmp_path, monkeypatch
+):
+    reason = "the key model.layers.0.self_attn.q_proj.weight is missing in model.safetensors"
+
+    def refused(*_):
+        raise ProbeError(reason, hint="download it again")
+
+    def empty(folder, tables=False):
+        raise ProbeError("no rows yet", hint="let the run go on")
+
+    monkeypatch.setattr(models, "load", refused)
+    monkeypatch.setattr(report, "write", empty)
+    path = written(tmp_path, QUICK | {"model": "tiny-mdlm"})
+    result = call("study", path, "-o", tmp_path / "out", "-q", code=1)
+    head, below = result.stdout.split("\n\n")
+    assert [line.split()[-2:] for line in head.splitlines()[1:]] == [["see", "below"]] * 2
+    assert below.splitlines() == [
+        *("locality tiny-mdlm, tails tiny-mdlm:", f"  {reason}", "  hint: download it again")
+    ]
+    assert result.stderr.startswith("Error: all 2 failed\nhint: do what the reasons above advise;")
+    assert "go on" not in result.stderr
+
+
+def test_changed_settings_are_refused_before_anything_is_loaded(tmp_path, loads):
+    """Of all runs at once, with what does help; what has no rows, or is forgotten, binds nobody."""
+    out = tmp_path / "out"
+    execute(written(tmp_path, QUICK), out)
+    before = rows(out), (out / "study.json").read_bytes()
+    del loads[:]
+    runs = {name: options | {"shots": 2} for name, options in QUICK["runs"].items()}
+    changed = written(tmp_path, QUICK | {"runs": runs | {"new": {"probe": "locality", **SMALL}}})
+    message = call("study", changed, "-o", out, code=1).stderr
+    assert f"Error: {out} holds rows that were measured with other settings:" in message
+    for run, shots in (("locality", "1 -> 2"), ("tails", "[1] -> [2]")):
+        at = f"  {run} ({out / run / 'run.json'}; oracle, oracle-causal): "
+        assert f"{at}options.shots: {shots}\n" in message
+    assert "--only locality,tails --fresh forgets" in message
+    assert "new" not in message
+    assert not loads
+    assert before == (rows(out), (out / "study.json").read_bytes())
+    part = call("study", changed, "-o", out, "--only", "tails", code=1).stderr
+    assert "tails (" in part
+    assert "locality (" not in part
+    call("study", changed, "-o", out, "--only", "locality,tails", "--fresh", "-q")
+    assert before[0] != rows(out)
+    call("study", changed, "-o", out, "-q")
+
+
+def test_a_judge_s_changed_settings_are_refused_before_anything_is_loaded(tmp_path, loads):
+    out = tmp_path / "out"
+    execute(written(tmp_path, SHIFTS), out)
+    (out / "moved" / "shift__tiny-mdlm.csv").unlink()
+    del loads[:]
+    runs = SHIFTS["runs"] | {"verdicts": {"probe": "judge", "run": "moved", "limit": 1}}
+    changed = written(tmp_path, SHIFTS | {"runs": runs})
+    with pytest.raises(ProbeError, match=r"verdicts \(.*nll\): options.limit: null -> 1"):
+        execute(changed, out)
+    assert not loads
 
 
 @pytest.mark.parametrize("stop", [1, 9])
@@ -455,13 +520,17 @@ def refused(tmp_path, text):
         (3, "runs:\n  locality:\n    limit: 0\n", "--limit has 0"),
         (3, "runs:\n  locality:\n    positions: [99]\n", "--positions has 99"),
         (3, "runs:\n  locality:\n    model: [oracle, oracle]\n", "names 'oracle' twice"),
-        (2, "runs:\n  locality:\n    model: lada-8b\n", "no model named 'lada-8b'"),
-        (2, "runs:\n  shift:\n    model: tiny-arlm\n", "'shift' is not for causal models"),
+        (3, "runs:\n  locality:\n    model: lada-8b\n", "no model named 'lada-8b'"),
+        (3, "model:\n  - oracle\n  - lada-8b\nruns:\n  locality:\n", "no model named 'lada-8b'"),
+        (1, "model: ./none/here\nruns:\n  locality:\n", "none/here"),
+        (3, "runs:\n  shift:\n    model: tiny-arlm\n", "'shift' is not for causal models"),
         (4, "runs:\n  locality:\n    limit: 1\n  locality:\n", "stands twice"),
         (2, "batch-tokens: 1\nbatch_tokens: 2\nruns:\n  locality:\n", "stands twice"),
         (2, "runs:\n  ../up:\n    probe: locality\n", "can't name a folder"),
         (2, "runs:\n  locality: 3\n", "a mapping"),
         (1, "runs: {}\n", "is empty"),
+        (1, "runs:\n", "is empty"),
+        (3, "model: oracle\nruns:\n  judge:\n", "field 'runs.judge.run': is missing"),
         (1, "model: oracle\n", "is missing"),
         (3, "runs:\n  judge:\n    run: shift\n", "'shift' is no run of `shift`"),
         (2, "runs:\n  judge:\n    limit: 3\n", "is missing"),
@@ -479,6 +548,12 @@ def test_errors_name_file_line_and_field(tmp_path, line, text, message):
     found = refused(tmp_path, text)
     assert f"wrong.yaml, line {line}, field '" in found
     assert message in found
+
+
+@pytest.mark.parametrize("text", ["", "# only a comment\n"])
+def test_an_empty_file_is_called_empty(tmp_path, text):
+    found = refused(tmp_path, text)
+    assert found.startswith(f"{tmp_path / 'wrong.yaml'} is empty\nexpected: runs, by name")
 
 
 def test_no_such_study(tmp_path):
@@ -572,9 +647,10 @@ def test_papers_ask_what_the_papers_asked():
 
 def test_laptop_asks_for_small_models():
     study, _ = studyfile.load("laptop")
-    assert {"locality", "masks", "needle", "decay", "joint", "blocks"} == {
-        part.name for part in study.parts
+    assert {part.probe for part in study.parts} == {
+        *("locality", "masks", "needle", "decay", "joint", "blocks")
     }
     for part in study.parts:
-        assert {plan.job.load.quantize for plan in part.plans} == {"4bit"}
+        for plan in part.plans:
+            assert plan.job.load.quantize == ("4bit" if plan.entry.name == "dream-7b" else "")
         assert sum(len(plan.cells) for plan in part.plans) < 100

@@ -128,10 +128,12 @@ def footer(found: Sequence[Compared]) -> str:
         sum(tables[place]["p"].notna().iloc[line] for place, line in family)
         for family in _pairing.families(tables)
     ]
-    said = f"difference: B minus A; p_holm: corrected for the {over} tests over whole sweeps"
+    said = f"difference: B minus A\np_holm: corrected for the {over} tests over whole sweeps"
     if points:
-        said += f" together, and for {min(points)} to {max(points)} points of each measure"
-    return f"{said}; least: shown with 80 % power by the line's own test, before Holm's correction"
+        few, many = min(points), max(points)
+        counted = f"{few} to {many}" if few < many else str(few)
+        said += f"; at points, for the {counted} points of each measure"
+    return f"{said}\nleast: shown with 80 % power by the line's own test, before Holm's correction"
 
 
 def both(text: str) -> tuple[str, str]:

@@ -122,10 +122,12 @@ def _how_many(failed: int, asked: int) -> str:
 
 def _next_step(failed: Sequence[Outcome]) -> str:
     """The same command, but where the reasons ask for something else first."""
-    again = "the same command, without --fresh, tries again what failed"
     if any(outcome.advised for outcome in failed):
-        return f"do what the reasons above advise; where they name nothing else, {again}"
-    return f"{again}; study.json keeps the reasons"
+        return (
+            "do what the reasons above advise; then the same command tries again what failed, with"
+            " --fresh only where they say so"
+        )
+    return "the same command, without --fresh, tries again what failed; study.json has the reasons"
 
 
 def show_outcomes(found: Sequence[Outcome]) -> None:

@@ -232,5 +232,7 @@ def _models_named(given: Given, text: str) -> list[tuple[Any, ...]]:
     listed = [((*at, i), name) for i, name in enumerate(value)]
     named = listed if isinstance(value, list) else [(at, value)] if value else []
     return [
-        where for where, name in named if f"'{name}'" in text or ("/" in str(name) and name in text)
+        where
+        for where, name in named
+        if f"'{name}'" in text or ("/" in str(name) and name.removeprefix("./") in text)
     ]

@@ -14,6 +14,7 @@ from mdlm_probe.reports import _frames
 from mdlm_probe.reports._pairing import text_of
 from mdlm_probe.sink import read_run, run_folders
 
+DAMAGED = "rows are damaged, or of another version"
 SHOWN = 4
 """Values of a coordinate that an error names."""
 
@@ -89,7 +90,7 @@ def measurements(place: Path) -> tuple[list[Measurement], list[str]]:
 def _of_folder(
     run: str, folder: Path, only: Collection[str] = ()
 ) -> tuple[list[Measurement], list[str]]:
-    frames, notes = _frames.frames(folder)
+    frames, notes = _readable(folder)
     entries, found = read_run(folder), []
     for name, entry in entries.items():
         config = entry.get("config", {})
@@ -112,6 +113,26 @@ def _of_folder(
                 notes.append(f"{name} has no rows of {model}")
     named = [note for note in notes if not only or note.partition(" ")[0] in only]
     return found, named
+
+
+def _readable(folder: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """As `_frames.frames`, but that a CSV that can't be read is left out, and noted."""
+    try:
+        return _frames.frames(folder)
+    except ProbeError:
+        parts: dict[str, list[pd.DataFrame]] = {}
+        notes = []
+        for name, entry in read_run(folder).items() if folder.is_dir() else ():
+            try:
+                frame = _frames._read(folder / f"{name}.csv")
+            except ProbeError as error:
+                notes.append(f"{name} is left out: {error.found}")
+                continue
+            parts.setdefault(entry.get("config", {}).get("probe", ""), []).append(frame)
+        found = {probe: pd.concat(frames, ignore_index=True) for probe, frames in parts.items()}
+        if not any(map(len, found.values())):
+            raise
+        return found, notes
 
 
 def _judged(entries: dict[str, dict[str, Any]], model: str) -> dict[str, Any]:
@@ -182,15 +203,24 @@ def partners(
     return pairs, left
 
 
+def gathered(lines: Sequence[str]) -> list[str]:
+    """Lines of which those that say the same of several names are one: `a, b: only in A; ...`."""
+    names: dict[str, list[str]] = {}
+    for line in lines:
+        name, _, said = line.partition(": ")
+        names.setdefault(said if DAMAGED in said else line, []).append(name)
+    return [
+        f"{', '.join(same)}: {said}" if DAMAGED in said else said for said, same in names.items()
+    ]
+
+
 def disjoint(first: pd.DataFrame, second: pd.DataFrame, names: Sequence[str]) -> list[str]:
     """Coordinates of which the sides share no value, one line each."""
     lines = []
     for name in names:
         if name not in first or name not in second:
             has, lacks = "AB" if name in first else "BA"
-            lines.append(
-                f"{name}: only in {has}; {lacks}'s rows are damaged, or of another version"
-            )
+            lines.append(f"{name}: only in {has}; {lacks}'s {DAMAGED}")
             continue
         values = [
             list(dict.fromkeys(map(text_of, frame[name].unique()))) for frame in (first, second)

@@ -261,7 +261,9 @@ def test_rows_that_can_not_be_read_have_no_examples(runs, tmp_path):
     assert of(runs.folder("locality"), "locality", change=lambda f: f[:0]) == []
     for probe in (*RUNS, "judge", "generate"):
         said = []
-        assert not examples.of(tmp_path, probe, pd.DataFrame({"model": ["m"]}), {}, note=said.append)
+        assert not examples.of(
+            tmp_path, probe, pd.DataFrame({"model": ["m"]}), {}, note=said.append
+        )
         assert not said or said[0].startswith(f"{probe} has no examples"), said
 
 

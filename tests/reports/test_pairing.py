@@ -10,7 +10,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
 from mdlm_probe import stats
-from mdlm_probe.reports import _forest, _pairing
+from mdlm_probe.reports import _forest, _pairing, _power
 from mdlm_probe.reports._pairing import EVERY, Measure, Pairing
 
 COORDINATES = ["suite", "set", "item", "position", "shots"]
@@ -96,6 +96,7 @@ def test_a_point_is_mcnemars_test_over_items():
     assert line["odds"] == pytest.approx(gained / lost)
     expected = scipy_stats.binomtest(int(gained), int(gained + lost)).pvalue
     assert line["p"] == pytest.approx(expected)
+    assert line["least"] == pytest.approx(100 * _power.by_signs(len(a), gained + lost))
     assert (line["a"], line["b"]) == pytest.approx((100 * a.mean(), 100 * b.mean()))
     assert line["n"] == len(a)
     assert "clusters" not in line
@@ -166,8 +167,12 @@ def test_planted_differences_are_found_and_none_are_not():
     p_null, p_planted = (np.concatenate([t["p"] for t in ts]) for ts in (null, planted))
     assert (p_null < 0.05).mean() < 0.1
     assert (p_planted < 0.05).mean() > 0.9
-    found = [(_pairing.corrected([t])[0]["p_holm"] < 0.05).any() for t in null]
-    assert np.mean(found) <= 0.15
+    for over in (True, False):  # each family by itself
+        found = []
+        for table in null:
+            own = _pairing.corrected([table])[0]
+            found.append((own["p_holm"][(own["position"] == EVERY) == over] < 0.05).any())
+        assert np.mean(found) <= 0.15
     gaps = np.array([t["difference"].iloc[-1] for t in planted])
     assert gaps.mean() == pytest.approx(0.6, abs=0.03)
 
@@ -182,14 +187,92 @@ def test_the_interval_holds_the_truth_as_often_as_it_says():
     assert 0.88 <= np.mean(inside) <= 1.0
 
 
-def test_holm_is_over_all_tables_together():
+def test_holms_families_are_whole_sweeps_and_the_points_of_each_measure():
     first, second = frame(1), frame(2, gain=0.1)
     tables = [lines(first, second), lines(second, first, points="all")]
-    p = np.concatenate([table["p"] for table in tables])
-    expected = multipletests(p, method="holm")[1]
+    tables.append(lines(first, second, points="none"))
     found = _pairing.corrected(tables)
-    assert np.concatenate([t["p_holm"] for t in found]) == pytest.approx(expected)
+    over = [t["position"] == EVERY if "position" in t else pd.Series(True, t.index) for t in tables]
+    p, p_holm = (
+        np.concatenate([t[name][whole] for t, whole in zip(ts, over, strict=True)])
+        for name, ts in (("p", tables), ("p_holm", found))
+    )
+    assert len(p) == 6
+    assert p_holm == pytest.approx(multipletests(p, method="holm")[1])
+    families = 0
+    for table, mended, whole in zip(tables, found, over, strict=True):
+        for _, part in table[~whole].groupby("measure"):
+            expected = multipletests(part["p"], method="holm")[1]
+            assert mended["p_holm"][part.index].to_numpy() == pytest.approx(expected)
+            families += 1
+    assert families == 3
+    assert [len(family) for family in _pairing.families(tables)] == [6, 3, 3, 3]
     assert "p_holm" not in tables[0]
+
+
+@pytest.mark.parametrize(("items", "apart"), [(8, 4), (16, 5), (24, 8), (60, 6), (100, 30)])
+def test_the_least_difference_of_hits_is_seen_in_four_of_five(items, apart):
+    """By the very test that is run, of two that disagree as often as they were seen to."""
+    rng, least = np.random.default_rng(items), _power.by_signs(items, apart)
+    share = max(apart / items, least)
+    chances = [(share + least) / 2, (share - least) / 2, 1 - share]
+    gaps = rng.choice([1, -1, 0], p=np.clip(chances, 0, 1), size=(3000, items))
+    seen = np.mean([stats.paired_hits(row, np.zeros(items)).p < 0.05 for row in gaps])
+    assert seen == pytest.approx(0.8, abs=0.025)
+
+
+@pytest.mark.parametrize("items", [6, 7, 11])
+def test_the_power_of_the_sign_test_is_a_sum_over_all_outcomes(items):
+    better, worse = 0.5, 0.2
+    expected = 0.0
+    for gained in range(items + 1):
+        for lost in range(items + 1 - gained):
+            gaps = np.repeat([1, -1, 0], [gained, lost, items - gained - lost])
+            counts = [gained, lost, items - gained - lost]
+            chance = scipy_stats.multinomial.pmf(counts, items, [better, worse, 0.3])
+            expected += chance * (stats.paired_hits(gaps, np.zeros(items)).p <= 0.05)
+    assert _power.shown(items, better + worse, better - worse) == pytest.approx(expected)
+    assert expected > 0.01
+
+
+def test_hits_of_five_items_can_show_nothing():
+    assert np.isnan([_power.by_signs(5, 5), _power.by_signs(0, 0), _power.by_signs(50, 0)]).all()
+    assert 0 < _power.by_signs(6, 6) < 1
+    assert stats.paired_hits(np.ones(5), np.zeros(5)).p > 0.05
+    assert stats.paired_hits(np.ones(6), np.zeros(6)).p < 0.05
+    first = frame(1, items=5, sets=1, positions=(0,)).assign(correct=0)
+    line = lines(first, first.assign(correct=1), LOOSE).iloc[0]
+    assert np.isnan(line["least"])
+
+
+@pytest.mark.parametrize("sizes", [[5] * 8, [1, 2, 3, 4, 5, 6, 7, 8], [20] + [2] * 9])
+def test_the_least_difference_over_clusters_is_seen_in_four_of_five(sizes):
+    rng, codes = np.random.default_rng(len(sizes)), np.repeat(np.arange(len(sizes)), sizes)
+
+    def drawn(gain=0.0):
+        return gain + 0.5 * rng.normal(size=len(sizes))[codes] + rng.normal(size=len(codes))
+
+    squares = [_power.by_clusters(drawn(), codes) ** 2 for _ in range(500)]
+    least = np.sqrt(np.mean(squares))  # a spread that is known
+    seen = np.mean([stats.clustered(drawn(least), codes).p < 0.05 for _ in range(2000)])
+    assert seen == pytest.approx(0.8, abs=0.035)
+
+
+def test_odds_count_items_and_not_their_rows():
+    """Of two items at three points: one gains all three, the other gains one and loses two."""
+    first = frame(1, sets=1, items=2).assign(correct=[0, 0, 0, 0, 1, 1])
+    second = first.assign(correct=[1, 1, 1, 1, 0, 0])
+    line = lines(first, second, LOOSE).iloc[0]
+    assert (line["gained"], line["lost"], line["odds"]) == (1, 1, 1)
+
+
+def test_points_and_measures_of_one_side_alone_are_named():
+    first, second = frame(1), frame(2, positions=(0, 5, 20, 40))
+    both = paired(first, second.assign(correct=np.nan))
+    assert both.points == (["position 10"], ["position 20", "position 40"])
+    assert both.measured == (["accuracy (points)"], [])
+    assert both.alone == (0, 0)
+    assert paired(first, first).points == ([], [])
 
 
 def test_a_side_with_itself_differs_nowhere():
@@ -254,19 +337,46 @@ def test_without_a_pairing_every_cell_is_an_item():
 def test_the_picture_shows_every_line_and_fills_the_sure_ones():
     table = _pairing.corrected([lines(frame(1, sets=8), frame(2, sets=8, gain=0.5))])[0]
     drawn = _forest.forest({"": table}, "locality", "base", "tuned")
+    drawn.canvas.draw()
     assert "tuned minus base" in drawn.get_suptitle()
     assert [axis.get_title() for axis in drawn.axes] == list(table["measure"].unique())
     for axis, (_, part) in zip(drawn.axes, table.groupby("measure", sort=False), strict=True):
-        dots = [line for line in axis.lines if line.get_marker() in ("D", "o")]
-        shown = np.array([line.get_xdata()[0] for line in dots])
-        assert shown == pytest.approx(part["difference"].to_numpy())
-        filled = [line.get_markerfacecolor() != "white" for line in dots]
-        assert filled == list(part["p_holm"] < 0.05)
+        dots = {
+            (x, y): line.get_markerfacecolor() != "white"
+            for line in axis.lines
+            if line.get_marker() in ("D", "o")
+            for x, y in zip(*line.get_data(), strict=True)
+        }
+        places = {(x, -n): None for n, x in enumerate(part["difference"])}
+        assert dots.keys() == places.keys()
+        assert [dots[place] for place in places] == list(part["p_holm"] < 0.05)
+        bars = [tuple(bar[:, 0]) for c in axis.collections for bar in c.get_segments()]
+        assert bars == list(zip(part["difference_low"], part["difference_high"], strict=True))
         names = [label.get_text() for label in axis.get_yticklabels()]
         assert names[0] == "all"
         low, high = axis.get_xlim()
         assert low < part["difference_low"].min() <= part["difference_high"].max() < high
     assert (table["p_holm"] < 0.05).any()
+
+
+def test_no_words_of_the_picture_overlap_or_are_cut():
+    table = lines(frame(1), frame(2, gain=0.5), points="all")
+    table = table.assign(position=table["position"].replace("10", "a long name of one, " * 3))
+    drawn = _forest.forest({"": _pairing.corrected([table])[0]}, "locality", "base", "tuned")
+    drawn.canvas.draw()
+    texts = [drawn._suptitle]
+    for axis in drawn.axes:
+        low, high = axis.get_xlim()
+        ticks = [x for x in axis.get_xticklabels() if low <= x.get_position()[0] <= high]
+        texts += [axis.title, *axis.get_yticklabels(), *ticks]
+    boxes = [text.get_window_extent() for text in texts if text.get_text()]
+    width, height = drawn.canvas.get_width_height()
+    for n, box in enumerate(boxes):
+        assert box.x0 >= 0
+        assert box.y0 >= 0
+        assert box.x1 <= width
+        assert box.y1 <= height
+        assert not any(box.overlaps(other) for other in boxes[:n])
 
 
 def test_a_picture_of_nothing_different_can_be_drawn():
