@@ -38,8 +38,9 @@ least       the smallest true difference of which this line's own test
             correction; a dash where nothing can be shown: hits need
             six items
 
-Tests are over items; over sets where items share their examples. Hits of items are compared by the
-exact sign test, all else by Student's. What isn't on both sides is left out, and named.
+Tests are over items; over sets where items share their examples. Items that are hit or
+not are compared by the exact sign test, all else by Student's. What isn't on both sides is left
+out, and named.
 
 Example: mdlm-probe compare results/base results/tuned
 """
