@@ -26,9 +26,9 @@ browser: setup
 demo: setup
 	$(BIN)/mdlm-probe locality --output results/demo
 
-# one thread a worker: two workers on two cores don't fight
+# one thread a worker: two workers on two cores don't fight; a file's tests share what they measured
 test: setup browser
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered --cov-fail-under=90
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 lint: setup
 	$(BIN)/ruff format --check .

@@ -23,6 +23,8 @@ ADDED, ALIKE = 2.0, 0.5
 """Hits or misses that `share_over` adds to those it judges clusters by, and how alike they are."""
 FEW = 1e-12
 """Relative spread under which values differ by rounding only."""
+LEAST_OWN = 0.1
+"""Least standard error of a resample, in the estimate's."""
 ROOM = 10**6
 """Numbers of resampled rows at a time: bounds the memory."""
 
@@ -314,7 +316,7 @@ def bootstrap(
         if not spread > FEW * max(abs(center), float(np.abs(left).max())):
             return unvaried
         found = np.concatenate(
-            [_studentised(rows, weights, statistic, center) for weights in _weights(n)]
+            [_studentised(rows, weights, statistic, center, spread) for weights in _weights(n)]
         )
     found, reach = found[np.isfinite(found)], _student(n)
     low, high = np.quantile(found, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2]) if len(found) else (0, 0)
@@ -338,8 +340,13 @@ def _studentised(
     weights: Float[np.ndarray, "resamples units"],
     statistic: Statistic,
     center: float,
+    spread: float,
 ) -> Float[np.ndarray, " resamples"]:
-    """How many of its own standard errors each resample is off; not finite if it has no spread."""
+    """How many of its own standard errors each resample is off; not finite if it has no spread.
+
+    A resample's own is `LEAST_OWN` of the estimate's, `spread`, at least: where nearly all rows agree,
+    it is about 0 for many, and an interval would reach to anywhere (ours).
+    """
     n, scale = len(rows), rows.std(axis=0)
     means = weights @ rows
     values = statistic(means)
@@ -352,7 +359,8 @@ def _studentised(
     inner = (weights * along).sum(axis=1)
     variance = (weights * (along - inner[:, None]) ** 2).sum(axis=1) / (n - 1)
     flat = variance <= FEW * np.nanmax(variance, initial=0.0)
-    return (values - center) / np.sqrt(np.where(flat, NAN, variance))
+    errors = np.maximum(np.sqrt(np.where(flat, NAN, variance)), LEAST_OWN * spread)
+    return (values - center) / errors
 
 
 def resampled(

@@ -332,3 +332,12 @@ def test_resampled_ends_are_values_that_occur():
     assert (exact.low, exact.high) == pytest.approx((student.low, student.high), abs=0.1)
     cut = stats.resampled(rows[:, :1], lambda means: means[..., 0], (0.45, 0.55))
     assert (cut.low, cut.high) == (0.45, 0.55)
+
+
+def test_rows_that_nearly_all_agree_have_an_interval_of_their_own_size():
+    """Ratios of 2 but for one row: resamples without it have next to no spread."""
+    below = np.array([1.0, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2, 3])
+    above = 2 * below + 1e-4 * np.arange(12) % 3e-4
+    above[0] = 1.0
+    found = stats.bootstrap(np.stack([above, below], 1), lambda m: m[..., 0] / m[..., 1])
+    assert 1 < found.low < found.mean < 2 < found.high < 3
