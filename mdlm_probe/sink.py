@@ -197,6 +197,34 @@ def replace(path: Path, text: str) -> None:
 # ---------------------------------------------------------------------- run folders
 
 
+@contextmanager
+def alone(folder: Path, lock: str, doing: str) -> Iterator[None]:
+    """A folder, created if absent, for this process alone.
+
+    Args:
+        folder: the folder.
+        lock: name of the lock's file in it.
+        doing: what another process is said to do that holds the lock.
+
+    Raises:
+        ProbeError: another process holds it, or the folder can't be used.
+    """
+    held = FileLock(folder / lock, timeout=0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        held.acquire()
+    except Timeout:
+        raise ProbeError(
+            f"another process is {doing}", hint="wait for it, or choose another --output"
+        ) from None
+    except OSError as error:
+        raise unusable(folder, error) from error
+    try:
+        yield
+    finally:
+        held.release()
+
+
 class Run:
     """A run folder: run.json, and a lock that keeps a second process out.
 
@@ -216,21 +244,8 @@ class Run:
     @contextmanager
     def locked(cls, folder: Path, *, fresh: bool = False) -> Iterator[Run]:
         """The folder, created if absent, for this process alone; `fresh` forgets old rows."""
-        lock = FileLock(folder / "run.lock", timeout=0)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-        except Timeout:
-            raise ProbeError(
-                f"another process is writing to {folder}",
-                hint="wait for it, or choose another --output",
-            ) from None
-        except OSError as error:
-            raise unusable(folder, error) from error
-        try:
+        with alone(folder, "run.lock", f"writing to {folder}"):
             yield cls(folder, fresh=fresh)
-        finally:
-            lock.release()
 
     def path(self, name: str) -> Path:
         """The CSV of a measurement."""

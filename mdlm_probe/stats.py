@@ -344,8 +344,8 @@ def _studentised(
 ) -> Float[np.ndarray, " resamples"]:
     """How many of its own standard errors each resample is off; not finite if it has no spread.
 
-    A resample's own is `LEAST_OWN` of the estimate's, `spread`, at least: where nearly all rows agree,
-    it is about 0 for many, and an interval would reach to anywhere (ours).
+    A resample's own is `LEAST_OWN` of the estimate's, `spread`, at least: where nearly all rows
+    agree, it is about 0 for many, and an interval would reach to anywhere (ours).
     """
     n, scale = len(rows), rows.std(axis=0)
     means = weights @ rows

@@ -14,13 +14,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from filelock import FileLock, Timeout
-
 from mdlm_probe import judges, runner, scorers
 from mdlm_probe.errors import ProbeError
 from mdlm_probe.runner import Plan
 from mdlm_probe.scorers import Shelf
-from mdlm_probe.sink import RUN, STUDY, differences, read_run, replace, unusable
+from mdlm_probe.sink import RUN, STUDY, alone, differences, read_run, replace, unusable
 
 JUDGE = "judge"
 """What a run of verdicts says that its probe is."""
@@ -280,21 +278,8 @@ def locked(folder: Path) -> Iterator[None]:
             expected="a folder for the study's runs",
             hint="choose another --output",
         )
-    lock = FileLock(folder / "study.lock", timeout=0)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout:
-        raise ProbeError(
-            f"another process is running a study in {folder}",
-            hint="wait for it, or choose another --output",
-        ) from None
-    except OSError as error:
-        raise unusable(folder, error) from error
-    try:
+    with alone(folder, "study.lock", f"running a study in {folder}"):
         yield
-    finally:
-        lock.release()
 
 
 @dataclass
