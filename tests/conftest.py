@@ -1,6 +1,7 @@
 """Shapes in signatures are checked here, and only here; shared fixtures."""
 
 import os
+import shutil
 
 from jaxtyping import install_import_hook
 
@@ -20,6 +21,7 @@ _hook.__enter__()
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from filelock import FileLock  # noqa: E402
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 torch.set_num_threads(1)
@@ -35,6 +37,23 @@ def pytest_collection_modifyitems(items):
         for mark, (present, reason) in wants.items():
             if item.get_closest_marker(mark) and not present:
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory):
+    """Makes a folder once for all workers, and gives each a copy: `once(name, make)`."""
+    home = tmp_path_factory.getbasetemp()
+    home = home.parent if "PYTEST_XDIST_WORKER" in os.environ else home
+
+    def copied(name, make):
+        folder, done = home / f"once-{name}", home / f"once-{name}.done"
+        with FileLock(home / f"once-{name}.lock"):
+            if not done.exists():
+                make(folder)
+                done.touch()
+        return shutil.copytree(folder, tmp_path_factory.mktemp(name) / name)
+
+    return copied
 
 
 @pytest.fixture

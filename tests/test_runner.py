@@ -118,7 +118,7 @@ def test_kill_at_any_moment(tmp_path):
     expected = (tmp_path / "a" / "locality__oracle.csv").read_bytes()
     csv = tmp_path / "b" / "locality__oracle.csv"
     sizes = []
-    for n in range(6):
+    for n in range(4):
         process = subprocess.Popen(
             command(tmp_path / "b"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )

@@ -7,9 +7,9 @@ from mdlm_probe import reports
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory):
+def run(once):
     """Masks of both bundled models, locality of one under masks."""
-    return made_runs.measured(tmp_path_factory.mktemp("exported") / "run")
+    return once("run", made_runs.measured)
 
 
 @pytest.fixture(scope="session")

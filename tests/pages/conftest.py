@@ -8,9 +8,9 @@ from mdlm_probe import pages
 
 
 @pytest.fixture(scope="session")
-def study(tmp_path_factory):
+def study(once):
     """The study's folder, and what is read from it."""
-    folder = small_study.make(tmp_path_factory.mktemp("study"))
+    folder = once("study", small_study.make)
     return folder, pages.read(folder)
 
 

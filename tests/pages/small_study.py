@@ -35,6 +35,7 @@ HOSTILE = "</script><script>document.title = 'taken'</script>"
 def make(folder: Path) -> Path:
     """A study's folder with every probe's run, verdicts, and a run that failed."""
     shelf = scorers.Shelf()
+    folder.mkdir(exist_ok=True)
     for probe, (models, options) in RUNS.items():
         for model in models:
             job = runner.Job(probe, model, options, output=folder / probe)
