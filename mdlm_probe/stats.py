@@ -111,7 +111,7 @@ def share_over(hits: np.ndarray, clusters: np.ndarray) -> Estimate:
     center, n = float(hits.mean()), int(codes.max()) + 1
     if n < 2:
         return Estimate(center, NAN, NAN, n)
-    variance, freedom = _sandwich(hits - center, codes)
+    variance, freedom = sandwich(hits - center, codes)
     most = items * float(((np.bincount(codes) / items) ** 2).sum())
     alone = center * (1 - center) / items
     seen = max(1.0, variance / alone) if alone > 0 else 1.0
@@ -257,18 +257,18 @@ def clustered(
     if n < 2 or np.ptp(values) <= FEW * np.abs(values).max():
         return Estimate(center, NAN, NAN, n, 1.0 if n > 1 and center == 0 else NAN)
     rest = values - center
-    parts = [_sandwich(rest, codes) for codes in (first, second)]
+    parts = [sandwich(rest, codes) for codes in (first, second)]
     variance, freedom = max(parts)
     if others is not None:
         shared = pd.factorize(first * (second.max() + 1) + second)[0]
-        both = parts[0][0] + parts[1][0] - _sandwich(rest, shared)[0]
+        both = parts[0][0] + parts[1][0] - sandwich(rest, shared)[0]
         variance = max(variance, both)
     if variance <= (FEW * np.abs(values).max()) ** 2:  # clusters' means are all the same
         return Estimate(center, NAN, NAN, n)
     return _tested(center, math.sqrt(variance), freedom, n)
 
 
-def _sandwich(rest: Float[np.ndarray, " observations"], codes: np.ndarray) -> tuple[float, float]:
+def sandwich(rest: Float[np.ndarray, " observations"], codes: np.ndarray) -> tuple[float, float]:
     """A mean's variance by its clusters, and the degrees of freedom of that.
 
     Both in closed form, there being no other regressor than the constant.

@@ -41,7 +41,7 @@ runs:
 """Stands for the shipped study that examples run: it takes minutes."""
 
 
-pytestmark = pytest.mark.usefixtures("untimed")
+pytestmark = pytest.mark.usefixtures("untimed", "unpainted")
 
 
 def test_the_two_commands_come_first():

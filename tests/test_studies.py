@@ -20,6 +20,7 @@ from mdlm_probe.probes import masks
 from mdlm_probe.runner import Job
 from mdlm_probe.scorers import Shelf
 
+pytestmark = pytest.mark.usefixtures("unpainted")
 SMALL = {"shots": 1, "distractors": 2, "tasks": ["verb-smallest", "animal-largest"]}
 TWO = {
     "model": ["tiny-mdlm", "tiny-arlm"],

@@ -85,7 +85,7 @@ def by_clusters(values: Float[np.ndarray, " items"], codes: Int[np.ndarray, " it
         values: the items' differences.
         codes: the cluster of each, as numbers from 0.
     """
-    variance, freedom = stats._sandwich(values - values.mean(), codes)
+    variance, freedom = stats.sandwich(values - values.mean(), codes)
     if variance <= (stats.FEW * np.abs(values).max()) ** 2:
         return float("nan")
     return float(np.sqrt(variance)) * _errors(round(freedom, 6))
