@@ -318,6 +318,25 @@ def read_run(folder: Path) -> dict[str, dict[str, Any]]:
     return entries
 
 
+def probe_of(name: str, entry: Mapping[str, Any]) -> str:
+    """The probe that a measurement of run.json is of."""
+    return entry.get("config", {}).get("probe") or name.partition("__")[0]
+
+
+def read_study(folder: Path) -> dict[str, Any]:
+    """What study.json of a folder says; nothing if there is none, or a damaged one.
+
+    Its "runs", where it has any, map names to what is known of each.
+    """
+    with suppress(OSError, ValueError):
+        found = json.loads((folder / STUDY).read_text(encoding="utf-8"))
+        if isinstance(found, dict):
+            runs = found.get("runs", {})
+            known = runs.items() if isinstance(runs, dict) else ()
+            return found | {"runs": {n: run for n, run in known if isinstance(run, dict)}}
+    return {}
+
+
 def run_folders(folder: Path) -> dict[str, Path]:
     """The run folders of a folder: itself, named "", or those in it, by name.
 
@@ -335,9 +354,8 @@ def run_folders(folder: Path) -> dict[str, Path]:
             expected="a folder with a run.json, as `mdlm-probe PROBE --output FOLDER` writes it, or"
             " a study's folder",
         )
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        order = list(json.loads((folder / STUDY).read_text(encoding="utf-8"))["runs"])
-        names.sort(key=lambda name: order.index(name) if name in order else len(order))
+    order = list(read_study(folder).get("runs", {}))
+    names.sort(key=lambda name: order.index(name) if name in order else len(order))
     return {name: folder / name for name in names}
 
 

@@ -18,7 +18,7 @@ from mdlm_probe import judges, runner, scorers
 from mdlm_probe.errors import ProbeError
 from mdlm_probe.runner import Plan
 from mdlm_probe.scorers import Shelf
-from mdlm_probe.sink import RUN, STUDY, alone, differences, read_run, replace, unusable
+from mdlm_probe.sink import RUN, STUDY, alone, differences, read_run, read_study, replace, unusable
 
 JUDGE = "judge"
 """What a run of verdicts says that its probe is."""
@@ -298,7 +298,7 @@ class Record:
     _came: dict[str, dict[str, tuple[str, str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        old = _known(self.folder)
+        old = read_study(self.folder).get("runs", {})
         asked = {part.name for part in self.parts}
         self.runs = {
             part.name: self._entry(part, old.get(part.name, {}), part.name in asked)
@@ -334,11 +334,3 @@ class Record:
             replace(self.folder / STUDY, json.dumps(found, indent=2) + "\n")
         except OSError as error:
             raise unusable(self.folder / STUDY, error) from error
-
-
-def _known(folder: Path) -> dict[str, dict[str, Any]]:
-    """What an earlier study.json says of runs; a damaged one says nothing."""
-    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        runs = json.loads((folder / STUDY).read_text(encoding="utf-8"))["runs"]
-        return {name: dict(entry) for name, entry in runs.items()}
-    return {}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mdlm_probe.cli.show import echo_table, printable
+from mdlm_probe.cli.show import echo_made
 
 if TYPE_CHECKING:
     from mdlm_probe.pages import Run
@@ -59,14 +59,9 @@ def write(folder: Path, tables: bool) -> None:
 
 def _echo(run: Run, *, tables: bool) -> None:
     """A run's notes and tables, under its name where it is one of a study."""
-    from mdlm_probe import reports
-
     if run.name and (tables or run.notes):
         click.echo(f"\n== {run.name} ==")
     for note in run.notes:
         click.echo(note)
-    for probe, found in reports.shown(run.made).items() if tables else ():
-        for title, frame in found.items():
-            if len(frame):
-                click.echo(f"\n{probe}: {title}")
-                echo_table(*printable(frame))
+    if tables:
+        echo_made(run.made)

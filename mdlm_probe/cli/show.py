@@ -13,6 +13,8 @@ from rich.table import Table
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mdlm_probe.reports import Made
+
 
 OVER = ("items", "sets")
 """Units that intervals are over; other intervals are named after what they are of."""
@@ -26,12 +28,19 @@ def show_report(folder: Path) -> None:
     paths = reports.save(folder, made)
     for note in notes:
         click.echo(note)
+    echo_made(made)
+    click.echo("\n" + "\n".join(f"wrote {path}" for path in paths))
+
+
+def echo_made(made: dict[str, Made]) -> None:
+    """The tables that reports print, each under its probe and name."""
+    from mdlm_probe import reports
+
     for probe, tables in reports.shown(made).items():
         for title, frame in tables.items():
             if len(frame):
                 click.echo(f"\n{probe}: {title}")
                 echo_table(*printable(frame))
-    click.echo("\n" + "\n".join(f"wrote {path}" for path in paths))
 
 
 def printable(frame: pd.DataFrame) -> tuple[list[str], list[list[str]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -125,3 +126,22 @@ def picture(figure: Figure) -> Image.Image:
     figure.savefig(data, format="png", dpi=150)
     data.seek(0)
     return Image.open(data)
+
+
+def logged(
+    run: Run, table: Callable[[pd.DataFrame], Any], image: Callable[[Any], Any]
+) -> dict[str, Any]:
+    """A run's tables and figures by name, as a package holds them.
+
+    Args:
+        run: whose.
+        table, image: make the package's own of a frame with rows, and of a picture.
+    """
+    found = {}
+    for probe, one in run.made.items():
+        for name, frame in one.tables.items():
+            if len(frame):
+                found[f"{probe}/{name}"] = table(frame)
+        for name, figure in one.figures.items():
+            found[f"{probe}/figure {name}".strip()] = image(picture(figure))
+    return found

@@ -7,16 +7,19 @@ import io
 import itertools
 import shlex
 from collections.abc import Container, Sequence
+from functools import partial
 from types import ModuleType
 from typing import Any
+
+import pandas as pd
 
 from mdlm_probe.exports._base import Run, Wish
 from mdlm_probe.exports._tracking import (
     config,
     estimates,
+    logged,
     named,
     package,
-    picture,
     records,
     unreached,
 )
@@ -48,7 +51,8 @@ def send(runs: Sequence[Run], wish: Wish) -> list[str]:
                     auto_log_gpu=False,
                     auto_log_cpu=False,
                 )
-                trackio.log(estimates(run) | _logged(trackio, run))
+                own = logged(run, partial(_table, trackio), trackio.Image)
+                trackio.log(estimates(run) | own)
                 trackio.finish()
         # its own, the network's, and whatever lies below: none of it is a bug of ours to trace
         except Exception as error:
@@ -71,15 +75,6 @@ def _new(name: str, known: Container[str]) -> str:
     return next(new for new in itertools.chain([name], names) if new not in known)
 
 
-def _logged(trackio: ModuleType, run: Run) -> dict[str, Any]:
-    """Tables and figures by name, as the package holds them."""
-    found = {}
-    for probe, one in run.made.items():
-        for name, table in one.tables.items():
-            if len(table):
-                heads = [str(column) for column in table.columns]
-                rows = [dict(zip(heads, row, strict=True)) for row in records(table)]
-                found[f"{probe}/{name}"] = trackio.Table(data=rows)
-        for name, figure in one.figures.items():
-            found[f"{probe}/figure {name}".strip()] = trackio.Image(picture(figure))
-    return found
+def _table(trackio: ModuleType, frame: pd.DataFrame) -> Any:
+    heads = [str(column) for column in frame.columns]
+    return trackio.Table(data=[dict(zip(heads, row, strict=True)) for row in records(frame)])

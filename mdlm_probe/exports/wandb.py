@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from functools import partial
 from types import ModuleType
 from typing import Any
+
+import pandas as pd
 
 from mdlm_probe.exports._base import Run, Wish
 from mdlm_probe.exports._tracking import (
     config,
     estimates,
+    logged,
     named,
     package,
-    picture,
     records,
     unreached,
 )
@@ -46,7 +49,7 @@ def send(runs: Sequence[Run], wish: Wish) -> list[str]:
                 dir=wish.folder,
                 settings=wandb.Settings(silent=True, console="off"),
             ) as tracked:
-                tracked.log(_logged(wandb, run))
+                tracked.log(logged(run, partial(_table, wandb), wandb.Image))
                 tracked.summary.update(estimates(run))
                 kept = shlex.quote(tracked.dir.removesuffix("/files"))
                 place = f"offline; wandb sync {kept}" if tracked.offline else tracked.url
@@ -57,14 +60,5 @@ def send(runs: Sequence[Run], wish: Wish) -> list[str]:
     return said
 
 
-def _logged(wandb: ModuleType, run: Run) -> dict[str, Any]:
-    """Tables and figures by name, as the package holds them."""
-    found = {}
-    for probe, one in run.made.items():
-        for name, table in one.tables.items():
-            if len(table):
-                heads = [str(column) for column in table.columns]
-                found[f"{probe}/{name}"] = wandb.Table(columns=heads, data=records(table))
-        for name, figure in one.figures.items():
-            found[f"{probe}/figure {name}".strip()] = wandb.Image(picture(figure))
-    return found
+def _table(wandb: ModuleType, frame: pd.DataFrame) -> Any:
+    return wandb.Table(columns=[str(column) for column in frame.columns], data=records(frame))

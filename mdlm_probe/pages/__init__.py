@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -65,19 +63,12 @@ def write(folder: Path, runs: list[Run] | None = None) -> list[Path]:
 
 def page(folder: Path, runs: list[Run]) -> str:
     """The page as text."""
-    study = _study(folder)
+    study = sink.read_study(folder)
     models = _models(runs)
     colours = _charts.colours(models)
     found = [section for run in runs for section in sections(run, colours)]
     name = str(study.get("study") or folder.resolve().name)
     return _page.render(name, colours, found, _states(study, runs), str(study.get("source") or ""))
-
-
-def _study(folder: Path) -> dict[str, Any]:
-    with suppress(OSError, ValueError):
-        found = json.loads((folder / sink.STUDY).read_text(encoding="utf-8"))
-        return found if isinstance(found, dict) else {}
-    return {}
 
 
 def _models(runs: list[Run]) -> list[str]:
@@ -90,9 +81,7 @@ def _models(runs: list[Run]) -> list[str]:
 def _states(study: dict[str, Any], runs: list[Run]) -> list[tuple[str, str, str]]:
     """Runs of a study that aren't finished: name, state, and why."""
     known = {
-        name: run
-        for name, run in study.get("runs", {}).items()
-        if isinstance(run, dict) and run.get("status") != "finished"
+        name: run for name, run in study.get("runs", {}).items() if run.get("status") != "finished"
     }
     found = {
         name: (str(run.get("status")), str(run.get("error") or "")) for name, run in known.items()

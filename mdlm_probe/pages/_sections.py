@@ -20,6 +20,7 @@ from mdlm_probe.pages._drawn import ALL, Drawn, Source, drawn
 from mdlm_probe.pages._facts import Entries, Facts
 from mdlm_probe.pages._tables import Table
 from mdlm_probe.reports import Made
+from mdlm_probe.sink import probe_of
 
 FEW = 300
 """Rows of a table that are shown; the CSV has them all."""
@@ -95,7 +96,7 @@ def sections(run: Run, colours: Mapping[str, str]) -> list[Section]:
 
 def _section(run: Run, probe: str, made: Made, colours: Mapping[str, str]) -> Section:
     module = catalog.load("pages", probe) if probe in catalog.names("pages") else ModuleType(probe)
-    entries = {name: entry for name, entry in run.entries.items() if _probe(name, entry) == probe}
+    entries = {name: entry for name, entry in run.entries.items() if probe_of(name, entry) == probe}
     notes = [note for note in run.notes if any(note.startswith(f"{name} ") for name in entries)]
     task = getattr(module, "TASK", "")
     sources = _sources(module, probe, made, task)
@@ -123,10 +124,6 @@ def _section(run: Run, probe: str, made: Made, colours: Mapping[str, str]) -> Se
         examples=shown,
         files=_files(run, probe, made),
     )
-
-
-def _probe(name: str, entry: Mapping[str, Any]) -> str:
-    return entry.get("config", {}).get("probe") or name.partition("__")[0]
 
 
 def _question(probe: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -39,12 +39,8 @@ class Made:
         return self.draw()
 
 
-def make(folder: Path, probes: Sequence[str] = ()) -> tuple[dict[str, Made], list[str]]:
+def make(folder: Path) -> tuple[dict[str, Made], list[str]]:
     """Every table and figure of a run folder, by probe, from its CSVs alone.
-
-    Args:
-        folder: the run folder.
-        probes: those wanted; none named: all.
 
     Returns:
         What was made, and what a reader should know: measurements that aren't finished.
@@ -53,8 +49,7 @@ def make(folder: Path, probes: Sequence[str] = ()) -> tuple[dict[str, Made], lis
         ProbeError: no run, or rows that a report can't read.
     """
     found, notes = _frames.frames(folder)
-    wanted = {name: frame for name, frame in found.items() if not probes or name in probes}
-    return {name: _made(folder, name, frame) for name, frame in wanted.items()}, notes
+    return {name: _made(folder, name, frame) for name, frame in found.items()}, notes
 
 
 def _made(folder: Path, probe: str, frame: pd.DataFrame) -> Made:

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from mdlm_probe.errors import ProbeError
-from mdlm_probe.sink import read_run
+from mdlm_probe.sink import probe_of, read_run
 
 COLOURS = (
     *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"),
@@ -47,7 +47,7 @@ def frames(folder: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
         if not path.exists():  # it stopped before its first row
             continue
         frame = _read(path)
-        probe = entry.get("config", {}).get("probe") or name.partition("__")[0]
+        probe = probe_of(name, entry)
         if entry.get("status") != "finished":
             state = f"{len(frame)} rows, {entry.get('cells', '?')} cells planned"
             notes.append(f"{name} is unfinished ({state}): its means may be over different items")

@@ -12,7 +12,7 @@ import pandas as pd
 from mdlm_probe.errors import ProbeError
 from mdlm_probe.reports import _frames
 from mdlm_probe.reports._pairing import text_of
-from mdlm_probe.sink import read_run, run_folders
+from mdlm_probe.sink import probe_of, read_run, run_folders
 
 DAMAGED = "rows are damaged, or of another version"
 SHOWN = 4
@@ -94,7 +94,7 @@ def _of_folder(
     entries, found = read_run(folder), []
     for name, entry in entries.items():
         config = entry.get("config", {})
-        probe = config.get("probe") or name.partition("__")[0]
+        probe = probe_of(name, entry)
         if probe not in frames or (only and name not in only):
             continue
         rows, judge = frames[probe], config.get("judge", "")
@@ -128,7 +128,7 @@ def _readable(folder: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
             except ProbeError as error:
                 notes.append(f"{name} is left out: {error.found}")
                 continue
-            parts.setdefault(entry.get("config", {}).get("probe", ""), []).append(frame)
+            parts.setdefault(probe_of(name, entry), []).append(frame)
         found = {probe: pd.concat(frames, ignore_index=True) for probe, frames in parts.items()}
         if not any(map(len, found.values())):
             raise
