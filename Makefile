@@ -19,7 +19,7 @@ $(READY): pyproject.toml constraints.txt
 
 # the report's tests look at it in a real browser; without one they are skipped, and say so
 browser: setup
-	@$(BIN)/python -m tests.browser || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	@$(BIN)/python -m tests.helpers.browser || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 		apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium >/dev/null; } || \
 		$(BIN)/python -m playwright install chromium || true
 
@@ -45,7 +45,7 @@ check: lint test
 
 # trains the bundled models again; see mdlm_probe/models/tiny/TRAINING.md
 bundled: setup
-	$(BIN)/python -m mdlm_probe.tuning.bundled
+	$(BIN)/python -m training.bundled
 
 # measures the committed reference run again: the study `smoke`
 reference: setup

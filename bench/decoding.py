@@ -19,13 +19,13 @@ from itertools import pairwise
 import torch
 
 from bench.engine import LLADA, MASK, SMALL, VOCAB, build, peak_of
-from mdlm_probe import decoding
-from mdlm_probe.canvases import Canvas, Decoded
-from mdlm_probe.engine import Engine
-from mdlm_probe.estimate import quantity
+from mdlm_probe.decoding import loop
+from mdlm_probe.decoding.canvas import Canvas, Decoded
+from mdlm_probe.decoding.schedule import Cache, Schedule
+from mdlm_probe.engine.engine import Engine
 from mdlm_probe.models._hf import NativeModel
 from mdlm_probe.models._load import pick_device
-from mdlm_probe.schedules import Cache, Schedule
+from mdlm_probe.runs.cost import quantity
 
 LENGTH, BLOCK, STEPS = 128, 32, 64
 BLOCKS = 1
@@ -99,7 +99,7 @@ def side(name: str, count: int) -> None:
         found, seconds, memory = peak_of(lambda: [plain(model, c, SCHEDULE) for c in given])
     else:
         engine = Engine(model, batch_tokens=4096)
-        decoding.decode_all(engine, given[:1], [short])
+        loop.decode_all(engine, given[:1], [short])
         decoded, seconds, memory = peak_of(lambda: decode(engine, given, SCHEDULE))
         found = [(d.tokens, d.steps) for d in decoded]
     rate = len(given) * BLOCKS * BLOCK / seconds
@@ -108,7 +108,7 @@ def side(name: str, count: int) -> None:
 
 def decode(engine: Engine, given: list[Canvas], schedule: Schedule) -> list[Decoded]:
     """All canvases at once."""
-    return decoding.decode_all(engine, given, [schedule] * len(given))
+    return loop.decode_all(engine, given, [schedule] * len(given))
 
 
 def run_side(name: str, count: int) -> tuple[list[list[list[int]]], float, float]:

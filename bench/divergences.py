@@ -13,8 +13,8 @@ import sys
 import torch
 
 from bench.engine import VOCAB, peak_of
-from mdlm_probe import maths
-from mdlm_probe.estimate import quantity
+from mdlm_probe.engine import readouts
+from mdlm_probe.runs.cost import quantity
 
 ROWS, LIMIT = 20, 64
 
@@ -39,7 +39,7 @@ def side(name: str) -> None:
     pairs = [(a, b) for a in range(ROWS) for b in range(a)]
     work = {
         "plain": lambda: plain(scored, pairs),
-        "pieces": lambda: maths.divergences(scored, tuple(pairs), LIMIT * 2**20),
+        "pieces": lambda: readouts.divergences(scored, tuple(pairs), LIMIT * 2**20),
     }[name]
     found, seconds, memory = peak_of(work)
     print(json.dumps([found.tolist(), seconds, memory]))

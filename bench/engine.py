@@ -20,14 +20,14 @@ import torch
 from tokenizers import Tokenizer, models
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from mdlm_probe.engine import Engine
-from mdlm_probe.estimate import quantity
-from mdlm_probe.machine import matmul_rate
-from mdlm_probe.models._base import Entry
+from mdlm_probe.core.machine import matmul_rate
+from mdlm_probe.engine.engine import Engine
+from mdlm_probe.engine.queries import Query, Readout
+from mdlm_probe.models._border import Border
+from mdlm_probe.models._checkpoint import Checkpoint
 from mdlm_probe.models._hf import NativeModel
 from mdlm_probe.models._load import pick_device
-from mdlm_probe.models._text import Border
-from mdlm_probe.queries import Query, Readout
+from mdlm_probe.runs.cost import quantity
 
 VOCAB, MASK = 126464, 126336
 READOUTS = (Readout("chosen", (5, 6, 7)), Readout("entropy"), Readout("top_id"))
@@ -57,7 +57,7 @@ def build(shape: dict[str, int], device: str, dtype: torch.dtype) -> NativeModel
         torch.set_default_dtype(dtype)
         network = LlamaForCausalLM(config)
         torch.set_default_dtype(default)
-    entry = Entry("random", "llada", "masked", mask_id=MASK, context=4096)
+    entry = Checkpoint("random", "llada", "masked", mask_id=MASK, context=4096)
     return NativeModel(network, Border(Tokenizer(models.BPE()), entry), 0, {"quantize": ""})
 
 

@@ -21,9 +21,9 @@ import torch
 
 from bench.decoding import sharpened
 from bench.engine import LLADA, MASK, SMALL, VOCAB
-from mdlm_probe import likelihood
-from mdlm_probe.engine import Engine
-from mdlm_probe.likelihood import Item, Settings
+from mdlm_probe.engine.engine import Engine
+from mdlm_probe.likelihood import estimators
+from mdlm_probe.likelihood.estimators import Item, Settings
 from mdlm_probe.models._hf import NativeModel
 from mdlm_probe.models._load import pick_device
 
@@ -109,9 +109,9 @@ def plain_side(model: NativeModel, shape: Shape) -> dict[str, float]:
 def our_side(model: NativeModel, shape: Shape, batch_tokens: int) -> dict[str, float]:
     """Requests a second, forwards of a request, and the largest standard error."""
     engine, groups = Engine(model, batch_tokens=batch_tokens), items(shape, shape.questions)
-    likelihood.rank(engine, groups[:1], Settings())
+    estimators.rank(engine, groups[:1], Settings())
     engine.tokens, start = 0, time.perf_counter()
-    found = [e for group in likelihood.rank(engine, groups, Settings()) for e in group]
+    found = [e for group in estimators.rank(engine, groups, Settings()) for e in group]
     rate = len(found) / (time.perf_counter() - start)
     # sequences that answers share go through the network once: so not the estimates' own count
     passes = engine.tokens / sum(len(item.ids) for group in groups for item in group)

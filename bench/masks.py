@@ -11,9 +11,9 @@ from dataclasses import asdict
 import torch
 
 from mdlm_probe import models
-from mdlm_probe.engine import Engine
+from mdlm_probe.engine.engine import Engine
 from mdlm_probe.models._load import pick_device
-from mdlm_probe.probes import masks
+from mdlm_probe.probes.masks import probe as masks
 
 OPTIONS = {"tasks": ("verb", "animal"), "lexicon": "small", "answer": "word"}
 
@@ -47,7 +47,7 @@ def plain(model: models.Model, cells: list[masks.Cell]) -> tuple[list[str], floa
 class _Writer:
     """Keeps the queries it is asked, and answers none."""
 
-    def __init__(self, entry: models.Entry, border: object) -> None:
+    def __init__(self, entry: models.Checkpoint, border: object) -> None:
         self.entry, self.border = entry, border
 
     def ask(self, queries: list) -> list:

@@ -7,16 +7,7 @@ from pathlib import Path
 from jaxtyping import install_import_hook
 
 # must come before anything imports these rooms
-TENSOR_ROOMS = [
-    *(
-        "mdlm_probe.noise",
-        "mdlm_probe.maths",
-        "mdlm_probe.gradients",
-        "mdlm_probe.memory",
-        "mdlm_probe.engine",
-    ),
-    *("mdlm_probe.models", "mdlm_probe.tuning"),
-]
+TENSOR_ROOMS = ["mdlm_probe.engine", "mdlm_probe.models", "mdlm_probe.tuning"]
 _hook = install_import_hook(TENSOR_ROOMS, "beartype.beartype")
 _hook.__enter__()
 
@@ -24,8 +15,13 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 from filelock import FileLock  # noqa: E402
 
+# lm-eval without a hub, a screen or other processes
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
+os.environ.setdefault("TQDM_DISABLE", "1")
 torch.set_num_threads(1)
+
+pytest_plugins = ["eval_fixtures", "export_fixtures", "judge_fixtures", "page_fixtures"]
 
 
 def pytest_collection_modifyitems(items):
@@ -60,9 +56,9 @@ def once(tmp_path_factory):
 @pytest.fixture
 def untimed(monkeypatch):
     """Plans as they are, but no layer of a large model is timed for them: that takes seconds."""
-    from mdlm_probe import estimate
+    from mdlm_probe.runs import cost
 
-    monkeypatch.setattr(estimate, "layer_rate", lambda *_: 1e10)
+    monkeypatch.setattr(cost, "layer_rate", lambda *_: 1e10)
 
 
 @pytest.fixture

@@ -10,17 +10,17 @@ from rich.live import Live
 from rich.style import Style
 from rich.text import Text as Line
 
-from mdlm_probe.canvases import Onlooker, Step
+from mdlm_probe.decoding.canvas import Observer, Step
 
 if TYPE_CHECKING:
-    from mdlm_probe.models._text import Border
+    from mdlm_probe.models._border import Border
 
 MASK = "░"
 BINS = ((0.2, "red"), (0.4, "magenta"), (0.6, "yellow"), (0.8, "cyan"), (2.0, "green"))
 """Confidence below which a colour stands; colours that every terminal has."""
 
 
-class Painter(Onlooker):
+class Painter(Observer):
     """Draws one canvas, a frame a step: masks grey, tokens from red (unlikely) to green (certain).
 
     Tokens of the last step are reversed. Without a terminal only the last frame is drawn.

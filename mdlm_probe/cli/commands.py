@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from mdlm_probe import __version__, catalog, models, runner, tasks
+from mdlm_probe import __version__, models
 from mdlm_probe.cli import compare, export, generate, judge, plan, report, study
 from mdlm_probe.cli import eval as evaluate
 from mdlm_probe.cli.completions import PAIR, suite_names
@@ -18,7 +18,12 @@ from mdlm_probe.cli.groups import ByFolder
 from mdlm_probe.cli.options import MODEL_OPTIONS, RUN_OPTIONS, jobs_of, plan_options
 from mdlm_probe.cli.progress import Bar
 from mdlm_probe.cli.show import echo_table, show_report
-from mdlm_probe.errors import ProbeError
+from mdlm_probe.core import catalog
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.prompts import shipped
+from mdlm_probe.prompts.suite import load
+from mdlm_probe.runs import runner
+from mdlm_probe.runs.plan import Job, prepare_all
 
 
 def own_defaults(probe: str, known: Sequence[str]) -> str:
@@ -55,7 +60,7 @@ def friendly(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def run_command(name: str) -> click.Command:
     """The command that runs a probe."""
-    probe = catalog.load("probes", name)
+    probe = catalog.load("probe", name)
     options = plan_options(probe.plan)
 
     @friendly
@@ -68,7 +73,7 @@ def run_command(name: str) -> click.Command:
         params=[*MODEL_OPTIONS[:1], *options, *MODEL_OPTIONS[1:], *RUN_OPTIONS],
         help=f"{probe.__doc__}\n\nExample: mdlm-probe {name} --model tiny-mdlm --limit 5",
         epilog=own_defaults(name, [str(o.name) for o in options]),
-        short_help=catalog.first_line("probes", name),
+        short_help=catalog.first_line("probe", name),
     )
 
 
@@ -127,7 +132,7 @@ def models_command() -> None:
     click.echo("Any hub id or local folder works, too: --model org/name, --model ./folder.")
 
 
-def place(entry: models.Entry) -> str:
+def place(entry: models.Checkpoint) -> str:
     """Where a checkpoint comes from, shortly."""
     return "bundled" if not entry.source or Path(entry.source).exists() else entry.source
 
@@ -141,7 +146,7 @@ def probes_command() -> None:
     """
     echo_table(
         ("probe", "question"),
-        [(n, catalog.first_line("probes", n)) for n in catalog.names("probes")],
+        [(n, catalog.first_line("probe", n)) for n in catalog.names("probe")],
     )
 
 
@@ -157,13 +162,13 @@ def tasks_command(suite: str | None) -> None:
 
     Example: mdlm-probe tasks --suite few-shot
     """
-    for name in [suite] if suite else tasks.suites():
-        loaded = tasks.load(name)
+    for name in [suite] if suite else shipped.suites():
+        loaded = load(name)
         rows = []
         for title, fs in loaded.sets.items():
             example = fs.items(1, 0, 0)[0]
             rows.append((title, fs.template.ask(example), example.options[example.right]))
-        click.echo(f"{loaded.name}: {tasks.path_of(name)}")
+        click.echo(f"{loaded.name}: {shipped.path_of(name)}")
         echo_table(("set", "a test question", "right"), rows)
 
 
@@ -176,9 +181,9 @@ main.add_command(compare.command(friendly))
 main.add_command(export.command(friendly))
 
 
-def measure(jobs: Sequence[runner.Job], quiet: bool) -> None:
+def measure(jobs: Sequence[Job], quiet: bool) -> None:
     """Runs jobs one after another, then reports on their folder."""
-    plans, notes = runner.prepare_all(jobs)
+    plans, notes = prepare_all(jobs)
     with Bar(quiet) as bar:
         for note in notes:
             bar.note(note)

@@ -11,14 +11,14 @@ import click
 from mdlm_probe.cli.completions import probe_names
 from mdlm_probe.cli.options import Commas
 from mdlm_probe.cli.show import echo_table, printable
-from mdlm_probe.errors import ProbeError
+from mdlm_probe.core.errors import ProbeError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mdlm_probe.comparison import Compared
-    from mdlm_probe.reports._pairing import Points
-    from mdlm_probe.reports._sides import Measurement
+    from mdlm_probe.analysis.pairing import Points
+    from mdlm_probe.reports.compare.compare import Compared
+    from mdlm_probe.reports.compare.sides import Measurement
 
 HELP = """Compares two runs, item by item: a base model and a fine-tuned one, say.
 
@@ -98,13 +98,13 @@ def callback(
     output: Path | None,
 ) -> None:
     """Prints a table for each pair, and writes compare.csv and pictures."""
-    from mdlm_probe import comparison
+    from mdlm_probe.reports.compare import compare
 
     if output and output.exists() and not output.is_dir():
         raise ProbeError(
             f"--output {output} is a file", expected="a folder, for compare.csv and pictures"
         )
-    found, notes = comparison.compare(
+    found, notes = compare.compare(
         run_a,
         run_b,
         probes=probe or (),
@@ -113,7 +113,7 @@ def callback(
         points=points,
     )
     home = run_b.parent if run_b.suffix == ".csv" else run_b
-    paths = comparison.save(output or home / "compare", found)
+    paths = compare.save(output or home / "compare", found)
     for one in found:
         show(one)
     click.echo(f"\n{footer(found)}")
@@ -122,12 +122,12 @@ def callback(
 
 def footer(found: Sequence[Compared]) -> str:
     """What p-values are corrected for, and what `least` promises."""
-    from mdlm_probe.reports import _pairing
+    from mdlm_probe.analysis import pairing
 
     tables = [table for one in found for table in one.tables.values()]
     over, *points = [
         sum(tables[place]["p"].notna().iloc[line] for place, line in family)
-        for family in _pairing.families(tables)
+        for family in pairing.families(tables)
     ]
     said = f"difference: B minus A\np_holm: corrected for the {over} tests over whole sweeps"
     if points:
@@ -147,13 +147,13 @@ def both(text: str) -> tuple[str, str]:
 
 def show(one: Compared) -> None:
     """Prints a pair: who is A and who is B, notes, and tables."""
-    from mdlm_probe.reports import _pairing
+    from mdlm_probe.analysis import pairing
 
     click.echo(f"\n{one.title}\nA: {told(one.first)}\nB: {told(one.second)}")
     for note in one.notes:
         click.echo(note)
     for name, table in one.tables.items():
-        over, points = _pairing.apart(table)
+        over, points = pairing.apart(table)
         echo(f"{one.title}: {name}" if name else "", over)
         for measure, part in points.items():
             echo(f"{one.title}: {measure}", part)

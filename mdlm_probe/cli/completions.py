@@ -11,8 +11,11 @@ import click
 import yaml
 from click.shell_completion import CompletionItem
 
-from mdlm_probe import catalog, generate, models, tasks, texts
-from mdlm_probe.errors import ProbeError
+from mdlm_probe import models
+from mdlm_probe.core import catalog
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.prompts import shipped, suite, texts
+from mdlm_probe.runs import generate
 
 PAIR = ("tiny-mdlm", "tiny-arlm")
 """The bundled models, used when none is named."""
@@ -73,19 +76,19 @@ def model_names(ctx: click.Context) -> Iterable[Offer]:
 @completer()
 def probe_names(ctx: click.Context) -> Iterable[Offer]:
     """Probes, with their questions."""
-    return [(name, catalog.first_line("probes", name)) for name in catalog.names("probes")]
+    return [(name, catalog.first_line("probe", name)) for name in catalog.names("probe")]
 
 
 @completer("file")
 def suite_names(ctx: click.Context) -> Iterable[Offer]:
     """Shipped suites; files, too."""
-    return [(name, "") for name in tasks.suites()]
+    return [(name, "") for name in shipped.suites()]
 
 
 @completer("file")
 def prompt_names(ctx: click.Context) -> Iterable[Offer]:
     """Shipped prompts; files, too."""
-    folders = {path.parent.name for path in tasks.folder().glob("*/*.jsonl")}
+    folders = {path.parent.name for path in shipped.folder().glob("*/*.jsonl")}
     return [(name, "") for name in sorted(folders - {"lm_eval"})]
 
 
@@ -95,13 +98,13 @@ def task_names(ctx: click.Context) -> Iterable[Offer]:
     name = ctx.info_name or ""
     if name == "eval":
         return lm_tasks()
-    plan = generate.plan if name == "generate" else catalog.load("probes", name).plan
+    plan = generate.plan if name == "generate" else catalog.load("probe", name).plan
     known = {key: option.default for key, option in inspect.signature(plan).parameters.items()}
     first = models.registry().get((ctx.params.get("model") or PAIR)[0])
     known |= first.defaults_for(name) if first else {}
     known |= {key: value for key, value in ctx.params.items() if value}
     if "suite" in known:
-        sets = tasks.load(known["suite"], known["lexicon"]).sets
+        sets = suite.load(known["suite"], known["lexicon"]).sets
         named = [*sets, *(one.relevant.name for one in sets.values())]
     else:
         named = [text.task for text in texts.load(known["prompts"], known["lexicon"])]
@@ -110,7 +113,7 @@ def task_names(ctx: click.Context) -> Iterable[Offer]:
 
 def lm_tasks() -> list[Offer]:
     """Shipped tasks of lm-eval, by their files."""
-    files = sorted((tasks.folder() / "lm_eval").glob("[!_]*.yaml"))
+    files = sorted((shipped.folder() / "lm_eval").glob("[!_]*.yaml"))
     return [(path.stem, "") for path in files if "\ntask:" in path.read_text(encoding="utf-8")]
 
 
@@ -123,7 +126,7 @@ def lm_task_names(ctx: click.Context) -> Iterable[Offer]:
 @completer()
 def format_names(ctx: click.Context) -> Iterable[Offer]:
     """Formats that runs are exported to, with what they are."""
-    return [(name, catalog.first_line("exports", name)) for name in catalog.names("exports")]
+    return [(name, catalog.first_line("format", name)) for name in catalog.names("format")]
 
 
 def lexicons(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -10,12 +10,12 @@ from typing import Any
 
 import click
 
-from mdlm_probe import likelihood
 from mdlm_probe.cli.completions import lm_task_names
 from mdlm_probe.cli.options import MODEL_OPTIONS, RUN_OPTIONS, Commas, jobs_of
 from mdlm_probe.cli.progress import Bar
 from mdlm_probe.cli.show import echo_table, number
-from mdlm_probe.errors import ProbeError
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.likelihood import estimators
 
 HELP = """Evaluates models on lm-eval's tasks: its evaluator, its options, our numbers.
 
@@ -36,7 +36,7 @@ class Requests(Bar):
 
 def options() -> list[click.Option]:
     """lm-eval's options, in both spellings, and those of likelihoods."""
-    default = likelihood.Settings()
+    default = estimators.Settings()
     yes: dict[str, Any] = {"is_flag": False, "flag_value": "true", "type": click.BOOL}
     return [
         _option("tasks", "-t", type=Commas(click.STRING), required=True,
@@ -59,10 +59,10 @@ def options() -> list[click.Option]:
                 help="One seed, or four: of python and our draws, numpy, torch, examples."),
         _option("batch_size", "-b", help="Means nothing here: see --batch-tokens."),
         _option("confirm_run_unsafe_code", is_flag=True, help="Let tasks run code of a model's."),
-        _option("estimator", type=click.Choice(typing.get_args(likelihood.Estimator)),
+        _option("estimator", type=click.Choice(typing.get_args(estimators.Estimator)),
                 default=default.estimator, help="Likelihoods of masked models; auto: the chain"
                 " rule up to --bound tokens, mc beyond."),
-        _option("order", type=click.Choice(typing.get_args(likelihood.Order)),
+        _option("order", type=click.Choice(typing.get_args(estimators.Order)),
                 default=default.order, help="Of the chain rule."),
         _option("bound", type=click.INT, default=default.bound,
                 help=f"Most tokens that auto takes by the chain rule; default: {default.bound}."),
@@ -89,7 +89,7 @@ def command(friendly: Callable[..., Any]) -> click.Command:
         # lm-eval and datasets read these when they are imported: our bar is the only one
         os.environ.setdefault("TQDM_DISABLE", "1")
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-        from mdlm_probe import harness
+        from mdlm_probe.harness import run
 
         wish = wish_of(given)
         rows = []
@@ -97,9 +97,9 @@ def command(friendly: Callable[..., Any]) -> click.Command:
             if given["batch_size"]:
                 bar.note("--batch_size means nothing here: batches are cut by --batch-tokens")
             for job in jobs:
-                rows += harness.run(job, wish, bar)
-        heads = [HEADS.get(name, name) for name in harness.COLUMNS]
-        echo_table(heads, [[number(row[name]) for name in harness.COLUMNS] for row in rows])
+                rows += run.run(job, wish, bar)
+        heads = [HEADS.get(name, name) for name in run.COLUMNS]
+        echo_table(heads, [[number(row[name]) for name in run.COLUMNS] for row in rows])
         click.echo(f"\nwrote {jobs[0].output}")
 
     output = click.Option(
@@ -122,16 +122,16 @@ HEADS = {"stderr": "se over documents", "mc_stderr": "se of draws", "n_shot": "s
 
 def wish_of(given: dict[str, Any]) -> Any:
     """What parsed options ask for."""
-    from mdlm_probe import harness
+    from mdlm_probe.harness import run
 
     names = ("tasks", "limit", "num_fewshot", "log_samples", "apply_chat_template")
     names += ("fewshot_as_multiturn", "system_instruction", "include_path", "preset", "data")
     names += ("confirm_run_unsafe_code",)
-    return harness.Wish(
+    return run.EvaluationRequest(
         **{name: given[name] for name in names},
         seed=seeds_of(given["seed"]),
         gen_kwargs=arguments_of(given["gen_kwargs"] or ""),
-        settings=likelihood.Settings(**{name: given[name] for name in SETTINGS}),
+        settings=estimators.Settings(**{name: given[name] for name in SETTINGS}),
     )
 
 

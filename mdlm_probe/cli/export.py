@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from mdlm_probe import catalog
 from mdlm_probe.cli.completions import format_names, probe_names
 from mdlm_probe.cli.options import Commas
+from mdlm_probe.core import catalog
 
 HELP = """Exports a run's rows and tables, or a study's: files, or a tracker.
 
@@ -31,7 +31,7 @@ OPTIONS = [
         multiple=True,
         required=True,
         shell_complete=format_names,
-        help="Formats: " + ", ".join(catalog.names("exports")) + ".",
+        help="Formats: " + ", ".join(catalog.names("format")) + ".",
     ),
     click.Option(["--output", "-o"], type=click.Path(path_type=Path), help="Default: RUN/export."),
     click.Option(
@@ -75,9 +75,9 @@ def callback(
     entity: str,
 ) -> None:
     """Exports, and says what was written where."""
-    from mdlm_probe import exports
+    from mdlm_probe.reports import exports
 
-    wish = exports.Wish(
+    wish = exports.ExportRequest(
         rows=only != "tables",
         tables=only != "rows",
         project=project,

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
-from mdlm_probe import arena, generate, runner
 from mdlm_probe.cli.canvas import Painter
 from mdlm_probe.cli.options import MODEL_OPTIONS, RUN_OPTIONS, jobs_of, plan_options
 from mdlm_probe.cli.progress import Bar
-from mdlm_probe.errors import ProbeError
-from mdlm_probe.texts import Text
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.prompts.texts import Text
+from mdlm_probe.runs import generate, plan
 
 if TYPE_CHECKING:
-    from mdlm_probe.engine import Engine
+    from mdlm_probe.engine.engine import Engine
 
 HELP = """Writes answers to prompts, as JSONL; causal models write from left to right.
 
@@ -98,7 +98,7 @@ def command(friendly: Callable[..., Any]) -> click.Command:
                 click.echo(f"wrote {path}")
                 if arena_hard:
                     click.echo(
-                        f"wrote {arena.write(path, runner.slug(path.stem.partition('__')[2]))}"
+                        f"wrote {generate.write(path, plan.slug(path.stem.partition('__')[2]))}"
                     )
 
     own = [

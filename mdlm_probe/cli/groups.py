@@ -8,7 +8,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from mdlm_probe import catalog
+from mdlm_probe.core import catalog
 
 
 def no_other(name: str) -> click.Command | None:
@@ -46,13 +46,13 @@ class ByFolder(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Probes first, then the group's own commands."""
-        return [*catalog.names("probes"), *super().list_commands(ctx)]
+        return [*catalog.names("probe"), *super().list_commands(ctx)]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Builds a probe's command when it is asked for."""
         if own := super().get_command(ctx, name):
             return own
-        return self.make(name) if name in catalog.names("probes") else self.other(name)
+        return self.make(name) if name in catalog.names("probe") else self.other(name)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """As click's, with a suggestion for a wrong name."""
@@ -91,4 +91,4 @@ class ByFolder(click.Group):
 
 
 def _probes() -> list[tuple[str, str]]:
-    return [(name, catalog.first_line("probes", name)) for name in catalog.names("probes")]
+    return [(name, catalog.first_line("probe", name)) for name in catalog.names("probe")]

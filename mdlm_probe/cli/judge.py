@@ -12,11 +12,11 @@ from mdlm_probe.cli.completions import model_names
 from mdlm_probe.cli.options import Commas, batch_tokens
 from mdlm_probe.cli.progress import Bar
 from mdlm_probe.cli.show import show_report
-from mdlm_probe.errors import ProbeError
-from mdlm_probe.models._base import LoadOptions
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.models._checkpoint import LoadOptions
 
 if TYPE_CHECKING:
-    from mdlm_probe.judges import Judge
+    from mdlm_probe.runs.judges import Judge
 
 OWN = {
     "nll": (),
@@ -108,7 +108,7 @@ def callback(folder: Path, fresh: bool, quiet: bool, **given: Any) -> None:
     Raises:
         ProbeError: whatever the user can mend; verdicts that failed, after the report.
     """
-    from mdlm_probe import judges
+    from mdlm_probe.runs import judges
 
     by = judge_of(given)
     choice = judges.Choice(given["limit"], given["intervention"] or (), given["frac"] or ())
@@ -128,7 +128,7 @@ def judge_of(given: dict[str, Any]) -> Judge:
     Raises:
         ProbeError: options that contradict each other, or one that is missing.
     """
-    from mdlm_probe import judges
+    from mdlm_probe.runs import judges
 
     named = {name for name, value in given.items() if value is not None}
     by = given["judge_by"] or next((k for k in ("endpoint", "model") if named & {*OWN[k]}), "nll")

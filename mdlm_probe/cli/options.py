@@ -12,10 +12,10 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from mdlm_probe import runner
 from mdlm_probe.cli.completions import BY_NAME, PAIR, model_names
-from mdlm_probe.errors import ProbeError
-from mdlm_probe.models._base import LoadOptions
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.models._checkpoint import LoadOptions
+from mdlm_probe.runs.plan import Job
 
 
 class Commas(click.ParamType):
@@ -124,7 +124,7 @@ RUN_OPTIONS = [
 ]
 
 
-def jobs_of(probe: str, plan_names: Sequence[str], given: dict[str, Any]) -> list[runner.Job]:
+def jobs_of(probe: str, plan_names: Sequence[str], given: dict[str, Any]) -> list[Job]:
     """One job for each model named, from parsed options."""
     names = given["model"] or PAIR
     doubled = [name for name in names if list(names).count(name) > 1]
@@ -143,7 +143,7 @@ def jobs_of(probe: str, plan_names: Sequence[str], given: dict[str, Any]) -> lis
     output = given.get("output") or Path("results") / probe
     tokens = batch_tokens(given["batch_tokens"])
     fresh = given.get("fresh", False)
-    return [runner.Job(probe, name, options, load, output, tokens, fresh) for name in names]
+    return [Job(probe, name, options, load, output, tokens, fresh) for name in names]
 
 
 def batch_tokens(text: str) -> int | None:

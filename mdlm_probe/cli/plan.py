@@ -7,30 +7,33 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mdlm_probe import catalog, estimate, runner, tasks
 from mdlm_probe.cli import study
 from mdlm_probe.cli.options import MODEL_OPTIONS, RUN_OPTIONS, jobs_of, plan_options
 from mdlm_probe.cli.prices import show_plans
+from mdlm_probe.core import catalog
+from mdlm_probe.prompts import shipped
+from mdlm_probe.runs import cost
+from mdlm_probe.runs.plan import prepare_all
 
 if TYPE_CHECKING:
-    from mdlm_probe.studies import Part
+    from mdlm_probe.runs.study import StudyRun
 
 GPU = click.Option(
     ["--gpu"],
-    type=click.Choice(list(estimate.CARDS)),
+    type=click.Choice(list(cost.CARDS)),
     help="Plan for such a card, by its published speed; default: for this machine.",
 )
 
 
 def plan_command(name: str, friendly: Callable[..., Any]) -> click.Command:
     """The command that says what a probe would cost."""
-    probe = catalog.load("probes", name)
+    probe = catalog.load("probe", name)
     options = plan_options(probe.plan)
 
     @friendly
     def callback(gpu: str | None, **given: Any) -> None:
         jobs = jobs_of(name, [str(o.name) for o in options], given)
-        plans, notes = runner.prepare_all(jobs)
+        plans, notes = prepare_all(jobs)
         show_plans([("", plan) for plan in plans], notes, gpu or "")
 
     return click.Command(
@@ -40,13 +43,13 @@ def plan_command(name: str, friendly: Callable[..., Any]) -> click.Command:
         params=[*MODEL_OPTIONS[:1], *options, *MODEL_OPTIONS[1:], GPU, *RUN_OPTIONS],
         help=f"What `{name}` would run: cells, forwards, tokens, operations, memory, time.\n\n"
         f"Example: mdlm-probe plan {name} --model llada-8b-instruct --limit 5",
-        short_help=catalog.first_line("probes", name),
+        short_help=catalog.first_line("probe", name),
     )
 
 
 def studies() -> list[str]:
     """Names of the studies that ship with the tool."""
-    return tasks.studies()
+    return shipped.studies()
 
 
 def study_command(name: str, friendly: Callable[..., Any]) -> click.Command | None:
@@ -56,9 +59,9 @@ def study_command(name: str, friendly: Callable[..., Any]) -> click.Command | No
 
     @friendly
     def callback(gpu: str | None, only: tuple[str, ...] | None, **unused: Any) -> None:
-        from mdlm_probe.cli import studyfile
+        from mdlm_probe.cli import study_file
 
-        loaded, left_out = studyfile.load(name)
+        loaded, left_out = study_file.load(name)
         chosen = study.select(loaded, only or ())
         notes = [note for part in chosen for note in left_out.get(part.name, [])]
         notes += [note for part in chosen if (note := _judging(part))]
@@ -79,7 +82,7 @@ def study_command(name: str, friendly: Callable[..., Any]) -> click.Command | No
     )
 
 
-def _judging(part: Part) -> str:
+def _judging(part: StudyRun) -> str:
     """What a judge's run costs; nothing to say of others."""
     if part.verdicts is None:
         return ""

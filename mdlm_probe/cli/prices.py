@@ -8,11 +8,13 @@ from typing import Any
 
 import click
 
-from mdlm_probe import estimate, runner, scorers, survey
 from mdlm_probe.cli.show import echo_table
-from mdlm_probe.estimate import Cost
-from mdlm_probe.models._base import Entry, LoadOptions
-from mdlm_probe.survey import Survey
+from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
+from mdlm_probe.runs import cost as estimate
+from mdlm_probe.runs import loaded_models, survey
+from mdlm_probe.runs.cost import Cost
+from mdlm_probe.runs.plan import Plan
+from mdlm_probe.runs.survey import Survey
 
 HEADS = ("run", "model", "cells", "forwards", "tokens", "operations", "memory")
 USUAL = "h100"
@@ -40,9 +42,7 @@ class Price:
     card: float | None
 
 
-def show_plans(
-    named: Sequence[tuple[str, runner.Plan]], notes: Sequence[str] = (), gpu: str = ""
-) -> None:
+def show_plans(named: Sequence[tuple[str, Plan]], notes: Sequence[str] = (), gpu: str = "") -> None:
     """Prints what plans would cost; a tokenizer that can't be had is replaced by a rough count.
 
     Args:
@@ -91,14 +91,14 @@ class Pricing:
 
     def __init__(self, gpu: str = "") -> None:
         self._gpu, self._card = gpu, gpu or USUAL
-        self._shelf = scorers.Shelf()
+        self._shelf = loaded_models.LoadedModels()
         self._rates: dict[tuple[Any, ...], float] = {}
         self._device = self._fault = ""
         self._notes: dict[tuple[str, str], dict[str, None]] = {}
         self._dtypes: dict[str, None] = {}
         self._batches: dict[int, None] = {}
 
-    def of(self, plan: runner.Plan, run: str = "") -> Price:
+    def of(self, plan: Plan, run: str = "") -> Price:
         """What a plan costs, its scorer with it.
 
         Args:
@@ -122,9 +122,9 @@ class Pricing:
             self._note("memory is for the gradients of one prompt at a time, at least", name)
         cost, seconds = self._costs(plan.entry, load, seen, device, dtype, gradients)
         forwards, tokens = seen.queries, seen.tokens
-        if scorer := scorers.scorer_of(plan.options, plan.entry):
+        if scorer := loaded_models.scorer_of(plan.options, plan.entry):
             self._note(f"with {scorer.name}, which scores what is written", name, run)
-            more, how = survey.scored(plan, seen), scorers.scorer_load(scorer, load)
+            more, how = survey.scored(plan, seen), loaded_models.scorer_load(scorer, load)
             own, own_seconds = self._costs(scorer, how, more, device, dtype)
             cost = cost.with_scorer(own)
             forwards, tokens = forwards + more.queries, tokens + more.tokens
@@ -147,7 +147,7 @@ class Pricing:
 
     def _costs(
         self,
-        entry: Entry,
+        entry: Checkpoint,
         load: LoadOptions,
         seen: Survey,
         device: str,

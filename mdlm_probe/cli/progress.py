@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mdlm_probe import estimate
+from mdlm_probe.runs import cost
 
 PLAIN_SECONDS = 10.0
 """How often a run says where it is when no terminal is there to draw on."""
@@ -82,13 +82,13 @@ class Bar:
         if not self._console.is_terminal and late:
             measured = self._done - self._before
             left = (self._last - self._began) / max(measured, 1) * (self._cells - self._done)
-            ahead = f", {estimate.duration(left)} left" if measured and left else ""
+            ahead = f", {cost.duration(left)} left" if measured and left else ""
             self.note(f"{self._name}: {self._done} of {self._cells} {self.unit}, {speed}{ahead}")
             self._said = now
 
     def speed(self, seconds: float) -> str:
         """How fast it went for so many seconds."""
-        return f"{estimate.quantity(self._tokens / seconds)} tokens/s"
+        return f"{cost.quantity(self._tokens / seconds)} tokens/s"
 
 
 @dataclass
@@ -201,7 +201,7 @@ class StudyBar(Bar):
     def ahead(self) -> str:
         """The time left for all runs."""
         seconds = self._pace.seconds()
-        return "" if seconds is None else f"{estimate.duration(seconds)} left"
+        return "" if seconds is None else f"{cost.duration(seconds)} left"
 
     def _whole(self) -> str:
         done = self._all - sum(self._pace.left.values())

@@ -11,7 +11,7 @@ import click
 from mdlm_probe.cli.show import echo_made
 
 if TYPE_CHECKING:
-    from mdlm_probe.pages import Run
+    from mdlm_probe.reports.html import ReportedRun
 
 HELP = """Rebuilds the tables, figures and HTML page of a run or a study from its CSVs alone.
 
@@ -47,17 +47,17 @@ def write(folder: Path, tables: bool) -> None:
     Raises:
         ProbeError: no run, rows that a report can't read, or a folder that can't be written.
     """
-    from mdlm_probe import pages
+    from mdlm_probe.reports import html
 
-    runs = pages.read(folder)
-    paths = pages.write(folder, runs)
+    runs = html.read(folder)
+    paths = html.write(folder, runs)
     for run in runs:
         _echo(run, tables=tables)
     shown = paths if tables else paths[-1:]
     click.echo("\n" + "\n".join(f"wrote {path}" for path in shown))
 
 
-def _echo(run: Run, *, tables: bool) -> None:
+def _echo(run: ReportedRun, *, tables: bool) -> None:
     """A run's notes and tables, under its name where it is one of a study."""
     if run.name and (tables or run.notes):
         click.echo(f"\n== {run.name} ==")

@@ -13,7 +13,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mdlm_probe.reports import Made
+    from mdlm_probe.reports.tables import ProbeReport
 
 
 OVER = ("items", "sets")
@@ -22,21 +22,21 @@ OVER = ("items", "sets")
 
 def show_report(folder: Path) -> None:
     """Prints the tables of a run, and says where the files are."""
-    from mdlm_probe import reports
+    from mdlm_probe.reports.tables import make, save
 
-    made, notes = reports.make(folder)
-    paths = reports.save(folder, made)
+    made, notes = make(folder)
+    paths = save(folder, made)
     for note in notes:
         click.echo(note)
     echo_made(made)
     click.echo("\n" + "\n".join(f"wrote {path}" for path in paths))
 
 
-def echo_made(made: dict[str, Made]) -> None:
+def echo_made(made: dict[str, ProbeReport]) -> None:
     """The tables that reports print, each under its probe and name."""
-    from mdlm_probe import reports
+    from mdlm_probe.reports.tables import shown
 
-    for probe, tables in reports.shown(made).items():
+    for probe, tables in shown(made).items():
         for title, frame in tables.items():
             if len(frame):
                 click.echo(f"\n{probe}: {title}")

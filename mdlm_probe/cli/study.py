@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mdlm_probe import catalog, tasks
 from mdlm_probe.cli import report
 from mdlm_probe.cli.options import Commas
 from mdlm_probe.cli.progress import StudyBar
 from mdlm_probe.cli.show import echo_table
-from mdlm_probe.errors import ProbeError
+from mdlm_probe.core import catalog
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.prompts import shipped
 
 if TYPE_CHECKING:
-    from mdlm_probe.studies import Outcome, Study
+    from mdlm_probe.runs.study import RunOutcome, Study
 
 HELP = """Runs every probe that a YAML file lists, on every model, then makes the report.
 
@@ -67,19 +68,17 @@ def callback(
     Raises:
         ProbeError: a file or folder that can't be used; runs that failed, at the very end.
     """
-    from mdlm_probe import studies
-    from mdlm_probe.cli import studyfile
+    from mdlm_probe.cli import study_file
+    from mdlm_probe.runs.study import execute
 
-    loaded, notes = studyfile.load(study, output, fresh)
+    loaded, notes = study_file.load(study, output, fresh)
     chosen = select(loaded, only or ())
-    folder = output or studyfile.folder_of(tasks.path_of(study, "study", tasks.studies()))
+    folder = output or study_file.folder_of(shipped.path_of(study, "study", shipped.studies()))
     cells = [(part.probe, len(p.cells)) for part in chosen for p in part.plans]
     with StudyBar(quiet, cells) as bar:
         for note in (note for part in chosen for note in notes.get(part.name, [])):
             bar.note(note)
-        found = studies.execute(
-            loaded, folder, bar, only=[part.name for part in chosen], fresh=fresh
-        )
+        found = execute(loaded, folder, bar, only=[part.name for part in chosen], fresh=fresh)
     finish(folder, found, tables)
 
 
@@ -96,7 +95,7 @@ def select(study: Study, only: Sequence[str]) -> list[Any]:
     return [part for part in study.parts if not only or part.name in only]
 
 
-def finish(folder: Path, found: Sequence[Outcome], tables: bool) -> None:
+def finish(folder: Path, found: Sequence[RunOutcome], tables: bool) -> None:
     """The report, the summary, and an error if anything failed."""
     fault = ""
     try:
@@ -120,7 +119,7 @@ def _how_many(failed: int, asked: int) -> str:
     return f"{failed} of {asked} failed; all others are done"
 
 
-def _next_step(failed: Sequence[Outcome]) -> str:
+def _next_step(failed: Sequence[RunOutcome]) -> str:
     """The same command, but where the reasons ask for something else first."""
     if any(outcome.advised for outcome in failed):
         return (
@@ -130,7 +129,7 @@ def _next_step(failed: Sequence[Outcome]) -> str:
     return "the same command, without --fresh, tries again what failed; study.json has the reasons"
 
 
-def show_outcomes(found: Sequence[Outcome]) -> None:
+def show_outcomes(found: Sequence[RunOutcome]) -> None:
     """A line for every run and model: how many rows, or why there are none; below the table where
     that is long, once for all whom it holds up.
     """
@@ -148,4 +147,4 @@ def show_outcomes(found: Sequence[Outcome]) -> None:
 
 
 def _begun(typed: str) -> list[str]:
-    return [name for name in tasks.studies() if name.startswith(typed)]
+    return [name for name in shipped.studies() if name.startswith(typed)]

@@ -9,14 +9,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mdlm_probe.models._base import Entry, LoadOptions, Model
+from mdlm_probe.models._base import Model
+from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
 from mdlm_probe.models._registry import families, registry, resolve
 
 if TYPE_CHECKING:
-    from mdlm_probe.models._text import Border
+    from mdlm_probe.models._border import Border
 
 __all__ = [
-    "Entry",
+    "Checkpoint",
     "LoadOptions",
     "Model",
     "entries",
@@ -33,12 +34,12 @@ def names() -> list[str]:
     return list(registry())
 
 
-def entries() -> list[Entry]:
+def entries() -> list[Checkpoint]:
     """The registered checkpoints, as they are known before anything is downloaded."""
     return list(registry().values())
 
 
-def load(entry: Entry, options: LoadOptions | None = None) -> Model:
+def load(entry: Checkpoint, options: LoadOptions | None = None) -> Model:
     """A checkpoint ready to be asked: weights checked, on its device, self-tested.
 
     Raises:
@@ -54,17 +55,17 @@ def load(entry: Entry, options: LoadOptions | None = None) -> Model:
     return load_native(entry, options, module)
 
 
-def load_border(entry: Entry, options: LoadOptions | None = None) -> Border:
+def load_border(entry: Checkpoint, options: LoadOptions | None = None) -> Border:
     """A checkpoint's tokenizer without its weights, for plans; downloads what it needs.
 
     Raises:
         ProbeError: when files are missing, or contradict the registry.
     """
-    from mdlm_probe.models import _registry, _text
+    from mdlm_probe.models import _border, _registry
 
     options = options or LoadOptions()
     if not hasattr(_registry.family(entry.family), "build"):
         return _registry.open_checkpoint(entry, options.revision, weights=False)[1]
     if entry.source:
-        return _text.load_border(Path(entry.source), entry)
+        return _border.load_border(Path(entry.source), entry)
     return load(entry, options).border

@@ -11,7 +11,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mdlm_probe.errors import ProbeError
+from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.models import _hub
 from mdlm_probe.models._config import REQUIRED, Config, read_json
 from mdlm_probe.models._weights import header, renamer

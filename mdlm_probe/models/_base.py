@@ -2,110 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from jaxtyping import Float, Int
 
-from mdlm_probe.errors import ProbeError
+from mdlm_probe.models._checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mdlm_probe.models._text import Border
-
-Kind = Literal["masked", "causal"]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What is known of a checkpoint before any weight is read: one entry of registry.yaml, or the
-    same facts taken from a folder's config.json.
-
-    Attributes:
-        name: how users call it.
-        family: a module of `models/`, such as "llada".
-        kind: "masked" or "causal".
-        source: hub id, or a local folder; "" where the family needs none.
-        revision: hub revision.
-        mask_id: the mask token; None for causal models.
-        eos_ids: tokens that end a text or a turn, end of text first.
-        context: longest input in tokens.
-        shift: 1 where nothing predicts position 0: each prediction comes from the position before.
-        chat: whether prompts are written as messages, with the checkpoint's chat template.
-        geometry: hidden, layers, heads, kv_heads, intermediate, vocab, parameters: for estimates.
-        defaults: options that suit this checkpoint, by probe, "all" for every probe; options given
-            by the user win.
-        gradients: whether it is a network, through which gradients flow.
-        companion: the causal model that scores what it writes, by name; "" where none is known.
-        note: one line for listings.
-    """
-
-    name: str
-    family: str
-    kind: Kind
-    source: str = ""
-    revision: str = "main"
-    mask_id: int | None = None
-    eos_ids: tuple[int, ...] = ()
-    context: int = 0
-    shift: int = 0
-    chat: bool = False
-    geometry: dict[str, int] = field(default_factory=dict)
-    defaults: dict[str, dict[str, Any]] = field(default_factory=dict)
-    gradients: bool = True
-    companion: str = ""
-    note: str = ""
-
-    def defaults_for(self, probe: str) -> dict[str, Any]:
-        """Options of a probe that suit this checkpoint."""
-        own = self.defaults.get("all", {}) | self.defaults.get(probe, {})
-        return {k: tuple(v) if isinstance(v, list) else v for k, v in own.items()}
-
-
-@dataclass(frozen=True)
-class LoadOptions:
-    """How to load a checkpoint: the command line's options of the same names.
-
-    Attributes:
-        dtype: "auto" (bfloat16 on CUDA, float32 elsewhere), "float32", "bfloat16" or "float16".
-        device: "auto" (CUDA, then MPS, then CPU) or a torch device.
-        revision: hub revision; "" for the entry's own.
-        quantize: "", "4bit" or "8bit".
-        adapter: folder of a PEFT adapter, or "".
-        style: "base" or "chat" to write prompts so whatever the entry says; "" for the entry's.
-        rope_scale: how many times its own context a model is to read; see `_rope.stretch`.
-    """
-
-    dtype: str = "auto"
-    device: str = "auto"
-    revision: str = ""
-    quantize: str = ""
-    adapter: str = ""
-    style: str = ""
-    rope_scale: float = 1.0
-
-    def apply(self, entry: Entry) -> Entry:
-        """An entry as these options change it: how prompts are written, how long they may be.
-
-        Raises:
-            ProbeError: a factor below 1, or one for a model that is no network.
-        """
-        if not (math.isfinite(self.rope_scale) and self.rope_scale >= 1):
-            raise ProbeError(
-                f"--rope-scale has {self.rope_scale:g}", expected="a factor of 1 or more"
-            )
-        if self.style:
-            entry = replace(entry, chat=self.style == "chat")
-        if self.rope_scale == 1:
-            return entry
-        if not entry.gradients:
-            raise ProbeError(
-                f"'{entry.name}' has no rotary positions: --rope-scale means nothing",
-                expected="a checkpoint with weights",
-            )
-        return replace(entry, context=int(entry.context * self.rope_scale))
+    from mdlm_probe.models._border import Border
 
 
 @runtime_checkable
@@ -124,7 +30,7 @@ class Model(Protocol):
         vocab: number of columns of a row.
     """
 
-    entry: Entry
+    entry: Checkpoint
     border: Border
     device: str
     facts: dict[str, Any]

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from mdlm_probe.queries import Held
+from mdlm_probe.models._kv_cache import KVCache
 
 
 class Cache:
@@ -32,7 +32,7 @@ class Cache:
     """
 
     def __init__(
-        self, held: Sequence[Held], lengths: list[int], fresh: Int[Tensor, "batch fed"] | None
+        self, held: Sequence[KVCache], lengths: list[int], fresh: Int[Tensor, "batch fed"] | None
     ) -> None:
         assert len(held) == len(lengths), f"{len(held)} held for {len(lengths)} sequences"
         self.held, self.lengths, self.fresh = held, lengths, fresh

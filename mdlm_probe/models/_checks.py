@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from mdlm_probe.errors import ProbeError
+from mdlm_probe.core.errors import ProbeError
 
 if TYPE_CHECKING:
     from mdlm_probe.models._hf import NativeModel

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mdlm_probe.errors import ProbeError
+from mdlm_probe.core.errors import ProbeError
 
 REQUIRED: Any = object()
 """As a default: the key has to be there."""

@@ -10,11 +10,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from mdlm_probe.errors import ProbeError
-from mdlm_probe.models._base import Entry
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.models._border import Border
 from mdlm_probe.models._cache import Cache, fed_rows, visible
-from mdlm_probe.models._text import Border
-from mdlm_probe.queries import Held
+from mdlm_probe.models._checkpoint import Checkpoint
+from mdlm_probe.models._kv_cache import KVCache
 
 SLICE = 16384
 """Vocabulary rows of the output layer that are widened to float32 at a time."""
@@ -43,7 +43,7 @@ class NativeModel:
     ) -> None:
         self.network = network.eval()
         self.border = border
-        self.entry: Entry = border.entry
+        self.entry: Checkpoint = border.entry
         self.shift = shift
         self.facts = facts
         self.device = str(network.device)
@@ -92,7 +92,7 @@ class NativeModel:
         fresh: Int[Tensor, "batch fed"] | None,
         rows: Int[Tensor, " asked"],
         positions: Int[Tensor, " asked"],
-        held: Sequence[Held],
+        held: Sequence[KVCache],
     ) -> Float[Tensor, "asked width"]:
         """`states`, keeping keys and values: only tokens at `fresh` go through the network, the
         others' keys and values are those in `held`, and what is new is written there.

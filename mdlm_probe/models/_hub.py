@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from mdlm_probe.errors import ProbeError
+from mdlm_probe.core.errors import ProbeError
 
 TEXT_FILES = (
     "config.json",

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from mdlm_probe.errors import ProbeError
+from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.models import _checks, _hub, _registry, _rope, _weights
-from mdlm_probe.models._base import Entry, LoadOptions
+from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
 from mdlm_probe.models._config import Config
 from mdlm_probe.models._hf import NativeModel
 from mdlm_probe.models._quiet import quiet
@@ -20,7 +20,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 BITS = {"4bit": "int4", "8bit": "int8"}
 
 
-def load_native(entry: Entry, options: LoadOptions, family: ModuleType) -> NativeModel:
+def load_native(entry: Checkpoint, options: LoadOptions, family: ModuleType) -> NativeModel:
     """Fetches, checks, loads, adapts and self-tests a checkpoint of a transformers class.
 
     Raises:
@@ -215,7 +215,7 @@ def _check_quantize(quantize: str) -> None:
 
 
 def _facts(
-    entry: Entry,
+    entry: Checkpoint,
     options: LoadOptions,
     place: _hub.Place,
     family: ModuleType,

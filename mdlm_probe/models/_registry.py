@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from mdlm_probe.errors import ProbeError
+from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.models import _hub
-from mdlm_probe.models._base import Entry
+from mdlm_probe.models._checkpoint import Checkpoint
 from mdlm_probe.models._config import Config, parameters
 
 if TYPE_CHECKING:
-    from mdlm_probe.models._text import Border
+    from mdlm_probe.models._border import Border
 
 HERE = Path(__file__).parent
 FILE = HERE / "registry.yaml"
@@ -92,7 +92,7 @@ def family_of(config: Config) -> str:
 
 
 @cache
-def registry() -> dict[str, Entry]:
+def registry() -> dict[str, Checkpoint]:
     """The entries of registry.yaml, by name.
 
     Raises:
@@ -102,9 +102,9 @@ def registry() -> dict[str, Entry]:
     return {name: _entry(name, row) for name, row in rows.items()}
 
 
-def _entry(name: str, row: dict[str, Any]) -> Entry:
+def _entry(name: str, row: dict[str, Any]) -> Checkpoint:
     row = dict(row)
-    known = {f.name for f in fields(Entry)} - {"name"} | {"folder"}
+    known = {f.name for f in fields(Checkpoint)} - {"name"} | {"folder"}
     for key in row:
         if key not in known:
             raise ProbeError(
@@ -119,7 +119,7 @@ def _entry(name: str, row: dict[str, Any]) -> Entry:
     if "kind" not in row:  # a family without weights names its kinds, and is seconds to import
         row |= {"kind": family(row["family"]).KIND, "shift": family(row["family"]).SHIFT}
     row["eos_ids"] = tuple(row.get("eos_ids", ()))
-    entry = Entry(name=name, **row)
+    entry = Checkpoint(name=name, **row)
     if entry.geometry:
         complete = {**entry.geometry, "parameters": parameters(entry.geometry)}
         return replace(entry, geometry=complete)
@@ -129,7 +129,7 @@ def _entry(name: str, row: dict[str, Any]) -> Entry:
     return describe(entry, config) if _declares(entry.family) else _borrow(entry, config)
 
 
-def _borrow(entry: Entry, config: Config) -> Entry:
+def _borrow(entry: Checkpoint, config: Config) -> Checkpoint:
     """For a family without weights: ids and context of the checkpoint whose tokenizer it uses."""
     mask_id = config.token("mask_token_id") if entry.kind == "masked" else None
     eos_ids = entry.eos_ids or config.tokens("eos_token_id")
@@ -137,7 +137,7 @@ def _borrow(entry: Entry, config: Config) -> Entry:
     return replace(entry, mask_id=mask_id, eos_ids=eos_ids, context=context)
 
 
-def resolve(name_or_path: str, revision: str = "") -> Entry:
+def resolve(name_or_path: str, revision: str = "") -> Checkpoint:
     """The entry of a registry name, a local folder, or a hub id `org/name`.
 
     Args:
@@ -180,13 +180,13 @@ def _written_as_path(text: str) -> bool:
     return text.startswith(("/", "./", "../", "~", ".\\")) or text.count("/") > 1 or "\\" in text
 
 
-def _from_files(source: str, name: str, folder: Path, revision: str) -> Entry:
+def _from_files(source: str, name: str, folder: Path, revision: str) -> Checkpoint:
     """An entry made from a checkpoint that the registry does not know."""
     config = Config.read(folder)
     of = family_of(config)
     chat = bool(CHAT_WORDS.search(name))
     note = f"from config.json; {'chat' if chat else 'base'} by its name"
-    entry = Entry(
+    entry = Checkpoint(
         *(name, of, family(of).KIND, source, revision),
         shift=family(of).SHIFT,
         chat=chat,
@@ -199,7 +199,7 @@ def _from_files(source: str, name: str, folder: Path, revision: str) -> Entry:
 
 
 def open_checkpoint(
-    entry: Entry, revision: str = "", *, weights: bool
+    entry: Checkpoint, revision: str = "", *, weights: bool
 ) -> tuple[_hub.Place, Border]:
     """A checkpoint's files, and its border with the entry that config.json completed.
 
@@ -208,13 +208,13 @@ def open_checkpoint(
         revision: "" for the entry's own.
         weights: whether the weights are needed too.
     """
-    from mdlm_probe.models import _text, _tokenizer
+    from mdlm_probe.models import _border, _tokenizer
 
     place = _hub.locate(entry.source, revision or entry.revision, weights=weights)
     known = registry().get(entry.name)
     told = known is not None and known.source == entry.source and known.eos_ids
     entry = describe(entry, Config.read(place.folder))
-    border = _text.load_border(place.folder, entry)
+    border = _border.load_border(place.folder, entry)
     if not told:
         ends = tuple(dict.fromkeys((*entry.eos_ids, *_tokenizer.turn_ends(border.tokenizer))))
         border.entry = replace(entry, eos_ids=ends)
@@ -224,7 +224,7 @@ def open_checkpoint(
 # ---------------------------------------------------------------------- config.json has a say
 
 
-def describe(entry: Entry, config: Config) -> Entry:
+def describe(entry: Checkpoint, config: Config) -> Checkpoint:
     """An entry completed, and where it may be corrected, by the checkpoint's config.json.
 
     The config decides the geometry, since that is what gets loaded. The registry decides the end
@@ -265,7 +265,7 @@ def _geometry(native: dict[str, Any]) -> dict[str, int]:
     return {**shape, "parameters": parameters(shape)}
 
 
-def _mask_id(entry: Entry, config: Config, vocab: int) -> int | None:
+def _mask_id(entry: Checkpoint, config: Config, vocab: int) -> int | None:
     if entry.kind == "causal":
         return None
     told = config.token("mask_token_id")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mdlm_probe.errors import ProbeError
+from mdlm_probe.core.errors import ProbeError
 
 
 def stretch(config: Any, factor: float, folder: Path) -> float:

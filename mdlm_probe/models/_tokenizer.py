@@ -8,8 +8,8 @@ from typing import Any
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-from mdlm_probe.errors import ProbeError
-from mdlm_probe.models._base import Entry
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.models._checkpoint import Checkpoint
 from mdlm_probe.models._config import read_json
 
 # Qwen2's rule for splitting text into words, which Dream shares; part of the checkpoint's format.
@@ -20,7 +20,7 @@ QWEN2_WORDS = (
 TURN_ENDS = ("<|eot_id|>", "<|im_end|>", "<end_of_turn>")
 
 
-def load_tokenizer(source: Path | Entry) -> Tokenizer:
+def load_tokenizer(source: Path | Checkpoint) -> Tokenizer:
     """The tokenizer of a folder: tokenizer.json, or Qwen2's vocab.json and merges.txt (Dream).
 
     What tokenizer_config.json says about classes and remote code is ignored.
@@ -31,7 +31,7 @@ def load_tokenizer(source: Path | Entry) -> Tokenizer:
     Raises:
         ProbeError: when neither is there, or a file can't be read.
     """
-    folder = Path(source.source) if isinstance(source, Entry) else source
+    folder = Path(source.source) if isinstance(source, Checkpoint) else source
     try:
         if (folder / "tokenizer.json").is_file():
             return Tokenizer.from_file(str(folder / "tokenizer.json"))

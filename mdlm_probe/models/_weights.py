@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mdlm_probe.errors import ProbeError
+from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.models._config import read_json
 
 INDEX = "model.safetensors.index.json"

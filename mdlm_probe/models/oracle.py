@@ -16,11 +16,13 @@ from jaxtyping import Float, Int
 from scipy import sparse
 from torch import Tensor
 
-from mdlm_probe import grammar, tasks
-from mdlm_probe.errors import ProbeError
-from mdlm_probe.grammar import HiddenMarkov
-from mdlm_probe.models._base import Entry, LoadOptions, Model
-from mdlm_probe.models._text import Border, load_border
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.models._base import Model
+from mdlm_probe.models._border import Border, load_border
+from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
+from mdlm_probe.prompts import toy_language
+from mdlm_probe.prompts.suite import Example, Task, Template, load
+from mdlm_probe.prompts.toy_language import HiddenMarkov
 
 SMOOTHING = 1e-6
 """Probability that a state emits any token at all: texts outside the language have a posterior."""
@@ -51,7 +53,7 @@ class Oracle:
 
     def __init__(
         self,
-        entry: Entry,
+        entry: Checkpoint,
         border: Border | None,
         chain: HiddenMarkov,
         token_ids: Sequence[int],
@@ -135,7 +137,7 @@ class Oracle:
         return float(self._filter(np.array([ids]), ())[1][0])
 
 
-def build(entry: Entry, options: LoadOptions) -> Model:
+def build(entry: Checkpoint, options: LoadOptions) -> Model:
     """The oracle of the small language, with the bundled models' vocabulary."""
     wishes = {"quantize": "", "adapter": "", "dtype": "auto", "rope_scale": 1.0}
     asked = [name for name, usual in wishes.items() if getattr(options, name) != usual]
@@ -158,22 +160,22 @@ def language() -> HiddenMarkov:
     relevant or about numbers, evenly. So an example tells the same wherever it stands: the ideal
     answer doesn't depend on position. Number examples are drawn without a rule.
     """
-    suite = tasks.load("few-shot", "small")
+    suite = load("few-shot", "small")
     tasks_of = {fs.relevant.name: fs.relevant for fs in suite.sets.values()}
     fs = next(iter(suite.sets.values()))
     numbers = [str(n) for n in range(fs.distractor.span[0], fs.distractor.span[1] + 1)]
     parts = [_documents(task, numbers, fs.template) for task in tasks_of.values()]
     shares = [0.5 / len(parts)] * len(parts) + [0.5]
-    return _union([*parts, grammar.prose()], shares)
+    return _union([*parts, toy_language.prose()], shares)
 
 
-def _documents(task: tasks.Task, numbers: list[str], template: tasks.Template) -> HiddenMarkov:
+def _documents(task: Task, numbers: list[str], template: Template) -> HiddenMarkov:
     """Documents of one relevant task. A state remembers the right option's slot and word.
 
     An answer is closed, or followed by a gap of any tokens: so masks after an answer are something
     that happens in the language, and tell nothing about the answer.
     """
-    asked = template.ask(tasks.Example(("\0", "\0", "\0"), 0)).split("\0")
+    asked = template.ask(Example(("\0", "\0", "\0"), 0)).split("\0")
     frames = [*asked[:3], template.turn + template.opening(), template.closing(), template.end]
     wrong = [word for words in task.wrong for word in words]
     weight = np.concatenate([np.full(len(ws), 1 / len(ws)) for ws in task.wrong]) / len(task.wrong)

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mdlm_probe.errors import ProbeError
+from mdlm_probe.core.errors import ProbeError
 
 Loss = Callable[[int], Float[Tensor, ""]]
 """The loss of a step: draws its own batch from the step number, so that a run can be repeated."""
@@ -21,7 +21,7 @@ Log = Callable[[int, float, float], None]
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """How to train; every length is a number of optimizer steps, never of seconds.
 
     Attributes:
@@ -64,13 +64,13 @@ def groups(parameters: Iterable[nn.Parameter], decay: float) -> list[dict[str, o
     ]
 
 
-def train(model: nn.Module, loss: Loss, plan: Plan, log: Log | None = None) -> None:
+def train(model: nn.Module, loss: Loss, plan: TrainingPlan, log: Log | None = None) -> None:
     """Trains the parameters of a model that require gradients, in place.
 
     Args:
         model: left in training mode as found.
         loss: see `Loss`; called inside autocast when the plan says so.
-        plan: see `Plan`.
+        plan: see `TrainingPlan`.
         log: see `Log`.
 
     Raises:

@@ -1,0 +1,151 @@
+"""A probe's rows, with the text that their fields had, and whether their prompts are still there.
+
+No torch, no tokenizer.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import re
+from bisect import bisect_right
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mdlm_probe.core import catalog
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.sheet import text_from
+from mdlm_probe.prompts.prompt import MASK
+
+NUMBERS = {"int": int, "float": float}
+STDIN = "the prompts came from the standard input, and are gone"
+CHANGED = "the files that the prompts are made of are not those of this run any more"
+
+Fields = dict[str, str]
+"""A row as text, by column; "" where the CSV has nothing."""
+
+
+def readable(prompt: str) -> str:
+    """A prompt's text with its masks spelled: `[MASK]`, several in a row as `[MASK] × 50`."""
+
+    def spelled(run: re.Match[str]) -> str:
+        return "[MASK]" if len(run[0]) == 1 else f"[MASK] × {len(run[0])}"
+
+    return re.sub(f"{MASK}+", spelled, prompt)
+
+
+class Rows:
+    """The rows of a probe in a run folder.
+
+    A frame has values: an answer "007" is the number 7 there. Texts are read from the CSVs.
+
+    Args:
+        folder: the run folder.
+        probe: the probe's name.
+        frame: its rows, of all models, as `reports` reads them: an index from 0.
+        entries: of run.json.
+    """
+
+    def __init__(
+        self, folder: Path, probe: str, frame: pd.DataFrame, entries: dict[str, dict[str, Any]]
+    ) -> None:
+        self.folder, self.probe, self.frame = folder, probe, frame
+        self.entries = entries
+        self._changed: dict[str, str] = {}
+        self._files = self._read()
+
+    def fields(self, at: int) -> Fields:
+        """The row of this number as text."""
+        with suppress(csv.Error, IndexError):  # a field may be longer than `csv` reads
+            file = bisect_right([start for start, _, _ in self._files], at) - 1
+            start, header, lines = self._files[file]
+            values = next(csv.reader([lines[at - start].decode("utf-8", "replace")]))
+            return dict(zip(header, map(text_from, values), strict=False))
+        return {name: _text(value) for name, value in self.frame.iloc[at].items()}
+
+    def cell(self, at: int) -> Any:
+        """The cell of a row.
+
+        Raises:
+            KeyError, ValueError: rows of a version that had other coordinates.
+        """
+        row, probe = self.fields(at), catalog.load("probe", self.probe)
+        return probe.Cell(
+            **{f.name: _value(f.type, row[f.name]) for f in dataclasses.fields(probe.Cell)}
+        )
+
+    def entry(self, model: str) -> dict[str, Any]:
+        """What run.json says of the probe on a model; nothing if it doesn't."""
+        for entry in self.entries.values():
+            config = entry.get("config", {})
+            if config.get("probe") == self.probe and str(config.get("model")) == model:
+                return entry
+        return {}
+
+    def about(self, model: str) -> dict[str, Any]:
+        """The model's entry in the registry as it was then, such as its kind."""
+        return self.entry(model).get("model", {}).get("entry", {})
+
+    def causal(self, model: str) -> bool:
+        """Whether it is a causal model."""
+        return self.about(model).get("kind") == "causal"
+
+    def changed(self, model: str) -> str:
+        """Why a model's prompts can't be made again; empty if they can."""
+        config = self.entry(model).get("config", {})
+        name = json.dumps([config.get("options"), config.get("sources")], sort_keys=True)
+        if name not in self._changed:
+            self._changed[name] = self._why(config)
+        return self._changed[name]
+
+    def _why(self, config: dict[str, Any]) -> str:
+        options = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in config.get("options", {}).items()
+        }
+        if "-" in (options.get("prompts"), options.get("data")):
+            return STDIN
+        try:
+            now = catalog.load("probe", self.probe).sources(**options)
+        except ProbeError as error:
+            return error.found
+        except (TypeError, ValueError, OSError) as error:  # options of another version
+            return f"what the prompts are made of can't be checked: {error}"
+        return "" if now == config.get("sources") else CHANGED
+
+    def _read(self) -> list[tuple[int, list[str], list[bytes]]]:
+        """Of each CSV the number of its first row in the frame, its columns, and its lines.
+
+        Nothing where they aren't the frame's: they are missing, or a run has gone on since.
+        """
+        found, start = [], 0
+        for name, entry in self.entries.items():
+            path = self.folder / f"{name}.csv"
+            named = entry.get("config", {}).get("probe") or name.partition("__")[0]
+            if named != self.probe or not path.exists():
+                continue
+            header, *lines = path.read_bytes().split(b"\n")[:-1] or [b""]
+            columns = next(csv.reader([header.decode("utf-8", "replace")]), [])
+            if lines:
+                found.append((start, columns, lines))
+            start += len(lines)
+        return found if start == len(self.frame) else []
+
+
+def _text(value: Any) -> str:
+    if pd.isna(value):
+        return ""
+    whole = isinstance(value, float) and value.is_integer()
+    return str(int(value)) if whole else text_from(str(value))
+
+
+def _value(kind: Any, text: str) -> Any:
+    """A coordinate as its field declares it."""
+    name, _, optional = str(kind).partition(" | ")
+    if optional and not text:
+        return None
+    return NUMBERS.get(name, str)(text)

@@ -1,0 +1,114 @@
+"""Run folders as frames, and reports as files."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.run_folder import probe_of, read_run
+
+COLOURS = (
+    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"),
+    *("#882255", "#117733", "#999933", "#332288", "#AA4499", "#661100", "#888888"),
+)
+"""Okabe and Ito's palette, then Tol's, told apart with any colour vision; one colour a model."""
+
+
+Tables = dict[str, pd.DataFrame]
+"""A report's tables by name: what its figures are drawn from."""
+
+
+def frames(folder: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """The rows of a run folder by probe, all its models together.
+
+    Returns:
+        The rows; and notes on what is unfinished, and on what isn't as its run left it.
+
+    Raises:
+        ProbeError: no such folder, no run in it, or a file that can't be read.
+    """
+    entries = read_run(folder) if folder.is_dir() else {}
+    if not entries:
+        raise ProbeError(
+            f"no run in {folder}",
+            expected="a folder with a run.json, as `mdlm-probe PROBE --output FOLDER` writes it",
+        )
+    found: dict[str, list[pd.DataFrame]] = {}
+    notes, changed = [], []
+    for name, entry in entries.items():
+        path = folder / f"{name}.csv"
+        changed += _changed(name, path, entry)
+        if not path.exists():  # it stopped before its first row
+            continue
+        frame = _read(path)
+        probe = probe_of(name, entry)
+        if entry.get("status") != "finished":
+            state = f"{len(frame)} rows, {entry.get('cells', '?')} cells planned"
+            notes.append(f"{name} is unfinished ({state}): its means may be over different items")
+        if len(frame):
+            found.setdefault(probe, []).append(frame)
+    if not found:
+        state = f"any more: {'; '.join(changed)}" if changed else "yet"
+        hint = "run it again, then report" if changed else "let the run go on, then report"
+        raise ProbeError(f"{folder} holds no rows {state}", hint=hint)
+    whole = {probe: pd.concat(parts, ignore_index=True) for probe, parts in found.items()}
+    return whole, [*changed, *notes]
+
+
+def _changed(name: str, path: Path, entry: dict[str, Any]) -> list[str]:
+    """A note where a finished CSV isn't as large as run.json says, or is gone."""
+    size = entry.get("size") if entry.get("status") == "finished" else None
+    found = path.stat().st_size if path.exists() else None
+    if size is None or size == found:
+        return []
+    state = "there is no CSV" if found is None else f"its CSV has {found} bytes"
+    return [f"{name} has rows that were changed or are missing: {state}, {size} when it finished"]
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        data = path.read_bytes()
+        whole = data[: data.rfind(b"\n") + 1]  # a last line may be half written
+        return pd.read_csv(io.BytesIO(whole), keep_default_na=False, na_values=[""])
+    except (OSError, ValueError) as error:
+        raise ProbeError(
+            f"cannot read {path}: {error}", hint="the same command with --fresh measures anew"
+        ) from None
+
+
+def palette(models: list[str]) -> dict[str, str]:
+    """A colour for each model, in the order given."""
+    return {model: COLOURS[i % len(COLOURS)] for i, model in enumerate(models)}
+
+
+def save(
+    folder: Path, name: str, figures: dict[str, Figure], tables: dict[str, pd.DataFrame]
+) -> list[Path]:
+    """Writes NAME-FIGURE.png and .svg, and a NAME-TABLE.csv for each table; returns the paths.
+
+    The main figure's title is "": it becomes NAME.png.
+
+    Raises:
+        ProbeError: the folder can't be written.
+    """
+    paths: list[Path] = []
+    try:
+        # a fixed salt and no date: equal rows give equal files
+        with mpl.rc_context({"svg.hashsalt": "mdlm-probe"}):
+            for title, figure in figures.items():
+                for kind, date in (("png", {}), ("svg", {"Date": None})):
+                    paths.append(folder / f"{name}{title and f'-{title}'}.{kind}")
+                    figure.savefig(paths[-1], dpi=150, metadata=date)
+                    figure.set_layout_engine("none")  # it stands; finding it anew takes seconds
+        for title, table in tables.items():
+            paths.append(folder / f"{name}-{title}.csv")
+            table.to_csv(paths[-1], index=False, float_format="%.6g")
+    except OSError as error:
+        raise ProbeError(f"cannot write {paths[-1]}: {error}") from None
+    return paths

@@ -1,0 +1,1 @@
+"""What every room stands on: errors, seeds, options, files, run folders, and the catalog."""

@@ -1,0 +1,68 @@
+"""The catalog: which probes, reports and export formats there are, by listing folders.
+
+Nothing is registered: a probe is a folder with a `probe.py`; what its folder holds beside that is
+found by its name. Listings read the first docstring line from the source, so that no probe is
+imported for them.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
+from typing import Literal
+
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.files import PACKAGE
+
+Part = Literal["probe", "report", "page", "examples", "format"]
+"""What a module is to a probe, or "format" for a file format of exports."""
+
+JUDGE = "judge"
+"""Verdicts have rows, tables and examples like a probe's, but a command of their own."""
+
+
+def names(part: Part) -> list[str]:
+    """Names of the probes (or formats) that have this part."""
+    return sorted(_paths(part))
+
+
+def first_line(part: Part, name: str) -> str:
+    """The first line of a module's docstring: for a probe, the question it answers."""
+    source = _paths(part)[name].read_text(encoding="utf-8")
+    return (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
+
+
+def load(part: Part, name: str) -> ModuleType:
+    """A module by what it is and by its probe's or format's name.
+
+    Raises:
+        ProbeError: there is none of that name; the nearest one is suggested.
+    """
+    known = _paths(part)
+    if name not in known:
+        raise unknown(part, name, names(part))
+    path = known[name].relative_to(PACKAGE.parent).with_suffix("")
+    return importlib.import_module(".".join(path.parts))
+
+
+def _paths(part: Part) -> dict[str, Path]:
+    if part == "format":
+        return {path.stem: path for path in PACKAGE.glob("reports/exports/[!_]*.py")}
+    found = {path.parent.name: path for path in PACKAGE.glob(f"probes/[!_]*/{part}.py")}
+    own = PACKAGE / "runs" / "judges" / f"{part}.py"
+    return found | ({JUDGE: own} if own.exists() else {})
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> ProbeError:
+    """The error for a name that isn't known, with the nearest right one."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return ProbeError(
+        f"unknown {what} '{name}'",
+        expected="one of " + ", ".join(known),
+        hint=f"did you mean '{near[0]}'?" if near else "",
+    )

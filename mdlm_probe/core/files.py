@@ -1,0 +1,59 @@
+"""Files and folders: written whole or not at all, one process at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from mdlm_probe.core.errors import ProbeError
+
+PACKAGE = Path(__file__).parent.parent
+"""Where the package lies."""
+
+
+def unusable(path: Path, error: OSError) -> ProbeError:
+    """The error for a file or folder that the system won't let us use."""
+    return ProbeError(
+        f"cannot use {path}: {error.strerror or error}",
+        expected="a place with free space and leave to write",
+        hint="free some space, or choose another --output; rows already written stay",
+    )
+
+
+def replace(path: Path, text: str) -> None:
+    """Writes a small file so that readers see the old text or the new one, never a part."""
+    draft = path.with_name(path.name + ".new")
+    draft.write_text(text, encoding="utf-8")
+    os.replace(draft, path)
+
+
+@contextmanager
+def alone(folder: Path, lock: str, doing: str) -> Iterator[None]:
+    """A folder, created if absent, for this process alone.
+
+    Args:
+        folder: the folder.
+        lock: name of the lock's file in it.
+        doing: what another process is said to do that holds the lock.
+
+    Raises:
+        ProbeError: another process holds it, or the folder can't be used.
+    """
+    held = FileLock(folder / lock, timeout=0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        held.acquire()
+    except Timeout:
+        raise ProbeError(
+            f"another process is {doing}", hint="wait for it, or choose another --output"
+        ) from None
+    except OSError as error:
+        raise unusable(folder, error) from error
+    try:
+        yield
+    finally:
+        held.release()

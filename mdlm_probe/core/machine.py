@@ -1,0 +1,93 @@
+"""The machine a measurement ran on: what run.json records of it, and its matrix-product rate."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from mdlm_probe.core.files import PACKAGE
+
+LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "peft", "accelerate", "optimum-quanto")
+
+
+def facts() -> dict[str, Any]:
+    """Versions and hardware, for run.json."""
+    import torch
+
+    found: dict[str, Any] = {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu": cpu_name(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "libraries": {name: version for name in LIBRARIES if (version := version_of(name))},
+        "commit": commit(),
+    }
+    if torch.cuda.is_available():
+        found["gpu"] = torch.cuda.get_device_name()
+        found["cuda"] = torch.version.cuda
+        found["driver"] = driver()
+    return found
+
+
+def version_of(package: str) -> str:
+    """The installed version of a package; empty if there is none."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def cpu_name() -> str:
+    """The processor's own name, where the system tells."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+def driver() -> str:
+    """Version of the NVIDIA driver; empty where it doesn't say."""
+    return _said(["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"])
+
+
+def commit() -> str:
+    """Git commit of the tool's own checkout, "+" appended if it was changed; empty if installed."""
+    here = str(PACKAGE)
+    if not PACKAGE.parent.joinpath(".git").exists():
+        return ""
+    found = _said(["git", "-C", here, "rev-parse", "HEAD"])
+    return found + ("+" if _said(["git", "-C", here, "status", "--porcelain", "-uno"]) else "")
+
+
+def _said(command: list[str]) -> str:
+    try:
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=10, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def matmul_rate(device: str, dtype: str, size: int = 0) -> float:
+    """Operations per second of a square matrix product, the best of three short measurements."""
+    import torch
+
+    on_gpu = torch.device(device).type != "cpu"
+    size = size or (8192 if on_gpu else 2048)
+    a = torch.randn(size, size, device=device, dtype=getattr(torch, dtype))
+    b = torch.randn(size, size, device=device, dtype=getattr(torch, dtype))
+    best = float("inf")
+    for _ in range(4):
+        start = time.perf_counter()
+        c = a @ b
+        c[0, 0].item()  # waits for the device
+        best = min(best, time.perf_counter() - start)
+    return 2 * size**3 / best

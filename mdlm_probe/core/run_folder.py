@@ -1,0 +1,175 @@
+"""The sink: append-only CSV of whole cells, and run.json, which says what the rows are.
+
+A run folder holds one `PROBE__MODEL.csv` a measurement and one run.json for all of them. Rows are
+written a group of cells at a time, in the order of the plan, and a small seal file beside the CSV
+says up to which byte the groups are whole. Whatever stops a process, the next one cuts the file
+there and goes on: resuming equals never having stopped, byte for byte.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.files import alone, replace, unusable
+
+RUN = "run.json"
+STUDY = "study.json"
+
+
+class RunFolder:
+    """A run folder: run.json, and a lock that keeps a second process out.
+
+    run.json maps "PROBE__MODEL" to {"status": "started" | "finished", "config": ..., ...}.
+    """
+
+    def __init__(self, folder: Path, *, fresh: bool = False) -> None:
+        self.folder, self._fresh = folder, fresh
+        try:
+            self.entries = read_run(folder)
+        except ProbeError:
+            if not fresh or _is_json(folder / RUN):  # another program's file is not ours to forget
+                raise
+            self.entries = {}
+
+    @classmethod
+    @contextmanager
+    def locked(cls, folder: Path, *, fresh: bool = False) -> Iterator[RunFolder]:
+        """The folder, created if absent, for this process alone; `fresh` forgets old rows."""
+        with alone(folder, "run.lock", f"writing to {folder}"):
+            yield cls(folder, fresh=fresh)
+
+    def path(self, name: str) -> Path:
+        """The CSV of a measurement."""
+        return self.folder / f"{name}.csv"
+
+    def begin(self, name: str, entry: dict[str, Any], path: Path | None = None) -> dict[str, Any]:
+        """Starts or continues a measurement; returns its entry in run.json.
+
+        Args:
+            name, entry: of the measurement; `entry` holds its `config`.
+            path: the file it writes, unless that is its CSV.
+
+        Raises:
+            ProbeError: its configuration differs from the one recorded; the differences are shown.
+        """
+        path = path or self.path(name)
+        if self._fresh:
+            for file in (path, path.with_suffix(".seal")):
+                file.unlink(missing_ok=True)
+            self.entries.pop(name, None)
+        known = self.entries.get(name)
+        if known is None or not path.exists():  # what has no rows binds nobody
+            if path.exists():
+                raise ProbeError(
+                    f"{path} is there, but {RUN} doesn't say what its rows are",
+                    hint="--fresh starts over; --output DIR writes elsewhere",
+                )
+            self.entries[name] = {"status": "started", **entry}
+            self.save()
+            return self.entries[name]
+        found = differences(known.get("config", {}), entry["config"])
+        if found:
+            raise ProbeError(
+                f"{self.folder / RUN} holds '{name}' with another configuration:\n"
+                + "\n".join(f"  {line}" for line in found),
+                hint="--output DIR keeps both; --fresh starts over; the recorded options continue",
+            )
+        return known
+
+    def update(self, name: str, **fields: Any) -> None:
+        """Adds to a measurement's entry, and saves."""
+        self.entries[name].update(fields)
+        self.save()
+
+    def save(self) -> None:
+        """Writes run.json at once or not at all."""
+        try:
+            replace(self.folder / RUN, json.dumps(self.entries, indent=2, sort_keys=True) + "\n")
+        except OSError as error:
+            raise unusable(self.folder / RUN, error) from error
+
+
+def read_run(folder: Path) -> dict[str, dict[str, Any]]:
+    """What run.json of a folder says; nothing if there is none yet.
+
+    Raises:
+        ProbeError: an unreadable file.
+    """
+    path = folder / RUN
+    if not path.exists():
+        return {}
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise unusable(path, error) from error
+    except ValueError as error:
+        raise ProbeError(f"{path} is no valid JSON: {error}", hint="--fresh starts over") from None
+    if not isinstance(entries, dict) or not all(isinstance(e, dict) for e in entries.values()):
+        raise ProbeError(f"{path} is not a run of this tool", expected="measurements by name")
+    return entries
+
+
+def probe_of(name: str, entry: Mapping[str, Any]) -> str:
+    """The probe that a measurement of run.json is of."""
+    return entry.get("config", {}).get("probe") or name.partition("__")[0]
+
+
+def read_study(folder: Path) -> dict[str, Any]:
+    """What study.json of a folder says; nothing if there is none, or a damaged one.
+
+    Its "runs", where it has any, map names to what is known of each.
+    """
+    with suppress(OSError, ValueError):
+        found = json.loads((folder / STUDY).read_text(encoding="utf-8"))
+        if isinstance(found, dict):
+            runs = found.get("runs", {})
+            known = runs.items() if isinstance(runs, dict) else ()
+            return found | {"runs": {n: run for n, run in known if isinstance(run, dict)}}
+    return {}
+
+
+def run_folders(folder: Path) -> dict[str, Path]:
+    """The run folders of a folder: itself, named "", or those in it, by name.
+
+    A study's come in its own order (study.json), others by name.
+
+    Raises:
+        ProbeError: there is none.
+    """
+    if (folder / RUN).exists():
+        return {"": folder}
+    names = sorted(path.parent.name for path in folder.glob(f"*/{RUN}"))
+    if not names:
+        raise ProbeError(
+            f"no run in {folder}",
+            expected="a folder with a run.json, as `mdlm-probe PROBE --output FOLDER` writes it, or"
+            " a study's folder",
+        )
+    order = list(read_study(folder).get("runs", {}))
+    names.sort(key=lambda name: order.index(name) if name in order else len(order))
+    return {name: folder / name for name in names}
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return True
+
+
+def differences(old: Any, new: Any, at: str = "") -> list[str]:
+    """Where two configurations differ, one line a setting: `name: old -> new`."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return [
+            line
+            for name in sorted(old.keys() | new.keys())
+            for line in differences(old.get(name), new.get(name), f"{at}.{name}" if at else name)
+        ]
+    same = json.dumps(old, sort_keys=True) == json.dumps(new, sort_keys=True)
+    return [] if same else [f"{at}: {json.dumps(old)} -> {json.dumps(new)}"]

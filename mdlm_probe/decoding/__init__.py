@@ -1,0 +1,1 @@
+"""The unmasking loop: canvases, schedules, and the answers that come out."""

@@ -1,0 +1,192 @@
+"""Answers: prompts continued by a model, and what a causal scorer thinks of what was written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from mdlm_probe.decoding import canvas_of_prompt, loop
+from mdlm_probe.decoding.canvas import Canvas, Decoded, Intervention
+from mdlm_probe.decoding.schedule import RULES, Eos, Order, Schedule
+from mdlm_probe.engine.queries import Query, Readout
+from mdlm_probe.prompts.prompt import Prompt
+from mdlm_probe.prompts.texts import Text
+
+if TYPE_CHECKING:
+    from mdlm_probe.engine.dry_run import DryRun
+    from mdlm_probe.engine.engine import Engine
+    from mdlm_probe.engine.queries import Asker
+    from mdlm_probe.models._border import Border
+    from mdlm_probe.models._checkpoint import Checkpoint
+
+
+PromptsOption = Annotated[str, "prompts in tasks/, or a path to your own .jsonl or .txt"]
+LexiconOption = Annotated[str, "which of the shipped prompts: full or small"]
+TasksOption = Annotated[tuple[str, ...], "types of prompts, or 'all'"]
+LimitOption = Annotated[int, "prompts of each task"]
+BlockOption = Annotated[
+    int | None, "masks of a block, filled from the left; default: 32 or less; Dream's: one block"
+]
+TemperatureOption = Annotated[float, "of the tokens drawn; 0: the most probable ones"]
+GuidanceOption = Annotated[float, "scale of classifier-free guidance (a second pass); 0: none"]
+EosOption = Annotated[
+    Eos, "ends of text: like any token (free), never (eos_inf), or last in a block (eos_last)"
+]
+ThresholdOption = Annotated[float, "confidence above which --order threshold commits a mask"]
+ScorerOption = Annotated[
+    str, "causal model that gives perplexities: the checkpoint's companion, none, or any model"
+]
+"""Options that every probe that writes has."""
+
+BLOCK = 32
+"""Masks of a block, where nobody says."""
+
+
+def block_of(given: int | None, length: int, order: Order) -> int:
+    """Masks of a block: as given, or as usual: all for Dream's orders, else the largest divisor of
+    the length that is 32 or less.
+    """
+    if given is not None:
+        return given or length
+    if RULES[order].dream:
+        return length
+    return max((n for n in range(1, min(BLOCK, length) + 1) if length % n == 0), default=1)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model wrote after a prompt.
+
+    Attributes:
+        ids: tokens before the first end of text; without masks that were left.
+        text: of these.
+        ended: whether an end of text was written.
+        decoded: the whole canvas, with its steps.
+    """
+
+    ids: tuple[int, ...]
+    text: str
+    ended: bool
+    decoded: Decoded
+
+
+def canvas_of(asker: Asker, text: Text, length: int, name: str) -> Canvas:
+    """A prompt with masks after it; a chat model reads it as a user's message.
+
+    Raises:
+        ProbeError: naming the prompt, where it has no tokens, spells a mask, or is too long.
+    """
+    found = canvas_of_prompt.span(asker, text, length, "left")
+    return Canvas(found.ids, found.places, name)
+
+
+def answer_of(border: Border, entry: Checkpoint, decoded: Decoded) -> Answer:
+    """The answer that a canvas holds."""
+    return cut(border, entry, decoded.tokens, decoded)
+
+
+def cut(border: Border, entry: Checkpoint, tokens: Sequence[int], decoded: Decoded) -> Answer:
+    """The answer that tokens make: those before the first end of text."""
+    ends = [i for i, token in enumerate(tokens) if token in entry.eos_ids]
+    kept = tokens[: ends[0]] if ends else tokens
+    ids = tuple(token for token in kept if token != entry.mask_id)
+    return Answer(ids, border.decode(ids) if ids else "", bool(ends), decoded)
+
+
+def pieces(border: Border, entry: Checkpoint, tokens: Sequence[int]) -> str:
+    """The text of every place of a canvas, left to right, as a JSON list; "" for a mask left."""
+    texts = ["" if token == entry.mask_id else border.decode([token]) for token in tokens]
+    return json.dumps(texts, ensure_ascii=False, separators=(",", ":"))
+
+
+def write(
+    engine: Engine | DryRun,
+    texts: Sequence[Text],
+    length: int,
+    schedules: Sequence[Schedule],
+    names: Sequence[str],
+    interventions: Sequence[Intervention | None] = (),
+) -> list[Answer]:
+    """The answers to prompts, in their order, all written side by side.
+
+    Args:
+        engine: a Counter takes the passes, and nothing is found. Causal models write from left to
+            right until an end of text; of a schedule only temperature, seed and `eos` matter then.
+        texts, schedules, names, interventions: one of each an answer; names are cells' keys.
+        length: masks of a canvas, or most tokens of a causal model's answer.
+
+    Raises:
+        ProbeError: a prompt that leaves no room, or can't be read; keys and values to be kept by a
+            model that has none.
+    """
+    if engine.entry.kind == "causal":
+        prompts = [canvas_of_prompt.span(engine, text, length, "left").ids for text in texts]
+        found = loop.proceed_all(engine, prompts, length, schedules, names, interventions)
+    else:
+        canvases = [
+            canvas_of(engine, text, length, name) for text, name in zip(texts, names, strict=True)
+        ]
+        found = loop.decode_all(engine, canvases, schedules, interventions)
+    return [answer_of(engine.border, engine.entry, decoded) for decoded in found]
+
+
+# ---------------------------------------------------------------------- scores
+
+
+@dataclass(frozen=True)
+class Score:
+    """An answer's likelihood under a scorer.
+
+    Attributes:
+        nll: negative log-likelihood of the answer given its prompt, in nats; None where both are
+            longer than the scorer's context.
+        tokens: of the answer, by the scorer's tokenizer; exp(nll / tokens) is its perplexity.
+    """
+
+    nll: float | None
+    tokens: int
+
+
+def score(
+    scorer: Engine | None, texts: Sequence[Text], answers: Sequence[str]
+) -> list[Score | None]:
+    """What a causal model thinks of answers: of each one, given its prompt. Nothing without one.
+
+    The end of an answer is not scored (ours): some are cut by the canvas, and have none.
+
+    Args:
+        scorer: an engine over a causal model, or None.
+        texts, answers: prompts and what was written after them.
+    """
+    if scorer is None:
+        return [None] * len(answers)
+    queries = [_query(scorer, text, answer) for text, answer in zip(texts, answers, strict=True)]
+    short = [q for q in queries if q.positions and len(q.ids) <= scorer.entry.context]
+    # equal answers to one prompt are scored once
+    distinct = {query.ids: query for query in short}
+    found = dict(zip(distinct, scorer.ask(list(distinct.values())), strict=True))
+    return [_score(query, found) for query in queries]
+
+
+def _score(query: Query, found: dict[tuple[int, ...], tuple]) -> Score:
+    if not query.positions:
+        return Score(0.0, 0)
+    nll = -float(found[query.ids][0].sum(dtype=float)) if query.ids in found else None
+    return Score(nll, len(query.positions))
+
+
+def _query(scorer: Engine, text: Text, answer: str) -> Query:
+    """Asks for every token of an answer; where prompt and answer run together, from there on."""
+    before, both = (scorer.border.encode(_prompt(text, end)) for end in ("", answer))
+    first = next(
+        (i for i, (a, b) in enumerate(zip(before, both, strict=False)) if a != b), len(before)
+    )
+    first = max(1, min(first, len(both)))
+    own = Readout("own", (first, *both[first:]))
+    return Query(both, tuple(range(first, len(both))), (own,), f"the answer to '{text.id}'")
+
+
+def _prompt(text: Text, answer: str) -> Prompt:
+    return Prompt(((text.prompt, answer),), "", "")

@@ -1,0 +1,106 @@
+"""Canvases: texts with masks to be filled in, what a step may do to them, and what became of them.
+
+No torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from mdlm_probe.engine.queries import Readout
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Canvas:
+    """A text with a window of masks to be filled in.
+
+    Attributes:
+        ids: token ids, masks in the window.
+        places: positions of the window, left to right; other masks are left as they are.
+        name: the cell's key, for error messages.
+    """
+
+    ids: tuple[int, ...]
+    places: tuple[int, ...]
+    name: str = ""
+
+    def filled(self, tokens: dict[int, int]) -> tuple[int, ...]:
+        """The ids with these tokens, by their number in the window."""
+        ids = list(self.ids)
+        for number, token in tokens.items():
+            ids[self.places[number]] = token
+        return tuple(ids)
+
+
+class Step(NamedTuple):
+    """A step between choice and commit. Masks are named by their number in the window.
+
+    Attributes:
+        number: of the step, from 1.
+        chosen: the masks about to be committed and their tokens, left to right.
+        logprobs: of these tokens, in nats.
+        masked: all masks of the window as they are before the step.
+        found: what the intervention's own readouts gave at every mask that was asked.
+    """
+
+    number: int
+    chosen: dict[int, int]
+    logprobs: dict[int, float]
+    masked: frozenset[int]
+    found: dict[int, tuple[np.ndarray, ...]]
+
+
+class Intervention(Protocol):
+    """What is called in every step between choice and commit."""
+
+    def readouts(self, number: int, asked: Sequence[int]) -> tuple[Readout, ...]:
+        """What it wants to know of the masks asked in the step of this number."""
+
+    def write(self, step: Step) -> dict[int, int] | None:
+        """The tokens to write, by mask; masks of the window only, none twice. None: no more."""
+
+
+class Observer:
+    """An intervention that asks for nothing."""
+
+    def readouts(self, number: int, asked: Sequence[int]) -> tuple[Readout, ...]:
+        """Nothing."""
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A canvas after the loop. All but `passes` and `decided` have a value for each mask.
+
+    Attributes:
+        canvas: as it was given.
+        tokens: what was written; the mask's id where nothing was.
+        steps: the step that wrote it, from 1; 0 where none did.
+        candidates: the token predicted there when it was last chosen; -1 where it never was.
+        logprobs: that token's log-probability in its step, in nats; NaN where there was none.
+        confidences: its confidence by the order's measure; NaN where there was none.
+        passes: through the network.
+        decided: passes after which the text before the first end of text was whole.
+        fed: tokens that went through the network, in all passes.
+    """
+
+    canvas: Canvas
+    tokens: tuple[int, ...]
+    steps: tuple[int, ...]
+    candidates: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    confidences: tuple[float, ...]
+    passes: int
+    decided: int
+    fed: int
+
+    def at(self, step: int) -> tuple[int, ...]:
+        """The ids of the whole canvas after a step; 0 is before the first."""
+        return self.canvas.filled(
+            {i: self.tokens[i] for i, made in enumerate(self.steps) if 0 < made <= step}
+        )

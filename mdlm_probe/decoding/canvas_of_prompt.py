@@ -1,0 +1,95 @@
+"""Canvases of prompts: visible text with masks after it or within it, and what continues it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.decoding.canvas import Canvas
+from mdlm_probe.prompts.prompt import MASK, Prompt
+from mdlm_probe.prompts.texts import Context, Text
+
+if TYPE_CHECKING:
+    from mdlm_probe.engine.queries import Asker
+
+
+@dataclass(frozen=True)
+class Span:
+    """A text with a span of masks, or with as many tokens to come (causal models).
+
+    Attributes:
+        ids: the tokens that a model is given.
+        places: positions of the masks; none in a causal model.
+        own: ids of the text itself, each once: no masks, nothing that a template adds.
+    """
+
+    ids: tuple[int, ...]
+    places: tuple[int, ...]
+    own: tuple[int, ...]
+
+
+def span(asker: Asker, text: Text, masks: int, context: Context) -> Span:
+    """A prompt with masks after it, and with its continuation behind them where both sides stay.
+
+    A chat model reads the prompt as a user's message; the masks begin its answer.
+
+    Raises:
+        ProbeError: naming the prompt, where it has no tokens, spells a mask, or is too long.
+    """
+    entry, border = asker.entry, asker.border
+    follows = text.continuation if context == "both" else ""
+    own = dict.fromkeys((*border.pieces(text.prompt), *border.pieces(follows)))
+    if not own:
+        raise ProbeError(
+            f"prompt '{text.id}' has no visible token for {entry.name}",
+            expected="a prompt with something to read in it",
+        )
+    canvas = "" if entry.kind == "causal" else MASK * masks
+    ids = border.encode(Prompt(((text.prompt, canvas + follows),), "", ""))
+    places = tuple(i for i, token in enumerate(ids) if canvas and token == entry.mask_id)
+    if canvas and len(places) != masks:
+        raise ProbeError(
+            f"prompt '{text.id}' spells the mask token of {entry.name}",
+            expected="a text without it",
+        )
+    visible, length = len(ids) - len(places), len(ids) - len(places) + masks
+    if length > entry.context:
+        raise ProbeError(
+            f"prompt '{text.id}' has {visible} tokens: with {masks} masks it has {length}",
+            expected=f"at most {entry.context}, the context of '{entry.name}'",
+            hint=f"{entry.context - visible} masks would fit"
+            if visible < entry.context
+            else "leave this prompt out",
+        )
+    return Span(ids, places, tuple(own))
+
+
+def continuation_ids(asker: Asker, text: Text, length: int) -> tuple[int, ...]:
+    """The first token ids of a text's own continuation, at most `length`.
+
+    Raises:
+        ProbeError: it has fewer than two: no order, and no pair.
+    """
+    border = asker.border
+    before, both = border.encode(text.prompt), border.encode(text.prompt + text.continuation)
+    # where the two run together, the continuation's own tokens are the nearest there is
+    joined = not asker.entry.chat and both[: len(before)] == before
+    found = both[len(before) :] if joined else border.pieces(text.continuation)
+    if len(found) < 2:
+        raise ProbeError(
+            f"the continuation of prompt '{text.id}' has {len(found)} token(s)",
+            expected="2 or more",
+            hint="--measure sets,budget needs no continuation",
+        )
+    return tuple(found[:length])
+
+
+def appended(asker: Asker, text: Text, masks: int, name: str) -> Canvas:
+    """A prompt with masks after it: see `span`.
+
+    Raises:
+        ProbeError: more than the context holds.
+    """
+    found = span(asker, text, masks, "left")
+    return Canvas(found.ids, found.places, name)

@@ -1,0 +1,1 @@
+"""Queries through the network in batches, and what is read from each position."""

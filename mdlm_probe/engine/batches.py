@@ -1,0 +1,84 @@
+"""Batches: queries that go through the network together, and what may be asked at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.engine import memory
+from mdlm_probe.engine.queries import Query
+from mdlm_probe.models._checkpoint import Checkpoint
+
+
+def check(query: Query, entry: Checkpoint) -> None:
+    """Refuses a query that the model can't answer: too long, or asked where it predicts nothing."""
+    length = len(query.ids)
+    if length > entry.context:
+        raise ProbeError(
+            f"a prompt has {length} tokens, in cell {query.name}",
+            expected=f"at most {entry.context}, the context of '{entry.name}'",
+            hint="lower the number of shots or of masks",
+        )
+    check_blocks(query, entry.geometry.get("vocab", 0))
+    low, high = (1, length) if entry.kind == "causal" else (entry.shift, length - 1)
+    assert all(low <= p <= high for p in query.positions), f"position outside {low}..{high}"
+    assert query.guidance is None or query.held is None, "guided passes keep no keys and values"
+
+
+def check_blocks(query: Query, vocab: int) -> None:
+    """Refuses blocks of more distributions than rows may take memory."""
+    count = max((len(places) for _, places, _ in query.blocks), default=0)
+    if (size := 4 * count * vocab) > memory.ROW_BYTES:
+        raise ProbeError(
+            f"{count} distributions of {vocab} tokens take {size / 2**20:.0f} MiB together,"
+            f" in cell {query.name}",
+            expected=f"at most {memory.ROW_BYTES / 2**20:.0f} MiB",
+            hint="compare fewer positions, with --grid",
+        )
+
+
+def _kind(query: Query) -> tuple[bool, bool, int]:
+    """What queries of one batch have in common: the same kind of pass."""
+    held = query.held is not None
+    return query.guidance is not None, held, len(query.fresh) if held else 0
+
+
+def spans(queries: Sequence[Query], budget: int) -> tuple[list[int], list[slice]]:
+    """Queries sorted by kind and length, and the runs of them that make batches, last first."""
+    order = sorted(range(len(queries)), key=lambda i: (_kind(queries[i]), len(queries[i].ids)))
+    spans: list[slice] = []
+    begin = 0
+    for _, part in groupby(order, key=lambda i: _kind(queries[i])):
+        lengths = [len(queries[i].ids) for i in part]
+        spans += [slice(begin + s.start, begin + s.stop) for s in pack(lengths, budget)]
+        begin += len(lengths)
+    return order, spans[::-1]
+
+
+def pack(lengths: Sequence[int], budget: int) -> list[slice]:
+    """Cuts sorted lengths into as few runs as fit the budget when padded, of about equal cost.
+
+    A run is never empty; a single length above the budget makes a run of its own.
+    """
+    runs = _greedy(lengths, budget)
+    low, high = max(lengths, default=1), budget
+    # the smallest budget that needs no more runs spreads the work evenly: no tiny last batch
+    while low < high:
+        middle = (low + high) // 2
+        if len(_greedy(lengths, middle)) <= len(runs):
+            high = middle
+        else:
+            low = middle + 1
+    return _greedy(lengths, high) if runs and high >= low else runs
+
+
+def _greedy(lengths: Sequence[int], budget: int) -> list[slice]:
+    runs, start = [], 0
+    for i, length in enumerate(lengths):
+        if i > start and length * (i + 1 - start) > budget:
+            runs.append(slice(start, i))
+            start = i
+    if len(lengths) > start:
+        runs.append(slice(start, len(lengths)))
+    return runs

@@ -1,0 +1,77 @@
+"""Texts of lm-eval's requests as tokens, cut the way lm-eval cuts them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from mdlm_probe.core.errors import ProbeError
+
+if TYPE_CHECKING:
+    from mdlm_probe.models._border import Border
+    from mdlm_probe.models._checkpoint import Checkpoint
+
+Ids = tuple[int, ...]
+
+
+class Clipped(NamedTuple):
+    """A context and its continuation, cut on the left to what the model can read.
+
+    Attributes:
+        ids: of both.
+        first: position of the continuation's first token, 1 or more.
+        cut: tokens that were left away.
+    """
+
+    ids: Ids
+    first: int
+    cut: int
+
+
+def encode(border: Border, text: str) -> Ids:
+    """A text as it stands, after the tokens that its tokenizer puts first unless it has them."""
+    ids = border.pieces(text)
+    return ids if border.opening(ids) else border.start + ids
+
+
+def prefix(border: Border) -> int:
+    """The token that stands for an empty context: the first of a text, or else its end.
+
+    Raises:
+        ProbeError: the tokenizer has neither.
+    """
+    for name in ("bos_token", "eos_token"):
+        found = border.tokenizer.token_to_id(border.specials.get(name, ""))
+        if found is not None:
+            return found
+    if border.entry.eos_ids:
+        return border.entry.eos_ids[0]
+    raise ProbeError(
+        f"'{border.entry.name}' has no token to begin a text with",
+        expected="bos_token or eos_token in tokenizer_config.json",
+    )
+
+
+def pair(border: Border, context: str, continuation: str) -> tuple[Ids, Ids]:
+    """A context and its continuation, tokenised together and cut where the context ends.
+
+    Spaces at the context's end go to the continuation, as a word's first space belongs to its
+    token. An empty context is one token, see `prefix`.
+    """
+    kept = context.rstrip()
+    if not kept:
+        ids, begin = border.pieces(context + continuation), prefix(border)
+        return (ids[:1], ids[1:]) if ids[:1] == (begin,) else ((begin,), ids)
+    before, both = encode(border, kept), encode(border, context + continuation)
+    return before, both[len(before) :]
+
+
+def longest(entry: Checkpoint) -> int:
+    """Most tokens of a context with its continuation; causal models are not fed the last one."""
+    return entry.context + (entry.kind == "causal")
+
+
+def clip(before: Ids, after: Ids, most: int) -> Clipped:
+    """Cuts on the left; one token of context stays, whatever the continuation's length."""
+    ids = (before + after)[-most:]
+    first = max(1, len(ids) - len(after))
+    return Clipped(ids, first, len(before) + len(after) - len(ids))

@@ -1,0 +1,113 @@
+"""Log-likelihoods of many continuations, and whether greedy decoding writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mdlm_probe.engine.queries import Query, Readout
+from mdlm_probe.likelihood import estimators
+from mdlm_probe.likelihood.estimators import Item, Settings
+
+if TYPE_CHECKING:
+    from mdlm_probe.engine.engine import Answer, Engine
+
+TOP = Readout("top_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A continuation's log-likelihood.
+
+    Attributes:
+        logp, se: in nats, with its Monte Carlo standard error.
+        passes, estimator: see `likelihood.Estimate`; a document's are those of all its windows.
+        greedy: whether greedy decoding writes it.
+    """
+
+    logp: float
+    se: float
+    passes: int
+    estimator: str
+    greedy: bool = False
+
+    def row(self) -> dict[str, Any]:
+        """As it is kept."""
+        return asdict(self)
+
+
+class Noting:
+    """An engine that reads the most probable token where it is asked anyway, and remembers it.
+
+    Greedy flags then cost no pass of their own for causal models, for answers of one token, and for
+    the chain rule from left to right. What is asked twice goes through the network once.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.entry, self.border = engine.entry, engine.border
+        self._engine = engine
+        self._notes: dict[tuple[int, ...], dict[int, int]] = {}
+
+    def ask(self, queries: Sequence[Query]) -> list[Answer]:
+        """As the engine's."""
+        wanted: dict[tuple[Any, ...], dict[Readout, None]] = {}
+        for query in queries:
+            if not self._knows(query):
+                readouts = wanted.setdefault((query.ids, query.positions), {})
+                readouts |= dict.fromkeys(query.readouts)
+                if self.entry.kind == "causal" or len(query.positions) == 1:
+                    readouts[TOP] = None
+        names = {(q.ids, q.positions): q for q in queries}
+        asked = [replace(names[k], readouts=tuple(readouts)) for k, readouts in wanted.items()]
+        found: dict[tuple[Any, ...], dict[Readout, np.ndarray]] = {}
+        for query, answer in zip(asked, self._engine.ask(asked), strict=True):
+            own = found[query.ids, query.positions] = dict(zip(query.readouts, answer, strict=True))
+            if TOP in own:
+                tops = map(int, own[TOP])
+                notes = self._notes.setdefault(query.ids, {})
+                notes |= dict(zip(query.positions, tops, strict=True))
+        return [self._answer(query, found.get((query.ids, query.positions))) for query in queries]
+
+    def _knows(self, query: Query) -> bool:
+        notes = self._notes.get(query.ids, {})
+        return query.readouts == (TOP,) and all(place in notes for place in query.positions)
+
+    def _answer(self, query: Query, own: dict[Readout, np.ndarray] | None) -> Answer:
+        if own is None:
+            notes = self._notes[query.ids]
+            return (np.array([notes[place] for place in query.positions]),)
+        return tuple(own[readout] for readout in query.readouts)
+
+
+def score(
+    engine: Engine,
+    groups: Sequence[Sequence[Item]],
+    settings: Settings,
+    weights: Sequence[Sequence[float]] = (),
+) -> list[list[Scored]]:
+    """Log-likelihoods of groups of items with their greedy flags; see `likelihood.rank`."""
+    noting = Noting(engine)
+    found = estimators.rank(noting, groups, settings, weights)
+    flags = iter(estimators.is_greedy(noting, [item for group in groups for item in group]))
+    return [[Scored(**asdict(one), greedy=next(flags)) for one in group] for group in found]
+
+
+def total(parts: Sequence[Scored]) -> Scored:
+    """A document's log-likelihood from those of its windows."""
+    names = sorted({part.estimator for part in parts})
+    return Scored(
+        sum(part.logp for part in parts),
+        sum(part.se**2 for part in parts) ** 0.5,
+        sum(part.passes for part in parts),
+        "+".join(names),
+    )
+
+
+def cost(item: Item, settings: Settings, causal: bool) -> int:
+    """Tokens that an item feeds through the network, at most."""
+    size = len(item.tokens)
+    drawn = settings.draws if size > settings.bound else size
+    return len(item.ids) * (1 if causal else min(drawn, 2**size))

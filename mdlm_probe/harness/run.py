@@ -1,0 +1,242 @@
+"""lm-eval's evaluator over our models: `simple_evaluate(model="mdlm", ...)`, and our `eval`.
+
+Importing this registers `mdlm` with lm-eval. A run folder holds `eval__MODEL.jsonl` (every answer,
+as soon as it is there), `eval__MODEL.csv` (metrics), run.json, and lm-eval's own files in a folder
+named after the model.
+"""
+
+from __future__ import annotations
+
+import math
+import traceback
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lm_eval.models  # noqa: F401  lm-eval looks for its own only while none is registered
+from lm_eval.api.registry import register_model
+from lm_eval.loggers import EvaluationTracker
+
+from mdlm_probe import __version__, harness, models
+from mdlm_probe.core import machine
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.run_folder import RunFolder
+from mdlm_probe.harness import COLUMNS, Kept, Loaded, ProbeLM
+from mdlm_probe.likelihood.estimators import Settings, check
+from mdlm_probe.models._checkpoint import Checkpoint
+from mdlm_probe.prompts import lm_eval_documents
+from mdlm_probe.runs import loaded_models, plan, runner
+
+__all__ = ["COLUMNS", "EvaluationRequest", "ProbeLM", "run"]
+
+register_model("mdlm")(ProbeLM)
+
+SEEDS = ("random_seed", "numpy_random_seed", "torch_random_seed", "fewshot_random_seed")
+
+
+@dataclass(frozen=True)
+class EvaluationRequest:
+    """What is to be evaluated, and how; names as in lm-eval.
+
+    Attributes:
+        tasks: names of tasks, groups, tags, or YAML files.
+        limit: documents of each task; below 1, a share of them.
+        num_fewshot: examples in the context; None: as each task says.
+        log_samples: whether every document's answers are written out.
+        seed: of python, numpy, torch and the few-shot sampler; the first is that of our draws.
+        apply_chat_template, fewshot_as_multiturn, system_instruction: how prompts are written;
+            None: several turns if there is a chat template.
+        include_path: a folder of task YAMLs.
+        gen_kwargs: generation arguments, which go before presets and tasks.
+        confirm_run_unsafe_code: whether tasks may run code that a model wrote.
+        preset: "auto", "none" or a name, see `evaluation._presets`.
+        data: a file that replaces the documents of the one task.
+        settings: of likelihoods.
+    """
+
+    tasks: tuple[str, ...]
+    limit: float | None = None
+    num_fewshot: int | None = None
+    log_samples: bool = False
+    seed: tuple[int | None, ...] = (0, 1234, 1234, 1234)
+    apply_chat_template: bool = False
+    fewshot_as_multiturn: bool | None = None
+    system_instruction: str | None = None
+    include_path: str = ""
+    gen_kwargs: dict[str, Any] = field(default_factory=dict)
+    confirm_run_unsafe_code: bool = False
+    preset: str = "auto"
+    data: str = ""
+    settings: Settings = field(default_factory=Settings)
+
+    def check(self) -> None:
+        """Refuses what can't be meant.
+
+        Raises:
+            ProbeError: naming the option.
+        """
+        check(self.settings)
+        harness.check_wishes(self.gen_kwargs)
+        if not self.tasks:
+            raise ProbeError("no tasks are named", expected="--tasks NAME,NAME")
+        if self.limit is not None and not 0 < self.limit < math.inf:
+            raise ProbeError(f"--limit has {self.limit:g}", expected="above 0")
+        if self.limit is not None and self.limit > 1 and self.limit % 1:
+            raise ProbeError(
+                f"--limit has {self.limit:g}", expected="a whole number, or a share below 1"
+            )
+        if self.num_fewshot is not None and self.num_fewshot < 0:
+            raise ProbeError(f"--num_fewshot has {self.num_fewshot}", expected="0 or more")
+
+
+def run(
+    job: plan.Job, wish: EvaluationRequest, progress: harness.EvaluationProgress
+) -> list[dict[str, Any]]:
+    """Evaluates a job's model; answers of an earlier run in its folder are used again.
+
+    Returns:
+        A row a metric, with `COLUMNS`: what the CSV holds of these tasks.
+
+    Raises:
+        ProbeError: whatever the user can mend; answers found before stay.
+        KeyboardInterrupt: Ctrl-C; the same job goes on from the last answers kept.
+    """
+    entry = job.load.apply(models.resolve(job.model, job.load.revision))
+    wish.check()
+    with lm_eval_documents.quiet():
+        loaded = harness.load(wish.tasks, wish.include_path, wish.data)
+    _check_tasks(loaded, wish)
+    presets = harness.presets_for(wish.preset, entry, _generative(loaded))
+    for task, preset in presets.items():
+        said = ", ".join(f"{name} {value}" for name, value in preset.settings.items())
+        progress.note(f"{entry.name}, {task}: preset {preset.name}: {said}")
+    if entry.chat and not wish.apply_chat_template:
+        progress.note(f"{entry.name} was trained on chats: --apply_chat_template writes prompts so")
+    name = f"eval__{plan.slug(entry.name)}"
+    with RunFolder.locked(job.output, fresh=job.fresh) as folder:
+        kept = folder.path(name).with_suffix(".jsonl")
+        if job.fresh:
+            folder.path(name).unlink(missing_ok=True)
+        known = folder.begin(name, {"config": _config(job, entry)}, kept)
+        settings = asdict(wish) | {"presets": {t: p._asdict() for t, p in presets.items()}}
+        begun = {"started": runner.now(), "options": settings, "status": "started"}
+        begun |= {"version": __version__, "machine": machine.facts()}
+        evaluations = [*known.get("evaluations", []), begun]
+        folder.update(name, status="started", evaluations=evaluations)
+        lm = _model(job, entry, wish, kept, progress, presets)
+        try:
+            folder.update(name, model=runner.facts_of(lm.engine.model), batch=lm.engine.budgets)
+            results, tracker = _evaluate(lm, loaded, wish, job.output)
+            rows = harness.rows_of(entry.name, lm, loaded, results)
+            written = harness.save(results, tracker, job.output, wish.log_samples)
+            harness.write(folder.path(name), rows)
+        finally:
+            if lm.engine.events:
+                folder.update(name, events=[*known.get("events", []), *lm.engine.events])
+            loaded_models.free_memory()
+        begun |= {
+            "status": "finished",
+            "ended": runner.now(),
+            "files": [path.name for path in written],
+        }
+        folder.update(name, status="finished", ended=begun["ended"], evaluations=evaluations)
+    return rows
+
+
+def _config(job: plan.Job, entry: Checkpoint) -> dict[str, Any]:
+    """What must be equal for answers to be kept in one file; their names hold the rest."""
+    return {
+        "probe": "eval",
+        "model": entry.name,
+        "source": loaded_models.portable(loaded_models.place(entry.source)),
+        "load": asdict(job.load),
+    }
+
+
+def _check_tasks(loaded: Loaded, wish: EvaluationRequest) -> None:
+    """Refuses tasks that these models can't be asked."""
+    for name, task in loaded.tasks.items():
+        if getattr(task, "MULTIMODAL", False):
+            raise ProbeError(f"task '{name}' shows pictures or sounds", expected="tasks of text")
+        if getattr(task, "UNSAFE_CODE", False) and not wish.confirm_run_unsafe_code:
+            raise ProbeError(
+                f"task '{name}' runs code that the model writes",
+                hint="--confirm_run_unsafe_code lets it, on this machine",
+            )
+
+
+def _generative(loaded: Loaded) -> list[str]:
+    kinds = {name: task.get_config("output_type") for name, task in loaded.tasks.items()}
+    return [name for name, kind in kinds.items() if kind == "generate_until"]
+
+
+def _model(
+    job: plan.Job,
+    entry: Checkpoint,
+    wish: EvaluationRequest,
+    path: Path,
+    progress: harness.EvaluationProgress,
+    presets: dict[str, Any],
+) -> ProbeLM:
+    from mdlm_probe.engine.engine import Engine
+
+    kept = Kept(path)
+    progress.note(f"loading {entry.name} from {loaded_models.portable(entry.source) or 'memory'}")
+    engine = Engine(models.load(entry, job.load), batch_tokens=job.batch_tokens)
+    return ProbeLM(
+        engine,
+        wish.settings,
+        seed=wish.seed[0] or 0,
+        kept=kept,
+        presets=presets,
+        user=tuple(wish.gen_kwargs),
+        progress=progress,
+    )
+
+
+def _evaluate(
+    lm: ProbeLM, loaded: Loaded, wish: EvaluationRequest, output: Path
+) -> tuple[dict[str, Any], EvaluationTracker]:
+    """lm-eval's evaluator, and what writes its files."""
+    import jinja2
+    from lm_eval import simple_evaluate
+
+    name, chat = lm.engine.entry.name, wish.apply_chat_template
+    several = chat if wish.fewshot_as_multiturn is None else wish.fewshot_as_multiturn
+    seeds = dict(zip(SEEDS, wish.seed, strict=True))
+    tracker = EvaluationTracker(output_path=str(output))
+    try:
+        with lm_eval_documents.quiet():
+            results = simple_evaluate(
+                model=lm,
+                model_args={"model": name},
+                tasks=loaded.top,
+                task_manager=loaded.manager,
+                num_fewshot=wish.num_fewshot,
+                limit=wish.limit,
+                gen_kwargs=dict(wish.gen_kwargs) or None,
+                log_samples=True,
+                evaluation_tracker=tracker,
+                system_instruction=wish.system_instruction,
+                apply_chat_template=chat,
+                fewshot_as_multiturn=several,
+                confirm_run_unsafe_code=wish.confirm_run_unsafe_code,
+                **seeds,
+            )
+    except (jinja2.UndefinedError, KeyError) as error:
+        raise ProbeError(
+            f"a document has no {error}", expected="the columns that its task's templates name"
+        ) from None
+    except ValueError as error:
+        if any("mdlm_probe" in frame.filename for frame in _called(error)):
+            raise
+        raise ProbeError(f"lm-eval refuses: {error}") from None
+    results["config"]["model"] = "mdlm"
+    return results, tracker
+
+
+def _called(error: Exception) -> list[traceback.FrameSummary]:
+    """What lm-eval's evaluator called when an error came."""
+    frames = traceback.extract_tb(error.__traceback__)
+    inner = [i for i, frame in enumerate(frames) if frame.name == "simple_evaluate"]
+    return frames[inner[0] :] if inner else frames

@@ -1,0 +1,1 @@
+"""Log-likelihoods of texts: the chain rule, and estimates for masked models."""

@@ -1,0 +1,1 @@
+"""What the probes that ask few-shot questions share."""

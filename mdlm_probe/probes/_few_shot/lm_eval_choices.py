@@ -1,0 +1,139 @@
+"""Choices of an lm-eval task, scored by the chain rule: a pass for every token of a choice."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.engine.queries import Asker, Query, Readout
+from mdlm_probe.prompts import suite
+from mdlm_probe.prompts.lm_eval_suite import METRICS, LmSet
+from mdlm_probe.prompts.prompt import Prompt
+from mdlm_probe.prompts.suite import Example
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class ChoiceQueries(NamedTuple):
+    """What is asked to score every choice of a test point.
+
+    Attributes:
+        query: the test point's prompt with whatever is appended.
+        queries: what is asked; just that one where a token answers.
+        paths: for each choice, where its tokens' log-probabilities are: the number of a query, and
+            the place in its first readout.
+    """
+
+    query: Query
+    queries: tuple[Query, ...]
+    paths: tuple[tuple[tuple[int, int], ...], ...] = ()
+
+
+def tokens_of(asker: Asker, source: LmSet, example: Example) -> list[tuple[int, ...]]:
+    """The tokens of every choice where it follows the question, as lm-eval cuts them."""
+    border, chat = asker.border, asker.entry.chat
+    question = "" if chat else source.template.ask(example)
+    before, found = border.pieces(question), []
+    for text in source.continuations(example, chat):
+        both = border.pieces(question + text)
+        # where the two run together, the text's own tokens are the nearest there is
+        joined = both[: len(before)] == before
+        tokens = tuple(both[len(before) :] if joined else border.pieces(text))
+        found.append(tokens or (border.token(text, question),))
+        rough = max(found[-1]) <= 0  # a survey without a tokenizer
+        if not rough and _letters(border.decode(found[-1])) != _letters(text):
+            raise ProbeError(
+                f"the choice {text!r} has words that {asker.entry.name} doesn't know",
+                expected="choices that its tokenizer can spell",
+            )
+    return found
+
+
+def _letters(text: str) -> str:
+    return "".join(text.split())
+
+
+def query(asker: Asker, source: LmSet, example: Example, asked: Prompt, name: str) -> Query:
+    """A prompt with as many masks in place of its first as the longest choice has tokens.
+
+    Causal models: nothing stands there; the asked position is the token after the end.
+    """
+    ids = asker.border.encode(asked)
+    if asker.entry.kind == "causal":
+        return Query(ids, (len(ids),), (), name)
+    at, mask = ids.index(asker.entry.mask_id), (asker.entry.mask_id,)
+    longest = max(map(len, tokens_of(asker, source, example)))
+    return Query(ids[:at] + mask * longest + ids[at + 1 :], (at,), (), name)
+
+
+def spread(
+    asker: Asker, source: LmSet, example: Example, query: Query, readouts: tuple[Readout, ...]
+) -> ChoiceQueries:
+    """The queries whose answers make the log-likelihood of every choice, by the chain rule.
+
+    A choice of n tokens stands for n masks, filled from left to right: n passes; first passes of
+    choices of equal length are one. Masks beyond those n are the appended ones. What follows a
+    causal model's answer can't reach it: it stays in the first pass only.
+    """
+    choices = tokens_of(asker, source, example)
+    at, causal = query.positions[0], asker.entry.kind == "causal"
+    before, after = query.ids[:at], query.ids[at:]
+    wanted: dict[tuple[tuple[int, ...], int], list[int]] = {}
+    numbers = []
+    if not causal:
+        after = after[max(map(len, choices)) :]
+    for tokens in choices:
+        path = []
+        for step, token in enumerate(tokens):
+            rest = () if causal and step else after
+            masks = () if causal else (asker.entry.mask_id,) * (len(tokens) - step)
+            asked = before + tokens[:step] + masks + rest, at + step
+            found = wanted.setdefault(asked, [])
+            found += [] if token in found else [token]
+            path.append((list(wanted).index(asked), found.index(token)))
+        numbers.append(tuple(path))
+    queries = tuple(
+        Query(ids, (place,), (Readout("chosen", tuple(chosen)), *readouts), query.name)
+        for (ids, place), chosen in wanted.items()
+    )
+    return ChoiceQueries(query, queries, tuple(numbers))
+
+
+def grouped(spreads: Sequence[ChoiceQueries], answers: Sequence[Any]) -> Iterator[list[Any]]:
+    """The answers to each spread's queries; none at all where nothing was answered."""
+    left = iter(answers)
+    for found in spreads if answers else ():
+        yield list(islice(left, len(found.queries)))
+
+
+def row(
+    source: LmSet, example: Example, asked: ChoiceQueries, answers: Sequence[Sequence[np.ndarray]]
+) -> dict[str, Any]:
+    """The answer by the task's metric: `right` and `predicted` are letters, the first choice A.
+
+    Log-probabilities are whole choices'. Entropy and confidence are those at the right choice's
+    first token.
+    """
+    logps = [sum(float(answers[q][0][0, n]) for q, n in path) for path in asked.paths]
+    values = [
+        value / METRICS[source.metric](text)
+        for value, text in zip(logps, example.options, strict=True)
+    ]
+    top = suite.LETTERS[values.index(max(values))]
+    right = suite.LETTERS[example.right]
+    entropy, _, top_logprob = answers[asked.paths[example.right][0][0]][1:]
+    named = zip(suite.LETTERS[: suite.MAX_OPTIONS], [*logps, *[None] * 5], strict=False)
+    return {
+        "tokens": len(asked.query.ids),
+        "right": right,
+        "predicted": top,
+        "correct": top == right,
+        "logp_right": logps[example.right],
+        **{f"logp_{letter}": value for letter, value in named},
+        "entropy": float(entropy[0]),
+        "top1_prob": math.exp(float(top_logprob[0])),
+    }

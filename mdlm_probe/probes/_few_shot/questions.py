@@ -1,0 +1,262 @@
+"""Few-shot questions as queries, and the answers to them as rows: what the suite's probes share."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from mdlm_probe.core.catalog import unknown
+from mdlm_probe.core.cells import key
+from mdlm_probe.core.cells import seed as seed_of
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.engine.queries import Asker, Query, Readout
+from mdlm_probe.probes._few_shot import lm_eval_choices
+from mdlm_probe.probes._few_shot.lm_eval_choices import ChoiceQueries
+from mdlm_probe.prompts import lm_eval_suite
+from mdlm_probe.prompts import suite as tasks
+from mdlm_probe.prompts.prompt import Prompt
+from mdlm_probe.prompts.suite import Example, Suite, Template
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from mdlm_probe.models._checkpoint import Checkpoint
+
+COLUMNS = (
+    *("tokens", "right", "predicted", "correct", "logp_right"),
+    *(f"logp_{letter}" for letter in tasks.LETTERS[: tasks.MAX_OPTIONS]),
+    *("entropy", "top1_prob"),
+)
+"""Columns of an answered question; log-probabilities and entropy in nats."""
+
+TasksOption = Annotated[tuple[str, ...], "sets or relevant tasks, or 'all'"]
+AnswerOption = Annotated[
+    Literal["letter", "word"] | None, "what the answer is; default: the suite's, letter"
+]
+LexiconOption = Annotated[str, "the suite's word lists to draw from: full or small"]
+CountOption = Annotated[int | None, "options of a question; default: the suite's, 3"]
+SuiteOption = Annotated[str, "a suite in tasks/, or a path to your own YAML"]
+"""Options that every few-shot probe's plan has."""
+
+READOUTS = (Readout("entropy"), Readout("top_id"), Readout("top_logprob"))
+
+Turns = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FewShotCell:
+    """The coordinates that draw a test point and its examples: the first of a few-shot probe's."""
+
+    suite: str
+    set: str
+    lexicon: str
+    answer: str
+    options: int
+    shots: int
+    distractors: int
+    seed: int
+    item: int
+
+
+def chosen_sets(suite: Suite, names: Sequence[str]) -> list[str]:
+    """Set names from what a user typed: sets, relevant tasks (both their sets), or "all".
+
+    Raises:
+        ProbeError: a name that is none of them.
+    """
+    out: list[str] = []
+    for name in names:
+        found = [s for s, fs in suite.sets.items() if name in (s, fs.relevant.name, "all")]
+        if not found:
+            raise unknown("task", name, [*suite.sets, "all"])
+        out += found
+    return list(dict.fromkeys(out))
+
+
+def refuse(cell: Any, entry: Checkpoint) -> str:
+    """Why a question with masks, at a place, can't be asked of a model; empty if it can.
+
+    Args:
+        cell: a cell with `question` (left, middle, right) and `masks`.
+        entry: the model's.
+    """
+    if entry.kind == "causal" and cell.question != "right":
+        return f"a causal model can't see examples after a question at the {cell.question}"
+    if entry.kind == "causal" and cell.masks:
+        return "a causal model has no masks"
+    return ""
+
+
+def sources(suite: str, lexicon: str, options: int | None, **given: Any) -> dict[str, str]:
+    """What a suite's questions are drawn from, as a hash: other files, another measurement.
+
+    An lm-eval task: the documents that are used.
+    """
+    if given.get("lm_eval_task"):
+        return lm_eval_suite.sources(suite=suite, lexicon=lexicon, options=options, **given)
+    return {"suite": tasks.load(suite, lexicon, options or 0).digest()}
+
+
+def load(suite: str, lexicon: str, options: int | None = 0) -> Suite:
+    """A suite by the name that cells have."""
+    if suite.startswith(lm_eval_suite.PREFIX):
+        return lm_eval_suite.load(suite, lexicon)
+    return tasks.load(suite, lexicon, options or 0)
+
+
+def test_points(cells: Sequence[FewShotCell]) -> list[Example]:
+    """The test point of every cell."""
+    needed: dict[tuple[Any, ...], int] = {}
+    for cell in cells:
+        needed[_draw(cell)] = max(needed.get(_draw(cell), 0), cell.item + 1)
+    return [_points(_draw(cell), needed[_draw(cell)])[cell.item] for cell in cells]
+
+
+def template_of(cell: FewShotCell) -> Template:
+    """The template of a cell's set."""
+    return _set(cell).template
+
+
+def shots(cell: FewShotCell, side: str) -> Turns:
+    """The answered turns of a side's examples, "relevant" or "distractor", in fixed order."""
+    count = cell.shots if side == "relevant" else cell.distractors
+    return _shots(_draw(cell), side, count, cell.answer)
+
+
+def mixed(cell: FewShotCell, order: int = 0) -> list[tuple[str, tuple[str, str]]]:
+    """All examples of a cell's set in one of its random orders, each as (side, answered turn).
+
+    The order depends on the set and on how many examples there are, not on the test point: as in
+    arXiv 2511.21338, every test point of a set sees the same examples in the same order.
+    """
+    sides = ("relevant", "distractor")
+    found = [(side, turn) for side in sides for turn in shots(cell, side)]
+    rng = random.Random(seed_of("order", *_draw(cell), cell.distractors, order))
+    return rng.sample(found, len(found))
+
+
+def prompt(cell: FewShotCell, turns: Turns) -> Prompt:
+    """A prompt of these turns, joined as the set's template says."""
+    source = _set(cell)
+    if isinstance(source, lm_eval_suite.LmSet):
+        counts = {"relevant": cell.shots, "distractor": cell.distractors}
+        sides = [source.written(s, n, cell.seed, cell.answer) for s, n in counts.items()]
+        return source.prompt(turns, {known.turn: known for side in sides for known in side})
+    template = source.template
+    return Prompt(turns, template.turn, template.end)
+
+
+def query(asker: Asker, cell: FewShotCell, example: Example, asked: Prompt) -> Query:
+    """Asks for the first mask of a prompt, or for the token after its end (causal models).
+
+    What an lm-eval task asks is made of this by `spread`.
+    """
+    source = _set(cell)
+    if isinstance(source, lm_eval_suite.LmSet):
+        return lm_eval_choices.query(asker, source, example, asked, key(cell))
+    ids = asker.border.encode(asked)
+    place = len(ids) if asker.entry.kind == "causal" else ids.index(asker.entry.mask_id)
+    texts = [tasks.answer_text(example, i, cell.answer) for i in range(len(example.options))]
+    opening = template_of(cell).opening()
+    options = Readout("chosen", tuple(asker.border.token(text, opening) for text in texts))
+    return Query(ids, (place,), (options, *READOUTS), key(cell))
+
+
+def mixed_prompt(cell: FewShotCell, example: Example, causal: bool) -> Prompt:
+    """A test point after its examples in random order, ending in one mask, or open (causal)."""
+    turns = [turn for _, turn in mixed(cell)]
+    asked = tasks.ask(template_of(cell), example, None if causal else 1)
+    return prompt(cell, (*turns, asked))
+
+
+def spread(
+    asker: Asker, cell: FewShotCell, example: Example, query: Query, steps: int = 1
+) -> ChoiceQueries:
+    """All that is asked of a test point: one query, or those of choices of several tokens.
+
+    Raises:
+        ProbeError: choices of several tokens, which several steps can't be read for.
+    """
+    source = _set(cell)
+    if not isinstance(source, lm_eval_suite.LmSet):
+        return ChoiceQueries(query, (query,))
+    found = lm_eval_choices.spread(asker, source, example, query, READOUTS)
+    if steps > 1 and max(map(len, found.paths)) > 1:
+        longest = max(range(len(found.paths)), key=lambda i: len(found.paths[i]))
+        raise ProbeError(
+            f"--steps has {steps}, but choice '{example.options[longest]}' of {source.name} is "
+            f"{len(found.paths[longest])} tokens for {asker.entry.name}",
+            expected="choices of one token each",
+            hint="--steps 1, or a task that is answered by letter",
+        )
+    return found
+
+
+def answered(
+    asker: Asker, cell: FewShotCell, example: Example, asked: ChoiceQueries, answers: Sequence[Any]
+) -> dict[str, Any]:
+    """The columns of an answered test point, by the answers to its queries."""
+    source = _set(cell)
+    if isinstance(source, lm_eval_suite.LmSet):
+        return lm_eval_choices.row(source, example, asked, answers)
+    return row(asker, cell, example, asked.query, answers[0])
+
+
+def correct(predicted: str, right: str) -> bool:
+    """Whether a decoded token is the right answer: a match of texts, as in arXiv 2511.21338.
+
+    Up to the first `]` and without spaces (ours), against the letter or word.
+    """
+    return predicted.split("]")[0].strip() == right
+
+
+def row(
+    asker: Asker, cell: FewShotCell, example: Example, query: Query, found: Sequence[np.ndarray]
+) -> dict[str, Any]:
+    """The columns of an answered question."""
+    options, entropy, top, top_logprob = (array[0] for array in found)
+    right = tasks.answer_text(example, example.right, cell.answer)
+    predicted = asker.border.decode([int(top)])
+    logps = {
+        f"logp_{letter}": float(options[i]) if i < len(options) else None
+        for i, letter in enumerate(tasks.LETTERS[: tasks.MAX_OPTIONS])
+    }
+    return {
+        "tokens": len(query.ids),
+        "right": right,
+        "predicted": predicted,
+        "correct": correct(predicted, right),
+        "logp_right": float(options[example.right]),
+        **logps,
+        "entropy": float(entropy),
+        "top1_prob": math.exp(float(top_logprob)),
+    }
+
+
+def _draw(cell: FewShotCell) -> tuple[str, str, int, str, int, int]:
+    return cell.suite, cell.lexicon, cell.options, cell.set, cell.shots, cell.seed
+
+
+def _set(cell: FewShotCell) -> tasks.FewShotSet:
+    return load(cell.suite, cell.lexicon, cell.options)[cell.set]
+
+
+@lru_cache(maxsize=64)
+def _points(draw: tuple[str, str, int, str, int, int], count: int) -> tuple[Example, ...]:
+    suite, lexicon, options, name, shots, seed = draw
+    return load(suite, lexicon, options)[name].items(count, seed, shots)
+
+
+@lru_cache(maxsize=256)
+def _shots(draw: tuple[str, str, int, str, int, int], side: str, count: int, answer: str) -> Turns:
+    suite, lexicon, options, name, _, seed = draw
+    source = load(suite, lexicon, options)[name]
+    if isinstance(source, lm_eval_suite.LmSet):
+        return tuple(known.turn for known in source.written(side, count, seed, answer))
+    return tuple(
+        tasks.shot(source.template, example, answer) for example in source.shots(side, count, seed)
+    )

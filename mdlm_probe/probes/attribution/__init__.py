@@ -1,0 +1,1 @@
+"""The probe `attribution`: its cells and measurement, its report, its examples."""

@@ -1,0 +1,131 @@
+"""Which parts of the context does a model's answer hang on?
+
+The gradient of the predicted token's logit with respect to the input embeddings, for every token:
+over the in-context examples in random orders, and over groups of tokens, with masks appended.
+Source: "Masks Can Be Distracting" (arXiv 2511.21338), section 4: the gradient's norm, 50 masks, 30
+orders, 20 test points. Ours: how scores are normalised and which tokens are an example's (see
+scores.py), the other methods, the answer's own mask as a group, question places but the right end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from mdlm_probe.core.options import check, check_once
+from mdlm_probe.probes._few_shot import questions
+from mdlm_probe.probes.attribution import token_scores
+from mdlm_probe.prompts.prompt import Prompt
+from mdlm_probe.prompts.suite import Example, answer_text, ask, load
+
+if TYPE_CHECKING:
+    from mdlm_probe.engine.dry_run import DryRun
+    from mdlm_probe.engine.engine import Engine
+
+KINDS = ("masked", "causal")
+GRADIENTS = True
+refuse, sources = questions.refuse, questions.sources
+COLUMNS = (*token_scores.COLUMNS, "right", "predicted", "correct", "logit", "gap")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell(questions.FewShotCell):
+    """One test point with its examples in one random order and the question at one place.
+
+    `masks` counts masks after the answer's own: 0 closes the answer around exactly one mask, k > 0
+    ends the question in k + 1. `ig_steps` is 0 but for integrated gradients.
+    """
+
+    question: str
+    masks: int
+    order: int
+    method: str
+    ig_steps: int
+    detail: str
+
+
+def plan(
+    *,
+    question: Annotated[
+        tuple[Literal["left", "middle", "right"], ...], "where the question stands"
+    ] = ("right",),
+    masks: Annotated[
+        tuple[int, ...],
+        "masks appended after the answer's own; 0: one mask, closed by the template",
+    ] = (0, 50),
+    orders: Annotated[int, "random orders of the examples"] = 30,
+    method: Annotated[
+        Literal["grad-norm", "input-x-gradient", "integrated-gradients"], "how tokens are scored"
+    ] = "grad-norm",
+    ig_steps: Annotated[int, "points on the line of integrated gradients"] = 32,
+    detail: Annotated[
+        Literal["example", "token"], "rows of examples and groups only, or of every token too"
+    ] = "example",
+    tasks: questions.TasksOption = ("all",),
+    shots: Annotated[int | None, "relevant examples; default: the suite's, 10"] = None,
+    distractors: Annotated[int | None, "distractor examples; default: the suite's, 40"] = None,
+    limit: Annotated[int, "test points of each set"] = 20,
+    answer: questions.AnswerOption = None,
+    lexicon: questions.LexiconOption = "full",
+    options: questions.CountOption = None,
+    suite: questions.SuiteOption = "few-shot",
+    seed: Annotated[int, "seed of examples, orders and test points"] = 0,
+) -> list[Cell]:
+    """The cells: sets, places, masks, orders, test points, in this order."""
+    source = load(suite, lexicon, options or 0)
+    shots = source.shots if shots is None else shots
+    distractors = source.distractors if distractors is None else distractors
+    counts = {"limit": limit, "orders": orders, "ig_steps": ig_steps}
+    check(**counts, shots=shots, distractors=distractors, masks=masks)
+    check_once(question=question, masks=masks)
+    steps = ig_steps if method == "integrated-gradients" else 0
+    return [
+        Cell(
+            *(suite, name, lexicon, answer or source.answer, source.options),
+            *(shots, distractors, seed, item, place, k, order, method, steps, detail),
+        )
+        for name in questions.chosen_sets(source, tasks)
+        for place in question
+        for k in masks
+        for order in range(orders)
+        for item in range(limit)
+    ]
+
+
+def shown(cell: Cell, example: Example, causal: bool) -> tuple[list[str], Prompt]:
+    """The prompt of a test point, with masks or open (causal), and the label of each of its turns.
+
+    The labels are "relevant", "distractor" and "question".
+    """
+    mixed = questions.mixed(cell, cell.order)
+    sides, turns = [side for side, _ in mixed], [turn for _, turn in mixed]
+    at = {"left": 0, "middle": len(turns) // 2, "right": len(turns)}[cell.question]
+    masks = None if causal else cell.masks + (cell.masks > 0)
+    turns.insert(at, ask(questions.template_of(cell), example, masks))
+    return [*sides[:at], "question", *sides[at:]], questions.prompt(cell, tuple(turns))
+
+
+def measure(
+    engine: Engine | DryRun, cells: Sequence[Cell]
+) -> Iterator[tuple[Cell, list[dict[str, Any]]]]:
+    """A row for each example and for the question, each group, and each token if asked for."""
+    points = questions.test_points(cells)
+    labels, prompts, queries = [], [], []
+    for cell, example in zip(cells, points, strict=True):
+        sides, prompt = shown(cell, example, engine.entry.kind == "causal")
+        labels.append(sides)
+        prompts.append(prompt)
+        queries.append(questions.query(engine, cell, example, prompt))
+    how = next(((cell.method, cell.ig_steps) for cell in cells), ())  # a plan has one
+    answers = engine.attribute(queries, *how)
+    # a Counter answers nothing, and then there are no rows
+    for n, (cell, example, found) in enumerate(zip(cells, points, answers, strict=False)):
+        rows = token_scores.rows(engine, queries[n], prompts[n], labels[n], found.scores)
+        if cell.detail == "token":
+            rows += token_scores.of_tokens(engine, queries[n], found.scores)
+        right = answer_text(example, example.right, cell.answer)
+        predicted = engine.border.decode([found.token])
+        shared = {"right": right, "predicted": predicted, "logit": found.logit, "gap": found.gap}
+        shared["correct"] = questions.correct(predicted, right)
+        yield cell, [row | shared for row in rows]

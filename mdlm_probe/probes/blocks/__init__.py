@@ -1,0 +1,1 @@
+"""The probe `blocks`: its cells and measurement, its report, its examples."""

@@ -1,0 +1,141 @@
+"""What do block size, steps and order cost, and what do they buy?
+
+Answers are written on canvases of a length, in blocks of a size, in so many steps, in an order; a
+causal model scores them: low perplexity is what repetitive text has, too, so repetition is measured
+beside it. Source of the question: "Why mask diffusion does not work" (arXiv 2510.03289); tau and
+tokens by step as in arXiv 2601.15593, lengths as in arXiv 2510.03680. The grid is ours, and what
+can't differ is asked once: see `combinations`. Cost is passes, and tokens through the network
+(`canvas_tokens`); seconds are said when a run ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from mdlm_probe.core import options
+from mdlm_probe.core.cells import key
+from mdlm_probe.core.cells import seed as seed_of
+from mdlm_probe.decoding import answers, loop, text_metrics
+from mdlm_probe.decoding.schedule import Cache, Order, Schedule, check
+from mdlm_probe.probes.blocks.filling_order import course
+from mdlm_probe.probes.blocks.grid import combinations
+from mdlm_probe.prompts import texts
+
+if TYPE_CHECKING:
+    from mdlm_probe.engine.dry_run import DryRun
+    from mdlm_probe.engine.engine import Engine
+    from mdlm_probe.models._checkpoint import Checkpoint
+
+KINDS = ("masked",)
+sources = texts.sources
+COLUMNS = (
+    *("answer", "answer_tokens", "ended", "nll", "scorer_tokens", "right", "correct"),
+    *("repeated", "distinct_1", "distinct_2", "confidence", "passes", "decided", "canvas_tokens"),
+    *("tau", "answer_tau", "per_step", "end_first", "tail_eos_first", "unmasked", "canvas"),
+)
+"""`canvas`: see `answers.pieces`; from `confidence` to `unmasked`, see `_blocks_course`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One prompt, and how its canvas is filled in."""
+
+    prompts: str
+    lexicon: str
+    task: str
+    prompt: str
+    length: int
+    block: int
+    steps: int
+    order: str
+    threshold: float
+    temperature: float
+    guidance: float
+    eos: str
+    cache: str
+    early_stop: str
+    seed: int
+
+    def schedule(self) -> Schedule:
+        """As the loop takes it; equal random numbers for one prompt, whatever the schedule."""
+        seed = seed_of("blocks", self.prompt, self.seed)
+        names = ("steps", "block", "order", "threshold", "temperature", "guidance", "eos", "cache")
+        given = {name: getattr(self, name) for name in names}
+        return Schedule(**given, stop=self.early_stop == "yes", seed=seed)
+
+
+def plan(
+    *,
+    prompts: answers.PromptsOption = "open",
+    lexicon: answers.LexiconOption = "full",
+    tasks: answers.TasksOption = ("all",),
+    limit: answers.LimitOption = 1000,
+    length: Annotated[tuple[int, ...], "masks of a canvas"] = (256,),
+    block: Annotated[tuple[int, ...], "masks of a block; default: 1, 2, 4 ... up to --length"] = (),
+    steps: Annotated[tuple[int, ...], "default: --length, its half, and its quarter"] = (),
+    order: Annotated[
+        tuple[Order, ...], "which masks of a block a step commits; threshold ignores --steps"
+    ] = ("low_confidence", "random", "left_to_right"),
+    threshold: answers.ThresholdOption = 0.9,
+    temperature: answers.TemperatureOption = 0.0,
+    guidance: answers.GuidanceOption = 0.0,
+    eos: answers.EosOption = "free",
+    cache: Annotated[Cache, "keys and values kept while a block is filled in"] = "none",
+    early_stop: Annotated[
+        Literal["no", "yes"], "end once the text is whole; the published loops go on"
+    ] = "no",
+    scorer: answers.ScorerOption = "companion",
+    seed: Annotated[int, "seed of random orders and tokens"] = 0,
+) -> list[Cell]:
+    """The cells: of every prompt, all combinations that are possible and differ."""
+    options.check(limit=limit, seed=seed)
+    options.check_least(1, length=length, block=block, steps=steps)
+    options.check_once(length=length, block=block, steps=steps, order=order)
+    settings = (threshold, temperature, guidance, eos, cache, early_stop, seed)
+    check(1, Schedule(1, 1, "random", *settings[:5]))
+    asked = combinations(length, block, steps, order, cached=cache != "none")
+    return [
+        Cell(prompts, lexicon, text.task, text.id, *combination, *settings)
+        for text in texts.chosen(texts.load(prompts, lexicon), tasks, limit, "left")
+        for combination in asked
+    ]
+
+
+def refuse(cell: Cell, entry: Checkpoint) -> str:
+    """Why a cell can't be asked of a model; empty if it can."""
+    if cell.length >= entry.context:
+        return f"--length {cell.length} leaves no room for a prompt in a context of {entry.context}"
+    return ""
+
+
+def measure(
+    engine: Engine | DryRun, cells: Sequence[Cell]
+) -> Iterator[tuple[Cell, list[dict[str, Any]]]]:
+    """One row a cell: the answer, what the scorer thinks of it, and how it came about."""
+    known = {at: _by_id(*at) for at in {(cell.prompts, cell.lexicon) for cell in cells}}
+    asked = [known[cell.prompts, cell.lexicon][cell.prompt] for cell in cells]
+    canvases = [
+        answers.canvas_of(engine, text, cell.length, key(cell))
+        for text, cell in zip(asked, cells, strict=True)
+    ]
+    found = loop.decode_all(engine, canvases, [cell.schedule() for cell in cells])
+    written = [answers.answer_of(engine.border, engine.entry, decoded) for decoded in found]
+    # a Counter answers nothing, and then there are no rows
+    scored = answers.score(engine.scorer, asked[: len(written)], [one.text for one in written])
+    for cell, text, answer, score in zip(cells, asked, written, scored, strict=False):
+        row = {"answer": answer.text, "answer_tokens": len(answer.ids), "ended": answer.ended}
+        row |= {"nll": score and score.nll, "scorer_tokens": score and score.tokens}
+        row |= {"right": text.answer}
+        row["correct"] = text_metrics.exact(answer.text, text.answer) if text.answer else None
+        row |= {"repeated": text_metrics.repeated(answer.ids)}
+        row |= {f"distinct_{n}": text_metrics.distinct(answer.ids, n) for n in (1, 2)}
+        row |= course(answer, engine.entry)
+        tokens = answer.decoded.tokens
+        row["canvas"] = answers.pieces(engine.border, engine.entry, tokens)
+        yield cell, [{name: None if v != v else v for name, v in row.items()}]
+
+
+def _by_id(prompts: str, lexicon: str) -> dict[str, texts.Text]:
+    return {text.id: text for text in texts.load(prompts, lexicon)}

@@ -1,0 +1,311 @@
+"""What block size, steps and order cost, and what they buy: quality against passes.
+
+A caution: low perplexity under a causal scorer is what repetitive text has, too, and so have short
+answers; repetition and length stand beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from mdlm_probe.analysis import stats
+from mdlm_probe.analysis.frames import Tables
+from mdlm_probe.analysis.pairing import Measure, Pairing
+from mdlm_probe.probes.blocks import figures as _blocks_figures
+from mdlm_probe.probes.blocks.equivalent import LEFT, SERIES, EquivalentCells
+
+PRINTED = ("overview", "front", "orders", "lengths")
+MEANS = ("answer_tokens", "passes", "decided", "canvas_tokens", "per_step")
+SHARES = ("repeated", "distinct_1", "distinct_2", "end_first", "tail_eos_first", "confidence")
+TAUS = ("tau", "answer_tau")
+SHORT = (
+    *("perplexity", "perplexity_low", "perplexity_high", "correct", "repeated", "ended"),
+    *("answer_tokens", "passes", "tokens_a_pass", "tau"),
+)
+NLL = ["nll", "scorer_tokens"]
+
+
+def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The report's tables by name.
+
+    "overview" for a first look, "quality" with intervals, the Pareto "front", "orders" against left
+    to right, all blocks together and for each of the "blocks", and "lengths" where there are
+    several.
+
+    Raises:
+        KeyError, ValueError: for rows that a blocks run didn't write.
+    """
+    frame[[*SERIES[1:4], *NLL, *MEANS, *SHARES, *TAUS]].apply(pd.to_numeric)
+    table = quality(frame)
+    shown = [name for name in SHORT if table[name].notna().any()]
+    found = {
+        "overview": table[[*SERIES, "n", *shown]],
+        "quality": table,
+        "front": front(frame, table),
+        "orders": orders(frame, []),
+        "blocks": orders(frame, ["steps", "block"]),
+        "lengths": lengths(table),
+    }
+    return {name: table for name, table in found.items() if len(table)}
+
+
+def _parts(
+    frame: pd.DataFrame, names: list[str] = SERIES
+) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    """The rows of each group in order of appearance, with its coordinates by name."""
+    for key, part in frame.groupby(names, observed=True, sort=False):
+        yield dict(zip(names, key, strict=True)), part
+
+
+def _line(
+    name: str, found: stats.Estimate, least: float = -np.inf, most: float = np.inf
+) -> dict[str, float]:
+    """An estimate as columns; its interval ends at `least` and `most`, what there can be."""
+    low, high = (float(np.clip(end, least, most)) for end in (found.low, found.high))
+    return {name: found.mean, f"{name}_low": low, f"{name}_high": high}
+
+
+def _ratio(means: np.ndarray) -> np.ndarray:
+    """The first column by the second, [..., 2] to [...]; NaN where that is 0."""
+    top, bottom = means[..., 0], means[..., 1]
+    return np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom > 0)
+
+
+def _mean(name: str, values: pd.Series, least: float, most: float) -> dict[str, float]:
+    """A mean over the prompts that have a value, with Student's interval."""
+    known = values.dropna().to_numpy(dtype=float)
+    none = stats.Estimate(np.nan, np.nan, np.nan, 0)
+    return _line(name, stats.mean(known) if len(known) else none, least, most)
+
+
+def _share(name: str, hits: pd.Series) -> dict[str, float]:
+    """A share of yes among the prompts that have an answer to it, with Wilson's interval."""
+    known = hits.dropna().to_numpy()
+    none = stats.Estimate(np.nan, np.nan, np.nan, 0)
+    return _line(name, stats.proportion(known) if len(known) else none)
+
+
+def _perplexity(part: pd.DataFrame) -> dict[str, float]:
+    """exp of all nats by all scorer tokens, with a bootstrap interval over prompts."""
+    known = part[NLL].dropna().to_numpy(dtype=float)
+    found = stats.bootstrap(known, lambda means: np.exp(_ratio(means)), (1.0, np.inf))
+    return _line("perplexity", found)
+
+
+def quality(frame: pd.DataFrame) -> pd.DataFrame:
+    """Every model and combination, over prompts.
+
+    `perplexity` of the answers under the scorer: a ratio of sums, with a bootstrap interval;
+    `correct` (of the prompts that have a right answer) and `ended` are shares with Wilson's.
+    `passes_a_token` and `tokens_a_pass` are ratios of sums, over tokens before the first end of
+    text. Other columns are means of the rows' columns, with Student's intervals where there is one.
+    """
+    found = []
+    for named, part in _parts(frame):
+        line = named | {"n": len(part)} | _perplexity(part)
+        line |= _share("correct", part["correct"]) | {"with_answer": part["correct"].count()}
+        line |= _share("ended", part["ended"])
+        line |= part[list(MEANS)].mean().to_dict()
+        work = part[["passes", "answer_tokens"]].to_numpy(dtype=float)
+        line |= _line("passes_a_token", stats.bootstrap(work, _ratio, (0.0, np.inf)))
+        line["tokens_a_pass"] = float(work[:, 1].sum() / work[:, 0].sum())
+        for name in SHARES:
+            line |= _mean(name, part[name], 0.0, 1.0)
+        for name in TAUS:
+            line |= _mean(name, part[name], -1.0, 1.0)
+        found.append(line)
+    table = pd.DataFrame(found)
+    places = {model: place for place, model in enumerate(frame["model"].unique())}
+    return table.sort_values(
+        ["model", "length", "order", "steps", "block"],
+        ascending=[True, True, True, False, True],
+        key=lambda c: c.map(places) if c.name == "model" else c,
+        ignore_index=True,
+    )
+
+
+# ---------------------------------------------------------------------- front
+
+
+def front(frame: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """The combinations that no other of the model's beats in both cost and perplexity.
+
+    Of one length each; cheapest first. `loss`: nats by scorer token above the combination of the
+    lowest perplexity, over the same prompts, with a bootstrap interval over them. That one was
+    chosen by the same rows, which flatters it: the interval is no test.
+    """
+    found = []
+    for _, part in _parts(table.dropna(subset=["perplexity"]), ["model", "length"]):
+        kept = undominated(part)
+        best = _nats(frame, kept.iloc[-1])
+        for _, line in kept.iterrows():
+            gap = _gap(_nats(frame, line).join(best.add_suffix("_best"), how="inner"))
+            shown = {name: line[name] for name in (*SERIES, "n", "passes_a_token", "perplexity")}
+            ends = {name: line[f"perplexity_{name}"] for name in ("low", "high")}
+            shown |= {f"perplexity_{name}": end for name, end in ends.items()}
+            shown["repeated"] = line["repeated"]
+            found.append(shown | _line("loss", gap))
+    return pd.DataFrame(found)
+
+
+def undominated(part: pd.DataFrame) -> pd.DataFrame:
+    """The lines that no other beats: cheaper ones all have a higher perplexity."""
+    part = part.sort_values(["passes_a_token", "perplexity"], kind="stable")
+    least = part["perplexity"].cummin()
+    return part[part["perplexity"] < least.shift(fill_value=np.inf)]
+
+
+def _nats(frame: pd.DataFrame, line: pd.Series) -> pd.DataFrame:
+    """The nats and tokens of a combination by prompt, of those that were scored."""
+    own = (frame[SERIES] == line[SERIES]).all(axis=1)
+    return frame[own].set_index("prompt")[NLL].dropna().astype(float)
+
+
+def _gap(both: pd.DataFrame) -> stats.Estimate:
+    """Nats by token of the first two columns minus those of the last two, over prompts."""
+    if not len(both):
+        return stats.Estimate(np.nan, np.nan, np.nan, 0)
+    return stats.bootstrap(both.to_numpy(), lambda m: _ratio(m[..., :2]) - _ratio(m[..., 2:]))
+
+
+# ---------------------------------------------------------------------- orders
+
+
+def orders(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Every model, length and order: how far from left to right, and what that changes.
+
+    Of the combinations in which there is an order to choose and which were asked from left to
+    right, too; all of them together, or each by itself. `loss`: nats by scorer token more than from
+    left to right (threshold: a mask a step), over the same prompts and combinations, with a
+    bootstrap interval over prompts; negative where this order's answers surprise the scorer less.
+    Taus are means over prompts, with Student's interval.
+
+    Args:
+        frame: the rows.
+        by: further coordinates that make a line: steps, block.
+    """
+    names = ["model", "length", *by, "order"]
+    rows, found = _beside_left(frame), []
+    for named, part in _parts(rows, names) if len(rows) else ():
+        each = part.groupby("prompt", observed=True)
+        line = named | {"n": each.ngroups}
+        for name in TAUS:
+            line |= _mean(name, each[name].mean(), -1.0, 1.0)
+        for name in ("end_first", "tail_eos_first", "per_step"):
+            line[name] = each[name].mean().mean()
+        scored = part.dropna(subset=[*NLL, "nll_left"]).groupby("prompt", observed=True)
+        sums = scored[[*NLL, "nll_left", "scorer_tokens_left"]].sum().astype(float)
+        gap = (
+            _gap(sums) if named["order"] != LEFT else stats.Estimate(0.0, np.nan, np.nan, len(sums))
+        )
+        found.append(line | _line("loss", gap))
+    return pd.DataFrame(found)
+
+
+def _beside_left(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows that have an order, and those of left to right, with the latter's likelihood."""
+    stands = EquivalentCells(frame)
+    keys = frame[SERIES].drop_duplicates()
+    pairs = []
+    for line in keys[keys["block"] * keys["steps"] > keys["length"]].itertuples(index=False):
+        at = tuple(line)
+        left = stands.of(*at[:4], LEFT)
+        if at[4] != LEFT and left:
+            pairs += [((*at[:4], LEFT), left, left), (at, at, left)]
+    by = dict(iter(frame.groupby(SERIES, observed=True, sort=False)))
+    found = []
+    for at, own, left in dict.fromkeys(pairs):
+        start = by[left][["prompt", *NLL]]
+        both = by[own].merge(start, on="prompt", suffixes=("", "_left"))
+        found.append(both.assign(**dict(zip(SERIES, at, strict=True))))
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+
+
+# ---------------------------------------------------------------------- lengths
+
+
+def lengths(table: pd.DataFrame) -> pd.DataFrame:
+    """Every model and order at several lengths: as many masks a step, in one block and in some.
+
+    Of the fewest masks a step that several lengths have (`a_step`), the whole canvas as one block
+    and the middle one of the block sizes that most lengths have. All else is in "quality".
+    """
+    if table["length"].nunique() < 2:
+        return pd.DataFrame()
+    stands, by = EquivalentCells(table), table.set_index(SERIES)
+    shared = table.assign(a_step=table["length"] / table["steps"])
+    shared = shared[_several(shared, ["a_step"])]
+    shared = shared[shared["a_step"] == shared["a_step"].min()]
+    inner = (shared["block"] > shared["a_step"]) & (shared["block"] < shared["length"])
+    spread = shared[inner].groupby("block")["length"].nunique()
+    sizes = list(spread[spread == spread.max()].index)
+    found = []
+    for line in shared[["model", "length", "steps", "a_step"]].drop_duplicates().itertuples():
+        for size in dict.fromkeys((*sizes[len(sizes) // 2 :][:1], line.length)):
+            for order in table["order"].unique():
+                at = stands.of(line.model, line.length, size, line.steps, order)
+                if at:
+                    named = {"model": line.model, "a_step": line.a_step, "order": order}
+                    named |= {"blocks": "whole" if size == line.length else str(size)}
+                    found.append(named | {"length": line.length} | by.loc[at].to_dict())
+    alike = ["model", "a_step", "order", "blocks"]
+    out = pd.DataFrame(found, columns=[*alike, "length", *by.columns])
+    out = out[_several(out, alike)].sort_values([*alike, "length"], ignore_index=True)
+    ends = [f"{name}_{end}" for name in ("perplexity", "correct") for end in ("low", "high")]
+    names = ("perplexity", "correct", *ends, "ended", "answer_tokens", "repeated", "passes_a_token")
+    shown = [name for name in out if name in names and out[name].notna().any()]
+    return out[[*alike, "length", *shown]]
+
+
+def _several(rows: pd.DataFrame, names: list[str]) -> pd.Series:
+    """Whether a row has others like it at another length."""
+    return rows.groupby(names)["length"].transform("nunique") > 1
+
+
+def figures(frame: pd.DataFrame, found: Tables | None = None) -> dict[str, Figure]:
+    """ "": perplexity and repetition against cost; "blocks": perplexity against block size.
+
+    "order": which places are filled in when; "lengths", where there are several.
+    """
+    found = found or tables(frame)
+    table = found["quality"]
+    drawn = {"": _blocks_figures.costs(table, found.get("front"))}
+    drawn["blocks"] = _blocks_figures.sizes(table)
+    drawn["order"] = _blocks_figures.places(frame)
+    if "lengths" in found:
+        drawn["lengths"] = _blocks_figures.lengths(found["lengths"])
+    return {name: figure for name, figure in drawn.items() if figure}
+
+
+# ---------------------------------------------------------------------- comparing
+
+
+def weighed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows with nats by token of the scorer, and passes by token of the answer."""
+    tokens = {
+        name: frame[name].where(frame[name] > 0) for name in ("scorer_tokens", "answer_tokens")
+    }
+    nats, cost = frame["nll"] / tokens["scorer_tokens"], frame["passes"] / tokens["answer_tokens"]
+    return frame.assign(nats=nats, cost=cost)
+
+
+PAIRED = (
+    Pairing(
+        {
+            "nats": Measure("negative log-likelihood (nats by token)"),
+            "correct": Measure("exact match (points)", hits=True, scale=100),
+            "repeated": Measure("repeated 4-grams (points)", scale=100),
+            "answer_tokens": Measure("tokens of the answer"),
+            "cost": Measure("passes by token of the answer"),
+            "tau": Measure("Kendall's tau with left to right"),
+        },
+        item=("task", "prompt"),
+        by=tuple(SERIES[1:]),
+        rows=weighed,
+    ),
+)

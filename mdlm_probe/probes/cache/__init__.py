@@ -1,0 +1,1 @@
+"""The probe `cache`: its cells and measurement, its report, its examples."""

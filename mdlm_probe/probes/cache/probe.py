@@ -1,0 +1,159 @@
+"""What does keeping keys and values between steps change?
+
+Each prompt is answered exactly, and with keys and values kept while a block is filled in: those
+left of it (prefix), or those on both sides (dual), as in Fast-dLLM (arXiv 2505.22618). Under
+bidirectional attention that is an approximation. The canvases of the cached course are asked once
+more with nothing kept (see reuse.py). Ours: the comparison and its measures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product, zip_longest
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from mdlm_probe.core import options
+from mdlm_probe.core.cells import key
+from mdlm_probe.core.cells import seed as seed_of
+from mdlm_probe.decoding import answers, text_metrics
+from mdlm_probe.decoding import schedule as ways
+from mdlm_probe.decoding.answers import Answer
+from mdlm_probe.decoding.schedule import Schedule
+from mdlm_probe.probes.cache import cache_error
+from mdlm_probe.probes.cache.cache_error import CachedDecoding, CacheError
+from mdlm_probe.prompts import texts
+
+if TYPE_CHECKING:
+    from mdlm_probe.engine.dry_run import DryRun
+    from mdlm_probe.engine.engine import Engine
+    from mdlm_probe.models._checkpoint import Checkpoint
+
+KINDS = ("masked",)
+sources = texts.sources
+COLUMNS = (
+    *("unit", "passes"),
+    *("since", "masks", "same_top", "dlogp_mean", "dlogp_max"),
+    *("committed", "same_choice", "same_commit"),
+    *("passes_exact", "fed", "fed_exact", "written", "written_exact"),
+    *("edits", "diverged", "differ", "text", "text_exact"),
+)
+"""Units: `since`, the passes so many steps after their block began (shares of masks; nats), and
+`text`, the answers (tokens). `differ`: share of places up to the end of the longer answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One prompt answered exactly and from kept keys and values; `block` masks are one block."""
+
+    prompts: str
+    lexicon: str
+    task: str
+    prompt: str
+    length: int
+    steps: int
+    order: str
+    threshold: float
+    temperature: float
+    eos: str
+    seed: int
+    block: int
+    cache: str
+
+
+def plan(
+    *,
+    cache: Annotated[
+        tuple[Literal["prefix", "dual"], ...], "what is kept: left of a block, or on both sides"
+    ] = ("prefix", "dual"),
+    prompts: answers.PromptsOption = "open",
+    lexicon: answers.LexiconOption = "full",
+    tasks: answers.TasksOption = ("all",),
+    limit: answers.LimitOption = 1000,
+    length: Annotated[int, "masks after the prompt"] = 256,
+    block: Annotated[tuple[int, ...], "masks of a block; 0: one block of all"] = (32,),
+    steps: Annotated[int | None, "steps of a whole answer; default: one for each mask"] = None,
+    order: Annotated[ways.Order, "which masks of a block a step commits"] = "low_confidence",
+    threshold: answers.ThresholdOption = 0.9,
+    temperature: answers.TemperatureOption = 0.0,
+    eos: answers.EosOption = "free",
+    seed: Annotated[int, "seed of random orders and tokens"] = 0,
+) -> list[Cell]:
+    """The cells: prompts of each task, blocks, caches, in this order."""
+    options.check(limit=limit, block=tuple(block))
+    options.check_least(1, length=length)
+    blocks = tuple(size or length for size in block)
+    options.check_once(cache=tuple(cache), block=blocks)
+    steps = length if steps is None else steps
+    how = (length, steps, order, threshold, temperature, eos, seed)
+    chosen = texts.chosen(texts.load(prompts, lexicon), tasks, limit, "left")
+    cells = [
+        Cell(prompts, lexicon, text.task, text.id, *how, size, kept)
+        for text, size, kept in product(chosen, blocks, cache)
+    ]
+    for cell in cells[: len(blocks) * len(cache)]:
+        ways.check(length, _schedule(cell))
+    return cells
+
+
+def _schedule(cell: Cell) -> Schedule:
+    """How a cell's canvas is filled in: the same random numbers for every block and cache."""
+    return Schedule(
+        cell.steps,
+        cell.block,
+        cell.order,
+        cell.threshold,
+        cell.temperature,
+        eos=cell.eos,
+        cache=cell.cache,
+        seed=seed_of(cell.seed, cell.prompts, cell.lexicon, cell.prompt),
+    )
+
+
+def refuse(cell: Cell, entry: Checkpoint) -> str:
+    """Why a cell can't be asked of a model; empty if it can."""
+    return "" if entry.gradients else f"'{entry.name}' is no network: no keys and values to keep"
+
+
+def measure(
+    engine: Engine | DryRun, cells: Sequence[Cell]
+) -> Iterator[tuple[Cell, list[dict[str, Any]]]]:
+    """A row for the answer, and one for each number of steps since a block began."""
+    known = {(c.prompts, c.lexicon): texts.load(c.prompts, c.lexicon) for c in cells}
+    by_id = {(*where, text.id): text for where, loaded in known.items() for text in loaded}
+    canvases = [
+        answers.canvas_of(engine, by_id[c.prompts, c.lexicon, c.prompt], c.length, key(c))
+        for c in cells
+    ]
+    found = cache_error.compare(engine, canvases, list(map(_schedule, cells)))
+    # of a Counter nothing is found, and then there are no rows
+    for cell, (decoded, followed) in zip(cells, found, strict=False):
+        exact, ours = (
+            answers.answer_of(engine.border, engine.entry, d) for d in (decoded, followed.decoded)
+        )
+        rows = [_text(exact, ours, followed), *map(_since, followed.errors)]
+        yield cell, [dict.fromkeys(COLUMNS) | row for row in rows]
+
+
+def _text(exact: Answer, ours: Answer, followed: CachedDecoding) -> dict[str, Any]:
+    differ = [a != b for a, b in zip_longest(exact.ids, ours.ids)]
+    first, second = exact.decoded, followed.decoded
+    found = {"unit": "text", "passes": second.passes, "passes_exact": first.passes}
+    found |= {"fed": followed.decoded.fed, "fed_exact": first.fed}
+    found |= {"written": len(ours.ids), "written_exact": len(exact.ids)}
+    found |= {"edits": text_metrics.edit_distance(exact.ids, ours.ids)}
+    found |= {"diverged": text_metrics.divergence(exact.ids, ours.ids)}
+    found |= {"differ": sum(differ) / max(1, len(differ))}
+    return found | {"text": ours.text, "text_exact": exact.text}
+
+
+def _since(error: CacheError) -> dict[str, Any]:
+    return {
+        "unit": "since",
+        **{name: getattr(error, name) for name in ("since", "passes", "masks", "committed")},
+        "same_top": error.same_top / error.masks,
+        "dlogp_mean": error.gap / error.masks,
+        "dlogp_max": error.gap_max,
+        "same_choice": error.same_choice / error.committed,
+        "same_commit": error.same_commit / error.committed,
+    }

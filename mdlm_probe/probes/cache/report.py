@@ -1,0 +1,236 @@
+"""What kept keys and values change: errors by the steps since they were computed, and the texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mdlm_probe.analysis import stats
+from mdlm_probe.analysis.frames import COLOURS, Tables
+from mdlm_probe.analysis.pairing import Measure, Pairing
+
+SERIES = ["model", "cache", "block"]
+PROMPT = ["prompts", "lexicon", "prompt"]
+SHARES = {"same_top": "masks", "same_choice": "committed", "same_commit": "committed"}
+"""What each share is of."""
+PRINTED = ("error",)
+LOOKS = {"prefix": ("-", "o", "full"), "dual": ("--", "s", "none")}
+"""Line, mark and its filling: where both keep the same, one shows through the other."""
+MARKS = 20
+"""Marks of a curve, about."""
+
+
+def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The report's tables by name: "error" and "since".
+
+    Raises:
+        KeyError, ValueError: for rows that a cache run didn't write.
+    """
+    frame[["block", "since", "masks", "dlogp_mean", "fed", "edits"]].apply(pd.to_numeric)
+    return {"error": error(frame), "since": since(frame)}
+
+
+def _series(frame: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]]:
+    """The coordinates of each series, its texts, and its passes by steps since a block began."""
+    for key, part in frame.groupby(SERIES, observed=True, sort=False):
+        named, unit = dict(zip(SERIES, key, strict=True)), part["unit"]
+        yield named, part[unit == "text"], part[unit == "since"]
+
+
+def error(frame: pd.DataFrame) -> pd.DataFrame:
+    """What a cache changes, by model, cache and block; all intervals are over prompts.
+
+    Of passes that reuse something, against a whole pass on the same canvas: `same_top`, masks whose
+    most probable token is the same; `dlogp`, by how much the log-probability of the exact one
+    differs, in nats, absolute, and `dlogp_max` at most; `same_choice`, committed masks that would
+    have been committed anyway; `same_commit`, with the same token. Means of the prompts' means over
+    masks, with the interval of `stats.amount`. A block of one step reuses nothing.
+
+    Of the answers, against exact decoding: `equal`, the share that is the same (Wilson); `edits`,
+    tokens to insert, delete or replace, by tokens of the longer answer (likewise); `differ`, places
+    with another token; `saving`, tokens that needn't go through the network, of those that exact
+    decoding feeds.
+    """
+    rows = []
+    for named, texts, passes in _series(frame):
+        reused = passes[passes["since"] > 0]
+        equal = stats.proportion((texts["edits"] == 0).to_numpy())
+        rows.append(
+            named
+            | {"n": len(texts)}
+            | {"same_top": _mean(reused, "same_top")}
+            | _line("dlogp", _means(reused, "dlogp_mean", "masks"))
+            | {"dlogp_max": float(reused["dlogp_max"].max())}
+            | {name: _mean(reused, name) for name in ("same_choice", "same_commit")}
+            | {"equal": equal.mean, "equal_low": equal.low, "equal_high": equal.high}
+            | _line("edits", edits(texts).to_numpy(), most=1.0)
+            | {"differ": float(texts["differ"].mean())}
+            | {"saving": 1 - texts["fed"].sum() / texts["fed_exact"].sum()}
+        )
+    return pd.DataFrame(rows)
+
+
+def since(frame: pd.DataFrame) -> pd.DataFrame:
+    """The measures of `error` by the steps since a block began, with the prompts that got there.
+
+    At 0 keys and values are those of the canvas itself: what is left there is rounding.
+    """
+    rows = []
+    for named, _, passes in _series(frame):
+        for step, part in passes.groupby("since"):
+            rows.append(
+                named
+                | {"since": int(step), "n": len(part)}
+                | {"same_top": _mean(part, "same_top")}
+                | _line("dlogp", _means(part, "dlogp_mean", "masks"))
+                | {"dlogp_max": float(part["dlogp_max"].max())}
+                | {name: _mean(part, name) for name in ("same_choice", "same_commit")}
+            )
+    return pd.DataFrame(rows)
+
+
+def edits(texts: pd.DataFrame) -> pd.Series:
+    """Edits of each answer as a share of the longer one's tokens; 0 where both are empty."""
+    longer = np.maximum(texts["written"], texts["written_exact"])
+    return texts["edits"] / np.maximum(longer, 1)
+
+
+def _means(passes: pd.DataFrame, name: str, weight: str) -> np.ndarray:
+    """A prompt's mean of a measure over all its masks, for each prompt, [prompts]."""
+    sums = passes.assign(value=passes[name] * passes[weight]).groupby(PROMPT, observed=True)
+    return (sums["value"].sum() / sums[weight].sum()).to_numpy()
+
+
+def _mean(passes: pd.DataFrame, share: str) -> float:
+    """The mean of the prompts' shares; NaN where there are no passes."""
+    found = _means(passes, share, SHARES[share])
+    return float(found.mean()) if len(found) else np.nan
+
+
+def _line(name: str, values: np.ndarray, most: float = np.inf) -> dict[str, float]:
+    """The columns of a mean over prompts and its interval, which can't leave 0..`most`."""
+    if not len(values):
+        return dict.fromkeys((name, f"{name}_low", f"{name}_high"), np.nan)
+    found = stats.amount(values, most)
+    return {name: found.mean, f"{name}_low": found.low, f"{name}_high": found.high}
+
+
+# ---------------------------------------------------------------------- figures
+
+
+def figures(frame: pd.DataFrame, found: Tables | None = None) -> dict[str, Figure]:
+    """ "": a row a model: errors by the steps since a block began, and texts against the saving."""
+    found = found or tables(frame)
+    errors, curves = found["error"], found["since"]
+    models = list(errors["model"].unique())
+    names = [tuple(key) for key in errors[SERIES[1:]].drop_duplicates().to_numpy()]
+    colours = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(names)}
+    drawn = Figure(figsize=(9.6, 1.3 + 3.0 * len(models)), layout="constrained")
+    axes = drawn.subplots(len(models), 2, squeeze=False)
+    for model, (left, right) in zip(models, axes, strict=True):
+        for name, colour in colours.items():
+            _curve(left, _of(curves, model, name), name, colour)
+            _point(right, _of(errors, model, name), name, colour)
+        left.set(title=model, ylabel="error of a log-probability\n(nats, mean)")
+        right.set(title=model, ylabel="edits (% of the tokens)")
+        right.set_xlim(min(0, 100 * errors["saving"].min() - 5), 100)
+        left.set_ylim(bottom=0)
+        right.set_ylim(bottom=0)
+        for axis in (left, right):
+            axis.grid(alpha=0.25)
+    axes[-1, 0].set_xlabel("steps since the block began")
+    axes[-1, 1].set_xlabel("tokens that needn't go through the network (%)")
+    lines = {line.get_label(): line for axis in axes[:, 0] for line in axis.lines}
+    drawn.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=4)
+    drawn.suptitle(
+        "Kept keys and values: rows against exact ones, texts against the saving"
+        "\nbands and bars: 95 % over prompts",
+        size=11,
+    )
+    return {"": drawn}
+
+
+def _of(table: pd.DataFrame, model: str, name: tuple[str, int]) -> pd.DataFrame:
+    cache, block = name
+    return table[(table["model"] == model) & (table["cache"] == cache) & (table["block"] == block)]
+
+
+def _label(name: tuple[str, int]) -> str:
+    cache, block = name
+    return f"{cache}, blocks of {block}"
+
+
+def _curve(axis: Axes, curve: pd.DataFrame, name: tuple[str, int], colour: str) -> None:
+    if not len(curve):
+        return
+    line, mark, filling = LOOKS[name[0]]
+    look = {"marker": mark, "ms": 4, "fillstyle": filling, "color": colour}
+    look["markevery"] = max(1, len(curve) // MARKS)
+    axis.plot(curve["since"], curve["dlogp"], line, label=_label(name), **look)
+    low, high = curve["dlogp_low"], curve["dlogp_high"]
+    axis.fill_between(curve["since"], low, high, color=colour, alpha=0.15, lw=0)
+
+
+def _point(axis: Axes, row: pd.DataFrame, name: tuple[str, int], colour: str) -> None:
+    if not len(row):
+        return
+    _, mark, filling = LOOKS[name[0]]
+    low, middle, high = (100 * row[f"edits{end}"] for end in ("_low", "", "_high"))
+    reach = [(middle - low).fillna(0), (high - middle).fillna(0)]
+    look = {"fmt": mark, "ms": 6, "fillstyle": filling, "color": colour, "capsize": 3}
+    axis.errorbar(100 * row["saving"], middle, yerr=reach, **look)
+
+
+# ---------------------------------------------------------------------- comparing
+
+
+def written(frame: pd.DataFrame) -> pd.DataFrame:
+    """Every text against that of exact decoding."""
+    texts = frame[frame["unit"] == "text"]
+    saving = 1 - texts["fed"] / texts["fed_exact"]
+    return texts.assign(edited=edits(texts), equal=texts["edits"] == 0, saving=saving)
+
+
+def erred(frame: pd.DataFrame) -> pd.DataFrame:
+    """Every prompt's errors of passes that reuse something: means over its masks."""
+    passes = frame[(frame["unit"] == "since") & (frame["since"] > 0)]
+    names = {"dlogp": ("dlogp_mean", "masks"), "same_choice": ("same_choice", "committed")}
+    names |= {"same_top": ("same_top", "masks"), "same_commit": ("same_commit", "committed")}
+    sums = {name: passes[value] * passes[weight] for name, (value, weight) in names.items()}
+    keys = ["task", "prompt", *SERIES[1:]]
+    total = passes.assign(**sums).groupby(keys, observed=True, sort=False)
+    total = total[[*names, "masks", "committed"]].sum()
+    means = {name: total[name] / total[weight] for name, (_, weight) in names.items()}
+    return pd.DataFrame(means).reset_index()
+
+
+ITEM = ("task", "prompt")
+PAIRED = (
+    Pairing(
+        {
+            "edited": Measure("edits (% of the tokens)", scale=100),
+            "equal": Measure("equal texts (points)", hits=True, scale=100),
+            "saving": Measure("tokens that needn't be fed (%)", scale=100),
+        },
+        item=ITEM,
+        by=("cache", "block"),
+        name="texts",
+        rows=written,
+    ),
+    Pairing(
+        {
+            "dlogp": Measure("error of a log-probability (nats)"),
+            "same_top": Measure("same most probable token (points)", scale=100),
+            "same_commit": Measure("same token committed (points)", scale=100),
+        },
+        item=ITEM,
+        by=("cache", "block"),
+        name="error",
+        rows=erred,
+    ),
+)

@@ -1,0 +1,1 @@
+"""The probe `decay`: its cells and measurement, its report, its examples."""

@@ -1,0 +1,241 @@
+"""Marginals beside a text, as queries and rows: what is read at each mask, and what it becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mdlm_probe.core.cells import key
+from mdlm_probe.core.cells import seed as seed_of
+from mdlm_probe.decoding import canvas_of_prompt
+from mdlm_probe.engine.queries import Block, Query, Readout
+from mdlm_probe.probes.decay import distances as spans
+from mdlm_probe.probes.decay import unigrams, zipf_bound
+from mdlm_probe.probes.decay.sampled_continuations import Marginals, SampledPrompt
+from mdlm_probe.probes.decay.unigrams import Unigrams
+from mdlm_probe.prompts.texts import Context, load
+
+if TYPE_CHECKING:
+    from mdlm_probe.models._border import Border
+
+MASSES = ("frequent_mass", "prompt_mass", "end_mass")
+ERRORS = ("frequent_se", "prompt_se", "end_se")
+COLUMNS = (
+    *("unit", "tokens", "place", "distance", "top1_prob", "entropy", "top_id", "top", *MASSES),
+    *("bound", "greedy", "top1_naive", "top1_se", *ERRORS),
+    *("other", "js", "tv", "js_halves", "share", "unigram"),
+)
+"""What a row is, its `unit` says:
+
+- "place": one mask, `place` counted from 1 at the left. Entropy in nats; `top_id` and `top` are the
+  most probable token; masses of sets of tokens, between 0 and 1, the last of all that end a text;
+  `bound` and `greedy` are theory (see `zipf`). Of sampled continuations also `top1_naive` and
+  standard errors (see `continuations.Marginals`).
+- "pair": the masks at `place` and `other`, with the Jensen-Shannon divergence `js` (nats) and the
+  total variation `tv` between their distributions; `distance` is the nearer one's.
+- "far": the mean distribution of the far end (see `spans.far`); `js`, `tv` from the unigrams;
+  `js_halves` between the unigrams of either half of the texts: what counting few texts adds.
+- "token": one of the far end's most probable tokens, its `share` there, and its `unigram` share.
+
+`tokens` counts what is visible to the model.
+"""
+
+ENOUGH = 20
+"""Texts of a task from which on its tokens are counted by themselves."""
+
+TOKENS = 20
+"""Most probable tokens of the far end that become rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class MarginalCell:
+    """What a probe's cell says of the reading: one prompt with a span of masks."""
+
+    prompts: str
+    lexicon: str
+    task: str
+    prompt: str
+    context: Context
+    masks: int
+    frequent: str
+    count: int
+    grid: str
+    lag: int
+    samples: int
+    seed: int
+    exponent: float
+    ranks: int
+    floor: float | None
+    memory: int
+
+
+@dataclass(frozen=True)
+class MarginalQuery:
+    """All that is read of one prompt.
+
+    Attributes:
+        wish: the probe's cell.
+        span: the prompt with its masks.
+        counts: frequent tokens, and the unigrams of texts like this one.
+        ends: tokens that end a text.
+    """
+
+    wish: MarginalCell
+    span: canvas_of_prompt.Span
+    counts: Unigrams
+    ends: tuple[int, ...]
+
+    @property
+    def sets(self) -> tuple[tuple[int, ...], ...]:
+        """Sets of tokens whose mass is read, in the order of `MASSES`."""
+        return self.counts.frequent, self.span.own, self.ends
+
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """Masks to compare, from 1."""
+        wish = self.wish
+        steps = spans.grid(wish.grid.split(), wish.masks, wish.context)
+        return spans.pairs(steps, wish.lag, wish.masks, wish.context)
+
+    def query(self) -> Query:
+        """One forward pass for all of it (masked models)."""
+        wish, pairs = self.wish, self.pairs
+        places = sorted({place for pair in pairs for place in pair})
+        at = {place: n for n, place in enumerate(places)}
+        rows = tuple((at[a], at[b]) for a, b in pairs)
+        compared = Block("divergences", tuple(p - 1 for p in places), (rows, wish.memory * 2**20))
+        return Query(
+            self.span.ids,
+            self.span.places,
+            (
+                *(Readout("top_logprob"), Readout("entropy"), Readout("top_id")),
+                *(Readout("mass", members) for members in self.sets),
+            ),
+            key(wish),
+            (
+                Block("mean", spans.far(wish.masks, wish.context)),
+                *([compared] if pairs else []),
+            ),
+        )
+
+    def prompt(self) -> SampledPrompt:
+        """What a causal model is to continue."""
+        wish = self.wish
+        seed = seed_of("continuations", wish.prompts, wish.prompt, wish.seed)
+        return SampledPrompt(self.span.ids, self.sets, seed, key(wish))
+
+    def rows(self, border: Border, answer: Sequence[np.ndarray]) -> list[dict[str, Any]]:
+        """The rows of a masked model's answer to `query`."""
+        top, entropy, top_id, frequent, own, end, far, *compared = answer
+        found = {"top1_prob": np.exp(top.astype(float)), "entropy": entropy, "top_id": top_id}
+        rows = self._places(border, found, np.stack([frequent, own, end], axis=1))
+        for (place, other), (js, tv) in zip(self.pairs, *compared, strict=False):
+            nearest = min(self._distances[place - 1], self._distances[other - 1])
+            pair = {"place": place, "distance": nearest, "other": other}
+            rows.append(self._row("pair", **pair, js=float(js), tv=float(tv)))
+        return rows + self._far(border, far)
+
+    def sampled_rows(self, border: Border, found: Marginals) -> list[dict[str, Any]]:
+        """The rows of a causal model's sampled continuations: of places only.
+
+        Distributions that are averaged over few samples differ by their noise: divergences between
+        them would say little, so there are none.
+        """
+        values = {
+            "top1_prob": found.top1,
+            "entropy": found.entropy,
+            "top_id": found.top_id,
+            "top1_naive": found.top1_naive,
+            "top1_se": found.top1_se,
+            **dict(zip(ERRORS, found.masses_se.T, strict=True)),
+        }
+        if not self.ends:
+            del values["end_se"]
+        return self._places(border, values, found.masses)
+
+    @property
+    def _distances(self) -> tuple[int, ...]:
+        return spans.distances(self.wish.masks, self.wish.context)
+
+    def _row(self, unit: str, **values: Any) -> dict[str, Any]:
+        seen = len(self.span.ids) - len(self.span.places)
+        return dict.fromkeys(COLUMNS) | {"unit": unit, "tokens": seen} | values
+
+    def _places(
+        self, border: Border, found: dict[str, np.ndarray], masses: np.ndarray
+    ) -> list[dict[str, Any]]:
+        wish, distances = self.wish, np.array(self._distances)
+        floor = self.counts.largest if wish.floor is None else wish.floor
+        columns = found | dict(zip(MASSES, masses.T, strict=True))
+        if not self.ends:
+            del columns["end_mass"]
+        if wish.context == "left":  # it is no theory of what text on the right tells, too
+            for name, curve in (("bound", zipf_bound.bound), ("greedy", zipf_bound.greedy)):
+                columns[name] = curve(distances, floor, wish.exponent, wish.ranks)
+        return [
+            self._row(
+                "place",
+                **{name: values[n].item() for name, values in columns.items()},
+                place=n + 1,
+                distance=int(distances[n]),
+                top=border.decode([int(columns["top_id"][n])]),
+            )
+            for n in range(len(distances))
+        ]
+
+    def _far(self, border: Border, far: np.ndarray) -> list[dict[str, Any]]:
+        """The far end: its mean distribution, [vocabulary], and the tokens it consists of."""
+        js, tv = self.counts.divergence(far)
+        some = far[far > 0].astype(float)
+        tops = np.argsort(-far, kind="stable")[:TOKENS].tolist()
+        masses = {
+            name: float(far[list(members)].sum())
+            for name, members in zip(MASSES, self.sets, strict=True)
+            if members
+        }
+        whole = {
+            "top1_prob": float(far[tops[0]]),
+            "entropy": float(-(some * np.log(some)).sum()),
+            "top_id": tops[0],
+            "top": border.decode(tops[:1]),
+            "js": js,
+            "tv": tv,
+            "js_halves": self.counts.halves,
+        }
+        return [
+            self._row("far", **whole, **masses),
+            *(
+                self._row(
+                    "token",
+                    top_id=token,
+                    top=border.decode([token]),
+                    share=float(far[token]),
+                    unigram=self.counts.shares.get(token, 0.0),
+                )
+                for token in tops
+            ),
+        ]
+
+
+def readings(asker: Asker, wishes: Sequence[MarginalCell]) -> list[MarginalQuery]:
+    """What is read of each cell's prompt.
+
+    Tokens are counted in all texts of its task, or of all tasks where that is too few.
+
+    Raises:
+        ProbeError: as `spans.span`.
+    """
+    found = []
+    for wish in wishes:
+        texts = {text.id: text for text in load(wish.prompts, wish.lexicon)}
+        text = texts[wish.prompt]
+        corpus = tuple(t for t in texts.values() if t.task == text.task)
+        if len(corpus) < ENOUGH:
+            corpus = tuple(texts.values())
+        span = canvas_of_prompt.span(asker, text, wish.masks, wish.context)
+        counts = unigrams.load(asker.border, corpus, wish.frequent, wish.count)
+        found.append(MarginalQuery(wish, span, counts, asker.entry.eos_ids))
+    return found

@@ -1,0 +1,137 @@
+"""How fast does a marginal flatten far from visible text?
+
+Masks are appended to a prompt, and one forward pass reads the distribution at each of them: how
+certain it is, and of what, against the distance to the nearest visible token. Source: "Why mask
+diffusion does not work" (arXiv 2510.03289); masses of frequent tokens and of the prompt's as in
+arXiv 2509.15188. Ours: the prompts, the bound (see `zipf`), what counts as the far end (the last
+quarter of the distances), and the counterpart for causal models: continuations are sampled, and the
+model's distributions averaged over them at each distance (see `continuations`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from mdlm_probe.core import options
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.probes.decay import (
+    distances,
+    marginals,
+    sampled_continuations,
+    unigrams,
+    zipf_bound,
+)
+from mdlm_probe.prompts import texts
+
+if TYPE_CHECKING:
+    from mdlm_probe.engine.dry_run import DryRun
+    from mdlm_probe.engine.engine import Engine
+    from mdlm_probe.models._checkpoint import Checkpoint
+
+KINDS = ("masked", "causal")
+COLUMNS = marginals.COLUMNS
+
+
+@dataclass(frozen=True, slots=True)
+class Cell(marginals.MarginalCell):
+    """One prompt with a span of masks; what is compared, and what it is drawn beside."""
+
+
+def plan(
+    *,
+    prompts: Annotated[str, "prompts in tasks/, or a path to your own JSONL"] = "decay",
+    lexicon: Annotated[str, "which of the shipped prompts: full or small"] = "full",
+    tasks: Annotated[tuple[str, ...], "types of prompts, or 'all'"] = ("all",),
+    limit: Annotated[int, "prompts of each task"] = 1000,
+    masks: Annotated[int, "masks to append"] = 256,
+    context: Annotated[
+        texts.Context, "text on the masks' left, or its continuation on their right, too"
+    ] = "left",
+    grid: Annotated[
+        tuple[str, ...], "distances to compare: octaves (1,2,3,4,6,8,12,...), all, or numbers"
+    ] = ("octaves",),
+    lag: Annotated[int, "tokens between a grid's mask and the neighbour it is compared with"] = 1,
+    frequent: Annotated[
+        str, "frequent tokens: corpus (the prompts), model (its own counts), or a path to a list"
+    ] = "corpus",
+    frequent_count: Annotated[int, "how many tokens are frequent, at most"] = 100,
+    ar_sample: Annotated[int, "continuations to sample of causal models, 4 or more; 0: none"] = 0,
+    seed: Annotated[int, "seed of sampled continuations"] = 0,
+    zipf_exponent: Annotated[float, "s of the bound's Zipfian next tokens"] = zipf_bound.EXPONENT,
+    zipf_ranks: Annotated[int, "N, how many ranks they have"] = zipf_bound.RANKS,
+    floor: Annotated[
+        float | None, "what the bound falls to; default: the share of the most frequent token"
+    ] = None,
+    memory_limit: Annotated[int, "MiB that comparing distributions takes, beside them"] = 64,
+) -> list[Cell]:
+    """The cells: prompts of each task, in the order of their file."""
+    options.check(limit=limit, seed=seed)
+    options.check_least(1, masks=masks, lag=lag, memory_limit=memory_limit)
+    options.check_least(1, frequent_count=frequent_count)
+    options.check_least(4 if ar_sample else 0, ar_sample=ar_sample)
+    options.check_least(0, zipf_exponent=zipf_exponent)
+    options.check_least(2, zipf_ranks=zipf_ranks)
+    distances.grid(grid, masks, context)
+    _check_ranges(floor, zipf_exponent, zipf_ranks)
+    if lag > 1 and lag >= (most := max(distances.distances(masks, context))):
+        raise ProbeError(f"--lag has {lag}", expected=f"less than {most}, the largest distance")
+    unigrams.digest(frequent)
+    named = " ".join(grid)
+    return [
+        Cell(
+            *(
+                prompts,
+                lexicon,
+                text.task,
+                text.id,
+                context,
+                masks,
+                frequent,
+                frequent_count,
+                named,
+            ),
+            *(lag, ar_sample, seed, zipf_exponent, zipf_ranks, floor, memory_limit),
+        )
+        for text in texts.chosen(texts.load(prompts, lexicon), tasks, limit, context)
+    ]
+
+
+def _check_ranges(floor: float | None, exponent: float, ranks: int) -> None:
+    if not 0 <= (floor or 0) <= 1:
+        raise ProbeError(f"--floor has {floor:g}", expected="a probability, 0 to 1")
+    if not exponent < 100:
+        raise ProbeError(f"--zipf-exponent has {exponent:g}", expected="less than 100")
+    if ranks > 10**7:
+        raise ProbeError(f"--zipf-ranks has {ranks}", expected="at most ten million")
+
+
+def sources(prompts: str, lexicon: str, frequent: str, **_: Any) -> dict[str, str]:
+    """What is read and counted, as hashes: other texts make another measurement."""
+    return {"prompts": texts.digest(prompts, lexicon), "frequent": unigrams.digest(frequent)}
+
+
+def refuse(cell: Cell, entry: Checkpoint) -> str:
+    """Why a cell can't be asked of a model; empty if it can."""
+    if entry.kind == "causal" and not cell.samples:
+        return "a causal model has no marginals but by sampled continuations: --ar-sample N"
+    if entry.kind == "causal" and cell.context == "both":
+        return "a causal model reads nothing on its right: --context left"
+    return ""
+
+
+def measure(
+    engine: Engine | DryRun, cells: Sequence[Cell]
+) -> Iterator[tuple[Cell, list[dict[str, Any]]]]:
+    """A row for each mask, each pair of masks on the grid, and the far end and its tokens."""
+    readings = marginals.readings(engine, cells)
+    if engine.entry.kind == "causal":
+        prompts = [reading.prompt() for reading in readings]
+        found = sampled_continuations.marginals(engine, prompts, cells[0].samples, cells[0].masks)
+    else:
+        found = engine.ask([reading.query() for reading in readings])
+    # a Counter answers nothing, and then there are no rows
+    for cell, reading, answer in zip(cells, readings, found, strict=False):
+        rows = reading.sampled_rows if engine.entry.kind == "causal" else reading.rows
+        yield cell, rows(engine.border, answer)

@@ -1,0 +1,1 @@
+"""The probe `joint`: its cells and measurement, its report, its examples."""

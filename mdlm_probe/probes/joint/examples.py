@@ -1,0 +1,77 @@
+"""Texts with what filling several masks at once did to them. No torch."""
+
+from __future__ import annotations
+
+from mdlm_probe.analysis.examples.choice import evenly, numbers
+from mdlm_probe.analysis.examples.parts import ExampleItem, TextPart
+from mdlm_probe.analysis.examples.prompts import listed, percent, prompt, text
+from mdlm_probe.analysis.examples.rows import Fields, Rows
+from mdlm_probe.probes.joint import word_pairs
+from mdlm_probe.prompts.prompt import MASK
+
+ITEM = ("measure", "source", "lexicon", "task", "prompt", "masks", "canvas")
+
+
+def of(rows: Rows, limit: int) -> list[ExampleItem]:
+    """Of every measure the first texts, evenly spread over their file."""
+    frame = rows.frame
+    items, own = numbers(frame, ITEM), numbers(frame, ("model", *ITEM))
+    measures = list(frame["measure"].unique())[:limit]
+    found: list[int] = []
+    for measure in measures:
+        known = list(dict.fromkeys(items[frame["measure"] == measure]))
+        found += evenly(known, limit // len(measures))
+    chosen = [one for number in found for one in dict.fromkeys(own[items == number])]
+    return [_example(rows, own.index[own == one].tolist()) for one in chosen]
+
+
+def _example(rows: Rows, own: list[int]) -> ExampleItem:
+    found = [rows.fields(at) for at in own]
+    row = found[0]
+    asked = prompt(rows, row["model"], lambda: _prompt(row))
+    said = {"pairs": _pairs, "sets": _sets, "orders": _orders, "budget": _budget}[row["measure"]]
+    title = f"{row['measure']}: {row['prompt']}"
+    return ExampleItem(title, row["model"], row["task"], (asked, *said(found)))
+
+
+def _prompt(row: Fields) -> str:
+    """The text as a model sees it first."""
+    if row["measure"] == "sets":
+        loaded = word_pairs.load(row["source"], row["lexicon"])
+        return next(found for found in loaded if found.name == row["prompt"]).prompt()
+    found = text(row, "source")
+    if row["canvas"] == "holes":  # two masks in the continuation, in several places
+        return found.prompt + found.continuation
+    return found.prompt + MASK * int(row["masks"])
+
+
+def _pairs(found: list[Fields]) -> tuple[TextPart, ...]:
+    lines = [
+        f"masks {int(row['at']) + 1} and {int(row['at']) + 1 + int(row['distance'])}:"
+        f" {row['token_first']!r} and {row['token_second']!r},"
+        f" mutual information {row['mi']} nats, total variation {row['tv']}"
+        for row in found
+    ]
+    return (TextPart("pairs of masks, and how far they hang together", "\n".join(lines)),)
+
+
+def _sets(found: list[Fields]) -> tuple[TextPart, ...]:
+    (row, *_) = found
+    names = {
+        "filled at once, pairs that don't go together": row["incoherent_parallel"],
+        "filled one after the other": row["incoherent_sequential"],
+    }
+    shares = {name: value and percent(value) for name, value in names.items()}
+    return (TextPart("pairs of words", listed(shares)),)
+
+
+def _orders(found: list[Fields]) -> tuple[TextPart, ...]:
+    lines = [f"{row['order']}: {row['logp']} nats for {row['length']} tokens" for row in found]
+    return (TextPart("log-likelihood of the continuation, by order", "\n".join(lines)),)
+
+
+def _budget(found: list[Fields]) -> tuple[TextPart, ...]:
+    return tuple(
+        TextPart(f"written, {row['at_once']} masks a step ({row['logp']} nats)", row["written"])
+        for row in found
+    )

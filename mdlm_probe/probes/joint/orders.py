@@ -1,0 +1,165 @@
+"""Chains: texts scored, and written, one token after another in some order.
+
+Scoring by the chain rule in different orders: arXiv 2606.00997. Ours: confidence as an order of a
+known text, and what a text that parallel steps wrote is scored by.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.options import check as check_none_below_0
+from mdlm_probe.core.options import check_once
+from mdlm_probe.decoding.canvas import Canvas
+from mdlm_probe.decoding.canvas_of_prompt import appended, continuation_ids
+from mdlm_probe.decoding.loop import decode
+from mdlm_probe.decoding.schedule import Schedule
+from mdlm_probe.engine.multi_step import MultiStep
+from mdlm_probe.likelihood.chain_rule import Order, score, score_by_confidence, sequence
+
+if TYPE_CHECKING:
+    from mdlm_probe.engine.queries import Asker
+    from mdlm_probe.models._checkpoint import Checkpoint
+    from mdlm_probe.prompts.texts import Text
+
+BUDGET = (1, 2, 4, 8, 16, 32)
+
+
+# ---------------------------------------------------------------------- canvases
+
+
+def check_continued(texts: Sequence[Text]) -> None:
+    """Refuses texts without a continuation.
+
+    Raises:
+        ProbeError: naming the first.
+    """
+    lacking = [text.id for text in texts if not text.continuation.strip()]
+    if lacking:
+        raise ProbeError(
+            f"{len(lacking)} prompts have no continuation, such as '{lacking[0]}'",
+            expected="text to score or to make holes in, as the field 'continuation'",
+            hint="--measure pairs,sets,budget needs none, with --canvas appended, --outcome top",
+        )
+
+
+def check(**given: float | Sequence[int]) -> None:
+    """Refuses numbers that are no positive ones, by the option's name.
+
+    Raises:
+        ProbeError: naming the option.
+    """
+    for name, value in given.items():
+        values = value if isinstance(value, tuple) else (value,)
+        for bad in (v for v in values if not (v > 0 and math.isfinite(v))):
+            least = "more than 0" if isinstance(bad, float) else "1 or more"
+            raise ProbeError(f"--{name.replace('_', '-')} has {bad}", expected=least)
+
+
+def fitting(
+    name: str, given: tuple[int, ...], usual: tuple[int, ...], flag: str, most: int
+) -> list[int]:
+    """The numbers of an option, sorted: those a user gave, or as many of the usual ones as fit.
+
+    Args:
+        name: the option's.
+        given: by the user; () for the usual ones.
+        usual: positive, each once.
+        flag: the option that leaves room for numbers of at most `most`.
+
+    Raises:
+        ProbeError: a given number that is below 1 or beyond `most`, or stands twice.
+    """
+    check(**{name: given})
+    check_once(**{name: given})
+    if max(given, default=0) > most:
+        raise ProbeError(f"--{name} has {max(given)}", expected=f"at most {most}, as {flag} leaves")
+    return sorted(given or (number for number in usual if number <= most))
+
+
+# ---------------------------------------------------------------------- orders
+
+
+def names(order: Order, draws: int) -> list[str]:
+    """An order by its name; "random" is that many orders, "random-1" and so on."""
+    return [f"random-{n + 1}" for n in range(draws)] if order == "random" else [order]
+
+
+def order_settings(
+    length: int, orders: tuple[Order, ...], draws: int, seed: int
+) -> list[dict[str, Any]]:
+    """What the cells of one text have of these options: an order each.
+
+    Raises:
+        ProbeError: naming an option.
+    """
+    check(length=length)
+    check_none_below_0(random=draws)
+    check_once(orders=orders)
+    named = [name for order in orders for name in names(order, draws)]
+    return [{"masks": length, "order": name, "seed": seed} for name in named]
+
+
+# ---------------------------------------------------------------------- the chain rule
+
+
+def rescore(
+    asker: Asker, text: Text, length: int, order: str, seed: int, name: str
+) -> MultiStep[list[dict[str, Any]]]:
+    """The log-likelihood of a text's own continuation in an order: `logp` of `length` tokens."""
+    tokens = continuation_ids(asker, text, length)
+    canvas = appended(asker, text, len(tokens), name)
+    if order == "low_confidence":
+        logps = yield from score_by_confidence(canvas, tokens)
+    else:
+        logps = yield from score(canvas, tokens, sequence(order, len(tokens), seed))
+    return [{"length": len(tokens), "logp": float(logps.sum())}]
+
+
+# ---------------------------------------------------------------------- several at once
+
+
+def budget_settings(length: int, budget: tuple[int, ...], eps: float) -> list[dict[str, Any]]:
+    """What the cells of one text have of these options: masks a step each, one among them.
+
+    Raises:
+        ProbeError: naming an option.
+    """
+    check(length=length, budget_eps=eps)
+    steps = {1, *fitting("budget", budget, BUDGET, "--length", length)}
+    return [{"masks": length, "at_once": n, "eps": eps} for n in sorted(steps)]
+
+
+def write(canvas: Canvas, at_once: int, entry: Checkpoint) -> MultiStep[dict[str, Any]]:
+    """Fills in the window greedily, so many places in a step, and scores what came out.
+
+    A step commits the places whose most probable token is most probable (the leftmost among equals)
+    and writes that token; the last one what is left. The text is then scored by the chain rule, one
+    token a pass, in the order of the commits: by step, within a step the more confident first. With
+    one place a step the two are the same.
+
+    Returns:
+        `written`: the tokens, left to right; `length` and `steps`: how many;
+        `logp`: their log-likelihood one at a time, the sequential joint;
+        `logp_steps`: as the steps themselves saw it, a product of marginals within each.
+    """
+    made = yield from decode(canvas, Schedule(at_once=at_once, stop=False), entry)
+    order = sorted(range(len(made.steps)), key=lambda i: (made.steps[i], -made.confidences[i]))
+    logps = yield from score(canvas, made.tokens, order)
+    return {
+        "length": len(made.tokens),
+        "logp": float(logps.sum()),
+        "logp_steps": math.fsum(made.logprobs),
+        "steps": made.passes,
+        "written": made.tokens,
+    }
+
+
+def rewrite(
+    asker: Asker, text: Text, length: int, at_once: int, name: str
+) -> MultiStep[list[dict[str, Any]]]:
+    """What `write` makes of masks after a prompt."""
+    return [(yield from write(appended(asker, text, length, name), at_once, asker.entry))]

@@ -1,0 +1,169 @@
+"""How much is lost when several masks are filled at once?
+
+A masked model gives a marginal for each mask, not a joint (arXiv 2510.03289). `pairs`: how far two
+marginals are from a sequential joint, and whether there is one (circulation, arXiv 2605.09303).
+`sets`: words that only go together. `orders`: log-likelihood of a text by the chain rule in
+different orders (arXiv 2606.00997). `budget`: steps of n masks, most confident first, write tokens;
+these are scored by the chain rule, one at a time in commit order, against those of n = 1. Ours:
+prompts, pair sets, candidates and their bounds, confidence as an order, the budget. No causal
+models: they have one joint by construction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+
+from mdlm_probe.core.cells import key
+from mdlm_probe.core.cells import seed as seed_of
+from mdlm_probe.core.options import check, check_once
+from mdlm_probe.engine.multi_step import MultiStep, run
+from mdlm_probe.likelihood.chain_rule import Order
+from mdlm_probe.probes.joint import pairs_of_masks
+from mdlm_probe.probes.joint import word_pairs as pair_sets
+from mdlm_probe.probes.joint.orders import (
+    budget_settings,
+    check_continued,
+    order_settings,
+    rescore,
+    rewrite,
+)
+from mdlm_probe.prompts import texts
+from mdlm_probe.prompts.prompt import MASK
+
+if TYPE_CHECKING:
+    from mdlm_probe.engine.dry_run import DryRun
+    from mdlm_probe.engine.engine import Engine
+    from mdlm_probe.engine.queries import Asker
+    from mdlm_probe.models._checkpoint import Checkpoint
+
+Rows = list[dict[str, Any]]
+KINDS = ("masked",)
+Measure = Literal["pairs", "sets", "orders", "budget"]
+TOKENS = ("token_first", "token_second", "written")
+COLUMNS = (
+    *("at", "distance", "mi", "mi_bound", "tv", "tv_bound", "unlikely", "unlikely_bound"),
+    *("unlikely_sequential", "unlikely_sequential_bound", "circulation", *TOKENS[:2]),
+    *("words", "incoherent_parallel", "incoherent_sequential", "mass_parallel", "mass_sequential"),
+    *("length", "logp", "logp_steps", "steps", "written"),
+)
+"""Of `pairs`; of `sets`; of `orders` and `budget`; empty elsewhere. Nats: mi, circulation, and logp
+of `length` tokens together. `at` masks stand before the pair; `words` pairs of a set are asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One measure of one text, or of one pair set; "none" and 0 are what it has no use for.
+
+    `masks` is the window's length. `eps` is the probability under which a pair is unlikely, or the
+    nats a token that a budget may cost.
+    """
+
+    measure: str
+    source: str
+    lexicon: str
+    task: str
+    prompt: str
+    masks: int
+    canvas: str = "none"
+    spacing: str = "none"
+    outcome: str = "none"
+    order: str = "none"
+    anchors: int = 0
+    top: int = 0
+    at_once: int = 0
+    eps: float = 0.0
+    seed: int = 0
+
+
+def plan(
+    *,
+    measure: Annotated[tuple[Measure, ...], "what to measure"] = get_args(Measure),
+    masks: Annotated[int, "pairs: masks in the window"] = 16,
+    canvas: Annotated[
+        Literal["appended", "holes"], "pairs: masks after the prompt, or two in its continuation"
+    ] = "appended",
+    spacing: Annotated[
+        tuple[int, ...], "pairs: tokens from one mask to the other; default: 1,2,4,8 if they fit"
+    ] = (),
+    anchors: Annotated[int, "pairs: first masks, spread over the window"] = 4,
+    top: Annotated[int, "pairs: candidates of a mask"] = 32,
+    eps: Annotated[float, "pairs: a pair is unlikely under this joint probability"] = 0.001,
+    outcome: Annotated[
+        Literal["top", "true"], "pairs: circulation of the most probable tokens, or the text's own"
+    ] = "top",
+    orders: Annotated[tuple[Order, ...], "orders: of scoring a continuation"] = get_args(Order),
+    random: Annotated[int, "orders: how many random ones"] = 4,
+    length: Annotated[int, "orders, budget: tokens scored, or written, after a prompt"] = 32,
+    budget: Annotated[
+        tuple[int, ...], "budget: masks a step commits, and 1; default: 1,2,4,8,16,32 if they fit"
+    ] = (),
+    budget_eps: Annotated[float, "budget: nats a token that a step may cost"] = 0.1,
+    prompts: Annotated[str, "prompts in tasks/, or a path to your own JSONL"] = "decay",
+    pairs: Annotated[str, "sets: pair sets in tasks/, or a path to your own YAML"] = "pairs",
+    lexicon: Annotated[str, "of the shipped prompts and pairs: full or small"] = "full",
+    tasks: Annotated[tuple[str, ...], "types of prompts, or 'all'"] = ("all",),
+    limit: Annotated[int, "prompts of each task"] = 25,
+    seed: Annotated[int, "seed of the random orders"] = 0,
+) -> list[Cell]:
+    """The cells: measures, texts, settings, in this order."""
+    check_once(measure=measure)
+    how = {"canvas": canvas, "outcome": outcome, "anchors": anchors, "top": top, "eps": eps}
+    settings: dict[str, Callable[[], Rows]] = {  # each checks its own options
+        "pairs": lambda: pairs_of_masks.settings(masks, spacing, **how),
+        "orders": lambda: order_settings(length, orders, random, seed),
+        "budget": lambda: budget_settings(length, budget, budget_eps),
+    }
+    cells = []
+    for name in measure:
+        if name == "sets":
+            names = [found.name for found in pair_sets.load(pairs, lexicon)]
+            cells += [Cell(name, pairs, lexicon, "sets", n, masks=2) for n in names]
+            continue
+        check(limit=limit)
+        own = settings[name]()
+        chosen = texts.chosen(texts.load(prompts, lexicon), tasks, limit, "left")
+        if name == "orders" or (name == "pairs" and pairs_of_masks.continued(canvas, outcome)):
+            check_continued(chosen)
+        where = [(name, prompts, lexicon, text.task, text.id) for text in chosen]
+        cells += [Cell(*at, **setting) for at in where for setting in own]
+    return cells
+
+
+def sources(prompts: str, pairs: str, lexicon: str, **_: Any) -> dict[str, str]:
+    """What the cells are made of, as hashes: other files are another measurement."""
+    return {"prompts": texts.digest(prompts, lexicon), "pairs": pair_sets.digest(pairs, lexicon)}
+
+
+def refuse(cell: Cell, entry: Checkpoint) -> str:
+    """Why a cell can't be asked of a model; empty if it can."""
+    if cell.measure == "sets" and entry.shift:
+        begins = (
+            pairs_of_masks.find(cell.source, cell.lexicon, cell.prompt).prompt().startswith(MASK)
+        )
+        return f"pair set '{cell.prompt}' begins with a slot: no first token" if begins else ""
+    return ""
+
+
+def measure(engine: Engine | DryRun, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Rows]]:
+    """A row for a pair of masks, a pair set, an order, or a number of masks in a step."""
+    found = run(engine, [_course(engine, cell) for cell in cells])
+    for cell, rows in zip(cells, found, strict=False):  # of a Counter: none
+        for row in rows:
+            row |= {n: engine.border.decode(row[n]) for n in TOKENS if n in row}
+        yield cell, [dict.fromkeys(COLUMNS) | row for row in rows]
+
+
+def _course(asker: Asker, cell: Cell) -> MultiStep[Rows]:
+    name, where = key(cell), (cell.source, cell.lexicon, cell.prompt)
+    if cell.measure == "sets":
+        return pairs_of_masks.mix(asker, pairs_of_masks.find(*where), name)
+    text = next(t for t in texts.load(cell.source, cell.lexicon) if t.id == cell.prompt)
+    if cell.measure == "orders":
+        return rescore(asker, text, cell.masks, cell.order, seed_of(cell), name)
+    if cell.measure == "budget":
+        return rewrite(asker, text, cell.masks, cell.at_once, name)
+    gaps = tuple(map(int, cell.spacing.split()))
+    how = (cell.masks, cell.canvas, cell.outcome, gaps, cell.anchors, cell.top, cell.eps)
+    return pairs_of_masks.sweep(asker, text, pairs_of_masks.Window(*how), name)

@@ -1,0 +1,363 @@
+"""What parallel filling loses: pairs of masks, sets of words, orders of a text, masks in a step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from mdlm_probe.analysis import stats
+from mdlm_probe.analysis.frames import Tables
+from mdlm_probe.analysis.pairing import Measure, Pairing
+from mdlm_probe.probes.joint.figures import couplings, gains, loss, mixtures
+
+PRINTED = ("circulation", "sets", "orders", "spread", "bound")
+START = "left_to_right"
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+ALL = "all"
+"""The task of lines about the texts of all tasks together."""
+
+
+def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The report's tables by name, of what was measured.
+
+    "pairs" and their "circulation", "sets" of words, "orders" and their "spread", the "budget" at
+    every number of masks in a step, and the largest that is still within it, the "bound".
+
+    Raises:
+        KeyError, ValueError: for rows that a joint run didn't write.
+    """
+    frame[["at", "circulation", "logp", "at_once"]].apply(pd.to_numeric)
+    found = {
+        "pairs": pairs(frame),
+        "circulation": circulation(frame),
+        "sets": sets(frame),
+        "orders": orders(frame),
+        "spread": spread(frame),
+        "budget": budget(frame),
+        "bound": bound(frame),
+    }
+    return {name: table for name, table in found.items() if len(table)}
+
+
+def _of(frame: pd.DataFrame, measure: str) -> pd.DataFrame:
+    return frame[frame["measure"] == measure]
+
+
+def _parts(rows: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    """The rows of each model and task, then of all its tasks if there are several."""
+    for model, own in rows.groupby("model", observed=True, sort=False):
+        for task, part in own.groupby("task", observed=True, sort=False):
+            yield {"model": model, "task": task}, part
+        if own["task"].nunique() > 1:
+            yield {"model": model, "task": ALL}, own
+
+
+def _line(
+    name: str, found: stats.Estimate, least: float = -np.inf, most: float = np.inf
+) -> dict[str, float]:
+    """An estimate as columns; its interval ends at `least` and `most`, what there can be."""
+    low, high = (float(np.clip(end, least, most)) for end in (found.low, found.high))
+    return {name: found.mean, f"{name}_low": low, f"{name}_high": high}
+
+
+def _by_text(rows: pd.DataFrame, name: str, most: float = np.inf) -> stats.Estimate:
+    """The mean over texts of the texts' means of an amount."""
+    return stats.amount(rows.groupby("prompt", observed=True)[name].mean().to_numpy(), most)
+
+
+def pairs(frame: pd.DataFrame) -> pd.DataFrame:
+    """Every model, task and distance: what parallel filling of two masks gets wrong.
+
+    `mi` (nats) and `tv` between sequential and parallel filling, `unlikely` the probability of a
+    pair under eps by a parallel draw, `unlikely_sequential` by a sequential one: means over pairs,
+    with the interval of `stats.amount` over texts. `_bound` is how much larger each may be at most,
+    for the candidates left out; see the docstring of `couplings.Coupling`. `n` is the texts that
+    are long enough for this distance.
+    """
+    found = []
+    for named, part in _parts(_of(frame, "pairs")):
+        for distance, own in part.groupby("distance", observed=True):
+            line = named | {"distance": int(distance), "n": own["prompt"].nunique()}
+            for name in ("mi", "tv", "unlikely", "unlikely_sequential"):
+                most = np.inf if name == "mi" else 1.0
+                line |= _line(name, _by_text(own, name, most))
+                line[f"{name}_bound"] = own.groupby("prompt")[f"{name}_bound"].mean().mean()
+            found.append(line)
+    return pd.DataFrame(found)
+
+
+def circulation(frame: pd.DataFrame) -> pd.DataFrame:
+    """Every model and distance, all tasks together, and all distances: how far from one joint.
+
+    `size` is the mean of |circulation| in nats, with an interval as in `pairs`; the quantiles
+    are of the signed values, over pairs.
+    """
+    found = []
+    for model, own in _of(frame, "pairs").groupby("model", observed=True, sort=False):
+        parts = [(str(int(d)), part) for d, part in own.groupby("distance", observed=True)]
+        for distance, part in [*parts, (ALL, own)]:
+            size = part.assign(size=part["circulation"].abs())
+            line = {"model": model, "distance": distance, "n": part["prompt"].nunique()}
+            line |= {"pairs": len(part)} | _line("size", _by_text(size, "size"))
+            values = np.quantile(part["circulation"], QUANTILES)
+            line |= {f"q{100 * q:02.0f}": v for q, v in zip(QUANTILES, values, strict=True)}
+            found.append(line)
+    return pd.DataFrame(found)
+
+
+def sets(frame: pd.DataFrame) -> pd.DataFrame:
+    """Every model and pair set, and all sets: the share of fillings that mix two pairs.
+
+    Given that both slots got words of the set; `mass` is the probability that they do. Intervals
+    are Student's over sets, and so is the test of the paired difference (`lost`: parallel minus
+    sequential) against none. Sets of which this model knows fewer than two pairs count nowhere.
+    """
+    found = []
+    names = [
+        f"{name}_{way}" for name in ("incoherent", "mass") for way in ("parallel", "sequential")
+    ]
+    for model, own in _of(frame, "sets").groupby("model", observed=True, sort=False):
+        for _, row in own.iterrows():
+            line = {"model": model, "set": row["prompt"], "words": int(row["words"]), "n": 1}
+            found.append(line | {name: row[name] for name in names})
+        known = own.dropna(subset=names)
+        if not len(known):
+            continue
+        line = {"model": model, "set": ALL, "words": int(known["words"].sum()), "n": len(known)}
+        for name in names:
+            estimate = stats.mean(known[name].to_numpy())
+            share = "incoherent" in name
+            line |= _line(name, estimate, 0.0, 1.0) if share else {name: estimate.mean}
+        lost = stats.paired(known[names[0]].to_numpy(), known[names[1]].to_numpy())
+        found.append(line | _line("lost", lost, -1.0, 1.0) | {"lost_p": lost.p})
+    return pd.DataFrame(found)
+
+
+# ---------------------------------------------------------------------- orders
+
+
+def _by_order(part: pd.DataFrame) -> pd.DataFrame:
+    """Nats a token, texts as rows and orders as columns; texts that miss an order are left out."""
+    rows = part.assign(value=part["logp"] / part["length"])
+    wide = rows.pivot_table(index="prompt", columns="order", values="value", sort=False)
+    return wide.dropna()
+
+
+def _pooled(wide: pd.DataFrame) -> pd.DataFrame:
+    """The random orders as one column, their mean."""
+    kinds = pd.Index([str(name).partition("-")[0] for name in wide.columns]) == "random"
+    out = wide.loc[:, ~kinds]
+    return out.assign(random=wide.loc[:, kinds].mean(axis=1)) if kinds.any() else out
+
+
+def orders(frame: pd.DataFrame) -> pd.DataFrame:
+    """Every model, task and order: log-likelihood of the texts' own continuations, nats a token.
+
+    Random orders are averaged for each text. `gain` is the paired difference from left to right
+    (positive: the text is likelier in this order). Student's intervals over texts; `gain_holm` are
+    p-values that Holm's method corrects over the orders of a model and task.
+    """
+    found = []
+    for named, part in _parts(_of(frame, "orders")):
+        wide = _pooled(_by_order(part))
+        lines = []
+        for name in wide.columns if len(wide) else ():
+            logp = wide[name].to_numpy()
+            line = named | {"order": name, "n": len(wide)}
+            line |= _line("logp", stats.mean(logp), most=0.0)
+            if START in wide and name != START:
+                gain = stats.paired(logp, wide[START].to_numpy())
+                line |= _line("gain", gain) | {"gain_p": gain.p}
+            lines.append(line)
+        p = stats.holm([line.get("gain_p", np.nan) for line in lines])
+        found += [line | {"gain_holm": float(v)} for line, v in zip(lines, p, strict=True)]
+    return pd.DataFrame(found)
+
+
+def spread(frame: pd.DataFrame) -> pd.DataFrame:
+    """Every model and task: how much the order matters for one text, in nats a token.
+
+    `span` is the largest minus the smallest log-likelihood of a text over its orders, every random
+    one for itself, and `deviation` their standard deviation: means with intervals of amounts over
+    texts (`stats.amount`). Both are 0 where one joint explains all orders; a span grows with the
+    number of orders.
+    """
+    found = []
+    for named, part in _parts(_of(frame, "orders")):
+        wide = _by_order(part)
+        if wide.shape[1] < 2 or not len(wide):
+            continue
+        line = named | {"orders": wide.shape[1], "n": len(wide)}
+        line |= _line("span", stats.amount(np.ptp(wide.to_numpy(), axis=1)))
+        found.append(line | _line("deviation", stats.amount(wide.std(axis=1).to_numpy())))
+    return pd.DataFrame(found)
+
+
+# ---------------------------------------------------------------------- budget
+
+
+def _drops(part: pd.DataFrame) -> pd.DataFrame:
+    """What n masks a step cost in nats a token, texts as rows and n as columns, 1 first."""
+    rows = part.assign(value=part["logp"] / part["length"])
+    wide = rows.pivot_table(index="prompt", columns="at_once", values="value").dropna()
+    return wide.rsub(wide[1], axis=0)
+
+
+def budget(frame: pd.DataFrame) -> pd.DataFrame:
+    """Every model, task and n: what n masks a step cost, in nats a token, over the same texts.
+
+    `drop` is the sequential log-likelihood of what steps of one wrote minus that of what steps of n
+    wrote. `illusion` is how much likelier the steps themselves took it to be, as a product of
+    marginals. Student's intervals over texts.
+    """
+    found = []
+    for named, part in _parts(_of(frame, "budget")):
+        wide = _drops(part)
+        rows = part.assign(gap=(part["logp_steps"] - part["logp"]) / part["length"])
+        gaps = rows.pivot_table(index="prompt", columns="at_once", values="gap").loc[wide.index]
+        found += [
+            named
+            | {"at_once": int(n), "n": len(wide)}
+            | _line("drop", stats.mean(wide[n].to_numpy()))
+            | _line("illusion", stats.mean(gaps[n].to_numpy()))
+            for n in (wide.columns if len(wide) else ())
+        ]
+    return pd.DataFrame(found)
+
+
+def bound(frame: pd.DataFrame) -> pd.DataFrame:
+    """Every model and task: the largest n that costs less than eps, as do all smaller ones.
+
+    By the mean drop; the interval is a bootstrap over texts (`stats.resampled`, from 12 on). `sure`
+    asks more: that the
+    upper end of the drop's own interval is under eps.
+    """
+    found = []
+    for named, part in _parts(_of(frame, "budget")):
+        wide = _drops(part)
+        if not len(wide):
+            continue
+        counts, eps = wide.columns.to_numpy(dtype=int), float(part["eps"].iloc[0])
+
+        def largest(drops: np.ndarray, counts: np.ndarray = counts, eps: float = eps) -> np.ndarray:
+            within = np.logical_and.accumulate(drops < eps, axis=-1)
+            return np.where(within, counts, 1.0).max(axis=-1)
+
+        most = stats.resampled(wide.to_numpy(), largest)
+        low, high = most.low, most.high
+        if len(wide) > 1 and np.isnan(low):  # every resample says the same
+            low = high = most.mean
+        ends = np.array([stats.mean(wide[n].to_numpy()).high for n in wide.columns])
+        ends = np.where(wide.to_numpy().any(axis=0), ends, 0.0)  # no drop at all is sure
+        found.append(
+            named
+            | {"eps": eps, "n": len(wide), "bound": int(most.mean)}
+            | {"bound_low": low, "bound_high": high, "sure": int(largest(ends))}
+        )
+    return pd.DataFrame(found)
+
+
+# ---------------------------------------------------------------------- figures
+
+
+def figures(frame: pd.DataFrame, found: Tables | None = None) -> dict[str, Figure]:
+    """ "": what n masks a step cost; "orders", "pairs", "sets": of what was measured."""
+    found = found or tables(frame)
+    drawn = {}
+    if "budget" in found:
+        drawn[""] = loss(found["budget"], found["bound"])
+    if "orders" in found and "gain" in found["orders"]:
+        drawn["orders"] = gains(found["orders"], found["spread"])
+    if "pairs" in found:
+        drawn["pairs"] = couplings(found["pairs"], found["circulation"])
+    if "sets" in found:
+        drawn["sets"] = mixtures(found["sets"])
+    return drawn
+
+
+# ---------------------------------------------------------------------- comparing
+
+
+def coupled(frame: pd.DataFrame) -> pd.DataFrame:
+    """Every text's pairs of masks by distance; `size` is |circulation|."""
+    rows = _of(frame, "pairs")
+    return rows.assign(size=rows["circulation"].abs())
+
+
+def mixed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Every pair set; `mixing` is what parallel filling mixes more than sequential."""
+    rows = _of(frame, "sets")
+    return rows.assign(mixing=rows["incoherent_parallel"] - rows["incoherent_sequential"])
+
+
+def ordered(frame: pd.DataFrame) -> pd.DataFrame:
+    """Every text's log-likelihood by token in each order, and its `gain` over left to right."""
+    rows = _of(frame, "orders")
+    kinds = rows["order"].astype(str).str.split("-").str[0]
+    rows = rows.assign(order=kinds, value=rows["logp"] / rows["length"])
+    start = rows[kinds == START].set_index(["task", "prompt"])["value"]
+    rows = rows.join(start.rename("start"), on=["task", "prompt"])
+    return rows.assign(gain=(rows["value"] - rows["start"]).where(kinds != START))
+
+
+def budgeted(frame: pd.DataFrame) -> pd.DataFrame:
+    """What n masks a step cost every text, in nats by token, and how much they are mistaken."""
+    rows = _of(frame, "budget")
+    value = rows["logp"] / rows["length"]
+    one = value[rows["at_once"] == 1].set_axis(
+        pd.MultiIndex.from_frame(rows.loc[rows["at_once"] == 1, ["task", "prompt"]])
+    )
+    rows = rows.assign(value=value).join(one.rename("one"), on=["task", "prompt"])
+    drop, illusion = rows["one"] - rows["value"], (rows["logp_steps"] - rows["logp"])
+    return rows.assign(drop=drop, illusion=illusion / rows["length"])[rows["at_once"] > 1]
+
+
+ITEM = ("task", "prompt")
+PAIRED = (
+    Pairing(
+        {
+            "mi": Measure("mutual information of two masks (nats)"),
+            "tv": Measure("parallel against sequential filling (TV)"),
+            "unlikely": Measure("unlikely pairs (points)", scale=100),
+            "size": Measure("|circulation| (nats)"),
+        },
+        item=ITEM,
+        by=("distance",),
+        name="pairs",
+        rows=coupled,
+    ),
+    Pairing(
+        {
+            "incoherent_parallel": Measure("mixed fillings, parallel (points)", scale=100),
+            "mixing": Measure("mixed fillings, parallel - sequential (points)", scale=100),
+        },
+        item=ITEM,
+        name="sets",
+        rows=mixed,
+    ),
+    Pairing(
+        {
+            "value": Measure("log-likelihood (nats by token)"),
+            "gain": Measure("gain over left to right (nats by token)"),
+        },
+        item=ITEM,
+        by=("order",),
+        name="orders",
+        rows=ordered,
+        free=("anchors",),
+    ),
+    Pairing(
+        {
+            "drop": Measure("lost by steps of n (nats by token)"),
+            "illusion": Measure("illusion of steps of n (nats by token)"),
+        },
+        item=ITEM,
+        by=("at_once",),
+        name="budget",
+        rows=budgeted,
+    ),
+)

@@ -1,0 +1,1 @@
+"""The probe `locality`: its cells and measurement, its report, its examples."""

@@ -1,0 +1,120 @@
+"""Does a model find what it needs wherever it stands?
+
+The relevant few-shot examples form one block among distractors; only the block's position changes,
+and the place of the question. Source: "Masks Can Be Distracting" (arXiv 2511.21338), section 4.
+Ours: the grid of positions (the paper gives none), the middle (after half of all examples), the
+word lists, and an answer read up to the first `]`. With an lm-eval task, the block is its shots and
+`masks` counts from the first mask of a choice: one of n tokens has n in place of that one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.options import check, check_once
+from mdlm_probe.probes._few_shot import lm_eval_choices, questions
+from mdlm_probe.prompts import lm_eval_suite
+from mdlm_probe.prompts.prompt import Prompt
+from mdlm_probe.prompts.suite import Example, ask
+
+if TYPE_CHECKING:
+    from mdlm_probe.engine.dry_run import DryRun
+    from mdlm_probe.engine.engine import Engine
+
+KINDS = ("masked", "causal")
+refuse, sources = questions.refuse, questions.sources
+COLUMNS = questions.COLUMNS
+
+
+@dataclass(frozen=True, slots=True)
+class Cell(questions.FewShotCell):
+    """One test point with the relevant block at one position and the question at one place.
+
+    `position` counts the distractors to the left of the block; `masks` 0 means that the answer is
+    closed around exactly one mask, k > 0 that the question ends in k masks (see `tasks.ask`).
+    """
+
+    question: str
+    masks: int
+    position: int
+
+
+def plan(
+    *,
+    question: Annotated[
+        tuple[Literal["left", "middle", "right"], ...], "where the question stands"
+    ] = ("right",),
+    positions: Annotated[
+        tuple[int, ...], "distractors left of the relevant block; default: nine from 0 to all"
+    ] = (),
+    masks: Annotated[
+        tuple[int, ...], "masks the question ends in; 0: one mask, closed by the template"
+    ] = (0,),
+    tasks: questions.TasksOption = ("all",),
+    shots: Annotated[int | None, "relevant examples; default: the suite's, 10"] = None,
+    distractors: Annotated[int | None, "distractor examples; default: the suite's, 40"] = None,
+    limit: Annotated[int, "test points of each set"] = 1000,
+    answer: questions.AnswerOption = None,
+    lexicon: questions.LexiconOption = "full",
+    options: questions.CountOption = None,
+    suite: questions.SuiteOption = "few-shot",
+    lm_eval_task: lm_eval_suite.LmTaskOption = "",
+    data: lm_eval_suite.DataOption = "",
+    include_path: lm_eval_suite.IncludeOption = "",
+    metric: lm_eval_suite.MetricOption = None,
+    seed: Annotated[int, "seed of examples and test points"] = 0,
+) -> list[Cell]:
+    """The cells of the sweep: sets, places, masks, positions, test points, in this order."""
+    suite = lm_eval_suite.named(suite, options, lm_eval_task, data, include_path, metric)
+    source = questions.load(suite, lexicon, options)
+    shots = source.shots if shots is None else shots
+    distractors = source.distractors if distractors is None else distractors
+    positions = positions or tuple(dict.fromkeys(round(distractors * i / 8) for i in range(9)))
+    counts = {"shots": shots, "distractors": distractors, "limit": limit}
+    lists = {"masks": masks, "positions": positions}
+    check(**counts, **lists)
+    check_once(question=question, **lists)
+    lm_eval_suite.check_documents(source, limit, shots, seed)
+    for place in (p for p in positions if p > distractors):
+        raise ProbeError(f"--positions has {place}", expected=f"0 to {distractors}, --distractors")
+    return [
+        Cell(
+            *(suite, name, lexicon, answer or source.answer, source.options),
+            *(shots, distractors, seed, item, place, k, position),
+        )
+        for name in questions.chosen_sets(source, tasks)
+        for place in question
+        for k in masks
+        for position in positions
+        for item in range(limit)
+    ]
+
+
+def shown(cell: Cell, example: Example, causal: bool) -> Prompt:
+    """The prompt of a test point, with masks or open (causal)."""
+    relevant, others = questions.shots(cell, "relevant"), questions.shots(cell, "distractor")
+    turns = (*others[: cell.position], *relevant, *others[cell.position :])
+    at = {"left": 0, "middle": len(turns) // 2, "right": len(turns)}[cell.question]
+    asked = ask(questions.template_of(cell), example, None if causal else cell.masks)
+    return questions.prompt(cell, (*turns[:at], asked, *turns[at:]))
+
+
+def measure(
+    engine: Engine | DryRun, cells: Sequence[Cell]
+) -> Iterator[tuple[Cell, list[dict[str, Any]]]]:
+    """One row a test point: the answer as decoded text, and the distribution it came from."""
+    points = questions.test_points(cells)
+    causal = engine.entry.kind == "causal"
+    asks = []
+    for cell, example in zip(cells, points, strict=True):
+        query = questions.query(engine, cell, example, shown(cell, example, causal))
+        asks.append(questions.spread(engine, cell, example, query))
+    answers = lm_eval_choices.grouped(
+        asks, engine.ask([query for one in asks for query in one.queries])
+    )
+    # a Counter answers nothing, and then there are no rows
+    for cell, example, one, found in zip(cells, points, asks, answers, strict=False):
+        yield cell, [questions.answered(engine, cell, example, one, found)]

@@ -1,0 +1,1 @@
+"""The probe `masks`: its cells and measurement, its report, its examples."""

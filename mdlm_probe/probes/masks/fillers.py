@@ -1,0 +1,146 @@
+"""Fillers: what can be appended to a prompt in place of masks, to the same number of tokens."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.prompts import toy_language
+
+if TYPE_CHECKING:
+    from mdlm_probe.engine.queries import Asker, Query
+    from mdlm_probe.models._border import Border
+
+Side = Literal["right", "left", "both"]
+Filler = Literal["mask", "dot", "eos", "pad", "space", "random", "text"]
+FILLERS: tuple[Filler, ...] = get_args(Filler)
+SPELLED = {"dot": ".", "space": " "}
+
+
+class Amount(NamedTuple):
+    """How much is appended: `number` tokens, per cent of the prompt's tokens, or all that fits."""
+
+    unit: Literal["tokens", "%", "max"]
+    number: float
+
+    @property
+    def none(self) -> bool:
+        """Whether nothing is appended."""
+        return self == Amount("tokens", 0)
+
+    def tokens(self, length: int, context: int) -> int:
+        """The number of tokens, for a prompt of a length in a context."""
+        if self.unit == "max":
+            return max(0, context - length)
+        return round(self.number / 100 * length) if self.unit == "%" else int(self.number)
+
+
+def amount(text: str) -> Amount:
+    """What --masks says: a count such as 20, a share such as 5%, or "max".
+
+    Raises:
+        ProbeError: anything else.
+    """
+    text = text.strip()
+    if text == "max":
+        return Amount("max", 0)
+    share = text.endswith("%")
+    try:
+        number = float(text[:-1]) if share else int(text)
+    except ValueError:
+        number = -1
+    if not (0 < number < float("inf") if share else number >= 0):
+        raise ProbeError(
+            f"--masks has '{text}'", expected="0 or more, a share above 0 such as 5%, or max"
+        )
+    return Amount("%" if share else "tokens", number)
+
+
+@dataclass(frozen=True)
+class Tail:
+    """What is appended to a prompt.
+
+    Attributes:
+        masks: how much, see `amount`; a share is one of the prompt's tokens.
+        filler: one of `FILLERS`, or "none".
+        side: one of `Side`, or "none".
+        closing: the text that closes the answer. Masks leave open what follows the answer; other
+            fillers come after this text, as the paper's dots do, and its tokens count.
+        seed: see `fill`.
+    """
+
+    masks: str
+    filler: Any
+    side: str
+    closing: str
+    seed: int
+
+
+def extend(asker: Asker, query: Query, tail: Tail) -> Query:
+    """A query with a filler after its prompt, before it, or half on either side.
+
+    What opens the text stays first; what is put before a chat's prompt comes before its first
+    message. The asked position moves along.
+    """
+    ids, border = query.ids, asker.border
+    if tail.filler == "none":
+        return query
+    count = amount(tail.masks).tokens(len(ids), asker.entry.context)
+    before = {"left": count, "both": count // 2}.get(tail.side, 0)
+    closing = () if tail.filler == "mask" else border.pieces(tail.closing)
+    added = fill(border, tail.filler, count, tail.seed)
+    at = border.opening(ids)
+    after = (*closing, *added[before:])[: count - before]
+    ids = (*ids[:at], *added[:before], *ids[at:], *after)
+    return replace(query, ids=ids, positions=tuple(p + before for p in query.positions))
+
+
+def fill(border: Border, filler: Filler, count: int, seed: int) -> tuple[int, ...]:
+    """Token ids of a filler, exactly `count` of them.
+
+    "random" draws tokens of the vocabulary evenly, but for special ones; "text" is the project's
+    own prose, cut after `count` tokens. Both depend on the seed; a smaller count gives a prefix.
+
+    Raises:
+        ProbeError: the tokenizer has no such token.
+    """
+    if filler == "random":
+        rng, usable = random.Random(seed), border.ordinary
+        return tuple(rng.choice(usable) for _ in range(count))
+    if filler == "text":
+        return _prose(border, -(-count // toy_language.STRETCH) * toy_language.STRETCH, seed)[
+            :count
+        ]
+    return (_token(border, filler),) * count
+
+
+@lru_cache(maxsize=256)
+def _prose(border: Border, count: int, seed: int) -> tuple[int, ...]:
+    """At least `count` tokens of prose; a longer text begins the same."""
+    return border.pieces("".join(toy_language.sentences(count, seed)))
+
+
+def _token(border: Border, filler: Filler) -> int:
+    entry = border.entry
+    if filler == "mask" and entry.mask_id is not None:
+        return entry.mask_id
+    if filler == "eos" and entry.eos_ids:
+        return entry.eos_ids[0]
+    if filler == "pad" and border.pad is not None:
+        return border.pad
+    if filler in SPELLED:
+        try:
+            return border.token(SPELLED[filler])
+        except ProbeError as error:
+            raise _lacks(border, filler, f": {error.found}") from None
+    raise _lacks(border, filler)
+
+
+def _lacks(border: Border, filler: Filler, why: str = "") -> ProbeError:
+    return ProbeError(
+        f"--filler {filler}: the tokenizer of '{border.entry.name}' has no such token{why}",
+        expected="one of " + ", ".join(name for name in FILLERS if name != filler),
+    )

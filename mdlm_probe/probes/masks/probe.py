@@ -1,0 +1,162 @@
+"""Do appended masks distract a model from its context?
+
+Relevant examples and distractors are randomly mixed, the question stands at the end, and k masks
+are appended to the mask of its answer, or as many tokens of something else: what masks do and what
+any long tail does are then told apart. Source: "Masks Can Be Distracting" (arXiv 2511.21338),
+section 5: masks, dots, steps. Ours: k counts the appended masks only (the paper's k from 1 on
+counts the answer's own mask, too); fillers other than dots; that the `].` between the answer's mask
+and a filler counts as a part of it; masks before the prompt; steps of about equal size. With an
+lm-eval task, k counts from a choice's last mask: one of n tokens has n masks of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from mdlm_probe.core.cells import key
+from mdlm_probe.core.cells import seed as seed_of
+from mdlm_probe.core.options import check, check_once
+from mdlm_probe.decoding.schedule import Schedule
+from mdlm_probe.engine.queries import Query
+from mdlm_probe.probes._few_shot import lm_eval_choices, questions
+from mdlm_probe.probes.masks import watched_mask
+from mdlm_probe.probes.masks.fillers import Filler, Side, Tail, amount, extend
+from mdlm_probe.prompts import lm_eval_suite
+
+if TYPE_CHECKING:
+    from mdlm_probe.engine.dry_run import DryRun
+    from mdlm_probe.engine.engine import Engine
+    from mdlm_probe.models._checkpoint import Checkpoint
+
+Order = Literal["low_confidence", "random"]
+KINDS = ("masked", "causal")
+sources = questions.sources
+shown = questions.mixed_prompt
+COLUMNS = (*questions.COLUMNS, "appended", "mask_tokens", "step")
+GRID = ("0", "1", "2", "5", "10", "20", "35", "50", "75", "100", "150", "200")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell(questions.FewShotCell):
+    """One test point with something appended.
+
+    `masks` is how much: a count, a share of the prompt's tokens such as "5%", or "max" for as much
+    as the context holds. With "0" nothing is appended, so filler, side and order are "none".
+    """
+
+    masks: str
+    filler: str
+    side: str
+    steps: int
+    order: str
+
+
+def plan(
+    *,
+    masks: Annotated[
+        tuple[str, ...], "how many to append: counts, shares of the prompt (5%), or max"
+    ] = GRID,
+    filler: Annotated[tuple[Filler, ...], "what to append"] = ("mask", "dot", "text"),
+    side: Annotated[tuple[Side, ...], "after the prompt, before it, or half each"] = ("right",),
+    steps: Annotated[tuple[int, ...], "unmasking steps that the masks are spread over"] = (1,),
+    order: Annotated[
+        tuple[Order, ...], "which masks a step commits, where there are several steps"
+    ] = ("low_confidence",),
+    tasks: questions.TasksOption = ("all",),
+    shots: Annotated[tuple[int, ...], "relevant examples; default: the suite's, 10"] = (),
+    distractors: Annotated[tuple[int, ...], "distractor examples; default: the suite's, 40"] = (),
+    limit: Annotated[int, "test points of each set"] = 1000,
+    answer: questions.AnswerOption = None,
+    lexicon: questions.LexiconOption = "full",
+    options: questions.CountOption = None,
+    suite: questions.SuiteOption = "few-shot",
+    lm_eval_task: lm_eval_suite.LmTaskOption = "",
+    data: lm_eval_suite.DataOption = "",
+    include_path: lm_eval_suite.IncludeOption = "",
+    metric: lm_eval_suite.MetricOption = None,
+    seed: Annotated[int, "seed of examples, test points, random fillers and orders"] = 0,
+) -> list[Cell]:
+    """The cells of the sweep: all that is asked of a test point stands together."""
+    suite = lm_eval_suite.named(suite, options, lm_eval_task, data, include_path, metric)
+    source = questions.load(suite, lexicon, options)
+    shots, distractors = shots or (source.shots,), distractors or (source.distractors,)
+    check(limit=limit, shots=shots, distractors=distractors, steps=steps)
+    check_once(
+        masks=tuple(map(amount, masks)),
+        filler=filler,
+        side=side,
+        steps=steps,
+        order=order,
+        shots=shots,
+        distractors=distractors,
+    )
+    lm_eval_suite.check_documents(source, limit, shots, seed)
+    tails = _tails(masks, filler, side, steps, order)
+    drawn = (suite, lexicon, answer or source.answer, source.options)
+    return [
+        Cell(drawn[0], name, *drawn[1:], relevant, others, seed, item, *tail)
+        for name in questions.chosen_sets(source, tasks)
+        for relevant, others in product(shots, distractors)
+        for item in range(limit)
+        for tail in tails
+    ]
+
+
+def _tails(
+    masks: Sequence[str],
+    fillers: Sequence[str],
+    sides: Sequence[str],
+    steps: Sequence[int],
+    orders: Sequence[str],
+) -> list[tuple[str, str, str, int, str]]:
+    """What is appended to every test point; combinations that make the same prompt stand once."""
+    found = []
+    for filler, side, k, count, order in product(fillers, sides, masks, steps, orders):
+        if amount(k).none:
+            found.append((k.strip(), "none", "none", 1, "none"))
+        elif filler != "mask" or count == 1:  # one mask is committed in one step
+            found.append((k.strip(), filler, side, 1, "none"))
+        else:
+            found.append((k.strip(), filler, side, count, order))
+    return list(dict.fromkeys(found))
+
+
+def refuse(cell: Cell, entry: Checkpoint) -> str:
+    """Why a cell can't be asked of a model; empty if it can."""
+    if entry.kind == "causal" and cell.filler == "mask":
+        return "a causal model has no masks"
+    return ""
+
+
+def measure(
+    engine: Engine | DryRun, cells: Sequence[Cell]
+) -> Iterator[tuple[Cell, list[dict[str, Any]]]]:
+    """One row a test point and tail: the answer when its mask was committed."""
+    points, causal = questions.test_points(cells), engine.entry.kind == "causal"
+    prompts: dict[Any, Query] = {}
+    asks, schedules = [], []
+    for cell, example in zip(cells, points, strict=True):
+        point = cell.set, cell.shots, cell.distractors, cell.item
+        if point not in prompts:
+            asked = shown(cell, example, causal)
+            prompts[point] = questions.query(engine, cell, example, asked)
+        drawn = seed_of("filler", cell.set, cell.item, cell.seed)
+        closing = questions.template_of(cell).closing()
+        tail = Tail(cell.masks, cell.filler, cell.side, closing, drawn)
+        query = replace(extend(engine, prompts[point], tail), name=key(cell))
+        asks.append(questions.spread(engine, cell, example, query, cell.steps))
+        order = "random" if cell.order == "random" else "low_confidence"
+        schedule = Schedule(cell.steps, order=order, seed=seed_of(cell), stop=False)
+        schedules += [schedule] * len(asks[-1].queries)
+    found = watched_mask.read(engine, [query for one in asks for query in one.queries], schedules)
+    # a Counter answers nothing, and then there are no rows
+    answers = lm_eval_choices.grouped(asks, found)
+    for cell, example, one, read in zip(cells, points, asks, answers, strict=False):
+        row = questions.answered(engine, cell, example, one, [reading.answer for reading in read])
+        own = len(prompts[cell.set, cell.shots, cell.distractors, cell.item].ids)
+        extra = {"appended": len(one.query.ids) - own, "step": read[0].step}
+        extra["mask_tokens"] = one.query.ids.count(engine.entry.mask_id)
+        yield cell, [row | extra]

@@ -1,0 +1,343 @@
+"""Accuracy against the number of appended masks, beside equally long tails of something else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from mdlm_probe.analysis import stats
+from mdlm_probe.analysis.frames import Tables
+from mdlm_probe.analysis.pairing import Measure, Pairing
+from mdlm_probe.analysis.stats import corrected
+from mdlm_probe.probes.masks.figures import CONTEXT, FILLERS, SERIES, contexts, grouped, rank, sheet
+
+ITEM = ["set", "item"]
+MEASURES = ("correct", "p_right")
+NUDGE = 1e-15
+"""Keeps equal numbers of tokens apart that were asked for in two ways, such as 25 and 5%."""
+
+PRINTED = ("overview", "drop")
+
+
+def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The report's tables by name.
+
+    "overview" for a first look, "curve" with intervals, "drop" from the best to the largest k,
+    "changes" against the smallest k, "controls" of masks against other fillers, drops by "tasks".
+
+    Raises:
+        KeyError, ValueError: for rows that a masks run didn't write.
+    """
+    rows = series(frame)
+    table = curve(rows)
+    return {
+        "overview": overview(table),
+        "curve": table,
+        "drop": drop(rows),
+        "changes": changes(rows),
+        "controls": controls(rows),
+        "tasks": drop(rows, ["set"]),
+    }
+
+
+def series(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows by series: every curve gets a copy of the points at which nothing is appended.
+
+    A column `p_right` holds the probability of the right answer, `k` the mean number of tokens that
+    an amount appends, by which amounts are ordered, whether they are counts or shares.
+    """
+    frame = frame.assign(p_right=np.exp(pd.to_numeric(frame["logp_right"])), masks=_text(frame))
+    frame["k"] = frame.groupby([*CONTEXT, "masks"], observed=True)["appended"].transform("mean")
+    frame["k"] += NUDGE * frame["masks"].map(rank)
+    start, tails = frame[frame["filler"] == "none"], frame[frame["filler"] != "none"]
+    parts = [tails]
+    for coordinates, part in tails.groupby(SERIES, observed=True, sort=False):
+        named = dict(zip(SERIES, coordinates, strict=True))
+        same = (start[CONTEXT] == pd.Series({c: named[c] for c in CONTEXT})).all(axis=1)
+        own = part[["suite", *ITEM]].drop_duplicates()
+        parts.append(start[same].assign(**named).merge(own, on=["suite", *ITEM]))
+    return pd.concat(parts if len(tails) else [start], ignore_index=True)
+
+
+def _text(frame: pd.DataFrame) -> pd.Series:
+    """What was asked to be appended, as typed: a column of counts alone is read as numbers."""
+    return frame["masks"].map(lambda k: k if isinstance(k, str) else f"{k:g}")
+
+
+def curve(rows: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy, probability of the right answer, entropy and confidence at every k of a series.
+
+    `appended` is the mean number of tokens appended, `mask_tokens` the mean number of masks in the
+    prompt, the answer's own included. Accuracy has Wilson's interval over items and that of
+    `stats.share_over` over sets; probability has Student's over sets, as the paper's bands, which
+    for accuracy fail near 100 %.
+    """
+    found = []
+    for named, part in grouped(rows, [*SERIES, "k", "masks"]):
+        items = stats.proportion(part["correct"].to_numpy())
+        sets = stats.share_over(part["correct"].to_numpy(), part["set"].to_numpy())
+        right = stats.mean_over(part, "p_right", "set")
+        found.append(
+            {name: value for name, value in named.items() if name != "k"}
+            | {"appended": part["appended"].mean(), "mask_tokens": part["mask_tokens"].mean()}
+            | {"accuracy": items.mean, "n": items.n}
+            | {"items_low": items.low, "items_high": items.high}
+            | {"sets_low": sets.low, "sets_high": sets.high}
+            | {"p_right": part["p_right"].mean()}
+            | {"p_right_low": np.maximum(right.low, 0.0)}
+            | {"p_right_high": np.minimum(right.high, 1.0)}
+            | {"entropy": part["entropy"].mean(), "top1_prob": part["top1_prob"].mean()}
+            | {"step": part["step"].mean(), "sets": sets.n, "k": named["k"]}
+        )
+    table = pd.DataFrame(found)
+    return table.sort_values([*SERIES, "k"], key=_order(rows), ignore_index=True).drop(columns="k")
+
+
+def overview(table: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy and probability of the right answer side by side: a row for each k, no intervals."""
+    others = [c for c in SERIES if c not in ("model", "filler")]
+    names = ["model", *(c for c in others if table[c].nunique() > 1)]
+    mean = table.groupby("masks", observed=True)["appended"].transform("mean")
+    wide = table.assign(k=mean + NUDGE * table["masks"].map(rank)).pivot_table(
+        index=[*names, "k", "masks"],
+        columns="filler",
+        values=["accuracy", "p_right"],
+        sort=False,
+    )
+    wide.columns = [f"{measure} {filler}" for measure, filler in wide.columns]
+    order = [f"{m} {f}" for m in ("accuracy", "p_right") for f in FILLERS]
+    wide = wide[[name for name in order if name in wide.columns]].sort_index(level="k")
+    return (
+        wide.sort_index(level=names, sort_remaining=False, kind="stable")
+        .reset_index()
+        .drop(columns="k")
+    )
+
+
+def _order(rows: pd.DataFrame) -> Any:
+    places = {"model": {m: i for i, m in enumerate(rows["model"].unique())}}
+    places["filler"] = {filler: i for i, filler in enumerate(FILLERS)}
+    return lambda c: c.map(places[c.name]) if c.name in places else c
+
+
+def _wide(part: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """Test points as rows, amounts as columns in order; points that miss an amount are left."""
+    wide = part.pivot_table(index=ITEM, columns="k", values=measure, sort=False)
+    return wide[sorted(wide.columns)].dropna()
+
+
+def drop(rows: pd.DataFrame, by: list[str] | None = None) -> pd.DataFrame:
+    """What the tail costs: accuracy at its best k minus at the largest k, over the same items.
+
+    In points of 100; the intervals over items and over sets are Student's, `items_p` is an exact
+    sign test, stricter than the interval. Items of a set share their examples, so that tests over
+    items find what holds for these examples; those over sets, what holds for others, too. The best
+    k is chosen by the same rows, which flatters it: `from_start` is the drop from the smallest k,
+    which isn't (over sets; over items where there is one set). `_holm` are p-values corrected for
+    a model's rows of the table. `degradation` is (max - min) / max over k, as in the paper's
+    tables, with a bootstrap interval over items; noise alone makes it larger than 0.
+    `significant_from` is the smallest k at which accuracy is below the smallest k's, by the same
+    tests as `changes`.
+    """
+    found = []
+    for named, part in grouped(rows, [*SERIES, *(by or [])]):
+        wide = _wide(part, "correct")
+        if len(wide) == 0 or wide.shape[1] < 2:
+            continue
+        names = dict(zip(part["k"], part["masks"], strict=True))
+        first, last = wide.columns[0], wide.columns[-1]
+        best = wide.columns[int(np.argmax(wide.mean().to_numpy()))]
+        items = stats.paired_hits(wide[best].to_numpy(), wide[last].to_numpy())
+        start = _difference(wide[first], wide[last], hits=True)
+        line = named | {"smallest": names[first], "best": names[best], "largest": names[last]}
+        line |= {"n": items.n, "points": 100 * items.mean}
+        line |= _ends("items", items) | {"items_p": items.p}
+        if not by:
+            by_set = stats.mean((wide[best] - wide[last]).groupby("set").mean().to_numpy())
+            line |= _ends("sets", by_set)
+        line |= {"from_start": 100 * start.mean} | _ends("from_start", start)
+        line["from_start_p"] = start.p
+        if not by:
+            line |= _degradation(wide.to_numpy(dtype=float))
+            line["significant_from"] = _significant(wide, names)
+        found.append(line)
+    return corrected(pd.DataFrame(found), ("items", "from_start"))
+
+
+def _ends(name: str, found: stats.Estimate) -> dict[str, float]:
+    """The interval of a difference of shares, in points: it can't leave -100..100."""
+    low, high = np.clip([100 * found.low, 100 * found.high], -100, 100)
+    return {f"{name}_low": low, f"{name}_high": high}
+
+
+def _difference(first: pd.Series, second: pd.Series, *, hits: bool) -> stats.Estimate:
+    """First minus second over the items that both have: over sets, or over items of a single set.
+
+    Of the mean over items; over sets `stats.clustered`, which is Student's where all are of one
+    size, and over items the sign test of hits.
+    """
+    gap = (first - second).dropna()
+    sets = gap.index.get_level_values("set").to_numpy()
+    if len(set(sets)) > 1:
+        return stats.clustered(gap.to_numpy(), sets)
+    zero = np.zeros(len(gap))
+    return stats.paired_hits(gap.to_numpy(), zero) if hits else stats.mean(gap.to_numpy())
+
+
+def _degradation(hits: np.ndarray) -> dict[str, float]:
+    """(max - min) / max of the columns' means, [items, k], with an interval."""
+
+    def relative(means: np.ndarray) -> np.ndarray:
+        largest = means.max(axis=-1)
+        return (largest - means.min(axis=-1)) / np.where(largest > 0, largest, np.nan)
+
+    found = stats.resampled(hits, relative, (0.0, 1.0))
+    low, high = found.low, found.high
+    return {"degradation": found.mean, "degradation_low": low, "degradation_high": high}
+
+
+def _significant(wide: pd.DataFrame, names: dict[float, str]) -> str:
+    first, *others = wide.columns
+    tests = [_difference(wide[k], wide[first], hits=True) for k in others]
+    corrected = stats.holm([test.p for test in tests])
+    worse = [
+        names[k]
+        for k, test, p in zip(others, tests, corrected, strict=True)
+        if test.mean < 0 and p < 1 - stats.LEVEL
+    ]
+    return worse[0] if worse else ""
+
+
+def changes(rows: pd.DataFrame) -> pd.DataFrame:
+    """Every k against the smallest k over the same items: accuracy and probability, in points.
+
+    Intervals and tests are over sets (Student's), or over the items of a single set; `_holm` are
+    p-values corrected for the number of k in a series.
+    """
+    found = []
+    for named, part in grouped(rows, SERIES):
+        names = dict(zip(part["k"], part["masks"], strict=True))
+        both = [_wide(part, measure) for measure in MEASURES]
+        first, *others = both[0].columns
+        lines = [_compared(*((w[k], w[first]) for w in both)) for k in others]
+        found += [
+            named | {"masks": names[k], "against": names[first]} | line
+            for k, line in zip(others, _corrected(lines), strict=True)
+        ]
+    return pd.DataFrame(found)
+
+
+def controls(rows: pd.DataFrame) -> pd.DataFrame:
+    """Masks minus each other filler at the same k over the same items: what is the masks' doing.
+
+    In points of 100; negative where masks cost more than an equally long tail. Intervals and tests
+    as in `changes`.
+    """
+    found = []
+    for named, part in grouped(rows[rows["filler"] != "none"], [*CONTEXT, "side"]):
+        masks = part[(part["filler"] == "mask") & (part["steps"] == 1)]
+        names = dict(zip(part["k"], part["masks"], strict=True))
+        ours = [_wide(masks, measure) for measure in MEASURES]
+        for filler in part["filler"].unique():
+            theirs = [_wide(part[part["filler"] == filler], measure) for measure in MEASURES]
+            shared = [k for k in ours[0].columns if k in theirs[0].columns and k != 0]
+            if filler == "mask" or not shared:
+                continue
+            both = list(zip(ours, theirs, strict=True))
+            lines = [_compared(*((mine[k], other[k]) for mine, other in both)) for k in shared]
+            found += [
+                named | {"masks": names[k], "control": filler} | line
+                for k, line in zip(shared, _corrected(lines), strict=True)
+            ]
+    return pd.DataFrame(found)
+
+
+Pair = tuple[pd.Series, pd.Series]
+
+
+def _compared(correct: Pair, right: Pair) -> dict[str, float]:
+    """Differences of accuracy and of probability, first minus second, in points."""
+    hits, mass = _difference(*correct, hits=True), _difference(*right, hits=False)
+    line: dict[str, float] = {"units": hits.n}
+    for name, gap in (("accuracy", hits), ("p_right", mass)):
+        line |= {name: 100 * gap.mean} | _ends(name, gap) | {f"{name}_p": gap.p}
+    return line
+
+
+def _corrected(lines: list[dict[str, float]]) -> list[dict[str, float]]:
+    holm = {n: stats.holm([line[f"{n}_p"] for line in lines]) for n in ("accuracy", "p_right")}
+    return [
+        line | {f"{name}_holm": float(p[i]) for name, p in holm.items()}
+        for i, line in enumerate(lines)
+    ]
+
+
+def figures(frame: pd.DataFrame, found: Tables | None = None) -> dict[str, Figure]:
+    """ "": accuracy and probability; "certainty": entropy and confidence; both against k.
+
+    "context", where there are several: the same measures against the length of the context.
+    """
+    table = (found or tables(frame))["curve"]
+    size = table["shots"] + table["distractors"]
+    longest = table[size == size.groupby(table["model"]).transform("max")]
+    longest = longest[longest["shots"] == longest.groupby("model")["shots"].transform("max")]
+    counts = {c: "/".join(f"{n}" for n in sorted(longest[c].unique())) for c in CONTEXT[1:]}
+    where = f"{counts['shots']} relevant and {counts['distractors']} distractor examples"
+    drawn = {
+        "": sheet(longest, ["accuracy", "p_right"], where),
+        "certainty": sheet(longest, ["entropy", "top1_prob"], where),
+    }
+    if len(table[CONTEXT[1:]].drop_duplicates()) > 1:
+        drawn["context"] = contexts(table)
+    return drawn
+
+
+# ---------------------------------------------------------------------- comparing
+
+
+def answered(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows with the probability of the right answer, `p_right`, and amounts as typed."""
+    return frame.assign(p_right=np.exp(pd.to_numeric(frame["logp_right"])), masks=_text(frame))
+
+
+def lost(frame: pd.DataFrame) -> pd.DataFrame:
+    """What the tail costs each item: a hit at the smallest k minus one at the largest."""
+    rows = series(frame)
+    by = rows.groupby(SERIES, observed=True)["k"]
+    ends = [rows[rows["k"] == by.transform(end)] for end in ("min", "max")]
+    keys = [*SERIES[1:], *ITEM]
+    both = ends[0].merge(ends[1], on=keys, suffixes=("", "_largest"))
+    both = both[both["k"] < both["k_largest"]]
+    drops = {measure: both[measure] - both[f"{measure}_largest"] for measure in MEASURES}
+    ks = {"smallest": both["masks"], "largest": both["masks_largest"]}
+    return both[keys].assign(**drops, **ks)
+
+
+TAIL = (*SERIES[3:], *SERIES[1:3])
+PAIRED = (
+    Pairing(
+        {
+            "correct": Measure("accuracy (points)", hits=True, scale=100),
+            "p_right": Measure("probability of the right answer (points)", scale=100),
+            "entropy": Measure("entropy (nats)"),
+        },
+        item=tuple(ITEM),
+        by=(*TAIL, "masks"),
+        cluster="set",
+        rows=answered,
+    ),
+    Pairing(
+        {
+            "correct": Measure("accuracy lost to the tail (points)", scale=100),
+            "p_right": Measure("probability lost to the tail (points)", scale=100),
+        },
+        item=tuple(ITEM),
+        by=(*TAIL, "smallest", "largest"),
+        cluster="set",
+        name="drop",
+        rows=lost,
+    ),
+)

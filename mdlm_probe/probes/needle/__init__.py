@@ -1,0 +1,1 @@
+"""The probe `needle`: its cells and measurement, its report, its examples."""

@@ -1,0 +1,163 @@
+"""Does a model find one fact in a long text?
+
+A one-line fact is hidden among filler, and asked for at the end: needle depth x context length, as
+in arXiv 2506.14429. Ours: facts and filler (seeded templates), how depths and lengths are rounded
+to whole sentences, and the baseline: the same text without the fact, so that what a model guesses
+is not taken for what it read. A masked model is given as many masks as the answer has tokens, and
+nothing after them; they are filled from left to right. A causal model reads the same text.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, islice
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+
+from mdlm_probe.core import options
+from mdlm_probe.core.cells import key
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.engine.queries import Query, Readout
+from mdlm_probe.probes._few_shot import questions
+from mdlm_probe.probes.needle import haystack
+from mdlm_probe.probes.needle.facts import load
+
+if TYPE_CHECKING:
+    from mdlm_probe.engine.dry_run import DryRun
+    from mdlm_probe.engine.engine import Engine
+    from mdlm_probe.models._checkpoint import Checkpoint
+    from mdlm_probe.probes.needle.haystack import Haystack
+
+KINDS = ("masked", "causal")
+COLUMNS = (
+    *("form", "tokens", "needle_at", "right", "predicted", "answer_tokens", "correct"),
+    *("logp_right", "entropy", "top1_prob", "sentences", "fact_after"),
+)
+"""Log-probability (of the whole answer) and entropy (of its first token) in nats; `tokens` with the
+answer; `needle_at` tokens, and `fact_after` of the filler's `sentences`, stand before the fact."""
+
+ABSENT = -1
+"""The depth of a fact that isn't there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One needle in a text of `length` tokens at most, at `depth` percent of the filler.
+
+    Depth 0 is the start of the text, 100 is next to the question, `ABSENT` is nowhere.
+    """
+
+    needles: str
+    lexicon: str
+    seed: int
+    length: int
+    item: int
+    depth: int
+
+
+def plan(
+    *,
+    lengths: Annotated[
+        tuple[int, ...], "context lengths in tokens, question and answer included"
+    ] = (256, 512, 1024, 2048, 4096),
+    depths: Annotated[
+        tuple[int, ...], "where the fact stands, in percent; 0: at the start"
+    ] = tuple(range(0, 101, 10)),
+    limit: Annotated[int, "needles for each length and depth"] = 10,
+    baseline: Annotated[
+        Literal["absent", "none"], "also ask without the fact, to see what guessing gives"
+    ] = "absent",
+    needles: Annotated[str, "needles in tasks/, or a path to your own YAML"] = "needle",
+    lexicon: Annotated[str, "which of the file's lexicons: full or small"] = "full",
+    seed: Annotated[int, "seed of needles and filler"] = 0,
+) -> list[Cell]:
+    """The cells of the sweep: lengths, needles, depths, in this order."""
+    options.check(limit=limit, lengths=lengths, depths=depths)
+    options.check_once(lengths=lengths, depths=depths)
+    for depth in (d for d in depths if d > 100):
+        raise ProbeError(f"--depths has {depth}", expected="0 to 100, percent of the text")
+    source = load(needles, lexicon)
+    for item in range(limit):
+        needle = source.needle(item, seed)
+        words = len(f"{needle.fact} {needle.question} {needle.opening} {needle.answer}".split())
+        if min(lengths) <= words:
+            raise ProbeError(
+                f"--lengths has {min(lengths)}",
+                expected=f"more than {words} tokens, for the needle '{needle.fact}'",
+            )
+    wanted = (*depths, *((ABSENT,) if baseline == "absent" else ()))
+    return [
+        Cell(needles, lexicon, seed, length, item, depth)
+        for length in lengths
+        for item in range(limit)
+        for depth in wanted
+    ]
+
+
+def sources(needles: str, lexicon: str, **_: Any) -> dict[str, str]:
+    """What the texts are made of, as a hash: another file, or filler, is another measurement."""
+    return {"needles": load(needles, lexicon).digest()}
+
+
+def refuse(cell: Cell, entry: Checkpoint) -> str:
+    """Why a cell can't be asked of a model; empty if it can."""
+    if cell.length > entry.context:
+        return f"{cell.length} tokens are beyond its context of {entry.context}; see --rope-scale"
+    return ""
+
+
+def measure(
+    engine: Engine | DryRun, cells: Sequence[Cell]
+) -> Iterator[tuple[Cell, list[dict[str, Any]]]]:
+    """One row a cell: the answer from left to right, every token given those before it."""
+    asked = []
+    for cell in cells:
+        source = load(cell.needles, cell.lexicon)
+        hidden = haystack.fit(engine.border, source, cell.item, cell.seed, cell.length)
+        readouts = (Readout("chosen", hidden.answer), *questions.READOUTS)
+        depth = None if cell.depth == ABSENT else cell.depth
+        asked.append((hidden, depth, haystack.queries(engine, hidden, depth, readouts, key(cell))))
+    answers = iter(engine.ask([query for _, _, queries in asked for query in queries]))
+    for cell, (hidden, depth, queries) in zip(cells, asked, strict=True):
+        found = list(islice(answers, len(queries)))
+        if found:  # a Counter answers nothing
+            yield cell, [_row(engine, hidden, depth, queries, found)]
+
+
+def _before(hidden: Haystack, depth: int) -> int:
+    """Sentences of the filler before the fact."""
+    needles, text = hidden.needles, hidden.prompt(depth).turns[0][0]
+    ends = accumulate(len(sentence) + len(needles.between) for sentence in hidden.sentences)
+    return bisect_right(list(ends), text.rindex(hidden.needle.fact) - len(needles.intro))
+
+
+def _row(
+    engine: Engine | DryRun,
+    hidden: Haystack,
+    depth: int | None,
+    queries: Sequence[Query],
+    found: Sequence[Sequence[np.ndarray]],
+) -> dict[str, Any]:
+    """The columns of an answer; it is right if the most probable token is, at every step."""
+    chosen, entropy, top, top_logprob = (
+        np.concatenate(parts) for parts in zip(*found, strict=True)
+    )
+    steps = range(len(hidden.answer))
+    return {
+        "form": hidden.needle.form,
+        "tokens": len(queries[0].ids) + (engine.entry.kind == "causal"),  # its last token is unseen
+        "needle_at": haystack.start_of(engine.border, hidden, depth),
+        "right": hidden.needle.value,
+        "predicted": engine.border.decode(top.tolist()),
+        "answer_tokens": len(steps),
+        "correct": tuple(top.tolist()) == hidden.answer,
+        "logp_right": float(sum(chosen[n, n] for n in steps)),
+        "entropy": float(entropy[0]),
+        "top1_prob": math.exp(float(top_logprob[0])),
+        "sentences": len(hidden.sentences),
+        "fact_after": None if depth is None else _before(hidden, depth),
+    }

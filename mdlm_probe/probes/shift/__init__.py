@@ -1,0 +1,1 @@
+"""The probe `shift`: its cells and measurement, its report, its examples."""

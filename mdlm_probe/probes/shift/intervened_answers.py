@@ -1,0 +1,295 @@
+"""Displacement: answers written while some of their tokens are moved, and what became of them.
+
+Every intervened answer stands beside the unintervened one to the same prompt, written with the same
+random numbers. No torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from mdlm_probe.core.cells import key
+from mdlm_probe.core.cells import seed as seed_of
+from mdlm_probe.decoding import answers, text_metrics
+from mdlm_probe.decoding.answers import Answer, Score
+from mdlm_probe.decoding.schedule import Cache, Eos, Order, Schedule
+from mdlm_probe.probes.shift.interventions import Hit, Intervene, exchanged
+from mdlm_probe.prompts.texts import Text, load
+
+if TYPE_CHECKING:
+    from mdlm_probe.engine.dry_run import DryRun
+    from mdlm_probe.engine.engine import Engine
+    from mdlm_probe.models._border import Border
+    from mdlm_probe.models._checkpoint import Checkpoint
+
+NONE = "none"
+Kind = Literal["shift", "post-hoc", "replace", "hold"]
+
+COLUMNS = (
+    *("tokens", "answer", "ended", "answer_tokens", "nll", "scorer_tokens", "right", "correct"),
+    *("offered", "hits", "changed", "realised", "blocked", "to_right", "to_left", "refilled"),
+    *("doubled", "visible", "edit_distance", "divergence", "parted_8", "parted_32", "cascade"),
+    *("passes", "moves", "unmasked", "canvas"),
+)
+"""`tokens` are the prompt's; `nll` is in nats, of the answer's `scorer_tokens`.
+
+- `offered` tokens were about to be committed, `hits` of them were to be changed, `changed` were:
+  moved, replaced, or held; `realised` is changed / offered, `blocked` is hits - changed: no free
+  place, or another token that happens to be the one drawn.
+- `to_right`, `to_left`: directions of moves. `refilled`: moved tokens whose own place was filled in
+  later, `doubled`: with the same token again. `visible`: changes whose place is not behind the
+  first end of the text. `moves`: every change as step:place:to, places counted from 0.
+- Against the unintervened answer: `edit_distance` in tokens, `divergence` as the first position
+  that differs, `parted_8` and `parted_32` as shares of so many positions after it that differ,
+  `cascade` as places of the canvas that differ though the intervention wrote nothing there. What
+  stands behind an end of text is nothing, on both sides.
+- `unmasked`: the step that wrote each place, from 1; 0 where none did. `canvas`: see `pieces`.
+- post-hoc has no passes of its own: its offers and moves are those of the shift of its fraction,
+  moved tokens are all its hits, and its passes are those of the answer that it is applied to; the
+  places that it wrote have the step after the last.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerCell:
+    """What a probe's cell says of an answer; "none" is the unintervened one, of fraction 0."""
+
+    prompts: str
+    lexicon: str
+    task: str
+    prompt: str
+    length: int
+    steps: int
+    block: int
+    order: Order
+    threshold: float
+    temperature: float
+    guidance: float
+    eos: Eos
+    cache: Cache
+    seed: int
+    intervention: str
+    frac: float
+
+    def schedule(self) -> Schedule:
+        """How its canvas is filled in: the same for all answers to a prompt."""
+        return Schedule(
+            self.steps,
+            self.block,
+            self.order,
+            self.threshold,
+            self.temperature,
+            self.guidance,
+            self.eos,
+            self.cache,
+            seed=seed_of("decode", self.prompt, self.seed),
+        )
+
+    def plain(self) -> AnswerCell:
+        """The unintervened answer beside it."""
+        return replace(self, intervention=NONE, frac=0.0)
+
+    def decoded(self) -> AnswerCell:
+        """The answer that has to be decoded for its moves: post-hoc takes those of a shift."""
+        return replace(self, intervention="shift") if self.intervention == "post-hoc" else self
+
+    def intervene(self, entry: Checkpoint) -> Intervene | None:
+        """Its intervention; larger fractions, and other kinds, have the same random numbers."""
+        if self.intervention == NONE:
+            return None
+        never = self.schedule().never(entry.eos_ids)
+        seed = seed_of("intervene", self.prompt, self.seed)
+        return Intervene(self.intervention, self.frac, seed, never)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class IntervenedAnswer:
+    """A canvas in the end, and what was done to it.
+
+    Attributes:
+        answer: what it says.
+        tokens: of the window.
+        done: changes that took place.
+        hits: changes that were to take place.
+        offered: tokens that were about to be committed.
+        wrote: places that the intervention wrote.
+    """
+
+    answer: Answer
+    tokens: tuple[int, ...]
+    done: tuple[Hit, ...]
+    hits: int
+    offered: int
+    wrote: frozenset[int]
+
+
+def rows(engine: Engine | DryRun, wishes: Sequence[AnswerCell]) -> list[dict[str, Any]]:
+    """The columns of some answers, in their order; nothing from a Counter.
+
+    Args:
+        engine: its `scorer` gives likelihoods, where there is one.
+        wishes: what is decoded for several of them is decoded once.
+
+    Raises:
+        ProbeError: a prompt that leaves no room, or can't be read.
+    """
+    known = {text.id: text for text in load(wishes[0].prompts, wishes[0].lexicon)}
+    runs = _decode(engine, wishes, known)
+    if not runs:
+        return []
+    found = [_run(engine, wish, runs) for wish in wishes]
+    asked = [known[wish.prompt] for wish in wishes]
+    scores = answers.score(engine.scorer, asked, [run.answer.text for run in found])
+    return [
+        _row(engine.border, engine.entry, wish, text, run, runs[wish.plain()], score)
+        for wish, text, run, score in zip(wishes, asked, found, scores, strict=True)
+    ]
+
+
+# ---------------------------------------------------------------------- runs
+
+
+def _decode(
+    engine: Engine | DryRun, wishes: Sequence[AnswerCell], known: dict[str, Text]
+) -> dict[AnswerCell, IntervenedAnswer]:
+    """Every answer that has to be decoded, all side by side."""
+    needed = dict.fromkeys(wish.decoded() for wish in wishes)
+    if not hasattr(engine, "repeat"):  # a Counter samples cells: it finds these as cells themselves
+        needed |= dict.fromkeys(wish.plain() for wish in wishes)
+    hooks = [wish.intervene(engine.entry) for wish in needed]
+    found = answers.write(
+        engine,
+        [known[wish.prompt] for wish in needed],
+        wishes[0].length,
+        [wish.schedule() for wish in needed],
+        [key(wish) for wish in needed],
+        hooks,
+    )
+    # a Counter answers nothing, and then there are no runs
+    return {
+        wish: _as_decoded(answer, hook)
+        for wish, hook, answer in zip(needed, hooks, found, strict=False)
+    }
+
+
+def _as_decoded(answer: Answer, hook: Intervene | None) -> IntervenedAnswer:
+    tokens = answer.decoded.tokens
+    if hook is None:
+        written = sum(step > 0 for step in answer.decoded.steps)
+        return IntervenedAnswer(answer, tokens, (), 0, written, frozenset())
+    done = tuple(hit for hit in hook.hits if hit.done)
+    wrote = frozenset(hit.to for hit in done if hit.written is not None)
+    return IntervenedAnswer(answer, tokens, done, len(hook.hits), hook.offered, wrote)
+
+
+def _run(
+    engine: Engine | DryRun, wish: AnswerCell, runs: dict[AnswerCell, IntervenedAnswer]
+) -> IntervenedAnswer:
+    """An answer as it was decoded, or the unintervened one with the moves of a shift."""
+    run = runs[wish.decoded()]
+    if wish.intervention != "post-hoc":
+        return run
+    plain = runs[wish.plain()]
+    tokens = exchanged(plain.tokens, run.done)
+    answer = answers.cut(engine.border, engine.entry, tokens, plain.answer.decoded)
+    wrote = frozenset(place for hit in run.done for place in (hit.mask, hit.to))
+    return IntervenedAnswer(answer, tokens, run.done, len(run.done), run.offered, wrote)
+
+
+# ---------------------------------------------------------------------- rows
+
+
+def _row(
+    border: Border,
+    entry: Checkpoint,
+    wish: AnswerCell,
+    text: Text,
+    run: IntervenedAnswer,
+    plain: IntervenedAnswer,
+    score: Score | None,
+) -> dict[str, Any]:
+    decoded = run.answer.decoded
+    return {
+        "tokens": len(decoded.canvas.ids) - len(decoded.canvas.places),
+        "answer": run.answer.text,
+        "ended": run.answer.ended,
+        "answer_tokens": len(run.answer.ids),
+        "nll": score.nll if score else None,
+        "scorer_tokens": score.tokens if score else None,
+        "right": text.answer,
+        "correct": text_metrics.exact(run.answer.text, text.answer) if text.answer else None,
+        **_changes(entry, wish.intervention, run),
+        **_against(entry, run, plain),
+        "passes": decoded.passes,
+        "moves": " ".join(f"{hit.step}:{hit.mask}:{hit.to}" for hit in run.done),
+        "unmasked": " ".join(map(str, _steps(wish, run))),
+        "canvas": answers.pieces(border, entry, run.tokens),
+    }
+
+
+def _steps(wish: AnswerCell, run: IntervenedAnswer) -> list[int]:
+    steps = list(run.answer.decoded.steps)
+    if wish.intervention == "post-hoc":
+        after = max(steps, default=0) + 1
+        steps = [after if place in run.wrote else step for place, step in enumerate(steps)]
+    return steps
+
+
+def _changes(entry: Checkpoint, intervention: str, run: IntervenedAnswer) -> dict[str, Any]:
+    """What was done, and what became of the places that moved tokens left."""
+    moved = intervention in ("shift", "post-hoc")
+    left = run.done if intervention == "shift" else ()
+    decoded = run.answer.decoded
+    filled = [hit for hit in left if decoded.steps[hit.mask] > hit.step]
+    end = _end(entry, run.tokens)
+    return {
+        "offered": run.offered,
+        "hits": run.hits,
+        "changed": len(run.done),
+        "realised": len(run.done) / run.offered,
+        "blocked": run.hits - len(run.done),
+        "to_right": sum(hit.to > hit.mask for hit in run.done) if moved else None,
+        "to_left": sum(hit.to < hit.mask for hit in run.done) if moved else None,
+        "refilled": len(filled) if intervention == "shift" else None,
+        "doubled": sum(decoded.tokens[hit.mask] == hit.token for hit in filled)
+        if intervention == "shift"
+        else None,
+        "visible": sum(hit.to <= end for hit in run.done),
+    }
+
+
+def _against(entry: Checkpoint, run: IntervenedAnswer, plain: IntervenedAnswer) -> dict[str, Any]:
+    """How far an answer is from the unintervened one."""
+    ours, theirs = run.answer.ids, plain.answer.ids
+    first = text_metrics.divergence(ours, theirs)
+    both = zip(_seen(entry, run.tokens), _seen(entry, plain.tokens), strict=True)
+    differ = {place for place, (a, b) in enumerate(both) if a != b}
+    return {
+        "edit_distance": text_metrics.edit_distance(ours, theirs),
+        "divergence": first,
+        **{
+            f"parted_{window}": None if first is None else _parted(ours, theirs, first, window)
+            for window in (8, 32)
+        },
+        "cascade": len(differ - run.wrote),
+    }
+
+
+def _parted(ours: Sequence[int], theirs: Sequence[int], first: int, window: int) -> float | None:
+    """NaN as an empty field."""
+    share = text_metrics.parted(ours, theirs, first, window)
+    return share if share == share else None
+
+
+def _end(entry: Checkpoint, tokens: Sequence[int]) -> int:
+    """The place of the first end of text; behind all where there is none."""
+    ends = (place for place, token in enumerate(tokens) if token in entry.eos_ids)
+    return next(ends, len(tokens))
+
+
+def _seen(entry: Checkpoint, tokens: Sequence[int]) -> Iterator[int]:
+    """Tokens with an end of text in every place from the first end on."""
+    end = _end(entry, tokens)
+    return (token if place < end else -1 for place, token in enumerate(tokens))

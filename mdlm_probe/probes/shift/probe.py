@@ -1,0 +1,106 @@
+"""What does it cost to move one token in a hundred by one place?
+
+While a masked model writes an answer, tokens are committed one place off, at a rate, and the answer
+is compared with the unintervened one. Source of the question: "Reconsidering Positional
+Supervision" (arXiv 2601.22947). Ours: how tokens are moved (see `interventions`), the controls, and
+the way of decoding. Controls at the same rate: the same moves after decoding has ended (post-hoc),
+another token in place of the predicted one (replace), and a token not committed in this step
+(hold). All answers to a prompt have the same random numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Annotated, Any
+
+from mdlm_probe.core import options
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.decoding import answers, schedule
+from mdlm_probe.decoding.schedule import Cache, Order, Schedule
+from mdlm_probe.probes.shift import intervened_answers
+from mdlm_probe.probes.shift.intervened_answers import NONE, Kind
+from mdlm_probe.prompts import texts
+
+if TYPE_CHECKING:
+    from mdlm_probe.engine.dry_run import DryRun
+    from mdlm_probe.engine.engine import Engine
+    from mdlm_probe.models._checkpoint import Checkpoint
+
+KINDS = ("masked",)
+sources = texts.sources
+COLUMNS = intervened_answers.COLUMNS
+
+
+@dataclass(frozen=True, slots=True)
+class Cell(intervened_answers.AnswerCell):
+    """One answer to a prompt, with or without an intervention on a fraction of its tokens."""
+
+
+def plan(
+    *,
+    frac: Annotated[
+        tuple[float, ...], "shares of the committed tokens to change: 0.01 is one in a hundred"
+    ] = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1),
+    intervention: Annotated[
+        tuple[Kind, ...],
+        "moved by a place (shift), moved after decoding (post-hoc), another token, a step later",
+    ] = ("shift", "post-hoc", "replace", "hold"),
+    prompts: answers.PromptsOption = "open",
+    lexicon: answers.LexiconOption = "full",
+    tasks: answers.TasksOption = ("all",),
+    limit: answers.LimitOption = 1000,
+    length: Annotated[int, "masks after each prompt"] = 512,
+    steps: Annotated[int | None, "steps that they are filled in; default: one for each"] = None,
+    block: answers.BlockOption = None,
+    order: Annotated[Order, "which masks of a block a step commits"] = "low_confidence",
+    threshold: answers.ThresholdOption = 0.9,
+    temperature: answers.TemperatureOption = 0.0,
+    guidance: answers.GuidanceOption = 0.0,
+    eos: answers.EosOption = "free",
+    cache: Annotated[Cache, "keys and values to keep within a block: none, prefix, dual"] = "none",
+    scorer: answers.ScorerOption = "companion",
+    seed: Annotated[int, "seed of moves, other tokens, random orders and drawn tokens"] = 0,
+) -> list[Cell]:
+    """The cells: all answers to a prompt stand together, the unintervened one first."""
+    options.check(limit=limit, seed=seed)
+    _check_fracs(frac)
+    options.check_once(intervention=intervention)
+    steps = length if steps is None else steps
+    block = answers.block_of(block, length, order)
+    way = (length, steps, block, order, threshold, temperature, guidance, eos, cache)
+    schedule.check(length, Schedule(*way[1:]))
+    whats = [(NONE, 0.0), *((kind, share) for share, kind in product(frac, intervention))]
+    return [
+        Cell(prompts, lexicon, text.task, text.id, *way, seed, *what)
+        for text in texts.chosen(texts.load(prompts, lexicon), tasks, limit, "left")
+        for what in whats
+    ]
+
+
+def _check_fracs(fracs: tuple[float, ...]) -> None:
+    for share in fracs:
+        if not 0 <= share <= 1:
+            raise ProbeError(
+                f"--frac has {share:g}",
+                expected="shares of the committed tokens, 0 to 1",
+                hint="one token in a hundred is 0.01",
+            )
+    options.check_once(frac=tuple(f"{abs(share):.6g}" for share in fracs))
+
+
+def refuse(cell: Cell, entry: Checkpoint) -> str:
+    """Why a cell can't be asked of a model; empty if it can."""
+    if cell.cache != "none" and not entry.gradients:
+        return f"'{entry.name}' has no keys and values to keep: --cache none"
+    return ""
+
+
+def measure(
+    engine: Engine | DryRun, cells: Sequence[Cell]
+) -> Iterator[tuple[Cell, list[dict[str, Any]]]]:
+    """One row an answer: its text, what was done to it, and how far it went from the other."""
+    # a Counter answers nothing, and then there are no rows
+    for cell, row in zip(cells, intervened_answers.rows(engine, cells), strict=False):
+        yield cell, [row]

@@ -1,0 +1,291 @@
+"""Documents of lm-eval's tasks: found, loaded and rendered by lm-eval itself. No torch.
+
+Each is rendered as lm-eval does: doc_to_text, doc_to_choice, doc_to_target, delimiters, prefixes.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.prompts import suite
+from mdlm_probe.prompts.shipped import folder
+from mdlm_probe.prompts.suite import Example
+
+FILES = ("json", "csv", "parquet", "text")
+"""Values of `dataset_path` that read files."""
+
+
+class Joined(NamedTuple):
+    """An answered turn: what joins question and answer in plain text, and what follows both."""
+
+    turn: tuple[str, str]
+    joint: str
+    end: str
+
+
+class Documents:
+    """The documents of a task of lm-eval, rendered by the task itself.
+
+    Raises:
+        ProbeError: the task asks in a way that has no few-shot question with choices.
+    """
+
+    def __init__(self, task: Any) -> None:
+        self.task, self.name = task, task.config.task.rpartition("/")[2]
+        self.asked = task.eval_docs
+        self._pools: dict[int, list[Any]] = {}
+        self.choices = len(self.example(self.asked[0]).options)
+        given = task.config.description or ""
+        some = [self.asked[i] for i in range(min(64, len(self.asked)))]
+        found = {task.resolve_field(doc, given) or "" for doc in some}
+        if len(found) > 1:
+            raise self._error("its description differs between documents", "one for all")
+        self.description = found.pop()
+
+    def metric(self, wanted: str, known: Iterable[str]) -> str:
+        """The metric that a user wants, or the task's first of those that are known."""
+        has = [name for name in known if name in self.task.aggregation()]
+        if self.task.config.process_results is not None or not has:
+            raise self._error("it has metrics of its own", "one of " + ", ".join(known))
+        if wanted and wanted not in has:
+            raise self._error(f"it has no metric {wanted}", "one of " + ", ".join(has))
+        return wanted or has[0]
+
+    @cached_property
+    def ending(self) -> tuple[str, str]:
+        """What follows an example: what touches its answer closes it, the rest joins turns."""
+        end = self.task.fewshot_cfg.fewshot_delimiter
+        closing = "" if end[:1].isspace() else end.rstrip()
+        return closing, end.removeprefix(closing)
+
+    def example(self, doc: Any) -> Example:
+        """A document as it is asked."""
+        task = self.task
+        with self._columns(doc):
+            choices = task.doc_to_choice(doc) if task.config.doc_to_choice else None
+            text, gold = task.doc_to_text(doc), task.doc_to_target(doc)
+            prefix = task.doc_to_prefix(doc)
+        if not isinstance(choices, list) or not isinstance(text, str) or isinstance(gold, list):
+            raise self._error("it asks no single question", "one question, choices, one answer")
+        choices = [str(choice) for choice in choices]
+        right = choices.index(gold) if gold in choices else gold
+        if isinstance(right, str) or not 0 <= int(right) < len(choices):
+            found = f"the right answer of a document is {gold!r}"
+            raise self._error(found, f"one of {choices}, or its number from 0")
+        if not all(choices) or not 2 <= len(choices) <= len(suite.LETTERS):
+            raise self._error(f"a document has the choices {choices}", "2 to 26 texts")
+        messages = task.build_qa_turn(
+            q=text, gen_prefix=prefix, tgt_delim=task.config.target_delimiter, few_delim=""
+        )
+        return Example(tuple(choices), int(right), "".join(m.to_text() for m in messages))
+
+    def shot(self, doc: Any) -> Joined:
+        """A document as an example, with its answer."""
+        task, own = self.task, self.task.fewshot_cfg
+        with self._columns(doc):
+            asked, answered = task.build_qa_turn(
+                q=task.doc_to_text(doc, own.doc_to_text),
+                c=task.doc_to_choice(doc, own.doc_to_choice),
+                a=task.doc_to_target(doc, own.doc_to_target),
+                gen_prefix=task.resolve_field(doc, own.gen_prefix),
+                tgt_delim=own.target_delimiter,
+                few_delim=own.fewshot_delimiter,
+            )
+        closing, end = self.ending
+        return Joined((asked.content, answered.content + closing), asked._delimiter, end)
+
+    def pool(self, seed: int) -> list[Any]:
+        """All documents that may be shots, in the order of the task's sampler."""
+        sampler = getattr(self.task, "sampler", None)
+        if not sampler or not sampler.df:
+            return []
+        if seed not in self._pools:
+            self._pools[seed] = list(sampler.set_rnd(seed).sample(len(sampler.df)) or [])
+        return self._pools[seed]
+
+    @contextmanager
+    def _columns(self, doc: Any) -> Iterator[None]:
+        import jinja2
+
+        try:
+            yield
+        except (KeyError, jinja2.UndefinedError) as error:
+            raise self._error(f"a document has no {error}", "columns " + ", ".join(doc)) from None
+
+    def _error(self, found: str, expected: str) -> ProbeError:
+        return ProbeError(f"lm-eval task '{self.name}': {found}", expected=expected)
+
+
+# ---------------------------------------------------------------------- lm-eval's own folder
+
+
+def read(name: str, data: str, include_path: str) -> Any:
+    """A task of lm-eval, made: from a folder of the user's, from ours, or from its own."""
+    from lm_eval.tasks import TaskManager
+    from lm_eval.tasks._yaml_loader import load_yaml
+
+    path = _yaml(name, include_path)
+    config = load_yaml(path, resolve_func=False)
+    if "group" in config or "class" in config or config.get("output_type") != "multiple_choice":
+        what = "a group" if "group" in config else config.get("output_type", "code of its own")
+        hint = f"one of its tasks: {str(config.get('task'))[:80]}" if "group" in config else ""
+        raise ProbeError(
+            f"lm-eval task '{name}' is {what}", expected="a task of multiple_choice", hint=hint
+        )
+    config = load_yaml(path)
+    config.pop("tag", None)
+    if data:
+        config |= own_data(name, data, config)
+    else:
+        config["dataset_kwargs"] = beside(path, config)
+    try:
+        made = TaskManager(include_defaults=False).load([config])["tasks"]
+    except Exception as error:  # whatever its documents, the hub or its own functions raise
+        raise unmade(name, error) from None
+    return next(iter(made.values()))
+
+
+def unmade(name: str, error: Exception) -> ProbeError:
+    """The error for a task that lm-eval can't make."""
+    said = (str(error).splitlines() or [""])[0]
+    return ProbeError(
+        f"lm-eval task '{name}' can't be made: {type(error).__name__}: {said}",
+        expected="its documents, with the columns that its templates name",
+        hint="--data FILE gives it documents of this machine",
+    )
+
+
+def _yaml(name: str, include_path: str) -> Path:
+    """The file of a task; lm-eval's thousands are looked through only where ours have none."""
+    from lm_eval.tasks import TaskManager
+
+    if name.endswith((".yaml", ".yml")) and Path(name).is_file():
+        return Path(name)
+    if include_path and not Path(include_path).is_dir():
+        raise ProbeError(f"--include-path: no folder {include_path}", expected="one of task YAMLs")
+    folders = (folder() / "lm_eval", *([Path(include_path)] if include_path else []))
+    index = TaskManager(include_path=list(folders), include_defaults=False).task_index
+    if name not in index:
+        index = shipped() | index
+    if name in index:
+        if index[name].yaml_path:
+            return Path(index[name].yaml_path)
+        members = ", ".join(sorted(index[name].tags))
+        raise ProbeError(f"'{name}' is several lm-eval tasks", expected=f"one: {members}")
+    near = get_close_matches(name, index, n=3, cutoff=0.6)
+    raise ProbeError(
+        f"unknown lm-eval task '{name}'",
+        expected="one that `lm-eval ls tasks` names, one of --include-path, or a .yaml path",
+        hint=f"did you mean {' or '.join(map(repr, near))}?" if near else "",
+    )
+
+
+@cache
+def shipped() -> dict[str, Any]:
+    """Everything that lm-eval itself has, by name."""
+    from lm_eval.tasks import TaskManager
+
+    return dict(TaskManager().task_index)
+
+
+def beside(path: Path, config: dict[str, Any]) -> dict[str, Any]:
+    """What a task reads its data by; files named beside its YAML are found from any folder."""
+    given = dict(config.get("dataset_kwargs") or {})
+    if config.get("dataset_path") not in FILES or "data_files" not in given:
+        return given
+
+    def found(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {split: found(inner) for split, inner in value.items()}
+        if isinstance(value, list):
+            return [found(inner) for inner in value]
+        local = [file for file in (path.parent / value, Path(value)) if file.exists()]
+        if not local and not any(mark in str(value) for mark in ("://", "*")):
+            where = f"beside {path}, or here"
+            raise ProbeError(f"lm-eval task '{config['task']}': no file {value}", expected=where)
+        return str(local[0].resolve()) if local else value
+
+    return given | {"data_files": found(given["data_files"])}
+
+
+def own_data(name: str, data: str, config: dict[str, Any]) -> dict[str, Any]:
+    """What replaces a task's documents by those of a file: they are every split that it names."""
+    rows = _rows(data)
+    missing = [] if config.get("process_docs") else missing_columns(config, rows)
+    if missing:
+        raise ProbeError(
+            f"--data {data} has no column {', '.join(missing)}",
+            expected=f"what task '{name}' reads; found " + ", ".join(rows[0]),
+        )
+    own = (config.get("fewshot_config") or {}).get("split")
+    named = [config.get(f"{kind}_split") for kind in ("training", "validation", "test", "fewshot")]
+    splits = {split for split in (*named, own) if split}
+
+    def made(**_: Any) -> Any:
+        import datasets
+
+        return datasets.DatasetDict({split: datasets.Dataset.from_list(rows) for split in splits})
+
+    return {"custom_dataset": made, "dataset_kwargs": None, "dataset_path": None}
+
+
+def missing_columns(config: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
+    """Columns that a task's templates name and rows don't have."""
+    import jinja2.meta
+    from lm_eval.utils import env
+
+    choices, needed = config.get("doc_to_choice"), set()
+    for part in ("doc_to_text", "doc_to_choice", "doc_to_target"):
+        text = config.get(part)
+        if isinstance(text, str):
+            bare = text.isidentifier() and not (isinstance(choices, list) and text in choices)
+            needed |= {text} if bare else jinja2.meta.find_undeclared_variables(env.parse(text))
+    return sorted(needed - set(rows[0]))
+
+
+def _rows(data: str) -> list[dict[str, Any]]:
+    path = Path(data)
+    kinds = (".jsonl", ".json", ".csv", ".tsv")
+    if not path.is_file() or path.suffix not in kinds:
+        raise ProbeError(f"--data: {data} is no file of documents", expected=", ".join(kinds))
+    try:
+        if path.suffix in (".csv", ".tsv"):
+            import pandas as pd
+
+            table = pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",")
+            rows = table.to_dict("records")
+        else:
+            text = path.read_text(encoding="utf-8")
+            lines = [text] if path.suffix == ".json" else text.splitlines()
+            rows = [json.loads(line) for line in lines if line.strip()]
+            rows = rows[0] if len(rows) == 1 and isinstance(rows[0], list) else rows
+    except (OSError, ValueError) as error:
+        raise ProbeError(f"--data: {data} can't be read: {error}", expected="a row a doc") from None
+    if not rows or not all(isinstance(row, dict) and row.keys() == rows[0].keys() for row in rows):
+        raise ProbeError(f"--data: {data} holds no table", expected="rows of the same columns")
+    return rows
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps lm-eval's log and the progress of downloads off the screen."""
+    import datasets
+
+    logs, shown = logging.getLogger("lm_eval"), datasets.is_progress_bar_enabled()
+    level = logs.level
+    logs.setLevel(logging.ERROR)
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        logs.setLevel(level)
+        if shown:
+            datasets.enable_progress_bars()

@@ -1,0 +1,25 @@
+"""A prompt before any tokenizer, and how a mask is written in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MASK = "\ue000"
+"""Stands for one mask token in a prompt's text; the model's border turns it into the mask id."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A few-shot prompt before any tokenizer: turns of (question, answer), and how to join them.
+
+    The asked answer holds `MASK` characters, or ends at its opening when a causal model is to
+    continue it. Chat models get a user and an assistant message for each turn.
+    """
+
+    turns: tuple[tuple[str, str], ...]
+    turn: str
+    end: str
+
+    def text(self) -> str:
+        """Plain concatenation, for base models: nothing follows the last answer."""
+        return self.end.join(f"{question}{self.turn}{answer}" for question, answer in self.turns)

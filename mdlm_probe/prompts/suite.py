@@ -1,0 +1,396 @@
+"""The few-shot suite: reads tasks/*.yaml and word lists, draws examples, builds prompts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import string
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from mdlm_probe.core.cells import seed as seed_of
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.yaml_file import Document
+from mdlm_probe.prompts.prompt import MASK
+from mdlm_probe.prompts.shipped import path_of
+
+LETTERS = string.ascii_uppercase
+MAX_OPTIONS = 5
+NUMBER_RULES = {"smallest": min, "largest": max}
+
+
+# ---------------------------------------------------------------------- examples
+
+
+@dataclass(frozen=True)
+class Example:
+    """One multiple-choice question: its options, and the index of the right one."""
+
+    options: tuple[str, ...]
+    right: int
+    question: str = ""
+
+
+def split(options: Sequence[str]) -> str:
+    """The split an option set belongs to, whatever its order: "test", "validation" or "train".
+
+    2/8, 1/8 and 5/8 of all sets, by a hash of the words. The bundled models were trained on
+    "train" only; the `small` lexicon draws from "test" only. Source: ours.
+    """
+    total = sum(zlib.crc32(word.encode()) for word in options)
+    bucket = (total * 2654435761 % 2**32) >> 29
+    return ("test", "test", "validation", "train", "train", "train", "train", "train")[bucket]
+
+
+@dataclass(frozen=True)
+class Template:
+    """How questions, options and answers are written."""
+
+    question: str
+    option: str
+    between: str
+    answer: str
+    turn: str
+    end: str
+
+    def ask(self, example: Example) -> str:
+        """The question with its options, lettered from A."""
+        options = self.between.join(
+            self.option.format(letter=letter, text=text)
+            for letter, text in zip(LETTERS, example.options, strict=False)
+        )
+        return self.question.format(options=options, question=example.question)
+
+    def opening(self) -> str:
+        """What stands before the answer, such as `Answer:[`."""
+        return self.answer.split("{answer}")[0]
+
+    def closing(self) -> str:
+        """What stands after the answer, such as `].`"""
+        return self.answer.split("{answer}")[1]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Where the examples of one side of a set come from; exactly one source is given.
+
+    Attributes:
+        name: the task's name in its file.
+        target, wrong: words of the right option, and the lists the wrong ones come from.
+        numbers: "smallest" or "largest", with `span` (inclusive).
+        questions: examples read from a JSONL file.
+        only: the split that option sets must belong to; "" for any.
+    """
+
+    name: str
+    options: int
+    target: tuple[str, ...] = ()
+    wrong: tuple[tuple[str, ...], ...] = ()
+    numbers: str = ""
+    span: tuple[int, int] = (1, 1000)
+    questions: tuple[Example, ...] = ()
+    only: str = ""
+
+    def stream(self, *seed: Any) -> Iterator[Example]:
+        """Distinct examples in a fixed random order; it ends where no new ones are left."""
+        rng = random.Random(seed_of("examples", *seed))
+        if self.questions:
+            yield from rng.sample(self.questions, len(self.questions))
+            return
+        seen, misses = set(), 0
+        while misses < 10_000:
+            example = self._draw(rng)
+            if example in seen or (self.only and split(example.options) != self.only):
+                misses += 1
+                continue
+            misses = 0
+            seen.add(example)
+            yield example
+
+    def _draw(self, rng: random.Random) -> Example:
+        if self.numbers:
+            drawn = rng.sample(range(self.span[0], self.span[1] + 1), self.options)
+            right = drawn.index(NUMBER_RULES[self.numbers](drawn))
+            return Example(tuple(map(str, drawn)), right)
+        words = [rng.choice(self.target)]
+        while len(words) < self.options:
+            word = rng.choice(rng.choice(self.wrong))
+            if word not in words:
+                words.append(word)
+        order = rng.sample(range(self.options), self.options)
+        return Example(tuple(words[i] for i in order), order.index(0))
+
+
+@dataclass(frozen=True)
+class FewShotSet:
+    """One of the suite's sets: a relevant task, a distractor task, and the template of both."""
+
+    name: str
+    relevant: Task
+    distractor: Task
+    template: Template = field(repr=False)
+
+    def shots(self, side: str, count: int, seed: int) -> tuple[Example, ...]:
+        """The first `count` in-context examples of a side, the same for every test point."""
+        task = self.relevant if side == "relevant" else self.distractor
+        return self._take(task.stream(self.name, side, seed), count, f"{side} examples")
+
+    def items(self, count: int, seed: int, shots: int) -> tuple[Example, ...]:
+        """The first `count` test points; none is one of the first `shots` relevant examples.
+
+        A smaller count gives a prefix of a larger one.
+        """
+        used = set(self.shots("relevant", shots, seed))
+        if self.relevant.questions:
+            pool = list(self.relevant.stream(self.name, "relevant", seed))
+            fresh = iter([example for example in reversed(pool) if example not in used])
+        else:
+            drawn = self.relevant.stream(self.name, "items", seed)
+            fresh = (example for example in drawn if example not in used)
+        return self._take(fresh, count, "test points")
+
+    def _take(self, stream: Iterator[Example], count: int, what: str) -> tuple[Example, ...]:
+        taken = tuple(example for example, _ in zip(stream, range(count), strict=False))
+        if len(taken) < count:
+            raise ProbeError(
+                f"set '{self.name}' has only {len(taken)} {what}",
+                expected=f"{count}",
+                hint="lower --limit or the number of shots, or give longer word lists",
+            )
+        return taken
+
+
+# ---------------------------------------------------------------------- suites
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A suite file read for one lexicon: its sets by name, and the words it can use."""
+
+    name: str
+    sets: dict[str, FewShotSet]
+    words: dict[str, tuple[str, ...]] = field(repr=False)
+    answer: str = "letter"
+    options: int = 3
+    shots: int = 10
+    distractors: int = 40
+
+    def digest(self) -> str:
+        """A hash of everything the suite's questions are drawn from and written with."""
+        parts = [(fs.name, fs.relevant, fs.distractor, fs.template) for fs in self.sets.values()]
+        return hashlib.blake2b(repr(parts).encode(), digest_size=8).hexdigest()
+
+    def __getitem__(self, name: str) -> FewShotSet:
+        if name not in self.sets:
+            raise ProbeError(
+                f"suite '{self.name}' has no set '{name}'", expected=", ".join(self.sets)
+            )
+        return self.sets[name]
+
+
+SHOTS = {"shots": 10, "distractors": 40}
+FIELDS = ("name", "words", "options", "answer", "shots", "distractors", "template", "lexicons")
+
+
+@cache
+def load(suite: str = "few-shot", lexicon: str = "full", options: int = 0) -> Suite:
+    """Reads a suite: every relevant task with every distractor task is a set `RELEVANT-DISTRACTOR`.
+
+    Args:
+        suite: a shipped name, or a path.
+        lexicon: which of the file's lexicons to draw from.
+        options: number of options a question has; 0 for the file's own.
+
+    Raises:
+        ProbeError: naming file, line and field of whatever is wrong.
+    """
+    path = path_of(suite)
+    doc = Document(path)
+    doc.only((), (*FIELDS, "relevant", "distractor"))
+    count = options or doc.get(("options",), int, 3)
+    if not 2 <= count <= MAX_OPTIONS:
+        raise doc.error(("options",), f"found {count}", f"2 to {MAX_OPTIONS}")
+    answer = doc.get(("answer",), str, "letter")
+    if answer not in ("letter", "word"):
+        raise doc.error(("answer",), f"found '{answer}'", "letter or word")
+    lexicons = doc.get(("lexicons",), dict, {"full": {}})
+    if lexicon not in lexicons:
+        raise doc.error(("lexicons",), f"no lexicon '{lexicon}'", "one of " + ", ".join(lexicons))
+    rules: dict[str, Any] = {}
+    if "lexicons" in doc.data:
+        doc.only(("lexicons", lexicon), ("words", "numbers", "split"))
+        kinds = {"words": int, "numbers": list, "split": str}
+        rules = {
+            name: doc.get(("lexicons", lexicon, name), kinds[name]) for name in lexicons[lexicon]
+        }
+    words = _words(doc, rules.get("words"))
+    template = _template(doc)
+    sides = {
+        side: [_task(doc, (side, name), words, rules, count) for name in doc.get((side,), dict)]
+        for side in ("relevant", "distractor")
+    }
+    sets = {
+        f"{r.name}-{d.name}": FewShotSet(f"{r.name}-{d.name}", r, d, template)
+        for r in sides["relevant"]
+        for d in sides["distractor"]
+    }
+    shots = {name: doc.get((name,), int, default) for name, default in SHOTS.items()}
+    return Suite(doc.get(("name",), str, path.stem), sets, words, answer, count, **shots)
+
+
+def _template(doc: Document) -> Template:
+    fields = ("question", "option", "between", "answer", "turn", "end")
+    doc.only(("template",), fields)
+    template = Template(**{name: doc.get(("template", name), str) for name in fields})
+    for name, slot in (("question", "{options}"), ("option", "{text}"), ("answer", "{answer}")):
+        if getattr(template, name).count(slot) != 1:
+            raise doc.error(
+                ("template", name), repr(getattr(template, name)), f"a text with {slot} once"
+            )
+    sample = Example(("a", "b"), 0, "c")
+    try:
+        template.ask(sample)
+    except (KeyError, IndexError, ValueError) as error:
+        known = "only {options} and {question}, or {letter} and {text}; other braces doubled"
+        raise doc.error(("template",), f"a slot that nothing fills: {error}", known) from None
+    return template
+
+
+def _words(doc: Document, first: int | None) -> dict[str, tuple[str, ...]]:
+    source = doc.get(("words",), (str, dict), {})
+    if isinstance(source, str):
+        base = doc.path.parent / source
+        if not base.is_dir():
+            raise doc.error(("words",), f"no folder {base}", "a folder of CATEGORY.txt files")
+        lists = {p.stem: p.read_text(encoding="utf-8").split() for p in sorted(base.glob("*.txt"))}
+    else:
+        lists = {name: doc.get(("words", name), list) for name in source}
+    for name, words in lists.items():
+        doubled = sorted({str(w) for w in words if words.count(w) > 1})
+        if doubled:
+            raise doc.error(
+                ("words", name), f"'{doubled[0]}' stands twice", "every word once in a list"
+            )
+    return {name: tuple(map(str, words[:first])) for name, words in lists.items()}
+
+
+def _task(
+    doc: Document,
+    at: tuple[str, str],
+    words: dict[str, tuple[str, ...]],
+    rules: dict[str, Any],
+    count: int,
+) -> Task:
+    doc.only(at, ("target", "wrong", "numbers", "span", "questions"))
+    sources = [name for name in ("target", "numbers", "questions") if name in doc.get(at, dict)]
+    if len(sources) != 1:
+        raise doc.error(
+            at,
+            f"found {' and '.join(sources) or 'none of them'}",
+            "one of target, numbers, questions",
+        )
+    name, only = at[1], rules.get("split", "")
+    if sources == ["questions"]:
+        return Task(name, count, questions=_questions(doc, (*at, "questions"), count))
+    if sources == ["numbers"]:
+        rule = doc.get((*at, "numbers"), str)
+        if rule not in NUMBER_RULES:
+            raise doc.error((*at, "numbers"), f"found '{rule}'", "smallest or largest")
+        span = _span(doc, at, rules.get("numbers", [1, 1000]), count)
+        return Task(name, count, numbers=rule, span=span, only=only)
+    target, wrong = doc.get((*at, "target"), str), doc.get((*at, "wrong"), list)
+    for category in (target, *wrong):
+        if not words.get(str(category)):
+            filled = [name for name, listed in words.items() if listed]
+            raise doc.error(at, f"no word list '{category}'", "one of " + ", ".join(filled))
+    others = {word for category in wrong for word in words[category]}
+    if len(others) < count - 1:
+        found = f"the wrong options come from {len(others)} words"
+        raise doc.error((*at, "wrong"), found, f"lists of {count - 1} words or more together")
+    shared = set(words[target]) & others
+    if shared:
+        raise doc.error(
+            at, f"'{sorted(shared)[0]}' is both right and wrong", "lists that share no word"
+        )
+    return Task(name, count, target=words[target], wrong=tuple(words[c] for c in wrong), only=only)
+
+
+def _span(doc: Document, at: tuple[str, str], default: list[int], count: int) -> tuple[int, int]:
+    span = doc.get((*at, "span"), list, default)
+    if len(span) != 2 or not all(isinstance(n, int) for n in span) or span[1] - span[0] < count - 1:
+        expected = f"two whole numbers, {count} numbers or more apart: [1, 1000]"
+        raise doc.error((*at, "span"), f"found {span!r}", expected)
+    return span[0], span[1]
+
+
+def _questions(doc: Document, at: tuple[str, ...], count: int) -> tuple[Example, ...]:
+    path = doc.path.parent / doc.get(at, str)
+    if not path.is_file():
+        raise doc.error(at, f"no file {path}", "a JSONL file of questions")
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise doc.error(at, f"cannot read {path}: {error}", "JSONL in UTF-8") from None
+    examples = []
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            examples.append(_question(path, number, line, count))
+    if not examples:
+        raise doc.error(at, f"no questions in {path}", "one JSON object a line")
+    return tuple(dict.fromkeys(examples))
+
+
+def _question(path: Path, number: int, line: str, count: int) -> Example:
+    def fault(name: str, found: str, expected: str) -> ProbeError:
+        return ProbeError(
+            f"{path}, line {number}, field '{name}': {found}",
+            expected=expected,
+            hint='a line looks like {"options": ["a", "b", "c"], "answer": "b"}',
+        )
+
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise fault("the line", str(error), "one JSON object") from None
+    if not isinstance(row, dict):
+        raise fault("the line", f"found {type(row).__name__}", "one JSON object")
+    options, answer = row.get("options"), row.get("answer")
+    texts = isinstance(options, list) and all(isinstance(o, str | int | float) for o in options)
+    if not texts or len(options) != count or len(set(map(str, options))) != count:
+        raise fault("options", f"found {options!r}", f"a list of {count} different texts")
+    if answer not in options:
+        raise fault("answer", f"found {answer!r}", "one of the options")
+    return Example(tuple(map(str, options)), options.index(answer), str(row.get("question", "")))
+
+
+# ---------------------------------------------------------------------- prompts
+
+
+def answer_text(example: Example, index: int, answer: str) -> str:
+    """The text that answers with option `index`: its letter, or the option's own word."""
+    return LETTERS[index] if answer == "letter" else example.options[index]
+
+
+def ask(template: Template, example: Example, masks: int | None) -> tuple[str, str]:
+    """The asked turn. `masks`: None opens the answer and stops (causal models); 0 closes it around
+    exactly one mask; k > 0 ends it in k masks, the first of which is the answer (arXiv 2511.21338).
+    """
+    opening = template.opening()
+    if masks is None:
+        answer = opening
+    elif masks == 0:
+        answer = opening + MASK + template.closing()
+    else:
+        answer = opening + MASK * masks
+    return template.ask(example), answer
+
+
+def shot(template: Template, example: Example, answer: str) -> tuple[str, str]:
+    """The turn of an in-context example, answered."""
+    text = answer_text(example, example.right, answer)
+    return template.ask(example), template.opening() + text + template.closing()

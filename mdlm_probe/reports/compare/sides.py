@@ -1,0 +1,231 @@
+"""The sides of a comparison: measurements of runs and studies, and who is whose partner."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mdlm_probe.analysis import frames as _frames
+from mdlm_probe.analysis.pairing import text_of
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.run_folder import probe_of, read_run, run_folders
+
+DAMAGED = "rows are damaged, or of another version"
+SHOWN = 4
+"""Values of a coordinate that an error names."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One probe's rows of one model.
+
+    Attributes:
+        run: its name within a study; "" outside.
+        judge: who judged, where the rows are verdicts; else "".
+        entry: what run.json says of it.
+        judged: what run.json says of the answers that were judged.
+    """
+
+    run: str
+    probe: str
+    model: str
+    judge: str
+    frame: pd.DataFrame
+    entry: dict[str, Any]
+    judged: dict[str, Any]
+
+    @property
+    def of(self) -> str:
+        """What was measured: the run's or the probe's name, and who judged."""
+        return f"{self.run or self.probe}{self.judge and f' by {self.judge}'}"
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+        return f"{self.of} of {self.model}"
+
+    @property
+    def answers(self) -> dict[str, Any]:
+        """What run.json says of the model's own rows: of the answers, where these are verdicts."""
+        return self.judged or self.entry
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What run.json says of the model."""
+        found: dict[str, Any] = self.answers.get("model", {})
+        return found
+
+
+def measurements(place: Path) -> tuple[list[Measurement], list[str]]:
+    """The measurements of a run folder, a study's folder, or one CSV in a run folder; and notes.
+
+    Raises:
+        ProbeError: no run there, or no rows.
+    """
+    if place.suffix == ".csv":
+        found, notes = _of_folder("", place.parent, {place.stem})
+        if not found:
+            raise ProbeError(
+                f"{place} is no measurement of a run",
+                expected="a CSV that run.json in its folder names, such as locality__tiny-mdlm.csv",
+            )
+        return found, notes
+    found, notes = [], []
+    folders = run_folders(place)
+    for run, folder in folders.items():
+        try:
+            own, said = _of_folder(run, folder)
+        except ProbeError as error:
+            if len(folders) == 1:
+                raise
+            own, said = [], [error.found]
+        found, notes = [*found, *own], [*notes, *said]
+    return found, notes
+
+
+def _of_folder(
+    run: str, folder: Path, only: Collection[str] = ()
+) -> tuple[list[Measurement], list[str]]:
+    frames, notes = _readable(folder)
+    entries, found = read_run(folder), []
+    for name, entry in entries.items():
+        config = entry.get("config", {})
+        probe = probe_of(name, entry)
+        if probe not in frames or (only and name not in only):
+            continue
+        rows, judge = frames[probe], config.get("judge", "")
+        cut = [column for column in ("model", *(["judge"] * bool(judge))) if column not in rows]
+        if cut:
+            notes.append(f"{name} is damaged: it has no column '{cut[0]}'")
+            continue
+        rows = rows[rows["judge"] == judge] if judge else rows
+        models = [config["model"]] if "model" in config else list(rows["model"].unique())
+        for model in models:
+            own = rows[rows["model"] == model]
+            if len(own):
+                judged = _judged(entries, model) if judge else {}
+                found.append(Measurement(run, probe, model, judge, own, entry, judged))
+            elif not any(note.startswith(f"{name} ") for note in notes):
+                notes.append(f"{name} has no rows of {model}")
+    named = [note for note in notes if not only or note.partition(" ")[0] in only]
+    return found, named
+
+
+def _readable(folder: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """As `_frames.frames`, but that a CSV that can't be read is left out, and noted."""
+    try:
+        return _frames.frames(folder)
+    except ProbeError:
+        parts: dict[str, list[pd.DataFrame]] = {}
+        notes = []
+        for name, entry in read_run(folder).items() if folder.is_dir() else ():
+            try:
+                frame = _frames._read(folder / f"{name}.csv")
+            except ProbeError as error:
+                notes.append(f"{name} is left out: {error.found}")
+                continue
+            parts.setdefault(probe_of(name, entry), []).append(frame)
+        found = {probe: pd.concat(frames, ignore_index=True) for probe, frames in parts.items()}
+        if not any(map(len, found.values())):
+            raise
+        return found, notes
+
+
+def _judged(entries: dict[str, dict[str, Any]], model: str) -> dict[str, Any]:
+    """What run.json says of the answers of a model that were judged."""
+    for entry in entries.values():
+        if entry.get("config", {}).get("model") == model:
+            return entry
+    return {}
+
+
+Pair = tuple[Measurement, Measurement]
+
+
+def partners(
+    first: Sequence[Measurement],
+    second: Sequence[Measurement],
+    probes: Sequence[str] = (),
+    models: Sequence[tuple[str, str]] = (),
+) -> tuple[list[Pair], list[str]]:
+    """Measurements of the same probe side by side, and notes on those without a partner.
+
+    A probe's only models are a pair whatever their names, others if their names are equal.
+
+    Args:
+        first, second: of each side.
+        probes: those wanted; (): all.
+        models: pairs by hand, instead.
+
+    Raises:
+        ProbeError: nothing to pair.
+    """
+    sides = [[m for m in side if not probes or m.probe in probes] for side in (first, second)]
+    runs = all(any(m.run for m in side) for side in sides)
+    keys = [[(m.run if runs else "", m.probe, m.judge) for m in side] for side in sides]
+    pairs: list[Pair] = []
+    for key in dict.fromkeys(keys[0]):
+        ours, theirs = (
+            [m for m, own in zip(side, names, strict=True) if own == key]
+            for side, names in zip(sides, keys, strict=True)
+        )
+        names = [{m.model for m in ms} for ms in (ours, theirs)]
+        if any(len(ms) > len(own) for ms, own in zip((ours, theirs), names, strict=True)):
+            raise ProbeError(
+                f"several runs of '{key[1]}' on one side",
+                hint="name a run's folder instead of the study's: STUDY/RUN",
+            )
+        alone = not models and len(ours) == len(theirs) == 1
+        pairs += [
+            (one, other)
+            for one in ours
+            for other in theirs
+            if alone or ((one.model, other.model) in models if models else one.model == other.model)
+        ]
+    if not pairs:
+        listed = [", ".join(m.name for m in side) or "nothing" for side in sides]
+        raise ProbeError(
+            f"nothing to pair: A has {listed[0]}; B has {listed[1]}",
+            expected="the same probe on both sides, on one model each or on models of equal names",
+            hint="--model A=B pairs models by hand",
+        )
+    used = {id(m) for both in pairs for m in both}
+    left = [
+        f"only in {side}: {m.name}"
+        for side, ms in zip("AB", sides, strict=True)
+        for m in ms
+        if id(m) not in used and not models
+    ]
+    return pairs, left
+
+
+def gathered(lines: Sequence[str]) -> list[str]:
+    """Lines of which those that say the same of several names are one: `a, b: only in A; ...`."""
+    names: dict[str, list[str]] = {}
+    for line in lines:
+        name, _, said = line.partition(": ")
+        names.setdefault(said if DAMAGED in said else line, []).append(name)
+    return [
+        f"{', '.join(same)}: {said}" if DAMAGED in said else said for said, same in names.items()
+    ]
+
+
+def disjoint(first: pd.DataFrame, second: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    """Coordinates of which the sides share no value, one line each."""
+    lines = []
+    for name in names:
+        if name not in first or name not in second:
+            has, lacks = "AB" if name in first else "BA"
+            lines.append(f"{name}: only in {has}; {lacks}'s {DAMAGED}")
+            continue
+        values = [
+            list(dict.fromkeys(map(text_of, frame[name].unique()))) for frame in (first, second)
+        ]
+        if not set(values[0]) & set(values[1]):
+            told = [", ".join(v[:SHOWN]) + ", ..." * (len(v) > SHOWN) for v in values]
+            lines.append(f"{name}: {told[0]} -> {told[1]}")
+    return lines

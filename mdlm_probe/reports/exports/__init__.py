@@ -1,0 +1,117 @@
+"""Exports: a run's rows, tables and figures for other tools; one file a format.
+
+The file name is the registration. A format that makes files has `files(runs, wish)`, which returns
+contents by path; one that tracks runs elsewhere has `send(runs, wish)`, which returns what to tell
+the user. Equal input gives equal files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+from mdlm_probe.core import catalog
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.run_folder import read_run, run_folders
+from mdlm_probe.reports import tables
+from mdlm_probe.reports.exports._base import ExportedRun, ExportRequest, Lacking
+from mdlm_probe.reports.exports._folder import write
+
+__all__ = ["ExportRequest", "ExportedRun", "export", "formats", "load"]
+
+
+def formats() -> list[str]:
+    """The names that `export` knows."""
+    return catalog.names("format")
+
+
+def export(
+    folder: Path, to: Sequence[str], wish: ExportRequest, probes: Sequence[str] = ()
+) -> list[str]:
+    """Exports a run's or a study's folder; returns what to tell the user, a line each.
+
+    Args:
+        folder: of a run or of a study.
+        to: formats.
+        wish: what of it, and where to.
+        probes: those to export; none: all.
+
+    Where nothing is there for one of several formats, the others are made, and a line says so.
+
+    Raises:
+        ProbeError: no run, no such format or probe, nothing to export, a file that isn't ours or
+            was changed, a missing package, or a service that can't be reached.
+    """
+    modules = {name: catalog.load("format", name) for name in to}
+    _check_only(modules, wish)
+    runs, said = load(folder, probes)
+    made, lacking = _made(modules, runs, wish)
+    if lacking and not made and not any(hasattr(module, "send") for module in modules.values()):
+        raise next(iter(lacking.values()))
+    if made:
+        said += [f"wrote {path}" for path in write(wish.folder, made)]
+    said += [f"no {name}: {error.found}; {error.hint}" for name, error in lacking.items()]
+    for module in modules.values():
+        if hasattr(module, "send"):
+            said += module.send(runs, wish)
+    return said
+
+
+def _check_only(modules: dict[str, ModuleType], wish: ExportRequest) -> None:
+    """Refuses rows alone where no format holds rows."""
+    if not wish.tables and not any(getattr(module, "ROWS", False) for module in modules.values()):
+        both = [name for name in formats() if getattr(catalog.load("format", name), "ROWS", False)]
+        raise ProbeError(
+            f"--only rows leaves nothing for {', '.join(modules)}: no rows are in there",
+            expected=f"--only with {' or '.join(both)}, which have rows and tables",
+            hint=f"leave --only out, or ask for --to {','.join(both)}",
+        )
+
+
+def _made(
+    modules: dict[str, ModuleType], runs: Sequence[ExportedRun], wish: ExportRequest
+) -> tuple[dict[str, bytes], dict[str, Lacking]]:
+    """Contents by path, and the formats that there is nothing for."""
+    made: dict[str, bytes] = {}
+    lacking: dict[str, Lacking] = {}
+    for name, module in modules.items():
+        if hasattr(module, "files"):
+            try:
+                made |= module.files(runs, wish)
+            except Lacking as error:
+                lacking[name] = error
+    return made, lacking
+
+
+def load(folder: Path, probes: Sequence[str] = ()) -> tuple[list[ExportedRun], list[str]]:
+    """The runs of a folder, and what a reader should know: what is unfinished or left out.
+
+    Raises:
+        ProbeError: there is none with rows, or none of these probes.
+    """
+    runs: list[ExportedRun] = []
+    notes: list[str] = []
+    failed: list[ProbeError] = []
+    for name, path in run_folders(folder).items():
+        try:
+            made, found = tables.make(path)
+        except ProbeError as error:
+            failed.append(error)
+            notes.append(f"{name} left out: {error.found}")
+            continue
+        notes += found
+        runs.append(ExportedRun(name, path, read_run(path), made))
+    if not runs:
+        raise failed[0]
+    known = list(dict.fromkeys(probe for run in runs for probe in run.made))
+    for probe in probes:
+        if probe not in known:
+            raise catalog.unknown("probe of this run", probe, known)
+    if probes:
+        runs = [
+            replace(run, made={probe: one for probe, one in run.made.items() if probe in probes})
+            for run in runs
+        ]
+    return [run for run in runs if run.made], notes

@@ -1,0 +1,1 @@
+"""From options to rows: plans, their costs, and what carries them out."""

@@ -1,0 +1,193 @@
+"""What a measurement would cost, from a checkpoint's geometry alone: operations, memory, hours."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jaxtyping import Float
+
+from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+
+PACKED = {"8bit": 1.0, "4bit": 0.5}
+"""Bytes of a quantised weight."""
+
+SCALES = {"8bit": 0.0, "4bit": 2 / 128}
+"""Numbers that are kept beside a quantised weight, in the model's own format: a scale and a shift
+for every 128 in 4-bit; in 8-bit one for a whole row. Source: read off optimum-quanto 0.2.7."""
+
+SHARE = 0.5
+"""Share of a card's published rate that is assumed to be reached."""
+
+
+PACE = 0.8
+"""Share of the speed measured for single layers that whole runs are taken to reach; the rest is
+padding, the output layer, readouts. Ours: of the smoke study, probes of single passes took 0.9
+times what it gives, attribution 1.7 times, and decoding a third or less, because canvases that are
+equal go through the network once."""
+
+
+CARDS = {
+    "a100": 312e12,
+    "h100": 989e12,
+    "h200": 989e12,
+    "b200": 2250e12,
+    "l40s": 362e12,
+    "l4": 121e12,
+    "a10": 125e12,
+    "rtx4090": 165e12,
+    "rtx3090": 71e12,
+}
+"""Operations per second in bfloat16, dense, of cards by name. Source: NVIDIA's data sheets (SXM
+where there are several; half of what is given with sparsity)."""
+
+
+ROWS = 256 * 2**20
+"""Most bytes that rows of the output layer take at a time (the engine's `ROW_BYTES`)."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """An estimate; None without a geometry.
+
+    Attributes:
+        operations: floating-point operations of all forward passes.
+        weights: bytes that the weights take.
+        work: bytes of one batch's activations and of the output rows.
+    """
+
+    operations: float | None
+    weights: float | None = None
+    work: float | None = None
+
+    @property
+    def memory(self) -> float | None:
+        """Bytes in all."""
+        return None if self.weights is None else self.weights + (self.work or 0)
+
+    def with_scorer(self, scorer: Cost) -> Cost:
+        """Both models: their weights stay side by side, their passes follow each other."""
+        if self.operations is None or scorer.operations is None:
+            return Cost(None)
+        operations = self.operations + scorer.operations
+        return Cost(operations, self.weights + scorer.weights, max(self.work, scorer.work))
+
+
+def cost(
+    entry: Checkpoint,
+    load: LoadOptions,
+    dtype: str,
+    tokens: float,
+    asked: int,
+    length: float,
+    batch: int,
+    gradients: bool = False,
+) -> Cost:
+    """Estimates a measurement of `tokens` tokens, once a pass, in prompts of about `length`.
+
+    Two operations a weight and token, attention on top, the output layer only where asked. The
+    activations of a batch of `batch` tokens are about ten widths and three inner widths a token;
+    for `gradients` those of every layer are kept, at least of one prompt.
+    """
+    g = entry.geometry
+    if not g:
+        return Cost(None)
+    table = g["vocab"] * g["hidden"]
+    # a tied model counts its table once, an untied one twice; neither runs on every token
+    body = g["parameters"] - table * (1 if g.get("tied") else 2)
+    attention = 4 * g["layers"] * g["hidden"] * length
+    operations = tokens * (2 * body + attention) + asked * 2 * table
+    width = 10 * g["hidden"] + 3 * g["intermediate"]
+    if gradients:  # every layer's are kept, of one prompt where there isn't room for more
+        batch = math.ceil(min(batch, length))
+        width *= g["layers"]
+    rows = min(asked / tokens * batch * g["vocab"] * 4, ROWS)
+    weight = BYTES[dtype]
+    if load.quantize:  # the embedding table and the output layer stay as they are
+        weight = PACKED[load.quantize] + SCALES[load.quantize] * BYTES[dtype]
+    tables = g["parameters"] - body
+    return Cost(
+        operations,
+        body * weight + tables * BYTES[dtype],
+        batch * width * BYTES[dtype] + 2 * rows,
+    )
+
+
+def layer_size(geometry: dict[str, int]) -> int:
+    """The weights of a layer to the nearest power of two: layers of one size are timed once, so
+    that models of one size don't differ by what else the machine did meanwhile.
+    """
+    width, inner = geometry["hidden"], geometry["intermediate"]
+    kv = width // geometry["heads"] * geometry["kv_heads"]
+    return round(math.log2(width * (2 * width + 2 * kv + 3 * inner)))
+
+
+def layer_rate(geometry: dict[str, int], device: str, dtype: str) -> float:
+    """Operations per second of one layer of a model's shape with random weights, timed now.
+
+    The median of five short passes after a first one. Counted as in `cost`. Source: ours.
+    """
+    import torch
+
+    on_gpu = torch.device(device).type != "cpu"
+    width = geometry["hidden"]
+    kv = width // geometry["heads"] * geometry["kv_heads"]
+    shapes = [(width, width), (kv, width), (kv, width), (width, width)]
+    shapes += [(geometry["intermediate"], width)] * 2 + [(width, geometry["intermediate"])]
+    kind = {"device": device, "dtype": getattr(torch, dtype)}
+    weights = [torch.rand(shape, **kind) / shape[1] for shape in shapes]
+    count, length = (32, 512) if on_gpu else (1, 256) if width > 1024 else (16, 512)
+    states = torch.rand(count, length, width, **kind)
+    spent = []
+    with torch.inference_mode():
+        for _ in range(6):
+            start = time.perf_counter()
+            _layer(states, weights, geometry)[0, 0, 0].item()  # waits for the device
+            spent.append(time.perf_counter() - start)
+    own = 2 * sum(rows * columns for rows, columns in shapes) + 4 * width * length
+    return count * length * own / statistics.median(spent[1:])
+
+
+def _layer(
+    states: Float[Tensor, "batch length width"], weights: list[Tensor], geometry: dict[str, int]
+) -> Float[Tensor, "batch length width"]:
+    """A layer as Llama and Qwen have it, but for norms and rotary positions, which cost little."""
+    from torch.nn import functional
+
+    query, key, value, out, gate, up, down = weights
+    heads = [
+        functional.linear(states, weight).unflatten(-1, (count, -1)).transpose(1, 2)
+        for weight, count in zip(
+            (query, key, value),
+            (geometry["heads"], geometry["kv_heads"], geometry["kv_heads"]),
+            strict=True,
+        )
+    ]
+    seen = functional.scaled_dot_product_attention(*heads, enable_gqa=True)
+    states = states + functional.linear(seen.transpose(1, 2).flatten(2), out)
+    inner = functional.silu(functional.linear(states, gate)) * functional.linear(states, up)
+    return states + functional.linear(inner, down)
+
+
+def quantity(value: float) -> str:
+    """A count for people: 1234567 as 1.23M, 2e18 as 2.00E."""
+    for unit in ("", "k", "M", "G", "T", "P", "E"):
+        if abs(value) < 1000 or unit == "E":
+            return f"{value:.0f}" if not unit else f"{value:.3g}{unit}"
+        value /= 1000
+    raise AssertionError
+
+
+def duration(seconds: float) -> str:
+    """A time for people: seconds, minutes or hours."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,245 @@
+"""Pairs of answers: each shifted one beside the unshifted one that it began as."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mdlm_probe.core.cells import key
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.files import unusable
+from mdlm_probe.core.run_folder import read_run
+from mdlm_probe.core.sheet import text_from
+from mdlm_probe.prompts import texts
+
+JUDGED = "shift"
+"""The probe whose answers are judged."""
+
+NONE = "none"
+"""The intervention of an answer that nothing was done to."""
+
+SETTINGS = (
+    *("length", "steps", "block", "order", "threshold", "temperature", "guidance", "eos"),
+    "cache",
+)
+"""Columns that say how an answer was decoded: equal within a pair."""
+
+MATCHED = ("model", "prompts", "lexicon", "prompt", *SETTINGS, "seed")
+NEEDED = ("model", "prompt", "task", "seed", "intervention", "frac", "answer")
+
+Row = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class JudgedAnswer:
+    """A text that a model wrote.
+
+    Attributes:
+        text: what it wrote.
+        nll: total nats under the run's scorer; None where it gave none.
+        tokens: of the text, by the scorer's tokenizer; None where there was no scorer.
+    """
+
+    text: str
+    nll: float | None = None
+    tokens: int | None = None
+
+
+@dataclass(frozen=True)
+class AnswerPair:
+    """An answer that was shifted, and the same model's unshifted answer to the same prompt.
+
+    Attributes:
+        id: its name: all coordinates; different from all others of the run.
+        settings: how it was decoded, where a model of the run has several ways; else "".
+        asked: the text of the prompt; "" where only its id is known.
+    """
+
+    id: str
+    model: str
+    prompt: str
+    task: str
+    settings: str
+    seed: str
+    intervention: str
+    frac: str
+    shifted: JudgedAnswer
+    plain: JudgedAnswer
+    asked: str = ""
+
+    @property
+    def identical(self) -> bool:
+        """Whether the intervention changed nothing."""
+        return self.shifted.text == self.plain.text
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which pairs of a run are judged.
+
+    Attributes:
+        limit: prompts of each task, the first ones; None: all.
+        interventions, fracs: those named; (): all.
+    """
+
+    limit: int | None = None
+    interventions: tuple[str, ...] = ()
+    fracs: tuple[float, ...] = ()
+
+
+def load(folder: Path, choice: Choice, *, prompts: bool) -> tuple[list[AnswerPair], dict[str, str]]:
+    """The pairs of a run folder in the order of its rows, and a hash of each CSV they come from.
+
+    Args:
+        folder: a run of the probe `shift`.
+        choice: which pairs.
+        prompts: whether the prompts' texts are needed.
+
+    Raises:
+        ProbeError: no such run, an unfinished one, rows without a partner, nothing chosen.
+    """
+    entries = read_run(folder) if folder.is_dir() else {}
+    judged = {n: e for n, e in entries.items() if e.get("config", {}).get("probe") == JUDGED}
+    if not judged:
+        raise ProbeError(
+            f"no answers to judge in {folder}",
+            expected="a folder that `mdlm-probe shift --output FOLDER` wrote",
+        )
+    pairs: list[AnswerPair] = []
+    digests = {}
+    for name, entry in judged.items():
+        path = folder / f"{name}.csv"
+        if entry.get("status") != "finished":
+            raise ProbeError(f"{path} is unfinished", hint="let `mdlm-probe shift` go on first")
+        rows, digests[name] = _rows(path)
+        found = _paired(rows, path)
+        pairs += _asked(found, entry["config"], path) if prompts else found
+    return _chosen(pairs, choice, folder), digests
+
+
+def _rows(path: Path) -> tuple[list[Row], str]:
+    try:
+        data = path.read_bytes()
+        reader = csv.DictReader(io.StringIO(data.decode("utf-8"), newline=""))
+        rows = list(reader)
+    except OSError as error:
+        raise unusable(path, error) from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ProbeError(f"cannot read {path}: {error}", expected="a CSV of this tool") from None
+    if missing := [name for name in NEEDED if name not in (reader.fieldnames or ())]:
+        raise ProbeError(
+            f"{path} has no column '{missing[0]}'",
+            expected=", ".join(NEEDED),
+            hint="`mdlm-probe shift` with --fresh measures anew",
+        )
+    if any(None in row or None in row.values() for row in rows):
+        raise ProbeError(f"{path} has lines of several lengths", expected="one field a column")
+    return rows, hashlib.blake2b(data, digest_size=8).hexdigest()
+
+
+def _paired(rows: Sequence[Row], path: Path) -> list[AnswerPair]:
+    matched = [name for name in MATCHED if rows and name in rows[0]]
+    varying = [n for n in SETTINGS if n in matched and len({row[n] for row in rows}) > 1]
+    plain: dict[tuple[str, ...], Row] = {}
+    for row in rows:
+        if row["intervention"] == NONE:
+            at = tuple(row[name] for name in matched)
+            if plain.setdefault(at, row)["answer"] != row["answer"]:
+                raise ProbeError(
+                    f"{path} has two unshifted answers of prompt '{row['prompt']}',"
+                    f" seed {row['seed']}",
+                    expected=f"one for each {', '.join(matched)}",
+                )
+    pairs, seen = [], {}
+    for row in rows:
+        if row["intervention"] == NONE:
+            continue
+        partner = plain.get(tuple(row[name] for name in matched))
+        if partner is None:
+            raise ProbeError(
+                f"{path}: no unshifted answer beside '{row['intervention']}' of prompt"
+                f" '{row['prompt']}', seed {row['seed']}",
+                expected=f"a row of intervention '{NONE}' with the same {', '.join(matched)}",
+            )
+        name = key({n: row[n] for n in (*matched, "intervention", "frac")})
+        seen[name] = number = seen.get(name, 0) + 1
+        name += f"#{number}" if number > 1 else ""
+        settings = " ".join(f"{n}={row[n]}" for n in varying)
+        coordinates = (row[n] for n in ("seed", "intervention", "frac"))
+        about = (text_from(row["model"]), text_from(row["prompt"]), text_from(row["task"]))
+        pairs.append(
+            AnswerPair(name, *about, settings, *coordinates, _answer(row), _answer(partner))
+        )
+    return pairs
+
+
+def _answer(row: Row) -> JudgedAnswer:
+    nll, tokens = row.get("nll") or "", row.get("scorer_tokens") or ""
+    value = float(nll) if nll else None
+    if value is not None and not math.isfinite(value):
+        value = None
+    return JudgedAnswer(text_from(row["answer"]), value, int(float(tokens)) if tokens else None)
+
+
+def _asked(pairs: Iterable[AnswerPair], config: dict[str, Any], path: Path) -> list[AnswerPair]:
+    """The pairs with the texts of their prompts."""
+    options = config.get("options", {})
+    named = options.get("prompts", "decay"), options.get("lexicon", "full")
+    known = config.get("sources", {}).get("prompts")
+    if named[0] == "-":
+        raise ProbeError(
+            f"the prompts of {path} came from stdin, and are gone",
+            expected="prompts in a file, for a judge that reads them",
+            hint="--judge-by nll needs none",
+        )
+    if known and known != texts.digest(*named):
+        raise ProbeError(
+            f"the prompts '{named[0]}' are not those that {path} answers",
+            expected="the prompts as they were",
+            hint="`mdlm-probe shift` with --fresh answers the present ones",
+        )
+    by_id = {text.id: text.prompt for text in texts.load(*named)}
+    pairs = list(pairs)
+    if unknown := [pair.prompt for pair in pairs if pair.prompt not in by_id]:
+        raise ProbeError(
+            f"{path} answers prompt '{unknown[0]}', which '{named[0]}' doesn't hold",
+            expected="the prompts as they were",
+        )
+    return [replace(pair, asked=by_id[pair.prompt]) for pair in pairs]
+
+
+def _chosen(pairs: Sequence[AnswerPair], choice: Choice, folder: Path) -> list[AnswerPair]:
+    present = list(dict.fromkeys(pair.intervention for pair in pairs))
+    fracs = sorted({float(pair.frac) for pair in pairs if pair.frac})
+    for option, wanted, there in (
+        ("--intervention", choice.interventions, present),
+        ("--frac", choice.fracs, fracs),
+    ):
+        if missing := [value for value in wanted if value not in there]:
+            raise ProbeError(
+                f"{option} names {missing[0]}, which {folder} doesn't hold",
+                expected="one of " + ", ".join(map(str, there)),
+            )
+    places: dict[tuple[str, str], dict[str, int]] = {}
+    out = []
+    for pair in pairs:
+        listed = places.setdefault((pair.model, pair.task), {})
+        place = listed.setdefault(pair.prompt, len(listed))
+        first = choice.limit is None or place < choice.limit
+        named = not choice.interventions or pair.intervention in choice.interventions
+        near = not choice.fracs or (pair.frac != "" and float(pair.frac) in choice.fracs)
+        if first and named and near:
+            out.append(pair)
+    if not out:
+        raise ProbeError(
+            f"no pairs to judge in {folder}",
+            expected="shifted answers beside unshifted ones",
+            hint="choose other --intervention and --frac" if pairs else "",
+        )
+    return out

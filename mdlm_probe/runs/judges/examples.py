@@ -1,0 +1,129 @@
+"""Pairs of answers with what a judge said of them. No torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from mdlm_probe.analysis import frames
+from mdlm_probe.analysis.examples.answers import beside
+from mdlm_probe.analysis.examples.choice import evenly, numbers, ranking
+from mdlm_probe.analysis.examples.parts import ExampleItem, TextPart
+from mdlm_probe.analysis.examples.prompts import prompt, text
+from mdlm_probe.analysis.examples.rows import Fields, Rows
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.sheet import text_from
+from mdlm_probe.probes.shift.intervened_answers import NONE
+
+PAIR = ("prompt", "settings", "seed", "intervention", "frac")
+NAMED = ("model", "prompt", "seed", "intervention")
+SIDES = {"first": "the shifted answer first", "second": "the unshifted answer first"}
+WON = ((0.5, "the shifted answer lost"), (0.500001, "a tie"), (2, "the shifted answer won"))
+
+
+def of(rows: Rows, limit: int) -> list[ExampleItem]:
+    """Pairs from those whose shifted answer lost to those where it won, of each model and judge."""
+    frame = rows.frame.assign(score=rows.frame["score"].fillna(0.5))
+    pairs, own = numbers(frame, PAIR), numbers(frame, ("judge", "model", *PAIR))
+    shifts = _Shifts(rows)
+    replies = {name: _replies(rows, str(name)) for name in frame["judge"].unique()}
+    found = []
+    for number in evenly(ranking(frame, pairs, ("score",)), limit):
+        for one in dict.fromkeys(own[pairs == number]):
+            verdicts = [rows.fields(at) for at in own.index[own == one]]
+            score = frame["score"][own == one].mean()
+            found.append(_example(verdicts, score, shifts, replies[verdicts[0]["judge"]]))
+    return found
+
+
+def _example(
+    verdicts: list[Fields], score: float, shifts: _Shifts, replies: list[dict[str, Any]]
+) -> ExampleItem:
+    row = verdicts[0]
+    parts: list[Any] = shifts.parts(row)
+    parts += [_verdict(verdict) for verdict in verdicts]
+    for reply in (reply for reply in replies if _belongs(reply["pair"], row)):
+        side = SIDES.get(reply["order"], "in no order")
+        parts.append(TextPart(f"what the judge wrote, {side}", reply["text"]))
+    won = next(said for most, said in WON if score < most)
+    title = f"{row['prompt']}, {row['intervention']} {row['frac']}, judge {row['judge']}: {won}"
+    return ExampleItem(title, row["model"], row["task"], tuple(parts))
+
+
+def _verdict(row: Fields) -> TextPart:
+    said = row["verdict"] + (f": {row['reason']}" if row["reason"] else "")
+    if row["order"] in SIDES:
+        return TextPart(f"verdict, {SIDES[row['order']]} (A)", said)
+    return TextPart("verdict, the shifted answer being A", said)
+
+
+class _Shifts:
+    """The answers that were judged: rows of the probe `shift` in the same folder."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._at: dict[tuple[str, ...], list[int]] = {}
+        try:
+            frame = frames.frames(rows.folder)[0]["shift"]
+        except (ProbeError, KeyError):  # without them the verdicts are left
+            return
+        self._rows = Rows(rows.folder, "shift", frame, rows.entries)
+        columns = (*(frame[name].astype(str) for name in NAMED), frame["frac"].map(_number))
+        for at, named in enumerate(zip(*columns, strict=True)):
+            self._at.setdefault(named, []).append(at)
+
+    def parts(self, row: Fields) -> list[Any]:
+        """The prompt and both answers of a verdict, as far as they are there."""
+        plain = self._find({**row, "intervention": NONE, "frac": "0"})
+        shifted = self._find(row)
+        if plain is None or shifted is None:
+            return [TextPart("no answers", "the rows of `shift` that were judged are not there")]
+        asked = prompt(self._rows, row["model"], lambda: text(shifted).prompt)
+        answer = TextPart("unshifted answer", plain["answer"])
+        return [asked, answer, beside("shifted answer", plain, shifted)]
+
+    def _find(self, row: Fields) -> Fields | None:
+        """The first answer with a verdict's coordinates and settings."""
+        settings = [named.split("=", 1) for named in row["settings"].split(" ") if "=" in named]
+        for at in self._at.get((*(row[name] for name in NAMED), _number(row["frac"])), ()):
+            found = self._rows.fields(at)
+            if all(found.get(name) == value for name, value in settings):
+                return found
+        return None
+
+
+def _number(share: Any) -> str:
+    return format(float(share), ".6g")
+
+
+def _replies(rows: Rows, judge: str) -> list[dict[str, Any]]:
+    """The replies of a judge that wrote any: the pair's coordinates, the order, the text."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, entry in rows.entries.items():
+        path = rows.folder / f"{name}.replies.jsonl"
+        if str(entry.get("config", {}).get("judge")) != judge or not path.exists():
+            continue
+        for line in path.read_bytes().split(b"\n"):
+            reply = _reply(line)
+            found |= reply and {reply["call"]: reply}
+    return list(found.values())
+
+
+def _reply(line: bytes) -> dict[str, Any]:
+    """A line of replies; nothing where it holds no text."""
+    try:
+        reply = json.loads(line)
+        pair = json.loads(reply["pair"].partition("}#")[0].removesuffix("}") + "}")
+        said = reply["response"]["choices"][0]["message"]["content"]
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return {}
+    if not said:
+        return {}
+    return {"call": reply["call"], "order": reply["order"], "pair": pair, "text": str(said)}
+
+
+def _belongs(pair: Fields, row: Fields) -> bool:
+    """Whether a reply is about the pair of a verdict."""
+    settings = (named.split("=", 1) for named in row["settings"].split(" ") if "=" in named)
+    wanted: Iterable[tuple[str, str]] = [(n, row[n]) for n in (*NAMED, "frac")]
+    return all(text_from(str(pair.get(n))) == v for n, v in (*wanted, *map(tuple, settings)))

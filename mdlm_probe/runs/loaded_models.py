@@ -1,0 +1,147 @@
+"""Loaded models: a shelf that keeps them, and scorers, the causal models that give perplexities to
+what other models write.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mdlm_probe import models
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.files import PACKAGE
+from mdlm_probe.models._base import Model
+from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
+
+
+def scorer_of(options: dict[str, Any], entry: Checkpoint) -> Checkpoint | None:
+    """The causal model that is to score what a model writes, where a probe has that option.
+
+    Raises:
+        ProbeError: an unknown model, or one that isn't causal.
+    """
+    name = options.get("scorer", "none")
+    name = entry.companion if name == "companion" else name
+    if name in ("none", ""):
+        return None
+    found = models.resolve(name)
+    if found.kind != "causal":
+        raise ProbeError(
+            f"--scorer '{name}' is a {found.kind} model",
+            expected="a causal model: its perplexity is exact",
+        )
+    return found
+
+
+def scorer_load(scorer: Checkpoint, load: LoadOptions) -> LoadOptions:
+    """How a scorer is loaded: on the same device and in the same number format as the model."""
+    if not scorer.gradients:  # what is computed without weights has no choice
+        return LoadOptions()
+    return LoadOptions(load.dtype, load.device, quantize=load.quantize)
+
+
+Key = tuple[str, str, str, LoadOptions]
+
+
+class LoadedModels:
+    """Loaded models, kept from one measurement to the next: a model that two ask is loaded once.
+
+    What a measurement doesn't need is put away before anything else is loaded. A model that can't
+    be had is tried once.
+
+    Attributes:
+        loads: how many models were loaded so far.
+    """
+
+    def __init__(self) -> None:
+        self._models: dict[Key, Model] = {}
+        self._borders: dict[Key, Any] = {}
+        self._faults: dict[Key, ProbeError] = {}
+        self.loads = 0
+
+    def border(self, entry: Checkpoint, load: LoadOptions) -> Any:
+        """A checkpoint's tokenizer.
+
+        Raises:
+            ProbeError: as `models.load_border`.
+        """
+        key = _key(entry, load)
+        if key not in self._borders:
+            self._borders[key] = self._tried(key, models.load_border, entry, load)
+        return self._borders[key]
+
+    def models(
+        self,
+        options: dict[str, Any],
+        entry: Checkpoint,
+        load: LoadOptions,
+        note: Callable[[str], None],
+    ) -> tuple[Model, Model | None]:
+        """A model and its scorer, None where there is none; all others are put away.
+
+        Raises:
+            ProbeError: as `models.load`.
+        """
+        scorer = scorer_of(options, entry)
+        wanted = [(entry, load)]
+        if scorer:
+            wanted.insert(0, (scorer, scorer_load(scorer, load)))
+        elif options.get("scorer") == "companion":
+            note(f"{entry.name} has no known companion: no perplexities without --scorer MODEL")
+        self._keep({_key(*one) for one in wanted})
+        found = [self._model(*one, note) for one in wanted]
+        return found[-1], found[0] if scorer else None
+
+    def clear(self) -> None:
+        """Puts all models away."""
+        self._keep(set())
+
+    def _model(self, entry: Checkpoint, load: LoadOptions, note: Callable[[str], None]) -> Model:
+        key = _key(entry, load)
+        if key not in self._models:
+            note(f"loading {entry.name} from {portable(entry.source) or 'memory'}")
+            self._models[key] = self._tried(key, models.load, entry, load)
+            self.loads += 1
+        return self._models[key]
+
+    def _tried(self, key: Key, load: Callable[..., Any], *arguments: Any) -> Any:
+        if key in self._faults:
+            raise self._faults[key]
+        try:
+            return load(*arguments)
+        except ProbeError as error:
+            self._faults[key] = error.with_traceback(None)  # frames would hold what was loaded
+            raise
+
+    def _keep(self, wanted: set[Key]) -> None:
+        if away := self._models.keys() - wanted:
+            for key in away:
+                del self._models[key]
+            free_memory()
+
+
+def _key(entry: Checkpoint, load: LoadOptions) -> Key:
+    return entry.name, entry.source, entry.revision, load
+
+
+def free_memory() -> None:
+    """Gives the memory of models back that nobody holds any more."""
+    if "mdlm_probe.engine.memory" in sys.modules:
+        sys.modules["mdlm_probe.engine.memory"].free_memory()
+
+
+def place(source: str) -> str:
+    """A source by one name however it was typed: folders by their full path."""
+    folder = Path(source).expanduser()
+    return str(folder.resolve()) if folder.is_dir() else source
+
+
+def portable(value: Any) -> Any:
+    """A value without this machine's path to the package: runs can be moved and compared."""
+    if isinstance(value, str):
+        return value.replace(str(PACKAGE), "mdlm_probe")
+    if isinstance(value, dict):
+        return {name: portable(inner) for name, inner in value.items()}
+    return value

@@ -1,0 +1,176 @@
+"""Plans: a job's cells, options and columns, decided before any weights are loaded."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
+
+from mdlm_probe import models
+from mdlm_probe.core import catalog
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
+from mdlm_probe.runs import loaded_models
+from mdlm_probe.runs.loaded_models import place, portable
+
+OWN = {"suite", "needles", "prompts", "pairs"}
+"""Options that bring material of the user's own, for which no checkpoint has defaults."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One probe on one model.
+
+    Attributes:
+        probe: name of the probe.
+        model: registry name, folder or hub id.
+        options: the probe's options that the user gave; others get the model's or probe's default.
+        load: how to load the model.
+        output: the run folder.
+        batch_tokens: padded tokens of a batch; None finds it.
+        fresh: forget what the folder holds of this job.
+    """
+
+    probe: str
+    model: str
+    options: dict[str, Any] = field(default_factory=dict)
+    load: LoadOptions = field(default_factory=LoadOptions)
+    output: Path = Path("results")
+    batch_tokens: int | None = None
+    fresh: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a job would measure; made without loading anything.
+
+    Attributes:
+        name: PROBE__MODEL, the name of its CSV and of its entry in run.json.
+        options: every option of the probe, resolved.
+        cells: what will be measured, in order.
+        refused: reasons why other cells can't be, with their number.
+    """
+
+    name: str
+    job: Job
+    probe: ModuleType
+    entry: Checkpoint
+    options: dict[str, Any]
+    cells: Sequence[Any]
+    refused: dict[str, int]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the CSV: the model, the cell's coordinates, the probe's own."""
+        return ("model", *(f.name for f in fields(self.probe.Cell)), *self.probe.COLUMNS)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What must be equal for rows to belong together."""
+        load = asdict(self.job.load)
+        load["revision"] = load["revision"] or self.entry.revision
+        if load["rope_scale"] == 1:  # runs that began before there was a choice go on
+            del load["rope_scale"]
+        return {
+            "probe": self.job.probe,
+            "model": self.entry.name,
+            "source": portable(place(self.entry.source)),
+            "options": self.options,
+            "sources": self.probe.sources(**self.options),
+            "load": load,
+        }
+
+
+class Progress(Protocol):
+    """What a front end may want to show while a job runs."""
+
+    def note(self, text: str) -> None:
+        """Something a person should know."""
+
+    def start(self, name: str, cells: int, done: int) -> None:
+        """A measurement begins, or goes on."""
+
+    def advance(self, cells: int, tokens: int) -> None:
+        """Tokens went through the network; a group of cells is safe on disk."""
+
+
+def prepare_all(jobs: Sequence[Job]) -> tuple[list[Plan], list[str]]:
+    """Plans jobs together; returns the plans, and why models that can't be asked are left out.
+
+    Raises:
+        ProbeError: as `prepare`, but for nothing to ask only if that goes for every model.
+    """
+    written: dict[str, Sequence[Any]] = {}
+    plans = [prepare(job, empty=len(jobs) > 1, written=written) for job in jobs]
+    named = {plan.name: plan for plan in plans}
+    for plan in plans:
+        if named[plan.name] is not plan:
+            both = f"{plan.entry.source} and {named[plan.name].entry.source}"
+            raise ProbeError(
+                f"{both} would both be called '{plan.entry.name}'",
+                expected="models of different names in one run",
+                hint="give each its own command and --output",
+            )
+    asked = [plan for plan in plans if plan.cells]
+    if not asked:
+        prepare(jobs[0])
+    left = [p for p in plans if not p.cells]
+    return asked, [f"{p.entry.name} left out: {'; '.join(p.refused)}" for p in left]
+
+
+def prepare(
+    job: Job, *, empty: bool = False, written: dict[str, Sequence[Any]] | None = None
+) -> Plan:
+    """Plans a job: its model's entry, its options and its cells.
+
+    Args:
+        job: what the user asked for.
+        empty: whether a plan may have no cells.
+        written: cells of the same probe by options, for jobs that share them; filled in.
+
+    Raises:
+        ProbeError: an unknown probe or model, bad options, or nothing that this model can be asked.
+    """
+    probe = catalog.load("probe", job.probe)
+    entry = job.load.apply(models.resolve(job.model, job.load.revision))
+    name = f"{job.probe}__{slug(entry.name)}"
+    if entry.kind not in probe.KINDS:
+        reason = f"probe '{job.probe}' is not for {entry.kind} models"
+        if empty:
+            return Plan(name, job, probe, entry, {}, [], {reason: 1})
+        raise ProbeError(f"{reason} such as '{entry.name}'", expected=" or ".join(probe.KINDS))
+    if getattr(probe, "GRADIENTS", False) and not entry.gradients:
+        reason = f"probe '{job.probe}' needs gradients; '{entry.name}' is computed without them"
+        if empty:
+            return Plan(name, job, probe, entry, {}, [], {reason: 1})
+        raise ProbeError(reason, expected="a checkpoint with weights")
+    known = inspect.signature(probe.plan).parameters
+    given = {name: value for name, value in job.options.items() if value is not None}
+    # a checkpoint's defaults are made for the shipped suite, not for a user's own
+    own = {} if OWN & given.keys() else entry.defaults_for(job.probe)
+    suited = {name: value for name, value in own.items() if name in known}
+    options = {name: p.default for name, p in known.items()} | suited | given
+    loaded_models.scorer_of(options, entry)
+    cells, refused, written = [], {}, {} if written is None else written
+    if (same := f"{job.probe} {sorted(options.items())}") not in written:
+        written[same] = probe.plan(**options)
+    for cell in written[same]:
+        if reason := probe.refuse(cell, entry):
+            refused[reason] = refused.get(reason, 0) + 1
+        else:
+            cells.append(cell)
+    if not cells and not empty:
+        raise ProbeError(
+            f"nothing to ask '{entry.name}': " + ("; ".join(refused) or "no cells"),
+            expected="options that this kind of model can answer",
+        )
+    return Plan(name, job, probe, entry, options, cells, refused)
+
+
+def slug(name: str) -> str:
+    """A model's name as a part of a file name."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name.strip("./~")).strip("-") or "model"

@@ -1,0 +1,203 @@
+"""The runner: pending cells through a probe into the sink, a group at a time."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
+from functools import partial
+from operator import attrgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mdlm_probe import __version__
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.run_folder import RunFolder, differences
+from mdlm_probe.core.sheet import Sheet, text_of
+from mdlm_probe.runs import survey
+from mdlm_probe.runs.loaded_models import LoadedModels, free_memory, portable
+from mdlm_probe.runs.plan import Plan, Progress
+
+if TYPE_CHECKING:
+    from mdlm_probe.engine.engine import Engine
+    from mdlm_probe.models._base import Model
+
+
+GROUP = 4
+"""Batches that a group of cells fills about: enough to sort prompts of different lengths into
+batches without much padding, few enough that a crash costs seconds."""
+
+
+WORK = 2**22
+"""Tokens through the network that a group of cells takes at most, unless a cell takes more: minutes
+at the size of 8B."""
+
+
+def finished(path: Path, known: dict[str, Any]) -> bool:
+    """Whether a CSV is as its entry in run.json says that it was when it was finished."""
+    return path.exists() and known.get("size") == path.stat().st_size
+
+
+def run(plan: Plan, progress: Progress, shelf: LoadedModels | None = None) -> Path:
+    """Measures what is still missing of a plan; returns the CSV.
+
+    Args:
+        plan: what to measure.
+        progress: what a front end shows.
+        shelf: loaded models, kept there for others; none: they are put away afterwards.
+
+    Raises:
+        ProbeError: whatever the user can mend; rows written before stay.
+        KeyboardInterrupt: Ctrl-C; the same job goes on from the last whole group.
+    """
+    for reason, number in plan.refused.items():
+        progress.note(f"{plan.entry.name}: {number} cells left out: {reason}")
+    with RunFolder.locked(plan.job.output, fresh=plan.job.fresh) as folder:
+        path = folder.path(plan.name)
+        known = folder.begin(plan.name, {"config": plan.config, "refused": plan.refused})
+        if finished(path, known):
+            progress.note(f"{path} is finished: nothing to do")
+            return path
+        try:
+            _continue(plan, folder, known, progress, shelf or LoadedModels())
+        finally:
+            free_memory()
+        folder.update(plan.name, status="finished", ended=now(), size=path.stat().st_size)
+        return path
+
+
+def _continue(
+    plan: Plan, folder: RunFolder, known: dict[str, Any], progress: Progress, shelf: LoadedModels
+) -> None:
+    from mdlm_probe.core import machine
+
+    size = survey.cell_tokens(plan, shelf.border(plan.entry, plan.job.load))
+    model, scorer = shelf.models(plan.options, plan.entry, plan.job.load, progress.note)
+    same_weights(plan.entry.name, {"model": model, "scorer": scorer}, known)
+    engine, group = _engine(plan, model, scorer, known, *size)
+    session = {"started": now(), "version": __version__, "machine": machine.facts()}
+    folder.update(
+        plan.name,
+        status="started",
+        model=facts_of(model),
+        **({"scorer": facts_of(scorer)} if scorer else {}),
+        batch=_batch(engine, group),
+        cells=len(plan.cells),
+        sessions=[*known.get("sessions", []), session],
+    )
+    coordinates = attrgetter(*(f.name for f in fields(plan.probe.Cell)))
+    names = [tuple(map(text_of, coordinates(cell))) for cell in plan.cells]
+    sheet = Sheet(folder.path(plan.name), plan.columns, names, group)
+    try:
+        began, started_at = time.perf_counter(), sheet.done
+        engine.watch = partial(progress.advance, 0)
+        progress.start(plan.entry.name, len(plan.cells), sheet.done)
+        for start in range(sheet.done, len(plan.cells), group):
+            cells = plan.cells[start : start + group]
+            before = len(engine.events), engine.budgets
+            rows = [
+                {"model": plan.entry.name} | _coordinates(cell) | row
+                for cell, found in plan.probe.measure(engine, cells)
+                for row in found
+            ]
+            with uninterrupted():
+                sheet.append(rows, len(cells))
+            if engine.budgets != before[1] or len(engine.events) > before[0]:
+                events = [*known.get("events", []), *engine.events[before[0] :]]
+                folder.update(plan.name, events=events, batch=_batch(engine, group))
+            progress.advance(len(cells), 0)
+        if sheet.done > started_at:
+            progress.note(_timing(plan, engine, time.perf_counter() - began))
+    finally:
+        sheet.close(complete=sheet.done == len(plan.cells))
+
+
+def _timing(plan: Plan, engine: Engine, seconds: float) -> str:
+    """How long the measurement took, and the share of it that no forward pass accounts for."""
+    outside = 1 - engine.busy / seconds
+    return f"{plan.entry.name}: {seconds:.1f} s, {outside:.0%} of it outside forward passes"
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Lets a write finish before Ctrl-C takes effect."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    old = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, old)
+    if came:
+        raise KeyboardInterrupt
+
+
+def _coordinates(cell: Any) -> dict[str, Any]:
+    return {f.name: getattr(cell, f.name) for f in fields(cell)}
+
+
+def facts_of(model: Model) -> dict[str, Any]:
+    """What run.json says of a loaded model."""
+    return portable(model.facts | {"entry": asdict(model.entry)})
+
+
+def _batch(engine: Engine, group: int) -> dict[str, Any]:
+    scorer = {"scorer": engine.scorer.batch_tokens} if engine.scorer else {}
+    return {**engine.budgets, **scorer, "cells": group}
+
+
+def same_weights(name: str, roles: dict[str, Model | None], known: dict[str, Any]) -> None:
+    """Refuses to continue with other weights or files than a measurement began with.
+
+    Args:
+        name: the model's.
+        roles: the models that take part, by what run.json calls them.
+        known: the measurement's entry in run.json.
+    """
+    names = ("weight_hash", "dtype", "files")
+    given = {role: model for role, model in roles.items() if model is not None}
+    old = {role: {n: known[role].get(n) for n in names} for role in given if role in known}
+    new = {role: {n: portable(given[role].facts.get(n)) for n in names} for role in old}
+    if found := differences(old, new):
+        raise ProbeError(
+            f"'{name}' is not as it was when this run began:\n"
+            + "\n".join(f"  {line}" for line in found),
+            hint="--output DIR keeps both; --fresh starts over",
+        )
+
+
+def _engine(
+    plan: Plan,
+    model: Model,
+    scorer: Model | None,
+    known: dict[str, Any],
+    length: float,
+    passes: int,
+) -> tuple[Engine, int]:
+    """The engine, and how many cells make a group: a few batches, as when the run began.
+
+    Groups are cut by the plan alone, so a resumed run sends the same batches through the network,
+    unless the user now gives another --batch-tokens.
+    """
+    from mdlm_probe.engine.engine import Engine
+
+    batch = known.get("batch", {})
+    tokens, gradients = plan.job.batch_tokens or batch.get("tokens"), batch.get("gradients")
+    engine = Engine(model, batch_tokens=tokens, gradients=gradients, held=batch.get("held"))
+    if scorer:
+        engine.scorer = Engine(scorer, batch_tokens=batch.get("scorer"))
+    # where every query takes many passes, one batch is work enough to lose, or more than enough
+    at_once = min(max(1, GROUP / passes) * engine.batch_tokens, WORK / passes)
+    fitting = at_once / (1.05 * length)
+    return engine, batch.get("cells") or max(1, int(fitting))
+
+
+def now() -> str:
+    """The time as run.json has it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

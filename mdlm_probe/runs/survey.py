@@ -1,0 +1,172 @@
+"""How many prompts a plan has, and how long: counted on a sample of cells, without weights."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from mdlm_probe import models
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.models._border import Border
+from mdlm_probe.models._checkpoint import Checkpoint
+from mdlm_probe.prompts.prompt import MASK, Prompt
+
+if TYPE_CHECKING:
+    from mdlm_probe.engine.dry_run import DryRun
+    from mdlm_probe.runs.plan import Plan
+
+SAMPLE = 24
+"""Cells that are written out to learn how long prompts are."""
+
+
+def count(plan: Plan, counter: DryRun) -> int:
+    """Writes out a few random cells for a counter, always the same ones; returns how many."""
+    chosen = random.Random(0).sample(range(len(plan.cells)), min(SAMPLE, len(plan.cells)))
+    _write_out(plan, counter, [plan.cells[i] for i in sorted(chosen)])
+    return len(chosen)
+
+
+def _write_out(plan: Plan, counter: DryRun, cells: Sequence[Any]) -> None:
+    for _ in plan.probe.measure(counter, cells):
+        pass
+
+
+def extremes(plan: Plan) -> list[Any]:
+    """Of every combination of texts, the cells with the largest and least of each number.
+
+    If these can be asked, all can, but for a few tokens between items.
+    """
+    kinds = {f.name: f.type for f in fields(plan.probe.Cell)}
+    texts = [name for name, kind in kinds.items() if kind == "str"]
+    numbers = [name for name, kind in kinds.items() if kind in ("int", "float")]
+    found: dict[Any, dict[str, Any]] = {}
+    for cell in plan.cells:
+        ends = found.setdefault(tuple(getattr(cell, name) for name in texts), {})
+        for name in numbers:
+            value = getattr(cell, name)
+            if (name, 1) not in ends or value > getattr(ends[name, 1], name):
+                ends[name, 1] = cell
+            if (name, 0) not in ends or value < getattr(ends[name, 0], name):
+                ends[name, 0] = cell
+    return list(dict.fromkeys(cell for ends in found.values() for cell in ends.values()))
+
+
+def cell_tokens(plan: Plan, border: Border | None = None) -> tuple[float, int]:
+    """Tokens that a cell asks at once, by a sample, and passes that each of its queries takes.
+
+    Args:
+        plan: what is to be measured.
+        border: its model's tokenizer, where it is loaded already.
+
+    Raises:
+        ProbeError: a prompt that can't be asked, found here before any weights are loaded.
+    """
+    from mdlm_probe.engine.dry_run import DryRun
+
+    border = border or models.load_border(plan.entry, plan.job.load)
+    _write_out(plan, DryRun(border.entry, border), extremes(plan))
+    counter = DryRun(border.entry, border)
+    sampled = count(plan, counter)
+    return counter.largest / sampled, max(counter.passes, counter.calls)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """How much a plan asks, scaled up from a sample of its cells.
+
+    Attributes:
+        queries, asked: sequences through the network, and positions asked in them.
+        tokens: their real tokens, once a pass; `length` is the mean of a sequence.
+        batch_tokens: padded tokens of a batch.
+        notes: what a reader should know of the numbers.
+        fault: why there is no tokenizer, if there is none.
+    """
+
+    queries: int
+    asked: int
+    tokens: float
+    length: float
+    batch_tokens: int
+    notes: list[str]
+    fault: str = ""
+
+
+class RoughBorder(Border):
+    """Stands in for a tokenizer that can't be had: a token for every 2.8 characters."""
+
+    start, pad, ordinary = (), 0, (0,)
+
+    def opening(self, ids: Sequence[int]) -> int:
+        """None."""
+        return 0
+
+    def __init__(self, entry: Checkpoint) -> None:
+        self.entry, self._mask = entry, entry.mask_id or 0
+
+    def encode(self, prompt: Prompt | str) -> tuple[int, ...]:
+        """As many ids as there may be tokens; masks are exact."""
+        text = prompt if isinstance(prompt, str) else prompt.text()
+        masks = text.count(MASK)
+        return (-1,) * round((len(text) - masks) / 2.8) + (self._mask,) * masks
+
+    def pieces(self, text: str) -> tuple[int, ...]:
+        """As `encode`."""
+        return self.encode(text)
+
+    def token(self, text: str, after: str = "") -> int:
+        """Some id."""
+        return 0
+
+
+def survey(plan: Plan, device: str, load: Callable[..., Border] | None = None) -> Survey:
+    """Counts a plan's queries and tokens without weights, on a sample of its cells.
+
+    Args:
+        plan: what is to be measured.
+        device: where.
+        load: what gives a checkpoint's tokenizer; default: `models.load_border`.
+    """
+    from mdlm_probe.engine.dry_run import DryRun
+    from mdlm_probe.engine.memory import LARGEST
+
+    notes, fault = [], ""
+    try:
+        border: Any = (load or models.load_border)(plan.entry, plan.job.load)
+    except ProbeError as error:
+        border = RoughBorder(plan.entry)
+        notes.append("tokens are a rough guess: there is no tokenizer")
+        fault = error.found
+    counter = DryRun(plan.entry, border)
+    scale = len(plan.cells) / count(plan, counter)
+    tokens = sum(counter.lengths) * counter.passes
+    largest = LARGEST.get(device.partition(":")[0], LARGEST["cpu"])
+    if plan.options.get("cache", "none") != "none":
+        notes.append("passes that keep keys and values are counted as whole ones: at most that")
+    elif counter.calls > 1:  # it takes steps
+        notes.append("at most: equal canvases go through the network once")
+    if counter.passes > 1:
+        notes.append(
+            f"{counter.passes} passes a forward in tokens and operations: the way back of gradients"
+            " counts as one more"
+        )
+    return Survey(
+        round(len(counter.lengths) * scale),
+        round(counter.asked * scale),
+        tokens * scale,
+        tokens / counter.passes / len(counter.lengths),
+        plan.job.batch_tokens or largest,
+        notes,
+        fault,
+    )
+
+
+def scored(plan: Plan, seen: Survey) -> Survey:
+    """What a scorer is asked of a plan's answers: each one once, as long as its canvas.
+
+    That is at most: answers end early, and equal ones are scored once.
+    """
+    asked = sum(cell.length for cell in plan.cells)
+    number = len(plan.cells)
+    return Survey(number, asked, number * seen.length, seen.length, seen.batch_tokens, [])

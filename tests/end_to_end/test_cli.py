@@ -1,0 +1,306 @@
+"""The command line, as a person types it."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from checkpoints import write_llada
+from click.testing import CliRunner
+
+from mdlm_probe import cli
+from mdlm_probe.cli.options import jobs_of
+from mdlm_probe.core import catalog
+from mdlm_probe.core.run_folder import RunFolder
+from mdlm_probe.runs import runner
+
+pytestmark = pytest.mark.usefixtures("untimed")
+QUICK = "--tasks verb-smallest --limit 3 --shots 2 --distractors 4 --positions 0,4".split()
+
+
+def call(*arguments):
+    result = CliRunner().invoke(cli.main, [str(a) for a in arguments])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def fails(*arguments, code=1):
+    """Output of a command that must end with a message, a code and no traceback."""
+    result = call(*arguments)
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    return result.output
+
+
+def test_help_fits_a_screen_and_names_every_probe_and_command():
+    result = call("--help")
+    assert result.exit_code == 0
+    lines = result.output.splitlines()
+    assert len(lines) < 24  # the prompt that follows needs one, too
+    assert max(map(len, lines)) <= 80
+    assert re.search(r"locality +Does a model find", result.output)
+    for name in (*catalog.names("probe"), *cli.main.commands):
+        assert re.search(rf"\b{name}\b", result.output), name
+    assert not re.search(r"\w\.\.\.$", result.output, re.MULTILINE)  # cut
+
+
+@pytest.mark.parametrize("command", [*cli.main.commands, *catalog.names("probe")])
+def test_every_command_has_help(command):
+    result = call(command, "-h")
+    assert result.exit_code == 0
+    assert len(result.output) > 100
+    assert result.output.startswith(f"Usage: main {command}")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["models"], ["probes"], ["tasks"], ["locality", "--help"], ["plan", "-h"]],
+)
+def test_help_and_listings_do_not_import_torch(arguments):
+    code = (
+        "import sys; from mdlm_probe.cli import main\n"
+        f"try: main({arguments!r})\nexcept SystemExit as e: assert not e.code\n"
+        "assert not {'torch', 'transformers', 'pandas'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_listings():
+    assert "GSAI-ML/LLaDA-8B-Base" in call("models").output
+    assert "tiny-arlm" in call("models").output
+    assert "animal-smallest" in call("tasks").output
+    assert "wherever it stands" in call("probes").output
+
+
+def test_a_run_prints_tables_and_saves_pictures(tmp_path):
+    result = call("locality", "-m", "oracle", *QUICK, "-o", tmp_path / "r")
+    assert result.exit_code == 0
+    for text in ("locality: accuracy", "95 % over sets", "locality: index", "locality.png"):
+        assert text in result.stdout
+    assert "6 of 6 cells" in result.stderr
+    frame = pd.read_csv(tmp_path / "r" / "locality__oracle.csv")
+    assert list(frame.columns[:3]) == ["model", "suite", "set"]
+    assert len(frame) == 6
+    assert (tmp_path / "r" / "locality.svg").stat().st_size > 1000
+    again = call("locality", "-m", "oracle", *QUICK, "-o", tmp_path / "r", "--quiet")
+    assert again.stdout == result.stdout
+    assert again.stderr == ""
+
+
+def test_report_rebuilds_from_the_csv_alone(tmp_path):
+    first = call("locality", "-m", "oracle", *QUICK, "-o", tmp_path, "-q").stdout
+    made = [tmp_path / f"locality{end}" for end in (".png", ".svg", "-accuracy.csv", "-index.csv")]
+    kept = {path: path.read_bytes() for path in made}
+    for path in made:
+        path.unlink()
+    code = (
+        "import sys; from mdlm_probe.cli import main\n"
+        f"try: main(['report', {str(tmp_path)!r}])\nexcept SystemExit as e: assert not e.code\n"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    *lines, last = done.stdout.splitlines()
+    assert lines == first.splitlines()
+    assert last == f"wrote {tmp_path / 'report.html'}"
+    for path in made:
+        assert path.read_bytes() == kept[path], path
+
+
+def test_no_model_means_the_bundled_pair():
+    jobs = jobs_of("locality", [], given())
+    assert [job.model for job in jobs] == ["tiny-mdlm", "tiny-arlm"]
+    assert jobs[0].output == Path("results/locality")
+
+
+def given(**changes):
+    base = {"model": (), "dtype": "auto", "device": "auto", "revision": "", "quantize": None}
+    return (
+        base
+        | {"adapter": "", "style": None, "batch_tokens": "auto", "output": None, "fresh": False}
+        | changes
+    )
+
+
+def test_plan_says_what_it_would_cost():
+    result = call(
+        "plan", "locality", "-m", "oracle", "-m", "oracle-causal", "--question", "left,right"
+    )
+    assert result.exit_code == 0
+    lines = result.output.splitlines()
+    assert any(line.split()[:3] == ["oracle", "5760", "5760"] for line in lines)
+    assert "oracle-causal: 2880 cells left out" in result.output
+    big = call("plan", "locality", "-m", "llada-8b").output
+    assert "144000" in big
+    assert "rough guess" in big
+
+
+def test_a_local_checkpoint_by_its_folder(tmp_path):
+    folder = write_llada(tmp_path / "my-checkpoint", context=1024)
+    result = call(
+        *("locality", "--model", folder, "--question", "middle", "--positions", "0,1"),
+        *("--shots", 1, "--distractors", 2, "--limit", 1, "--tasks", "animal"),
+        *("--output", tmp_path / "mine"),
+    )
+    assert result.exit_code == 0, result.output
+    frame = pd.read_csv(tmp_path / "mine" / "locality__my-checkpoint.csv")
+    assert set(frame["answer"]) == {"letter"}
+    assert set(frame["right"]) <= set("ABC")
+
+
+# ---------------------------------------------------------------------- errors
+
+
+def test_unknown_model_with_a_suggestion():
+    output = fails("locality", "-m", "lada-8b")
+    assert "Error: no model named 'lada-8b'" in output
+    assert "llada-8b" in output.splitlines()[1]
+
+
+def test_missing_folder():
+    assert "no-such-folder" in fails("locality", "-m", "./no-such-folder")
+
+
+def test_wrong_family(tmp_path):
+    folder = write_llada(tmp_path / "m", config={"model_type": "bert", "architectures": ["Bert"]})
+    output = fails("locality", "-m", folder)
+    assert "unknown model family: model_type 'bert'" in output
+    assert "llada" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "code"),
+    [
+        (["locality", "--question", "up"], "'up' is not one of", 2),
+        (["locality", "--positions", "a"], "'a' is not a valid integer", 2),
+        (["locality", "--positions", ","], "is empty", 2),
+        (["locality", "--limt", "3"], "--limit", 2),
+        (["localty"], "did you mean 'locality'", 2),
+        (["plan", "localty"], "did you mean 'locality'", 2),
+        (["locality", "--limit", "0"], "--limit has 0", 1),
+        (["locality", "--positions", "99"], "--positions has 99", 1),
+        (["locality", "--batch-tokens", "many"], "--batch-tokens is 'many'", 1),
+        (["locality", "-m", "oracle", "-m", "oracle"], "names 'oracle' twice", 1),
+        (["locality", "--suite", "none.yaml"], "cannot read none.yaml", 1),
+        (["locality", "-m", "oracle-causal", "--question", "left"], "nothing to ask", 1),
+        (
+            ["locality", "-m", "tiny-mdlm", "--answer", "word", "--lexicon", "full"],
+            "not in the vocab",
+            1,
+        ),
+        (["locality", "-m", "tiny-mdlm", "--device", "tpu"], "unknown device 'tpu'", 1),
+        (["plan", "locality", "-m", "tiny-mdlm", "--device", "tpu"], "unknown device 'tpu'", 1),
+        (["plan", "locality", "-m", "oracle-causal", "--masks", "2"], "nothing to ask", 1),
+    ],
+)
+def test_bad_options(tmp_path, monkeypatch, arguments, message, code):
+    monkeypatch.chdir(tmp_path)
+    output = fails(*arguments, code=code)
+    assert message in " ".join(output.split())
+
+
+@pytest.mark.parametrize("broken", ["missing", "empty", "file", "json", "csv", "norows", "columns"])
+def test_unreadable_results_folder(tmp_path, broken):
+    folder = tmp_path / "r"
+    if broken == "file":
+        folder.write_text("")
+    elif broken != "missing":
+        folder.mkdir()
+    if broken == "json":
+        (folder / "run.json").write_text("{")
+    if broken in ("csv", "norows", "columns"):
+        with RunFolder.locked(folder) as run:
+            run.begin("locality__m", {"config": {"probe": "locality"}})
+        texts = {"csv": 'model,set\n"\n', "norows": "model,set\n", "columns": "model,set\nm,a\n"}
+        text = texts[broken]
+        (folder / "locality__m.csv").write_text(text)
+    assert str(folder) in fails("report", folder)
+
+
+def test_output_that_cannot_be_written(tmp_path):
+    (tmp_path / "f").write_text("")
+    assert "cannot use" in fails("locality", "-m", "oracle", *QUICK, "-o", tmp_path / "f")
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "run", interrupted)
+    output = fails("locality", "-m", "oracle", *QUICK, "-o", tmp_path, code=130)
+    assert "the same command, without --fresh, goes on" in output
+
+
+def test_a_changed_configuration_shows_the_difference(tmp_path):
+    call("locality", "-m", "oracle", *QUICK, "-o", tmp_path, "-q")
+    output = fails("locality", "-m", "oracle", *QUICK, "--seed", 1, "-o", tmp_path, "-q")
+    assert "options.seed: 0 -> 1" in output
+    assert "--fresh starts over" in output
+    assert (
+        call("locality", "-m", "oracle", *QUICK, "--seed", 1, "-o", tmp_path, "--fresh").exit_code
+        == 0
+    )
+
+
+def test_a_failed_start_leaves_nothing_in_the_way(tmp_path):
+    """Another way to load, and another model, work in the folder; so does the report."""
+    assert "no chat template" in fails(
+        "locality", "-m", "oracle", "--style", "chat", *QUICK, "-o", tmp_path
+    )
+    causal = call("locality", "-m", "oracle-causal", *QUICK, "-o", tmp_path)
+    assert causal.exit_code == 0, causal.output
+    assert call("locality", "-m", "oracle", *QUICK, "-o", tmp_path).exit_code == 0
+    assert "oracle-causal" in call("report", tmp_path).output
+
+
+def test_models_that_cannot_be_asked_are_left_out_when_others_can(tmp_path):
+    both = ["-m", "oracle", "-m", "oracle-causal", "--question", "left"]
+    result = call("locality", *both, *QUICK, "-o", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "oracle-causal left out: a causal model can't see" in result.stderr
+    assert not (tmp_path / "locality__oracle-causal.csv").exists()
+
+
+def test_report_on_a_file_cut_anywhere_gives_numbers_or_a_message(tmp_path):
+    call("locality", "-m", "oracle", *QUICK, "-o", tmp_path, "-q")
+    path = tmp_path / "locality__oracle.csv"
+    data = path.read_bytes()
+    run = (tmp_path / "run.json").read_text()
+    (tmp_path / "run.json").write_text(run.replace('"finished"', '"started"'))
+    for cut in [0, 10, data.index(b"\n"), *range(data.index(b"\n") + 1, len(data), 97), len(data)]:
+        path.write_bytes(data[:cut])
+        result = call("report", tmp_path)
+        rows = max(0, data[:cut].count(b"\n") - 1)
+        assert result.exit_code == (0 if rows else 1), result.output
+        if rows:
+            assert f"unfinished ({rows} rows, 6 cells planned)" in result.output
+
+
+@pytest.mark.parametrize("probe", catalog.names("probe"))
+def test_every_probe_can_be_planned_without_a_tokenizer(probe):
+    """No hub is reachable, so the tokens of a checkpoint's prompts are guessed, and said to be."""
+    result = call("plan", probe, "-m", "llada-8b-instruct", "--limit", "3")
+    assert result.exit_code == 0, result.output
+    assert "tokens are a rough guess" in result.output
+
+
+def test_any_command_can_be_planned_as_it_stands(tmp_path):
+    result = call("plan", "locality", "-m", "oracle", *QUICK, "-o", tmp_path / "r", "--fresh", "-q")
+    assert result.exit_code == 0
+    assert not (tmp_path / "r").exists()
+
+
+def test_the_oracle_refuses_options_for_loading(tmp_path):
+    for wish in (["--quantize", "8bit"], ["--dtype", "bfloat16"], ["--device", "cuda"]):
+        assert "means nothing" in fails("locality", "-m", "oracle", *QUICK, *wish, "-o", tmp_path)
+
+
+def test_rows_that_are_no_numbers_are_named(tmp_path):
+    call("locality", "-m", "oracle", *QUICK, "-o", tmp_path, "-q")
+    path = tmp_path / "locality__oracle.csv"
+    lines = path.read_text().splitlines()
+    lines[2] = lines[2].replace(",right,0,", ",right,zz,")
+    path.write_text("\n".join(lines) + "\n")
+    assert "can't be read" in fails("report", tmp_path)

@@ -1,0 +1,334 @@
+"""The page in a real browser: drawn, picked from, hovered over, zoomed, read and printed."""
+
+import re
+from itertools import pairwise
+
+import pytest
+from opened_page import domain_of, opened, picked, rows_of, table_of
+from small_study import HOSTILE
+
+from mdlm_probe.analysis.frames import COLOURS
+from mdlm_probe.core import catalog
+from mdlm_probe.probes.locality import report as locality
+from mdlm_probe.reports.html import _page
+
+ACCURACY, HEAT = "locality-locality-accuracy", "needle-needle-gain"
+
+
+def made_of(study, name, probe=""):
+    return next(run for run in study[1] if run.name == name).made[probe or name]
+
+
+def test_every_figure_is_drawn(chromium, page_file):
+    with opened(chromium, page_file) as page:
+        panels = page.eval_on_selector_all(
+            ".panel",
+            """panels => panels.map(p => {
+              const svg = p.querySelector("svg.marks");
+              const box = svg.getBoundingClientRect();
+              const marks = svg.querySelectorAll(".role-mark path[d]:not([d=''])").length;
+              return [box.width, box.height, marks];
+            })""",
+        )
+        figures = page.locator("figure.chart").count()
+    declared = [len(catalog.load("page", name).CHARTS) for name in catalog.names("page")]
+    assert figures == sum(declared)
+    assert len(panels) >= figures
+    for width, height, marks in panels:
+        assert width > 200
+        assert height > 150
+        assert marks >= 1
+
+
+def test_models_are_picked_in_charts_tables_and_examples(chromium, page_file):
+    with opened(chromium, page_file) as page:
+        assert {row["model"] for row in rows_of(page, ACCURACY)} == {"tiny-mdlm", "tiny-arlm"}
+        drawn = page.locator(f"#{ACCURACY} .mark-symbol path").count()
+        page.locator("#models input[value=tiny-arlm]").uncheck()
+        picked(page)
+        assert {row["model"] for row in rows_of(page, ACCURACY)} == {"tiny-mdlm"}
+        assert 0 < page.locator(f"#{ACCURACY} .mark-symbol path").count() < drawn
+        assert {row[0] for row in table_of(page, ACCURACY)} == {"tiny-mdlm"}
+        assert page.locator("tr[data-model=tiny-arlm]:visible").count() == 0
+        offered = page.eval_on_selector_all(
+            "[data-pick=model] option", "all => all.map(o => o.value)"
+        )
+        assert "tiny-mdlm" in offered
+        assert "tiny-arlm" not in offered
+        page.locator("#models input[value=tiny-mdlm]").uncheck()
+        picked(page)
+        assert page.locator(f"#{ACCURACY} .nothing").is_visible()
+        assert page.locator(f"#{ACCURACY} .panel:visible").count() == 0
+
+
+def test_a_task_is_picked(chromium, page_file, study):
+    frame = made_of(study, "locality").frame
+    own = frame[frame["set"] == "verb-smallest"]
+    expected = locality.accuracy(own)
+    with opened(chromium, page_file) as page:
+        before = table_of(page, ACCURACY)
+        select = page.locator("#locality-locality-task")
+        select.select_option("verb-smallest")
+        picked(page)
+        found = {(r["model"], r["question"], r["x"]): r["y"] for r in rows_of(page, ACCURACY)}
+        after = table_of(page, ACCURACY)
+        assert found == {
+            (r.model, r.question, r.position): pytest.approx(100 * r.accuracy, rel=1e-5)
+            for r in expected.itertuples()
+        }
+        assert len(after) == len(expected)
+        assert after != before
+        select.select_option("")
+        picked(page)
+        assert table_of(page, ACCURACY) == before  # Python and JavaScript write numbers alike
+
+
+def test_every_table_is_written_alike_by_python_and_javascript(chromium, page_file):
+    with opened(chromium, page_file) as page:
+        figures = page.eval_on_selector_all("figure.chart", "all => all.map(f => f.id)")
+        before = {figure: table_of(page, figure) for figure in figures}
+        page.evaluate("charts.forEach(chart => chart.fill(models()))")
+        assert {figure: table_of(page, figure) for figure in figures} == before
+        assert all(before.values())
+
+
+def test_hovering_says_what_the_table_says(chromium, page_file):
+    with opened(chromium, page_file) as page:
+        point = page.locator(f"#{ACCURACY} .mark-symbol path[aria-label]").nth(1)
+        point.scroll_into_view_if_needed()
+        box = point.bounding_box()
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        tip = page.locator("#tip")
+        tip.wait_for(state="visible")
+        said = tip.locator("dd").all_text_contents()
+        heads = page.locator(f"#{ACCURACY} thead th").all_text_contents()
+        assert tip.locator("dt").all_text_contents() == heads
+        assert said in table_of(page, ACCURACY)
+        page.mouse.move(2, 2)
+        tip.wait_for(state="hidden")
+
+
+def test_a_heat_map_is_zoomed_and_moved(chromium, page_file):
+    with opened(chromium, page_file) as page:
+        whole = domain_of(page, HEAT, "x")
+        group = page.locator(f"#{HEAT} .zoom")
+        group.get_by_role("button", name="Zoom in").click()
+        middle, reach = sum(whole) / 2, (whole[1] - whole[0]) / 4
+        assert domain_of(page, HEAT, "x") == pytest.approx([middle - reach, middle + reach])
+        group.get_by_role("button", name="Reset").click()
+        assert domain_of(page, HEAT, "x") == whole
+        place = page.locator(f"#{HEAT} .mark-rect").first
+        place.scroll_into_view_if_needed()
+        box = place.bounding_box()
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.mouse.wheel(0, 120)  # scrolls the page, as everywhere
+        page.wait_for_timeout(100)
+        assert domain_of(page, HEAT, "x") == whole
+        box = place.bounding_box()
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.keyboard.down("Control")
+        page.mouse.wheel(0, -200)
+        page.keyboard.up("Control")
+        page.wait_for_function(
+            "([id, x]) => charts.find(c => c.figure.id === id).views[0].scale('x').domain()[0] > x",
+            arg=[HEAT, whole[0]],
+        )
+        before = domain_of(page, HEAT, "x")
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] / 2 + 40, box["y"] + box["height"] / 2, steps=4)
+        page.mouse.up()
+        after = domain_of(page, HEAT, "x")
+        assert after[0] < before[0]
+        assert after[1] - after[0] == pytest.approx(before[1] - before[0])
+
+
+def filling_of(page):
+    """Opens the first example with a canvas; its section and its places."""
+    section, at, places = page.evaluate(
+        """() => {
+          for (const [id, section] of Object.entries(DATA.sections))
+            for (const [at, one] of section.examples.entries())
+              for (const part of one.parts)
+                if (part.is === "filling") return [id, at, part.places];
+        }"""
+    )
+    page.locator(f"#{section} details.examples summary").first.click()
+    for _ in range(at):
+        page.locator(f"#{section} [data-step='1']").click()
+    return section, places
+
+
+def test_the_slider_shows_the_canvas_of_a_step(chromium, page_file):
+    with opened(chromium, page_file, reduced_motion="reduce") as page:
+        section, places = filling_of(page)
+        canvas = page.locator(f"#{section} .canvas")
+        slider = page.locator(f"#{section} .filling input")
+        last = max(step for step, _ in places)
+        assert last > 1
+        for step in (0, 1, last // 2, last):
+            slider.fill(str(step))
+            shown = canvas.locator(".place").all_text_contents()
+            assert shown == [text if 0 < at <= step else "▁" for at, text in places]
+            assert canvas.locator(".now").count() == sum(at == step > 0 for at, _ in places)
+        slider.focus()
+        page.keyboard.press("ArrowLeft")
+        assert slider.input_value() == str(last - 1)
+        slider.fill("0")
+        page.locator(f"#{section} .filling button").click()  # no motion is wanted: at once
+        assert slider.input_value() == str(last)
+
+
+def test_examples_show_prompts_answers_and_differences(chromium, page_file):
+    with opened(chromium, page_file) as page:
+        found = page.evaluate("DATA.sections['shift-shift'].examples")
+        page.locator("#shift-shift details.examples summary").first.click()
+        place = page.locator("#shift-shift .example")
+        marked = 0
+        for example in found:
+            changed = [part for part in example["parts"] if part["is"] == "differences"]
+            for kind, tag in (("new", "ins"), ("gone", "del")):
+                pieces = [text for part in changed for k, text in part["pieces"] if k == kind]
+                assert place.locator(tag).all_text_contents() == pieces
+                marked += len(pieces)
+            page.locator("#shift-shift [data-step='1']").click()
+        assert marked > 0
+        said = page.locator("#shift-shift .at").text_content()
+        assert said.startswith(f"1 of {len(found)}: tiny-mdlm, ")
+
+
+CONTRAST = """() => {
+  const number = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
+  const light = (rgb) => {
+    const [r, g, b] = rgb.slice(0, 3).map((v) => v / 255)
+      .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const ground = (element) => {
+    for (let e = element; e; e = e.parentElement) {
+      const rgb = number(getComputedStyle(e).backgroundColor);
+      if (rgb.length === 3 || rgb[3] > 0) return rgb;
+    }
+  };
+  const found = {};
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement;
+    if (!walker.currentNode.textContent.trim() || !element.getClientRects().length) continue;
+    if (element.closest("script, style, noscript")) continue;
+    const style = getComputedStyle(element);
+    const ink = element.closest("svg") ? style.fill : style.color;
+    const [a, b] = [light(number(ink)), light(ground(element))].sort((x, y) => y - x);
+    const name = `${element.tagName}.${element.className.baseVal ?? element.className}`;
+    found[name] = Math.min(found[name] ?? 99, (a + 0.05) / (b + 0.05));
+  }
+  return found;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_can_be_read(chromium, page_file, scheme):
+    with opened(chromium, page_file, color_scheme=scheme) as page:
+        page.evaluate("document.querySelectorAll('details').forEach(d => (d.open = true))")
+        ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        found = page.evaluate(CONTRAST)
+        assert (ground == "rgb(255, 255, 255)") == (scheme == "light")
+        assert {"H1.", "P.masks", "TD.n", "text.", "INS.", "DEL.", "A."} <= found.keys()
+        assert {name: ratio for name, ratio in found.items() if ratio < 4.5} == {}
+
+
+def test_the_button_turns_light_and_dark(chromium, page_file):
+    with opened(chromium, page_file, color_scheme="dark") as page:
+        button, ground = page.locator("#theme"), "getComputedStyle(document.body).backgroundColor"
+        line = f"getComputedStyle(document.querySelector('#{ACCURACY} .mark-line path')).stroke"
+        dark, dark_line = page.evaluate(ground), page.evaluate(line)
+        assert button.get_attribute("aria-pressed") == "true"
+        button.click()
+        assert button.get_attribute("aria-pressed") == "false"
+        assert page.evaluate(ground) == "rgb(255, 255, 255)" != dark
+        assert page.evaluate(line) != dark_line
+
+
+def test_a_phone_scrolls_down_only(chromium, page_file):
+    phone = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+    with opened(chromium, page_file, **phone) as page:
+        page.evaluate("document.querySelectorAll('details').forEach(d => (d.open = true))")
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        widths = page.eval_on_selector_all(
+            "svg.marks", "all => all.map(s => s.getBoundingClientRect().right)"
+        )
+        assert max(widths) <= 390
+        point = page.locator(f"#{ACCURACY} .mark-symbol path[aria-label]").nth(1)
+        point.scroll_into_view_if_needed()
+        point.tap(force=True)
+        box = page.locator("#tip").bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 390
+
+
+def test_print_opens_everything_in_light(chromium, page_file):
+    with opened(chromium, page_file, color_scheme="dark") as page:
+        count = page.locator("details").count()
+        long = page.locator("details[data-long]").count()
+        assert 0 < long < count / 4
+        assert page.locator("details[open]").count() < count
+        page.emulate_media(media="print", color_scheme="dark")
+        closed = "document.querySelectorAll('details:not([open])').length"
+        page.wait_for_function(f"{closed} === {long}")
+        background = "getComputedStyle(document.body).getPropertyValue('--ground')"
+        assert page.evaluate(background).strip() == "#ffffff"
+        page.set_viewport_size({"width": 700, "height": 1000})  # as wide as a sheet, about
+        assert page.evaluate("document.documentElement.scrollWidth") <= 700
+        for control in ("#theme", "#models", ".zoom", "select", ".picker"):
+            assert page.locator(f"{control}:visible").count() == 0
+        assert page.locator("svg.marks:visible").count() == page.locator(".panel:visible").count()
+        page.emulate_media(media="screen")
+        page.wait_for_function(f"{closed} > {long}")
+        assert page.locator("details[open]").count() < count
+
+
+def test_names_for_those_who_do_not_see_it(chromium, page_file):
+    with opened(chromium, page_file) as page:
+        words = page.eval_on_selector_all(
+            ".drawing[role=img]", "all => all.map(s => s.getAttribute('aria-label'))"
+        )
+        drawings = page.locator(".drawing").count()
+        said = page.locator("body").aria_snapshot()
+        levels = page.eval_on_selector_all(
+            "h1, h2, h3, h4", "all => all.map(h => Number(h.tagName[1]))"
+        )
+        assert page.evaluate("document.documentElement.lang") == "en"
+        assert page.locator("img:not([alt])").count() == 0
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.className") == "skip"
+    assert len(words) == drawings
+    assert all(re.search(r"Across: .*Up: .*\d", label) for label in words)
+    nameless = re.findall(
+        r"- (?:button|combobox|slider|checkbox|figure|table|img)(?=:|$)", said, re.M
+    )
+    assert nameless == []
+    assert 'figure "Accuracy by position of the relevant examples"' in said
+    assert levels[0] == 1
+    assert all(b - a <= 1 for a, b in pairwise(levels))
+
+
+def test_texts_of_others_stay_texts(chromium, page_file):
+    with opened(chromium, page_file) as page:
+        assert page.title() == "small & <odd> - mdlm-probe report"
+        assert page.locator("h1").text_content() == "small & <odd>"
+        assert HOSTILE in page.locator("section pre").last.text_content()
+        assert f"no <b>{HOSTILE}" in page.locator("#states + ul").text_content()
+
+
+def test_lines_can_be_seen_on_both_grounds():
+    def light(colour):
+        parts = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
+        linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in parts]
+        return sum(w * v for w, v in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+    style = (_page.HERE / "page.css").read_text()
+    grounds = re.findall(r"--ground: (#\w+)", style)
+    assert len(set(grounds)) == 2  # light; dark twice, by the system's choice and by the button's
+    dark = [_page.DARK.get(colour, colour) for colour in COLOURS]
+    assert len(set(dark)) == len(dark)
+    for colour in dark:
+        assert (light(colour) + 0.05) / (light(grounds[1]) + 0.05) >= 3, colour

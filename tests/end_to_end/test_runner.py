@@ -1,0 +1,311 @@
+"""The runner: what stops it never costs more than the batch in flight, and changes no byte."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from checkpoints import write_llada
+
+from mdlm_probe import models
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.run_folder import read_run
+from mdlm_probe.engine.engine import Engine
+from mdlm_probe.models._checkpoint import LoadOptions
+from mdlm_probe.probes.locality import probe as locality
+from mdlm_probe.prompts import shipped, suite
+from mdlm_probe.runs import runner, survey
+from mdlm_probe.runs.plan import Job, prepare, prepare_all, slug
+
+OPTIONS = {
+    "tasks": ("verb-smallest",),
+    "limit": 6,
+    "shots": 2,
+    "distractors": 4,
+    "positions": (0, 4),
+}
+
+
+class Log:
+    """Progress that remembers."""
+
+    def __init__(self):
+        self.notes, self.starts, self.cells = [], [], 0
+
+    def note(self, text):
+        self.notes.append(text)
+
+    def start(self, name, cells, done):
+        self.starts.append((name, cells, done))
+
+    def advance(self, cells, tokens):
+        self.cells += cells
+
+
+def job(folder, model="oracle", **changes):
+    fields = {"options": OPTIONS, "output": folder, "batch_tokens": 50} | changes
+    return Job("locality", model, **fields)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The bytes of a run that nothing stopped."""
+    log = Log()
+    path = runner.run(prepare(job(tmp_path_factory.mktemp("whole"))), log)
+    assert log.starts == [("oracle", 12, 0)]
+    assert log.cells == 12
+    return path.read_bytes()
+
+
+def test_run_json_says_everything(tmp_path):
+    path = runner.run(prepare(job(tmp_path)), Log())
+    entry = read_run(tmp_path)[path.stem]
+    assert entry["status"] == "finished"
+    assert entry["config"]["options"]["limit"] == 6
+    assert entry["config"]["options"]["lexicon"] == "small"  # the model's own default
+    assert entry["batch"] == {"tokens": 50, "cells": 2}
+    assert entry["cells"] == 12
+    (session,) = entry["sessions"]
+    assert {"python", "cpu", "libraries", "threads"} <= session["machine"].keys()
+    assert entry["model"]["weight_hash"] == "none"
+    assert entry["ended"] >= session["started"]
+    assert str(os.path.dirname(models.__file__)) not in json.dumps(entry)
+
+
+def test_the_same_job_again_does_nothing(tmp_path, whole, monkeypatch):
+    path = runner.run(prepare(job(tmp_path)), Log())
+    monkeypatch.setattr(models, "load", lambda *a: pytest.fail("loaded"))
+    log = Log()
+    runner.run(prepare(job(tmp_path)), log)
+    assert "finished" in log.notes[-1]
+    assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("stop", [0, 1, 2, 5])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_resume_after_a_stop_in_any_group(tmp_path, whole, monkeypatch, stop, error):
+    ask, calls = Engine.ask, []
+
+    def stopping(self, queries):
+        calls.append(1)
+        if len(calls) > stop:
+            raise error
+        return ask(self, queries)
+
+    monkeypatch.setattr(Engine, "ask", stopping)
+    with pytest.raises(error):
+        runner.run(prepare(job(tmp_path)), Log())
+    monkeypatch.setattr(Engine, "ask", ask)
+    assert read_run(tmp_path)["locality__oracle"]["status"] == "started"
+    log = Log()
+    path = runner.run(prepare(job(tmp_path)), log)
+    assert log.starts == [("oracle", 12, 2 * stop)]
+    assert path.read_bytes() == whole
+    assert len(read_run(tmp_path)["locality__oracle"]["sessions"]) == 2
+
+
+@pytest.mark.slow
+def test_kill_at_any_moment(tmp_path):
+    """kill -9 at moments spread over a run; the file that grows is the uninterrupted one's."""
+    options = "--tasks verb-smallest --limit 40 --batch-tokens 600 -m oracle --device cpu".split()
+
+    def command(folder):
+        code = "from mdlm_probe.cli import main; main()"
+        return [sys.executable, "-c", code, "locality", *options, "-o", str(folder)]
+
+    subprocess.run(command(tmp_path / "a"), check=True, capture_output=True)
+    expected = (tmp_path / "a" / "locality__oracle.csv").read_bytes()
+    csv = tmp_path / "b" / "locality__oracle.csv"
+    sizes = []
+    for n in range(4):
+        process = subprocess.Popen(
+            command(tmp_path / "b"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        before = csv.stat().st_size if csv.exists() else 0
+        while process.poll() is None and (
+            not csv.exists() or csv.stat().st_size <= before + 300 * n
+        ):
+            time.sleep(0.01)
+        time.sleep(0.013 * n)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        sizes.append(csv.stat().st_size)
+    assert sizes == sorted(sizes)
+    assert sizes[0] < len(expected)
+    subprocess.run(command(tmp_path / "b"), check=True, capture_output=True)
+    assert csv.read_bytes() == expected
+
+
+def test_a_finished_file_that_was_cut_is_completed(tmp_path, whole):
+    path = runner.run(prepare(job(tmp_path)), Log())
+    path.write_bytes(whole[: len(whole) // 2])
+    log = Log()
+    runner.run(prepare(job(tmp_path)), log)
+    assert log.starts == [("oracle", 12, 4)]
+    assert path.read_bytes() == whole
+
+
+def test_rows_that_run_json_does_not_know_are_refused(tmp_path):
+    runner.run(prepare(job(tmp_path)), Log())
+    (tmp_path / "run.json").unlink()
+    with pytest.raises(ProbeError, match="doesn't say what its rows are"):
+        runner.run(prepare(job(tmp_path)), Log())
+    runner.run(prepare(job(tmp_path, fresh=True)), Log())
+
+
+def test_prompts_too_long_are_refused_before_loading(tmp_path, monkeypatch):
+    monkeypatch.setattr(models, "load", lambda *a: pytest.fail("loaded"))
+    long = {"options": {**OPTIONS, "distractors": 200, "positions": (0,)}}
+    with pytest.raises(ProbeError, match=r"a prompt has 20\d\d tokens[\s\S]*at most 1024"):
+        runner.run(prepare(job(tmp_path, **long)), Log())
+
+
+def test_prompts_can_be_written_as_chat(tmp_path):
+    as_chat = job(tmp_path, load=LoadOptions(style="chat"))
+    assert prepare(as_chat).entry.chat
+    with pytest.raises(ProbeError, match="has no chat template"):
+        runner.run(prepare(as_chat), Log())
+
+
+def test_a_changed_configuration_is_refused_and_fresh_starts_over(tmp_path, whole):
+    runner.run(prepare(job(tmp_path)), Log())
+    other = {"options": {**OPTIONS, "limit": 3}}
+    with pytest.raises(ProbeError, match=r"options\.limit: 6 -> 3"):
+        runner.run(prepare(job(tmp_path, **other)), Log())
+    assert (tmp_path / "locality__oracle.csv").read_bytes() == whole
+    path = runner.run(prepare(job(tmp_path, **other, fresh=True)), Log())
+    assert path.read_bytes() != whole
+
+
+def test_other_weights_under_the_same_name_are_refused(tmp_path, monkeypatch):
+    folder = write_llada(tmp_path / "m", context=1024)
+    options = {
+        "options": {**OPTIONS, "answer": "letter", "shots": 1, "distractors": 1, "positions": (0,)}
+    }
+    this = job(tmp_path / "r", str(folder), batch_tokens=25, **options)
+    ask = Engine.ask
+    calls = []
+
+    def stopping(self, queries):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return ask(self, queries)
+
+    monkeypatch.setattr(Engine, "ask", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        runner.run(prepare(this), Log())
+    write_llada(folder, context=1024, seed=1)
+    with pytest.raises(ProbeError, match=r"not as it was when this run began:\n  model.files"):
+        runner.run(prepare(this), Log())
+
+
+def test_two_models_share_a_folder(tmp_path):
+    for name in ("oracle", "oracle-causal"):
+        runner.run(prepare(job(tmp_path, name)), Log())
+    assert set(read_run(tmp_path)) == {"locality__oracle", "locality__oracle-causal"}
+
+
+def test_cells_a_model_cannot_answer_are_left_out_with_a_reason(tmp_path):
+    places = {"options": {**OPTIONS, "question": ("left", "right")}}
+    plan = prepare(job(tmp_path, "oracle-causal", **places))
+    assert len(plan.cells) == 12
+    assert list(plan.refused.values()) == [12]
+    log = Log()
+    runner.run(plan, log)
+    assert "12 cells left out: a causal model can't see" in log.notes[0]
+    with pytest.raises(ProbeError, match="nothing to ask 'oracle-causal': a causal model"):
+        prepare(job(tmp_path, "oracle-causal", options={**OPTIONS, "question": ("left",)}))
+
+
+def test_a_probe_for_other_kinds_is_refused(monkeypatch):
+    monkeypatch.setattr(locality, "KINDS", ("masked",))
+    with pytest.raises(ProbeError, match="not for causal models such as 'oracle-causal'"):
+        prepare(Job("locality", "oracle-causal"))
+
+
+def test_survey_without_weights_or_tokenizer(tmp_path):
+    plan = prepare(Job("locality", "llada-8b"))
+    found = survey.survey(plan, "cpu")
+    assert len(plan.cells) == found.queries == found.asked == 16 * 9 * 1000
+    assert 0.8e8 < found.tokens < 2e8  # the protocol speaks of about 130M
+    assert "rough guess" in found.notes[0]
+    exact = survey.survey(prepare(Job("locality", "oracle")), "cpu")
+    assert exact.length == 509
+    assert not exact.notes
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("llada-8b", "llada-8b"), ("./my ckpt/", "my-ckpt"), ("org/name", "org-name"), ("/", "model")],
+)
+def test_names_of_files(name, expected):
+    assert slug(name) == expected
+
+
+def test_load_options_are_part_of_the_configuration():
+    plain = prepare(Job("locality", "oracle"))
+    half = prepare(Job("locality", "oracle", load=LoadOptions(dtype="bfloat16")))
+    assert plain.config != half.config
+
+
+def test_the_sample_is_even_over_every_coordinate():
+    plan = prepare(Job("locality", "tiny-mdlm", {"masks": (2, 50, 100, 200)}))
+    found = survey.survey(plan, "cpu")
+    assert found.length == pytest.approx(508 + 88, abs=30)  # masks are 88 in the mean
+    assert {cell.masks for cell in survey.extremes(plan)} >= {200}
+
+
+def test_another_suite_file_under_the_same_name_is_refused(tmp_path):
+    text = (
+        shipped.path_of("few-shot")
+        .read_text()
+        .replace("words: words", f"words: {shipped.folder()}/words")
+    )
+    path = tmp_path / "my.yaml"
+    path.write_text(text)
+    this = job(
+        tmp_path / "r",
+        options={**OPTIONS, "suite": str(path), "lexicon": "small", "answer": "word"},
+    )
+    runner.run(prepare(this), Log())
+    path.write_text(text.replace("Options:", "Choices:"))
+    suite.load.cache_clear()
+    with pytest.raises(ProbeError, match=r"sources\.suite"):
+        runner.run(prepare(this), Log())
+
+
+def test_memory_backoff_is_recorded_and_kept(tmp_path, monkeypatch):
+    forward = Engine._forward
+
+    def tight(self, batch):
+        if len(batch) > 1:
+            raise MemoryError
+        return forward(self, batch)
+
+    monkeypatch.setattr(Engine, "_forward", tight)
+    runner.run(prepare(job(tmp_path, batch_tokens=400)), Log())
+    entry = read_run(tmp_path)["locality__oracle"]
+    assert all("out of memory" in event for event in entry["events"])
+    assert entry["batch"]["tokens"] < 400
+
+
+def test_two_folders_of_one_name_are_refused_before_any_work(tmp_path):
+    jobs = [
+        job(tmp_path / "r", str(write_llada(tmp_path / name / "checkpoint-100", context=1024)))
+        for name in "ab"
+    ]
+    with pytest.raises(ProbeError, match="would both be called 'checkpoint-100'"):
+        prepare_all(jobs)
+
+
+def test_a_folder_is_the_same_however_it_is_typed(tmp_path, monkeypatch):
+    write_llada(tmp_path / "m", context=1024)
+    monkeypatch.chdir(tmp_path)
+    first, *others = (
+        prepare(job(tmp_path, name)).config for name in ("./m", str(tmp_path / "m"), "./m/")
+    )
+    assert others == [first, first]

@@ -1,0 +1,231 @@
+"""The sink: whole groups of cells, whatever happens."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.run_folder import RunFolder, differences, read_run
+from mdlm_probe.core.sheet import Sheet, text_from, text_of
+
+COLUMNS = ("model", "set", "item", "value", "text")
+CELLS = [(s, str(i)) for s in "ab" for i in range(5)]
+
+
+def rows_of(cell):
+    """One to three rows a cell, some with awkward text."""
+    name, item = cell
+    return [
+        {"model": "m", "set": name, "item": item, "value": n / 3, "text": f'say "{n}",\n\\{name}é'}
+        for n in range(1 + int(item) % 3)
+    ]
+
+
+def fill(path, group=3, stop=None):
+    """Writes what is missing, like the runner; `stop` ends after that many cells."""
+    sheet = Sheet(path, COLUMNS, CELLS, group)
+    for start in range(sheet.done, len(CELLS) if stop is None else stop, group):
+        cells = CELLS[start : start + group]
+        sheet.append([row for cell in cells for row in rows_of(cell)], len(cells))
+    sheet.close(complete=stop is None)
+    return path.read_bytes()
+
+
+def test_values_as_text():
+    assert [text_of(v) for v in (None, True, 1 / 3, 1e-9, 3, "a\nb\\", -0.5)] == [
+        *("", "1", "0.333333", "1e-09", "3", "a\\nb\\\\", "-0.5")
+    ]
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+def test_resume_at_every_cut_equals_never_having_stopped(tmp_path, sealed):
+    whole = fill(tmp_path / "whole.csv")
+    assert not (tmp_path / "whole.seal").exists()
+    for stop in (3, 6, 9):
+        path = tmp_path / "part.csv"
+        path.unlink(missing_ok=True)
+        path.with_suffix(".seal").unlink(missing_ok=True)
+        part = fill(path, stop=stop)
+        seal = path.with_suffix(".seal").read_text()
+        for cut in range(len(part) + 1):
+            path.write_bytes(part[:cut])
+            path.with_suffix(".seal").write_text(seal if sealed else "")
+            assert fill(path) == whole, cut
+
+
+def test_a_seal_saves_the_last_group(tmp_path):
+    path = tmp_path / "x.csv"
+    fill(path, stop=6)
+    for done in (6, 3):
+        if done == 3:
+            path.with_suffix(".seal").unlink()
+        sheet = Sheet(path, COLUMNS, CELLS, 3)
+        assert sheet.done == done
+        sheet.close()
+
+
+def test_rows_written_after_the_seal_are_measured_again(tmp_path):
+    path = tmp_path / "x.csv"
+    part = fill(path, stop=6)
+    path.write_bytes(part + b"m,b,1,0.5,torn\n")
+    sheet = Sheet(path, COLUMNS, CELLS, 3)
+    assert sheet.done == 6
+    sheet.close()
+    assert path.read_bytes() == part
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"other,columns\n", "other columns"),
+        (b"model,set,item,value,text\nm,a,1,0,x\nm,a,2,0,x\n", "isn't planned next"),
+        (b"model,set,item,value,text\nm,a\n", "2 fields"),
+        (b"\xff\xfe\x00binary\n", "other columns"),
+    ],
+)
+def test_foreign_files_are_refused(tmp_path, data, what):
+    (tmp_path / "x.csv").write_bytes(data)
+    with pytest.raises(ProbeError, match=what):
+        Sheet(tmp_path / "x.csv", COLUMNS, CELLS, 3)
+    assert (tmp_path / "x.csv").read_bytes() == data
+
+
+def test_a_full_disk_leaves_a_valid_file(tmp_path):
+    """Files that may not grow stand for a full disk: the system says no in mid-write."""
+    code = f"""
+        import resource, signal, sys
+        sys.path.insert(0, {os.path.dirname(__file__)!r})
+        from pathlib import Path
+        import test_run_folder as t
+        from mdlm_probe.core.errors import ProbeError
+        path = Path({str(tmp_path / "x.csv")!r})
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200, resource.RLIM_INFINITY))
+        try:
+            t.fill(path)
+        except ProbeError as error:
+            print(error)
+            sys.exit(7)
+    """
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 200
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 7, done.stderr
+    assert "cannot use" in done.stdout
+    assert 0 < len((tmp_path / "x.csv").read_bytes()) <= 200
+    assert fill(tmp_path / "x.csv") == fill(tmp_path / "whole.csv")
+
+
+def test_a_path_that_is_no_file(tmp_path):
+    (tmp_path / "x.csv").mkdir()
+    with pytest.raises(ProbeError, match="cannot use"):
+        Sheet(tmp_path / "x.csv", COLUMNS, CELLS, 3)
+
+
+def test_run_json_refuses_another_configuration_and_shows_the_difference(tmp_path):
+    with RunFolder.locked(tmp_path / "run") as run:
+        run.begin("p__m", {"config": {"limit": 5, "load": {"dtype": "float32"}}})
+        run.path("p__m").write_text("rows")
+    with RunFolder.locked(tmp_path / "run") as run:
+        assert run.begin("p__m", {"config": {"limit": 5, "load": {"dtype": "float32"}}})
+        with pytest.raises(ProbeError) as caught:
+            run.begin("p__m", {"config": {"limit": 6, "load": {"dtype": "bfloat16"}}})
+        assert "limit: 5 -> 6" in str(caught.value)
+        assert 'load.dtype: "float32" -> "bfloat16"' in str(caught.value)
+        run.begin("p__other", {"config": {"limit": 6}})
+    assert set(read_run(tmp_path / "run")) == {"p__m", "p__other"}
+
+
+def test_fresh_forgets_one_measurement_only(tmp_path):
+    with RunFolder.locked(tmp_path) as run:
+        run.begin("a", {"config": 1})
+        run.begin("b", {"config": 1})
+        for name in "ab":
+            run.path(name).write_text("rows")
+    with RunFolder.locked(tmp_path, fresh=True) as run:
+        assert run.begin("a", {"config": 2})["config"] == 2
+    assert not (tmp_path / "a.csv").exists()
+    assert (tmp_path / "b.csv").exists()
+
+
+def test_a_second_process_is_refused(tmp_path):
+    code = f"""
+        from pathlib import Path
+        from mdlm_probe.core.run_folder import RunFolder
+        with RunFolder.locked(Path({str(tmp_path)!r})):
+            pass
+    """
+    with RunFolder.locked(tmp_path):
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(code)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert "another process is writing" in done.stderr
+    with RunFolder.locked(tmp_path):
+        pass  # free again
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"a": 1}'])
+def test_an_unreadable_run_json(tmp_path, text):
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(ProbeError, match=r"run\.json"), RunFolder.locked(tmp_path):
+        pass
+    if text != "{":  # valid, so another program's
+        with pytest.raises(ProbeError, match=r"not a run"), RunFolder.locked(tmp_path, fresh=True):
+            pass
+        return
+    with RunFolder.locked(tmp_path, fresh=True) as run:
+        run.begin("a", {"config": 1})
+    assert json.loads((tmp_path / "run.json").read_text())["a"]["status"] == "started"
+
+
+def test_output_that_is_a_file(tmp_path):
+    (tmp_path / "f").write_text("")
+    with pytest.raises(ProbeError, match="cannot use"), RunFolder.locked(tmp_path / "f"):
+        pass
+
+
+def test_differences_names_nested_settings():
+    assert differences({"a": {"b": 1}, "c": 2}, {"a": {"b": 1, "d": 3}}) == [
+        "a.d: null -> 3",
+        "c: 2 -> null",
+    ]
+    assert differences({"a": [1, 2]}, {"a": (1, 2)}) == []
+
+
+def test_run_folders_of_a_run_and_of_a_study(tmp_path):
+    from mdlm_probe.core.run_folder import RUN, STUDY, run_folders
+
+    with pytest.raises(ProbeError, match="no run in"):
+        run_folders(tmp_path)
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / RUN).write_text("{}")
+    assert list(run_folders(tmp_path)) == ["a", "b", "c"]
+    (tmp_path / STUDY).write_text('{"runs": {"c": {}, "a": {}}}')
+    assert list(run_folders(tmp_path)) == ["c", "a", "b"]
+    assert run_folders(tmp_path / "b") == {"": tmp_path / "b"}
+
+
+def test_a_field_may_be_as_long_as_a_canvas(tmp_path):
+    for _ in range(2):  # the second time it is read again
+        sheet = Sheet(tmp_path / "r.csv", ("model", "x", "canvas"), [("1",), ("2",)], 1)
+        if not sheet.done:
+            sheet.append([{"model": "m", "x": 1, "canvas": "a" * 300_000}], 1)
+        sheet.close(complete=False)
+    assert sheet.done == 1
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_escapes_are_undone(text):
+    assert text_from(text_of(text)) == text

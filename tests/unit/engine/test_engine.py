@@ -1,0 +1,425 @@
+"""The engine: order, batches, memory, numbers that are no numbers."""
+
+import random
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from checkpoints import bpe, write_dream, write_llada, write_llama
+
+from mdlm_probe import models
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.engine import batches, gradients, memory
+from mdlm_probe.engine.batches import pack
+from mdlm_probe.engine.dry_run import DryRun
+from mdlm_probe.engine.engine import Engine
+from mdlm_probe.engine.gradients import Attributed
+from mdlm_probe.engine.queries import Block, Query, Readout
+from mdlm_probe.models._border import Border
+from mdlm_probe.models._checkpoint import Checkpoint
+
+READOUTS = (
+    Readout("top_id"),
+    Readout("entropy"),
+    Readout("top_logprob"),
+    Readout("chosen", (3, 1, 2)),
+    Readout("whole"),
+)
+WRITERS = {"llada": write_llada, "dream": write_dream, "causal": write_llama}
+
+
+@pytest.fixture(scope="module", params=[*WRITERS, "oracle", "oracle-causal"])
+def model(request, tmp_path_factory):
+    if request.param in WRITERS:
+        folder = WRITERS[request.param](tmp_path_factory.mktemp("models") / request.param)
+        return models.load(models.resolve(str(folder)))
+    return models.load(models.resolve(request.param))
+
+
+def ragged(model, count, seed):
+    """Random queries of 2 to 60 tokens; masked models are asked at masks."""
+    rng = random.Random(seed)
+    queries = []
+    for n in range(count):
+        length = rng.randint(2, 60)
+        ids = [rng.randrange(10, 200) for _ in range(length)]
+        if model.entry.kind == "causal":
+            places = rng.sample(range(1, length + 1), min(length, rng.randint(1, 4)))
+        else:
+            places = rng.sample(range(1, length), min(length - 1, rng.randint(1, 4)))
+            for place in places:
+                ids[place] = model.entry.mask_id
+        readouts = READOUTS if n % 2 else (*READOUTS[:3], Readout("chosen", (n, 4)))
+        queries.append(Query(tuple(ids), tuple(places), readouts, f"cell {n}"))
+    return queries
+
+
+def test_results_do_not_depend_on_the_batch(model):
+    queries = ragged(model, 40, seed=1)
+    alone = [Engine(model, batch_tokens=1).ask([query])[0] for query in queries]
+    for budget in (1, 70, 333, 100_000):
+        together = Engine(model, batch_tokens=budget).ask(queries)
+        for query, a, b in zip(queries, alone, together, strict=True):
+            assert [x.shape[0] for x in b] == [len(query.positions)] * len(query.readouts)
+            assert (a[0] == b[0]).all()
+            for x, y in zip(a[1:], b[1:], strict=True):
+                assert np.allclose(x, y, atol=1e-5, rtol=0)
+
+
+def test_output_rows_in_turns_change_nothing(model, monkeypatch):
+    queries = ragged(model, 10, seed=2)
+    whole = Engine(model, batch_tokens=4096).ask(queries)
+    monkeypatch.setattr(memory, "ROW_BYTES", 4 * model.vocab * 3)
+    for a, b in zip(whole, Engine(model, batch_tokens=4096).ask(queries), strict=True):
+        assert all(np.allclose(x, y, atol=1e-5, rtol=0) for x, y in zip(a, b, strict=True))
+
+
+def test_rows_are_distributions_without_the_mask(model):
+    for query, answer in zip(
+        (q for q in ragged(model, 20, seed=3) if len(q.readouts) == 5),
+        Engine(model, batch_tokens=500).ask(
+            [q for q in ragged(model, 20, seed=3) if len(q.readouts) == 5]
+        ),
+        strict=True,
+    ):
+        rows = np.exp(answer[4].astype(np.float64))
+        assert rows.sum(-1) == pytest.approx(np.ones(len(query.positions)), abs=1e-5)
+        if model.entry.mask_id is not None:
+            assert (rows[:, model.entry.mask_id] == 0).all()
+        assert answer[4].dtype == np.float32
+
+
+class Stub:
+    """A model whose every row is uniform, with planted faults."""
+
+    def __init__(self, fits=10**9, bad_token=None, value=float("nan")):
+        self.entry = Checkpoint("stub", "stub", "masked", mask_id=0, context=64)
+        self.border, self.facts, self.device, self.vocab = None, {}, "cpu", 8
+        self.fits, self.bad_token, self.value = fits, bad_token, value
+        self.sizes = []
+
+    def states(self, ids, lengths, rows, positions):
+        self.sizes.append(ids.numel())
+        if ids.numel() > self.fits:
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+        return ids[rows, positions - 1].float()[:, None]
+
+    def logprobs(self, states):
+        rows = torch.zeros(len(states), 8)
+        rows[:, 0] = -torch.inf
+        rows = rows.log_softmax(-1)
+        if self.bad_token is not None:
+            rows[states[:, 0] == self.bad_token, 3] = self.value
+        return rows
+
+
+def stub_queries(count, length=10):
+    return [
+        Query((1,) * (length - 2) + (n % 7 + 1, 0), (length - 1,), (Readout("entropy"),), f"c{n}")
+        for n in range(count)
+    ]
+
+
+def test_out_of_memory_halves_the_budget_and_goes_on():
+    stub = Stub(fits=25)
+    engine = Engine(stub, batch_tokens=80)
+    answers = engine.ask(stub_queries(16))
+    assert np.allclose([a[0] for a in answers], np.log(7))
+    assert engine.batch_tokens <= 25
+    assert all("out of memory" in e for e in engine.events)
+    assert engine.tokens == 160
+    stub.sizes.clear()
+    engine.ask(stub_queries(16))
+    assert max(stub.sizes) <= 25  # learnt for good
+
+
+def test_no_memory_for_one_prompt_names_the_cell():
+    with pytest.raises(
+        ProbeError, match="not enough memory for one prompt of 10 tokens, in cell c0"
+    ):
+        Engine(Stub(fits=5), batch_tokens=80).ask(stub_queries(1))
+
+
+def test_other_errors_are_not_taken_for_memory():
+    stub = Stub()
+    stub.states = lambda *a: (_ for _ in ()).throw(RuntimeError("shape mismatch"))
+    with pytest.raises(RuntimeError, match="shape mismatch"):
+        Engine(stub, batch_tokens=80).ask(stub_queries(3))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_logit_that_is_no_number_names_the_cell(value):
+    with pytest.raises(ProbeError, match="finite number, in cell c4"):
+        Engine(Stub(bad_token=5, value=value), batch_tokens=80).ask(stub_queries(6))
+
+
+def test_prompts_longer_than_the_context_are_refused_before_any_work():
+    stub = Stub()
+    with pytest.raises(
+        ProbeError, match=r"a prompt has 65 tokens, in cell c0\nexpected: at most 64"
+    ):
+        Engine(stub, batch_tokens=80).ask([*stub_queries(1, 65), *stub_queries(1)])
+    assert not stub.sizes
+
+
+def test_counter_counts_and_checks():
+    counter = DryRun(Stub().entry, Border(bpe(), Stub().entry))
+    assert counter.ask(stub_queries(3)) == []
+    assert (counter.lengths, counter.asked) == ([10, 10, 10], 3)
+    with pytest.raises(ProbeError, match="65 tokens"):
+        counter.ask(stub_queries(1, 65))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_packing_is_whole_within_budget_and_even(seed):
+    rng = random.Random(seed)
+    lengths = sorted(rng.randint(1, 50) for _ in range(rng.randint(1, 60)))
+    budget = rng.choice([10, 60, 200, 5000])
+    runs = pack(lengths, budget)
+    assert [i for run in runs for i in range(*run.indices(len(lengths)))] == list(
+        range(len(lengths))
+    )
+    cost = [lengths[run][-1] * len(lengths[run]) for run in runs]
+    assert all(c <= budget or len(lengths[run]) == 1 for c, run in zip(cost, runs, strict=True))
+    assert len(runs) == len(batches._greedy(lengths, budget))
+
+
+def test_packing_leaves_no_tiny_last_batch():
+    assert [run.stop - run.start for run in pack([10] * 11, 100)] in ([6, 5], [5, 6])
+    assert pack([], 10) == []
+
+
+def test_batch_tokens_are_found_by_real_forwards():
+    found = memory.find_batch_tokens(models.load(models.resolve("oracle")))
+    assert found >= 1024
+    assert found & (found - 1) == 0
+
+
+def test_batch_tokens_follow_the_memory_that_is_free(monkeypatch):
+    model = Stub()
+    model.entry = Checkpoint("stub", "stub", "masked", mask_id=0, context=64)
+    monkeypatch.setattr(memory, "_peak", lambda model, tokens, run: tokens * 1000)
+    monkeypatch.setattr(memory, "_free", lambda device: 2 * memory.ROW_BYTES + 2_000_000)
+    assert memory.find_batch_tokens(model) == 1024  # the power of two under .6 * 2000
+    monkeypatch.setattr(memory, "_free", lambda device: 0)
+    assert memory.find_batch_tokens(model) == memory.SMALLEST
+    model.entry = Checkpoint("stub", "stub", "masked", mask_id=0, context=131072)
+    monkeypatch.setattr(memory, "_free", lambda device: 2 * memory.ROW_BYTES + 2_000_000)
+    assert memory.find_batch_tokens(model) == 1024  # a long context needs no large budget
+
+    def full(model, tokens, run):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(memory, "_peak", full)
+    assert memory.find_batch_tokens(model) == memory.SMALLEST
+
+
+# ---------------------------------------------------------------------- blocks
+
+
+def blocked(model, count, seed):
+    """Queries that compare their first and last position, and mix all of them."""
+    found = []
+    for query in ragged(model, count, seed):
+        last = len(query.positions) - 1
+        pair = Block("divergences", (0, last), (((0, 1),), 1 << 20))
+        blocks = (Block("mean", tuple(range(last + 1))), pair)
+        found.append(replace(query, readouts=(Readout("whole"),), blocks=blocks))
+    return found
+
+
+def test_blocks_reduce_the_rows_of_their_own_query(model, monkeypatch):
+    queries = blocked(model, 20, seed=4)
+    for budget, row_bytes in ((1, memory.ROW_BYTES), (333, 4 * model.vocab * 4), (100_000, 10**9)):
+        monkeypatch.setattr(memory, "ROW_BYTES", row_bytes)
+        answers = Engine(model, batch_tokens=budget).ask(queries)
+        for query, (rows, mean, pair) in zip(queries, answers, strict=True):
+            assert rows.shape == (len(query.positions), model.vocab)
+            shares = np.exp(rows.astype(float))
+            assert np.allclose(mean, shares.mean(axis=0), atol=1e-5, rtol=0)
+            tv = np.abs(shares[0] - shares[-1]).sum() / 2
+            assert pair.shape == (1, 2)
+            assert pair[0, 1] == pytest.approx(tv, abs=1e-5)
+
+
+def test_blocks_of_more_rows_than_there_is_room_for_name_the_cell(model, monkeypatch):
+    monkeypatch.setattr(memory, "ROW_BYTES", 4 * model.vocab * 2)
+    query = next(q for q in blocked(model, 20, seed=4) if len(q.positions) > 2)
+    with pytest.raises(
+        ProbeError, match=rf"distributions of .* MiB together, in cell {query.name}"
+    ):
+        Engine(model, batch_tokens=100).ask([query])
+
+
+def test_a_query_may_ask_blocks_only(model):
+    query = replace(blocked(model, 1, seed=4)[0], readouts=())
+    mean, pair = Engine(model, batch_tokens=100).ask([query])[0]
+    assert mean.sum() == pytest.approx(1, abs=1e-5)
+    assert pair.shape == (1, 2)
+
+
+# ---------------------------------------------------------------------- gradients
+
+
+@pytest.fixture(scope="module", params=WRITERS)
+def network(request, tmp_path_factory):
+    folder = WRITERS[request.param](tmp_path_factory.mktemp("networks") / request.param)
+    return models.load(models.resolve(str(folder)))
+
+
+def single(queries):
+    return [replace(query, positions=query.positions[:1]) for query in queries]
+
+
+@pytest.mark.parametrize("method", ["grad-norm", "input-x-gradient", "integrated-gradients"])
+def test_attributions_do_not_depend_on_the_batch(network, method, monkeypatch):
+    monkeypatch.setattr(memory, "find_batch_tokens", lambda model, run: 100_000)
+    queries = single(ragged(network, 12, seed=5))
+    one = Engine(network, batch_tokens=1)
+    alone = [one.attribute([query], method, 8)[0] for query in queries]
+    for budget in (70, 100_000):
+        engine = Engine(network, batch_tokens=budget)
+        for query, a, b in zip(queries, alone, engine.attribute(queries, method, 8), strict=True):
+            assert a.token == b.token
+            assert a.logit == pytest.approx(b.logit, rel=1e-5)
+            assert a.scores.dtype == b.scores.dtype == np.float32
+            assert a.scores.shape == b.scores.shape == (len(query.ids),)
+            scale = np.abs(a.scores).max()
+            assert np.allclose(a.scores, b.scores, atol=1e-5 * scale, rtol=0)
+            assert (a.gap is None) == (method != "integrated-gradients")
+        assert engine.tokens == sum(len(query.ids) for query in queries)
+        assert engine.busy > 0
+
+
+def test_attributions_explain_what_ask_predicts(network):
+    queries = single(ragged(network, 8, seed=6))
+    engine = Engine(network, batch_tokens=300)
+    for (top, *_), found in zip(engine.ask(queries), engine.attribute(queries), strict=True):
+        assert int(top[0]) == found.token
+
+
+def planted(fits, bad=-1):
+    """Attributions that need as much memory as planted: 10 times less with checkpoints."""
+
+    def attribute(model, ids, lengths, positions, method, ig_steps, checkpointing):
+        attribute.sizes.append((ids.numel(), checkpointing))
+        if ids.numel() > fits * (10 if checkpointing else 1):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        logits = ids[torch.arange(len(ids)), positions - 1].float()
+        scores = torch.where(logits == bad, torch.nan, 1.0)[:, None] * ids
+        return Attributed(scores, positions, logits)
+
+    attribute.sizes = []
+    return attribute
+
+
+@pytest.fixture
+def gradient_stub(monkeypatch):
+    """An engine over a stub whose gradients are planted."""
+
+    def make(attribute, found=1024):
+        monkeypatch.setattr(gradients, "attribute", attribute)
+        monkeypatch.setattr(gradients, "check", lambda model: None)
+        monkeypatch.setattr(memory, "find_batch_tokens", lambda model, run: found)
+        return Engine(Stub(), batch_tokens=80)
+
+    return make
+
+
+def test_gradients_out_of_memory_halve_their_own_budget(gradient_stub):
+    attribute = planted(fits=25)
+    engine = gradient_stub(attribute)
+    found = engine.attribute(stub_queries(16))
+    assert [f.logit for f in found] == [n % 7 + 1 for n in range(16)]
+    assert engine.batch_tokens == 80
+    assert all("batch tokens of gradients halved" in event for event in engine.events)
+    attribute.sizes.clear()
+    engine.attribute(stub_queries(16))
+    assert max(size for size, _ in attribute.sizes) <= 25
+    assert not any(checkpointing for _, checkpointing in attribute.sizes)
+
+
+def test_gradients_of_one_prompt_that_does_not_fit_are_checkpointed(gradient_stub):
+    attribute = planted(fits=5)
+    engine = gradient_stub(attribute)
+    assert len(engine.attribute(stub_queries(3))) == 3
+    assert engine.events[-1] == (
+        "gradients with activation checkpointing: out of memory with a prompt of 10 tokens"
+    )
+    attribute.sizes.clear()
+    engine.attribute(stub_queries(3))
+    assert all(checkpointing for _, checkpointing in attribute.sizes)
+    with pytest.raises(ProbeError, match="not enough memory for one prompt of 10 tokens"):
+        gradient_stub(planted(fits=0.5)).attribute(stub_queries(1))
+
+
+def test_gradients_are_checkpointed_where_a_long_prompt_would_not_fit(gradient_stub):
+    attribute = planted(fits=1000)
+    engine = gradient_stub(attribute, found=32)
+    engine.attribute(stub_queries(16))
+    assert engine.events == [
+        "gradients with activation checkpointing: there is memory for 32 of 64 tokens"
+    ]
+    assert {checkpointing for _, checkpointing in attribute.sizes} == {True}
+    assert max(size for size, _ in attribute.sizes) <= 32  # no more than what was found
+
+
+def test_gradients_need_no_larger_batches_than_forward_passes(gradient_stub):
+    attribute = planted(fits=1000)
+    gradient_stub(attribute, found=4096).attribute(stub_queries(16))
+    assert max(size for size, _ in attribute.sizes) == 80
+
+
+def test_a_gradient_that_is_no_number_names_the_cell(gradient_stub):
+    with pytest.raises(ProbeError, match="a gradient that is no finite number, in cell c4"):
+        gradient_stub(planted(fits=1000, bad=5)).attribute(stub_queries(6))
+
+
+def test_long_prompts_have_no_gradients_either(gradient_stub):
+    with pytest.raises(ProbeError, match="a prompt has 65 tokens"):
+        gradient_stub(planted(fits=1000)).attribute(stub_queries(1, 65))
+
+
+def test_gradient_batches_are_found_by_real_passes():
+    network = models.load(models.resolve("tiny-mdlm"))
+    for checkpointing in (False, True):
+        run = partial(memory.gradient_pass, checkpointing=checkpointing)
+        found = memory.find_batch_tokens(network, run)
+        assert found >= 512
+        assert found & (found - 1) == 0
+    assert Engine(network).events == []
+
+
+def test_a_counter_counts_attributions_as_several_passes():
+    counter = DryRun(Stub().entry, Border(bpe(), Stub().entry))
+    assert counter.attribute(stub_queries(3)) == []
+    assert (counter.lengths, counter.asked, counter.passes) == ([10, 10, 10], 3, 2)
+    counter.attribute(stub_queries(1), "integrated-gradients", 20)
+    assert counter.passes == 40
+
+
+@pytest.mark.parametrize("name", ["oracle", "oracle-causal"])
+def test_oracles_have_no_gradients(name):
+    engine = Engine(models.load(models.resolve(name)), batch_tokens=80)
+    with pytest.raises(ProbeError, match="no gradients"):
+        engine.attribute(single(ragged(engine.model, 1, seed=7)))
+
+
+@pytest.mark.gpu
+def test_cuda_gives_the_cpu_answers(tmp_path):
+    folder = str(write_llada(tmp_path / "m"))
+    options = models.LoadOptions(dtype="float32", device="cpu")
+    on_cpu = models.load(models.resolve(folder), options)
+    on_gpu = models.load(models.resolve(folder), models.LoadOptions("float32", "cuda"))
+    queries = ragged(on_cpu, 20, seed=4)
+    for a, b in zip(Engine(on_cpu).ask(queries), Engine(on_gpu).ask(queries), strict=True):
+        assert np.allclose(a[2], b[2], atol=1e-3)
+
+
+def test_a_restored_gradient_budget_is_no_larger_than_asked_now():
+    model = models.load(models.resolve("tiny-mdlm"))
+    found = {"tokens": 8192, "gradients": True, "checkpointing": True}
+    engine = Engine(model, batch_tokens=512, gradients=found)
+    assert engine.budgets["gradients"] == {**found, "tokens": 512}

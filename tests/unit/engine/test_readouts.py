@@ -1,0 +1,101 @@
+"""Readout functions against closed forms."""
+
+import itertools
+import math
+
+import pytest
+import torch
+from scipy.spatial.distance import jensenshannon
+
+from mdlm_probe.engine import readouts
+
+ROWS = torch.tensor([[0.5, 0.25, 0.25, 0.0], [0.25, 0.25, 0.25, 0.25]]).log()
+
+
+def test_entropy_closed_form():
+    assert readouts.entropy(ROWS).tolist() == pytest.approx([1.5 * math.log(2), 2 * math.log(2)])
+
+
+def test_zipf_entropy_of_the_protocol():
+    ranks = torch.arange(1, 130001, dtype=torch.float64)
+    rows = torch.log_softmax(-2.31 * ranks.log(), 0)[None].float()
+    assert float(readouts.entropy(rows)) == pytest.approx(1.203, abs=1e-3)
+    assert rows[0, :3].exp().tolist() == pytest.approx([0.7007, 0.1413, 0.0554], abs=1e-4)
+
+
+def test_top_and_chosen_and_mass():
+    assert readouts.top_id(ROWS).tolist() == [0, 0]
+    assert readouts.top_logprob(ROWS).exp().tolist() == pytest.approx([0.5, 0.25])
+    assert readouts.chosen(ROWS, 1, 0).exp().tolist()[0] == pytest.approx([0.25, 0.5])
+    assert readouts.mass(ROWS, 0, 1, 1).tolist() == pytest.approx([0.75, 0.5])
+    assert readouts.whole(ROWS) is ROWS
+
+
+def test_top_tokens_are_the_largest_in_order():
+    rows = torch.randn(5, 40, generator=torch.Generator().manual_seed(0)).log_softmax(-1)
+    ids, values = readouts.top_ids(rows, 7), readouts.top_logprobs(rows, 7)
+    for row, found, value in zip(rows, ids, values, strict=True):
+        expected = sorted(range(40), key=lambda i: -row[i])[:7]
+        assert found.tolist() == expected
+        assert value.tolist() == [row[i].item() for i in expected]
+
+
+def test_a_share_of_the_cumulative_probability_names_a_token():
+    assert [readouts.drawn(ROWS, share).tolist() for share in (0.0, 0.49, 0.51, 0.76, 1.0)] == [
+        *([0, 0], [0, 1], [1, 2], [2, 3], [2, 3])
+    ]
+    rows = torch.randn(1, 5, generator=torch.Generator().manual_seed(1)).log_softmax(-1)
+    shares = [(n + 0.5) / 4000 for n in range(4000)]
+    drawn = torch.tensor([readouts.drawn(rows, share).item() for share in shares])
+    assert (drawn.bincount(minlength=5) / 4000).tolist() == pytest.approx(
+        rows[0].exp().tolist(), abs=1e-3
+    )
+
+
+def test_the_mixture_of_rows_is_a_distribution():
+    assert readouts.mean(ROWS).tolist() == [0.375, 0.25, 0.25, 0.125]
+
+
+def some_rows(count=6, vocab=300):
+    rows = 3 * torch.randn(count, vocab, generator=torch.Generator().manual_seed(2))
+    rows[:, 7] = -torch.inf  # the mask
+    rows[0, :150], rows[1, 150:] = -torch.inf, -torch.inf  # no token in common
+    rows[3] = rows[2]
+    rows[4] = rows[2] + 1e-3 * torch.randn(vocab, generator=torch.Generator().manual_seed(3))
+    return rows.log_softmax(-1)
+
+
+PAIRS = tuple(itertools.combinations(range(6), 2))
+
+
+@pytest.mark.parametrize("memory", [1, 3000, 10**5, 10**9])
+def test_divergences_equal_scipys_in_any_memory(memory):
+    rows = some_rows()
+    found = readouts.divergences(rows, PAIRS, memory)
+    shares = rows.double().exp().numpy()
+    for (a, b), (js, tv) in zip(PAIRS, found.tolist(), strict=True):
+        exact = jensenshannon(shares[a], shares[b]) ** 2
+        assert js == pytest.approx(exact, abs=1e-6)
+        assert tv == pytest.approx(abs(shares[a] - shares[b]).sum() / 2, abs=1e-6)
+        assert tv**2 / 2 - 1e-6 <= js <= math.log(2) * tv + 1e-6  # Pinsker's and Lin's bounds
+    by_pair = dict(zip(PAIRS, found.tolist(), strict=True))
+    assert by_pair[0, 1] == pytest.approx([math.log(2), 1.0], rel=1e-6)
+    assert by_pair[2, 3] == [0, 0]
+    # close rows keep their digits: differences of entropies would lose them
+    exact = jensenshannon(shares[2], shares[4]) ** 2
+    assert by_pair[2, 4][0] == pytest.approx(exact, rel=0.02)
+    assert exact < 1e-6
+
+
+@pytest.mark.parametrize("memory", [1000, 10**4, 10**5])
+def test_divergences_keep_to_their_memory(memory, monkeypatch):
+    sizes, plain = [], readouts._xlogx
+
+    def watched(value, less):
+        sizes.append(value.numel() * value.element_size() * readouts.TEMPORARIES)
+        return plain(value, less)
+
+    monkeypatch.setattr(readouts, "_xlogx", watched)
+    readouts.divergences(some_rows(), PAIRS, memory)
+    assert max(sizes) <= memory
+    assert max(sizes) > memory / 5  # and use it

@@ -1,0 +1,278 @@
+"""The attribution probe: prompts as in the paper, and sums that add up token by token."""
+
+import csv
+from collections import Counter as Tally
+
+import numpy as np
+import pytest
+from checkpoints import write_llada
+
+from mdlm_probe import models
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.engine.dry_run import DryRun
+from mdlm_probe.engine.engine import Attribution, Engine
+from mdlm_probe.probes._few_shot import questions
+from mdlm_probe.probes.attribution import probe as attribution
+from mdlm_probe.probes.attribution import token_scores
+from mdlm_probe.prompts import suite
+from mdlm_probe.runs import plan, runner
+from mdlm_probe.runs.plan import Job
+
+SMALL = {"lexicon": "small", "answer": "word", "tasks": ("verb-smallest",), "limit": 1, "orders": 1}
+
+
+class Planted(DryRun):
+    """An engine that scores every token by its position and its sign by its parity."""
+
+    token = 65
+
+    def attribute(self, queries, method="grad-norm", ig_steps=32):
+        self.queries, self.how = list(queries), (method, ig_steps)
+        scored = [(np.arange(len(q.ids)) + 1.0) * (-1.0) ** np.arange(len(q.ids)) for q in queries]
+        return [Attribution(s.astype(np.float32), self.token, 2.5, None) for s in scored]
+
+
+def planted(model, **options):
+    entry = models.resolve(model)
+    engine = Planted(entry, models.load_border(entry))
+    cells = attribution.plan(**{**SMALL, **options})
+    rows = [found for _, found in attribution.measure(engine, cells)]
+    return cells, rows, engine
+
+
+def test_defaults_are_the_papers():
+    cells = attribution.plan()
+    assert len(cells) == 16 * 2 * 30 * 20
+    assert {c.masks for c in cells} == {0, 50}
+    assert {(c.shots, c.distractors, c.question, c.method) for c in cells} == {
+        (10, 40, "right", "grad-norm")
+    }
+    assert {c.ig_steps for c in cells} == {0}
+    steps = {c.ig_steps for c in attribution.plan(limit=1, method="integrated-gradients")}
+    assert steps == {32}
+    assert attribution.GRADIENTS is True
+
+
+def test_orders_differ_between_orders_and_not_between_items():
+    cells, _, engine = planted("tiny-mdlm", orders=3, limit=2, masks=(0,))
+    texts = {}
+    for cell, query in zip(cells, engine.queries, strict=True):
+        examples = engine.border.decode(query.ids).split("\n\n")
+        assert len(examples) == 51
+        texts.setdefault(cell.order, []).append(examples[:-1])
+    assert all(first == second for first, second in texts.values())
+    assert len({tuple(orders[0]) for orders in texts.values()}) == 3
+    assert len({tuple(sorted(orders[0])) for orders in texts.values()}) == 1
+
+
+@pytest.mark.parametrize(("question", "at"), [("left", 0), ("middle", 25), ("right", 50)])
+@pytest.mark.parametrize("model", ["tiny-mdlm", "tiny-arlm"])
+def test_rows_add_up_token_by_token(model, question, at):
+    """By hand: the text is cut at blank lines, and an example's tokens are what spells its part."""
+    causal = model == "tiny-arlm"
+    if causal and question != "right":
+        return
+    masks = (0,) if causal else (0, 50)
+    cells, found, engine = planted(model, question=(question,), masks=masks, detail="token")
+    for cell, rows, query in zip(cells, found, engine.queries, strict=True):
+        pieces = [engine.border.decode([i]) for i in query.ids]
+        part, sums, sizes = 0, Tally(), Tally()
+        for place, text in enumerate(pieces):
+            sums[part] += place + 1
+            sizes[part] += 1
+            part += text == "\n\n"
+        examples = [row for row in rows if row["unit"] == "example"]
+        assert len(examples) == 51
+        assert [row["tokens"] for row in examples] == [sizes[n] for n in range(51)]
+        assert [row["score"] for row in examples] == [sums[n] for n in range(51)]
+        labels = [row["label"] for row in examples]
+        assert labels.index("question") == at
+        assert Tally(labels) == {"relevant": 10, "distractor": 40, "question": 1}
+        places = [row["place"] for row in examples]
+        assert places.pop(at) == at
+        assert places == list(range(50))
+        largest = max(sums[n] for n in range(51) if n != at)
+        assert [row["normalised"] for row in examples] == [sums[n] / largest for n in range(51)]
+        relevant = {questions.shots(cell, "relevant")[n][0] for n in range(10)}
+        texts = engine.border.decode(query.ids).split("\n\n")
+        for text, label in zip(texts, labels, strict=True):
+            assert (text.split("\nAnswer")[0] in relevant) == (label == "relevant")
+
+
+def test_groups_of_tokens():
+    cells, found, engine = planted("tiny-mdlm", masks=(0, 50))
+    for cell, rows, query in zip(cells, found, engine.queries, strict=True):
+        groups = {row["label"]: row for row in rows if row["unit"] == "group"}
+        mask, ids = engine.entry.mask_id, np.array(query.ids)
+        values = np.arange(len(ids)) + 1.0
+        own = query.positions[0]
+        assert ids[own] == mask
+        masked = np.flatnonzero(ids == mask)
+        others = values[ids != mask]
+        expected = {"answer": values[[own]], "last-50": others[-50:], "all": others}
+        if cell.masks:
+            expected["masks"] = values[masked[1:]]
+            assert own == masked[0]
+            assert groups["masks"]["tokens"] == 50
+        assert groups.keys() == expected.keys()
+        for name, part in expected.items():
+            assert groups[name]["tokens"] == len(part)
+            assert groups[name]["mean"] == pytest.approx(part.mean())
+            assert groups[name]["normalised"] == pytest.approx(part.mean() / len(ids))
+            assert groups[name]["place"] is None
+
+
+def test_groups_of_a_causal_model_have_no_masks():
+    _, (rows,), engine = planted("tiny-arlm", masks=(0,))
+    assert [row["label"] for row in rows if row["unit"] == "group"] == ["last-50", "all"]
+    (query,) = engine.queries
+    assert query.positions == (len(query.ids),)
+
+
+def test_token_rows_keep_their_signs():
+    _, (rows,), engine = planted("tiny-mdlm", masks=(0,), detail="token")
+    tokens = [row for row in rows if row["unit"] == "token"]
+    assert [row["score"] for row in tokens[:3]] == [1, -2, 3]
+    assert [row["mean"] for row in tokens[:3]] == [1, -2, 3]
+    assert [row["place"] for row in tokens] == list(range(len(engine.queries[0].ids)))
+    assert [row["label"] for row in tokens[:2]] == ["Options: (A) ", tokens[1]["label"]]
+    assert [row["normalised"] for row in tokens[-2:]] == [1 - 1 / len(tokens), 1]
+    assert not [row for row in planted("tiny-mdlm")[1][0] if row["unit"] == "token"]
+
+
+def test_every_row_says_what_was_predicted(monkeypatch):
+    options = {"masks": (0,), "method": "integrated-gradients"}
+    cells, (rows,), engine = planted("tiny-mdlm", **options)
+    (example,) = questions.test_points(cells)
+    right = suite.answer_text(example, example.right, "word")
+    for row in rows:
+        assert set(row) == set(attribution.COLUMNS)
+        assert (row["right"], row["logit"]) == (right, 2.5)
+        assert row["predicted"] == engine.border.decode([65]) != right
+        assert row["correct"] is False
+    assert engine.how == ("integrated-gradients", 32)
+    monkeypatch.setattr(Planted, "token", engine.border.token(right))
+    _, (rows,), _ = planted("tiny-mdlm", **options)
+    assert {row["correct"] for row in rows} == {True}
+
+
+def test_chat_models_count_the_messages_only(tmp_path):
+    folder = str(write_llada(tmp_path / "my-instruct", context=4096))
+    shape = {"shots": 1, "distractors": 1, "answer": "letter", "masks": (0, 3)}
+    cells, found, engine = planted(folder, **shape)
+    for cell, rows in zip(cells, found, strict=True):
+        turns = [turn for _, turn in questions.mixed(cell, cell.order)]
+        (point,) = questions.test_points([cell])
+        template = questions.template_of(cell)
+        turns.append(suite.ask(template, point, 4 if cell.masks else 0))
+        sizes = [sum(len(engine.border.pieces(text)) for text in turn) for turn in turns]
+        assert [row["tokens"] for row in rows if row["unit"] == "example"] == sizes
+
+
+def test_no_examples_and_no_gradients_are_cases_of_their_own():
+    _, (rows,), _ = planted("tiny-mdlm", shots=0, distractors=0, masks=(0,))
+    (question,) = [row for row in rows if row["unit"] == "example"]
+    assert (question["label"], question["place"], question["normalised"]) == ("question", 0, None)
+    cells = attribution.plan(**SMALL, masks=(0,))
+    entry = models.resolve("tiny-mdlm")
+    engine = Planted(entry, models.load_border(entry))
+    engine.attribute = lambda queries, *_: [
+        Attribution(np.zeros(len(q.ids), np.float32), 5, 0.0, None) for q in queries
+    ]
+    ((_, rows),) = attribution.measure(engine, cells)
+    assert {row["normalised"] for row in rows} == {None}
+
+
+# ---------------------------------------------------------------------- refusals
+
+
+def test_causal_models_are_asked_at_the_right_and_without_masks():
+    arlm, mdlm = models.resolve("tiny-arlm"), models.resolve("tiny-mdlm")
+    (cell,) = attribution.plan(**SMALL, masks=(0,), question=("middle",))
+    assert "can't see examples after" in attribution.refuse(cell, arlm)
+    (cell,) = attribution.plan(**SMALL, masks=(50,))
+    assert "no masks" in attribution.refuse(cell, arlm)
+    assert attribution.refuse(cell, mdlm) == ""
+
+
+@pytest.mark.parametrize("model", ["oracle", "oracle-causal"])
+def test_models_without_gradients_are_refused_before_they_are_loaded(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(models, "load", lambda *_: pytest.fail("loaded"))
+    with pytest.raises(ProbeError, match=f"'attribution' needs gradients; '{model}' is computed"):
+        plan.prepare(Job("attribution", model, output=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"orders": 0}, "--orders has 0"),
+        ({"ig_steps": 0}, "--ig-steps has 0"),
+        ({"limit": 0}, "--limit has 0"),
+        ({"masks": (-1,)}, "--masks has -1"),
+        ({"masks": (5, 5)}, "--masks names a value twice"),
+        ({"question": ("left", "left")}, "--question names a value twice"),
+        ({"distractors": -1}, "--distractors has -1"),
+        ({"tasks": ("x",)}, "unknown task 'x'"),
+    ],
+)
+def test_bad_options_are_named(options, message):
+    with pytest.raises(ProbeError, match=message):
+        attribution.plan(**options)
+
+
+# ---------------------------------------------------------------------- whole runs
+
+
+class Log:
+    def __init__(self, stop=None):
+        self.stop, self.done = stop, 0
+
+    def note(self, text):
+        pass
+
+    def start(self, name, cells, done):
+        pass
+
+    def advance(self, cells, tokens):
+        self.done += cells
+        if self.done == self.stop:
+            raise KeyboardInterrupt
+
+
+def test_resuming_equals_never_having_stopped(tmp_path):
+    options = {"tasks": ("verb-smallest",), "limit": 2, "orders": 2, "shots": 2, "distractors": 4}
+    jobs = [
+        Job("attribution", "tiny-mdlm", options, output=tmp_path / name, batch_tokens=60)
+        for name in ("whole", "parts")
+    ]
+    whole = runner.run(plan.prepare(jobs[0]), Log())
+    with pytest.raises(KeyboardInterrupt):
+        runner.run(plan.prepare(jobs[1]), Log(stop=2))
+    parts = runner.run(plan.prepare(jobs[1]), Log())
+    assert parts.read_bytes() == whole.read_bytes()
+    with whole.open() as lines:
+        rows = list(csv.DictReader(lines))
+    assert len(rows) == 2 * 2 * (2 * 7 + 3 + 4)  # orders x items x (examples, groups of each k)
+    assert {row["gap"] for row in rows} == {""}
+    assert all(float(row["score"]) > 0 for row in rows)
+
+
+@pytest.mark.parametrize("method", ["input-x-gradient", "integrated-gradients"])
+def test_other_methods(method):
+    engine = Engine(models.load(models.resolve("tiny-mdlm")), batch_tokens=1024)
+    options = {**SMALL, "shots": 2, "distractors": 2, "masks": (0,), "detail": "token"}
+    cells = attribution.plan(**options, method=method)
+    ((_, rows),) = attribution.measure(engine, cells)
+    tokens = [row["score"] for row in rows if row["unit"] == "token"]
+    assert min(tokens) < 0 < max(tokens)
+    parts = [row for row in rows if row["unit"] == "example"]
+    assert sum(row["score"] for row in parts) == pytest.approx(sum(map(abs, tokens)), rel=1e-5)
+    gap = rows[0]["gap"]
+    if method == "integrated-gradients":
+        assert abs(gap) < 0.05 * abs(sum(tokens))
+    else:
+        assert gap is None
+
+
+def test_columns_come_from_the_sums():
+    assert attribution.COLUMNS[: len(token_scores.COLUMNS)] == token_scores.COLUMNS

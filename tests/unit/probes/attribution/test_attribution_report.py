@@ -1,0 +1,206 @@
+"""The attribution report: tables from rows alone, and pictures that show them."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mdlm_probe.analysis import stats
+from mdlm_probe.probes.attribution import report as attribution
+
+SETS = ("a-x", "b-x", "c-x")
+
+
+def noise(name, item=0.5):
+    """A little spread over sets and items, nothing on average."""
+    return {"a-x": -0.01, "b-x": 0, "c-x": 0.01}[name] + (item - 0.5) / 100
+
+
+def frame(
+    value=lambda place, name, item: 0.5 + noise(name, item),
+    *,
+    models=("m",),
+    questions=("right",),
+    masks=(0,),
+    method="grad-norm",
+    places=10,
+    orders=2,
+    group=lambda label, name: 0.25 + noise(name),
+):
+    """Rows as the probe writes them; in order 0 even places are relevant, in order 1 odd ones."""
+    rows = []
+    for model, question, k, name, item, order in itertools.product(
+        models, questions, masks, SETS, range(2), range(orders)
+    ):
+        cell = {"model": model, "question": question, "masks": k, "method": method}
+        cell |= {"set": name, "item": item, "order": order}
+        for place in range(places):
+            label = "relevant" if (place + order) % 2 == 0 else "distractor"
+            found = value(place, name, item) + (0.2 if label == "relevant" else 0)
+            row = {"unit": "example", "place": place, "label": label}
+            rows.append(cell | row | {"score": 10 * found, "normalised": found})
+        rows.append(cell | {"unit": "example", "place": places, "label": "question"})
+        rows[-1] |= {"score": 99.0, "normalised": 9.9}
+        labels = ("answer", "masks", "last-50", "all") if k else ("answer", "last-50", "all")
+        for label in labels:
+            row = {"unit": "group", "place": np.nan, "label": label, "score": 1.0}
+            rows.append(cell | row | {"normalised": group(label, name)})
+        rows.append(cell | {"unit": "token", "place": 0, "label": "cat", "score": -1.0})
+        rows[-1] |= {"normalised": 1.0}
+    return pd.DataFrame(rows).assign(gap=np.nan, logit=5.0)
+
+
+def test_positions_are_means_of_test_points():
+    """Orders are averaged within a test point; any example is in both, relevant in half of them."""
+    value = {"a-x": 0.3, "b-x": 0.32, "c-x": 0.4}
+    rows = frame(lambda place, name, item: value[name] + 0.02 * item + 0.01 * place)
+    table = attribution.positions(rows).set_index(["label", "position"])
+    assert len(table) == 3 * 10
+    for place in range(10):
+        middle = 0.34 + 0.01 + 0.01 * place
+        assert table.loc[("relevant", place), "normalised"] == pytest.approx(middle + 0.2)
+        assert table.loc[("distractor", place), "normalised"] == pytest.approx(middle)
+        assert table.loc[("any", place), "normalised"] == pytest.approx(middle + 0.1)
+        assert table.loc[("any", place), "score"] == pytest.approx(10 * (middle + 0.1))
+    units = [v + 0.02 * item + 0.1 for v in value.values() for item in range(2)]
+    items, sets = stats.mean(np.array(units)), stats.mean(np.array([*value.values()]) + 0.11)
+    first = table.loc[("any", 0)]
+    assert (first["n"], first["sets"]) == (6, 3)
+    assert (first["items_low"], first["items_high"]) == pytest.approx((items.low, items.high))
+    assert (first["sets_low"], first["sets_high"]) == pytest.approx((sets.low, sets.high))
+
+
+def test_shape_compares_fifths():
+    """Places 0-1 are the first fifth of ten, 4-5 the middle one, 8-9 the last."""
+    level = [0.9, 0.7, 0, 0, 0.1, 0.3, 0, 0, 0.5, 0.7]
+    grown = {"a-x": 1.0, "b-x": 1.05, "c-x": 1.1}
+    rows = frame(lambda place, name, item: level[place] * grown[name])
+    table = attribution.shape(rows).set_index("part")
+    expected = {"first fifth": 0.8, "middle fifth": 0.2, "last fifth": 0.6}
+    for part, mean in expected.items():
+        assert table.loc[part, "value"] == pytest.approx(mean * 1.05 + 0.1)
+    assert np.isnan(table.loc["first fifth", "sets_p"])
+    for part, gap in (("primacy", 0.6), ("recency", 0.4)):
+        sets = stats.mean(gap * np.array([*grown.values()]))
+        found = table.loc[part, ["value", "sets_low", "sets_high", "sets_p"]].tolist()
+        assert found == pytest.approx([sets.mean, sets.low, sets.high, sets.p])
+
+
+def test_too_few_places_have_no_shape():
+    assert len(attribution.shape(frame(places=4))) == 0
+    assert len(attribution.shape(frame(places=5))) == 5
+
+
+def test_groups_and_the_papers_values():
+    level = {"answer": 1.0, "masks": 0.3, "last-50": 0.2, "all": 0.1}
+    less = {"a-x": 0.0, "b-x": 0.01, "c-x": 0.05}
+    rows = frame(
+        models=("llada-8b", "mine"),
+        masks=(0, 50),
+        group=lambda label, name: level[label] - less[name],
+    )
+    table = attribution.groups(rows).set_index(["model", "masks", "group"])
+    assert len(table) == 2 * (3 + 4)
+    sets = stats.mean(0.3 - np.array([*less.values()]))
+    row = table.loc[("llada-8b", 50, "masks")]
+    assert row["normalised"] == pytest.approx(0.28)
+    assert (row["sets_low"], row["sets_high"]) == pytest.approx((sets.low, sets.high))
+    paper = table["paper"].dropna()
+    assert paper.to_dict() == {
+        ("llada-8b", 50, "masks"): 0.234,
+        ("llada-8b", 50, "last-50"): 0.005,
+        ("llada-8b", 50, "all"): 0.005,
+    }
+
+
+@pytest.mark.parametrize("changed", [{"method": "input-x-gradient"}, {"questions": ("left",)}])
+def test_the_papers_values_are_of_one_setting(changed):
+    rows = frame(models=("llada-8b",), masks=(50,), **changed)
+    assert attribution.groups(rows)["paper"].isna().all()
+
+
+def test_tables_print_without_every_position():
+    assert set(attribution.tables(frame())) == {"positions", "shape", "groups"}
+    assert set(attribution.PRINTED) == {"shape", "groups", "gaps"}
+
+
+def test_gaps_of_integrated_gradients():
+    rows = frame(method="integrated-gradients")
+    rows["gap"] = np.where(rows["set"] == "a-x", -0.6, 0.3)
+    rows["logit"] = np.where(rows["set"] == "a-x", -2.0, 8.0)
+    table = attribution.tables(rows)["gaps"].iloc[0]
+    assert table["prompts"] == 3 * 2 * 2
+    found = table[["mean |gap|", "largest |gap|", "mean |logit|"]].tolist()
+    assert found == pytest.approx([0.4, 0.6, 6.0])
+
+
+def test_intervals_stay_where_scores_can_be():
+    level = {"a-x": 0.0, "b-x": 0.1, "c-x": 0.8}
+    rows = frame(lambda place, name, item: level[name] * (place > 4))
+    table = attribution.positions(rows)
+    assert table["sets_low"].min() == 0
+    assert table["sets_high"].max() == 1
+    parts = attribution.shape(rows).set_index("part")
+    assert parts.loc["recency", "sets_low"] < 0
+
+
+def test_rows_of_another_probe_are_refused():
+    with pytest.raises(KeyError):
+        attribution.tables(pd.DataFrame({"model": ["m"], "position": [0]}))
+
+
+def test_a_prompt_without_gradients_is_left_out():
+    rows = frame()
+    dead = (rows["set"] == "a-x") & (rows["item"] == 0)
+    rows.loc[dead, "normalised"] = np.nan
+    assert attribution.positions(rows)["n"].tolist() == [5] * 30
+
+
+def test_the_figure_shows_the_tables_numbers():
+    rows = frame(
+        lambda place, name, item: place / 20 + noise(name, item),
+        models=("m", "n"),
+        questions=("left", "right"),
+        masks=(0, 50),
+    )
+    drawn = attribution.figures(rows)[""]
+    titles = [axis.get_title() for axis in drawn.axes]
+    assert titles == [
+        f"question {place}, {k}"
+        for k in ("no mask appended", "50 masks appended")
+        for place in ("left", "right")
+    ]
+    for axis in drawn.axes:
+        lines = {line.get_label(): line for line in axis.lines}
+        assert list(lines["m"].get_ydata()) == pytest.approx([n / 20 + 0.1 for n in range(10)])
+        assert list(lines["m"].get_xdata()) == list(range(10))
+        assert lines["m"].get_color() != lines["n"].get_color()
+        at = -0.5 if "left" in axis.get_title() else 9.5
+        assert list(lines["question"].get_xdata()) == [at, at]
+        assert "position" in axis.get_xlabel()
+        styles = {line.get_linestyle() for line in axis.lines}
+        assert {"-", "--", ":"} <= styles
+    assert "gradient norm" in drawn.axes[0].get_ylabel()
+    names = [text.get_text() for text in drawn.legends[0].get_texts()]
+    assert names == ["m", "n", "relevant examples only", "distractor examples only", "question"]
+
+
+def test_many_models_have_one_line_each():
+    drawn = attribution.figures(frame(models=tuple("abcd")))[""]
+    assert len(drawn.axes[0].lines) == 4 + 1
+
+
+def test_bars_stand_beside_the_papers_points():
+    rows = frame(models=("llada-8b", "mine"), masks=(0, 50))
+    plain, masked = attribution.figures(rows)["groups"].axes
+    assert len(plain.patches) == 2 * 3
+    assert len(masked.patches) == 2 * 4
+    assert [bar.get_height() for bar in masked.patches] == pytest.approx([0.25] * 8)
+    own, *others = (line for line in masked.lines if line.get_marker() == "D")
+    assert own.get_ydata().tolist()[1:] == [0.234, 0.005, 0.005]
+    assert len(others) == 3
+    assert sorted(others[0].get_ydata()) == [0.144, 0.188, 0.220, 0.234, 0.237, 0.282]
+    bars = [bar.get_x() + bar.get_width() for bar in masked.patches if round(bar.get_x()) == 1]
+    assert others[0].get_xdata()[0] > max(bars)
+    assert not [line for line in plain.lines if line.get_marker() == "D"]

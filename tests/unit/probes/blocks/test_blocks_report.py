@@ -1,0 +1,205 @@
+"""The blocks report: tables from hand-made rows, and pictures that show them."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from mdlm_probe.analysis import stats
+from mdlm_probe.probes.blocks import figures
+from mdlm_probe.probes.blocks import report as blocks
+from mdlm_probe.probes.blocks.equivalent import SERIES, EquivalentCells
+
+LEFT, LOW = "left_to_right", "low_confidence"
+PROMPTS = 6
+GRID = ((1, 8, LEFT), (2, 4, LEFT), (2, 8, LOW), (4, 8, LOW), (8, 8, LOW), (4, 4, LOW), (8, 4, LOW))
+
+
+def nats(block, steps, order, item):
+    """One nat by token from left to right; more in other orders, large blocks and fewer steps."""
+    return (1.0 if order == LEFT else 1.1 + 0.1 * math.log2(block)) + 0.2 * (steps < 8) + item / 50
+
+
+def rows(grid=GRID, lengths=(8,), models=("m",), **fixed):
+    found = []
+    for model in models:
+        for length in lengths:
+            for block, steps, order in grid:
+                block, steps = block * length // 8 if block == 8 else block, steps * length // 8
+                for item in range(PROMPTS):
+                    tokens = length - item % 2
+                    made = [1 + i * steps // length for i in range(length)]
+                    found.append(
+                        {"model": model, "task": "t", "prompt": f"p{item}", "length": length}
+                        | {"block": block, "steps": steps, "order": order, "answer": "a"}
+                        | {"nll": tokens * nats(block, steps, order, item)}
+                        | {"scorer_tokens": tokens, "answer_tokens": tokens, "ended": item % 2}
+                        | {"correct": float(item < 3) if item < 4 else np.nan}
+                        | {"repeated": 0.5, "distinct_1": 0.4, "distinct_2": 0.6}
+                        | {"confidence": 0.3, "passes": steps, "decided": steps}
+                        | {"canvas_tokens": steps * (length + 3), "per_step": length / steps}
+                        | {"tau": 1.0 if order == LEFT else 0.1 * item, "answer_tau": 0.5}
+                        | {"end_first": 0.25, "tail_eos_first": np.nan}
+                        | {"unmasked": " ".join(map(str, made))}
+                        | fixed
+                    )
+    return pd.DataFrame(found)
+
+
+def test_quality_is_a_ratio_of_sums_with_intervals():
+    table = blocks.quality(rows()).set_index(["block", "steps", "order"])
+    row, own = table.loc[4, 8, LOW], rows().query("block == 4 and steps == 8")
+    assert row["perplexity"] == pytest.approx(np.exp(own["nll"].sum() / own["scorer_tokens"].sum()))
+    assert row["perplexity_low"] < row["perplexity"] < row["perplexity_high"]
+    hits = stats.proportion(np.array([1, 1, 1, 0]))
+    assert (row["correct"], row["with_answer"]) == (0.75, 4)
+    assert (row["correct_low"], row["correct_high"]) == (hits.low, hits.high)
+    assert row["ended"] == 0.5
+    assert row["passes_a_token"] == pytest.approx(8 / 7.5)
+    assert row["tokens_a_pass"] == pytest.approx(7.5 / 8)
+    assert row["tau"] == pytest.approx(0.25)
+    assert np.isnan(row["tail_eos_first"])
+
+
+def test_the_front_is_what_brute_force_leaves():
+    generator = np.random.default_rng(0)
+    for _ in range(50):
+        costs = generator.integers(1, 6, (12, 2)).astype(float)
+        part = pd.DataFrame(costs, columns=["passes_a_token", "perplexity"])
+        beaten = [
+            any((other <= one).all() and (other < one).any() for other in costs) for one in costs
+        ]
+        expected = {tuple(one) for one, lost in zip(costs, beaten, strict=True) if not lost}
+        kept = blocks.undominated(part)
+        assert {tuple(one) for one in kept.to_numpy()} == expected
+        assert len(kept) == len(expected)
+
+
+def test_losses_on_the_front_are_paired_by_prompt():
+    frame = rows()
+    table = blocks.front(frame, blocks.quality(frame))
+    assert table[["block", "steps", "order"]].to_numpy().tolist() == [[2, 4, LEFT], [1, 8, LEFT]]
+    cheap, best = table.iloc[0], table.iloc[1]
+    # prompts differ from one another, their losses don't: a paired interval has no width
+    assert cheap["loss"] == pytest.approx(0.2)
+    assert not cheap["loss_high"] - cheap["loss_low"] > 1e-9
+    assert best["loss"] == 0
+    noisy = frame.copy()
+    chosen = noisy["steps"] == 4
+    noisy.loc[chosen, "nll"] += noisy.loc[chosen, "prompt"].str[1:].astype(int) - 2
+    line = blocks.front(noisy, blocks.quality(noisy)).iloc[0]
+    assert line["loss_low"] < line["loss"] < line["loss_high"]
+
+
+def test_orders_stand_beside_left_to_right_where_there_is_a_choice():
+    pooled = blocks.orders(rows(), []).set_index("order")
+    assert pooled.index.tolist() == [LEFT, LOW]
+    assert pooled.loc[LEFT, ["loss", "tau"]].tolist() == [0, 1]
+    # the five combinations in low_confidence are 0.2, 0.3, 0.4, 0.3, 0.4 nats above left to right
+    assert pooled.loc[LOW, "loss"] == pytest.approx(0.32)
+    assert pooled.loc[LOW, "tau"] == pytest.approx(0.25)
+    each = blocks.orders(rows(), ["steps", "block"]).set_index(["steps", "block", "order"])
+    assert each.loc[(4, 8, LOW), "loss"] == pytest.approx(0.4)
+    assert each.loc[(8, 2, LOW), "loss"] == pytest.approx(0.2)
+    assert (8, 1, LOW) not in each.index
+    without = rows([at for at in GRID if at[2] == LOW and at[0] * at[1] > 8])
+    assert len(blocks.orders(without, [])) == 0
+
+
+def test_what_stands_for_what():
+    stands = EquivalentCells(rows()[SERIES])
+    assert stands.of("m", 8, 4, 8, LOW) == ("m", 8, 4, 8, LOW)
+    assert stands.of("m", 8, 8, 8, LEFT) == ("m", 8, 1, 8, LEFT)
+    assert stands.of("m", 8, 2, 4, LOW) == ("m", 8, 2, 4, LEFT)
+    assert stands.of("m", 8, 1, 8, "random") == ("m", 8, 1, 8, LEFT)
+    assert stands.of("m", 8, 4, 8, "random") == ()
+    assert stands.of("m", 8, 1, 4, LEFT) == ()
+    assert stands.of("m", 8, 16, 8, LEFT) == ()
+
+
+def test_lengths_are_compared_at_the_same_rate():
+    assert "lengths" not in blocks.tables(rows())
+    table = blocks.tables(rows(lengths=(8, 16)))["lengths"]
+    assert set(table["a_step"]) == {1.0}
+    assert set(table["blocks"]) == {"4", "whole"}
+    own = table[(table["order"] == LOW) & (table["blocks"] == "4")]
+    assert own["length"].tolist() == [8, 16]
+    quality = blocks.quality(rows(lengths=(8, 16))).query("block == 4 and order == @LOW")
+    expected = quality.query("steps == length")["perplexity"].tolist()
+    assert own["perplexity"].tolist() == expected
+
+
+def test_nothing_is_lost_without_a_scorer_or_answers():
+    bare = rows(nll=np.nan, scorer_tokens=np.nan, correct=np.nan)
+    found = blocks.tables(bare)
+    assert set(found) == {"overview", "quality", "orders", "blocks"}
+    assert "perplexity" not in found["overview"]
+    drawn = blocks.figures(bare, found)
+    assert [axis.get_ylabel() for axis in drawn[""].axes] == ["repeated 4-grams (%)"]
+    empty = rows(nll=0.0, scorer_tokens=0, answer_tokens=0)
+    assert blocks.quality(empty)["perplexity"].isna().all()
+    blocks.figures(empty)
+
+
+def test_one_combination_is_enough():
+    frame = rows(((1, 8, LEFT),))
+    assert set(blocks.figures(frame)) == {"", "order"}
+    alone = rows().query("prompt == 'p0'")
+    assert blocks.tables(alone)["quality"]["perplexity_low"].isna().all()
+    blocks.figures(alone)
+
+
+def test_rows_of_something_else_are_refused():
+    with pytest.raises(KeyError):
+        blocks.tables(pd.DataFrame({"model": ["m"], "length": [8]}))
+
+
+def test_printed_tables_are_there():
+    assert set(blocks.PRINTED) <= set(blocks.tables(rows(lengths=(8, 16))))
+
+
+# ---------------------------------------------------------------------- figures
+
+
+def test_a_heat_maps_columns_are_shares():
+    found = figures.shares(pd.Series(["1 2 3 4", "1 2 4 3", "2 1 0 0"]), 4)
+    assert found[:, 0].tolist() == pytest.approx([2 / 3, 1 / 3, 0, 0])
+    assert found[:, 2].tolist() == [0, 0, 0.5, 0.5]
+    binned = figures.shares(pd.Series(["1 2 3 4"]), 4, bins=2)
+    assert binned.tolist() == [[1, 0], [0, 1]]
+    none = figures.shares(pd.Series(["0 0"]), 2)
+    assert not none.any()
+
+
+def test_the_figures_show_the_tables_numbers():
+    frame = rows(lengths=(8, 16), models=("m", "n"))
+    found = blocks.tables(frame)
+    drawn = blocks.figures(frame, found)
+    assert set(drawn) == {"", "blocks", "order", "lengths"}
+    assert all(isinstance(figure, Figure) for figure in drawn.values())
+    axis = drawn[""].axes[0]
+    assert axis.get_title() == "m, canvas of 8"
+    shown = sorted(y for dots in axis.collections for _, y in dots.get_offsets().tolist())
+    own = found["quality"].query("model == 'm' and length == 8")
+    assert shown == pytest.approx(sorted(own["perplexity"]))
+    best = found["front"].query("model == 'm' and length == 8")
+    assert axis.lines[0].get_ydata().tolist() == best["perplexity"].tolist()
+
+
+def test_curves_over_blocks_begin_where_orders_meet():
+    frame = rows()
+    axis = blocks.figures(frame)["blocks"].axes[0]
+    curves = {line.get_label(): line for line in axis.lines}
+    assert list(curves) == [LEFT, LOW]
+    assert curves[LOW].get_xdata().tolist() == curves[LEFT].get_xdata().tolist() == [1, 2, 4, 8]
+    assert curves[LOW].get_ydata()[0] == curves[LEFT].get_ydata()[0]
+    assert len(set(curves[LEFT].get_ydata())) == 1
+
+
+def test_heat_maps_of_a_middle_and_the_largest_block():
+    titles = [axis.get_title() for axis in blocks.figures(rows())["order"].axes]
+    assert titles[:4] == [
+        f"m, {size}\n{order}" for size in ("blocks of 4", "one block") for order in (LEFT, LOW)
+    ]

@@ -1,0 +1,123 @@
+"""The cache report: tables from hand-made rows, and a picture that shows them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mdlm_probe.analysis import stats
+from mdlm_probe.probes.cache import report as cache
+
+PROMPTS = ("a", "b", "c")
+GAPS = {"a": (0.1, 0.4), "b": (0.2, 0.5), "c": (0.2, 0.7)}
+EDITS = {"a": 0, "b": 5, "c": 2}
+
+
+def frame(models=("m",), caches=("prefix", "dual"), steps=3):
+    """Three prompts: blocks of three masks, 3, 2, 1 of them asked; dual errs twice as much.
+
+    Answers of 20 tokens; c's is of 10 where keys and values are kept.
+    """
+    rows = []
+    for model, prompt, kept in ((m, p, c) for m in models for p in PROMPTS for c in caches):
+        scale = 2 if kept == "dual" else 1
+        at = {"model": model, "prompts": "open", "lexicon": "full", "prompt": prompt}
+        at |= {"block": 3, "cache": kept}
+        rows.append(
+            at
+            | {"unit": "text", "passes": 9, "passes_exact": 9, "fed": 50 * scale, "fed_exact": 200}
+            | {"written": 10 if prompt == "c" else 20, "written_exact": 20}
+            | {"edits": EDITS[prompt] * scale, "differ": 0.1}
+        )
+        for since in range(steps):
+            gap = scale * GAPS[prompt][since - 1] if since else 0.0
+            rows.append(
+                at
+                | {"unit": "since", "since": since, "passes": 1, "masks": 3 - since}
+                | {"same_top": 0.5 if since == 1 else 1.0, "committed": 1}
+                | {"dlogp_mean": gap, "dlogp_max": 2 * gap}
+                | {"same_choice": float(since != 2), "same_commit": 0.0 if since else 1.0}
+            )
+    return pd.DataFrame(rows)
+
+
+def test_errors_are_of_passes_that_reuse_something():
+    """Of two masks, then one; the first pass doesn't count."""
+    table = cache.error(frame()).set_index("cache")
+    assert list(table.index) == ["prefix", "dual"]
+    row = table.loc["prefix"]
+    means = np.array([(2 * near + far) / 3 for near, far in GAPS.values()])
+    expected = stats.amount(means)
+    assert row["dlogp"] == pytest.approx(means.mean())
+    assert (row["dlogp_low"], row["dlogp_high"]) == pytest.approx((expected.low, expected.high))
+    assert table.loc["dual", "dlogp"] == pytest.approx(2 * means.mean())
+    assert row["dlogp_max"] == pytest.approx(1.4)
+    assert row["same_top"] == pytest.approx(2 / 3)
+    assert (row["same_choice"], row["same_commit"]) == (0.5, 0.0)
+
+
+def test_texts_are_compared_with_the_longer_one():
+    row = cache.error(frame()).set_index("cache").loc["prefix"]
+    shares = np.array([0, 5 / 20, 2 / 20])
+    expected = stats.amount(shares)
+    assert row["edits"] == pytest.approx(shares.mean())
+    assert row["edits_low"] == 0
+    assert row["edits_high"] == pytest.approx(expected.high)
+    equal = stats.proportion(np.array([1, 0, 0]))
+    assert (row["equal"], row["equal_low"]) == pytest.approx((equal.mean, equal.low))
+    assert row["saving"] == pytest.approx(0.75)
+    assert row["n"] == 3
+
+
+def test_empty_answers_are_equal():
+    texts = pd.DataFrame({"edits": [0, 4], "written": [0, 4], "written_exact": [0, 0]})
+    assert cache.edits(texts).tolist() == [0, 1]
+
+
+def test_since_has_a_row_a_step():
+    table = cache.since(frame()).query("cache == 'dual'").set_index("since")
+    assert list(table.index) == [0, 1, 2]
+    assert table["dlogp"].tolist() == pytest.approx([0, 1 / 3, 16 / 15])
+    expected = stats.amount(np.array([0.8, 1.0, 1.4]))
+    assert table.loc[2, "dlogp_low"] == pytest.approx(expected.low)
+    assert table.loc[2, "dlogp_high"] == pytest.approx(expected.high)
+    assert table["same_choice"].tolist() == [1, 1, 0]
+    assert table["n"].tolist() == [3, 3, 3]
+
+
+def test_prompts_that_end_early_are_left_out_where_they_are_no_more():
+    rows = frame()
+    cut = rows.drop(rows[(rows["prompt"] == "c") & (rows["since"] == 2)].index)
+    table = cache.since(cut).query("cache == 'prefix'").set_index("since")
+    assert table["n"].tolist() == [3, 3, 2]
+    assert table.loc[2, "dlogp"] == pytest.approx(0.45)
+    means = [(2 * 0.1 + 0.4) / 3, (2 * 0.2 + 0.5) / 3, 0.2]
+    assert cache.error(cut)["dlogp"].iloc[0] == pytest.approx(np.mean(means))
+
+
+def test_blocks_of_one_step_have_no_error_to_speak_of():
+    found = cache.tables(frame(steps=1))
+    assert found["error"][["same_top", "dlogp", "dlogp_max", "same_choice"]].isna().all(axis=None)
+    assert found["error"]["saving"].notna().all()
+    assert found["since"]["since"].tolist() == [0, 0]
+    assert set(cache.figures(frame(steps=1), found)) == {""}
+
+
+def test_rows_of_another_probe_are_refused():
+    with pytest.raises(KeyError):
+        cache.tables(frame().drop(columns="fed"))
+    with pytest.raises(ValueError, match="parse"):
+        cache.tables(frame().assign(dlogp_mean="much"))
+
+
+def test_the_figure_shows_the_tables_numbers():
+    drawn = cache.figures(frame(models=("m", "n")))
+    assert set(drawn) == {""}
+    assert len(drawn[""].axes) == 4
+    errors, texts = drawn[""].axes[:2]
+    curves = {line.get_label(): line for line in errors.lines}
+    assert list(curves) == ["prefix, blocks of 3", "dual, blocks of 3"]
+    assert list(curves["dual, blocks of 3"].get_ydata()) == pytest.approx([0, 1 / 3, 16 / 15])
+    points = [(*line.lines[0].get_xdata(), *line.lines[0].get_ydata()) for line in texts.containers]
+    assert points == [pytest.approx((75, 35 / 3)), pytest.approx((50, 70 / 3))]
+    assert "nats" in errors.get_ylabel()
+    assert "%" in texts.get_ylabel()

@@ -1,0 +1,214 @@
+"""The decay report: tables from rows alone, and figures that show them."""
+
+from zlib import crc32
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mdlm_probe.analysis import stats
+from mdlm_probe.probes.decay import report as decay
+
+UNITS = ("top1_prob", "entropy", "frequent_mass", "prompt_mass", "end_mass")
+
+
+def rows_of(model, task, prompt, masks, top, js, context="left", grid=(1, 2, 4, 8, 16)):
+    """Rows of one prompt; `top` is a function of distance, `js` of two places."""
+    fixed = {"model": model, "prompts": "decay", "lexicon": "full", "task": task, "lag": 1}
+    fixed |= {"prompt": f"{task}-{prompt}", "context": context, "masks": masks}
+    grid = [d for d in grid if d < masks]
+    places = [
+        {"unit": "place", "place": p, "distance": d, "top1_prob": top(d), "entropy": 1 / top(d)}
+        | {"frequent_mass": 0.5, "prompt_mass": 0.1 * prompt, "end_mass": 0.01 * d / masks}
+        | {"bound": 0.7**d + 0.05, "greedy": 0.69**d, "top": "the" if prompt else f"t{d}"}
+        for p in range(1, masks + 1)
+        for d in [p if context == "left" else min(p, masks + 1 - p)]
+    ]
+    pairs = {(a, b) for a in grid for b in grid if a < b} | {(a, a + 1) for a in grid}
+    found = places + [
+        {"unit": "pair", "place": a, "distance": a, "other": b, "js": js(a, b), "tv": 0.5}
+        for a, b in sorted(pairs)
+    ]
+    found.append(
+        {"unit": "far", "js": 0.1 + 0.01 * prompt, "tv": 0.3, "top1_prob": 0.2}
+        | {"js_halves": 0.04}
+    )
+    for token, share in (("the", 0.2), (f"own{prompt}", 0.1)):
+        found.append(
+            {"unit": "token", "top_id": crc32(token.encode()), "top": token}
+            | {"share": share, "unigram": 0.05}
+        )
+    return [fixed | row for row in found]
+
+
+def frame(models=("m",), tasks=("prose",), prompts=5, masks=20, top=None, js=None, **more):
+    top = top or (lambda d, n: 0.1 + 0.8 * 0.5 ** (d - 1) + 0.01 * n)
+    js = js or (lambda a, b: 0.5 / a**2)
+    found = [
+        row
+        for model in models
+        for task in tasks
+        for n in range(prompts)
+        for row in rows_of(model, task, n, masks, lambda d, n=n: top(d, n), js, **more)
+    ]
+    columns = ["top1_se", "top1_naive", "top_id", "other", "js", "tv", "js_halves", *UNITS]
+    table = pd.DataFrame(found)
+    return table.reindex(columns=list(dict.fromkeys([*table.columns, *columns])))
+
+
+def test_the_curve_has_students_interval_over_prompts():
+    table = decay.curve(frame()).set_index("distance")
+    values = 0.5 + 0.01 * np.arange(5)
+    expected = stats.mean(values)
+    assert table.loc[2, ["top1_prob", "top1_prob_low", "top1_prob_high"]].tolist() == (
+        pytest.approx([expected.mean, expected.low, expected.high])
+    )
+    assert table.loc[2, "n"] == 5
+    assert table.loc[3, "bound"] == pytest.approx(0.7**3 + 0.05)
+    assert (table.loc[3, "common"], table.loc[3, "common_share"]) == ("the", 0.8)
+    assert "top1_prob_se" not in table
+
+
+def test_sides_of_a_span_that_are_equally_far_count_once():
+    table = decay.curve(frame(context="both", masks=9)).set_index("distance")
+    assert table.index.tolist() == [1, 2, 3, 4, 5]
+    assert table["n"].tolist() == [5] * 5
+
+
+def test_sampling_errors_are_those_of_a_mean():
+    rows = frame().query("unit == 'place'").assign(top1_se=0.05)
+    table = decay.curve(rows)
+    assert table["top1_prob_se"].tolist() == pytest.approx([0.05 / np.sqrt(5)] * 20)
+    assert set(decay.tables(rows)) == {"curve", "half"}
+    assert set(decay.figures(rows)) == {"", "mass"}
+
+
+def test_the_half_distance_is_halfway_to_the_far_end():
+    (row,) = decay.half(frame()).to_dict("records")
+    far = np.mean([0.12 + 0.8 * 0.5 ** (d - 1) for d in range(16, 21)])
+    assert row["first"] == pytest.approx(0.92)
+    assert row["far"] == pytest.approx(far)
+    # the middle is a hair above the value at 2, on a line from .92 to .52
+    assert row["half"] == pytest.approx(2 - ((0.92 + far) / 2 - 0.52) / 0.4)
+    assert row["half_low"] <= row["half"] <= row["half_high"] or np.isnan(row["half_low"])
+    assert row["halved"] == pytest.approx(2 + (0.52 - 0.46) / 0.2)
+    assert row["settled"] == 2
+
+
+def test_the_half_distance_has_a_bootstrap_interval():
+    rng = np.random.default_rng(0)
+    rates = rng.uniform(0.5, 0.9, 30)
+    (row,) = decay.half(frame(prompts=30, top=lambda d, n: rates[n] ** d)).to_dict("records")
+    assert row["half_low"] < row["half"] < row["half_high"]
+    assert row["half_high"] - row["half_low"] < 2
+
+
+def test_a_curve_that_does_not_fall_has_no_half_distance():
+    (row,) = decay.half(frame(top=lambda d, n: 0.1 + 0.01 * d)).to_dict("records")
+    assert np.isnan([row["half"], row["half_low"], row["settled"], row["halved"]]).all()
+
+
+def test_a_curve_that_swings_settles_late():
+    swinging = frame(top=lambda d, n: 0.1 + 0.8 * (d % 2) * (d < 12))
+    (row,) = decay.half(swinging).to_dict("records")
+    assert row["half"] < 2
+    assert row["settled"] == 12
+
+
+@pytest.mark.parametrize("shape", [(), (7,)])
+def test_halfway_takes_curves_of_any_shape(shape):
+    means = np.broadcast_to(np.array([1.0, 0.5, 0.0, 0.0, 0.0]), (*shape, 5))
+    found = decay.halfway(means, np.arange(1.0, 6.0))
+    assert found.shape == shape
+    assert (found == 2.0).all()
+
+
+def test_neighbours_are_alike_from_the_last_time_on():
+    rows = frame(js=lambda a, b: {1: 0.5, 2: 0.005, 4: 0.05, 8: 0.005, 16: 0.0005}[a])
+    (row,) = decay.homogenisation(decay.neighbours(rows)).to_dict("records")
+    assert (row["below_0.1"], row["below_0.01"], row["below_0.001"]) == (2, 8, 16)
+    assert row["last"] == 0.0005
+    assert row["n"] == 5
+    near = decay.neighbours(frame(js=lambda a, b: 0.2))
+    (row,) = decay.homogenisation(near).to_dict("records")
+    assert np.isnan(row["below_0.1"])
+
+
+def test_the_matrix_is_a_mean_over_prompts():
+    table = decay.matrix(frame()).set_index(["place", "other"])
+    assert table.loc[(2, 8), "js"] == pytest.approx(0.125)
+    assert len(table) == 10 + 5 - 1  # pairs of five, and neighbours, one of which is a pair
+
+
+def test_the_limit_names_tokens_by_their_mean_share():
+    tables = decay.tables(frame())
+    (row,) = tables["limit"].to_dict("records")
+    expected = stats.mean(0.1 + 0.01 * np.arange(5))
+    found = [row["js"], row["js_low"], row["js_high"]]
+    assert found == pytest.approx([expected.mean, expected.low, expected.high])
+    assert row["tokens"].startswith("'the' 20.0%, 'own")
+    tokens = tables["tokens"].set_index("token")
+    assert tokens.loc["the", ["share", "unigram", "prompts"]].tolist() == (
+        pytest.approx([0.2, 0.05, 5])
+    )
+    assert tokens.loc["own3", "share"] == pytest.approx(0.02)
+
+
+def test_an_unfinished_run_of_one_prompt_has_no_intervals():
+    tables = decay.tables(frame(prompts=1))
+    assert tables["curve"]["top1_prob_low"].isna().all()
+    assert np.isnan(tables["half"].loc[0, "half_low"])
+    assert decay.figures(frame(prompts=1))
+
+
+@pytest.mark.parametrize(("masks", "context"), [(1, "left"), (2, "both")])
+def test_a_single_distance_has_a_curve_and_no_half(masks, context):
+    rows = frame(masks=masks, context=context)
+    assert {"curve", "limit", "tokens"} <= set(decay.tables(rows))
+    assert "half" not in decay.tables(rows)
+    assert {"", "mass"} <= set(decay.figures(rows))
+
+
+def test_figures_have_a_panel_a_task_and_a_line_a_model():
+    drawn = decay.figures(frame(models=("m", "n"), tasks=("prose", "code")))
+    assert set(drawn) == {"", "mass", "homogenisation", "neighbours"}
+    main = [axis for axis in drawn[""].axes if axis.lines]
+    assert [axis.get_title() for axis in main] == ["prose", "code"]
+    for axis in main:
+        lines = {str(line.get_label()): line for line in axis.lines}
+        assert {"m", "n", "our bound"} <= set(lines)
+        assert lines["m"].get_ydata()[1] == pytest.approx(52)
+        assert lines["our bound"].get_ydata()[0] == pytest.approx(75)
+        assert lines["m"].get_color() != lines["n"].get_color()
+    maps = [axis for axis in drawn["homogenisation"].axes if axis.images]
+    assert [axis.get_title() for axis in maps] == ["m, prose", "m, code", "n, prose", "n, code"]
+    image = maps[0].images[0].get_array()
+    assert image.shape == (5, 5)
+    assert image[1, 3] == image[3, 1] == pytest.approx(0.125)
+    assert [t.get_text() for t in maps[0].get_xticklabels()] == ["1", "2", "4", "8", "16"]
+    assert len([axis for axis in drawn["mass"].axes if axis.lines]) == 6
+
+
+def test_rows_of_another_probe_are_refused():
+    with pytest.raises(KeyError):
+        decay.tables(pd.DataFrame({"model": ["m"], "distance": [0]}))
+
+
+def test_neighbours_across_the_middle_are_not_neighbours_in_distance():
+    """Between two texts the masks at 5 and 6 of ten are both five away."""
+    rows = frame(context="both", masks=10, grid=(1, 4, 5, 9), js=lambda a, b: 0.1 * a)
+    near = decay.neighbours(rows).set_index("distance")
+    assert 5 not in near.index
+    assert near.loc[1, "js"] == pytest.approx(0.1)
+
+
+def test_a_half_distance_that_some_samples_of_prompts_lack_is_open():
+    """Two prompts fall and one rises as much: many samples of them never halve."""
+    rows = frame(prompts=3, top=lambda d, n: 0.5 + (0.02 if n == 2 else -0.02) * (d - 1))
+    (row,) = decay.half(rows).to_dict("records")
+    assert 1 < row["half"] < 20
+    assert row["half_high"] == np.inf
+    assert decay.halfway(np.array([0.2, 0.3, 0.4, 0.5]), np.arange(1.0, 5)) != 1
+    falling = frame(prompts=30, top=lambda d, n: 0.9 * (0.5 + 0.002 * n) ** (d - 1))
+    (row,) = decay.half(falling).to_dict("records")
+    assert row["halved_low"] < row["halved"] < row["halved_high"] < 3

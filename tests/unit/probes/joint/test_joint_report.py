@@ -1,0 +1,284 @@
+"""The joint report: tables from hand-made rows, and pictures that show them."""
+
+import itertools
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mdlm_probe.analysis import stats
+from mdlm_probe.probes.joint import report as joint
+from mdlm_probe.probes.joint.probe import COLUMNS
+
+TEXTS = 6
+ORDERS = ("left_to_right", "right_to_left", "low_confidence", "random-1", "random-2")
+
+
+def row(measure, prompt, task, model, **found):
+    usual = {"model": model, "measure": measure, "task": task, "prompt": prompt}
+    usual |= {"order": "none", "at_once": 0, "eps": 0.1}
+    return usual | dict.fromkeys(COLUMNS) | found
+
+
+def all_rows(measure, tasks, models, make):
+    return [
+        row(measure, f"{task}-{n}", task, model, **found)
+        for model, task, n in itertools.product(models, tasks, range(TEXTS))
+        for found in make(model, task, n)
+    ]
+
+
+def pairs(tasks=("a", "b"), models=("m",)):
+    """MI 1 / distance, plus the text's number; circulation of either sign."""
+
+    def make(model, task, n):
+        for at, distance in itertools.product((0, 3), (1, 2)):
+            found = {"at": at, "distance": distance, "circulation": (-1) ** at * distance * (n + 1)}
+            for name in ("mi", "tv", "unlikely", "unlikely_sequential"):
+                found |= {name: (1 + n / 10) / distance, f"{name}_bound": 0.5}
+            yield found
+
+    return pd.DataFrame(all_rows("pairs", tasks, models, make))
+
+
+def orders(gains, tasks=("a",), models=("m",)):
+    """Log-likelihoods of -20 - n for 10 tokens, and more by the order."""
+
+    def make(model, task, n):
+        for name in ORDERS:
+            logp = -20.0 - n + gains.get(name, 0.0) * (1 + n / 10)
+            yield {"order": name, "length": 10, "logp": logp}
+
+    return pd.DataFrame(all_rows("orders", tasks, models, make))
+
+
+def budget(drops, tasks=("a",), models=("m",)):
+    """`drops(n, text)`: nats lost of 10 tokens by steps of n."""
+
+    def make(model, task, n):
+        for at_once in (1, 2, 4, 8):
+            logp = -15.0 - n - drops(at_once, n)
+            found = {"length": 10, "logp": logp, "logp_steps": logp + at_once - 1, "steps": 1}
+            yield {"at_once": at_once, **found, "written": "x"}
+
+    return pd.DataFrame(all_rows("budget", tasks, models, make))
+
+
+def sets(shares, models=("m",)):
+    rows = []
+    for model, (name, parallel, sequential) in itertools.product(models, shares):
+        found = {"words": 5, "incoherent_parallel": parallel, "mass_parallel": 0.5}
+        found |= {"incoherent_sequential": sequential, "mass_sequential": 0.25}
+        found = found if parallel is not None else {"words": 1}
+        rows.append(row("sets", name, "sets", model, **found))
+    return pd.DataFrame(rows)
+
+
+SHARES = (("one", 0.8, 0.1), ("two", 0.6, 0.0), ("three", 0.9, 0.05), ("unknown", None, None))
+
+
+def everything(models=("m",)):
+    parts = [pairs(models=models), orders({"low_confidence": 1.0}, models=models)]
+    parts += [budget(lambda n, text: n / 4 + text / 9, models=models), sets(SHARES, models)]
+    with warnings.catch_warnings():  # of columns that a measure leaves empty
+        warnings.simplefilter("ignore", FutureWarning)
+        return pd.concat(parts, ignore_index=True)
+
+
+# ---------------------------------------------------------------------- pairs
+
+
+def test_pairs_are_means_over_texts_by_distance():
+    table = joint.pairs(pairs()).set_index(["task", "distance"])
+    assert list(dict.fromkeys(table.index.get_level_values(0))) == ["a", "b", "all"]
+    expected = stats.amount(1 + np.arange(TEXTS) / 10)
+    line = table.loc[("a", 1)]
+    assert (line["mi"], line["mi_low"], line["mi_high"]) == pytest.approx(
+        (expected.mean, expected.low, expected.high)
+    )
+    assert line["n"] == TEXTS
+    assert table.loc[("all", 2), "n"] == 2 * TEXTS
+    assert table.loc[("all", 2), "tv"] == pytest.approx(expected.mean / 2)
+    assert table.loc[("a", 2), "unlikely_bound"] == 0.5
+
+
+def test_intervals_end_where_there_is_nothing():
+    """Of two texts that differ, Student's interval is wider than all there can be."""
+    frame = pairs(tasks=("a",))
+    frame = frame[frame["prompt"].isin(["a-0", "a-1"])].copy()
+    names = ("tv", "unlikely", "unlikely_sequential")
+    frame["mi"] = np.where(frame["prompt"] == "a-0", 0.2, 0.9)
+    for name in names:
+        frame[name], frame[f"{name}_bound"] = frame["mi"], 0.8
+    line = joint.pairs(frame).iloc[0]
+    wide = stats.mean(np.array([0.2, 0.9]))
+    assert wide.low < 0
+    assert wide.high > 1
+    for name in names:
+        assert (line[f"{name}_low"], line[f"{name}_high"]) == (0, 1)
+    assert (line["mi_low"], line["mi_high"]) == pytest.approx((0, wide.high))
+    axes = joint.figures(frame)["pairs"].axes
+    for axis, most in zip(axes, (1.05, 1, 1), strict=False):
+        (dotted,) = (part for part in axis.lines if part.get_linestyle() == ":")
+        assert list(dotted.get_ydata()) == pytest.approx([most] * 2)
+
+
+def test_circulation_has_a_size_and_signed_quantiles():
+    table = joint.circulation(pairs()).set_index("distance")
+    assert list(table.index) == ["1", "2", "all"]
+    assert table.loc["1", "size"] == pytest.approx(np.mean(np.arange(TEXTS) + 1))
+    assert table.loc["2", "size"] == pytest.approx(2 * table.loc["1", "size"])
+    assert table.loc["1", "q05"] < 0 < table.loc["1", "q95"]
+    assert table.loc["1", "q50"] == pytest.approx(0, abs=1e-9)
+    assert (table.loc["all", "pairs"], table.loc["1", "pairs"]) == (4 * 2 * TEXTS, 2 * 2 * TEXTS)
+
+
+# ---------------------------------------------------------------------- sets
+
+
+def test_sets_stand_alone_and_together():
+    table = joint.sets(sets(SHARES)).set_index("set")
+    assert table.loc["one", "incoherent_parallel"] == 0.8
+    assert table.loc["unknown", "words"] == 1
+    assert np.isnan(table.loc["unknown", "incoherent_parallel"])
+    total = table.loc["all"]
+    expected = stats.mean(np.array([0.8, 0.6, 0.9]))
+    assert (total["n"], total["words"]) == (3, 15)
+    assert total["incoherent_parallel_low"] == pytest.approx(expected.low)
+    assert total["lost"] == pytest.approx(np.mean([0.7, 0.6, 0.85]))
+    assert total["lost_p"] < 0.05
+
+
+def test_intervals_of_shares_end_where_shares_do():
+    shares = (("one", 0.9, 0.1), ("two", 0.3, 0.8))
+    total = joint.sets(sets(shares)).set_index("set").loc["all"]
+    for name in ("incoherent_parallel", "incoherent_sequential"):
+        assert (total[f"{name}_low"], total[f"{name}_high"]) == (0, 1)
+    assert (total["lost_low"], total["lost_high"]) == (-1, 1)
+
+
+# ---------------------------------------------------------------------- orders
+
+
+def test_no_log_likelihood_is_above_0():
+    frame = orders({})
+    frame = frame[frame["prompt"].isin(["a-0", "a-1"])].copy()
+    frame.loc[frame["prompt"] == "a-1", "logp"] = -1.0
+    table = joint.orders(frame)
+    assert (table["logp_high"] == 0).all()
+    assert (table["logp_low"] < -2).all()
+
+
+def test_orders_are_compared_with_left_to_right_over_the_same_texts():
+    gains = {"right_to_left": -2.0, "random-1": 1.0, "random-2": 2.0}
+    table = joint.orders(orders(gains)).set_index("order")
+    assert list(table.index) == ["left_to_right", "right_to_left", "low_confidence", "random"]
+    scale = 1 + np.arange(TEXTS) / 10
+    assert table.loc["left_to_right", "logp"] == pytest.approx(-(20 + 2.5) / 10)
+    expected = stats.mean(-0.2 * scale)
+    assert table.loc["right_to_left", "gain"] == pytest.approx(expected.mean)
+    assert table.loc["right_to_left", "gain_low"] == pytest.approx(expected.low)
+    assert table.loc["random", "gain"] == pytest.approx(0.15 * scale.mean())
+    assert table.loc["low_confidence", "gain"] == 0
+    p = table["gain_p"].to_numpy()[1:]
+    assert table["gain_holm"].to_numpy()[1:] == pytest.approx(stats.holm(p))
+    assert np.isnan(table.loc["left_to_right", "gain_holm"])
+
+
+def test_the_spread_counts_every_random_order():
+    table = joint.spread(orders({"right_to_left": -2.0, "random-2": 1.0}))
+    scale = (1 + np.arange(TEXTS) / 10).mean()
+    (line,) = table.to_dict("records")
+    assert line["orders"] == 5
+    assert line["span"] == pytest.approx(0.3 * scale)
+    assert line["deviation"] == pytest.approx(scale * np.std([0, -0.2, 0, 0, 0.1], ddof=1))
+
+
+def test_a_text_that_misses_an_order_is_left_out():
+    whole = orders({"right_to_left": -2.0})
+    table = joint.orders(whole[:-1])
+    assert set(table["n"]) == {TEXTS - 1}
+
+
+# ---------------------------------------------------------------------- budget
+
+
+def test_drops_are_paired_with_one_a_step():
+    table = joint.budget(budget(lambda n, text: (n - 1) * (1 + text / 10))).set_index("at_once")
+    expected = stats.mean(0.3 * (1 + np.arange(TEXTS) / 10))
+    assert table.loc[1, "drop"] == 0
+    assert table.loc[4, "drop"] == pytest.approx(expected.mean)
+    assert table.loc[4, "drop_high"] == pytest.approx(expected.high)
+    assert table.loc[8, "illusion"] == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize(
+    ("drops", "bound"),
+    [
+        ({2: 0.5, 4: 0.9, 8: 3}, 4),
+        ({2: 2, 4: 0.1, 8: 0.1}, 1),
+        ({2: -1, 4: 0.0, 8: 0.5}, 8),
+        ({2: 1.1, 4: 2, 8: 3}, 1),
+    ],
+)
+def test_the_bound_is_the_largest_n_before_any_that_costs_eps(drops, bound):
+    """Eps is a nat here, of 10 tokens."""
+    (line,) = joint.bound(budget(lambda n, _: drops.get(n, 0.0))).to_dict("records")
+    assert (line["bound"], line["bound_low"], line["bound_high"]) == (bound, bound, bound)
+    assert line["eps"] == 0.1
+
+
+def test_the_bound_is_uncertain_where_texts_disagree():
+    def drops(n, text):
+        return {2: 0.2 * (text - 2), 4: 0.9 + 3 * (text - 2.5)}.get(n, 9.0 * (n == 8))
+
+    (line,) = joint.bound(budget(drops)).to_dict("records")
+    assert line["bound"] == 4
+    assert line["bound_low"] == 2
+    assert line["bound_high"] == 4
+    assert line["sure"] == 2, "the interval of n = 4 reaches beyond eps"
+
+
+# ---------------------------------------------------------------------- all of it
+
+
+def test_tables_hold_what_was_measured():
+    assert set(joint.tables(everything())) == {
+        *("pairs", "circulation", "sets", "orders", "spread", "budget", "bound"),
+    }
+    assert set(joint.tables(sets(SHARES))) == {"sets"}
+    assert set(joint.tables(budget(lambda n, _: n))) == {"budget", "bound"}
+    assert set(joint.PRINTED) <= set(joint.tables(everything()))
+
+
+def test_rows_of_something_else_are_refused():
+    with pytest.raises((KeyError, ValueError)):
+        joint.tables(pd.DataFrame({"model": ["m"], "measure": ["pairs"]}))
+
+
+def test_pictures_show_every_model_and_task():
+    drawn = joint.figures(everything(("m", "n")))
+    assert set(drawn) == {"", "orders", "pairs", "sets"}
+    titles = [axis.get_title() for axis in drawn[""].axes]
+    assert titles == ["a"]
+    labels = {text.get_text() for text in drawn[""].legends[0].get_texts()}
+    assert labels == {"m", "n", "eps = 0.1 nats"}
+    line = drawn[""].axes[0].lines[0]
+    assert list(line.get_xdata()) == [1, 2, 4, 8]
+    assert line.get_ydata()[0] == 0
+    names = [text.get_text() for text in drawn["orders"].axes[0].get_yticklabels()]
+    assert names == ["right_to_left", "low_confidence", "random", "span over orders"]
+    assert [axis.get_title() for axis in drawn["sets"].axes] == ["m", "n"]
+    for figure in drawn.values():
+        figure.draw_without_rendering()
+
+
+def test_one_text_has_means_without_intervals(tmp_path):
+    frame = everything()
+    few = frame[frame["prompt"].isin(["a-0", "one"])]
+    tables = joint.tables(few)
+    assert np.isnan(tables["budget"]["drop_low"]).all()
+    assert np.isnan(tables["bound"]["bound_low"]).all()
+    for figure in joint.figures(few).values():
+        figure.draw_without_rendering()

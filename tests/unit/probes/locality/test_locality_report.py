@@ -1,0 +1,106 @@
+"""The locality report: tables from rows alone, and a picture that shows them."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mdlm_probe.analysis import stats
+from mdlm_probe.probes.locality import report as locality
+
+
+def frame(models=("m",), questions=("right",), masks=(0,), hit=lambda q, p, i: True, items=10):
+    rows = []
+    for model, question, k, position, name, item in itertools.product(
+        models, questions, masks, (0, 20, 40), ("a-x", "b-x"), range(items)
+    ):
+        rows.append(
+            {"model": model, "set": name, "question": question, "masks": k, "position": position}
+            | {"item": item, "shots": 10, "distractors": 40, "options": 3}
+            | {"correct": int(hit(question, position, item)), "logp_right": np.log(0.5)}
+        )
+    return pd.DataFrame(rows)
+
+
+def test_accuracy_and_its_intervals():
+    table = locality.accuracy(frame(hit=lambda q, p, i: i < p // 10 + 1)).set_index("position")
+    assert table["accuracy"].tolist() == [0.1, 0.3, 0.5]
+    assert table["n"].tolist() == [20, 20, 20]
+    assert table["sets"].tolist() == [2, 2, 2]
+    expected = stats.proportion(np.array([1] * 6 + [0] * 14))
+    assert table.loc[20, "items_low"] == pytest.approx(expected.low)
+    assert table["p_right"].tolist() == pytest.approx([0.5] * 3)
+    sets = stats.share_over(np.array([1] * 3 + [0] * 7 + [1] * 3 + [0] * 7), np.repeat([0, 1], 10))
+    assert table.loc[20, ["sets_low", "sets_high"]].tolist() == pytest.approx([sets.low, sets.high])
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [("right", [40, 20, 0]), ("left", [0, 20, 40]), ("middle", [15, 0, 15])],
+)
+def test_distance_counts_examples_between_block_and_question(question, expected):
+    rows = pd.DataFrame(
+        {"position": [0, 20, 40], "shots": 10, "distractors": 40, "question": question}
+    )
+    assert locality.distance(rows).tolist() == expected
+
+
+def test_index_is_nearest_minus_farthest_over_the_same_items():
+    table = locality.index(
+        frame(questions=("left", "right"), hit=lambda q, p, i: p == 40 or i < 4)
+    ).set_index("question")
+    assert table.loc["right", "index"] == pytest.approx(0.6)
+    assert table.loc["left", "index"] == pytest.approx(-0.6)
+    assert table.loc["right", "items_p"] == pytest.approx(2 * 0.5**12)
+    assert table["items_holm"].tolist() == pytest.approx([2 * 2 * 0.5**12] * 2), "of two places"
+    assert table.loc["right", ["nearest_distance", "farthest_distance"]].tolist() == [0, 40]
+    none = locality.index(frame(hit=lambda q, p, i: i < 4))
+    assert none["index"].tolist() == [0]
+    assert none["items_p"].tolist() == [1]
+
+
+def test_index_of_both_ends_averages_them():
+    """Middle question: the farthest positions are two, and an item is right at one of them."""
+    table = locality.index(frame(questions=("middle",), hit=lambda q, p, i: p != 0))
+    assert table["index"].tolist() == pytest.approx([0.5])
+
+
+def test_one_position_has_no_index():
+    assert len(locality.index(frame().query("position == 0"))) == 0
+
+
+def test_the_figure_shows_the_tables_numbers():
+    rows = frame(
+        models=("m", "n"), questions=("left", "right"), hit=lambda q, p, i: i < p // 10 + 1
+    )
+    drawn = locality.figures(rows)[""]
+    assert len(drawn.axes) == 2
+    for axis in drawn.axes:
+        assert axis.get_ylim() == drawn.axes[0].get_ylim()
+        curves = {line.get_label(): line for line in axis.lines}
+        assert {"m", "n", "chance"} == set(curves)
+        assert list(curves["m"].get_ydata()) == pytest.approx([10, 30, 50])
+        assert curves["m"].get_color() != curves["n"].get_color()
+        assert list(curves["chance"].get_ydata()) == pytest.approx([100 / 3] * 2)
+    assert "accuracy" in drawn.axes[0].get_ylabel()
+
+
+def test_masks_get_their_own_lines():
+    drawn = locality.figures(frame(masks=(2, 50)))[""]
+    labels = [line.get_label() for line in drawn.axes[0].lines]
+    assert labels == ["m, 2 masks", "m, 50 masks", "chance"]
+    styles = {line.get_linestyle() for line in drawn.axes[0].lines[:2]}
+    assert len(styles) == 2
+
+
+def test_locality_under_masks_has_a_figure_of_its_own():
+    assert set(locality.figures(frame())) == {""}
+    rows = frame(masks=(0, 50), questions=("left", "right"), hit=lambda q, p, i: i < p // 10 + 1)
+    drawn = locality.figures(rows)["masks"]
+    assert len(drawn.axes) == 4
+    assert all(axis.get_ylim()[1] <= 103 for axis in drawn.axes)
+    accuracy, right = drawn.axes[:2]
+    assert [line.get_label() for line in accuracy.lines] == ["one mask, closed", "50 masks"]
+    assert list(accuracy.lines[0].get_ydata()) == pytest.approx([10, 30, 50])
+    assert list(right.lines[0].get_ydata()) == pytest.approx([50] * 3)

@@ -1,0 +1,122 @@
+"""Fillers: exact numbers of tokens, from the tokenizer that is there."""
+
+from dataclasses import replace
+
+import pytest
+from checkpoints import write_llada
+
+from mdlm_probe import models
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.engine.dry_run import DryRun
+from mdlm_probe.engine.queries import Query
+from mdlm_probe.probes.masks.fillers import Tail, amount, extend, fill
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return models.load_border(models.resolve("tiny-mdlm"))
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory):
+    """A byte-level tokenizer, as real checkpoints have."""
+    folder = write_llada(tmp_path_factory.mktemp("f") / "m", context=256)
+    return models.load_border(models.resolve(str(folder)))
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 300])
+@pytest.mark.parametrize("filler", ["mask", "dot", "eos", "pad", "random", "text"])
+def test_exactly_as_many_tokens_as_asked(tiny, filler, count):
+    ids = fill(tiny, filler, count, 1)
+    assert len(ids) == count
+    assert ids == fill(tiny, filler, 400, 1)[:count]
+    assert max(ids, default=0) < tiny.vocab
+
+
+@pytest.mark.parametrize("filler", ["dot", "space", "text", "random"])
+def test_on_a_byte_level_tokenizer(real, filler):
+    ids = fill(real, filler, 40, 0)
+    assert len(ids) == 40
+    text = real.decode(ids)
+    if filler == "dot":
+        assert text == "." * 40
+    if filler == "space":
+        assert text == " " * 40
+
+
+def test_what_fillers_are(tiny):
+    assert set(fill(tiny, "mask", 3, 0)) == {tiny.entry.mask_id}
+    assert tiny.decode(fill(tiny, "dot", 3, 0)) == "..."
+    assert set(fill(tiny, "eos", 3, 0)) == {tiny.entry.eos_ids[0]}
+    words = fill(tiny, "text", 200, 0)
+    assert tiny.tokenizer.token_to_id("<unk>") not in words
+    assert fill(tiny, "text", 200, 1) != words
+    drawn = fill(tiny, "random", 5000, 0)
+    assert len(set(drawn)) > 0.9 * len(tiny.ordinary)
+    assert not set(drawn) & {tiny.entry.mask_id, *tiny.entry.eos_ids}
+
+
+def test_a_token_that_is_not_there_is_named(tiny):
+    with pytest.raises(ProbeError, match=r"--filler space: the tokenizer of 'tiny-mdlm' has no"):
+        fill(tiny, "space", 3, 0)
+    bare = models.load_border(models.resolve("tiny-mdlm"))
+    bare.entry = replace(bare.entry, eos_ids=())
+    bare.specials = {}
+    for filler in ("eos", "pad"):
+        with pytest.raises(ProbeError, match=f"--filler {filler}: .* has no such token"):
+            fill(bare, filler, 3, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"), [("0", 0), ("20", 20), (" 7 ", 7), ("5%", 10), ("0.5%", 1), ("max", 300)]
+)
+def test_amounts(text, tokens):
+    assert amount(text).tokens(200, 500) == tokens
+    assert amount(text).none == (text == "0")
+
+
+@pytest.mark.parametrize("text", ["-1", "x", "5 %%", "0%", "-5%", "1.5", "inf%", "nan%", ""])
+def test_amounts_that_mean_nothing(text):
+    with pytest.raises(ProbeError, match="--masks has"):
+        amount(text)
+
+
+def extended(border, masks, filler, side, ids=(10, 11, 12), closing="]."):
+    counter = DryRun(border.entry, border)
+    query = extend(counter, Query(ids, (2,), ()), Tail(masks, filler, side, closing, 0))
+    return query.ids, query.positions
+
+
+def test_sides_move_the_asked_position_along(tiny):
+    m = tiny.entry.mask_id
+    assert extended(tiny, "3", "mask", "right") == ((10, 11, 12, m, m, m), (2,))
+    assert extended(tiny, "3", "mask", "left") == ((m, m, m, 10, 11, 12), (5,))
+    assert extended(tiny, "3", "mask", "both") == ((m, 10, 11, 12, m, m), (3,))
+    assert extended(tiny, "0", "none", "none") == ((10, 11, 12), (2,))
+
+
+def test_other_fillers_follow_the_closing_which_counts(tiny):
+    (close,), (dot,) = tiny.pieces("]."), tiny.pieces(".")
+    assert extended(tiny, "3", "dot", "right")[0] == (10, 11, 12, close, dot, dot)
+    assert extended(tiny, "1", "dot", "right")[0] == (10, 11, 12, close)
+    assert extended(tiny, "2", "dot", "left")[0] == (dot, dot, 10, 11, 12)
+
+
+def test_what_opens_a_text_stays_first(tmp_path):
+    folder = write_llada(tmp_path / "m", context=256)
+    border = models.load_border(models.resolve(str(folder)))
+    border.__dict__["start"] = (7,)
+    m = border.entry.mask_id
+    assert extended(border, "2", "mask", "left", (7, 10, 11))[0] == (7, m, m, 10, 11)
+
+
+def test_max_fills_the_context(tiny):
+    ids, _ = extended(tiny, "max", "mask", "right")
+    assert len(ids) == tiny.entry.context
+
+
+def test_a_chats_opening_token_stays_first(real):
+    real.specials = {**real.specials, "bos_token": real.decode([7])}
+    m = real.entry.mask_id
+    assert extended(real, "2", "mask", "left", (7, 10, 11))[0] == (7, m, m, 10, 11)
+    assert extended(real, "2", "mask", "left", (8, 10, 11))[0] == (m, m, 8, 10, 11)

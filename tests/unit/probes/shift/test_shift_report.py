@@ -1,0 +1,247 @@
+"""The shift report: tables from hand-made rows, and pictures that show them."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mdlm_probe.analysis import stats
+from mdlm_probe.probes.shift import report as shift
+
+FRACS = (0.01, 0.1)
+KINDS = ("shift", "post-hoc", "replace", "hold")
+NATS = {"shift": 0.3, "post-hoc": 0.1, "replace": 0.2, "hold": 0.0}
+CHANGED = {"shift": 2, "post-hoc": 2, "replace": 4, "hold": 4}
+
+
+def wobble(prompt):
+    """-1, 0, 1, 0: spread between prompts that a mean over four doesn't see."""
+    return (-1, 0, 1, 0)[prompt]
+
+
+def frame(models=("m",), fracs=FRACS, kinds=KINDS, scored=True, answerable=True):
+    """Rows of four prompts; harm and changes grow in proportion to the fraction."""
+    rows = []
+    for model, prompt in itertools.product(models, range(4)):
+        whats = [("none", 0.0), *itertools.product(kinds, fracs)]
+        rows += [row(model, prompt, kind, frac, scored, answerable) for kind, frac in whats]
+    return pd.DataFrame(rows)
+
+
+def row(model, prompt, kind, frac, scored, answerable):
+    """1 % changes 2 or 4 of 100 tokens, and adds `NATS` to the nats by token."""
+    tens = round(100 * frac)
+    changed = tens * CHANGED.get(kind, 0)
+    more = tens * (NATS.get(kind, 0) + 0.1 * wobble(prompt) * (kind != "none"))
+    moved = kind in ("shift", "post-hoc")
+    shifted, differs = kind == "shift", changed and prompt
+    return (
+        {"model": model, "prompt": f"p{prompt}", "task": "t", "intervention": kind, "frac": frac}
+        | {"answer_tokens": 50, "ended": prompt == 0, "offered": 100, "passes": 100}
+        | {"nll": 20 * (1.5 + prompt + more) if scored else None, "scorer_tokens": 20}
+        | {"correct": int(prompt < 3 and changed < 40) if answerable else None}
+        | {"hits": changed + (tens if shifted else 0), "blocked": tens if shifted else 0}
+        | {"changed": changed, "realised": changed / 100, "visible": changed}
+        | dict.fromkeys(("to_right", "to_left"), changed / 2 if moved else None)
+        | {"refilled": changed if shifted else None, "doubled": changed / 4 if shifted else None}
+        | {"edit_distance": changed if prompt else 0, "divergence": 4 + prompt if differs else None}
+        | {f"parted_{n}": 0.1 * prompt if differs else None for n in (8, 32)}
+        | {"cascade": 3 * changed if kind in ("shift", "replace") else 0}
+    )
+
+
+def test_harm_is_beside_the_same_prompts_unintervened_answer():
+    table = shift.tables(frame())["harm"].set_index(["intervention", "frac"])
+    assert len(table) == 8
+    found = table.loc["shift", 0.01]
+    expected = stats.mean(0.3 + 0.1 * np.array([-1, 0, 1, 0]))
+    assert found["nats"] == pytest.approx(0.3)  # prompts' own levels are gone
+    assert (found["nats_low"], found["nats_high"]) == pytest.approx((expected.low, expected.high))
+    assert found["nats_p"] == pytest.approx(expected.p)
+    assert found["scored"] == found["prompts"] == 4
+    assert found["edit"] == pytest.approx(100 * 3 / 4 * 2 / 50)
+    edits = stats.amount(np.array([0, 4, 4, 4]), 100)
+    assert found["edit_low"] == pytest.approx(edits.low)
+    assert found["edit_high"] == pytest.approx(edits.high)
+    share = stats.proportion(np.array([0, 1, 1, 1]))
+    assert found["differ"] == 75
+    assert (found["differ_low"], found["differ_high"]) == pytest.approx(
+        (100 * share.low, 100 * share.high)
+    )
+    assert found["realised"] == pytest.approx(2)
+    assert table.loc["replace", 0.1]["realised"] == pytest.approx(40)
+
+
+def test_exact_matches_are_compared_by_a_sign_test():
+    table = shift.tables(frame())["harm"].set_index(["intervention", "frac"])
+    lost = table.loc["replace", 0.1]
+    assert lost["correct"] == pytest.approx(-75)
+    assert lost["correct_p"] == pytest.approx(2 * 0.5**3)
+    assert lost["answerable"] == 4
+    assert lost["correct_low"] >= -100
+    assert table.loc["shift", 0.1]["correct"] == 0
+    none = shift.tables(frame(answerable=False))["harm"]
+    assert not [name for name in none.columns if name.startswith("correct")]
+
+
+def test_p_values_are_corrected_for_a_models_rows_but_not_for_fractions_of_nothing():
+    fracs = (0.0, *FRACS)
+    table = shift.tables(frame(("m", "n"), fracs))["harm"]
+    assert table.loc[table["frac"] == 0, "nats_p"].isna().all()
+    assert (table.loc[table["frac"] == 0, ["nats", "edit", "differ"]] == 0).all().all()
+    for _, part in table.groupby("model"):
+        tested = part[part["frac"] > 0]
+        assert len(tested) == 8
+        assert tested["nats_holm"].to_numpy() == pytest.approx(stats.holm(list(tested["nats_p"])))
+    assert (table["nats_holm"].dropna() > table["nats_p"].dropna()).any()
+
+
+def test_compounding_is_the_shift_minus_each_control():
+    rows = frame()
+    # the controls' spread is their own, so that differences have one
+    rows.loc[(rows["intervention"] == "post-hoc") & (rows["prompt"] == "p0"), "nll"] += 2.0
+    table = shift.tables(rows)["compounding"].set_index(["against", "frac"])
+    assert len(table) == 6
+    found = table.loc["post-hoc", 0.01]
+    expected = stats.mean(np.array([0.1, 0.2, 0.2, 0.2]))
+    assert found["nats"] == pytest.approx(expected.mean)
+    assert found["nats_low"] == pytest.approx(expected.low)
+    assert found["nats_p"] == pytest.approx(expected.p)
+    assert found["edit"] == 0
+    assert (found["realised"], found["control"]) == pytest.approx((2, 2))
+    assert table.loc["replace", 0.01]["edit"] == pytest.approx(-100 * 3 / 4 * 2 / 50)
+    assert table.loc["replace", 0.01]["control"] == pytest.approx(4)
+    gained = table.loc["replace", 0.1]
+    assert (gained["correct"], gained["correct_p"]) == pytest.approx((75, 0.25))
+    holm = stats.holm(list(table["nats_p"]))
+    assert table["nats_holm"].to_numpy() == pytest.approx(holm, nan_ok=True)
+
+
+def test_the_trend_is_by_realised_percent():
+    table = shift.tables(frame(fracs=(0.0, 0.01, 0.05, 0.1)))["trend"].set_index("intervention")
+    # 0.3 nats for every 2 % changed; 0.2 for every 4 %
+    assert table.loc["shift", "nats"] == pytest.approx(0.15)
+    assert table.loc["replace", "nats"] == pytest.approx(0.05)
+    assert table.loc["hold", "nats"] == pytest.approx(0, abs=1e-12)
+    assert 0 < table.loc["shift", "nats_low"] < 0.15 < table.loc["shift", "nats_high"] < 0.3
+    assert table.loc["shift", "edit"] == pytest.approx(0.75 * 2)
+    assert table.loc["shift", "fracs"] == 3
+
+
+def test_a_bent_trend_is_least_squares_through_the_origin():
+    rows = frame(fracs=(0.01, 0.1), kinds=("shift",))
+    rows.loc[rows["frac"] == 0.1, "nll"] = rows.loc[rows["frac"] == 0.1, "nll"] + 20 * 4.0
+    (found,) = shift.tables(rows)["trend"].to_dict("records")
+    x, y = np.array([2, 20]), np.array([0.3, 7.0])
+    assert found["nats"] == pytest.approx((x * y).sum() / (x * x).sum())
+
+
+def test_a_trend_needs_no_change_in_every_prompt():
+    rows = frame(fracs=(0.1,), kinds=("shift",))
+    rows.loc[rows["prompt"] != "p1", "changed"] = 0
+    still = (rows["prompt"] != "p1") & (rows["intervention"] == "shift")
+    rows.loc[still, "nll"] = 20 * (1.5 + rows.loc[still, "prompt"].str[1].astype(int))
+    (found,) = shift.tables(rows)["trend"].to_dict("records")
+    assert found["nats"] == pytest.approx(0.15)
+    rows["changed"] = 0
+    (none,) = shift.tables(rows)["trend"].to_dict("records")
+    assert np.isnan(none["nats"])
+
+
+def test_a_cascade_is_counted_by_change():
+    table = shift.tables(frame())["cascade"].set_index(["intervention", "frac"])
+    found = table.loc["shift", 0.1]
+    assert found["by_change"] == pytest.approx(3)
+    assert found["changed"] == 20
+    assert found["differing"] == 3
+    assert found["divergence"] == pytest.approx(6)
+    expected = stats.mean(np.array([10.0, 20, 30]))
+    assert found["parted_8"] == pytest.approx(20)
+    assert found["parted_32_high"] == pytest.approx(expected.high)
+    assert table.loc["post-hoc", 0.1]["by_change"] == 0
+
+
+def test_ratios_are_of_sums_and_leave_out_prompts_without_changes():
+    rows = frame(kinds=("shift",), fracs=(0.1,))
+    at = rows["intervention"] == "shift"
+    rows.loc[at, "changed"] = [0, 2, 4, 10]
+    rows.loc[at, "cascade"] = [0, 20, 4, 16]
+    (found,) = shift.tables(rows)["cascade"].to_dict("records")
+    assert found["by_change"] == pytest.approx(40 / 16)
+    assert found["by_change_low"] == 0, "three prompts that differ: cut there"
+    assert 2.5 < found["by_change_high"] < 20
+
+
+def test_moves_are_shares_of_hits_and_of_moves():
+    table = shift.tables(frame())["moves"].set_index(["intervention", "frac"])
+    found = table.loc["shift", 0.1]
+    assert (found["hits"], found["changed"]) == (4 * 30, 4 * 20)
+    assert found["blocked"] == pytest.approx(100 / 3)
+    assert found["to_right"] == found["to_left"] == pytest.approx(100 / 3)
+    assert (found["refilled"], found["doubled"], found["visible"]) == pytest.approx((100, 25, 100))
+    assert np.isnan(table.loc["replace", 0.1]["refilled"])
+    assert table.loc["replace", 0.1]["visible"] == pytest.approx(100)
+
+
+def test_the_unintervened_answers_are_described():
+    (found,) = shift.tables(frame())["unintervened"].to_dict("records")
+    assert (found["prompts"], found["tokens"], found["answerable"]) == (4, 50, 4)
+    assert found["ended"] == 25
+    assert found["correct"] == 75
+    assert found["nats"] == pytest.approx(3.0)
+    assert found["perplexity"] == pytest.approx(np.exp(3))
+
+
+def test_answers_without_scores_and_answers_without_tokens():
+    found = shift.tables(frame(scored=False))
+    assert not [name for name in found["harm"].columns if name.startswith("nats")]
+    assert not [name for name in found["compounding"].columns if name.startswith("nats")]
+    drawn = shift.figures(frame(scored=False))[""]
+    assert len(drawn.axes) == 2
+    rows = frame()
+    rows.loc[rows["prompt"] == "p3", ["scorer_tokens", "nll", "answer_tokens"]] = 0
+    rows.loc[rows["prompt"] == "p3", "edit_distance"] = 0
+    harm = shift.tables(rows)["harm"]
+    assert set(harm["scored"]) == {3}
+    assert set(harm["prompts"]) == {4}
+
+
+def test_runs_of_one_kind_or_with_nothing_done():
+    one = shift.tables(frame(kinds=("hold",)))
+    assert len(one["compounding"]) == 0
+    assert len(one["harm"]) == 2
+    for rows in (frame(fracs=(0.0,)), frame(kinds=())):
+        found = shift.tables(rows)
+        assert len(found["unintervened"]) == 1
+        assert len(found["cascade"]) == len(found["trend"]) == 0
+        assert shift.figures(rows, found) == {}
+
+
+def test_a_prompt_that_misses_its_last_rows_is_left_out_of_pairs():
+    rows = frame()
+    cut = rows.drop(rows[(rows["prompt"] == "p3") & (rows["intervention"] == "post-hoc")].index)
+    table = shift.tables(cut)["compounding"].set_index(["against", "frac"])
+    assert table.loc["post-hoc", 0.1]["prompts"] == 3
+    assert table.loc["hold", 0.1]["prompts"] == 4
+
+
+def test_the_figures_show_the_tables_numbers():
+    rows = frame(("m", "n"), (0.0, *FRACS))
+    drawn = shift.figures(rows)
+    assert set(drawn) == {"", "cascade"}
+    assert set(shift.PRINTED) <= set(shift.tables(rows))
+    nats, edit, right = drawn[""].axes[:3]
+    curves = {line.get_label(): line for line in nats.lines}
+    (moved,) = [line for name, line in curves.items() if "(shift)" in name]
+    assert list(moved.get_xdata()) == pytest.approx([0, 1, 10])
+    assert list(moved.get_ydata()) == pytest.approx([0, 0.3, 3.0])
+    assert "nats" in nats.get_ylabel()
+    assert "%" in edit.get_ylabel()
+    assert "points" in right.get_ylabel()
+    assert [axis.get_title() for axis in drawn[""].axes[::3]] == ["m", "n"]
+    assert len(drawn[""].legends[0].texts) == 4
+    (shifted,) = [
+        line for line in drawn["cascade"].axes[0].lines if "(shift)" in str(line.get_label())
+    ]
+    assert list(shifted.get_ydata()) == pytest.approx([3, 3])

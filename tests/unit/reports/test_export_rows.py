@@ -1,0 +1,115 @@
+"""Parquet and JSON lines: what is read back is what was measured."""
+
+import json
+import math
+
+import made_runs
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from mdlm_probe.core.run_folder import read_run
+from mdlm_probe.core.sheet import text_of
+from mdlm_probe.reports import exports
+from mdlm_probe.reports.exports import _rows, jsonl
+from mdlm_probe.reports.exports._arrow import arrow
+from mdlm_probe.reports.exports._base import ExportedRun
+
+ODD = [
+    {"model": "m", "set": "", "item": 1, "masks": 0, "right": "007", "predicted": "a\nb\\n", "x": 1}
+    | {"top": "1", "correct": 1, "logp_right": -0.5, "gap": float("nan"), "none": None},
+    {"model": "m", "set": "b, c", "item": 2, "masks": 7, "right": "12", "predicted": None, "x": 2.5}
+    | {"top": "2", "correct": 0, "logp_right": float("-inf"), "gap": None, "none": None},
+]
+"""Rows of locality, for which the probe declares set (text), item and masks (whole numbers)."""
+
+
+@pytest.fixture
+def odd(tmp_path):
+    made_runs.written(tmp_path, "locality", ODD)
+    return _rows.typed(ExportedRun("", tmp_path, read_run(tmp_path), {}), "locality")
+
+
+def test_parquet_read_back_is_the_csv_field_by_field(run, exported):
+    for probe in ("masks", "locality"):
+        expected = made_runs.fields(run, probe)
+        found = pq.read_table(exported / f"{probe}.parquet").to_pylist()
+        assert [{name: text_of(v) for name, v in row.items()} for row in found] == expected
+        assert len(found) >= 16
+
+
+def test_json_lines_read_back_are_the_csv_field_by_field(run, tmp_path):
+    made_runs.call("export", run, "--to", "jsonl", "--only", "rows", "-o", tmp_path)
+    lines = (tmp_path / "masks.jsonl").read_text().split("\n")[:-1]
+    found = [{name: text_of(v) for name, v in json.loads(line).items()} for line in lines]
+    assert found == made_runs.fields(run, "masks")
+    assert not (tmp_path / "masks-drop.jsonl").exists()
+    made_runs.call("export", run, "--to", "jsonl", "--only", "tables", "-o", tmp_path / "tables")
+    assert (tmp_path / "tables" / "masks-drop.jsonl").exists()
+    assert not (tmp_path / "tables" / "masks.jsonl").exists()
+
+
+def test_tables_read_back_are_the_reports(made, exported):
+    for name, table in made["masks"].tables.items():
+        found = pd.read_parquet(exported / f"masks-{name}.parquet")
+        numbers = table.select_dtypes("number")
+        pd.testing.assert_frame_equal(found[list(numbers)], numbers)
+        texts = [c for c in table if c not in numbers]
+        assert found[texts].to_numpy().tolist() == table[texts].astype(str).to_numpy().tolist()
+        lines = (exported / f"masks-{name}.jsonl").read_text().split("\n")[:-1]
+        assert [json.loads(line) for line in lines] == [
+            {n: None if v != v else v for n, v in row.items()} for row in found.to_dict("records")
+        ]
+
+
+def test_types_are_the_cells_own_whatever_the_values_look_like(odd, exported):
+    schema = pq.read_schema(exported / "masks.parquet")
+    types = dict(zip(schema.names, schema.types, strict=True))
+    assert types["masks"] == types["set"] == types["predicted"] == pa.string()
+    assert types["item"] == types["correct"] == types["steps"] == pa.int64()
+    assert types["logp_right"] == types["logp_E"] == pa.float64()  # nothing in it: no options D, E
+    assert odd.schema.field("masks").type == odd.schema.field("item").type == pa.int64()
+    assert odd.schema.field("x").type == odd.schema.field("none").type == pa.float64()
+
+
+def test_nothing_nan_and_texts_that_look_like_numbers_stay_what_they_are(odd):
+    first, second = odd.to_pylist()
+    assert (first["right"], second["right"], first["top"]) == ("007", "12", "1")
+    assert first["predicted"] == "a\nb\\n"
+    assert second["predicted"] is None
+    assert (first["set"], second["set"]) == ("", "b, c")
+    assert math.isnan(first["gap"])
+    assert second["gap"] is None
+    assert second["logp_right"] == -math.inf
+    assert (first["x"], second["x"]) == (1.0, 2.5)
+
+
+def test_json_lines_are_json_whatever_the_numbers(odd):
+    lines = jsonl._lines(odd).decode().split("\n")[:-1]
+    first, second = (json.loads(line, parse_constant=pytest.fail) for line in lines)
+    assert first["gap"] is None
+    assert second["logp_right"] == "-inf"
+    assert first["predicted"] == "a\nb\\n"
+
+
+def test_a_half_written_line_is_left_out(tmp_path):
+    path = made_runs.written(tmp_path, "locality", ODD)
+    path.write_bytes(path.read_bytes() + b"m,a,3,0,x")
+    assert len(_rows.typed(ExportedRun("", tmp_path, read_run(tmp_path), {}), "locality")) == 2
+
+
+def test_a_broken_csv_is_an_error_of_one_line(tmp_path):
+    path = made_runs.written(tmp_path, "locality", ODD)
+    path.write_bytes(path.read_bytes() + b"m,a\n")
+    with pytest.raises(exports.ProbeError, match=r"cannot read .*locality__m\.csv"):
+        _rows.typed(ExportedRun("", tmp_path, read_run(tmp_path), {}), "locality")
+
+
+def test_tables_of_mixed_columns_become_text():
+    frame = pd.DataFrame({"k": [1, "max"], "n": [1, 2], "x": [None, "a"], "y": [0.5, float("nan")]})
+    frame["c"] = pd.Categorical(["b", "a"], ["b", "a"])
+    assert arrow(frame).to_pylist() == [
+        {"k": "1", "n": 1, "x": None, "y": 0.5, "c": "b"},
+        {"k": "max", "n": 2, "x": "a", "y": None, "c": "a"},
+    ]

@@ -1,0 +1,272 @@
+"""Parts of the page: numbers as text, tables, charts with their rows, words, facts, files."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from matplotlib.figure import Figure as Drawing
+from small_study import HOSTILE, RUNS
+
+from mdlm_probe import cli
+from mdlm_probe.analysis import published
+from mdlm_probe.analysis.charts import Axis, Chart
+from mdlm_probe.core import catalog
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.reports import html
+from mdlm_probe.reports.html import _drawn, _facts, _published, _sections, _tables
+from mdlm_probe.reports.html._drawn import ALL
+from mdlm_probe.reports.tables import ProbeReport
+
+CHART = Chart(
+    "name",
+    "A title",
+    lambda tables, frame: tables["t"],
+    "line",
+    Axis("at", "place"),
+    Axis("share", "share (%)", 100, ends="share"),
+    panels=("side",),
+    beside=(("chance", "chance (%)"), ("absent", "nowhere")),
+)
+TABLE = pd.DataFrame(
+    {
+        "model": ["a", "a", "a", "b"],
+        "side": ["left", "left", "right", "left"],
+        "at": [0, 4, 0, 0],
+        "share": [0.5, 0.25, 0.75, np.nan],
+        "share_low": [0.4, np.nan, 0.7, np.nan],
+        "share_high": [0.6, np.nan, 0.8, np.nan],
+        "chance": 1 / 3,
+        "n": 4,
+    }
+)
+
+
+def drawn(chart=CHART, **tables):
+    sources = {ALL: ({"t": TABLE}, TABLE)} | {k: ({"t": t}, t) for k, t in tables.items()}
+    return _drawn.drawn(chart, sources, {"a": "red", "b": "blue"})
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        *((0.0625, "0.063"), (-0.0625, "-0.063"), (2.0, "2"), (1e-9, "1.0e-9"), (-0.0, "0")),
+        *((0.1234, "0.123"), (np.nan, "-"), (None, "-"), (np.inf, "∞"), (7, "7"), ("x", "x")),
+        *((100.0, "100"), (0.0005, "0.001"), (0.00049, "4.9e-4"), (1200.5, "1200.5")),
+    ],
+)
+def test_numbers_as_text(value, text):
+    assert _tables.shown(value) == text
+
+
+def test_two_columns_make_one_interval():
+    found = _tables.table("t", TABLE[["model", "share", "share_low", "share_high", "n"]])
+    assert found.heads == ("model", "share", "95 % of share", "n")
+    assert found.rows[0] == ("a", ("a", "0.5", "0.4 to 0.6", "4"))
+    assert found.rows[1] == ("a", ("a", "0.25", "-", "4"))
+    assert found.numbers == (False, True, True, True)
+    over = pd.DataFrame({"sets_low": [0.0], "sets_high": [1.0], "last_low": [2.0]})
+    assert _tables.table("t", over).heads == ("95 % over sets", "last_low")
+
+
+def test_a_chart_has_its_rows_in_percent():
+    found = drawn()
+    data = found.data
+    rows = [dict(zip(data["fields"], row, strict=True)) for row in data["rows"][ALL]]
+    near = {"x": 0, "y": 50, "low": 40, "high": 60, "beside_0": 33.3333, "n": 4}
+    assert rows[0] == {"model": "a", "side": "left"} | near
+    assert rows[3]["y"] is None
+    assert [panel["where"] for panel in data["panels"]] == [{"side": "left"}, {"side": "right"}]
+    assert [panel["title"] for panel in data["panels"]] == ["side left", "side right"]
+    heads = ("model", "side", "place", "share (%)", "95 %", "chance (%)", "n")
+    assert found.table.heads == heads
+    assert found.table.rows[1][1] == ("a", "left", "4", "25", "-", "33.333", "4")
+    assert [label for label, *_ in found.legend] == ["a", "b", "chance (%)"]
+
+
+def test_axes_reach_as_far_as_there_is_something_to_see():
+    task = TABLE.assign(share=0.9, share_low=0.85, share_high=1.0)
+    found = drawn(other=task).data["ends"]
+    x_low, x_high, low, high = found[ALL][0]
+    assert found[ALL][0] == found[ALL][1]  # all panels alike
+    assert x_low < 0 < 4 < x_high < 4.2
+    assert 22 < low < 25
+    assert 80 < high < 83  # the right panel's interval
+    assert 30 < found["other"][0][2] < 33.3  # chance
+    assert found["other"][0][3] > 100
+    steep = Chart(**{**vars(CHART), "y": Axis("share", "share", log=True), "beside": ()})
+    low, high = drawn(steep).data["ends"][ALL][0][2:]
+    assert 0.23 < low < 0.25 < 0.75 < high < 0.8
+
+
+def test_measures_have_axes_of_their_own():
+    table = TABLE.assign(measure=["nats", "nats", "tokens", "nats"], share=[1.0, 2.0, 500.0, 1.5])
+    table = table.drop(columns=["share_low", "share_high", "chance"])
+    axis = Axis("share", "measure")
+    chart = Chart(**{**vars(CHART), "y": axis, "panels": ("measure",), "beside": ()})
+    found = _drawn.drawn(chart, {ALL: ({"t": table}, table)}, {"a": "red", "b": "blue"})
+    nats, tokens = found.data["ends"][ALL]
+    assert nats[3] < 3 < 400 < tokens[2]
+
+
+def test_words_name_ends_and_extremes():
+    left, right = (panel["words"] for panel in drawn().data["panels"])
+    assert left.startswith("A title, side left. Lines. Across: place. Up: share (%).")
+    assert "a: first 50 at 0, last 25 at 4, lowest 25 at 4, highest 50 at 0." in left
+    assert "b:" not in left  # nothing is known of it
+    assert right.endswith("a: 75 at 0.")
+
+
+def test_nothing_to_draw_is_no_chart():
+    nothing = Chart(**{**vars(CHART), "rows": lambda tables, frame: pd.DataFrame()})
+    assert drawn(nothing) is None
+    assert drawn(Chart(**{**vars(CHART), "y": Axis("missing", "not there")})) is None
+
+
+def test_heat_maps_have_places_in_order():
+    fill = Axis("share", "share (%)", 100)
+    heat = Chart(**{**vars(CHART), "kind": "heat", "y": Axis("side", "side"), "fill": fill})
+    found = drawn(Chart(**{**vars(heat), "panels": ("model",), "beside": ()})).data
+    assert found["across"] == ("0", "4")
+    assert found["up"] == ("left", "right")
+    assert "Lowest: 25 at 4 across, left up." in found["panels"][0]["words"]
+    domain = found["spec"]["layer"][0]["encoding"]["color"]["scale"]["domain"]
+    assert domain == [25, 75]
+
+
+def test_facts_say_what_was_run(study):
+    _, runs = study
+    run = next(run for run in runs if run.name == "masks")
+    found = _facts.facts("{masks} appended", run.made["masks"].frame, run.entries, ["a note"])
+    rows = dict(found.rows)
+    assert found.heads == ("tiny-arlm", "tiny-mdlm")
+    assert found.masks == "tiny-arlm: none, it is causal; tiny-mdlm: 0, 2, 8 appended"
+    assert rows["option filler"] == ("mask, dot", "mask, dot")
+    assert rows["number format"] == ("float32", "float32")
+    assert len(rows["weights"][0]) == 12
+    assert rows["weights"][0] != rows["weights"][1]
+    entry = run.entries["masks__tiny-mdlm"]
+    assert entry["model"]["weight_hash"].startswith(rows["weights"][1])
+    assert rows["ended"][1] == entry["ended"]
+    assert sum(map(int, rows["rows"])) == len(run.made["masks"].frame)
+    assert "option metric" not in rows  # nobody chose one
+    assert any("a causal model has no masks" in line for line in found.left_out)
+    assert found.left_out[-1] == "a note"
+
+
+def test_published_figures_stand_beside_ours():
+    class Module:
+        PUBLISHED = (
+            published.PublishedValue("drop", "a", "23", "a paper"),
+            published.PublishedValue("drop", "c", "27", "a paper"),
+        )
+
+        @staticmethod
+        def ours(tables):
+            yield published.OwnValue("drop", "b", 5.0)
+            yield published.OwnValue("drop", "a", 20.0, 18.0, 22.0)
+
+    found = _published.table(Module, {})
+    assert [cells for _, cells in found.rows] == [
+        ("drop", "b", "-", "5", "-"),
+        ("drop", "a", "23", "20 (18 to 22)", "a paper"),
+        ("drop", "c", "27", "not run", "a paper"),
+    ]
+    assert [model for model, _ in found.rows] == ["b", "a", ""]  # what wasn't run isn't filtered
+    assert _published.table(object, {}) is None
+
+
+def test_the_published_attribution_is_beside_the_same_setting(study):
+    _, runs = study
+    made = next(run for run in runs if run.name == "attribution").made["attribution"]
+    module = catalog.load("page", "attribution")
+    found = {(one.what, one.model): one.value for one in module.ours(made.tables)}
+    groups = made.tables["groups"].set_index(["model", "masks", "group"])["normalised"]
+    masks = module.WHAT["masks"]
+    assert found[masks, "tiny-mdlm"] == groups["tiny-mdlm", 50, "masks"]
+    assert ("llada-8b", "0.234") in {
+        (f.model, f.value) for f in module.PUBLISHED if f.what == masks
+    }
+
+
+def test_every_probe_has_its_part_of_the_page():
+    assert set(catalog.names("page")) == {*catalog.names("probe"), "judge"}
+    for name in catalog.names("page"):
+        module = catalog.load("page", name)
+        assert module.READ
+        assert module.CHARTS
+        names = [chart.name for chart in module.CHARTS]
+        assert len(set(names)) == len(names)
+
+
+def test_a_probe_without_a_part_has_its_picture_and_tables(tmp_path, monkeypatch):
+    figure = Drawing(figsize=(2, 2))
+    figure.subplots().set(title="its title", xlabel="its x", ylabel="its y")
+    made = ProbeReport(TABLE, {"t": TABLE}, lambda: {"": figure}, ("t",))
+    known = catalog.names
+    monkeypatch.setattr(catalog, "names", lambda room: [] if room == "page" else known(room))
+    run = _sections.ReportedRun("", tmp_path, {}, {"decay": made}, [])
+    (section,) = _sections.sections(run, {})
+    ((_, uri, words),) = section.images
+    assert uri.startswith("data:image/png;base64,")
+    assert words == "decay. its title. its x. its y."
+    assert [table.title for table in section.tables] == ["t"]
+
+
+def test_the_page_is_small_self_contained_and_equal_for_equal_rows(study, page_file):
+    text = page_file.read_text()
+    assert len(text.encode()) < 5e6
+    assert html.page(page_file.parent, html.read(page_file.parent)) == text
+    for element in ("<link", '<img src="http', "<script src", "@import", "url("):
+        assert element not in text.partition("<script")[0]
+    assert "default-src 'none'" in text
+
+
+def test_no_text_of_a_model_ends_a_script(page_file):
+    text = page_file.read_text()
+    assert HOSTILE not in text
+    begin = text.index('id="data">') + len('id="data">')
+    data = json.loads(text[begin : text.index("</script>", begin)])
+    assert set(data) == {"models", "sections"}
+    assert len(data["sections"]) == len(RUNS) + 1
+
+
+def test_a_run_without_rows_is_told(study, tmp_path):
+    folder, _ = study
+    shutil.copytree(folder / "cache", tmp_path / "cache")
+    (tmp_path / "late").mkdir()
+    (tmp_path / "late" / "run.json").write_text(json.dumps({"decay__m": {"status": "started"}}))
+    text = html.page(tmp_path, html.read(tmp_path))
+    assert "<strong>late</strong>: without rows" in text
+    shutil.rmtree(tmp_path / "cache")
+    with pytest.raises(ProbeError, match="holds no rows yet"):
+        html.read(tmp_path)
+
+
+def test_the_command_prints_tables_and_names_the_page_last(study, tmp_path):
+    folder, _ = study
+    for name in ("needle", "cache"):
+        shutil.copytree(folder / name, tmp_path / name)
+    result = CliRunner().invoke(cli.main, ["report", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    assert result.output.rstrip().endswith(f"wrote {tmp_path / 'report.html'}")
+    assert "== cache ==" in result.output
+    assert "needle: overview" in result.output
+    for run in html.read(tmp_path):
+        (section,) = _sections.sections(run, dict.fromkeys(("tiny-mdlm", "tiny-arlm"), "red"))
+        assert len(section.files) > 2
+        assert all((tmp_path / address).exists() for _, address in section.files)
+    alone = CliRunner().invoke(cli.main, ["report", str(tmp_path / "cache")])
+    assert "==" not in alone.output
+    assert (tmp_path / "cache" / "report.html").exists()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_the_command_without_a_run(tmp_path, there):
+    folder = tmp_path if there else tmp_path / "nowhere"
+    result = CliRunner().invoke(cli.main, ["report", str(folder)])
+    assert result.exit_code == 1
+    assert "no run in" in result.output
+    assert "Traceback" not in result.output

@@ -1,0 +1,100 @@
+"""Costs from geometry, against counting by hand; and the machine's facts."""
+
+import pytest
+import torch
+
+from mdlm_probe import models
+from mdlm_probe.core import machine
+from mdlm_probe.engine import gradients
+from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
+from mdlm_probe.runs import cost as estimate
+
+
+def test_llada_8b_by_hand():
+    entry = models.resolve("llada-8b")
+    body = 32 * (4 * 4096**2 + 3 * 4096 * 12288)
+    assert entry.geometry["parameters"] == body + 2 * 126464 * 4096 + 65 * 4096
+    cost = estimate.cost(entry, LoadOptions(), "bfloat16", 1e6, 1000, 900, 131072)
+    attention = 4 * 32 * 4096 * 900
+    head = 1000 * 2 * 126464 * 4096
+    assert cost.operations == pytest.approx(1e6 * (2 * body + attention) + head, rel=1e-3)
+    # the whole sweep: about 130M tokens, 2e18 operations
+    whole = estimate.cost(entry, LoadOptions(), "bfloat16", 130e6, 144_000, 900, 131072)
+    assert whole.operations == pytest.approx(2e18, rel=0.1)
+    weights = 2 * entry.geometry["parameters"]
+    batch = 131072 * (10 * 4096 + 3 * 12288) * 2
+    assert whole.memory == pytest.approx(weights + batch + 2 * 131072 / 900 * 126464 * 4, rel=0.01)
+    assert cost.memory == pytest.approx(whole.memory, rel=0.01)
+    small = estimate.cost(entry, LoadOptions(quantize="4bit"), "bfloat16", 1e6, 1000, 900, 131072)
+    saved = body * (2 - 0.5 - 2 * 2 / 128)  # not of the embedding table, nor of the output layer
+    assert cost.memory - small.memory == pytest.approx(saved, rel=1e-3)
+
+
+@pytest.mark.parametrize(("quantize", "bits"), [("4bit", "qint4"), ("8bit", "qint8")])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_quantised_weights_take_what_quanto_says(quantize, bits, dtype):
+    quanto = pytest.importorskip("optimum.quanto")
+    layer = torch.nn.Linear(1024, 512, bias=False, dtype=getattr(torch, dtype))
+    packed = quanto.QLinear.from_module(layer, weights=getattr(quanto, bits))
+    packed.freeze()
+
+    def size(tensor):
+        if hasattr(tensor, "__tensor_flatten__"):
+            return sum(size(getattr(tensor, name)) for name in tensor.__tensor_flatten__()[0])
+        return tensor.numel() * tensor.element_size()
+
+    one = estimate.PACKED[quantize] + estimate.SCALES[quantize] * estimate.BYTES[dtype]
+    assert size(packed.weight) / (1024 * 512) == pytest.approx(one, rel=0.005)
+
+
+def test_gradients_keep_the_activations_of_every_layer_of_one_prompt():
+    """Against what autograd keeps of a real pass, the weights themselves not counted."""
+    model = models.load(models.resolve("tiny-mdlm"), LoadOptions())
+    weights = {weight.untyped_storage().data_ptr() for weight in model.network.parameters()}
+    kept = {}
+
+    def keep(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage  # alive, so that no other gets its place
+        return tensor
+
+    ids = torch.arange(200)[None]
+    length = torch.tensor([200])
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        gradients.attribute(model, ids, length, length - 1)
+    found = sum(storage.nbytes() for storage in kept.values())
+    asked = (model.entry, LoadOptions(), "float32", 2 * 200.0, 0, 200.0)
+    assert 0.7 < found / estimate.cost(*asked, 8192, True).work < 1.0
+    plain = estimate.cost(*asked, 200)
+    assert estimate.cost(*asked, 100, True).work == pytest.approx(plain.work * 3 / 2)
+    assert estimate.cost(*asked, 8192, True).operations == plain.operations
+
+
+def test_layers_of_one_size_are_timed_once():
+    size = {n: estimate.layer_size(models.resolve(n).geometry) for n in ("llada-8b", "llama3-8b")}
+    assert set(size.values()) == {estimate.layer_size(models.resolve("dream-7b").geometry)}
+    assert estimate.layer_size(models.resolve("qwen2.5-0.5b").geometry) < min(size.values())
+
+
+def test_unknown_geometry_gives_no_numbers():
+    entry = Checkpoint("x", "causal", "causal")
+    cost = estimate.cost(entry, LoadOptions(), "float32", 1, 1, 1, 1)
+    assert (cost.operations, cost.memory) == (None, None)
+
+
+def test_numbers_for_people():
+    assert [estimate.quantity(v) for v in (0, 999, 1234, 2e18, 5e21)] == [
+        *("0", "999", "1.23k", "2E", "5e+03E")
+    ]
+    assert [estimate.duration(v) for v in (3, 89, 600, 7200)] == ["3 s", "89 s", "10 min", "2.0 h"]
+
+
+def test_the_machine_says_what_it_is(monkeypatch):
+    facts = machine.facts()
+    assert facts["libraries"]["torch"].startswith("2.")
+    assert facts["cores"] >= 1
+    assert machine.matmul_rate("cpu", "float32", 256) > 1e6
+    monkeypatch.setenv("PATH", "")
+    assert machine.driver() == ""
+    assert machine.version_of("no-such-package") == ""
