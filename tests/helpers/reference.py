@@ -1,0 +1,32 @@
+"""The committed run of the study `smoke`: what tests read instead of measuring it again."""
+
+import json
+import shutil
+from pathlib import Path
+
+FOLDER = Path(__file__).parents[2] / "results" / "reference"
+"""Not to be written to: take a copy."""
+
+
+def study(target):
+    """A copy of the whole study: its rows, and what run.json and study.json say of them."""
+    target.mkdir(parents=True, exist_ok=True)
+    shutil.copy(FOLDER / "study.json", target)
+    for path in FOLDER.glob("*/run.json"):
+        run(target / path.parent.name, path.parent.name)
+    return target
+
+
+def run(target, name, *models):
+    """A copy of one run's rows and run.json, of all its models or of these (and its verdicts)."""
+    target.mkdir(parents=True, exist_ok=True)
+    entries = json.loads((FOLDER / name / "run.json").read_text())
+    kept = {
+        name: entry
+        for name, entry in entries.items()
+        if not models or entry["config"].get("model") in (None, *models)
+    }
+    for one in kept:
+        shutil.copy(FOLDER / name / f"{one}.csv", target)
+    (target / "run.json").write_text(json.dumps(kept))
+    return target
