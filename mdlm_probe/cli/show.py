@@ -13,7 +13,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mdlm_probe.reports.tables import ProbeReport
+    from mdlm_probe.reports.probe_report import ProbeReport
 
 
 OVER = ("items", "sets")
@@ -22,7 +22,7 @@ OVER = ("items", "sets")
 
 def show_report(folder: Path) -> None:
     """Prints the tables of a run, and says where the files are."""
-    from mdlm_probe.reports.tables import make, save
+    from mdlm_probe.reports.probe_report import make, save
 
     made, notes = make(folder)
     paths = save(folder, made)
@@ -34,7 +34,7 @@ def show_report(folder: Path) -> None:
 
 def echo_made(made: dict[str, ProbeReport]) -> None:
     """The tables that reports print, each under its probe and name."""
-    from mdlm_probe.reports.tables import shown
+    from mdlm_probe.reports.probe_report import shown
 
     for probe, tables in shown(made).items():
         for title, frame in tables.items():

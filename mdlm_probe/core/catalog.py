@@ -51,7 +51,7 @@ def load(part: Part, name: str) -> ModuleType:
 
 def _paths(part: Part) -> dict[str, Path]:
     if part == "format":
-        return {path.stem: path for path in PACKAGE.glob("reports/exports/[!_]*.py")}
+        return {path.stem: path for path in PACKAGE.glob("reports/exports/formats/[!_]*.py")}
     found = {path.parent.name: path for path in PACKAGE.glob(f"probes/[!_]*/{part}.py")}
     own = PACKAGE / "runs" / "judges" / f"{part}.py"
     return found | ({JUDGE: own} if own.exists() else {})

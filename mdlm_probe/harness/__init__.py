@@ -1,19 +1,20 @@
 """lm-eval's evaluator over our engine: its requests in, likelihoods and texts out.
 
-`ProbeLM` is what lm-eval asks; requests become tokens in `_pairs`, numbers in `_scores`, texts in
-`_writing`. Every answer is kept in a file as soon as it is there (`_kept`), under a name that holds
-all that changes it. Importing this imports lm-eval.
+`ProbeLM` is what lm-eval asks; requests become tokens in `request_tokens`, numbers in
+`continuation_scores`, texts in `text_generation`. Every answer is written to a file as soon as it
+is there (`answer_log`), under a name that holds all that changes it. Importing this imports
+lm-eval.
 """
 
 from __future__ import annotations
 
-from mdlm_probe.harness._base import EvaluationProgress
-from mdlm_probe.harness._kept import Kept
-from mdlm_probe.harness._lm import ProbeLM
-from mdlm_probe.harness._presets import presets_for
-from mdlm_probe.harness._results import COLUMNS, rows_of, save, write
-from mdlm_probe.harness._tasks import Loaded, load
-from mdlm_probe.harness._writing import check_wishes
+from mdlm_probe.harness.answer_log import Kept
+from mdlm_probe.harness.base_model import EvaluationProgress
+from mdlm_probe.harness.lm_eval_tasks import Loaded, load
+from mdlm_probe.harness.presets import presets_for
+from mdlm_probe.harness.probe_lm import ProbeLM
+from mdlm_probe.harness.result_files import COLUMNS, rows_of, save, write
+from mdlm_probe.harness.text_generation import check_wishes
 
 __all__ = [
     "COLUMNS",

@@ -49,7 +49,7 @@ class EvaluationRequest:
         include_path: a folder of task YAMLs.
         gen_kwargs: generation arguments, which go before presets and tasks.
         confirm_run_unsafe_code: whether tasks may run code that a model wrote.
-        preset: "auto", "none" or a name, see `evaluation._presets`.
+        preset: "auto", "none" or a name, see `harness.presets`.
         data: a file that replaces the documents of the one task.
         settings: of likelihoods.
     """

@@ -17,8 +17,8 @@ from PIL import Image
 
 from mdlm_probe.core import catalog
 from mdlm_probe.core.run_folder import read_run
-from mdlm_probe.reports import exports, tables
-from mdlm_probe.reports.exports import _tracking
+from mdlm_probe.reports import exports, probe_report
+from mdlm_probe.reports.exports import tracker_data
 
 TRACKERS = ("wandb", "trackio")
 
@@ -161,15 +161,15 @@ def test_nothing_is_imported_that_was_not_asked_for(run, tmp_path):
 
 def test_estimates_are_named_by_the_coordinates_and_what_else_tells_rows_apart():
     table = pd.DataFrame({"model": ["a", "a"], "frac": [0.1, 0.25], "mean": [1.0, float("nan")]})
-    made = tables.ProbeReport(table, {"t": table, "hidden": table}, dict, ("t",))
-    assert _tracking.keys_of("judge", table) == ["model", "frac"]
-    assert _tracking.estimates(exports.ExportedRun("", None, {}, {"judge": made})) == {
+    made = probe_report.ProbeReport(table, {"t": table, "hidden": table}, dict, ("t",))
+    assert tracker_data.keys_of("judge", table) == ["model", "frac"]
+    assert tracker_data.estimates(exports.ExportedRun("", None, {}, {"judge": made})) == {
         "judge/t/mean a frac=0.1": 1.0
     }
-    assert _tracking.keys_of("judge", table[:1]) == ["model", "frac"]  # a coordinate of a cell
-    assert _tracking.keys_of("locality", table[:1]) == ["model"]
+    assert tracker_data.keys_of("judge", table[:1]) == ["model", "frac"]  # a coordinate of a cell
+    assert tracker_data.keys_of("locality", table[:1]) == ["model"]
     counted = table.assign(prompts=8)[["model", "prompts", "mean"]]  # no coordinate: a count
-    assert _tracking.keys_of("shift", counted[:1]) == ["model"]
+    assert tracker_data.keys_of("shift", counted[:1]) == ["model"]
 
 
 def tracked(run, folder, name, **environment):

@@ -9,7 +9,7 @@ from fakes import Server, chat, rows, write
 from mdlm_probe.analysis import frames as _frames
 from mdlm_probe.cli import judge
 from mdlm_probe.cli.commands import friendly
-from mdlm_probe.reports import tables
+from mdlm_probe.reports import probe_report
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +21,7 @@ def judged_only(monkeypatch):
         found, notes = inner(folder)
         return {name: frame for name, frame in found.items() if name == "judge"}, notes
 
-    monkeypatch.setattr(tables.frames, "frames", frames)
+    monkeypatch.setattr(probe_report.frames, "frames", frames)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 
 

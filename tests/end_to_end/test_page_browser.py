@@ -10,7 +10,7 @@ from small_study import HOSTILE
 from mdlm_probe.analysis.frames import COLOURS
 from mdlm_probe.core import catalog
 from mdlm_probe.probes.locality import report as locality
-from mdlm_probe.reports.html import _page
+from mdlm_probe.reports.html import page_template
 
 ACCURACY, HEAT = "locality-locality-accuracy", "needle-needle-gain"
 
@@ -325,10 +325,10 @@ def test_lines_can_be_seen_on_both_grounds():
         linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in parts]
         return sum(w * v for w, v in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
-    style = (_page.HERE / "page.css").read_text()
+    style = (page_template.HERE / "page.css").read_text()
     grounds = re.findall(r"--ground: (#\w+)", style)
     assert len(set(grounds)) == 2  # light; dark twice, by the system's choice and by the button's
-    dark = [_page.DARK.get(colour, colour) for colour in COLOURS]
+    dark = [page_template.DARK.get(colour, colour) for colour in COLOURS]
     assert len(set(dark)) == len(dark)
     for colour in dark:
         assert (light(colour) + 0.05) / (light(grounds[1]) + 0.05) >= 3, colour

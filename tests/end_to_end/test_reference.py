@@ -9,7 +9,7 @@ import pytest
 
 from mdlm_probe.core import catalog
 from mdlm_probe.core.run_folder import RUN, STUDY, run_folders
-from mdlm_probe.reports.tables import make
+from mdlm_probe.reports.probe_report import make
 
 ROOT = Path(__file__).parent.parent.parent
 FOLDER = ROOT / "results" / "reference"

@@ -3,7 +3,7 @@
 import made_runs
 import pytest
 
-from mdlm_probe.reports import tables
+from mdlm_probe.reports import probe_report
 
 
 @pytest.fixture(scope="session")
@@ -15,7 +15,7 @@ def run(once):
 @pytest.fixture(scope="session")
 def made(run):
     """What the reports make of the run, by probe."""
-    return tables.make(run)[0]
+    return probe_report.make(run)[0]
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
-"""Exports: a run's rows, tables and figures for other tools; one file a format.
+"""Exports: a run's rows, tables and figures for other tools.
 
-The file name is the registration. A format that makes files has `files(runs, wish)`, which returns
-contents by path; one that tracks runs elsewhere has `send(runs, wish)`, which returns what to tell
+A format is a file in `formats`, which is all its registration. One that makes files has `files(runs, wish)`, which returns contents
+by path; one that tracks runs elsewhere has `send(runs, wish)`, which returns what to tell
 the user. Equal input gives equal files.
 """
 
@@ -15,16 +15,11 @@ from types import ModuleType
 from mdlm_probe.core import catalog
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import read_run, run_folders
-from mdlm_probe.reports import tables
-from mdlm_probe.reports.exports._base import ExportedRun, ExportRequest, Lacking
-from mdlm_probe.reports.exports._folder import write
+from mdlm_probe.reports import probe_report
+from mdlm_probe.reports.exports.export_folder import write
+from mdlm_probe.reports.exports.exported_run import ExportedRun, ExportRequest, Lacking
 
-__all__ = ["ExportRequest", "ExportedRun", "export", "formats", "load"]
-
-
-def formats() -> list[str]:
-    """The names that `export` knows."""
-    return catalog.names("format")
+__all__ = ["ExportRequest", "ExportedRun", "export", "load"]
 
 
 def export(
@@ -62,7 +57,8 @@ def export(
 def _check_only(modules: dict[str, ModuleType], wish: ExportRequest) -> None:
     """Refuses rows alone where no format holds rows."""
     if not wish.tables and not any(getattr(module, "ROWS", False) for module in modules.values()):
-        both = [name for name in formats() if getattr(catalog.load("format", name), "ROWS", False)]
+        known = {name: catalog.load("format", name) for name in catalog.names("format")}
+        both = [name for name, module in known.items() if getattr(module, "ROWS", False)]
         raise ProbeError(
             f"--only rows leaves nothing for {', '.join(modules)}: no rows are in there",
             expected=f"--only with {' or '.join(both)}, which have rows and tables",
@@ -96,7 +92,7 @@ def load(folder: Path, probes: Sequence[str] = ()) -> tuple[list[ExportedRun], l
     failed: list[ProbeError] = []
     for name, path in run_folders(folder).items():
         try:
-            made, found = tables.make(path)
+            made, found = probe_report.make(path)
         except ProbeError as error:
             failed.append(error)
             notes.append(f"{name} left out: {error.found}")

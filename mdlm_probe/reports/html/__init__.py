@@ -8,9 +8,9 @@ from typing import Any
 from mdlm_probe.analysis import charts
 from mdlm_probe.core import files, run_folder
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.reports import tables
-from mdlm_probe.reports.html import _page
-from mdlm_probe.reports.html._sections import ReportedRun, sections
+from mdlm_probe.reports import probe_report
+from mdlm_probe.reports.html import page_template
+from mdlm_probe.reports.html.probe_sections import ReportedRun, sections
 
 PAGE = "report.html"
 
@@ -28,7 +28,7 @@ def read(folder: Path) -> list[ReportedRun]:
     for name, path in folders.items():
         entries = run_folder.read_run(path)
         try:
-            made, notes = tables.make(path)
+            made, notes = probe_report.make(path)
         except ProbeError as error:
             if not name:
                 raise
@@ -53,7 +53,7 @@ def write(folder: Path, runs: list[ReportedRun] | None = None) -> list[Path]:
         ProbeError: no run, rows that a report can't read, or a folder that can't be written.
     """
     runs = read(folder) if runs is None else runs
-    paths = [path for run in runs for path in tables.save(run.folder, run.made)]
+    paths = [path for run in runs for path in probe_report.save(run.folder, run.made)]
     text = page(folder, runs)
     path = folder / PAGE
     try:
@@ -70,7 +70,9 @@ def page(folder: Path, runs: list[ReportedRun]) -> str:
     colours = charts.colours(models)
     found = [section for run in runs for section in sections(run, colours)]
     name = str(study.get("study") or folder.resolve().name)
-    return _page.render(name, colours, found, _states(study, runs), str(study.get("source") or ""))
+    return page_template.render(
+        name, colours, found, _states(study, runs), str(study.get("source") or "")
+    )
 
 
 def _models(runs: list[ReportedRun]) -> list[str]:

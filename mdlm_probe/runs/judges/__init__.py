@@ -2,18 +2,18 @@
 
 A pair is a shifted answer and the unshifted one it began as. A judge is asked about it in both
 orders, unless its verdict can't depend on the order. How to add a judge: a file with a class that
-keeps the `Judge` protocol of `_calls.py`, and its choice in `cli/judge.py`.
+keeps the `Judge` protocol of `judge_calls.py`, and its choice in `cli/judge.py`.
 """
 
 from __future__ import annotations
 
-from mdlm_probe.runs.judges._calls import COLUMNS, Judge
-from mdlm_probe.runs.judges._endpoint import Access, EndpointJudge
-from mdlm_probe.runs.judges._local import LocalJudge
-from mdlm_probe.runs.judges._nll import LikelihoodJudge
-from mdlm_probe.runs.judges._pairs import Choice
-from mdlm_probe.runs.judges._prompt import load as load_prompt
-from mdlm_probe.runs.judges._run import JudgeOutcome, judge
+from mdlm_probe.runs.judges.answer_pairs import Choice
+from mdlm_probe.runs.judges.endpoint import Access, EndpointJudge
+from mdlm_probe.runs.judges.judge_calls import COLUMNS, Judge
+from mdlm_probe.runs.judges.judge_prompt import load as load_prompt
+from mdlm_probe.runs.judges.judging import JudgeOutcome, judge
+from mdlm_probe.runs.judges.likelihood import LikelihoodJudge
+from mdlm_probe.runs.judges.local_model import LocalJudge
 
 __all__ = [
     "COLUMNS",

@@ -12,7 +12,7 @@ from mdlm_probe import harness, models
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.engine.engine import Engine
 from mdlm_probe.engine.queries import Query, Readout
-from mdlm_probe.harness import ProbeLM, _pairs, _scores, run
+from mdlm_probe.harness import ProbeLM, continuation_scores, request_tokens, run
 from mdlm_probe.likelihood.estimators import Settings
 from mdlm_probe.models._checkpoint import LoadOptions
 
@@ -134,13 +134,16 @@ def test_values_do_not_depend_on_order_or_company(masked):
 
 def test_contexts_and_continuations_are_cut_where_lm_eval_cuts(causal):
     border = causal.border
-    assert _pairs.pair(border, " the ", "wind") == (border.pieces(" the"), border.pieces(" wind"))
-    begin = _pairs.prefix(border)
-    assert _pairs.pair(border, "", " wind") == ((begin,), border.pieces(" wind"))
-    assert _pairs.pair(border, "  ", "wind")[0] == (begin,)
-    assert _pairs.pair(border, "", "<eos> wind") == ((begin,), border.pieces(" wind"))
-    assert _pairs.clip((1, 2, 3), (4, 5), 4) == ((2, 3, 4, 5), 2, 1)
-    assert _pairs.clip((1, 2), (3, 4, 5, 6), 3) == ((4, 5, 6), 1, 3)
+    assert request_tokens.pair(border, " the ", "wind") == (
+        border.pieces(" the"),
+        border.pieces(" wind"),
+    )
+    begin = request_tokens.prefix(border)
+    assert request_tokens.pair(border, "", " wind") == ((begin,), border.pieces(" wind"))
+    assert request_tokens.pair(border, "  ", "wind")[0] == (begin,)
+    assert request_tokens.pair(border, "", "<eos> wind") == ((begin,), border.pieces(" wind"))
+    assert request_tokens.clip((1, 2, 3), (4, 5), 4) == ((2, 3, 4, 5), 2, 1)
+    assert request_tokens.clip((1, 2), (3, 4, 5, 6), 3) == ((4, 5, 6), 1, 3)
 
 
 class Notes:
@@ -178,7 +181,7 @@ def test_a_document_longer_than_the_context_is_read_in_windows(causal):
     (found,) = ProbeLM(causal).loglikelihood_rolling([Request(text)])
     ids, room = causal.border.pieces(text), causal.entry.context
     assert len(ids) > room
-    before, total, begin = (_pairs.prefix(causal.border),), 0.0, 0
+    before, total, begin = (request_tokens.prefix(causal.border),), 0.0, 0
     while begin < len(ids):
         new = ids[begin : begin + room]
         if begin:
@@ -191,9 +194,9 @@ def test_a_document_longer_than_the_context_is_read_in_windows(causal):
 
 
 def test_parts_of_a_document_add_up():
-    one = _scores.Scored(-1.0, 0.3, 4, "mc")
-    both = _scores.total([one, _scores.Scored(-2.0, 0.4, 1, "exact")])
-    assert both == _scores.Scored(-3.0, pytest.approx(0.5), 5, "exact+mc")
+    one = continuation_scores.Scored(-1.0, 0.3, 4, "mc")
+    both = continuation_scores.total([one, continuation_scores.Scored(-2.0, 0.4, 1, "exact")])
+    assert both == continuation_scores.Scored(-3.0, pytest.approx(0.5), 5, "exact+mc")
 
 
 def test_decide_ranks_a_documents_choices_together(masked):
@@ -260,7 +263,7 @@ def test_chats_are_rendered_by_the_checkpoints_template(chat):
     assert chat.chat_template(False) is None
     assert chat.tokenizer_name.startswith("tiny-chat-")
     # a text that brings its own first token is given no second one
-    ids = _pairs.encode(border, border.render(messages, True))
+    ids = request_tokens.encode(border, border.render(messages, True))
     assert ids.count(ids[0]) == 1
 
 
@@ -298,7 +301,7 @@ def test_model_arguments_that_are_wrong(given, message):
 
 
 def test_a_repeated_pass_is_remembered_exactly(masked):
-    noting = _scores.Noting(masked)
+    noting = continuation_scores.Noting(masked)
     ids = (*masked.border.encode(" the wind"), masked.entry.mask_id)
     asked = [Query(ids, (len(ids) - 1,), (Readout(name),)) for name in ("entropy", "top_id")]
     (entropy,), (top,) = noting.ask(asked[:1])[0], noting.ask(asked[1:])[0]

@@ -11,10 +11,10 @@ from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.decoding import schedule
 from mdlm_probe.engine.engine import Engine
-from mdlm_probe.harness import Kept, _spread, _writing, presets_for
-from mdlm_probe.harness._scores import Scored
-from mdlm_probe.harness._spread import MonteCarloErrors, pooled
-from mdlm_probe.harness._writing import before, ignored, wish
+from mdlm_probe.harness import Kept, monte_carlo_errors, presets_for, text_generation
+from mdlm_probe.harness.continuation_scores import Scored
+from mdlm_probe.harness.monte_carlo_errors import MonteCarloErrors, pooled
+from mdlm_probe.harness.text_generation import before, ignored, wish
 
 # ---------------------------------------------------------------------- wishes
 
@@ -81,11 +81,11 @@ def test_stopping_early_changes_no_text():
     for block in (4, 8, 32):
         free = wish({"max_gen_toks": 32, "block": block}, {}, "masked")
         cut = wish({"max_gen_toks": 32, "block": block, "until": ["."]}, {}, "masked")
-        whole = _writing.write(engine, contexts, free, [0, 1], ["a", "b"])
-        ended = _writing.write(engine, contexts, cut, [0, 1], ["a", "b"])
+        whole = text_generation.write(engine, contexts, free, [0, 1], ["a", "b"])
+        ended = text_generation.write(engine, contexts, cut, [0, 1], ["a", "b"])
         assert [one.text for one in ended] == [before(one.text, ["."]) for one in whole]
         assert any("." in one.text for one in whole)
-    assert sum(one.passes for one in _writing.write(
+    assert sum(one.passes for one in text_generation.write(
         engine, contexts, wish({"max_gen_toks": 32, "block": 4, "until": ["."]}, {}, "masked"),
         [0, 1], ["a", "b"])) < 64  # fmt: skip
 
@@ -204,4 +204,4 @@ def test_the_error_of_a_perplexity_is_propagated():
 def test_the_error_of_a_group_is_that_of_its_mean():
     assert pooled([0.1, 0.2], [30, 10], True) == pytest.approx(math.hypot(3.0, 2.0) / 40)
     assert pooled([0.1, 0.2], [30, 10], False) == pytest.approx(math.hypot(0.1, 0.2) / 2)
-    assert _spread.DRAWS >= 100
+    assert monte_carlo_errors.DRAWS >= 100

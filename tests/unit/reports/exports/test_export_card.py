@@ -11,9 +11,9 @@ from huggingface_hub import ModelCard
 
 from mdlm_probe.core.run_folder import read_run
 from mdlm_probe.probes.masks import report as masks_report
-from mdlm_probe.reports import exports, tables
-from mdlm_probe.reports.exports import _card_locality, _card_masks, _card_parts, _facts
-from mdlm_probe.reports.exports._base import ExportedRun
+from mdlm_probe.reports import exports, probe_report
+from mdlm_probe.reports.exports import card_locality, card_masks, card_parts, provenance
+from mdlm_probe.reports.exports.exported_run import ExportedRun
 
 
 @pytest.fixture
@@ -111,10 +111,10 @@ def test_commands_spell_what_differs_from_the_defaults():
     config = {"probe": "masks", "model": "my model", "source": "/a b", "load": load}
     entry = {"config": config | {"options": options}}
     said = "mdlm-probe masks --model '/a b' --dtype bfloat16 --quantize 4bit --masks 0,5%"
-    assert _facts.command(entry) == said
+    assert provenance.command(entry) == said
     entry["model"] = {"entry": {"defaults": {"masks": {"limit": 10}}}}  # it may change: spelled
-    assert "--limit 1000" in _facts.command(entry)
-    assert _facts.numbers(entry) == "unknown, quantised to 4bit, on unknown"
+    assert "--limit 1000" in provenance.command(entry)
+    assert provenance.numbers(entry) == "unknown, quantised to 4bit, on unknown"
 
 
 def test_without_masks_the_error_says_which_command_makes_them(run, tmp_path):
@@ -151,17 +151,17 @@ def curve(*sets_low):
 
 def test_where_sets_tell_no_interval_there_is_one_over_items_that_says_so():
     nan = float("nan")
-    heads, rule, first, second = _card_masks._accuracy(curve(0.6, nan))[:4]
+    heads, rule, first, second = card_masks._accuracy(curve(0.6, nan))[:4]
     assert heads.split(" | ")[8] == "95 %"
     assert first.split(" | ")[8] == "0.600 to 1.000 over sets"
     assert second.split(" | ")[8] == "0.700 to 1.000 over items"
-    metrics = _card_masks._metrics(curve(0.6, nan), pd.DataFrame())
+    metrics = card_masks._metrics(curve(0.6, nan), pd.DataFrame())
     assert [(m["args"]["interval_over"], m["args"]["low_95"]) for m in metrics] == [
         ("sets", 0.6),
         ("items", 0.7),
     ]
     for lows, over in (((nan, nan), "items"), ((0.6, 0.5), "sets")):
-        heads, rule, first, _ = _card_masks._accuracy(curve(*lows))[:4]
+        heads, rule, first, _ = card_masks._accuracy(curve(*lows))[:4]
         assert heads.split(" | ")[8] == f"95 % over {over}"
         assert "over" not in first
     assert rule == "| ---: | ---: | :--- | ---: | :--- | ---: | ---: | ---: | ---: | ---: |"
@@ -172,22 +172,22 @@ def test_locality_falls_back_on_items_too():
     row = {"question": "right", "position": 0, "index": 1.0, "accuracy": 1.0, "n": 9, "sets": 2}
     row |= {"items_low": 0.7, "items_high": 1.0, "sets_high": 1.0, "sets_p": 0.5}
     table = pd.DataFrame([row | {"masks": 0, "sets_low": 0.5}, row | {"masks": 7, "sets_low": nan}])
-    for lines in (_card_locality._accuracy(table), _card_locality._index(table)):
+    for lines in (card_locality._accuracy(table), card_locality._index(table)):
         text = "\n".join(lines)
         assert "1.000 (0.500 to 1.000) over sets |" in text
         assert "1.000 (0.700 to 1.000) over items |" in text
         assert "Intervals are over" not in text
         assert lines[1].startswith("| :--- | ")
-    text = "\n".join(_card_locality._index(table[1:]))
+    text = "\n".join(card_locality._index(table[1:]))
     assert "1.000 (0.700 to 1.000) |" in text
     assert "Intervals are over items." in text
-    metrics = _card_locality._metrics(table, table)
+    metrics = card_locality._metrics(table, table)
     assert [m["args"]["interval_over"] for m in metrics] == ["sets", "items"] * 2
 
 
 def test_a_number_without_an_interval_has_none_in_the_metadata():
-    nothing = _card_parts.Ends(float("nan"), float("nan"), "sets")
-    found = _card_parts.metric("x", "accuracy", 0.5, nothing, n=1)
+    nothing = card_parts.Ends(float("nan"), float("nan"), "sets")
+    found = card_parts.metric("x", "accuracy", 0.5, nothing, n=1)
     assert found["args"] == {"n": 1}
 
 
@@ -201,7 +201,7 @@ def test_a_number_without_an_interval_has_none_in_the_metadata():
 )
 def test_a_revision_is_said_where_there_is_one(model, load, said):
     config = {"probe": "masks", "model": "m", "source": "s", "load": load, "options": {}}
-    lines = _card_parts.facts_of({"config": config, "model": model}, {})
+    lines = card_parts.facts_of({"config": config, "model": model}, {})
     assert [line for line in lines if line.startswith(said)]
 
 
@@ -220,9 +220,9 @@ def test_steps_and_orders_are_results_of_their_own():
                 tail |= {"masks": "10", "appended": 10, "mask_tokens": 11}
                 rows.append(own | tail | {"correct": int(item < hits)})
     frame = pd.DataFrame(rows)
-    made = tables.ProbeReport(frame, masks_report.tables(frame), dict, ())
+    made = probe_report.ProbeReport(frame, masks_report.tables(frame), dict, ())
     entry = {"status": "started", "config": {"probe": "masks", "model": "m", "options": {}}}
-    part = _card_masks.part(ExportedRun("", None, {}, {"masks": made}), "masks__m", entry)
+    part = card_masks.part(ExportedRun("", None, {}, {"masks": made}), "masks__m", entry)
     assert [
         (r["dataset"]["args"]["steps"], r["dataset"]["args"]["order"]) for r in part.results
     ] == [

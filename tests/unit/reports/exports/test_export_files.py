@@ -11,7 +11,7 @@ import pytest
 from made_runs import FILES
 
 from mdlm_probe.reports import exports
-from mdlm_probe.reports.exports import _folder
+from mdlm_probe.reports.exports import export_folder
 
 
 def contents(folder):
@@ -58,7 +58,7 @@ NEW = {"a.md": b"new a", "b.md": b"new b", "sub/c.md": b"new c"}
 def test_a_process_killed_anywhere_leaves_whole_files_and_no_lock(old, call, tmp_path, monkeypatch):
     """Every change of the folder is the last one in turn, half of it written."""
     if old:
-        _folder.write(tmp_path, old)
+        export_folder.write(tmp_path, old)
     left = [call]
 
     def dying(function, before):
@@ -80,7 +80,7 @@ def test_a_process_killed_anywhere_leaves_whole_files_and_no_lock(old, call, tmp
         patched.setattr(Path, "write_bytes", lambda path, data: writes(path, data))
         patched.setattr(os, "replace", dying(os.replace, lambda *given: None))
         try:
-            _folder.write(tmp_path, NEW)
+            export_folder.write(tmp_path, NEW)
             killed = False
         except KeyboardInterrupt:
             killed = True
@@ -88,8 +88,8 @@ def test_a_process_killed_anywhere_leaves_whole_files_and_no_lock(old, call, tmp
     for name, content in NEW.items():
         path = tmp_path / name
         assert not path.exists() or path.read_bytes() in (content, old.get(name))
-    _folder.write(tmp_path, {"y.md": b"another format"})
-    _folder.write(tmp_path, NEW)
+    export_folder.write(tmp_path, {"y.md": b"another format"})
+    export_folder.write(tmp_path, NEW)
     kept = {name: content for name, content in old.items() if name not in NEW}
     found = contents(tmp_path)
     own = json.loads(found.pop("export.json"))
@@ -101,7 +101,7 @@ def test_export_json_of_something_else_is_an_error(tmp_path):
     for text in ("[1]", '{"a": 1}', "{"):
         (tmp_path / "export.json").write_text(text)
         with pytest.raises(exports.ProbeError, match=r"export\.json"):
-            _folder.write(tmp_path, NEW)
+            export_folder.write(tmp_path, NEW)
 
 
 @pytest.mark.parametrize("formats", ["markdown", "latex,card", "trackio"])
@@ -174,7 +174,7 @@ def test_a_studys_run_without_rows_is_left_out_and_named(run, tmp_path):
 
 
 def test_every_format_makes_files_or_sends():
-    assert set(exports.formats()) == {*FILES.split(","), "wandb", "trackio"}
-    for name in exports.formats():
+    assert set(exports.catalog.names("format")) == {*FILES.split(","), "wandb", "trackio"}
+    for name in exports.catalog.names("format"):
         module = exports.catalog.load("format", name)
         assert hasattr(module, "files") != hasattr(module, "send")

@@ -12,9 +12,10 @@ import pytest
 from mdlm_probe.core.run_folder import read_run
 from mdlm_probe.core.sheet import text_of
 from mdlm_probe.reports import exports
-from mdlm_probe.reports.exports import _rows, jsonl
-from mdlm_probe.reports.exports._arrow import arrow
-from mdlm_probe.reports.exports._base import ExportedRun
+from mdlm_probe.reports.exports import typed_rows
+from mdlm_probe.reports.exports.arrow_tables import arrow
+from mdlm_probe.reports.exports.exported_run import ExportedRun
+from mdlm_probe.reports.exports.formats import jsonl
 
 ODD = [
     {"model": "m", "set": "", "item": 1, "masks": 0, "right": "007", "predicted": "a\nb\\n", "x": 1}
@@ -28,7 +29,7 @@ ODD = [
 @pytest.fixture
 def odd(tmp_path):
     made_runs.written(tmp_path, "locality", ODD)
-    return _rows.typed(ExportedRun("", tmp_path, read_run(tmp_path), {}), "locality")
+    return typed_rows.typed(ExportedRun("", tmp_path, read_run(tmp_path), {}), "locality")
 
 
 def test_parquet_read_back_is_the_csv_field_by_field(run, exported):
@@ -96,14 +97,14 @@ def test_json_lines_are_json_whatever_the_numbers(odd):
 def test_a_half_written_line_is_left_out(tmp_path):
     path = made_runs.written(tmp_path, "locality", ODD)
     path.write_bytes(path.read_bytes() + b"m,a,3,0,x")
-    assert len(_rows.typed(ExportedRun("", tmp_path, read_run(tmp_path), {}), "locality")) == 2
+    assert len(typed_rows.typed(ExportedRun("", tmp_path, read_run(tmp_path), {}), "locality")) == 2
 
 
 def test_a_broken_csv_is_an_error_of_one_line(tmp_path):
     path = made_runs.written(tmp_path, "locality", ODD)
     path.write_bytes(path.read_bytes() + b"m,a\n")
     with pytest.raises(exports.ProbeError, match=r"cannot read .*locality__m\.csv"):
-        _rows.typed(ExportedRun("", tmp_path, read_run(tmp_path), {}), "locality")
+        typed_rows.typed(ExportedRun("", tmp_path, read_run(tmp_path), {}), "locality")
 
 
 def test_tables_of_mixed_columns_become_text():

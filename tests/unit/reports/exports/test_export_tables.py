@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from mdlm_probe.cli import show
-from mdlm_probe.reports.exports import latex, markdown
-from mdlm_probe.reports.exports._cells import sheet
-from mdlm_probe.reports.exports._tex import escape
+from mdlm_probe.reports.exports.formats import latex, markdown
+from mdlm_probe.reports.exports.latex_text import escape
+from mdlm_probe.reports.exports.text_table import sheet
 
 NASTY = r"50%_a & b #1 \x {y} $z ~^ <|mask|> [0] `c` *d*"
 CELL = re.compile(r"(?<!\\)&")

@@ -16,9 +16,15 @@ from mdlm_probe.analysis.charts import Axis, Chart
 from mdlm_probe.core import catalog
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.reports import html
-from mdlm_probe.reports.html import _drawn, _facts, _published, _sections, _tables
-from mdlm_probe.reports.html._drawn import ALL
-from mdlm_probe.reports.tables import ProbeReport
+from mdlm_probe.reports.html import (
+    chart_data,
+    page_tables,
+    probe_sections,
+    published_values,
+    run_facts,
+)
+from mdlm_probe.reports.html.chart_data import ALL
+from mdlm_probe.reports.probe_report import ProbeReport
 
 CHART = Chart(
     "name",
@@ -46,7 +52,7 @@ TABLE = pd.DataFrame(
 
 def drawn(chart=CHART, **tables):
     sources = {ALL: ({"t": TABLE}, TABLE)} | {k: ({"t": t}, t) for k, t in tables.items()}
-    return _drawn.drawn(chart, sources, {"a": "red", "b": "blue"})
+    return chart_data.drawn(chart, sources, {"a": "red", "b": "blue"})
 
 
 @pytest.mark.parametrize(
@@ -58,17 +64,17 @@ def drawn(chart=CHART, **tables):
     ],
 )
 def test_numbers_as_text(value, text):
-    assert _tables.shown(value) == text
+    assert page_tables.shown(value) == text
 
 
 def test_two_columns_make_one_interval():
-    found = _tables.table("t", TABLE[["model", "share", "share_low", "share_high", "n"]])
+    found = page_tables.table("t", TABLE[["model", "share", "share_low", "share_high", "n"]])
     assert found.heads == ("model", "share", "95 % of share", "n")
     assert found.rows[0] == ("a", ("a", "0.5", "0.4 to 0.6", "4"))
     assert found.rows[1] == ("a", ("a", "0.25", "-", "4"))
     assert found.numbers == (False, True, True, True)
     over = pd.DataFrame({"sets_low": [0.0], "sets_high": [1.0], "last_low": [2.0]})
-    assert _tables.table("t", over).heads == ("95 % over sets", "last_low")
+    assert page_tables.table("t", over).heads == ("95 % over sets", "last_low")
 
 
 def test_a_chart_has_its_rows_in_percent():
@@ -106,7 +112,7 @@ def test_measures_have_axes_of_their_own():
     table = table.drop(columns=["share_low", "share_high", "chance"])
     axis = Axis("share", "measure")
     chart = Chart(**{**vars(CHART), "y": axis, "panels": ("measure",), "beside": ()})
-    found = _drawn.drawn(chart, {ALL: ({"t": table}, table)}, {"a": "red", "b": "blue"})
+    found = chart_data.drawn(chart, {ALL: ({"t": table}, table)}, {"a": "red", "b": "blue"})
     nats, tokens = found.data["ends"][ALL]
     assert nats[3] < 3 < 400 < tokens[2]
 
@@ -139,7 +145,7 @@ def test_heat_maps_have_places_in_order():
 def test_facts_say_what_was_run(study):
     _, runs = study
     run = next(run for run in runs if run.name == "masks")
-    found = _facts.facts("{masks} appended", run.made["masks"].frame, run.entries, ["a note"])
+    found = run_facts.facts("{masks} appended", run.made["masks"].frame, run.entries, ["a note"])
     rows = dict(found.rows)
     assert found.heads == ("tiny-arlm", "tiny-mdlm")
     assert found.masks == "tiny-arlm: none, it is causal; tiny-mdlm: 0, 2, 8 appended"
@@ -168,14 +174,14 @@ def test_published_figures_stand_beside_ours():
             yield published.OwnValue("drop", "b", 5.0)
             yield published.OwnValue("drop", "a", 20.0, 18.0, 22.0)
 
-    found = _published.table(Module, {})
+    found = published_values.table(Module, {})
     assert [cells for _, cells in found.rows] == [
         ("drop", "b", "-", "5", "-"),
         ("drop", "a", "23", "20 (18 to 22)", "a paper"),
         ("drop", "c", "27", "not run", "a paper"),
     ]
     assert [model for model, _ in found.rows] == ["b", "a", ""]  # what wasn't run isn't filtered
-    assert _published.table(object, {}) is None
+    assert published_values.table(object, {}) is None
 
 
 def test_the_published_attribution_is_beside_the_same_setting(study):
@@ -207,8 +213,8 @@ def test_a_probe_without_a_part_has_its_picture_and_tables(tmp_path, monkeypatch
     made = ProbeReport(TABLE, {"t": TABLE}, lambda: {"": figure}, ("t",))
     known = catalog.names
     monkeypatch.setattr(catalog, "names", lambda room: [] if room == "page" else known(room))
-    run = _sections.ReportedRun("", tmp_path, {}, {"decay": made}, [])
-    (section,) = _sections.sections(run, {})
+    run = probe_sections.ReportedRun("", tmp_path, {}, {"decay": made}, [])
+    (section,) = probe_sections.sections(run, {})
     ((_, uri, words),) = section.images
     assert uri.startswith("data:image/png;base64,")
     assert words == "decay. its title. its x. its y."
@@ -255,7 +261,7 @@ def test_the_command_prints_tables_and_names_the_page_last(study, tmp_path):
     assert "== cache ==" in result.output
     assert "needle: overview" in result.output
     for run in html.read(tmp_path):
-        (section,) = _sections.sections(run, dict.fromkeys(("tiny-mdlm", "tiny-arlm"), "red"))
+        (section,) = probe_sections.sections(run, dict.fromkeys(("tiny-mdlm", "tiny-arlm"), "red"))
         assert len(section.files) > 2
         assert all((tmp_path / address).exists() for _, address in section.files)
     alone = CliRunner().invoke(cli.main, ["report", str(tmp_path / "cache")])

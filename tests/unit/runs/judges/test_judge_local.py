@@ -13,7 +13,7 @@ from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import read_run
 from mdlm_probe.models._checkpoint import LoadOptions
-from mdlm_probe.runs.judges import Choice, LocalJudge, _local, _pairs, judge, load_prompt
+from mdlm_probe.runs.judges import Choice, LocalJudge, answer_pairs, judge, load_prompt, local_model
 
 
 def local(model, tokens=2048):
@@ -64,7 +64,7 @@ def test_the_likelier_letter_is_the_verdict_in_both_orders(tmp_path, name):
 
 
 def _pairs_of(folder):
-    pairs, _ = _pairs.load(folder, Choice(), prompts=True)
+    pairs, _ = answer_pairs.load(folder, Choice(), prompts=True)
     return {(pair.prompt, pair.frac): pair for pair in pairs}
 
 
@@ -75,7 +75,7 @@ def test_a_mask_in_an_answer_is_not_the_one_that_is_asked(tmp_path):
     by = local("tiny-mdlm")
     by.open()
     pair = _pairs_of(folder)["prose-01", "0.1"]
-    query = by._query(by._engine, _local.Call(pair, "first"))
+    query = by._query(by._engine, local_model.Call(pair, "first"))
     mask = by._entry.mask_id
     assert query.ids.count(mask) == 3
     closing = len(by._engine.border.pieces(load_prompt().closing))
@@ -93,7 +93,7 @@ def test_prompts_beyond_the_context_are_failures_of_their_own(tmp_path):
 
 
 def test_a_resumed_run_asks_only_what_is_missing(tmp_path, monkeypatch):
-    monkeypatch.setattr(_local, "GROUP", 4)
+    monkeypatch.setattr(local_model, "GROUP", 4)
     folder = write(tmp_path)
     done = judge(folder, local("tiny-arlm"), Choice(), Silent())
     whole, raw = done.path.read_bytes(), folder / "judge__tiny-arlm.replies.jsonl"

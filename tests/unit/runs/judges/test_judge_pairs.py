@@ -7,13 +7,13 @@ from fakes import rows, write
 
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.prompts import texts
-from mdlm_probe.runs.judges import _calls, _pairs
-from mdlm_probe.runs.judges._pairs import Choice
+from mdlm_probe.runs.judges import answer_pairs, judge_calls
+from mdlm_probe.runs.judges.answer_pairs import Choice
 
 
 def test_each_shifted_answer_stands_beside_its_unshifted_one(tmp_path):
     folder = write(tmp_path, rows(prompts=2, seeds=(0, 1), interventions=("shift", "hold")))
-    pairs, digests = _pairs.load(folder, Choice(), prompts=True)
+    pairs, digests = answer_pairs.load(folder, Choice(), prompts=True)
     assert list(digests) == ["shift__m"]
     assert len(pairs) == 2 * 2 * 4
     prompts = {t.id: t.prompt for t in texts.load("decay", "small")}
@@ -30,20 +30,20 @@ def test_each_shifted_answer_stands_beside_its_unshifted_one(tmp_path):
 
 def test_the_order_of_columns_and_rows_does_not_matter(tmp_path):
     folder = write(tmp_path)
-    pairs, _ = _pairs.load(folder, Choice(), prompts=True)
+    pairs, _ = answer_pairs.load(folder, Choice(), prompts=True)
     path = folder / "shift__m.csv"
     with path.open(newline="") as file:
         table = list(csv.reader(file))
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerows([line[::-1] for line in (table[0], *table[:0:-1])])
-    again, _ = _pairs.load(folder, Choice(), prompts=True)
+    again, _ = answer_pairs.load(folder, Choice(), prompts=True)
     assert sorted(again, key=lambda p: p.id) == sorted(pairs, key=lambda p: p.id)
 
 
 def test_ways_of_decoding_are_kept_apart(tmp_path):
     lines = rows(prompts=1, steps=4, answer="four") + rows(prompts=1, steps=8, answer="eight")
-    pairs, _ = _pairs.load(write(tmp_path, lines), Choice(), prompts=False)
+    pairs, _ = answer_pairs.load(write(tmp_path, lines), Choice(), prompts=False)
     assert {(p.settings, p.plain.text) for p in pairs} == {
         ("steps=4", "four"),
         ("steps=8", "eight"),
@@ -55,7 +55,7 @@ def test_choices(tmp_path):
     folder = write(tmp_path, rows(prompts=4, interventions=("shift", "hold")))
 
     def chosen(**choice):
-        return _pairs.load(folder, Choice(**choice), prompts=False)[0]
+        return answer_pairs.load(folder, Choice(**choice), prompts=False)[0]
 
     assert [p.prompt for p in chosen(limit=2, fracs=(0.1,), interventions=("hold",))] == [
         "prose-01",
@@ -73,7 +73,7 @@ def test_what_is_no_run_of_answers_is_refused(tmp_path):
         if lines is not None:
             write(folder, lines, **config)
         with pytest.raises(ProbeError, match=words):
-            _pairs.load(folder, Choice(), prompts=True)
+            answer_pairs.load(folder, Choice(), prompts=True)
 
     shifted = rows(prompts=1)[1:]
     double = [*rows(prompts=1), rows(prompts=1)[0] | {"answer": "other"}]
@@ -91,14 +91,14 @@ def test_a_missing_column_is_named(tmp_path):
     path = folder / "shift__m.csv"
     path.write_text(path.read_text().replace("intervention,", "invention,", 1))
     with pytest.raises(ProbeError, match="no column 'intervention'"):
-        _pairs.load(folder, Choice(), prompts=False)
+        answer_pairs.load(folder, Choice(), prompts=False)
 
 
 def test_equal_texts_are_planned_once_and_others_in_both_orders(tmp_path):
     lines = rows(prompts=1)
     lines[1]["answer"] = lines[0]["answer"]
-    pairs, _ = _pairs.load(write(tmp_path, lines), Choice(), prompts=False)
-    calls = _calls.plan(pairs, _calls.BOTH)
+    pairs, _ = answer_pairs.load(write(tmp_path, lines), Choice(), prompts=False)
+    calls = judge_calls.plan(pairs, judge_calls.BOTH)
     assert [call.order for call in calls] == ["none", "first", "second"]
     assert calls[1].texts == calls[2].texts[::-1] == (pairs[1].shifted.text, pairs[1].plain.text)
     assert len({call.id for call in calls}) == 3

@@ -4,9 +4,9 @@ import pytest
 
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.prompts.prompt import MASK
-from mdlm_probe.runs.judges import _prompt
+from mdlm_probe.runs.judges import judge_prompt
 
-PROMPT = _prompt.load()
+PROMPT = judge_prompt.load()
 
 
 def test_texts_stand_where_they_belong_braces_and_all():
@@ -40,10 +40,10 @@ def test_the_last_mark_counts_and_nothing_is_guessed(reply, verdict):
 
 
 def test_other_words_are_another_prompt(tmp_path):
-    text = _prompt.path().read_text()
+    text = judge_prompt.path().read_text()
     path = tmp_path / "judge.yaml"
     path.write_text(text.replace("Which text is better?", "Which text is worse?"))
-    assert _prompt.load(path).digest != PROMPT.digest
+    assert judge_prompt.load(path).digest != PROMPT.digest
     assert PROMPT.version >= 1
 
 
@@ -58,8 +58,8 @@ def test_other_words_are_another_prompt(tmp_path):
     ],
 )
 def test_faults_of_the_file_are_named(tmp_path, old, new, words):
-    text = _prompt.path().read_text()
+    text = judge_prompt.path().read_text()
     assert text.count(old) == 1
     (tmp_path / "j.yaml").write_text(text.replace(old, new))
     with pytest.raises(ProbeError, match=words.replace("(", r"\(")):
-        _prompt.load(tmp_path / "j.yaml")
+        judge_prompt.load(tmp_path / "j.yaml")

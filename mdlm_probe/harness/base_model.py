@@ -1,0 +1,125 @@
+"""What every kind of request needs: the engine, answers that are kept, and a front end."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter as Tally
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from lm_eval.api.model import LM
+
+from mdlm_probe.harness.answer_log import Kept, identity
+from mdlm_probe.harness.continuation_scores import Scored
+from mdlm_probe.harness.presets import Preset
+from mdlm_probe.likelihood import estimators
+from mdlm_probe.likelihood.estimators import Settings
+
+if TYPE_CHECKING:
+    from lm_eval.api.instance import Instance
+
+    from mdlm_probe.engine.engine import Engine
+
+GROUP = 4
+"""Batches that are answered before answers are kept: a crash costs no more than these."""
+
+Work = TypeVar("Work")
+
+
+class EvaluationProgress(Protocol):
+    """What a front end may want to show while requests are answered."""
+
+    def note(self, text: str) -> None:
+        """Something a person should know."""
+
+    def start(self, name: str, cells: int, done: int) -> None:
+        """So many requests begin, or go on."""
+
+    def advance(self, cells: int, tokens: int) -> None:
+        """So many are answered and kept."""
+
+
+class Logged:
+    """Progress for those who drive lm-eval themselves: notes are logged, the rest is silent."""
+
+    def note(self, text: str) -> None:
+        """Logs a warning."""
+        logging.getLogger("mdlm_probe").warning(text)
+
+    def start(self, name: str, cells: int, done: int) -> None:
+        """Nothing."""
+
+    def advance(self, cells: int, tokens: int) -> None:
+        """Nothing."""
+
+
+class Base(LM):
+    """What answers requests, and keeps what it answered; see `ProbeLM`."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        settings: Settings | None = None,
+        *,
+        seed: int = 0,
+        kept: Kept | None = None,
+        presets: Mapping[str, Preset] | None = None,
+        user: Sequence[str] = (),
+        progress: EvaluationProgress | None = None,
+    ) -> None:
+        super().__init__()
+        self.engine, self.settings, self.seed = engine, settings or Settings(), seed
+        estimators.check(self.settings)
+        self.kept = Kept() if kept is None else kept
+        self.presets, self.user = presets or {}, tuple(user)
+        self.progress = progress or Logged()
+        self.scored: dict[tuple[Any, ...], Scored] = {}
+        self._identity = identity(engine.model.facts, engine.entry)
+        self._device = engine.model.device
+        self._said: set[str] = set()
+        engine.watch = partial(self.progress.advance, 0)
+
+    def parts(self, work: Sequence[Work], cost: Sequence[int]) -> Iterator[list[Work]]:
+        """Work that is done before answers are kept: a few batches of it."""
+        part: list[Work] = []
+        taken = 0
+        for one, own in zip(work, cost, strict=True):
+            if part and taken + own > GROUP * self.engine.batch_tokens:
+                yield part
+                part, taken = [], 0
+            part.append(one)
+            taken += own
+        if part:
+            yield part
+
+    def note_cuts(self, cut: Tally) -> None:
+        """Says how many contexts and continuations were too long."""
+        for what in ("contexts", "continuations"):
+            if cut[what]:
+                self.progress.note(
+                    f"{self.engine.entry.name}: {cut[what]} {what} cut on the left to the"
+                    f" {self.engine.entry.context} tokens that it reads"
+                )
+
+    def once(self, text: str) -> None:
+        """A note that is not repeated."""
+        if text not in self._said:
+            self._said.add(text)
+            self.progress.note(text)
+
+
+def place(request: Instance) -> tuple[Any, ...]:
+    """Which request of its task it is."""
+    return request.task_name, request.doc_id, request.idx
+
+
+def title(request: Instance) -> str:
+    """A request as errors name it."""
+    what = f"document {request.doc_id} of task '{request.task_name}'"
+    return f"{what}, request {request.idx}" if request.task_name else "a request"
+
+
+def letters(request: Instance) -> int:
+    """Characters of a choice, without the space that joins it to its context."""
+    return max(1, len(request.args[1].strip()))

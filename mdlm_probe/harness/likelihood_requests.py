@@ -1,0 +1,152 @@
+"""lm-eval's requests for likelihoods: of continuations, and of whole documents."""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from mdlm_probe.core.cells import seed as seed_of
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.harness import continuation_scores, request_tokens
+from mdlm_probe.harness.answer_log import name_of
+from mdlm_probe.harness.base_model import Base, letters, place, title
+from mdlm_probe.harness.continuation_scores import Scored
+from mdlm_probe.likelihood import estimators
+from mdlm_probe.likelihood.estimators import Item
+
+if TYPE_CHECKING:
+    from lm_eval.api.instance import Instance
+
+
+class Likelihoods(Base):
+    """Answers requests for likelihoods."""
+
+    def loglikelihood(
+        self, requests: list[Instance], disable_tqdm: bool = False
+    ) -> list[tuple[float, bool]]:
+        """Log-likelihoods in nats, and whether greedy decoding writes the continuation."""
+        causal = self.engine.entry.kind == "causal"
+        groups = list(self._groups(requests))
+        items, cut = {}, Tally()
+        for at, request in enumerate(requests):
+            items[at] = self._item(request, cut)
+        self.note_cuts(cut)
+        names = dict(self._names(requests, groups))
+        missing = [g for g in groups if any(self.kept.get(names[at]) is None for at in g)]
+        cost = [
+            sum(continuation_scores.cost(items[at], self.settings, causal) for at in group)
+            for group in missing
+        ]
+        done = len(requests) - sum(map(len, missing))
+        self.progress.start(f"{self.engine.entry.name} likelihoods", len(requests), done)
+        for part in self.parts(missing, cost):
+            weights = [[float(letters(requests[at])) for at in group] for group in part]
+            asked = [[items[at] for at in group] for group in part]
+            found = continuation_scores.score(self.engine, asked, self.settings, weights)
+            self.kept.add(
+                {
+                    names[at]: one.row()
+                    for group, scores in zip(part, found, strict=True)
+                    for at, one in zip(group, scores, strict=True)
+                }
+            )
+            self.progress.advance(sum(map(len, part)), 0)
+        found = [self._recorded(request, names[at]) for at, request in enumerate(requests)]
+        values = [(one.logp, one.greedy) for one in found]
+        for request, value in zip(requests, values, strict=True):
+            self.cache_hook.add_partial("loglikelihood", request.args, value)
+        return values
+
+    def loglikelihood_rolling(
+        self, requests: list[Instance], disable_tqdm: bool = False
+    ) -> list[float]:
+        """Log-likelihoods of whole documents in nats, window by window."""
+        causal = self.engine.entry.kind == "causal"
+        names = [self._name("loglikelihood_rolling", *request.args) for request in requests]
+        new = {n: r for n, r in zip(names, requests, strict=True) if self.kept.get(n) is None}
+        windows = {name: self._windows(request) for name, request in new.items()}
+        cost = [
+            sum(continuation_scores.cost(item, self.settings, causal) for item in items)
+            for items in windows.values()
+        ]
+        done = sum(self.kept.get(name) is not None for name in names)
+        self.progress.start(f"{self.engine.entry.name} documents", len(requests), done)
+        for part in self.parts(list(windows), cost):
+            items = [item for name in part for item in windows[name]]
+            found = iter(estimators.estimate(self.engine, items, self.settings))
+            rows = {}
+            for name in part:
+                parts = [Scored(**asdict(next(found))) for _ in windows[name]]
+                rows[name] = continuation_scores.total(parts).row()
+            self.kept.add(rows)
+            ended = sum(name in rows for name in names)
+            self.progress.advance(ended, 0)
+        both = zip(requests, names, strict=True)
+        values = [self._recorded(request, name).logp for request, name in both]
+        for request, value in zip(requests, values, strict=True):
+            self.cache_hook.add_partial("loglikelihood_rolling", request.args, value)
+        return values
+
+    def record(self, request: Instance) -> Scored | None:
+        """What was found of a request for a likelihood; None where nothing was asked of it."""
+        return self.scored.get(place(request))
+
+    def _recorded(self, request: Instance, name: str) -> Scored:
+        one = self.scored[place(request)] = Scored(**self.kept.get(name))
+        return one
+
+    def _item(self, request: Instance, cut: Tally) -> Item:
+        context, continuation = request.args
+        before, after = request_tokens.pair(self.engine.border, context, continuation)
+        name = title(request)
+        if not after:
+            raise ProbeError(
+                f"the continuation of {name} is empty: {continuation!r}",
+                expected="one token or more after its context",
+            )
+        most = request_tokens.longest(self.engine.entry)
+        clipped = request_tokens.clip(before, after, most)
+        cut["contexts"] += bool(clipped.cut)
+        cut["continuations"] += len(after) >= most
+        seed = seed_of("loglikelihood", self.seed, context, continuation)
+        return Item(clipped.ids, clipped.first, name, seed)
+
+    def _windows(self, request: Instance) -> list[Item]:
+        """A document's windows; a document without tokens has none."""
+        border, (text,) = self.engine.border, request.args
+        ids, begin = request_tokens.encode(border, text), request_tokens.prefix(border)
+        found = estimators.windows(ids, begin, request_tokens.longest(self.engine.entry))
+        return [
+            replace(item, name=title(request), seed=seed_of("rolling", self.seed, text, number))
+            for number, item in enumerate(found)
+        ]
+
+    def _groups(self, requests: Sequence[Instance]) -> Iterator[list[int]]:
+        """Requests that are ranked together: the choices of a document, where --decide looks."""
+        groups: dict[Any, list[int]] = {}
+        for at, request in enumerate(requests):
+            whole = self.settings.decide and request.doc_id is not None
+            key = (request.task_name, request.doc_id) if whole else at
+            groups.setdefault(key, []).append(at)
+        for group in groups.values():
+            sides = [{requests[at].args[side] for at in group} for side in (0, 1)]
+            if min(map(len, sides)) == 1:
+                yield group
+            else:  # differences of likelihoods are not decided by likelihoods
+                yield from ([at] for at in group)
+
+    def _names(
+        self, requests: Sequence[Instance], groups: Sequence[list[int]]
+    ) -> Iterator[tuple[int, str]]:
+        """The name of every request's answer; with --decide its rivals are a part of it."""
+        for group in groups:
+            rivals = [requests[at].args for at in group] if len(group) > 1 else []
+            for at in group:
+                yield at, self._name("loglikelihood", *requests[at].args, rivals)
+
+    def _name(self, kind: str, *parts: Any) -> str:
+        causal = self.engine.entry.kind == "causal"
+        settings = None if causal else asdict(self.settings)
+        return name_of(kind, self._identity, self.seed, settings, parts)

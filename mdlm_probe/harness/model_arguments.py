@@ -1,0 +1,57 @@
+"""Model arguments of lm-eval, as `--model mdlm --model_args model=NAME,draws=64` gives them."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mdlm_probe import models
+from mdlm_probe.core import catalog
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.harness.answer_log import Kept
+from mdlm_probe.likelihood import estimators
+from mdlm_probe.likelihood.estimators import Settings
+from mdlm_probe.models._checkpoint import LoadOptions
+
+if TYPE_CHECKING:
+    from mdlm_probe.engine.engine import Engine
+
+LOAD = tuple(field.name for field in fields(LoadOptions))
+SETTINGS = tuple(field.name for field in fields(Settings))
+OWN = ("model", "batch_tokens", "seed", "answers")
+FOREIGN = ("batch_size", "max_batch_size")
+"""What lm-eval adds by itself: our batches are cut by tokens."""
+
+
+def build(given: Mapping[str, Any]) -> tuple[Engine, dict[str, Any]]:
+    """An engine over the model named, and what else `ProbeLM` takes.
+
+    Args:
+        given: `model` (name, folder or hub id); the options of loading (dtype, device, revision,
+            quantize, adapter, style, rope_scale), of likelihoods (estimator, order, bound, draws,
+            target_se, decide), `batch_tokens`, `seed`, and `answers`, a file to keep answers in.
+
+    Raises:
+        ProbeError: an unknown argument, a wrong value, or a model that can't be loaded.
+    """
+    from mdlm_probe.engine.engine import Engine
+
+    known = (*OWN, *LOAD, *SETTINGS)
+    for name in given:
+        if name not in (*known, *FOREIGN):
+            raise catalog.unknown("model argument", name, known)
+    if "model" not in given:
+        raise ProbeError("model arguments name no model", expected="model=NAME, such as tiny-mdlm")
+    settings = Settings(**{name: given[name] for name in SETTINGS if name in given})
+    for name, kinds in (("estimator", estimators.Estimator), ("order", estimators.Order)):
+        if (value := getattr(settings, name)) not in typing.get_args(kinds):
+            raise catalog.unknown(name, str(value), typing.get_args(kinds))
+    estimators.check(settings)
+    load = LoadOptions(**{name: given[name] for name in LOAD if name in given})
+    entry = load.apply(models.resolve(str(given["model"]), load.revision))
+    engine = Engine(models.load(entry, load), batch_tokens=given.get("batch_tokens"))
+    kept = Kept(Path(given["answers"])) if given.get("answers") else None
+    return engine, {"settings": settings, "seed": int(given.get("seed", 0)), "kept": kept}

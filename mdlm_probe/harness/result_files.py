@@ -1,0 +1,122 @@
+"""What an evaluation leaves behind: rows of metrics, and lm-eval's own files."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mdlm_probe.core import files, sheet
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.harness.monte_carlo_errors import NAN, MonteCarloErrors, pooled
+from mdlm_probe.prompts import lm_eval_documents
+
+if TYPE_CHECKING:
+    from lm_eval.loggers import EvaluationTracker
+
+    from mdlm_probe.harness.lm_eval_tasks import Loaded
+    from mdlm_probe.harness.probe_lm import ProbeLM
+
+COLUMNS = (
+    *("model", "task", "metric", "filter", "value", "stderr", "mc_stderr"),
+    *("n", "n_shot", "estimator"),
+)
+"""`stderr` is lm-eval's, over documents; `mc_stderr` ours, over draws."""
+
+
+def rows_of(
+    name: str, lm: ProbeLM, loaded: Loaded, results: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """A row for every metric of every task and group; the errors go into lm-eval's results, too."""
+    spreads = {}
+    for title, task in loaded.tasks.items():
+        found = results["results"][title]
+        spreads[title] = MonteCarloErrors.of(
+            task, lm, {m: found[",".join(m)] for m in _metrics(found)}
+        )
+    for title, group in loaded.groups.items():
+        spreads[title] = _of_group(group, spreads, results)
+    rows = []
+    for title, spread in spreads.items():
+        found = results["results"][title]
+        for metric in _metrics(found):
+            error = spread.errors.get(metric, NAN)
+            found["{}_mc_stderr,{}".format(*metric)] = error if error == error else "N/A"
+            stderr = found.get("{}_stderr,{}".format(*metric))
+            shots = results["n-shot"].get(title)
+            values = (
+                *(name, title, *metric, float(found[",".join(metric)])),
+                *(stderr if isinstance(stderr, float) else NAN, error),
+                *(found["sample_len"], "" if shots is None else shots, spread.estimators),
+            )
+            rows.append(dict(zip(COLUMNS, values, strict=True)))
+    return rows
+
+
+def _metrics(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """The metrics of a task or group that are numbers, each with its filter."""
+    names = (
+        key.rpartition(",") for key, value in found.items() if "," in key and _is_number(value)
+    )
+    return [(name, kept) for name, _, kept in names if not name.endswith("_stderr")]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _of_group(
+    group: Any, spreads: dict[str, MonteCarloErrors], results: dict[str, Any]
+) -> MonteCarloErrors:
+    """The spread of a group's means, where all its tasks have theirs."""
+    by_size = {c.metric: c.weight_by_size for c in group.aggregate_metric_list or ()}
+    names = [task.task_name for task in group.get_all_tasks()]
+    errors = {}
+    for metric in _metrics(results["results"][group.name]):
+        own = [(spreads[n].errors[metric], n) for n in names if metric in spreads[n].errors]
+        sizes = [results["results"][n]["sample_len"] for _, n in own]
+        errors[metric] = pooled([error for error, _ in own], sizes, by_size.get(metric[0], True))
+    return MonteCarloErrors(errors, "of its tasks")
+
+
+def save(
+    results: dict[str, Any], tracker: EvaluationTracker, output: Path, log_samples: bool
+) -> list[Path]:
+    """Writes lm-eval's own files, and returns them: results as JSON, samples as JSONL where asked.
+
+    Raises:
+        ProbeError: they could not be written.
+    """
+    samples = results.pop("samples")
+    before = set(output.glob("*/*.json*"))
+    with lm_eval_documents.quiet():
+        tracker.save_results_aggregated(results, samples)
+        if log_samples and hasattr(tracker, "date_id"):
+            for task in results["configs"]:
+                tracker.save_results_samples(task, samples[task])
+    found = sorted(set(output.glob("*/*.json*")) - before)
+    wanted = 1 + (len(results["configs"]) if log_samples else 0)
+    if len(found) < wanted:  # lm-eval only logs what went wrong
+        raise ProbeError(
+            f"lm-eval could not write its results to {output}",
+            expected="a place with free space and leave to write",
+            hint="the same command writes them again; answers are kept",
+        )
+    return found
+
+
+def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """The CSV of a model: these tasks' rows, after those of tasks evaluated there before."""
+    now = {row["task"] for row in rows}
+    old: list[dict[str, Any]] = []
+    try:
+        if path.exists():
+            lines = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))
+            old = [row for row in lines if row.get("task") not in now]
+        head = dict(zip(COLUMNS, COLUMNS, strict=True))
+        kept = [row for row in old if tuple(row) == COLUMNS]
+        files.replace(path, sheet.lines_of([head, *kept, *rows], COLUMNS).decode())
+    except OSError as error:
+        raise files.unusable(path, error) from error

@@ -1,0 +1,109 @@
+"""lm-eval's requests for texts: contexts continued until a stop text."""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from mdlm_probe.core.cells import seed as seed_of
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.harness import request_tokens, text_generation
+from mdlm_probe.harness.answer_log import name_of
+from mdlm_probe.harness.base_model import Base, title
+
+if TYPE_CHECKING:
+    from lm_eval.api.instance import Instance
+
+
+class Texts(Base):
+    """Answers requests for texts."""
+
+    def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
+        """Texts written after contexts, each up to the first of its stop texts."""
+        wishes = [self._wish(request) for request in requests]
+        self._note_ignored(requests)
+        times: Tally = Tally()
+        seeds, names = [], []
+        for request, wish in zip(requests, wishes, strict=True):
+            # repeats of a request are other draws; without any, they are one
+            number = times[id(request)] if wish.schedule.temperature else 0
+            times[id(request)] += 1
+            parts = ("generate_until", self.seed, request.args[0], number)
+            seeds.append(seed_of(*parts))
+            names.append(name_of(*parts, self._identity, wish.row()))
+        contexts, cut = self._contexts(requests, wishes)
+        self.note_cuts(cut)
+        new = {name: at for at, name in enumerate(names) if self.kept.get(name) is None}
+        done = sum(name not in new for name in names)
+        self.progress.start(f"{self.engine.entry.name} texts", len(requests), done)
+        for part in self._side_by_side(list(new.values()), wishes, contexts):
+            found = text_generation.write(
+                self.engine,
+                [contexts[at] for at in part],
+                wishes[part[0]],
+                [seeds[at] for at in part],
+                [title(requests[at]) for at in part],
+            )
+            self.kept.add({names[at]: asdict(one) for at, one in zip(part, found, strict=True)})
+            ended = {names[at] for at in part}
+            self.progress.advance(sum(name in ended for name in names), 0)
+        texts = [self.kept.get(name)["text"] for name in names]
+        for request, text in zip(requests, texts, strict=True):
+            self.cache_hook.add_partial("generate_until", request.args, text)
+        return texts
+
+    def _wish(self, request: Instance) -> text_generation.WritingOptions:
+        preset = self.presets.get(request.task_name or "")
+        settings = preset.settings if preset else {}
+        try:
+            return text_generation.wish(
+                request.args[1], settings, self.engine.entry.kind, self.user
+            )
+        except ProbeError as error:
+            raise ProbeError(
+                f"generation arguments of {title(request)}: {error.found}",
+                expected=error.expected,
+                hint=error.hint or "--gen_kwargs goes before what the task says",
+            ) from None
+
+    def _contexts(
+        self, requests: Sequence[Instance], wishes: Sequence[text_generation.WritingOptions]
+    ) -> tuple[list[tuple[int, ...]], Tally]:
+        """Contexts as tokens, cut on the left to leave room for the canvas."""
+        found, cut, context = [], Tally(), self.engine.entry.context
+        for request, wish in zip(requests, wishes, strict=True):
+            border = self.engine.border
+            ids = request_tokens.encode(border, request.args[0]) or (request_tokens.prefix(border),)
+            room = context - wish.length
+            if room < 1:
+                raise ProbeError(
+                    f"{title(request)} asks for {wish.length} tokens",
+                    expected=f"fewer than {context}, the context of '{self.engine.entry.name}'",
+                    hint="--gen_kwargs max_gen_toks=N",
+                )
+            cut["contexts"] += len(ids) > room
+            found.append(ids[-room:])
+        return found, cut
+
+    def _side_by_side(
+        self,
+        places: Sequence[int],
+        wishes: Sequence[text_generation.WritingOptions],
+        contexts: Sequence[tuple[int, ...]],
+    ) -> Iterator[list[int]]:
+        """Requests of one wish and about one length, as many as fill a batch."""
+        alike: dict[text_generation.WritingOptions, list[int]] = {}
+        for at in places:
+            alike.setdefault(wishes[at], []).append(at)
+        for wish, group in alike.items():
+            group.sort(key=lambda at: len(contexts[at]))
+            longest = len(contexts[group[-1]]) + wish.length
+            size = max(1, self.engine.batch_tokens // longest)
+            yield from (group[first : first + size] for first in range(0, len(group), size))
+
+    def _note_ignored(self, requests: Sequence[Instance]) -> None:
+        tally = Tally(name for r in requests for name in text_generation.ignored(r.args[1]))
+        for name, number in tally.items():
+            self.once(f"{name} of {number} requests changes nothing here")

@@ -1,0 +1,44 @@
+"""Rows and tables as Arrow holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import pyarrow as pa
+
+from mdlm_probe.reports.exports.exported_run import ExportedRun, ExportRequest
+from mdlm_probe.reports.exports.typed_rows import typed
+
+
+def arrow_tables(runs: Sequence[ExportedRun], wish: ExportRequest) -> list[tuple[str, pa.Table]]:
+    """Rows and tables by path, without an ending; a table's NaN means that there is no value."""
+    found = []
+    for run in runs:
+        for probe, one in run.made.items():
+            if wish.rows:
+                found.append((run.file(probe), typed(run, probe)))
+            if wish.tables:
+                found += [
+                    (run.file(f"{probe}-{name}"), arrow(frame))
+                    for name, frame in one.tables.items()
+                    if len(frame.columns)
+                ]
+    return found
+
+
+def arrow(frame: pd.DataFrame) -> pa.Table:
+    """A report's table; columns that hold numbers and text are text, categories too."""
+    plain = {
+        str(name): column if pd.api.types.is_numeric_dtype(column) else column.map(_text)
+        for name, column in frame.items()
+    }
+    table = pa.Table.from_pandas(pd.DataFrame(plain), preserve_index=False)
+    fields = [
+        (f.name, pa.string() if f.type == pa.large_string() else f.type) for f in table.schema
+    ]
+    return table.cast(pa.schema(fields)).replace_schema_metadata()
+
+
+def _text(value: object) -> str | None:
+    return None if value is None or value != value else str(value)

@@ -1,0 +1,158 @@
+"""A card's section of the probe masks: accuracy against the number of appended masks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from mdlm_probe.reports.exports.card_parts import (
+    CardPart,
+    Ends,
+    Metric,
+    ends_of,
+    facts_of,
+    grid,
+    metric,
+    own_rows,
+    result,
+    said_over,
+    shared,
+    with_interval,
+)
+from mdlm_probe.reports.exports.exported_run import ExportedRun
+from mdlm_probe.reports.exports.text_table import NONE, interval, number
+
+PLACES = ["shots", "distractors", "side", "steps", "order"]
+"""Coordinates that a curve of masks has of its own."""
+CONTEXT = PLACES[:3]
+TEXT = {"side", "order", "control"}
+IN_THE_PROMPT = (
+    "Masks in the prompt are those appended and the answer's own. Where shares of the prompt or"
+    " `max` were asked, the number is a mean over items."
+)
+DROP = (
+    "Drop: accuracy at the smallest number of masks minus that at the largest, over the same items;"
+    " its interval is over items where there is a single set. Degradation: (max - min) / max of the"
+    " accuracies at all numbers of masks, with a bootstrap interval; noise alone makes it larger"
+    " than 0. Worse from: the least number of masks at which accuracy is significantly lower than"
+    " at the smallest (p < 0.05, Holm's correction)."
+)
+CONTROL = (
+    "Filler control: accuracy with masks minus accuracy with as many tokens of something else."
+    " Negative: masks cost more than any tail of that length does."
+)
+TASK = "few-shot questions with masks appended, relevant examples among distractors"
+
+
+def part(run: ExportedRun, name: str, entry: dict[str, Any]) -> CardPart | None:
+    """The section of a measurement; None where only one number of masks was asked."""
+    model = entry["config"]["model"]
+    curve = own_rows(run, "masks", "curve", model)
+    curve = curve[curve["filler"] == "mask"]
+    if not len(curve):
+        return None
+    drop = own_rows(run, "masks", "drop", model)
+    drop = drop[drop["filler"] == "mask"] if len(drop) else drop
+    controls = own_rows(run, "masks", "controls", model)
+    lines = ["### Masks after the question" + (f" ({run.name})" if run.name else ""), ""]
+    lines += facts_of(entry, {"items": _counted(curve, "n"), "sets": _counted(curve, "sets")})
+    amounts = _amounts(curve)
+    lines += [*_accuracy(curve), *_drop(drop, amounts), *_controls(controls, amounts)]
+    results = [
+        result(entry, TASK, dict(zip(PLACES, places, strict=True)), _metrics(own, drop))
+        for places, own in curve.groupby(PLACES, sort=False)
+    ]
+    return CardPart("\n".join(lines), results)
+
+
+def _counted(curve: pd.DataFrame, column: str) -> str:
+    """A number that all lines share, or its range."""
+    low, high = curve[column].min(), curve[column].max()
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def _accuracy(curve: pd.DataFrame) -> list[str]:
+    found = curve.to_dict("records")
+    over = shared(found)
+    what = f"95 % over {over}" if over else "95 %"
+    heads = [*PLACES, "masks appended", "masks in the prompt", "accuracy", what, "n"]
+    rows = [
+        [str(row[place]) for place in PLACES]
+        + [_amount(row["masks"], row["appended"]), f"{row['mask_tokens']:g}"]
+        + [number(row["accuracy"]), _interval(ends_of(row), over), str(row["n"])]
+        for row in found
+    ]
+    return [*grid(heads, rows, TEXT), IN_THE_PROMPT, ""]
+
+
+def _interval(ends: Ends, over: str) -> str:
+    return interval(ends.low, ends.high) + said_over(ends, over)
+
+
+def _amount(asked: str, appended: float) -> str:
+    """How many masks: the count, or what was asked and how many that were."""
+    return asked if asked == f"{appended:g}" else f"{asked} = {appended:.6g}"
+
+
+def _amounts(curve: pd.DataFrame) -> dict[tuple[Any, ...], str]:
+    """How many masks an amount was, by context: shares and `max` depend on the prompt."""
+    return {
+        (*(row[place] for place in CONTEXT), row["masks"]): _amount(row["masks"], row["appended"])
+        for row in curve.to_dict("records")
+    }
+
+
+def _said(amounts: dict[tuple[Any, ...], str], row: dict[str, Any], column: str) -> str:
+    return amounts.get((*(row[place] for place in CONTEXT), row[column]), str(row[column]))
+
+
+def _drop(drop: pd.DataFrame, amounts: dict[tuple[Any, ...], str]) -> list[str]:
+    if not len(drop):
+        return []
+    heads = [*PLACES, "from masks", "to masks", "drop (points)", "degradation", "worse from"]
+    rows = [
+        [str(row[place]) for place in PLACES]
+        + [_said(amounts, row, "smallest"), _said(amounts, row, "largest")]
+        + [with_interval(*_ends(row, "from_start")), with_interval(*_ends(row, "degradation"))]
+        + [row["significant_from"] or NONE]
+        for row in drop.to_dict("records")
+    ]
+    return [*grid(heads, rows, TEXT), DROP, ""]
+
+
+def _controls(controls: pd.DataFrame, amounts: dict[tuple[Any, ...], str]) -> list[str]:
+    if not len(controls):
+        return ["No other filler was measured: what any tail of that length does isn't known.", ""]
+    heads = [*CONTEXT, "tokens appended", "control", "masks minus control (points)", "Holm's p"]
+    rows = [
+        [str(row[place]) for place in CONTEXT]
+        + [_said(amounts, row, "masks"), row["control"]]
+        + [with_interval(*_ends(row, "accuracy")), number(row["accuracy_holm"])]
+        for row in controls.to_dict("records")
+    ]
+    return [*grid(heads, rows, TEXT), CONTROL, ""]
+
+
+def _ends(row: dict[str, Any], column: str) -> tuple[float, float, float]:
+    return row[column], row[f"{column}_low"], row[f"{column}_high"]
+
+
+def _metrics(curve: pd.DataFrame, drop: pd.DataFrame) -> list[Metric]:
+    found, amounts = [], _amounts(curve)
+    for row in curve.to_dict("records"):
+        facts = {"masks_asked": row["masks"], "masks_appended": row["appended"]}
+        facts |= {"masks_in_prompt": row["mask_tokens"], "n": row["n"], "sets": row["sets"]}
+        name = f"accuracy, {_amount(row['masks'], row['appended'])} masks appended"
+        found.append(metric(name, "accuracy", row["accuracy"], ends_of(row), **facts))
+    for row in drop.to_dict("records"):
+        if any(row[place] != curve[place].iloc[0] for place in PLACES):
+            continue
+        first, last = (_said(amounts, row, end) for end in ("smallest", "largest"))
+        facts = {"masks_from": first, "masks_to": last, "n": row["n"]}
+        for kind, column in (("accuracy_drop_points", "from_start"), ("degradation",) * 2):
+            value, low, high = _ends(row, column)
+            name = f"{kind.replace('_', ' ')}, {first} to {last} masks appended"
+            if value == value:  # of an accuracy of 0 there is no degradation
+                found.append(metric(name, kind, value, Ends(low, high, ""), **facts))
+    return found

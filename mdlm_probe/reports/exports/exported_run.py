@@ -1,0 +1,62 @@
+"""What is exported, and what of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.reports.probe_report import ProbeReport
+
+
+class Lacking(ProbeError):
+    """A format that these runs hold nothing for: no reason not to make the others."""
+
+
+@dataclass(frozen=True)
+class ExportedRun:
+    """A run folder as exports see it.
+
+    Attributes:
+        name: its name in a study; "" for a run by itself.
+        folder: where its CSVs are.
+        entries: of run.json, by measurement.
+        made: rows, tables and figures, by probe.
+    """
+
+    name: str
+    folder: Path
+    entries: dict[str, dict[str, Any]]
+    made: dict[str, ProbeReport]
+
+    def file(self, name: str) -> str:
+        """The path of an exported file: a study's runs have a folder each."""
+        return f"{self.name}/{name}" if self.name else name
+
+    def measurements(self, probe: str) -> dict[str, dict[str, Any]]:
+        """The entries of a probe."""
+        return {name: e for name, e in self.entries.items() if probe_of(name, e) == probe}
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """What a user wants exported, and where to.
+
+    Attributes:
+        rows, tables: which of the two, where a format has both.
+        project, name, entity: of a tracker; "" leaves the choice to it, or to the run.
+        folder: for what a tracker keeps on this machine.
+    """
+
+    rows: bool = True
+    tables: bool = True
+    project: str = "mdlm-probe"
+    name: str = ""
+    entity: str = ""
+    folder: Path = Path()
+
+
+def probe_of(name: str, entry: dict[str, Any]) -> str:
+    """The probe of a measurement."""
+    return entry.get("config", {}).get("probe") or name.partition("__")[0]

@@ -1,0 +1,59 @@
+"""A model card's section: accuracy at every number of masks, and metadata for the Hub.
+
+A file a masked model. The guideline is that of "Masks Can Be Distracting" (arXiv 2511.21338): every
+result says how many masks it was measured with, and sensitivity to masks in long contexts is a part
+of evaluating these models. Metadata: the `model-index` of the Hugging Face Hub.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import yaml
+
+from mdlm_probe.reports.exports import card_locality, card_masks
+from mdlm_probe.reports.exports.card_parts import CardPart
+from mdlm_probe.reports.exports.exported_run import ExportedRun, ExportRequest, Lacking
+from mdlm_probe.reports.exports.provenance import masked
+from mdlm_probe.runs.plan import slug
+
+PROBES = {"masks": card_masks.part, "locality": card_locality.part}
+HEAD = """## Sensitivity to masks
+
+How well this masked diffusion model answers few-shot questions depends on how many masks stand in
+its prompt. Each number below therefore says how many there were; numbers with different ones can't
+be compared ([arXiv 2511.21338](https://arxiv.org/abs/2511.21338)). Intervals are 95 %, over sets of
+questions, unless they say otherwise.
+"""
+
+
+def files(runs: Sequence[ExportedRun], wish: ExportRequest) -> dict[str, bytes]:
+    """card-MODEL.md for each masked model: YAML metadata, then the section.
+
+    Raises:
+        Lacking: no masked model was measured at more than one number of masks.
+    """
+    parts: dict[str, list[CardPart]] = {}
+    for run in runs:
+        for probe in run.made:
+            if probe not in PROBES:
+                continue
+            for name, entry in run.measurements(probe).items():
+                if masked(entry) and (part := PROBES[probe](run, name, entry)):
+                    parts.setdefault(str(entry["config"]["model"]), []).append(part)
+    if not parts:
+        raise Lacking(
+            "no masked model was measured at several numbers of masks here",
+            expected="rows of `masks`, or of `locality` with several --masks",
+            hint="mdlm-probe masks --model MODEL --output DIR makes them; then export DIR",
+        )
+    return {f"card-{slug(model)}.md": card(model, found).encode() for model, found in parts.items()}
+
+
+def card(model: str, parts: Sequence[CardPart]) -> str:
+    """A model card's metadata and section."""
+    index = [{"name": model, "results": [result for part in parts for result in part.results]}]
+    metadata = yaml.safe_dump(
+        {"model-index": index}, sort_keys=False, allow_unicode=True, width=100
+    )
+    return "\n".join([f"---\n{metadata}---\n", HEAD, *(part.text for part in parts)])

@@ -1,0 +1,92 @@
+"""The page's text: sections into the template, with the script and the style beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+import vl_convert
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from mdlm_probe import __version__
+from mdlm_probe.analysis.frames import COLOURS
+from mdlm_probe.reports.html.probe_sections import Section
+
+HERE = Path(__file__).parent
+SCRIPTS = ("charts.js", "examples.js", "page.js")
+LONG = 60
+"""Rows beyond which a figure's table isn't printed; its CSV has them."""
+DARK = {
+    "#0072B2": "#4FA8E0",
+    "#000000": "#FFFFFF",
+    "#882255": "#D977A8",
+    "#117733": "#4DB374",
+    "#332288": "#9B8CE8",
+    "#AA4499": "#D583C8",
+    "#661100": "#D98A6E",
+}
+"""Colours of lines that can't be seen on a dark ground, and what stands for them there."""
+
+
+def render(
+    title: str,
+    colours: Mapping[str, str],
+    sections: Sequence[Section],
+    states: Sequence[tuple[str, str, str]],
+    source: str,
+) -> str:
+    """The whole page.
+
+    Args:
+        title: the study's or the folder's name.
+        colours: of the models, in the order of the page.
+        sections: of the probes.
+        states: runs that aren't finished: name, state, and why.
+        source: the study's YAML; "" where there is none.
+    """
+    data = {"models": list(colours), "sections": {one.id: one.data() for one in sections}}
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            title=title,
+            colours=colours,
+            sections=sections,
+            states=states,
+            source=source,
+            data=data,
+            version=__version__,
+            long=LONG,
+            light=COLOURS,
+            dark=[DARK.get(colour, colour) for colour in COLOURS],
+            style=Markup(_text("page.css")),
+            # ours: none of these can hold what a model wrote
+            scripts=[Markup(text) for text in (_bundle(), *map(_text, SCRIPTS))],
+        )
+    )
+
+
+def _environment() -> Environment:
+    found = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    compact = {"separators": (",", ":"), "ensure_ascii": False, "allow_nan": False}
+    found.policies["json.dumps_kwargs"] = compact
+    return found
+
+
+@cache
+def _bundle() -> str:
+    """Vega-Lite for the browser, as one script."""
+    return vl_convert.javascript_bundle()
+
+
+def _text(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8")

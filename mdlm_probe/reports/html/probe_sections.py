@@ -1,0 +1,195 @@
+"""Sections of the page: a probe of a run, with all that is shown of it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from mdlm_probe.core import catalog
+from mdlm_probe.core.run_folder import probe_of
+from mdlm_probe.reports.html import examples, page_tables, published_values, run_facts
+from mdlm_probe.reports.html.chart_data import ALL, DrawnChart, Source, drawn
+from mdlm_probe.reports.html.page_tables import Table
+from mdlm_probe.reports.html.run_facts import Entries, Facts
+from mdlm_probe.reports.probe_report import ProbeReport
+
+FEW = 300
+"""Rows of a table that are shown; the CSV has them all."""
+TASKS = 40
+"""Tasks that can be picked one by one, at most."""
+
+
+@dataclass(frozen=True)
+class ReportedRun:
+    """A run folder as it was read.
+
+    Attributes:
+        name: its name within the study; "" where it is the whole.
+        folder: where it is.
+        entries: what run.json says.
+        made: tables and figures by probe.
+        notes: what a reader should know.
+    """
+
+    name: str
+    folder: Path
+    entries: Entries
+    made: dict[str, ProbeReport]
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the page shows of a probe.
+
+    Attributes:
+        id: of its place in the page.
+        title, question: the run's or the probe's name, and what it asks.
+        read: how to read it.
+        facts: what was run.
+        charts: interactive figures.
+        images: other figures: name, data URI, words.
+        tables: printed ones of the report.
+        published: figures of papers beside ours; None where there are none.
+        says: what a paper says without figures.
+        what: of what the tasks are, such as "set"; "" where none can be picked.
+        tasks: that can be picked.
+        examples: single items, for the page's script.
+        files: names and relative addresses of what lies beside the page.
+    """
+
+    id: str
+    title: str
+    question: str
+    read: str
+    facts: Facts
+    charts: list[DrawnChart]
+    images: list[tuple[str, str, str]]
+    tables: list[Table]
+    published: Table | None
+    says: str
+    what: str
+    tasks: list[str]
+    examples: list[dict[str, Any]] = field(default_factory=list)
+    files: list[tuple[str, str]] = field(default_factory=list)
+
+    def data(self) -> dict[str, Any]:
+        """What the page's script needs of it."""
+        charts = {chart.chart.name: chart.data for chart in self.charts}
+        return {"charts": charts, "examples": self.examples}
+
+
+def sections(run: ReportedRun, colours: Mapping[str, str]) -> list[Section]:
+    """The sections of a run, one a probe; what judges the rows of others comes last."""
+    order = sorted(run.made, key=lambda probe: probe not in catalog.names("probe"))
+    return [_section(run, probe, run.made[probe], colours) for probe in order]
+
+
+def _section(
+    run: ReportedRun, probe: str, made: ProbeReport, colours: Mapping[str, str]
+) -> Section:
+    module = catalog.load("page", probe) if probe in catalog.names("page") else ModuleType(probe)
+    entries = {name: entry for name, entry in run.entries.items() if probe_of(name, entry) == probe}
+    notes = [note for note in run.notes if any(note.startswith(f"{name} ") for name in entries)]
+    task = getattr(module, "TASK", "")
+    sources = _sources(module, probe, made, task)
+    found = [drawn(chart, sources, colours) for chart in getattr(module, "CHARTS", ())]
+    charts = [chart for chart in found if chart]
+    shown = _examples(run.folder, probe, made.frame, entries, notes.append)
+    title = probe if run.name in ("", probe) else f"{probe} ({run.name})"
+    return Section(
+        id=re.sub(r"[^A-Za-z0-9-]+", "-", f"{run.name}-{probe}" if run.name else probe),
+        title=title,
+        question=_question(probe),
+        read=getattr(module, "READ", ""),
+        facts=run_facts.facts(_masks(module, entries), made.frame, entries, notes),
+        charts=charts,
+        images=[] if charts else _images(probe, made),
+        tables=[
+            page_tables.table(name, table.head(FEW))
+            for name, table in made.tables.items()
+            if name in made.printed and len(table)
+        ],
+        published=published_values.table(module, made.tables),
+        says=getattr(module, "SAYS", ""),
+        what=task if len(sources) > 1 else "",
+        tasks=[name for name in sources if name != ALL],
+        examples=shown,
+        files=_files(run, probe, made),
+    )
+
+
+def _question(probe: str) -> str:
+    part = "probe" if probe in catalog.names("probe") else "report"
+    return catalog.first_line(part, probe)
+
+
+def _masks(module: ModuleType, entries: Entries) -> str:
+    """How masks are counted; where a probe doesn't say: by the option of that name."""
+    options = next(iter(entries.values()), {}).get("config", {}).get("options", {})
+    return getattr(module, "MASKS", "{masks}" if "masks" in options else "")
+
+
+def _sources(module: ModuleType, probe: str, made: ProbeReport, task: str) -> dict[str, Source]:
+    """The tables of all tasks together, and those of each task."""
+    tables = getattr(module, "tables", None) or catalog.load("report", probe).tables
+    found: dict[str, Source] = {ALL: (made.tables, made.frame)}
+    names = list(made.frame[task].dropna().unique()) if task in made.frame else []
+    if not 1 < len(names) <= TASKS:
+        return found
+    for name in names:
+        rows = made.frame[made.frame[task] == name].reset_index(drop=True)
+        found[str(name)] = (tables(rows), rows)
+    return found
+
+
+def _images(probe: str, made: ProbeReport) -> list[tuple[str, str, str]]:
+    return [(name, _uri(figure), _seen(probe, figure)) for name, figure in made.figures.items()]
+
+
+def _uri(figure: Figure) -> str:
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=110, metadata={"Software": None})
+    return "data:image/png;base64," + base64.b64encode(data.getvalue()).decode()
+
+
+def _seen(probe: str, figure: Figure) -> str:
+    """A figure in words: its titles and axes."""
+    parts = [figure.get_suptitle() or probe]
+    for axis in figure.axes:
+        named = (axis.get_title(), axis.get_xlabel(), axis.get_ylabel())
+        parts += [text for text in named if text]
+    return ". ".join(dict.fromkeys(" ".join(part.split()) for part in parts)) + "."
+
+
+def _examples(
+    folder: Path,
+    probe: str,
+    frame: pd.DataFrame,
+    entries: Entries,
+    note: Callable[[str], None],
+) -> list[dict[str, Any]]:
+    found = examples.of(folder, probe, frame, entries, note=note)
+    return [
+        asdict(example)
+        | {"parts": [{"is": type(part).__name__.lower(), **asdict(part)} for part in example.parts]}
+        for example in found
+    ]
+
+
+def _files(run: ReportedRun, probe: str, made: ProbeReport) -> list[tuple[str, str]]:
+    """What `reports.save` writes, by its address from the page."""
+    names = [
+        f"{probe}{name and f'-{name}'}.{end}" for name in made.figures for end in ("png", "svg")
+    ]
+    names += [f"{probe}-{name}.csv" for name in made.tables]
+    return [(name, f"{run.name}/{name}" if run.name else name) for name in names]

@@ -1,0 +1,39 @@
+"""Published figures beside ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from types import ModuleType
+
+from mdlm_probe.analysis.frames import Tables
+from mdlm_probe.analysis.published import OwnValue, PublishedValue
+from mdlm_probe.reports.html.page_tables import NONE, Table, interval, shown
+
+
+def table(module: ModuleType, tables: Tables) -> Table | None:
+    """A probe's published figures next to ours, measure by measure; None where there are none.
+
+    A probe's page has PUBLISHED, figures, and `ours`, which finds the same measures in the
+    report's tables.
+    """
+    published: tuple[PublishedValue, ...] = getattr(module, "PUBLISHED", ())
+    ours: Callable[[Tables], Iterable[OwnValue]] = getattr(module, "ours", lambda tables: ())
+    if not published:
+        return None
+    measured = {(one.what, one.model): one for one in ours(tables)}
+    rows = []
+    for what in dict.fromkeys(figure.what for figure in published):
+        theirs = {f.model: f for f in published if f.what == what}
+        own = [model for named, model in measured if named == what]
+        for model in dict.fromkeys((*own, *theirs)):
+            figure, one = theirs.get(model), measured.get((what, model))
+            cells = (what, model, figure.value if figure else NONE)
+            cells += (_told(one) if one else "not run", figure.source if figure else NONE)
+            rows.append((model if one else "", cells))
+    heads = ("measure", "model", "published", "ours, 95 %", "source")
+    return Table("Published figures next to ours", heads, tuple(rows), (False,) * len(heads))
+
+
+def _told(one: OwnValue) -> str:
+    ends = interval(one.low, one.high)
+    return shown(one.value) + (f" ({ends})" if ends != NONE else "")

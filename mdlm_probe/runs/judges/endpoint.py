@@ -1,0 +1,306 @@
+"""A chat endpoint as a judge: any server that speaks OpenAI's protocol, asked in parallel."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
+
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.runs.judges.judge_calls import BOTH, Call, Reply, Verdict
+from mdlm_probe.runs.judges.judge_prompt import JudgePrompt
+
+if TYPE_CHECKING:
+    import openai
+
+BACKOFF = (0.5, 8.0)
+"""Seconds before an unreadable reply is asked for again, doubled each time, and the most."""
+
+PAUSE = 60.0
+"""Seconds between two tries that a server may ask for at most."""
+
+GRACE = 1.0
+"""Seconds more, so that the SDK's own limit comes first."""
+
+CHECK_SECONDS = 10.0
+"""How long the first check waits at most."""
+
+LONGEST_REASON = 300
+
+
+@dataclass(frozen=True)
+class Access:
+    """How an endpoint is reached.
+
+    Attributes:
+        url: where, up to `/v1`; name and password in it are never recorded.
+        key_env: the environment variable that holds the key; without one a dummy is sent.
+        concurrency: calls on the way at once.
+        timeout: seconds that a call may take.
+        retries: how often a call is asked again.
+        max_tokens: longest reply.
+    """
+
+    url: str
+    key_env: str = "OPENAI_API_KEY"
+    concurrency: int = 8
+    timeout: float = 60.0
+    retries: int = 5
+    max_tokens: int = 1024
+    shown: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        try:
+            parts = urlsplit(self.url)
+            known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # a port that is no number, say
+            known = False
+        if not known:
+            raise ProbeError(
+                f"--endpoint has '{self.url}'",
+                expected="a URL such as http://localhost:8000/v1",
+            )
+        shown = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+        object.__setattr__(self, "shown", shown.rstrip("/"))
+
+
+class EndpointJudge:
+    """Asks a chat endpoint, in both orders, at temperature 0.
+
+    Throttling, server errors, timeouts, cut connections and unreadable replies are asked again with
+    back-off; what still fails is a failed reply, not an end.
+
+    Args:
+        name: the judge's name at the endpoint.
+        access: how it is reached.
+        prompt: what it reads.
+    """
+
+    orders = BOTH
+    kept = True
+    needs_prompts = True
+
+    def __init__(self, name: str, access: Access, prompt: JudgePrompt) -> None:
+        self.name, self._access, self._prompt = name, access, prompt
+        told = {"by": "endpoint", "endpoint": access.shown, "max_tokens": access.max_tokens}
+        self.config: dict[str, Any] = told
+        self.facts: dict[str, Any] = {}
+        self._plain = False
+
+    def open(self) -> None:
+        """Makes the client, and asks once whether somebody is there."""
+        import openai
+
+        self._client = openai.OpenAI(
+            base_url=self._access.url,
+            api_key=os.environ.get(self._access.key_env) or "none",
+            timeout=self._access.timeout,
+            max_retries=self._access.retries,
+        )
+        quick = self._client.with_options(
+            max_retries=1, timeout=min(self._access.timeout, CHECK_SECONDS)
+        )
+        try:
+            try:
+                quick.models.with_raw_response.list()
+            except openai.AuthenticationError:
+                raise
+            except openai.APIError:  # not every server lists its models; some break off there
+                messages = [{"role": "user", "content": "A"}]
+                patient = quick.with_options(timeout=self._access.timeout)
+                self._create(patient, messages, max_tokens=1)  # the model may have to load first
+        except (openai.BadRequestError, openai.UnprocessableEntityError, openai.RateLimitError):
+            return  # somebody is there
+        except openai.APIConnectionError as error:
+            raise self._down(str(error.__cause__ or error)) from error
+        except openai.APIStatusError as error:
+            raise self._fatal(error) or self._down(_said(error)) from error
+
+    def ask(self, calls: Sequence[Call]) -> Iterator[tuple[Call, Reply]]:
+        """Replies as they come.
+
+        The threads are daemons, so that Ctrl-C needn't wait for calls that are on the way.
+
+        Raises:
+            ProbeError: the endpoint refuses the key, or doesn't know the judge.
+        """
+        waiting: queue.SimpleQueue[Call] = queue.SimpleQueue()
+        done: queue.SimpleQueue[tuple[Call, Reply | BaseException]] = queue.SimpleQueue()
+        stopped = threading.Event()
+        for call in calls:
+            waiting.put(call)
+
+        def work() -> None:
+            while not stopped.is_set():
+                try:
+                    call = waiting.get_nowait()
+                except queue.Empty:
+                    return
+                try:
+                    done.put((call, self._reply(call)))
+                except BaseException as error:
+                    stopped.set()
+                    done.put((call, error))
+
+        for number in range(min(self._access.concurrency, len(calls))):
+            threading.Thread(target=work, name=f"judge-{number}", daemon=True).start()
+        try:
+            for _ in calls:
+                call, reply = done.get()
+                if isinstance(reply, BaseException):
+                    raise reply
+                yield call, reply
+        finally:
+            stopped.set()
+
+    def read(self, reply: Reply) -> Verdict:
+        """The mark that the reply ends in; refusals and replies without one are said to be that."""
+        response = reply["response"]
+        usage = response.get("usage") or {}
+        usage = usage if isinstance(usage, dict) else {}
+        spent = (_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")))
+        if response.get("blocked"):
+            return Verdict("refused", response["blocked"], None, None, *spent)
+        choice = response["choices"][0]
+        message, finish = choice["message"], choice.get("finish_reason")
+        text = message.get("content") or ""
+        cut = "cut at --max-tokens" if finish == "length" else ""
+        if finish == "content_filter" or message.get("refusal"):
+            reason = str(message.get("refusal") or finish)[:LONGEST_REASON]
+            return Verdict("refused", reason, None, None, *spent)
+        if not text.strip():
+            return Verdict("unparsable" if cut else "refused", cut or "empty", None, None, *spent)
+        said = "unparsable" if cut else self._prompt.verdict(text)
+        return Verdict(said, cut, None, None, *spent)
+
+    def _reply(self, call: Call) -> Reply:
+        """A call's reply, read as far as to know that it is one; or why there is none.
+
+        Raises:
+            ProbeError: for what no other call would fare better with.
+        """
+        import openai
+
+        messages = self._prompt.messages(call.pair.asked, *call.texts)
+        first, most = BACKOFF
+        for attempt in range(self._access.retries + 1):
+            if attempt:
+                time.sleep(min(first * 2 ** (attempt - 1), most))
+            try:
+                raw = self._in_time(messages)
+                return {"response": _parsed(raw)}
+            except TimeoutError as error:
+                return {"failed": str(error)}
+            except ValueError as error:
+                reason = str(error)
+            except openai.APIConnectionError as error:  # the SDK has asked again already
+                return {"failed": _short(f"{error} {error.__cause__ or ''}")}
+            except openai.APIStatusError as error:
+                if error.code == "content_filter":
+                    return {"response": {"blocked": _short(_said(error))}}
+                if fatal := self._fatal(error):
+                    raise fatal from error
+                return {"failed": _short(_said(error))}
+            except openai.OpenAIError as error:
+                return {"failed": _short(str(error))}
+        return {"failed": _short(reason)}
+
+    def _in_time(self, messages: Any) -> str:
+        """A reply, or an end to waiting: the SDK's own limit starts anew with every byte."""
+        done: queue.SimpleQueue[str | BaseException] = queue.SimpleQueue()
+
+        def call() -> None:
+            try:
+                done.put(self._create(self._client, messages, max_tokens=self._access.max_tokens))
+            except BaseException as error:
+                done.put(error)
+
+        threading.Thread(target=call, name="judge-call", daemon=True).start()
+        access = self._access
+        longest = access.timeout * (access.retries + 1) + PAUSE * access.retries + GRACE
+        try:
+            found = done.get(timeout=longest)
+        except queue.Empty:
+            raise TimeoutError(f"no whole reply in {longest:.0f} s") from None
+        if isinstance(found, BaseException):
+            raise found
+        return found
+
+    def _create(self, client: openai.OpenAI, messages: Any, max_tokens: int) -> str:
+        """The raw text of a reply."""
+        import openai
+
+        ask = client.chat.completions.with_raw_response.create
+        try:
+            if not self._plain:
+                return ask(
+                    model=self.name, messages=messages, temperature=0, max_tokens=max_tokens
+                ).text
+        except openai.BadRequestError as error:
+            if not any(name in error.message for name in ("max_tokens", "temperature")):
+                raise
+            self._plain = True  # reasoning models have a limit of another name, and no temperature
+        return ask(model=self.name, messages=messages, max_completion_tokens=max_tokens).text
+
+    def _fatal(self, error: openai.APIStatusError) -> ProbeError | None:
+        """The end of all calls: a key that isn't let in, or a judge that isn't there."""
+        shown, env = self._access.shown, self._access.key_env
+        if error.status_code in (401, 403):
+            return ProbeError(
+                f"{shown} refuses the key: {_said(error)}",
+                expected=f"a key that is let in, in the environment variable {env}",
+                hint=f"export {env}=..., or name another with --api-key-env",
+            )
+        if error.status_code == 404:
+            return ProbeError(
+                f"{shown} has no judge '{self.name}': {_said(error)}",
+                expected="a URL up to /v1, and a model that is served there",
+                hint="check --endpoint and --judge",
+            )
+        return None
+
+    def _down(self, reason: str) -> ProbeError:
+        return ProbeError(
+            f"no judge answers at {self._access.shown}: {_short(reason)}",
+            expected="a server that speaks OpenAI's chat protocol",
+            hint="start it, or check --endpoint; nothing was asked yet",
+        )
+
+
+def _parsed(raw: str) -> dict[str, Any]:
+    """A raw reply as JSON, if it is a chat's.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        response = json.loads(raw)
+    except (ValueError, RecursionError):
+        raise ValueError(f"the reply is no JSON: {raw[:80]!r}") from None
+    try:
+        content = response["choices"][0]["message"].get("content")
+    except (KeyError, IndexError, TypeError, AttributeError):
+        raise ValueError(f"the reply is no chat completion: {raw[:80]!r}") from None
+    if not isinstance(content, str | None):
+        raise ValueError(f"the reply's content is no text: {content!r:.80}")
+    return response
+
+
+def _said(error: openai.APIStatusError) -> str:
+    """What a server said, shortly."""
+    return _short(f"HTTP {error.status_code}: {error.message}")
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= LONGEST_REASON else text[: LONGEST_REASON - 3] + "..."
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

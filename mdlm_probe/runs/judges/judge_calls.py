@@ -1,0 +1,132 @@
+"""What judges are asked and what they answer: calls, verdicts, and the rows made of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+from mdlm_probe.core.cells import key
+from mdlm_probe.runs.judges.answer_pairs import AnswerPair
+from mdlm_probe.runs.judges.judge_prompt import VERDICTS
+
+COLUMNS = (
+    *("judge", "model", "prompt", "task", "settings", "seed", "intervention", "frac"),
+    *("order", "identical", "verdict", "score", "strength", "logp_a", "logp_b"),
+    *("prompt_tokens", "completion_tokens", "reason"),
+)
+"""Columns of a verdict.
+
+- settings: how the answers were decoded, where the run has several ways.
+- order: "first" where the shifted answer was text A, "second" where it was B, "none" where the
+  verdict doesn't depend on it: it is then written as if the shifted answer were A.
+- verdict: one of five about A and B, "refused", "unparsable" or "failed".
+- score: 1 if the shifted answer won, 0 if it lost, 0.5 for a tie; nothing without a verdict.
+- strength: 2 where the shifted answer is much better, to -2 where it is much worse.
+- logp_a, logp_b: log-probabilities of the letters in nats, of a local judge.
+- reason: why there is no verdict, or what else is to say.
+"""
+
+BOTH = ("first", "second")
+ONCE = ("none",)
+
+Reply = dict[str, Any]
+"""What came of a call: {"response": anything JSON holds}, or {"failed": the reason}."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One question to a judge: a pair of answers in one order."""
+
+    pair: AnswerPair
+    order: str
+
+    @cached_property
+    def id(self) -> str:
+        """A hash of the pair's name, its texts and their order: other texts, another call."""
+        pair = self.pair
+        whole = key(pair.id, self.order, pair.asked, pair.shifted.text, pair.plain.text)
+        return hashlib.blake2b(whole.encode(), digest_size=12).hexdigest()
+
+    @property
+    def texts(self) -> tuple[str, str]:
+        """Text A and text B."""
+        shifted, plain = self.pair.shifted.text, self.pair.plain.text
+        return (plain, shifted) if self.order == "second" else (shifted, plain)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a reply says: a verdict about A and B, or why there is none."""
+
+    verdict: str
+    reason: str = ""
+    logp_a: float | None = None
+    logp_b: float | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class Judge(Protocol):
+    """Someone who says which of two answers is better.
+
+    Attributes:
+        name: what its rows and files are called after.
+        orders: in which orders it is asked.
+        kept: whether its replies are worth a file: they took time or money.
+        needs_prompts: whether it reads the prompts.
+        config: what else must be equal for verdicts to belong together.
+        facts: what is known of it once it is open, which must not change either.
+    """
+
+    name: str
+    orders: tuple[str, ...]
+    kept: bool
+    needs_prompts: bool
+    config: dict[str, Any]
+    facts: dict[str, Any]
+
+    def open(self) -> None:
+        """Makes it ready to be asked.
+
+        Raises:
+            ProbeError: it is not there, or lets nobody in.
+        """
+
+    def ask(self, calls: Sequence[Call]) -> Iterator[tuple[Call, Reply]]:
+        """Replies as they come, in any order."""
+
+    def read(self, reply: Reply) -> Verdict:
+        """What a reply that didn't fail says."""
+
+
+def plan(pairs: Sequence[AnswerPair], orders: tuple[str, ...]) -> list[Call]:
+    """Every pair in every order; pairs of equal texts once: they are ties that nobody is asked."""
+    return [Call(p, order) for p in pairs for order in (ONCE if p.identical else orders)]
+
+
+def verdict_of(call: Call, reply: Reply | None, judge: Judge) -> Verdict:
+    """The verdict of a call; "failed" where nothing came."""
+    if call.pair.identical:
+        return Verdict("A=B")
+    if reply is None:
+        return Verdict("failed", "not asked yet")
+    return Verdict("failed", reply["failed"]) if "failed" in reply else judge.read(reply)
+
+
+def row(name: str, call: Call, found: Verdict) -> dict[str, Any]:
+    """The row of a verdict."""
+    pair, strength = call.pair, VERDICTS.get(found.verdict)
+    if strength is not None and call.order == "second":
+        strength = -strength
+    score = None if strength is None else (0.0 if strength < 0 else 0.5 if strength == 0 else 1.0)
+    coordinates = (pair.model, pair.prompt, pair.task, pair.settings, pair.seed)
+    values = (
+        *(name, *coordinates, pair.intervention, pair.frac, call.order, pair.identical),
+        *(found.verdict, score, strength, found.logp_a, found.logp_b),
+        *(found.prompt_tokens, found.completion_tokens),
+        found.reason.encode("utf-8", "replace").decode(),
+    )
+    return dict(zip(COLUMNS, values, strict=True))

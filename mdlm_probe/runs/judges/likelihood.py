@@ -1,0 +1,59 @@
+"""The embedded judge: the run's own scorer prefers the answer that surprises it less."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.runs.judges.answer_pairs import JudgedAnswer
+from mdlm_probe.runs.judges.judge_calls import ONCE, Call, Reply, Verdict
+
+
+class LikelihoodJudge:
+    """Fewer nats by scorer token win; equal values are a tie. Source: ours."""
+
+    name = "nll"
+    orders = ONCE
+    kept = False
+    needs_prompts = False
+
+    def __init__(self) -> None:
+        self.config: dict[str, Any] = {"by": "nll"}
+        self.facts: dict[str, Any] = {}
+
+    def open(self) -> None:
+        """Nothing to do."""
+
+    def ask(self, calls: Sequence[Call]) -> Iterator[tuple[Call, Reply]]:
+        """The two answers' nats by token.
+
+        Raises:
+            ProbeError: answers that were not scored at all.
+        """
+        for call in calls:
+            pair = call.pair
+            if pair.shifted.tokens is None or pair.plain.tokens is None:
+                raise ProbeError(
+                    f"answers without a likelihood, such as {pair.model}'s to '{pair.prompt}'"
+                    f" with '{pair.intervention}'",
+                    expected="columns `nll` and `scorer_tokens` filled in",
+                    hint="`mdlm-probe shift --scorer MODEL` scores answers; or ask another judge: "
+                    "--endpoint, --judge-model",
+                )
+            yield call, {"response": [by_token(answer) for answer in (pair.shifted, pair.plain)]}
+
+    def read(self, reply: Reply) -> Verdict:
+        """The lower one wins; no text loses; one too long for the scorer has no verdict."""
+        a, b = reply["response"]
+        if a is None or b is None:
+            return Verdict("refused", "an answer too long for the scorer")
+        return Verdict("A=B" if a == b else "A>B" if a < b else "B>A")
+
+
+def by_token(answer: JudgedAnswer) -> float | None:
+    """Nats by scorer token: infinite for no text at all; None for one that was too long."""
+    if answer.nll is None:
+        return None
+    return answer.nll / answer.tokens if answer.tokens else math.inf
