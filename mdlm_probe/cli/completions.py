@@ -17,7 +17,7 @@ from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.prompts import shipped, suite, texts
 from mdlm_probe.runs import generate
 
-PAIR = ("tiny-mdlm", "tiny-arlm")
+BUNDLED = ("tiny-mdlm", "tiny-arlm")
 """The bundled models, used when none is named."""
 
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
@@ -100,7 +100,7 @@ def task_names(ctx: click.Context) -> Iterable[Offer]:
         return lm_tasks()
     plan = generate.plan if name == "generate" else catalog.load("probe", name).plan
     known = {key: option.default for key, option in inspect.signature(plan).parameters.items()}
-    first = models.registry().get((ctx.params.get("model") or PAIR)[0])
+    first = models.registry().get((ctx.params.get("model") or BUNDLED)[0])
     known |= first.defaults_for(name) if first else {}
     known |= {key: value for key, value in ctx.params.items() if value}
     if "suite" in known:

@@ -9,6 +9,9 @@ import click
 from click.shell_completion import CompletionItem
 
 from mdlm_probe.core import catalog
+from mdlm_probe.core.errors import ProbeError
+
+STOPPED = "Stopped. What was measured is kept; the same command, without --fresh, goes on."
 
 
 def no_other(name: str) -> click.Command | None:
@@ -16,7 +19,7 @@ def no_other(name: str) -> click.Command | None:
     return None
 
 
-class ByFolder(click.Group):
+class ProbeGroup(click.Group):
     """A group whose commands are its own and one for each probe in the probes/ folder.
 
     Args:
@@ -92,3 +95,26 @@ class ByFolder(click.Group):
 
 def _probes() -> list[tuple[str, str]]:
     return [(name, catalog.first_line("probe", name)) for name in catalog.names("probe")]
+
+
+class MainGroup(ProbeGroup):
+    """The group of all commands: whatever one of them raises comes to the screen here."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs a command; what a user can mend is a message and exit code 1, Ctrl-C is 130.
+
+        Usage errors are click's own: exit code 2.
+        """
+        try:
+            return super().invoke(ctx)
+        except ProbeError as error:
+            code, said = 1, f"Error: {error}"
+        except KeyboardInterrupt:
+            code, said = 130, STOPPED
+        except BrokenPipeError:
+            code, said = 0, ""  # the reader of a pipe had enough
+        except OSError as error:
+            code, said = 1, f"Error: the system refused: {error}"
+        if said:
+            click.echo(said, err=True)
+        raise click.exceptions.Exit(code)

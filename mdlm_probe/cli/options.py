@@ -12,7 +12,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from mdlm_probe.cli.completions import BY_NAME, PAIR, model_names
+from mdlm_probe.cli.completions import BUNDLED, BY_NAME, model_names
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.models._checkpoint import LoadOptions
 from mdlm_probe.runs.plan import Job
@@ -126,7 +126,7 @@ RUN_OPTIONS = [
 
 def jobs_of(probe: str, plan_names: Sequence[str], given: dict[str, Any]) -> list[Job]:
     """One job for each model named, from parsed options."""
-    names = given["model"] or PAIR
+    names = given["model"] or BUNDLED
     doubled = [name for name in names if list(names).count(name) > 1]
     if doubled:
         raise ProbeError(f"--model names '{doubled[0]}' twice", expected="each model once")

@@ -11,7 +11,7 @@ from typing import Any
 import click
 import yaml
 
-from mdlm_probe.cli import judge as judge_command
+from mdlm_probe.cli.commands import judge as judge_command
 from mdlm_probe.cli.options import MODEL_OPTIONS, Commas, jobs_of, plan_options
 from mdlm_probe.core import catalog
 from mdlm_probe.core.errors import ProbeError

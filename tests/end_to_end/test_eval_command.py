@@ -11,18 +11,12 @@ import time
 import pytest
 from click.testing import CliRunner
 
-from mdlm_probe.cli import eval as command
-from mdlm_probe.cli.commands import friendly
-
-ALONE = (
-    "from mdlm_probe.cli import eval as e; from mdlm_probe.cli.commands import friendly; "
-    "e.command(friendly)()"
-)
+from mdlm_probe import cli
 
 
 def typed(*arguments, fails=False):
     # lm-eval says some things by `print`; the runner keeps them apart from errors
-    result = CliRunner().invoke(command.command(friendly), [str(a) for a in arguments])
+    result = CliRunner().invoke(cli.main, ["eval", *map(str, arguments)])
     assert (result.exit_code != 0) is fails, result.output
     return result.output
 
@@ -111,8 +105,8 @@ def test_a_killed_run_goes_on_and_ends_the_same(done, folder, tmp_path):
     ]
     options += ["--draws", "8", "-m", "tiny-mdlm", "--batch-tokens", "40", "-q"]
     options += ["-o", str(tmp_path)]
-    process = subprocess.Popen([sys.executable, "-c", ALONE, *options], stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL)  # fmt: skip
+    typed_in = [sys.executable, "-m", "mdlm_probe", "eval", *options]
+    process = subprocess.Popen(typed_in, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     path = tmp_path / "eval__tiny-mdlm.jsonl"
     while not (path.exists() and path.stat().st_size) and process.poll() is None:
         time.sleep(0.001)
@@ -203,7 +197,8 @@ def test_what_is_wrong_is_said(arguments, message, folder, tmp_path):
 
 def test_help_loads_neither_torch_nor_lm_eval():
     code = (
-        f"import sys; sys.argv = ['eval', '--help']\ntry:\n    exec({ALONE!r})\nexcept SystemExit:"
+        "import sys; from mdlm_probe.cli import main\n"
+        "try: main(['eval', '--help'])\nexcept SystemExit:"
     )
     code += "\n    print(sorted({'torch', 'lm_eval', 'datasets'} & sys.modules.keys()))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -178,7 +178,7 @@ def tracked(run, folder, name, **environment):
         pytest.skip(f"needs pip install 'mdlm-probe[{name}]'")
     words = ["export", run, "--to", name, "--project", "tests", "--name", "n", "-o", folder / "out"]
     done = subprocess.run(
-        [sys.executable, "-m", "mdlm_probe.cli", *map(str, words)],
+        [sys.executable, "-m", "mdlm_probe", *map(str, words)],
         env=os.environ | environment,
         capture_output=True,
         text=True,

@@ -52,7 +52,7 @@ def test_prompts_come_as_text_file_lines_and_stdin(tmp_path):
     typed("--prompts", tmp_path / "p.txt", "-m", "tiny-mdlm", "--length", 4, "-q",
           "-o", tmp_path / "b")  # fmt: skip
     texts.load.cache_clear()
-    command = [sys.executable, "-m", "mdlm_probe.cli", "generate", "--prompts", "-"]
+    command = [sys.executable, "-m", "mdlm_probe", "generate", "--prompts", "-"]
     command += ["-m", "tiny-mdlm", "--length", "4", "-q", "-o", str(tmp_path / "c")]
     lines = '{"prompt": " the wind"}\n{"prompt": " the hill"}\n'
     subprocess.run(command, input=lines, text=True, check=True, capture_output=True)
@@ -82,7 +82,7 @@ def test_a_seed_draws_other_answers_and_the_same_one_the_same(tmp_path):
 def test_a_killed_run_goes_on_and_ends_the_same(tmp_path):
     options = ["--limit", "12", "--length", "64", "--batch-tokens", "512"]
     typed("-m", "tiny-mdlm", *options, "-q", "-o", tmp_path / "whole")
-    command = [sys.executable, "-m", "mdlm_probe.cli", "generate", "-m", "tiny-mdlm", *options]
+    command = [sys.executable, "-m", "mdlm_probe", "generate", "-m", "tiny-mdlm", *options]
     process = subprocess.Popen([*command, "-o", str(tmp_path / "cut")], stderr=subprocess.DEVNULL)
     path = tmp_path / "cut" / "generate__tiny-mdlm.jsonl"
     while not (path.exists() and path.stat().st_size) and process.poll() is None:

@@ -6,9 +6,8 @@ import pytest
 from click.testing import CliRunner
 from fakes import Server, chat, rows, write
 
+from mdlm_probe import cli
 from mdlm_probe.analysis import frames as _frames
-from mdlm_probe.cli import judge
-from mdlm_probe.cli.commands import friendly
 from mdlm_probe.reports import probe_report
 
 
@@ -26,7 +25,7 @@ def judged_only(monkeypatch):
 
 
 def call(*arguments, code=0):
-    result = CliRunner().invoke(judge.command(friendly), [str(a) for a in arguments])
+    result = CliRunner().invoke(cli.main, ["judge", *map(str, arguments)])
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     assert result.exit_code == code, result.output

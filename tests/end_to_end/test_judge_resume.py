@@ -94,10 +94,7 @@ def test_ctrl_c_ends_promptly_and_keeps_what_came(tmp_path):
     assert [row["verdict"] for row in read(done)] == ["A>B"] * 16
 
 
-COMMAND = (
-    "from mdlm_probe.cli import judge; from mdlm_probe.cli.commands import friendly\n"
-    "judge.command(friendly)()"
-)
+COMMAND = [sys.executable, "-m", "mdlm_probe", "judge"]
 
 
 @pytest.mark.slow
@@ -118,7 +115,16 @@ def test_killed_and_resumed_is_as_never_stopped(tmp_path, number):
         whole = ask(second, server).path.read_bytes()
         server.asked.clear()
         hold.clear()
-        typed = [sys.executable, "-c", COMMAND, first, "--endpoint", server.url, *told]
+        typed = [
+            sys.executable,
+            "-m",
+            "mdlm_probe",
+            "judge",
+            first,
+            "--endpoint",
+            server.url,
+            *told,
+        ]
         running = subprocess.Popen(typed, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         raw = first / "judge__jury.replies.jsonl"
         waiting = time.monotonic() + 30

@@ -7,13 +7,13 @@ import torch
 from click.testing import CliRunner
 
 from mdlm_probe import cli, models
-from mdlm_probe.cli.prices import Price, Pricing, total
 from mdlm_probe.cli.progress import Pace, StudyBar
 from mdlm_probe.models._checkpoint import LoadOptions
 from mdlm_probe.runs import cost as estimate
 from mdlm_probe.runs import loaded_models, survey
 from mdlm_probe.runs.cost import Cost
 from mdlm_probe.runs.plan import Job, prepare
+from mdlm_probe.runs.plan_costs import PlanCost, PlanCosts, total
 
 SHAPE = {"hidden": 8, "intermediate": 16, "heads": 2, "kv_heads": 1}
 
@@ -129,10 +129,10 @@ def test_gradients_cost_a_pass_more():
     by_hand = estimate.cost(
         *(plan.entry, LoadOptions(), "float32", seen.tokens, seen.asked, seen.length, 8192, True)
     )
-    price = Pricing().of(plan)
-    assert (price.operations, price.memory) == (by_hand.operations, by_hand.memory)
+    found = PlanCosts().of(plan)
+    assert (found.operations, found.memory) == (by_hand.operations, by_hand.memory)
     assert (
-        price.memory
+        found.memory
         != estimate.cost(
             *(plan.entry, LoadOptions(), "float32", seen.tokens, seen.asked, seen.length, 8192)
         ).memory
@@ -159,10 +159,10 @@ def test_a_study_that_is_not_there():
     assert "did you mean 'smoke'" in call("plan", "smoek", code=2)
 
 
-# ---------------------------------------------------------------------- prices
+# ---------------------------------------------------------------------- costs
 
 
-def test_a_price_by_hand():
+def test_a_cost_by_hand():
     """Model and scorer: operations and tokens add up, weights stay side by side."""
     options = {"limit": 2, "frac": (0.1,), "intervention": ("shift",), "length": 16, "block": 16}
     plan = prepare(Job("shift", "tiny-mdlm", options))
@@ -174,13 +174,13 @@ def test_a_price_by_hand():
         estimate.cost(e, LoadOptions(), "float32", s.tokens, s.asked, s.length, 8192)
         for e, s in ((plan.entry, seen), (models.resolve("tiny-arlm"), scored))
     ]
-    price = Pricing("h100").of(plan)
-    assert price.cells == 8
-    assert price.forwards == 8 * 16 + 8
-    assert price.tokens == pytest.approx(seen.tokens + scored.tokens)
-    assert price.operations == pytest.approx(sum(cost.operations for cost in costs))
-    assert price.card == pytest.approx(price.operations / (989e12 * 0.5))
-    assert price.seconds is None
+    found = PlanCosts("h100").of(plan)
+    assert found.cells == 8
+    assert found.forwards == 8 * 16 + 8
+    assert found.tokens == pytest.approx(seen.tokens + scored.tokens)
+    assert found.operations == pytest.approx(sum(cost.operations for cost in costs))
+    assert found.gpu_seconds == pytest.approx(found.operations / (989e12 * 0.5))
+    assert found.seconds is None
 
 
 def test_memory_of_two_models():
@@ -190,10 +190,10 @@ def test_memory_of_two_models():
 
 
 def test_totals_add_up_what_is_known():
-    known = Price(1, 2, 3.0, 4.0, 5.0, 6.0, 7.0)
-    unknown = Price(10, 20, 30.0, None, None, None, None)
-    assert total([known, unknown, known]) == Price(12, 24, 36.0, 8.0, 5.0, 12.0, 14.0)
-    assert total([unknown, unknown]) == Price(20, 40, 60.0, None, None, None, None)
+    known = PlanCost(1, 2, 3.0, 4.0, 5.0, 6.0, 7.0)
+    unknown = PlanCost(10, 20, 30.0, None, None, None, None)
+    assert total([known, unknown, known]) == PlanCost(12, 24, 36.0, 8.0, 5.0, 12.0, 14.0)
+    assert total([unknown, unknown]) == PlanCost(20, 40, 60.0, None, None, None, None)
 
 
 def test_kept_keys_and_values_are_counted_whole_and_said_to_be():

@@ -12,7 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from mdlm_probe import cli, models
-from mdlm_probe.cli import report, study_file
+from mdlm_probe.cli import study_file
+from mdlm_probe.cli.commands import report
 from mdlm_probe.core import catalog
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.engine.engine import Engine
@@ -360,7 +361,7 @@ def test_ctrl_c_anywhere_and_the_same_command_goes_on(tmp_path, monkeypatch, who
 def test_kill_and_the_same_command_goes_on(tmp_path, whole):
     path = written(tmp_path, QUICK)
     code = (
-        "from mdlm_probe.cli import main, report; import sys\n"
+        "from mdlm_probe.cli import main; from mdlm_probe.cli.commands import report\n"
         "report.write = lambda folder, tables=False: None\n"
         f"main(['study', {str(path)!r}, '-o', {str(tmp_path / 'out')!r}])"
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -74,18 +74,6 @@ OPTIONS = [
         ["--output", "-o"], type=click.Path(path_type=Path), help="Default: RUN_B/compare."
     ),
 ]
-
-
-def command(friendly: Callable[..., Any]) -> click.Command:
-    """The command, with errors told as `friendly` tells them."""
-    runs = [click.Argument([name], type=click.Path(path_type=Path)) for name in ("run_a", "run_b")]
-    return click.Command(
-        "compare",
-        callback=friendly(callback),
-        params=[*runs, *OPTIONS],
-        help=HELP,
-        short_help="Compares two runs, item by item.",
-    )
 
 
 def callback(
@@ -175,3 +163,13 @@ def told(side: Measurement) -> str:
     parts += [f"weights {weights[:8]}" if weights != "none" else ""]
     parts += [f"{len(side.frame)} rows"]
     return f"{side.model} ({', '.join(filter(None, parts))})"
+
+
+RUNS = [click.Argument([name], type=click.Path(path_type=Path)) for name in ("run_a", "run_b")]
+command = click.Command(
+    "compare",
+    callback=callback,
+    params=[*RUNS, *OPTIONS],
+    help=HELP,
+    short_help="Compares two runs, item by item.",
+)

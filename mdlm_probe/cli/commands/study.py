@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from mdlm_probe.cli import report
+from mdlm_probe.cli.commands import report
 from mdlm_probe.cli.options import Commas
 from mdlm_probe.cli.progress import StudyBar
 from mdlm_probe.cli.show import echo_table
@@ -42,17 +42,6 @@ OPTIONS = [
     click.Option(["--tables"], is_flag=True, help="Print the tables of the report, too."),
     click.Option(["--quiet", "-q"], is_flag=True, help="No progress; results only."),
 ]
-
-
-def command(friendly: Callable[..., Any]) -> click.Command:
-    """The command, with errors told as `friendly` tells them."""
-    return click.Command(
-        "study",
-        callback=friendly(callback),
-        params=OPTIONS,
-        help=HELP,
-        short_help="Runs every probe that a YAML file lists, on every model.",
-    )
 
 
 def callback(
@@ -148,3 +137,12 @@ def show_outcomes(found: Sequence[RunOutcome]) -> None:
 
 def _begun(typed: str) -> list[str]:
     return [name for name in shipped.studies() if name.startswith(typed)]
+
+
+command = click.Command(
+    "study",
+    callback=callback,
+    params=OPTIONS,
+    help=HELP,
+    short_help="Runs every probe that a YAML file lists, on every model.",
+)

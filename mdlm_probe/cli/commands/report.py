@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,17 +18,6 @@ FOLDER/report.html is one file that needs nothing else, not even a network.
 
 Example: mdlm-probe report results/locality
 """
-
-
-def command(friendly: Callable[..., Any]) -> click.Command:
-    """The command, with errors told as `friendly` tells them."""
-    return click.Command(
-        "report",
-        callback=friendly(callback),
-        params=[click.Argument(["folder"], type=click.Path(path_type=Path))],
-        help=HELP,
-        short_help="Rebuilds tables, figures and the HTML page from CSVs alone.",
-    )
 
 
 def callback(folder: Path) -> None:
@@ -65,3 +53,12 @@ def _echo(run: ReportedRun, *, tables: bool) -> None:
         click.echo(note)
     if tables:
         echo_made(run.made)
+
+
+command = click.Command(
+    "report",
+    callback=callback,
+    params=[click.Argument(["folder"], type=click.Path(path_type=Path))],
+    help=HELP,
+    short_help="Rebuilds tables, figures and the HTML page from CSVs alone.",
+)

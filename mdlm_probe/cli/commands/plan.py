@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from mdlm_probe.cli import study
+from mdlm_probe.cli.commands import study
+from mdlm_probe.cli.cost_table import show_plans
+from mdlm_probe.cli.groups import ProbeGroup
 from mdlm_probe.cli.options import MODEL_OPTIONS, RUN_OPTIONS, jobs_of, plan_options
-from mdlm_probe.cli.prices import show_plans
 from mdlm_probe.core import catalog
 from mdlm_probe.prompts import shipped
 from mdlm_probe.runs import cost
@@ -25,12 +25,11 @@ GPU = click.Option(
 )
 
 
-def plan_command(name: str, friendly: Callable[..., Any]) -> click.Command:
+def plan_probe(name: str) -> click.Command:
     """The command that says what a probe would cost."""
     probe = catalog.load("probe", name)
     options = plan_options(probe.plan)
 
-    @friendly
     def callback(gpu: str | None, **given: Any) -> None:
         jobs = jobs_of(name, [str(o.name) for o in options], given)
         plans, notes = prepare_all(jobs)
@@ -52,12 +51,11 @@ def studies() -> list[str]:
     return shipped.studies()
 
 
-def study_command(name: str, friendly: Callable[..., Any]) -> click.Command | None:
+def plan_study(name: str) -> click.Command | None:
     """The command that says what a study would cost; None if the name can't be a study's."""
     if not name.endswith((".yaml", ".yml")) and name not in studies():
         return None
 
-    @friendly
     def callback(gpu: str | None, only: tuple[str, ...] | None, **unused: Any) -> None:
         from mdlm_probe.cli import study_file
 
@@ -89,3 +87,21 @@ def _judging(part: StudyRun) -> str:
     if part.verdicts.by.name == "nll":
         return f"{part.name}: takes the scorer's own numbers: no passes"
     return f"{part.name}: what {part.verdicts.by.name} reads of {part.verdicts.run} comes on top"
+
+
+@click.group(
+    name="plan",
+    cls=ProbeGroup,
+    make=plan_probe,
+    other=plan_study,
+    others=studies,
+    subcommand_metavar="PROBE|STUDY ...",
+    short_help="What a probe or a study would run and cost; loads no weights.",
+)
+def command() -> None:
+    """What a probe, or a study's YAML file, would run and cost; loads no weights.
+
+    Options are those of the command itself, so that any one can be planned as it stands.
+
+    Example: mdlm-probe plan locality --model llada-8b
+    """

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 
-from mdlm_probe.cli.canvas import Painter
+from mdlm_probe.cli.canvas_display import CanvasDisplay
 from mdlm_probe.cli.options import MODEL_OPTIONS, RUN_OPTIONS, jobs_of, plan_options
 from mdlm_probe.cli.progress import Bar
 from mdlm_probe.core.errors import ProbeError
@@ -34,7 +33,7 @@ class Writing(Bar):
     def __init__(self, quiet: bool, show: bool) -> None:
         super().__init__(quiet)
         self.watches, self._canvas = show, Console()
-        self._painter: Painter | None = None
+        self._display: CanvasDisplay | None = None
 
     def start(self, name: str, cells: int, done: int) -> None:
         """As a bar; a canvas is drawn instead of one."""
@@ -52,15 +51,15 @@ class Writing(Bar):
         """Tokens and steps of all answers together, a second."""
         return f"{self._written / seconds:.1f} tokens/s, {self._made / seconds:.1f} steps/s"
 
-    def watcher(self, text: Text, engine: Engine, length: int) -> Painter | None:
+    def watcher(self, text: Text, engine: Engine, length: int) -> CanvasDisplay | None:
         """A painter of this answer, where one is wanted."""
         if not self.watches:
             return None
         self.end()
         size = length if engine.entry.kind == "masked" else 0
         title = f"{engine.entry.name}, prompt {text.id}"
-        self._painter = Painter(self._canvas, engine.border, title, size)
-        return self._painter
+        self._display = CanvasDisplay(self._canvas, engine.border, title, size)
+        return self._display
 
     def advance(self, cells: int, tokens: int) -> None:
         """Answers are safe: the canvas stays as it is."""
@@ -69,50 +68,47 @@ class Writing(Bar):
 
     def end(self) -> None:
         """Leaves the canvas."""
-        if self._painter:
-            self._painter.close()
-        self._painter = None
+        if self._display:
+            self._display.close()
+        self._display = None
 
     def __exit__(self, *error: object) -> None:
         self.end()
         super().__exit__(*error)
 
 
-def command(friendly: Callable[..., Any]) -> click.Command:
-    """The command, whose errors are a user's."""
-    options = [option for option in plan_options(generate.plan) if option.name != "text"]
-    names = [str(option.name) for option in options]
+OPTIONS = [option for option in plan_options(generate.plan) if option.name != "text"]
+OWN = [
+    click.Argument(["text"], nargs=-1, metavar="[PROMPT]..."),
+    click.Option(["--show"], is_flag=True, help="Draw each canvas as it fills in."),
+    click.Option(
+        ["--arena-hard"], is_flag=True, help="Also write Arena-Hard's model_answer/MODEL.jsonl."
+    ),
+]
 
-    @friendly
-    def callback(text: tuple[str, ...], arena_hard: bool, show: bool, **given: Any) -> None:
-        drawn = [n for n in ("prompts", "tasks", "limit", "lexicon") if given[n] is not None]
-        if text and drawn:
-            raise ProbeError(
-                f"--{drawn[0]} chooses prompts, but PROMPT is given", expected="one of the two"
-            )
-        jobs = jobs_of("generate", names, given)
-        with Writing(given["quiet"], show) as progress:
-            for job in jobs:
-                job.options["text"] = text
-                path = generate.run(job, progress)
-                click.echo(f"wrote {path}")
-                if arena_hard:
-                    click.echo(
-                        f"wrote {generate.write(path, plan.slug(path.stem.partition('__')[2]))}"
-                    )
 
-    own = [
-        click.Argument(["text"], nargs=-1, metavar="[PROMPT]..."),
-        click.Option(["--show"], is_flag=True, help="Draw each canvas as it fills in."),
-        click.Option(
-            ["--arena-hard"], is_flag=True, help="Also write Arena-Hard's model_answer/MODEL.jsonl."
-        ),
-    ]
-    params = [own[0], *MODEL_OPTIONS[:1], *options, *own[1:], *MODEL_OPTIONS[1:], *RUN_OPTIONS]
-    return click.Command(
-        "generate",
-        callback=callback,
-        params=params,
-        help=HELP,
-        short_help="Writes answers to prompts, as JSONL.",
-    )
+def callback(text: tuple[str, ...], arena_hard: bool, show: bool, **given: Any) -> None:
+    """Writes answers, a model at a time, and says where they are."""
+    drawn = [n for n in ("prompts", "tasks", "limit", "lexicon") if given[n] is not None]
+    if text and drawn:
+        raise ProbeError(
+            f"--{drawn[0]} chooses prompts, but PROMPT is given", expected="one of the two"
+        )
+    jobs = jobs_of("generate", [str(option.name) for option in OPTIONS], given)
+    with Writing(given["quiet"], show) as progress:
+        for job in jobs:
+            job.options["text"] = text
+            path = generate.run(job, progress)
+            click.echo(f"wrote {path}")
+            if arena_hard:
+                name = plan.slug(path.stem.partition("__")[2])
+                click.echo(f"wrote {generate.write(path, name)}")
+
+
+command = click.Command(
+    "generate",
+    callback=callback,
+    params=[OWN[0], *MODEL_OPTIONS[:1], *OPTIONS, *OWN[1:], *MODEL_OPTIONS[1:], *RUN_OPTIONS],
+    help=HELP,
+    short_help="Writes answers to prompts, as JSONL.",
+)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,17 +90,6 @@ class Judging(Bar):
     unit = "verdicts"
 
 
-def command(friendly: Callable[..., Any]) -> click.Command:
-    """The command, with errors told as `friendly` tells them."""
-    return click.Command(
-        "judge",
-        callback=friendly(callback),
-        params=OPTIONS,
-        help=HELP,
-        short_help="Judges a run's shifted answers: win rates.",
-    )
-
-
 def callback(folder: Path, fresh: bool, quiet: bool, **given: Any) -> None:
     """Judges, reports, and then says what failed.
 
@@ -159,3 +147,12 @@ def judge_of(given: dict[str, Any]) -> Judge:
 def flag(name: str) -> str:
     """An option as it is typed."""
     return "--" + name.replace("_", "-")
+
+
+command = click.Command(
+    "judge",
+    callback=callback,
+    params=OPTIONS,
+    help=HELP,
+    short_help="Judges a run's shifted answers: win rates.",
+)

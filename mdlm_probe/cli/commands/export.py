@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -53,17 +51,6 @@ OPTIONS = [
 ]
 
 
-def command(friendly: Callable[..., Any]) -> click.Command:
-    """The command, with errors told as `friendly` tells them."""
-    return click.Command(
-        "export",
-        callback=friendly(callback),
-        params=OPTIONS,
-        help=HELP,
-        short_help="Exports a run's rows and tables: files, model card, tracker.",
-    )
-
-
 def callback(
     run: Path,
     to: tuple[tuple[str, ...], ...],
@@ -88,3 +75,12 @@ def callback(
     asked = [name for part in to for name in part]
     for line in exports.export(run, asked, wish, probe or ()):
         click.echo(line)
+
+
+command = click.Command(
+    "export",
+    callback=callback,
+    params=OPTIONS,
+    help=HELP,
+    short_help="Exports a run's rows and tables: files, model card, tracker.",
+)

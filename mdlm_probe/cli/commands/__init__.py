@@ -1,0 +1,36 @@
+"""The commands: one for each probe, and one for each file of this folder."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import click
+
+from mdlm_probe import __version__
+from mdlm_probe.cli.groups import MainGroup
+from mdlm_probe.cli.run_probe import probe_command
+
+ORDER = (*("study", "plan", "report", "compare", "export"), *("generate", "judge", "eval"))
+"""Commands by use: the order of the help."""
+
+
+@click.group(
+    cls=MainGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="",  # the heads of the two lists say it: a screen is short
+    make=probe_command,
+    titles=(
+        "Probes: how a masked diffusion model uses its context (begin with `locality`)",
+        "Commands (`COMMAND --help`: its options, and an example)",
+    ),
+    order=ORDER,
+    together=(("models", "probes", "tasks"), "lists of what there is."),
+)
+@click.version_option(__version__, prog_name="mdlm-probe")
+def main() -> None:
+    """How masked diffusion models use context."""
+
+
+for _path in sorted(Path(__file__).parent.glob("[!_]*.py")):
+    main.add_command(importlib.import_module(f"{__name__}.{_path.stem}").command)

@@ -1,0 +1,158 @@
+"""The command `eval`: lm-eval's evaluator over our models, with lm-eval's names of options."""
+
+from __future__ import annotations
+
+import os
+import typing
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mdlm_probe.cli.completions import lm_task_names
+from mdlm_probe.cli.options import MODEL_OPTIONS, RUN_OPTIONS, Commas, jobs_of
+from mdlm_probe.cli.progress import Bar
+from mdlm_probe.cli.show import echo_table, number
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.likelihood import estimators
+
+HELP = """Evaluates models on lm-eval's tasks: its evaluator, its options, our numbers.
+
+Shipped tasks (tasks/lm_eval) and local YAMLs need no network. Every answer is kept at once: the
+same command goes on after Ctrl-C, and more tasks or documents reuse what is there.
+
+Example: mdlm-probe eval --model tiny-mdlm --tasks suite_animal --limit 20
+"""
+SETTINGS = ("estimator", "order", "bound", "draws", "target_se", "decide")
+SEEDS = (0, 1234, 1234, 1234)
+
+
+class Requests(Bar):
+    """Progress of requests."""
+
+    unit = "requests"
+
+
+def _option(name: str, *short: str, **more: Any) -> click.Option:
+    names = dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}"))
+    return click.Option([*names, *short, name], **more)
+
+
+YES: dict[str, Any] = {"is_flag": False, "flag_value": "true", "type": click.BOOL}
+LM_EVAL_OPTIONS = [
+    _option("tasks", "-t", type=Commas(click.STRING), required=True, shell_complete=lm_task_names,
+            help="Tasks, groups, tags, or task YAMLs; * stands for any text."),
+    _option("limit", "-L", type=click.FLOAT, help="Documents of each task; below 1: a share."),
+    _option("num_fewshot", "-f", type=click.INT, help="Examples; default: the task's."),
+    _option("apply_chat_template", default=False, **YES, help="Write prompts as chats."),
+    _option("fewshot_as_multiturn", **YES, default=None,
+            help="Examples as messages; default: with the chat template."),
+    _option("system_instruction", help="A system message, or the first line of prompts."),
+    _option("gen_kwargs", help="Generation arguments: max_gen_toks=64,steps=32,block=8,"
+            "order=threshold,eos=eos_last,temperature=0.5,cache=prefix; they win."),
+    _option("preset", default="auto", help="Generation settings that authors publish: auto"
+            " (those of this model and task), none, or a name in presets.yaml."),
+    _option("include_path", default="", help="A folder of task YAMLs."),
+    _option("data", default="", help="A file that replaces the documents of the one task."),
+    _option("log_samples", "-s", is_flag=True, help="Also write every document's answers."),
+    _option("seed", default=",".join(map(str, SEEDS)),
+            help="One seed, or four: of python and our draws, numpy, torch, examples."),
+    _option("batch_size", "-b", help="Means nothing here: see --batch-tokens."),
+    _option("confirm_run_unsafe_code", is_flag=True, help="Let tasks run code of a model's."),
+]  # fmt: skip
+"""lm-eval's options, in both spellings."""
+
+USUAL = estimators.Settings()
+LIKELIHOOD_OPTIONS = [
+    _option("estimator", type=click.Choice(typing.get_args(estimators.Estimator)),
+            default=USUAL.estimator, help="Likelihoods of masked models; auto: the chain"
+            " rule up to --bound tokens, mc beyond."),
+    _option("order", type=click.Choice(typing.get_args(estimators.Order)),
+            default=USUAL.order, help="Of the chain rule."),
+    _option("bound", type=click.INT, default=USUAL.bound,
+            help=f"Most tokens that auto takes by the chain rule; default: {USUAL.bound}."),
+    _option("draws", type=click.INT, default=USUAL.draws,
+            help=f"Most passes of a Monte Carlo estimate; default: {USUAL.draws}."),
+    _option("target_se", type=click.FLOAT, default=USUAL.target_se,
+            help="Standard error (nats) that is precise enough; default: 0, all draws."),
+    _option("decide", is_flag=True,
+            help="Stop drawing once a document's best choice is 99.9 % sure."),
+]  # fmt: skip
+OUTPUT = click.Option(
+    ["--output", "-o", "--output_path", "--output-path"],
+    type=click.Path(path_type=Path),
+    help="Default: results/eval.",
+)
+
+HEADS = {"stderr": "se over documents", "mc_stderr": "se of draws", "n_shot": "shots"}
+
+
+def callback(**given: Any) -> None:
+    """Evaluates the models one after another, prints all numbers, and says where they are."""
+    jobs = jobs_of("eval", (), given)
+    # lm-eval and datasets read these when they are imported: our bar is the only one
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from mdlm_probe.harness import run
+
+    wish = wish_of(given)
+    rows = []
+    with Requests(given["quiet"]) as bar:
+        if given["batch_size"]:
+            bar.note("--batch_size means nothing here: batches are cut by --batch-tokens")
+        for job in jobs:
+            rows += run.run(job, wish, bar)
+    heads = [HEADS.get(name, name) for name in run.COLUMNS]
+    echo_table(heads, [[number(row[name]) for name in run.COLUMNS] for row in rows])
+    click.echo(f"\nwrote {jobs[0].output}")
+
+
+def wish_of(given: dict[str, Any]) -> Any:
+    """What parsed options ask for."""
+    from mdlm_probe.harness import run
+
+    names = ("tasks", "limit", "num_fewshot", "log_samples", "apply_chat_template")
+    names += ("fewshot_as_multiturn", "system_instruction", "include_path", "preset", "data")
+    names += ("confirm_run_unsafe_code",)
+    return run.EvaluationRequest(
+        **{name: given[name] for name in names},
+        seed=seeds_of(given["seed"]),
+        gen_kwargs=arguments_of(given["gen_kwargs"] or ""),
+        settings=estimators.Settings(**{name: given[name] for name in SETTINGS}),
+    )
+
+
+def seeds_of(text: str) -> tuple[int | None, ...]:
+    """--seed as lm-eval reads it: one number for all, or four, `None` for one left alone."""
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) not in (1, 4) or not all(p == "None" or p.lstrip("-").isdigit() for p in parts):
+        raise ProbeError(f"--seed is '{text}'", expected="a whole number, or four: 0,1234,1234,7")
+    found = tuple(None if part == "None" else int(part) for part in parts)
+    return found * 4 if len(found) == 1 else found
+
+
+def arguments_of(text: str) -> dict[str, Any]:
+    """--gen_kwargs as lm-eval reads it: `name=value,name=value`."""
+    from lm_eval.utils import simple_parse_args_string
+
+    for part in (part for part in text.split(",") if part.strip()):
+        if "=" not in part:
+            raise ProbeError(f"--gen_kwargs has '{part}'", expected="name=value,name=value")
+    found = simple_parse_args_string(text)
+    return {name.strip(): value for name, value in found.items()}
+
+
+command = click.Command(
+    "eval",
+    callback=callback,
+    params=[
+        *MODEL_OPTIONS[:1],
+        *LM_EVAL_OPTIONS,
+        *LIKELIHOOD_OPTIONS,
+        *MODEL_OPTIONS[1:],
+        OUTPUT,
+        *(option for option in RUN_OPTIONS if option.name != "output"),
+    ],
+    help=HELP,
+    short_help="Evaluates models on lm-eval's tasks.",
+)

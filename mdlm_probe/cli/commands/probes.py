@@ -1,0 +1,18 @@
+"""The command `probes`: which probes there are, and what each asks."""
+
+from __future__ import annotations
+
+import click
+
+from mdlm_probe.cli.show import echo_table
+from mdlm_probe.core import catalog
+
+
+@click.command(name="probes")
+def command() -> None:
+    """Lists the probes and the question that each answers.
+
+    Example: mdlm-probe probes
+    """
+    rows = [(name, catalog.first_line("probe", name)) for name in catalog.names("probe")]
+    echo_table(("probe", "question"), rows)
