@@ -149,7 +149,7 @@ def filling_of(page):
           for (const [id, section] of Object.entries(DATA.sections))
             for (const [at, one] of section.examples.entries())
               for (const part of one.parts)
-                if (part.is === "filling") return [id, at, part.places];
+                if (part.kind === "canvas") return [id, at, part.places];
         }"""
     )
     page.locator(f"#{section} details.examples summary").first.click()
@@ -185,7 +185,7 @@ def test_examples_show_prompts_answers_and_differences(chromium, page_file):
         place = page.locator("#shift-shift .example")
         marked = 0
         for example in found:
-            changed = [part for part in example["parts"] if part["is"] == "differences"]
+            changed = [part for part in example["parts"] if part["kind"] == "difference"]
             for kind, tag in (("new", "ins"), ("gone", "del")):
                 pieces = [text for part in changed for k, text in part["pieces"] if k == kind]
                 assert place.locator(tag).all_text_contents() == pieces

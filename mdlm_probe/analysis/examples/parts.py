@@ -1,6 +1,6 @@
 """Examples: single items of a run as a person reads them: what was asked, what came back.
 
-One file a probe, with `of(rows, limit)`, which picks rows and shows them; a probe without a file
+One file per probe, with `of(rows, limit)`, which picks rows and shows them; a probe without a file
 has no examples. Prompts are made again from the rows' coordinates, without torch or a tokenizer.
 Which items are shown, and how, is ours.
 """
@@ -8,13 +8,14 @@ Which items are shown, and how, is ours.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 
 @dataclass(frozen=True)
 class TextPart:
     """A text under a label, such as the prompt or the answer."""
 
+    kind: ClassVar = "text"
     label: str
     text: str
 
@@ -28,6 +29,7 @@ class DifferencePart:
         pieces: ("same", text) stands in both, ("gone", text) in the first, ("new", text) in this.
     """
 
+    kind: ClassVar = "difference"
     label: str
     pieces: tuple[tuple[Literal["same", "gone", "new"], str], ...]
 
@@ -42,6 +44,7 @@ class CanvasPart:
             text ("" where nothing was written).
     """
 
+    kind: ClassVar = "canvas"
     label: str
     places: tuple[tuple[int, str], ...]
 

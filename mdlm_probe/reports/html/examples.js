@@ -51,8 +51,8 @@ class Examples {
 
   part(part) {
     const head = made("h4", "", part.label);
-    if (part.is === "filling") return [head, ...this.filling(part)];
-    if (part.is === "text") return [head, this.text(part.text)];
+    if (part.kind === "canvas") return [head, ...this.filling(part)];
+    if (part.kind === "text") return [head, this.text(part.text)];
     const text = made("pre");
     for (const [kind, piece] of part.pieces) {
       text.append(kind === "same" ? piece : made(kind === "new" ? "ins" : "del", "", piece));

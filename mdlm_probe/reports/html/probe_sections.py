@@ -181,7 +181,7 @@ def _examples(
     found = examples.of(folder, probe, frame, entries, note=note)
     return [
         asdict(example)
-        | {"parts": [{"is": type(part).__name__.lower(), **asdict(part)} for part in example.parts]}
+        | {"parts": [{"kind": part.kind, **asdict(part)} for part in example.parts]}
         for example in found
     ]
 
