@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -14,10 +15,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mdlm_probe.reports.probe_report import ProbeReport
-
-
-OVER = ("items", "sets")
-"""Units that intervals are over; other intervals are named after what they are of."""
 
 
 def show_report(folder: Path) -> None:
@@ -34,40 +31,27 @@ def show_report(folder: Path) -> None:
 
 def echo_made(made: dict[str, ProbeReport]) -> None:
     """The tables that reports print, each under its probe and name."""
+    from mdlm_probe.reports.exports._units import unit_of
     from mdlm_probe.reports.probe_report import shown
 
     for probe, tables in shown(made).items():
         for title, frame in tables.items():
             if len(frame):
                 click.echo(f"\n{probe}: {title}")
-                echo_table(*printable(frame))
+                echo_frame(frame, partial(unit_of, probe, title))
 
 
-def printable(frame: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """A frame as heads and cells: X_low and X_high become one interval of X, or over units X."""
-    heads: list[str] = []
-    columns: list[list[str]] = []
-    for name in frame.columns:
-        if str(name).endswith("_high"):
-            continue
-        if str(name).endswith("_low"):
-            base = str(name).removesuffix("_low")
-            ends = zip(frame[name], frame[f"{base}_high"], strict=True)
-            heads.append(f"95 % {'over' if base in OVER else 'of'} {base}")
-            columns.append(["-" if a != a else f"{number(a)} to {number(b)}" for a, b in ends])
-        else:
-            heads.append(str(name))
-            columns.append([number(v) for v in frame[name]])
-    return heads, [list(row) for row in zip(*columns, strict=True)]
+def echo_frame(frame: pd.DataFrame, unit: Callable[[str], str] = lambda column: "") -> None:
+    """A frame on stdout, its columns headed by their names.
 
+    Args:
+        frame: the table.
+        unit: the unit of a column, by which whole numbers are told from shares.
+    """
+    from mdlm_probe.analysis.tables import text_table
 
-def number(value: Any) -> str:
-    """A value for a table: three decimals, small p-values in powers of ten."""
-    if isinstance(value, float) and value != value:
-        return "-"
-    if isinstance(value, float):
-        return f"{value:.1e}" if 0 < abs(value) < 0.0005 else f"{value:.3f}"
-    return str(value)
+    table = text_table(frame, unit=unit)
+    echo_table(table.heads, table.rows)
 
 
 def echo_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

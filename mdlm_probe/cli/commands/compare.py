@@ -10,7 +10,7 @@ import click
 
 from mdlm_probe.cli.completions import probe_names
 from mdlm_probe.cli.options import Commas
-from mdlm_probe.cli.show import echo_table, printable
+from mdlm_probe.cli.show import echo_frame
 from mdlm_probe.core.errors import ProbeError
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def echo(title: str, table: pd.DataFrame) -> None:
     if title:
         click.echo(f"\n{title}")
     kept = table.drop(columns=["gained", "lost"], errors="ignore").dropna(axis=1, how="all")
-    echo_table(*printable(kept))
+    echo_frame(kept)
 
 
 def told(side: Measurement) -> str:

@@ -12,7 +12,7 @@ import click
 from mdlm_probe.cli.completions import lm_task_names
 from mdlm_probe.cli.options import MODEL_OPTIONS, RUN_OPTIONS, Commas, jobs_of
 from mdlm_probe.cli.progress import Bar
-from mdlm_probe.cli.show import echo_table, number
+from mdlm_probe.cli.show import echo_table
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.likelihood import estimators
 
@@ -93,6 +93,7 @@ def callback(**given: Any) -> None:
     # lm-eval and datasets read these when they are imported: our bar is the only one
     os.environ.setdefault("TQDM_DISABLE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from mdlm_probe.analysis.tables import number
     from mdlm_probe.harness import run
 
     wish = wish_of(given)

@@ -1,8 +1,8 @@
 """Exports: a run's rows, tables and figures for other tools.
 
-A format is a file in `formats`, which is all its registration. One that makes files has `files(runs, wish)`, which returns contents
-by path; one that tracks runs elsewhere has `send(runs, wish)`, which returns what to tell
-the user. Equal input gives equal files.
+A format is a file in `formats`, which is all its registration. One that makes files has
+`files(runs, wish)`, which returns contents by path; one that tracks runs elsewhere has
+`send(runs, wish)`, which returns what to tell the user. Equal input gives equal files.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from mdlm_probe.analysis.tables import MISSING, number
 from mdlm_probe.reports.exports.card_parts import (
     CardPart,
     Metric,
@@ -20,7 +21,6 @@ from mdlm_probe.reports.exports.card_parts import (
     with_interval,
 )
 from mdlm_probe.reports.exports.exported_run import ExportedRun
-from mdlm_probe.reports.exports.text_table import NONE, number
 
 POSITION = "Position: distractors to the left of the relevant examples."
 INDEX = (
@@ -67,7 +67,11 @@ def _accuracy(table: pd.DataFrame) -> list[str]:
     }
     places = dict.fromkeys((question, position) for question, position, _ in cells)
     rows = [
-        [str(question), str(position), *(cells.get((question, position, k), NONE) for k in counts)]
+        [
+            str(question),
+            str(position),
+            *(cells.get((question, position, k), MISSING) for k in counts),
+        ]
         for question, position in places
     ]
     return [*grid(heads, rows, text={"question"}), f"{POSITION}{_overall(over)}", ""]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from mdlm_probe.analysis.tables import MISSING, interval, number
 from mdlm_probe.reports.exports.card_parts import (
     CardPart,
     Ends,
@@ -21,7 +22,6 @@ from mdlm_probe.reports.exports.card_parts import (
     with_interval,
 )
 from mdlm_probe.reports.exports.exported_run import ExportedRun
-from mdlm_probe.reports.exports.text_table import NONE, interval, number
 
 PLACES = ["shots", "distractors", "side", "steps", "order"]
 """Coordinates that a curve of masks has of its own."""
@@ -115,7 +115,7 @@ def _drop(drop: pd.DataFrame, amounts: dict[tuple[Any, ...], str]) -> list[str]:
         [str(row[place]) for place in PLACES]
         + [_said(amounts, row, "smallest"), _said(amounts, row, "largest")]
         + [with_interval(*_ends(row, "from_start")), with_interval(*_ends(row, "degradation"))]
-        + [row["significant_from"] or NONE]
+        + [row["significant_from"] or MISSING]
         for row in drop.to_dict("records")
     ]
     return [*grid(heads, rows, TEXT), DROP, ""]

@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 
+from mdlm_probe.analysis.tables import interval, number
 from mdlm_probe.reports.exports.exported_run import ExportedRun
 from mdlm_probe.reports.exports.formats.markdown import escape, line
 from mdlm_probe.reports.exports.provenance import command, numbers, version
-from mdlm_probe.reports.exports.text_table import interval, number
 
 Metric = dict[str, Any]
 

@@ -14,7 +14,7 @@ from mdlm_probe.analysis import charts
 from mdlm_probe.analysis.charts import MEASURE, Chart, ChartStyle
 from mdlm_probe.analysis.frames import Tables
 from mdlm_probe.reports.html import chart_descriptions, chart_style, vega_specs
-from mdlm_probe.reports.html.page_tables import Table, interval, shown
+from mdlm_probe.reports.html.page_tables import PageTable, interval, number
 
 Source = tuple[Tables, pd.DataFrame]
 """A report's tables, and the rows they were made of."""
@@ -38,7 +38,7 @@ class DrawnChart:
     """
 
     chart: Chart
-    table: Table
+    table: PageTable
     legend: tuple[tuple[str, str, str], ...]
     data: Json
 
@@ -194,20 +194,20 @@ def _json(value: Any) -> Any:
     return value
 
 
-def _table(chart: Chart, rows: pd.DataFrame, columns: list[tuple[str, list[str]]]) -> Table:
+def _table(chart: Chart, rows: pd.DataFrame, columns: list[tuple[str, list[str]]]) -> PageTable:
     kept = [
         (str(row.get("model", "")), tuple(_cell(row, names) for _, names in columns))
         for row in ({k: _json(v) for k, v in r.items()} for r in rows.to_dict("records"))
     ]
     numbers = [pd.api.types.is_numeric_dtype(rows[names[0]]) for _, names in columns]
-    return Table(chart.title, tuple(title for title, _ in columns), tuple(kept), tuple(numbers))
+    return PageTable(chart.title, tuple(title for title, _ in columns), tuple(kept), tuple(numbers))
 
 
 def _cell(row: Mapping[str, Any], names: list[str]) -> str:
     if len(names) == 2:
         return interval(*(None if row[n] is None else float(row[n]) for n in names))
     value = row[names[0]]
-    return shown(float(value) if isinstance(value, int) else value)
+    return number(float(value) if isinstance(value, int) else value)
 
 
 def _legend(chart: Chart, look: ChartStyle) -> tuple[tuple[str, str, str], ...]:

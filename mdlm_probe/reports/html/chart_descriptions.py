@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from mdlm_probe.analysis.charts import Chart
-from mdlm_probe.reports.html.page_tables import shown
+from mdlm_probe.reports.html.page_tables import number
 
 MANY = 8
 """Lines that are gone through one by one."""
@@ -38,7 +38,7 @@ def _course(rows: pd.DataFrame) -> str:
     """A line's first and last point, and its extremes."""
 
     def at(place: Any) -> str:
-        return f"{shown(rows['y'].loc[place])} at {shown(rows['x'].loc[place])}"
+        return f"{number(rows['y'].loc[place])} at {number(rows['x'].loc[place])}"
 
     first, last = at(rows.index[0]), at(rows.index[-1])
     if len(rows) == 1:
@@ -54,5 +54,5 @@ def _heat_words(chart: Chart, rows: pd.DataFrame) -> str:
     for word, place in (("Lowest", "idxmin"), ("Highest", "idxmax")):
         if len(known):
             row = known.loc[getattr(known["fill"], place)()]
-            parts.append(f"{word}: {shown(row['fill'])} at {row['x']} across, {row['y']} up.")
+            parts.append(f"{word}: {number(row['fill'])} at {row['x']} across, {row['y']} up.")
     return " ".join(parts)

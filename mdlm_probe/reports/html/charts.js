@@ -6,9 +6,10 @@ const NONE = "-";
 
 /** A value as the page's tables write it. */
 function shown(value) {
-  if (value === null || value === undefined) return NONE;
+  if (value === null || value === undefined || value === "") return NONE;
   if (typeof value !== "number") return String(value);
-  if (value !== 0 && Math.abs(value) < 0.0005) return value.toExponential(1).replace("e+", "e");
+  const size = Math.abs(value);
+  if (value !== 0 && (size < 0.0005 || size >= 1e21)) return value.toExponential(1).replace("e+", "e");
   const text = value.toFixed(3);
   return text.replace(/\.?0+$/, "").replace(/^-0$/, "0");
 }

@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 
 from mdlm_probe.core import catalog
 from mdlm_probe.core.run_folder import probe_of
-from mdlm_probe.reports.html import examples, page_tables, published_values, run_facts
+from mdlm_probe.reports.html import examples, published_values, run_facts
 from mdlm_probe.reports.html.chart_data import ALL, DrawnChart, Source, drawn
-from mdlm_probe.reports.html.page_tables import Table
+from mdlm_probe.reports.html.page_tables import PageTable, page_table
 from mdlm_probe.reports.html.run_facts import Entries, Facts
 from mdlm_probe.reports.probe_report import ProbeReport
 
@@ -74,8 +74,8 @@ class Section:
     facts: Facts
     charts: list[DrawnChart]
     images: list[tuple[str, str, str]]
-    tables: list[Table]
-    published: Table | None
+    tables: list[PageTable]
+    published: PageTable | None
     says: str
     what: str
     tasks: list[str]
@@ -115,7 +115,7 @@ def _section(
         charts=charts,
         images=[] if charts else _images(probe, made),
         tables=[
-            page_tables.table(name, table.head(FEW))
+            page_table(name, table.head(FEW))
             for name, table in made.tables.items()
             if name in made.printed and len(table)
         ],

@@ -7,10 +7,11 @@ from types import ModuleType
 
 from mdlm_probe.analysis.frames import Tables
 from mdlm_probe.analysis.published import OwnValue, PublishedValue
-from mdlm_probe.reports.html.page_tables import NONE, Table, interval, shown
+from mdlm_probe.analysis.tables import MISSING
+from mdlm_probe.reports.html.page_tables import PageTable, interval, number
 
 
-def table(module: ModuleType, tables: Tables) -> Table | None:
+def table(module: ModuleType, tables: Tables) -> PageTable | None:
     """A probe's published figures next to ours, measure by measure; None where there are none.
 
     A probe's page has PUBLISHED, figures, and `ours`, which finds the same measures in the
@@ -27,13 +28,13 @@ def table(module: ModuleType, tables: Tables) -> Table | None:
         own = [model for named, model in measured if named == what]
         for model in dict.fromkeys((*own, *theirs)):
             figure, one = theirs.get(model), measured.get((what, model))
-            cells = (what, model, figure.value if figure else NONE)
-            cells += (_told(one) if one else "not run", figure.source if figure else NONE)
+            cells = (what, model, figure.value if figure else MISSING)
+            cells += (_told(one) if one else "not run", figure.source if figure else MISSING)
             rows.append((model if one else "", cells))
     heads = ("measure", "model", "published", "ours, 95 %", "source")
-    return Table("Published figures next to ours", heads, tuple(rows), (False,) * len(heads))
+    return PageTable("Published figures next to ours", heads, tuple(rows), (False,) * len(heads))
 
 
 def _told(one: OwnValue) -> str:
     ends = interval(one.low, one.high)
-    return shown(one.value) + (f" ({ends})" if ends != NONE else "")
+    return number(one.value) + (f" ({ends})" if ends != MISSING else "")

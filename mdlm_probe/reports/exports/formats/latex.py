@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from mdlm_probe.reports.exports.captioned_tables import CaptionedTable, captioned_table
 from mdlm_probe.reports.exports.exported_run import ExportedRun, ExportRequest
 from mdlm_probe.reports.exports.latex_text import escape
-from mdlm_probe.reports.exports.text_table import Sheet, sheet
 
 NEEDS = r"% needs \usepackage{booktabs,graphicx,longtable,textcomp}"
 NEEDS_TURNED = NEEDS.replace("graphicx,longtable", "graphicx,longtable,pdflscape")
@@ -22,7 +22,9 @@ LONG = 40
 def files(runs: Sequence[ExportedRun], wish: ExportRequest) -> dict[str, bytes]:
     """PROBE-TABLE.tex with each of the reports' tables."""
     return {
-        run.file(f"{probe}-{name}.tex"): table(sheet(probe, name, frame), label(run, probe, name))
+        run.file(f"{probe}-{name}.tex"): table(
+            captioned_table(probe, name, frame), label(run, probe, name)
+        )
         for run in runs
         for probe, one in run.made.items()
         for name, frame in one.tables.items()
@@ -37,16 +39,15 @@ def label(run: ExportedRun, probe: str, name: str) -> str:
     )
 
 
-def table(made: Sheet, name: str) -> bytes:
+def table(made: CaptionedTable, name: str) -> bytes:
     """A table as LaTeX: numbers to the right, text to the left, special characters escaped.
 
     The comment at its head says which packages it needs, and how it was made to fit.
     """
-    fixed = ", ".join(f"{head} {value}" for head, value in made.fixed.items())
-    title = escape(made.title + (f" All with {fixed}." if fixed else ""))
-    columns = "".join("r" if number else "l" for number in made.numbers)
-    head = [r"\toprule", _row(made.heads), r"\midrule"]
-    rows = [_row(row) for row in made.rows]
+    title = escape(f"{made.title} {made.all_with}".strip())
+    columns = "".join("r" if numeric else "l" for numeric in made.text.numeric)
+    head = [r"\toprule", _row(made.text.heads), r"\midrule"]
+    rows = [_row(row) for row in made.text.rows]
     if len(rows) > LONG:
         lines = _long(columns, rf"\caption{{{title}}}\label{{{name}}}\\", head, rows)
     else:
@@ -82,5 +83,5 @@ def _long(columns: str, caption: str, head: list[str], rows: list[str]) -> list[
     return [r"\begingroup", small, begin, *heads, *rows, end, r"\endgroup"]
 
 
-def _row(cells: list[str]) -> str:
+def _row(cells: Sequence[str]) -> str:
     return " & ".join(map(escape, cells)) + r" \\"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from mdlm_probe.reports.exports.captioned_tables import CaptionedTable, captioned_table
 from mdlm_probe.reports.exports.exported_run import ExportedRun, ExportRequest
-from mdlm_probe.reports.exports.text_table import Sheet, sheet
 
 SPECIAL = {
     **{character: f"\\{character}" for character in "\\`*_[]|~$#"},
@@ -24,31 +24,31 @@ def files(runs: Sequence[ExportedRun], wish: ExportRequest) -> dict[str, bytes]:
             part
             for name, frame in one.tables.items()
             if len(frame)
-            for part in section(sheet(probe, name, frame))
+            for part in section(captioned_table(probe, name, frame))
         ).encode()
         for run in runs
         for probe, one in run.made.items()
     }
 
 
-def section(made: Sheet) -> list[str]:
+def section(made: CaptionedTable) -> list[str]:
     """A table under its title."""
     head, _, said = made.title.partition(": ")
-    fixed = ", ".join(f"{name} {value}" for name, value in made.fixed.items())
-    said += f" All with {fixed}." if fixed else ""
+    said = f"{said} {made.all_with}".strip()
     return [
         f"### {escape(head)}",
         "",
-        *([escape(said.strip()), ""] if said.strip() else []),
+        *([escape(said), ""] if said else []),
         *table(made),
         "",
     ]
 
 
-def table(made: Sheet) -> list[str]:
+def table(made: CaptionedTable) -> list[str]:
     """A table's lines: numbers to the right, text to the left."""
-    rule = ["---:" if number else ":---" for number in made.numbers]
-    return [line(map(escape, made.heads)), line(rule), *(line(map(escape, r)) for r in made.rows)]
+    rule = ["---:" if numeric else ":---" for numeric in made.text.numeric]
+    rows = [line(map(escape, row)) for row in made.text.rows]
+    return [line(map(escape, made.text.heads)), line(rule), *rows]
 
 
 def line(cells: Iterable[str]) -> str:

@@ -1,14 +1,16 @@
 """LaTeX and Markdown: tables that compile, and that say what the report says."""
 
 import re
+from functools import partial
 
 import pandas as pd
 import pytest
 
-from mdlm_probe.cli import show
+from mdlm_probe.analysis.tables import text_table
+from mdlm_probe.reports.exports._units import unit_of
+from mdlm_probe.reports.exports.captioned_tables import captioned_table
 from mdlm_probe.reports.exports.formats import latex, markdown
 from mdlm_probe.reports.exports.latex_text import escape
-from mdlm_probe.reports.exports.text_table import sheet
 
 NASTY = r"50%_a & b #1 \x {y} $z ~^ <|mask|> [0] `c` *d*"
 CELL = re.compile(r"(?<!\\)&")
@@ -73,7 +75,7 @@ def check_tex(text):
 
 
 def test_special_characters_print_as_they_are(frame):
-    text = latex.table(sheet("masks", "drop", frame), "tab:x").decode()
+    text = latex.table(captioned_table("masks", "drop", frame), "tab:x").decode()
     rows = check_tex(text)
     first = plain_tex(CELL.split(rows[1].removesuffix(r" \\"))[0].strip())
     assert first == NASTY
@@ -120,7 +122,7 @@ def test_every_character_becomes_sound_ascii():
 @pytest.mark.parametrize("rows", [2, 60])
 def test_very_wide_tables_are_in_landscape_and_say_so(rows):
     table = pd.DataFrame({f"name{i}": [i + 0.5] * rows for i in range(14)})
-    text = latex.table(sheet("decay", "curve", table), "tab:x").decode()
+    text = latex.table(captioned_table("decay", "curve", table), "tab:x").decode()
     check_tex(text)
     needs, how, begin, *_, end = text.splitlines()
     assert needs.startswith("% needs ")
@@ -128,7 +130,9 @@ def test_very_wide_tables_are_in_landscape_and_say_so(rows):
     assert how.startswith("% 14 columns: in landscape")
     assert (begin, end) == (r"\begin{landscape}", r"\end{landscape}")
     for fewer, said in ((12, "% 12 columns: shrunk"), (7, r"\begin")):
-        narrow = latex.table(sheet("decay", "curve", table[table.columns[:fewer]]), "x").decode()
+        narrow = latex.table(
+            captioned_table("decay", "curve", table[table.columns[:fewer]]), "x"
+        ).decode()
         assert narrow.splitlines()[1].startswith(said)
         assert "landscape" not in narrow
 
@@ -138,17 +142,16 @@ def test_every_table_of_a_run_is_sound_latex(made, exported):
         for name, table in one.tables.items():
             rows = check_tex((exported / f"{probe}-{name}.tex").read_text())
             cells = [
-                [plain_tex(cell.strip()) for cell in CELL.split(row.removesuffix(r" \\"))]
+                tuple(plain_tex(cell.strip()) for cell in CELL.split(row.removesuffix(r" \\")))
                 for row in rows
             ]
-            expected = sheet(probe, name, table)
-            assert cells[0] == expected.heads
-            assert cells[1:] == expected.rows
+            expected = captioned_table(probe, name, table).text
+            assert cells == [expected.heads, *expected.rows]
 
 
 def test_a_long_table_goes_on_over_pages_with_its_head():
     table = pd.DataFrame({"model": "m", "distance": range(60), "js": 0.5})
-    text = latex.table(sheet("decay", "curve", table), "tab:x").decode()
+    text = latex.table(captioned_table("decay", "curve", table), "tab:x").decode()
     rows = check_tex(text)
     assert len(rows) == 62
     assert rows[0] == rows[1]
@@ -163,20 +166,18 @@ def test_markdown_has_the_cells_of_the_terminal(made, exported):
         lines = [line for line in part.splitlines() if line.startswith("|")]
         grid = [[cell.strip() for cell in PIPE.split(line)[1:-1]] for line in lines]
         assert {len(row) for row in grid} == {len(grid[0])}
-        _, printed = show.printable(table)
+        printed = text_table(table, unit=partial(unit_of, "masks", name)).rows
         assert len(grid) == len(printed) + 2
         for row, line in zip(grid[2:], printed, strict=True):
-            left = [value or "-" for value in line]
+            left = list(line)
             for cell in row:
-                plain = re.sub(r"\\(.)", r"\1", cell)  # a column of whole numbers has no decimals
-                left.remove(plain if plain in left else f"{plain}.000")
+                left.remove(re.sub(r"\\(.)", r"\1", cell))
             for value in left:  # what isn't a column is the same for all, and said above
-                value = re.escape(value.removesuffix(".000"))
-                assert re.search(rf"All with .*\b{value}\b", part)
+                assert re.search(rf"All with .*\b{re.escape(value)}\b", part)
 
 
 def test_markdown_cells_hold_pipes_and_marks(frame):
-    lines = markdown.table(sheet("masks", "drop", frame))
+    lines = markdown.table(captioned_table("masks", "drop", frame))
     cells = PIPE.split(lines[2])
     assert len(cells) == len(PIPE.split(lines[0]))
     shown = re.sub(r"\\(.)", r"\1", cells[1].strip())
@@ -188,28 +189,27 @@ def test_whole_numbers_have_no_decimals_where_all_of_a_column_is_whole():
     nan = float("nan")
     columns = {"model": ["a", "b"], "mask_tokens": [1.0, nan], "points": [12.0, -3.0]}
     columns |= {"accuracy": [1.0, 0.0], "p_holm": [1.0, 1.0], "js": [2.0, 2.5]}
-    made = sheet("masks", "drop", pd.DataFrame(columns))
-    assert made.rows == [
-        ["a", "1", "12", "1.000", "1.000", "2.000"],
-        ["b", "-", "-3", "0.000", "1.000", "2.500"],
-    ]
+    made = captioned_table("masks", "drop", pd.DataFrame(columns))
+    assert made.text.rows == (
+        ("a", "1", "12", "1.000", "1.000", "2.000"),
+        ("b", "-", "-3", "0.000", "1.000", "2.500"),
+    )
 
 
 def test_heads_say_a_thing_once():
     frame = pd.DataFrame({"model": ["a"], "tokens": [7.5], "p_holm": [0.5], "nats": [1.5]})
     frame = frame.assign(gain_holm=0.5, answer_tokens=2.5)
-    made = sheet("shift", "unintervened", frame)
+    made = captioned_table("shift", "unintervened", frame)
     heads = ["model", "tokens", "Holm's p", "nats (nats by token)", "Holm's p of gain"]
-    assert made.heads == [*heads, "answer tokens"]
+    assert made.text.heads == (*heads, "answer tokens")
 
 
 def test_heads_are_words_with_units_and_constants_stand_above(frame):
-    made = sheet("masks", "drop", frame.assign(masks=["5", "6"]))
-    assert made.heads == [
-        *("model", "filler", "drop (points)", "95 % over items", "p over items", "n", "masks"),
-    ]
+    made = captioned_table("masks", "drop", frame.assign(masks=["5", "6"]))
+    heads = ("model", "filler", "drop (points)", "95 % over items", "p over items", "n", "masks")
+    assert made.text.heads == heads
     assert made.fixed == {"steps": "1"}
-    assert made.rows[0][2:5] == ["-1.250", "-2.000 to 0.500", "1.0e-04"]
-    assert made.rows[1][3] == "-"
-    assert made.numbers == [False, False, True, True, True, True, False]
+    assert made.text.rows[0][2:5] == ("-1.250", "-2.000 to 0.500", "1.0e-04")
+    assert made.text.rows[1][3] == "-"
+    assert made.text.numeric == (False, False, True, True, True, True, False)
     assert made.title.startswith("masks, drop: What the tail costs")

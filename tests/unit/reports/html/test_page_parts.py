@@ -64,17 +64,17 @@ def drawn(chart=CHART, **tables):
     ],
 )
 def test_numbers_as_text(value, text):
-    assert page_tables.shown(value) == text
+    assert page_tables.number(value) == text
 
 
 def test_two_columns_make_one_interval():
-    found = page_tables.table("t", TABLE[["model", "share", "share_low", "share_high", "n"]])
+    found = page_tables.page_table("t", TABLE[["model", "share", "share_low", "share_high", "n"]])
     assert found.heads == ("model", "share", "95 % of share", "n")
     assert found.rows[0] == ("a", ("a", "0.5", "0.4 to 0.6", "4"))
     assert found.rows[1] == ("a", ("a", "0.25", "-", "4"))
     assert found.numbers == (False, True, True, True)
     over = pd.DataFrame({"sets_low": [0.0], "sets_high": [1.0], "last_low": [2.0]})
-    assert page_tables.table("t", over).heads == ("95 % over sets", "last_low")
+    assert page_tables.page_table("t", over).heads == ("95 % over sets", "last_low")
 
 
 def test_a_chart_has_its_rows_in_percent():
