@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from checkpoints import write_llada
-from click.testing import CliRunner
+from commands import call
 
 from mdlm_probe import cli
 from mdlm_probe.cli.options import jobs_of
@@ -20,24 +20,13 @@ pytestmark = pytest.mark.usefixtures("untimed")
 QUICK = "--tasks verb-smallest --limit 3 --shots 2 --distractors 4 --positions 0,4".split()
 
 
-def call(*arguments):
-    result = CliRunner().invoke(cli.main, [str(a) for a in arguments])
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
-
-
 def fails(*arguments, code=1):
     """Output of a command that must end with a message, a code and no traceback."""
-    result = call(*arguments)
-    assert result.exit_code == code, result.output
-    assert "Traceback" not in result.output
-    return result.output
+    return call(*arguments, code=code).output
 
 
 def test_help_fits_a_screen_and_names_every_probe_and_command():
     result = call("--help")
-    assert result.exit_code == 0
     lines = result.output.splitlines()
     assert len(lines) < 24  # the prompt that follows needs one, too
     assert max(map(len, lines)) <= 80
@@ -50,22 +39,8 @@ def test_help_fits_a_screen_and_names_every_probe_and_command():
 @pytest.mark.parametrize("command", [*cli.main.commands, *catalog.names("probe")])
 def test_every_command_has_help(command):
     result = call(command, "-h")
-    assert result.exit_code == 0
     assert len(result.output) > 100
     assert result.output.startswith(f"Usage: main {command}")
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [["--help"], ["models"], ["probes"], ["tasks"], ["locality", "--help"], ["plan", "-h"]],
-)
-def test_help_and_listings_do_not_import_torch(arguments):
-    code = (
-        "import sys; from mdlm_probe.cli import main\n"
-        f"try: main({arguments!r})\nexcept SystemExit as e: assert not e.code\n"
-        "assert not {'torch', 'transformers', 'pandas'} & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
 def test_listings():
@@ -77,7 +52,6 @@ def test_listings():
 
 def test_a_run_prints_tables_and_saves_pictures(tmp_path):
     result = call("locality", "-m", "oracle", *QUICK, "-o", tmp_path / "r")
-    assert result.exit_code == 0
     for text in ("locality: accuracy", "95 % over sets", "locality: index", "locality.png"):
         assert text in result.stdout
     assert "6 of 6 cells" in result.stderr
@@ -128,7 +102,6 @@ def test_plan_says_what_it_would_cost():
     result = call(
         "plan", "locality", "-m", "oracle", "-m", "oracle-causal", "--question", "left,right"
     )
-    assert result.exit_code == 0
     lines = result.output.splitlines()
     assert any(line.split()[:3] == ["oracle", "5760", "5760"] for line in lines)
     assert "oracle-causal: 2880 cells left out" in result.output
@@ -139,12 +112,11 @@ def test_plan_says_what_it_would_cost():
 
 def test_a_local_checkpoint_by_its_folder(tmp_path):
     folder = write_llada(tmp_path / "my-checkpoint", context=1024)
-    result = call(
+    call(
         *("locality", "--model", folder, "--question", "middle", "--positions", "0,1"),
         *("--shots", 1, "--distractors", 2, "--limit", 1, "--tasks", "animal"),
         *("--output", tmp_path / "mine"),
     )
-    assert result.exit_code == 0, result.output
     frame = pd.read_csv(tmp_path / "mine" / "locality__my-checkpoint.csv")
     assert set(frame["answer"]) == {"letter"}
     assert set(frame["right"]) <= set("ABC")
@@ -238,10 +210,7 @@ def test_a_changed_configuration_shows_the_difference(tmp_path):
     output = fails("locality", "-m", "oracle", *QUICK, "--seed", 1, "-o", tmp_path, "-q")
     assert "options.seed: 0 -> 1" in output
     assert "--fresh starts over" in output
-    assert (
-        call("locality", "-m", "oracle", *QUICK, "--seed", 1, "-o", tmp_path, "--fresh").exit_code
-        == 0
-    )
+    call("locality", "-m", "oracle", *QUICK, "--seed", 1, "-o", tmp_path, "--fresh")
 
 
 def test_a_failed_start_leaves_nothing_in_the_way(tmp_path):
@@ -249,16 +218,14 @@ def test_a_failed_start_leaves_nothing_in_the_way(tmp_path):
     assert "no chat template" in fails(
         "locality", "-m", "oracle", "--style", "chat", *QUICK, "-o", tmp_path
     )
-    causal = call("locality", "-m", "oracle-causal", *QUICK, "-o", tmp_path)
-    assert causal.exit_code == 0, causal.output
-    assert call("locality", "-m", "oracle", *QUICK, "-o", tmp_path).exit_code == 0
+    call("locality", "-m", "oracle-causal", *QUICK, "-o", tmp_path)
+    call("locality", "-m", "oracle", *QUICK, "-o", tmp_path)
     assert "oracle-causal" in call("report", tmp_path).output
 
 
 def test_models_that_cannot_be_asked_are_left_out_when_others_can(tmp_path):
     both = ["-m", "oracle", "-m", "oracle-causal", "--question", "left"]
     result = call("locality", *both, *QUICK, "-o", tmp_path)
-    assert result.exit_code == 0, result.output
     assert "oracle-causal left out: a causal model can't see" in result.stderr
     assert not (tmp_path / "locality__oracle-causal.csv").exists()
 
@@ -271,9 +238,8 @@ def test_report_on_a_file_cut_anywhere_gives_numbers_or_a_message(tmp_path):
     (tmp_path / "run.json").write_text(run.replace('"finished"', '"started"'))
     for cut in [0, 10, data.index(b"\n"), *range(data.index(b"\n") + 1, len(data), 97), len(data)]:
         path.write_bytes(data[:cut])
-        result = call("report", tmp_path)
         rows = max(0, data[:cut].count(b"\n") - 1)
-        assert result.exit_code == (0 if rows else 1), result.output
+        result = call("report", tmp_path, code=0 if rows else 1)
         if rows:
             assert f"unfinished ({rows} rows, 6 cells planned)" in result.output
 
@@ -282,13 +248,11 @@ def test_report_on_a_file_cut_anywhere_gives_numbers_or_a_message(tmp_path):
 def test_every_probe_can_be_planned_without_a_tokenizer(probe):
     """No hub is reachable, so the tokens of a checkpoint's prompts are guessed, and said to be."""
     result = call("plan", probe, "-m", "llada-8b-instruct", "--limit", "3")
-    assert result.exit_code == 0, result.output
     assert "tokens are a rough guess" in result.output
 
 
 def test_any_command_can_be_planned_as_it_stands(tmp_path):
-    result = call("plan", "locality", "-m", "oracle", *QUICK, "-o", tmp_path / "r", "--fresh", "-q")
-    assert result.exit_code == 0
+    call("plan", "locality", "-m", "oracle", *QUICK, "-o", tmp_path / "r", "--fresh", "-q")
     assert not (tmp_path / "r").exists()
 
 

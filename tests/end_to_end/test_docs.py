@@ -200,3 +200,8 @@ def test_a_command_without_an_example_is_noticed(monkeypatch):
     monkeypatch.setattr(cli.main.commands["models"], "help", "Lists models.")
     with pytest.raises(ValueError, match="not enough values"):
         example(("models",))
+
+
+def test_the_readme_names_the_variable_of_every_shell():
+    text = (Path(__file__).parent.parent.parent / "README.md").read_text()
+    assert re.findall(r"_MDLM_PROBE_COMPLETE=(\w+)_source", text) == ["bash", "zsh", "fish"]

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
@@ -289,16 +287,3 @@ def test_texts_pass_through_as_they_are(tmp_path):
     load.cache_clear()
     (found,) = of(tmp_path / "run", "shift")
     assert texts(found)["no prompt"].startswith("cannot read")
-
-
-def test_examples_load_no_torch(runs):
-    folder = runs.folder("locality")
-    code = (
-        "import sys; from pathlib import Path; from mdlm_probe.core import run_folder;"
-        "from mdlm_probe.reports.html import examples;"
-        "from mdlm_probe.analysis.frames import frames; folder = Path(sys.argv[1]);"
-        "frame = frames(folder)[0]['locality'];"
-        "assert examples.of(folder, 'locality', frame, run_folder.read_run(folder));"
-        "assert not {'torch', 'transformers', 'tokenizers'} & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code, str(folder)], check=True)

@@ -9,9 +9,9 @@ import time
 
 import pytest
 from checkpoints import write_llada
-from click.testing import CliRunner
+from commands import call
 
-from mdlm_probe import cli, models
+from mdlm_probe import models
 from mdlm_probe.decoding import answers
 from mdlm_probe.decoding.schedule import Schedule
 from mdlm_probe.engine.engine import Engine
@@ -22,7 +22,7 @@ SHORT = ["--length", "8", "--limit", "2", "--quiet"]
 
 
 def typed(*arguments, fails=False, **more):
-    result = CliRunner().invoke(cli.main, ["generate", *map(str, arguments)], **more)
+    result = call("generate", *arguments, code=None, **more)
     assert (result.exit_code != 0) is fails, result.output
     return result.output
 

@@ -3,10 +3,9 @@
 import re
 
 import pytest
-from click.testing import CliRunner
+from commands import call
 from fakes import Server, chat, rows, write
 
-from mdlm_probe import cli
 from mdlm_probe.analysis import frames as _frames
 from mdlm_probe.reports import probe_report
 
@@ -24,27 +23,21 @@ def judged_only(monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 
 
-def call(*arguments, code=0):
-    result = CliRunner().invoke(cli.main, ["judge", *map(str, arguments)])
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return result
-
-
 def test_the_runs_own_scorer_judges_unless_told_otherwise(tmp_path):
     folder = write(tmp_path, rows(prompts=4, interventions=("shift", "post-hoc")))
-    result = call(folder)
+    result = call("judge", folder)
     for text in ("judge: winrate", "judge: trend", "95 % of winrate", "judge.png", "post-hoc"):
         assert text in result.stdout
-    assert "finished: nothing to do" in call(folder).stderr
-    assert call(folder, "--fresh", "--quiet", "--judge-by", "nll").stderr == ""
+    assert "finished: nothing to do" in call("judge", folder).stderr
+    assert call("judge", folder, "--fresh", "--quiet", "--judge-by", "nll").stderr == ""
     assert (folder / "judge-winrate.csv").read_text().count("\n") == 5
     assert (folder / "judge.svg").stat().st_size > 1000
 
 
 def test_a_local_judge(tmp_path):
-    result = call(write(tmp_path), "--judge-model", "tiny-arlm", "--limit", 1, "--frac", "0.1")
+    result = call(
+        "judge", write(tmp_path), "--judge-model", "tiny-arlm", "--limit", 1, "--frac", "0.1"
+    )
     assert re.search(r"tiny-arlm +m +shift +0.100", result.stdout)
     assert (tmp_path / "judge__tiny-arlm.replies.jsonl").read_text().count("\n") == 2
 
@@ -55,7 +48,7 @@ def test_an_endpoint_and_failures_end_with_a_count(tmp_path):
 
     with Server(reply) as server:
         typed = ["--endpoint", server.url, "--judge", "org/jury", "--retries", 0]
-        result = call(write(tmp_path), *typed, "--intervention", "shift", code=1)
+        result = call("judge", write(tmp_path), *typed, "--intervention", "shift", code=1)
     assert "4 of 12 verdicts failed; the first: HTTP 500" in result.stderr
     assert "asks these anew" in result.stderr
     assert "org/jury" in result.stdout, "what came is reported"
@@ -81,7 +74,7 @@ def test_an_endpoint_and_failures_end_with_a_count(tmp_path):
     ],
 )
 def test_options_that_make_no_sense_are_refused(tmp_path, typed, words):
-    result = call(write(tmp_path), *typed, code=1)
+    result = call("judge", write(tmp_path), *typed, code=1)
     assert words in result.stderr
     assert "Traceback" not in result.output
 
@@ -89,12 +82,12 @@ def test_options_that_make_no_sense_are_refused(tmp_path, typed, words):
 def test_progress_counts_what_is_asked(tmp_path):
     lines = rows(prompts=2)
     lines[1]["answer"] = lines[0]["answer"]
-    said = call(write(tmp_path, lines)).stderr
+    said = call("judge", write(tmp_path, lines)).stderr
     assert "ties, which nobody is asked: 1" in said
     assert "nll: 3 of 3 verdicts" in said
     assert "going on" not in said
 
 
 def test_a_folder_without_answers_is_refused(tmp_path):
-    assert "no answers to judge" in call(tmp_path / "gone", code=1).stderr
+    assert "no answers to judge" in call("judge", tmp_path / "gone", code=1).stderr
     assert not (tmp_path / "gone").exists()

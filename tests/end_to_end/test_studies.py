@@ -6,24 +6,17 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from commands import call
 
-from mdlm_probe import cli, models
+from mdlm_probe import models
 from mdlm_probe.cli import study_file
 from mdlm_probe.cli.commands import report
-from mdlm_probe.core import catalog
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.engine.engine import Engine
-from mdlm_probe.models._checkpoint import LoadOptions
 from mdlm_probe.probes.masks import probe as masks
-from mdlm_probe.prompts import shipped
-from mdlm_probe.runs import loaded_models
 from mdlm_probe.runs import study as studies
-from mdlm_probe.runs.loaded_models import LoadedModels
-from mdlm_probe.runs.plan import Job, prepare_all
 
 pytestmark = pytest.mark.usefixtures("unpainted")
 SMALL = {"shots": 1, "distractors": 2, "tasks": ["verb-smallest", "animal-largest"]}
@@ -104,15 +97,6 @@ def written(folder, study):
     return path
 
 
-def call(*arguments, code=0):
-    result = CliRunner().invoke(cli.main, [str(a) for a in arguments])
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    assert "Traceback" not in result.output
-    return result
-
-
 def execute(path, folder, **how):
     progress = Quiet()
     study, _ = study_file.load(str(path), folder, how.get("fresh", False))
@@ -189,29 +173,6 @@ def test_a_model_is_loaded_only_if_some_run_of_it_is_not_finished(tmp_path, load
     del loads[:]
     execute(path, tmp_path / "out")
     assert loads == ["oracle-causal"]
-
-
-def test_runs_stand_by_model_then_by_scorer_then_as_listed():
-    def part(name, probe, *options):
-        jobs = [
-            Job(probe, model, dict(options), output=Path(name))
-            for model in ("tiny-mdlm", "tiny-arlm")
-        ]
-        return studies.StudyRun(name, probe, tuple(prepare_all(jobs)[0]))
-
-    few = ("limit", 1)
-    parts = [
-        part("a", "shift", few, ("scorer", "tiny-arlm")),
-        part("b", "locality", few),
-        part("c", "blocks", few, ("scorer", "oracle-causal")),
-        part("d", "blocks", few, ("scorer", "tiny-arlm")),
-        part("e", "needle", few),
-    ]
-    order = [(part.name, plan.entry.name) for part, plan in studies.order(parts)]
-    assert order == [
-        *[(name, "tiny-mdlm") for name in "becad"],
-        *[(name, "tiny-arlm") for name in "be"],
-    ]
 
 
 def test_other_ways_of_loading_are_other_models(tmp_path, loads):
@@ -467,196 +428,3 @@ def test_a_scorer_that_is_asked_next_stays_loaded(tmp_path, loads):
     assert progress.turns[:3] == [
         *[("locality", "tiny-mdlm"), ("moved", "tiny-mdlm"), ("locality", "tiny-arlm")]
     ]
-
-
-def test_what_a_run_does_not_need_is_put_away_before_others_are_loaded(monkeypatch):
-    shelf, held = LoadedModels(), []
-    load = models.load
-
-    def watched(entry, *options):
-        held.append((entry.name, sorted(name for name, *_ in shelf._models)))
-        return load(entry, *options)
-
-    monkeypatch.setattr(models, "load", watched)
-    entries = {name: models.resolve(name) for name in ("oracle", "oracle-causal")}
-    asked = [("oracle", "none"), ("oracle", "companion"), ("oracle-causal", "none")]
-    for name, scorer in asked:
-        model, judge = shelf.models({"scorer": scorer}, entries[name], LoadOptions(), held.append)
-        assert model.entry.name == name
-        assert (judge is None) == (scorer == "none")
-    loaded = [line for line in held if isinstance(line, tuple)]
-    assert loaded == [("oracle", []), ("oracle-causal", ["oracle"])]
-    assert shelf.loads == 2
-    assert [key[0] for key in shelf._models] == ["oracle-causal"]
-    shelf.clear()
-    assert not shelf._models
-
-
-def test_scorers_load_as_their_models_do():
-    load = LoadOptions(dtype="float16", quantize="8bit", adapter="x", revision="y", style="chat")
-    causal, oracle = models.resolve("tiny-arlm"), models.resolve("oracle-causal")
-    assert loaded_models.scorer_load(causal, load) == LoadOptions("float16", quantize="8bit")
-    assert loaded_models.scorer_load(oracle, load) == LoadOptions()
-
-
-# ---------------------------------------------------------------------- the file
-
-
-def refused(tmp_path, text):
-    path = tmp_path / "wrong.yaml"
-    path.write_text(text)
-    with pytest.raises(ProbeError) as caught:
-        study_file.load(str(path))
-    return str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("line", "text", "message"),
-    [
-        (3, "model: oracle\nruns:\n  localty:\n", "unknown probe 'localty'"),
-        (4, "model: oracle\nruns:\n  a:\n    probe: localty\n", "did you mean 'locality'"),
-        (4, "runs:\n  locality:\n    limit: 3\n    limt: 4\n", "did you mean 'limit'"),
-        (1, "limt: 4\nruns:\n  locality:\n", "unknown option"),
-        (3, "runs:\n  locality:\n    limit: many\n", "'many' is not a valid integer"),
-        (1, "limit: many\nruns:\n  locality:\n", "'many' is not a valid integer"),
-        (3, "runs:\n  locality:\n    question: [left, up]\n", "'up' is not one of"),
-        (3, "runs:\n  locality:\n    positions: []\n", "found []"),
-        (3, "runs:\n  locality:\n    limit: [1, 2]\n", "this option takes no list"),
-        (3, "runs:\n  locality:\n    limit:\n", "found None"),
-        (3, "runs:\n  locality:\n    limit: 0\n", "--limit has 0"),
-        (3, "runs:\n  locality:\n    positions: [99]\n", "--positions has 99"),
-        (3, "runs:\n  locality:\n    model: [oracle, oracle]\n", "names 'oracle' twice"),
-        (3, "runs:\n  locality:\n    model: lada-8b\n", "no model named 'lada-8b'"),
-        (3, "model:\n  - oracle\n  - lada-8b\nruns:\n  locality:\n", "no model named 'lada-8b'"),
-        (1, "model: ./none/here\nruns:\n  locality:\n", "none/here"),
-        (3, "runs:\n  shift:\n    model: tiny-arlm\n", "'shift' is not for causal models"),
-        (4, "runs:\n  locality:\n    limit: 1\n  locality:\n", "stands twice"),
-        (2, "batch-tokens: 1\nbatch_tokens: 2\nruns:\n  locality:\n", "stands twice"),
-        (2, "runs:\n  ../up:\n    probe: locality\n", "can't name a folder"),
-        (2, "runs:\n  locality: 3\n", "a mapping"),
-        (1, "runs: {}\n", "is empty"),
-        (1, "runs:\n", "is empty"),
-        (3, "model: oracle\nruns:\n  judge:\n", "field 'runs.judge.run': is missing"),
-        (1, "model: oracle\n", "is missing"),
-        (3, "runs:\n  judge:\n    run: shift\n", "'shift' is no run of `shift`"),
-        (2, "runs:\n  judge:\n    limit: 3\n", "is missing"),
-        (6, "runs:\n  shift:\n    limit: 1\n  judge:\n    run: shift\n    judge-by: x\n", "'x'"),
-        (
-            7,
-            "runs:\n  shift:\n    limit: 1\n  judge:\n    run: shift\n    judge-by: nll\n"
-            "    device: cpu\n",
-            "judges by nll",
-        ),
-        (3, "runs:\n  locality:\n    output: elsewhere\n", "unknown option"),
-    ],
-)
-def test_errors_name_file_line_and_field(tmp_path, line, text, message):
-    found = refused(tmp_path, text)
-    assert f"wrong.yaml, line {line}, field '" in found
-    assert message in found
-
-
-@pytest.mark.parametrize("text", ["", "# only a comment\n"])
-def test_an_empty_file_is_called_empty(tmp_path, text):
-    found = refused(tmp_path, text)
-    assert found.startswith(f"{tmp_path / 'wrong.yaml'} is empty\nexpected: runs, by name")
-
-
-def test_no_such_study(tmp_path):
-    assert "no study named 'smok'" in call("study", "smok", code=1).stderr
-    assert "cannot read" in call("study", tmp_path / "none.yaml", code=1).stderr
-
-
-def test_models_that_cannot_be_asked_are_left_out_and_said_once(tmp_path):
-    study = {"model": ["oracle", "oracle-causal", "tiny-mdlm"], "limit": 1}
-    study["runs"] = {"attribution": {}, "blocks": {"length": 8}}
-    _, left_out = study_file.load(str(written(tmp_path, study)))
-    notes = [note for run in left_out.values() for note in run]
-    assert len(notes) == len(set(notes)) == 3
-    assert notes[0].startswith("attribution: oracle left out: probe 'attribution' needs gradients")
-    assert "oracle-causal" in notes[1]
-    assert notes[2] == "blocks: oracle-causal left out: probe 'blocks' is not for causal models"
-
-
-def test_values_are_those_of_the_command_line(tmp_path):
-    text = (
-        "model: oracle\nlimit: 1\nseed: 7\nruns:\n"
-        "  masks: {masks: [0, 5%, max], seed: 3}\n"
-        "  decay: {floor: 1e-3, limit: 2}\n"
-        "  blocks: {length: 8, block: '4,8', early-stop: yes, early_stop_: 1}\n"
-    )
-    path = tmp_path / "values.yaml"
-    path.write_text(text.replace(", early_stop_: 1", ""))
-    study, _ = study_file.load(str(path))
-    options = {part.name: part.plans[0].options for part in study.parts}
-    assert options["masks"]["masks"] == ("0", "5%", "max")
-    assert (options["masks"]["seed"], options["decay"]["seed"]) == (3, 7)
-    assert (options["decay"]["floor"], options["decay"]["limit"]) == (0.001, 2)
-    assert (options["blocks"]["block"], options["blocks"]["early_stop"]) == ((4, 8), "yes")
-    path.write_text(text)
-    with pytest.raises(ProbeError, match="did you mean 'early-stop'"):
-        study_file.load(str(path))
-
-
-# ---------------------------------------------------------------------- what ships
-
-
-def test_studies_are_no_suites():
-    assert shipped.studies() == ["laptop", "papers", "smoke"]
-    assert shipped.suites() == ["few-shot"]
-
-
-def test_smoke_asks_every_probe_of_both_models_and_a_judge():
-    study, notes = study_file.load("smoke")
-    asked = {part.probe: part.models for part in study.parts}
-    assert asked.keys() == {*catalog.names("probe"), "judge"}
-    assert asked["judge"] == ["nll"]
-    for probe in catalog.names("probe"):
-        left = any("tiny-arlm left out" in note for note in notes[probe])
-        ideal = ["oracle"] if probe == "decay" else []  # beside the curve that it has exactly
-        assert asked[probe] == [*ideal, *(["tiny-mdlm"] if left else ["tiny-mdlm", "tiny-arlm"])]
-        kinds = catalog.load("probe", probe).KINDS
-        assert ("causal" in kinds) == (not left)
-
-
-@pytest.mark.slow
-def test_papers_ask_what_the_papers_asked():
-    study, _ = study_file.load("papers")
-    parts = {part.name: part for part in study.parts}
-    eight = [
-        *("llada-8b", "llada-8b-instruct", "dream-7b", "dream-7b-instruct"),
-        *("llama3-8b", "llama3-8b-instruct", "qwen2.5-7b", "qwen2.5-7b-instruct"),
-    ]
-    assert parts["locality"].models == eight
-    cells = {p.entry.name: len(p.cells) for p in parts["locality"].plans}
-    assert cells["llada-8b"] == 3 * cells["llama3-8b"] == 3 * 16 * 9 * 1000
-    assert {c.masks for c in parts["locality-masks"].plans[0].cells} == {2, 50, 100, 200}
-    assert {c.steps for c in parts["steps"].plans[0].cells} >= {2, 4, 6, 40}
-    assert {c.distractors for c in parts["lengths"].plans[0].cells} == {0, 10, 20, 30}
-    paper = parts["attribution"].plans[0].options
-    assert (paper["orders"], paper["limit"], paper["masks"]) == (30, 20, (0, 50))
-    for name in (
-        "locality",
-        "locality-masks",
-        "masks",
-        "fillers",
-        "lengths",
-        "steps",
-        "attribution",
-    ):
-        assert {plan.job.load.quantize for plan in parts[name].plans} == {"4bit"}
-    (shift,) = parts["shift"].plans
-    assert shift.entry.name == "llada-8b-instruct"
-    assert 0.01 in shift.options["frac"]
-    assert parts["judge"].verdicts.run == "shift"
-
-
-def test_laptop_asks_for_small_models():
-    study, _ = study_file.load("laptop")
-    assert {part.probe for part in study.parts} == {
-        *("locality", "masks", "needle", "decay", "joint", "blocks")
-    }
-    for part in study.parts:
-        for plan in part.plans:
-            assert plan.job.load.quantize == ("4bit" if plan.entry.name == "dream-7b" else "")
-        assert sum(len(plan.cells) for plan in part.plans) < 100

@@ -2,6 +2,7 @@
 
 import made_runs
 import pytest
+from commands import call
 
 from mdlm_probe.reports import probe_report
 
@@ -22,5 +23,5 @@ def made(run):
 def exported(run, tmp_path_factory):
     """The folder of the run's exports to every kind of file."""
     folder = tmp_path_factory.mktemp("files")
-    made_runs.call("export", run, "--to", made_runs.FILES, "-o", folder)
+    call("export", run, "--to", made_runs.FILES, "-o", folder)
     return folder

@@ -4,24 +4,14 @@ import csv
 import json
 from pathlib import Path
 
-from click.testing import CliRunner
+from commands import call
 
-from mdlm_probe import cli
 from mdlm_probe.core.sheet import lines_of
 
 SMALL = "--tasks verb-smallest,verb-largest --limit 2 --shots 2 --distractors 4".split()
 FILES = "parquet,jsonl,latex,markdown,card"
 MASKS = ["masks", *SMALL, "--masks", "0,5,50%", "--filler", "mask,dot"]
 LOCALITY = ["locality", *SMALL, "--positions", "0,4", "--masks", "0,7", "--model", "tiny-mdlm"]
-
-
-def call(*arguments, code=0):
-    """The output of a command that ends with this code."""
-    result = CliRunner().invoke(cli.main, [str(a) for a in arguments])
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return result.output
 
 
 def measured(folder):

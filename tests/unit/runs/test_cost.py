@@ -98,3 +98,37 @@ def test_the_machine_says_what_it_is(monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert machine.driver() == ""
     assert machine.version_of("no-such-package") == ""
+
+
+SHAPE = {"hidden": 8, "intermediate": 16, "heads": 2, "kv_heads": 1}
+
+
+def test_the_rate_of_a_layer_by_a_clock_that_ticks_evenly(monkeypatch):
+    """Every pass takes a second: the rate is the operations of a pass."""
+    ticks = iter(range(100))
+    monkeypatch.setattr(estimate.time, "perf_counter", lambda: next(ticks))
+    weights = 2 * 8 * 8 + 2 * 4 * 8 + 3 * 8 * 16
+    tokens = 16 * 512
+    by_hand = tokens * (2 * weights + 4 * 8 * 512)
+    assert estimate.layer_rate(SHAPE, "cpu", "float32") == by_hand
+
+
+def test_what_a_layer_costs_is_what_cost_says():
+    """The same formula as for whole models: one layer without a vocabulary."""
+    entry = models.resolve("llada-8b")
+    body = 4096**2 * 4 + 3 * 4096 * 12288
+    whole = estimate.cost(entry, LoadOptions(), "float32", 1.0, 0, 256.0, 1)
+    assert whole.operations == pytest.approx(32 * (2 * body + 4 * 4096 * 256), rel=1e-3)
+
+
+def test_the_timed_layer_mixes_all_tokens_and_keeps_the_shape():
+    torch.manual_seed(0)
+    sizes = [(8, 8), (4, 8), (4, 8), (8, 8), (16, 8), (16, 8), (8, 16)]
+    weights = [torch.randn(size) for size in sizes]
+    states = torch.randn(2, 5, 8)
+    found = estimate._layer(states, weights, SHAPE)
+    assert found.shape == states.shape
+    changed = states.clone()
+    changed[0, 4] += 1
+    moved = (estimate._layer(changed, weights, SHAPE) - found).abs().amax(-1) > 1e-4
+    assert moved.tolist() == [[True] * 5, [False] * 5]

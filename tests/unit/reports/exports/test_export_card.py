@@ -7,6 +7,7 @@ import shlex
 import made_runs
 import pandas as pd
 import pytest
+from commands import call
 from huggingface_hub import ModelCard
 
 from mdlm_probe.core.run_folder import read_run
@@ -100,9 +101,9 @@ def test_the_command_on_the_card_measures_the_same(run, card):
     """The same configuration finds the run finished; another would be refused."""
     for probe in ("masks", "locality"):
         (line,) = re.findall(rf"```sh\nmdlm-probe ({probe} .*)\n```", card)
-        assert "nothing to do" in made_runs.call(*shlex.split(line), "--output", run)
+        assert "nothing to do" in call(*shlex.split(line), "--output", run).output
     words = [*shlex.split(line), "--seed", "1", "--output", run]
-    assert "another configuration" in made_runs.call(*words, code=1)
+    assert "another configuration" in call(*words, code=1).output
 
 
 def test_commands_spell_what_differs_from_the_defaults():
@@ -126,14 +127,14 @@ def test_without_masks_the_error_says_which_command_makes_them(run, tmp_path):
     entries = json.loads(path.read_text())
     entries["locality__m"]["model"] = {"kind": "masked"}
     path.write_text(json.dumps(entries))
-    said = made_runs.call("export", tmp_path / "run", "--to", "card", code=1)
+    said = call("export", tmp_path / "run", "--to", "card", code=1).output
     assert "mdlm-probe masks --model MODEL" in said
     assert not (tmp_path / "run" / "export").exists()
-    more = made_runs.call("export", tmp_path / "run", "--to", "card,latex", "-o", tmp_path / "two")
+    more = call("export", tmp_path / "run", "--to", "card,latex", "-o", tmp_path / "two").output
     assert "no card: no masked model was measured" in more
     assert "mdlm-probe masks --model MODEL" in more
     assert (tmp_path / "two" / "locality-accuracy.tex").exists()
-    causal = made_runs.call("export", run, "--to", "card", "--probe", "locality", "-o", tmp_path)
+    causal = call("export", run, "--to", "card", "--probe", "locality", "-o", tmp_path).output
     assert "card-tiny-mdlm.md" in causal
 
 
@@ -243,7 +244,7 @@ def test_steps_and_orders_are_results_of_their_own():
 def test_a_study_has_one_card_a_model_with_each_runs_section(run, tmp_path):
     for name in ("first", "second"):
         (tmp_path / name).symlink_to(run)
-    said = made_runs.call("export", tmp_path, "--to", "card,parquet", "--probe", "masks")
+    said = call("export", tmp_path, "--to", "card,parquet", "--probe", "masks").output
     assert "export/second/masks-drop.parquet" in said
     text = (tmp_path / "export" / "card-tiny-mdlm.md").read_text()
     assert [f"### Masks after the question ({n})" in text for n in ("first", "second")] == [

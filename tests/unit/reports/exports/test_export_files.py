@@ -6,8 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
-import made_runs
 import pytest
+from commands import call
 from made_runs import FILES
 
 from mdlm_probe.reports import exports
@@ -19,8 +19,8 @@ def contents(folder):
 
 
 def test_equal_runs_give_equal_files_and_may_be_exported_again(run, exported, tmp_path):
-    made_runs.call("export", run, "--to", "parquet", "--to", "card,jsonl", "-o", tmp_path / "b")
-    made_runs.call("export", run, "--to", FILES, "-o", tmp_path / "b")
+    call("export", run, "--to", "parquet", "--to", "card,jsonl", "-o", tmp_path / "b")
+    call("export", run, "--to", FILES, "-o", tmp_path / "b")
     assert contents(exported) == contents(tmp_path / "b")
     own = json.loads((exported / "export.json").read_text())
     assert own.keys() == contents(exported).keys() - {"export.json"}
@@ -28,25 +28,25 @@ def test_equal_runs_give_equal_files_and_may_be_exported_again(run, exported, tm
 
 def test_a_file_of_somebody_else_is_not_overwritten(run, tmp_path):
     (tmp_path / "masks.md").write_text("my notes")
-    said = made_runs.call("export", run, "--to", "markdown", "-o", tmp_path, code=1)
+    said = call("export", run, "--to", "markdown", "-o", tmp_path, code=1).output
     assert "no export wrote it" in said
     assert contents(tmp_path) == {"masks.md": b"my notes"}
 
 
 def test_a_file_changed_by_hand_is_not_overwritten(run, tmp_path):
     words = ["export", run, "--to", "markdown", "-o", tmp_path]
-    made_runs.call(*words)
+    call(*words)
     first = contents(tmp_path)
     path = tmp_path / "masks.md"
     path.write_text(path.read_text() + "my notes")
     (tmp_path / "locality.md").unlink()
     edited = contents(tmp_path)
-    said = made_runs.call(*words, code=1)
+    said = call(*words, code=1).output
     assert "masks.md was changed since it was exported" in said
     assert "delete it, or keep it: --output DIR" in said
     assert contents(tmp_path) == edited  # nothing was written, what was missing neither
     path.unlink()
-    made_runs.call(*words)
+    call(*words)
     assert contents(tmp_path) == first
 
 
@@ -107,12 +107,12 @@ def test_export_json_of_something_else_is_an_error(tmp_path):
 @pytest.mark.parametrize("formats", ["markdown", "latex,card", "trackio"])
 def test_rows_alone_are_refused_where_there_are_none(run, formats, tmp_path):
     words = ["export", run, "--only", "rows", "-o", tmp_path / "out", "--to"]
-    said = made_runs.call(*words, formats, code=1)
+    said = call(*words, formats, code=1).output
     assert f"--only rows leaves nothing for {formats.replace(',', ', ')}" in said
     assert "--only with jsonl or parquet" in said
     assert not (tmp_path / "out").exists()
     if formats == "markdown":
-        made_runs.call(*words, "jsonl,markdown")
+        call(*words, "jsonl,markdown")
         assert (tmp_path / "out" / "masks.md").exists()
         assert not (tmp_path / "out" / "masks-drop.jsonl").exists()
 
@@ -121,7 +121,7 @@ def damaged(run, folder, change):
     """A copy of the run with a CSV changed; what exporting it says."""
     shutil.copytree(run, folder)
     change(folder / "masks__tiny-mdlm.csv")
-    said = made_runs.call("export", folder, "--to", "markdown", "--probe", "masks")
+    said = call("export", folder, "--to", "markdown", "--probe", "masks").output
     return [line for line in said.splitlines() if "changed or are missing" in line]
 
 
@@ -137,14 +137,14 @@ def test_lost_rows_of_a_finished_run_are_said(run, tmp_path):
     assert cut == [f"{start}its CSV has {size - len(lines[-1])} bytes, {size} when it finished"]
     for csv in (tmp_path / "gone").glob("*.csv"):
         csv.unlink()
-    said = made_runs.call("export", tmp_path / "gone", "--to", "markdown", code=1)
+    said = call("export", tmp_path / "gone", "--to", "markdown", code=1).output
     assert "holds no rows any more: " in said
     assert f"; {start}there is no CSV" in said
 
 
 def test_the_runs_own_files_are_left_alone(run, tmp_path):
     before = contents(run)
-    made_runs.call("export", run, "--to", FILES, "-o", tmp_path)
+    call("export", run, "--to", FILES, "-o", tmp_path)
     assert contents(run) == before
 
 
@@ -156,19 +156,19 @@ def test_the_runs_own_files_are_left_alone(run, tmp_path):
     ],
 )
 def test_unknown_names_get_the_nearest_right_one(run, words, said, tmp_path):
-    assert said in made_runs.call("export", run, *words, "-o", tmp_path / "out", code=1)
+    assert said in call("export", run, *words, "-o", tmp_path / "out", code=1).output
     assert not (tmp_path / "out").exists()
 
 
 def test_no_run_is_an_error(tmp_path):
-    assert "no run in" in made_runs.call("export", tmp_path, "--to", "jsonl", code=1)
+    assert "no run in" in call("export", tmp_path, "--to", "jsonl", code=1).output
 
 
 def test_a_studys_run_without_rows_is_left_out_and_named(run, tmp_path):
     (tmp_path / "good").symlink_to(run)
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "run.json").write_text('{"masks__m": {"status": "started"}}')
-    said = made_runs.call("export", tmp_path, "--to", "latex", "--probe", "locality")
+    said = call("export", tmp_path, "--to", "latex", "--probe", "locality").output
     assert "empty left out: " in said
     assert (tmp_path / "export" / "good" / "locality-index.tex").exists()
 

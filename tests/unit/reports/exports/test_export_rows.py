@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from commands import call
 
 from mdlm_probe.core.run_folder import read_run
 from mdlm_probe.core.sheet import text_of
@@ -41,12 +42,12 @@ def test_parquet_read_back_is_the_csv_field_by_field(run, exported):
 
 
 def test_json_lines_read_back_are_the_csv_field_by_field(run, tmp_path):
-    made_runs.call("export", run, "--to", "jsonl", "--only", "rows", "-o", tmp_path)
+    call("export", run, "--to", "jsonl", "--only", "rows", "-o", tmp_path)
     lines = (tmp_path / "masks.jsonl").read_text().split("\n")[:-1]
     found = [{name: text_of(v) for name, v in json.loads(line).items()} for line in lines]
     assert found == made_runs.fields(run, "masks")
     assert not (tmp_path / "masks-drop.jsonl").exists()
-    made_runs.call("export", run, "--to", "jsonl", "--only", "tables", "-o", tmp_path / "tables")
+    call("export", run, "--to", "jsonl", "--only", "tables", "-o", tmp_path / "tables")
     assert (tmp_path / "tables" / "masks-drop.jsonl").exists()
     assert not (tmp_path / "tables" / "masks.jsonl").exists()
 

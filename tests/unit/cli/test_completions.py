@@ -1,11 +1,5 @@
 """What the shell offers after a Tab: through click's own classes, and once in a process."""
 
-import os
-import re
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 from click.shell_completion import BashComplete, ZshComplete
 
@@ -81,25 +75,3 @@ def test_tasks_are_those_of_a_file_of_ones_own(tmp_path):
 def test_probes_come_with_their_questions():
     question = "Does a model find what it needs wherever it stands?"
     assert offered("lo", ZshComplete) == {("plain", "locality"): question}
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_a_shell_gets_a_script_and_answers_without_slow_imports(shell):
-    code = (
-        "import sys; from mdlm_probe.cli import main\n"
-        "try: main(prog_name='mdlm-probe')\nexcept SystemExit as e: assert not e.code\n"
-        "assert not {'torch', 'transformers', 'pandas', 'matplotlib'} & set(sys.modules)"
-    )
-    asked = {"COMP_WORDS": "mdlm-probe locality --model tiny-m", "COMP_CWORD": "3"}
-    if shell == "fish":
-        asked["COMP_CWORD"] = "tiny-m"
-    for what, expected in (("source", "_MDLM_PROBE_COMPLETE="), ("complete", "tiny-mdlm")):
-        env = os.environ | asked | {"_MDLM_PROBE_COMPLETE": f"{shell}_{what}"}
-        done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        assert expected in done.stdout
-
-
-def test_the_readme_names_the_variable_of_every_shell():
-    text = (Path(__file__).parent.parent.parent / "README.md").read_text()
-    assert re.findall(r"_MDLM_PROBE_COMPLETE=(\w+)_source", text) == ["bash", "zsh", "fish"]

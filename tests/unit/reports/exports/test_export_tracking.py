@@ -1,18 +1,12 @@
 """Trackers: what they are given, what happens without them, and the real ones where installed."""
 
-import contextlib
-import importlib.util
-import json
-import os
-import sqlite3
-import subprocess
 import sys
 import types
 from dataclasses import replace
 
-import made_runs
 import pandas as pd
 import pytest
+from commands import call
 from PIL import Image
 
 from mdlm_probe.core import catalog
@@ -75,7 +69,7 @@ def fake(request, monkeypatch):
 
 def test_a_tracker_gets_configuration_tables_estimates_and_figures(run, made, fake, tmp_path):
     words = ["--project", "p", "--name", "n", "--entity", "e", "-o", tmp_path / "out"]
-    said = made_runs.call("export", run, "--to", fake.__name__, *words)
+    said = call("export", run, "--to", fake.__name__, *words).output
     assert f"{fake.__name__} has n" in said
     (given,) = fake.given
     assert (given["project"], given["name"], given["group"]) == ("p", "n", None)
@@ -148,17 +142,6 @@ def test_a_missing_package_is_an_error_that_says_what_to_install(name, monkeypat
         send(name, [], folder=tmp_path)
 
 
-def test_nothing_is_imported_that_was_not_asked_for(run, tmp_path):
-    code = (
-        "import sys; from mdlm_probe.cli import main\n"
-        f"try: main(['export', {str(run)!r}, '--to', 'parquet,jsonl,latex,markdown,card',"
-        f" '-o', {str(tmp_path)!r}])\nexcept SystemExit as e: assert not e.code\n"
-        "assert 'pandas' in sys.modules\n"
-        "assert not {'torch', 'transformers', 'wandb', 'trackio'} & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-
-
 def test_estimates_are_named_by_the_coordinates_and_what_else_tells_rows_apart():
     table = pd.DataFrame({"model": ["a", "a"], "frac": [0.1, 0.25], "mean": [1.0, float("nan")]})
     made = probe_report.ProbeReport(table, {"t": table, "hidden": table}, dict, ("t",))
@@ -170,51 +153,3 @@ def test_estimates_are_named_by_the_coordinates_and_what_else_tells_rows_apart()
     assert tracker_data.keys_of("locality", table[:1]) == ["model"]
     counted = table.assign(prompts=8)[["model", "prompts", "mean"]]  # no coordinate: a count
     assert tracker_data.keys_of("shift", counted[:1]) == ["model"]
-
-
-def tracked(run, folder, name, **environment):
-    """A real tracker in a process of its own; what it says."""
-    if importlib.util.find_spec(name) is None:
-        pytest.skip(f"needs pip install 'mdlm-probe[{name}]'")
-    words = ["export", run, "--to", name, "--project", "tests", "--name", "n", "-o", folder / "out"]
-    done = subprocess.run(
-        [sys.executable, "-m", "mdlm_probe", *map(str, words)],
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-@pytest.mark.slow
-def test_wandb_keeps_a_run_offline(run, made, tmp_path):
-    said = tracked(run, tmp_path, "wandb", WANDB_MODE="offline")
-    assert "wandb has n: offline; wandb sync" in said
-    (path,) = (tmp_path / "out" / "wandb").glob("offline-run-*/files/media/table/masks/drop_*.json")
-    kept = json.loads(path.read_text())
-    table = made["masks"].tables["drop"]
-    assert kept["columns"] == list(table.columns)
-    points = [dict(zip(kept["columns"], row, strict=True))["points"] for row in kept["data"]]
-    assert points == pytest.approx(table["points"].tolist())
-    assert list((tmp_path / "out" / "wandb").glob("offline-run-*/files/media/images/**/*.png"))
-
-
-@pytest.mark.slow
-def test_trackio_keeps_a_run_on_this_machine(run, made, tmp_path):
-    said = tracked(run, tmp_path, "trackio", TRACKIO_DIR=str(tmp_path / "kept"))
-    assert "trackio has n: trackio show --project tests" in said
-    again = tracked(run, tmp_path, "trackio", TRACKIO_DIR=str(tmp_path / "kept"))
-    assert "trackio has n-2: " in again
-    with contextlib.closing(sqlite3.connect(tmp_path / "kept" / "tests.db")) as store:
-        rows = store.execute("select run_name, step from metrics order by id").fetchall()
-        assert rows == [("n", 0), ("n-2", 0)]
-        ((logged,),) = store.execute("select metrics from metrics where run_name = 'n'").fetchall()
-        ((config,),) = store.execute("select config from configs where run_name = 'n'").fetchall()
-    logged, config = json.loads(logged), json.loads(config)
-    table = made["masks"].tables["drop"]
-    rows = logged["masks/drop"]["_value"]
-    assert [row["points"] for row in rows] == pytest.approx(table["points"].tolist())
-    assert config["masks__tiny-mdlm"]["options"]["masks"] == ["0", "5", "50%"]
-    assert list((tmp_path / "kept" / "media").glob("**/*.png"))

@@ -2,10 +2,6 @@
 
 import json
 import os
-import signal
-import subprocess
-import sys
-import time
 
 import pytest
 from checkpoints import write_llada
@@ -15,10 +11,9 @@ from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import read_run
 from mdlm_probe.engine.engine import Engine
 from mdlm_probe.models._checkpoint import LoadOptions
-from mdlm_probe.probes.locality import probe as locality
 from mdlm_probe.prompts import shipped, suite
-from mdlm_probe.runs import runner, survey
-from mdlm_probe.runs.plan import Job, prepare, prepare_all, slug
+from mdlm_probe.runs import runner
+from mdlm_probe.runs.plan import Job, prepare
 
 OPTIONS = {
     "tasks": ("verb-smallest",),
@@ -107,38 +102,6 @@ def test_resume_after_a_stop_in_any_group(tmp_path, whole, monkeypatch, stop, er
     assert len(read_run(tmp_path)["locality__oracle"]["sessions"]) == 2
 
 
-@pytest.mark.slow
-def test_kill_at_any_moment(tmp_path):
-    """kill -9 at moments spread over a run; the file that grows is the uninterrupted one's."""
-    options = "--tasks verb-smallest --limit 40 --batch-tokens 600 -m oracle --device cpu".split()
-
-    def command(folder):
-        code = "from mdlm_probe.cli import main; main()"
-        return [sys.executable, "-c", code, "locality", *options, "-o", str(folder)]
-
-    subprocess.run(command(tmp_path / "a"), check=True, capture_output=True)
-    expected = (tmp_path / "a" / "locality__oracle.csv").read_bytes()
-    csv = tmp_path / "b" / "locality__oracle.csv"
-    sizes = []
-    for n in range(4):
-        process = subprocess.Popen(
-            command(tmp_path / "b"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        before = csv.stat().st_size if csv.exists() else 0
-        while process.poll() is None and (
-            not csv.exists() or csv.stat().st_size <= before + 300 * n
-        ):
-            time.sleep(0.01)
-        time.sleep(0.013 * n)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        sizes.append(csv.stat().st_size)
-    assert sizes == sorted(sizes)
-    assert sizes[0] < len(expected)
-    subprocess.run(command(tmp_path / "b"), check=True, capture_output=True)
-    assert csv.read_bytes() == expected
-
-
 def test_a_finished_file_that_was_cut_is_completed(tmp_path, whole):
     path = runner.run(prepare(job(tmp_path)), Log())
     path.write_bytes(whole[: len(whole) // 2])
@@ -209,56 +172,6 @@ def test_two_models_share_a_folder(tmp_path):
     assert set(read_run(tmp_path)) == {"locality__oracle", "locality__oracle-causal"}
 
 
-def test_cells_a_model_cannot_answer_are_left_out_with_a_reason(tmp_path):
-    places = {"options": {**OPTIONS, "question": ("left", "right")}}
-    plan = prepare(job(tmp_path, "oracle-causal", **places))
-    assert len(plan.cells) == 12
-    assert list(plan.refused.values()) == [12]
-    log = Log()
-    runner.run(plan, log)
-    assert "12 cells left out: a causal model can't see" in log.notes[0]
-    with pytest.raises(ProbeError, match="nothing to ask 'oracle-causal': a causal model"):
-        prepare(job(tmp_path, "oracle-causal", options={**OPTIONS, "question": ("left",)}))
-
-
-def test_a_probe_for_other_kinds_is_refused(monkeypatch):
-    monkeypatch.setattr(locality, "KINDS", ("masked",))
-    with pytest.raises(ProbeError, match="not for causal models such as 'oracle-causal'"):
-        prepare(Job("locality", "oracle-causal"))
-
-
-def test_survey_without_weights_or_tokenizer(tmp_path):
-    plan = prepare(Job("locality", "llada-8b"))
-    found = survey.survey(plan, "cpu")
-    assert len(plan.cells) == found.queries == found.asked == 16 * 9 * 1000
-    assert 0.8e8 < found.tokens < 2e8  # the protocol speaks of about 130M
-    assert "rough guess" in found.notes[0]
-    exact = survey.survey(prepare(Job("locality", "oracle")), "cpu")
-    assert exact.length == 509
-    assert not exact.notes
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [("llada-8b", "llada-8b"), ("./my ckpt/", "my-ckpt"), ("org/name", "org-name"), ("/", "model")],
-)
-def test_names_of_files(name, expected):
-    assert slug(name) == expected
-
-
-def test_load_options_are_part_of_the_configuration():
-    plain = prepare(Job("locality", "oracle"))
-    half = prepare(Job("locality", "oracle", load=LoadOptions(dtype="bfloat16")))
-    assert plain.config != half.config
-
-
-def test_the_sample_is_even_over_every_coordinate():
-    plan = prepare(Job("locality", "tiny-mdlm", {"masks": (2, 50, 100, 200)}))
-    found = survey.survey(plan, "cpu")
-    assert found.length == pytest.approx(508 + 88, abs=30)  # masks are 88 in the mean
-    assert {cell.masks for cell in survey.extremes(plan)} >= {200}
-
-
 def test_another_suite_file_under_the_same_name_is_refused(tmp_path):
     text = (
         shipped.path_of("few-shot")
@@ -291,21 +204,3 @@ def test_memory_backoff_is_recorded_and_kept(tmp_path, monkeypatch):
     entry = read_run(tmp_path)["locality__oracle"]
     assert all("out of memory" in event for event in entry["events"])
     assert entry["batch"]["tokens"] < 400
-
-
-def test_two_folders_of_one_name_are_refused_before_any_work(tmp_path):
-    jobs = [
-        job(tmp_path / "r", str(write_llada(tmp_path / name / "checkpoint-100", context=1024)))
-        for name in "ab"
-    ]
-    with pytest.raises(ProbeError, match="would both be called 'checkpoint-100'"):
-        prepare_all(jobs)
-
-
-def test_a_folder_is_the_same_however_it_is_typed(tmp_path, monkeypatch):
-    write_llada(tmp_path / "m", context=1024)
-    monkeypatch.chdir(tmp_path)
-    first, *others = (
-        prepare(job(tmp_path, name)).config for name in ("./m", str(tmp_path / "m"), "./m/")
-    )
-    assert others == [first, first]

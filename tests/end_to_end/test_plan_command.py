@@ -1,0 +1,125 @@
+"""What plans cost: counted by hand, timed by a clock that stands still, summed, and told once."""
+
+import re
+
+import pytest
+from commands import call
+
+
+def planned(*arguments, code=0):
+    return call("plan", *arguments, code=code).output
+
+
+def table(output):
+    """The columns of a plan's table, by their heads, up to the notes."""
+    lines = [re.split(r" {2,}", line.strip()) for line in output.splitlines()]
+    width = len(lines[0])
+    return [dict(zip(lines[0], row, strict=True)) for row in lines[1:] if len(row) == width]
+
+
+@pytest.fixture
+def study(tmp_path):
+    path = tmp_path / "two.yaml"
+    path.write_text(
+        "model: [tiny-mdlm, tiny-arlm]\nlimit: 2\nruns:\n"
+        "  locality: {positions: [0, 4], shots: 2, distractors: 4, tasks: verb-smallest}\n"
+        "  shift: {length: 16, block: 16, frac: 0.1, intervention: shift}\n"
+        "  verdicts: {probe: judge, run: shift}\n"
+    )
+    return path
+
+
+def test_a_study_is_planned_run_by_run_with_a_total(study):
+    rows = table(planned(study))
+    assert [(row["run"], row["model"], row["cells"]) for row in rows] == [
+        ("locality", "tiny-mdlm", "4"),
+        ("locality", "tiny-arlm", "4"),
+        ("shift", "tiny-mdlm", "8"),
+    ]
+    output = planned(study)
+    last = next(line for line in output.splitlines() if line.startswith("total")).split()
+    assert last[1] == "16"
+    # 8 answers of 16 steps, each answer scored once
+    assert rows[2]["forwards"] == str(8 * 16 + 8)
+    assert last[2] == str(4 + 4 + 8 * 16 + 8)
+    assert "verdicts: takes the scorer's own numbers: no passes" in output
+    assert "time on cpu" in output
+    assert "time on h100" in output
+    assert output.count("shift: tiny-arlm left out") == 1
+
+
+def test_a_card_by_name_and_some_runs(study):
+    output = planned(study, "--only", "locality", "--gpu", "a100")
+    assert "shift" not in output
+    assert "time on cpu" not in output
+    assert "50% of its published 312T op/s" in output
+    assert "'h101' is not one of" in planned(study, "--gpu", "h101", code=2)
+    assert "did you mean 'shift'" in planned(study, "--only", "shft", code=1)
+    assert "time on l4" in planned("locality", "-m", "tiny-mdlm", "--limit", 1, "--gpu", "l4")
+
+
+def test_every_note_stands_once(tmp_path):
+    path = tmp_path / "hub.yaml"
+    path.write_text(
+        "model: [llada-8b, llama3-8b]\nlimit: 2\nquantize: 4bit\nruns:\n"
+        "  locality: {question: [left, right]}\n  needle: {lengths: 256}\n"
+    )
+    output = planned(path, "--gpu", "h100")
+    notes = [line for line in output.splitlines() if ":" in line]
+    assert len(notes) == len(set(notes))
+    assert "llada-8b, llama3-8b: tokens are a rough guess" in output
+    assert (
+        "\nlocality: llama3-8b: 288 cells left out: a causal model can't see examples after"
+        in output
+    )
+    assert output.count("No tokenizer: ") == 1
+
+
+def test_equal_counts_of_different_runs_stay_apart(tmp_path):
+    path = tmp_path / "twice.yaml"
+    path.write_text(
+        "model: oracle-causal\nlimit: 1\nruns:\n  a: {probe: masks, masks: [0, 5]}\n"
+        "  b: {probe: masks, masks: [0, 7]}\n"
+    )
+    output = planned(path)
+    left = re.findall(r"^(\w+): oracle-causal: (\d+) cells left out: ", output, re.MULTILINE)
+    assert [run for run, _ in left] == ["a", "b"]
+    assert left[0][1] == left[1][1]
+
+
+def test_the_number_format_of_every_number_is_said(study):
+    here, card = planned(study), planned(study, "--gpu", "h100")
+    assert "activations in float32, the number format on this machine, in batches of" in here
+    assert "Time on cpu: in float32, " in here
+    assert "activations in bfloat16, the number format on such a card" in card
+    half = planned("locality", "-m", "tiny-mdlm", "--limit", 1, "--dtype", "bfloat16")
+    assert "activations in bfloat16, the number format on this machine" in half
+
+
+def test_steps_are_counted_at_most_and_gradients_with_their_way_back(study):
+    output = planned(study)
+    assert output.count("\ntiny-mdlm: at most: equal canvases go through the network once\n") == 1
+    assert "at most" not in planned(study, "--only", "locality")
+    output = planned("attribution", "-m", "tiny-mdlm", "--limit", 1, "--orders", 1)
+    assert "tiny-mdlm: 2 passes a forward in tokens and operations" in output
+    assert "memory is for the gradients of one prompt at a time" in output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["smoke", "laptop", "papers"])
+def test_shipped_studies_can_be_planned_without_tokenizers(name):
+    output = planned(name, "--gpu", "h100")
+    networks = [line for line in output.splitlines() if " oracle " not in line]
+    assert "unknown" not in "\n".join(networks)
+    assert output.splitlines()[0].split()[:3] == ["run", "model", "cells"]
+    if name == "laptop":  # what its comment says
+        last = next(line for line in output.splitlines() if line.startswith("total")).split()
+        assert last[4].endswith("T")
+        assert 150 < float(last[4][:-1]) < 250
+        assert 5.5 < float(last[5]) < 6.5
+    assert "GPU-hours of one card" in output
+
+
+def test_a_study_that_is_not_there():
+    assert "cannot read" in planned("./none.yaml", code=1)
+    assert "did you mean 'smoke'" in planned("smoek", code=2)

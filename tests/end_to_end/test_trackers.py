@@ -1,0 +1,59 @@
+"""The real trackers, where they are installed: a run is kept on this machine."""
+
+import contextlib
+import importlib.util
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+
+def tracked(run, folder, name, **environment):
+    """A real tracker in a process of its own; what it says."""
+    if importlib.util.find_spec(name) is None:
+        pytest.skip(f"needs pip install 'mdlm-probe[{name}]'")
+    words = ["export", run, "--to", name, "--project", "tests", "--name", "n", "-o", folder / "out"]
+    done = subprocess.run(
+        [sys.executable, "-m", "mdlm_probe", *map(str, words)],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_wandb_keeps_a_run_offline(run, made, tmp_path):
+    said = tracked(run, tmp_path, "wandb", WANDB_MODE="offline")
+    assert "wandb has n: offline; wandb sync" in said
+    (path,) = (tmp_path / "out" / "wandb").glob("offline-run-*/files/media/table/masks/drop_*.json")
+    kept = json.loads(path.read_text())
+    table = made["masks"].tables["drop"]
+    assert kept["columns"] == list(table.columns)
+    points = [dict(zip(kept["columns"], row, strict=True))["points"] for row in kept["data"]]
+    assert points == pytest.approx(table["points"].tolist())
+    assert list((tmp_path / "out" / "wandb").glob("offline-run-*/files/media/images/**/*.png"))
+
+
+@pytest.mark.slow
+def test_trackio_keeps_a_run_on_this_machine(run, made, tmp_path):
+    said = tracked(run, tmp_path, "trackio", TRACKIO_DIR=str(tmp_path / "kept"))
+    assert "trackio has n: trackio show --project tests" in said
+    again = tracked(run, tmp_path, "trackio", TRACKIO_DIR=str(tmp_path / "kept"))
+    assert "trackio has n-2: " in again
+    with contextlib.closing(sqlite3.connect(tmp_path / "kept" / "tests.db")) as store:
+        rows = store.execute("select run_name, step from metrics order by id").fetchall()
+        assert rows == [("n", 0), ("n-2", 0)]
+        ((logged,),) = store.execute("select metrics from metrics where run_name = 'n'").fetchall()
+        ((config,),) = store.execute("select config from configs where run_name = 'n'").fetchall()
+    logged, config = json.loads(logged), json.loads(config)
+    table = made["masks"].tables["drop"]
+    rows = logged["masks/drop"]["_value"]
+    assert [row["points"] for row in rows] == pytest.approx(table["points"].tolist())
+    assert config["masks__tiny-mdlm"]["options"]["masks"] == ["0", "5", "50%"]
+    assert list((tmp_path / "kept" / "media").glob("**/*.png"))
