@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import torch
@@ -207,11 +207,19 @@ def _check_quantize(quantize: str) -> None:
     if quantize:
         try:
             import optimum.quanto  # noqa: F401
+            from optimum.quanto.library.extensions.cpp import ext
         except ImportError:
             raise ProbeError(
                 "--quantize needs the library optimum-quanto",
                 hint="pip install 'mdlm-probe[quanto]'",
             ) from None
+        # on a CPU it would compile C++ for a minute at its first 4-bit weight, and fail without g++
+        ext._lib = ext._lib or SimpleNamespace(unpack=_unpack)
+
+
+def _unpack(packed: torch.Tensor, bits: int) -> torch.Tensor:
+    """The numbers that bytes are packed of: the lowest bits of all bytes, then the next ones."""
+    return torch.cat([packed >> at & (1 << bits) - 1 for at in range(0, 8, bits)])
 
 
 def _facts(

@@ -180,8 +180,7 @@ def _examples(
 ) -> list[dict[str, Any]]:
     found = examples.of(folder, probe, frame, entries, note=note)
     return [
-        asdict(example)
-        | {"parts": [{"kind": part.kind, **asdict(part)} for part in example.parts]}
+        asdict(example) | {"parts": [{"kind": part.kind, **asdict(part)} for part in example.parts]}
         for example in found
     ]
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.models import LoadOptions
+from mdlm_probe.models import LoadOptions, _load
 from mdlm_probe.models._quiet import quiet
 
 TEXT = [5, 60, 7, 200, 12, 9, 33]
@@ -67,6 +67,18 @@ def test_a_caller_in_inference_mode_may_use_4_bit(folder):
     expected = ask(model, [TEXT], ASKED)
     with torch.inference_mode():
         assert torch.equal(ask(model, [TEXT], ASKED), expected)
+
+
+def test_four_bits_take_no_compiler(folder, monkeypatch):
+    """Quanto would build C++ at its first packed weight; the same numbers come without."""
+    from optimum.quanto.library.extensions import cpp, extension
+    from optimum.quanto.tensor.packed import pack_weights
+
+    monkeypatch.setattr(extension, "load", lambda *_, **__: pytest.fail("C++ is compiled"))
+    monkeypatch.setattr(cpp.ext, "_lib", None)
+    assert ask(reload(folder, quantize="4bit"), [TEXT], ASKED).isfinite().any()
+    numbers = torch.randint(0, 16, (6, 8), dtype=torch.uint8)
+    assert torch.equal(_load._unpack(pack_weights(numbers, 4), 4), numbers)
 
 
 def test_quantisation_without_its_library(folder, monkeypatch):
