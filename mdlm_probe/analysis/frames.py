@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
+import pyarrow as pa
 from matplotlib.figure import Figure
+from pyarrow import csv as pa_csv
 
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import probe_of, read_run
@@ -24,14 +28,24 @@ Tables = dict[str, pd.DataFrame]
 """A report's tables by name: what its figures are drawn from."""
 
 
-def frames(folder: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
+BLOCK = 2**20
+"""Bytes that are parsed at a time at least: no row lies in two blocks."""
+
+
+def frames(
+    folder: Path, *, skip_unreadable: bool = False
+) -> tuple[dict[str, pd.DataFrame], list[str]]:
     """The rows of a run folder by probe, all its models together.
+
+    Args:
+        folder: the run folder.
+        skip_unreadable: whether a CSV that can't be read is left out, and noted, not an error.
 
     Returns:
         The rows; and notes on what is unfinished, and on what isn't as its run left it.
 
     Raises:
-        ProbeError: no such folder, no run in it, or a file that can't be read.
+        ProbeError: no such folder, no run in it, no rows, or a file that can't be read.
     """
     entries = read_run(folder) if folder.is_dir() else {}
     if not entries:
@@ -40,19 +54,29 @@ def frames(folder: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
             expected="a folder with a run.json, as `mdlm-probe PROBE --output FOLDER` writes it",
         )
     found: dict[str, list[pd.DataFrame]] = {}
-    notes, changed = [], []
+    notes: list[str] = []
+    changed: list[str] = []
+    unreadable: list[ProbeError] = []
     for name, entry in entries.items():
         path = folder / f"{name}.csv"
         changed += _changed(name, path, entry)
         if not path.exists():  # it stopped before its first row
             continue
-        frame = _read(path)
-        probe = probe_of(name, entry)
+        try:
+            frame = read_values(path)
+        except ProbeError as error:
+            if not skip_unreadable:
+                raise
+            unreadable.append(error)
+            notes.append(f"{name} is left out: {error.found}")
+            continue
         if entry.get("status") != "finished":
             state = f"{len(frame)} rows, {entry.get('cells', '?')} cells planned"
             notes.append(f"{name} is unfinished ({state}): its means may be over different items")
         if len(frame):
-            found.setdefault(probe, []).append(frame)
+            found.setdefault(probe_of(name, entry), []).append(frame)
+    if not found and unreadable:
+        raise unreadable[0]
     if not found:
         state = f"any more: {'; '.join(changed)}" if changed else "yet"
         hint = "run it again, then report" if changed else "let the run go on, then report"
@@ -71,11 +95,41 @@ def _changed(name: str, path: Path, entry: dict[str, Any]) -> list[str]:
     return [f"{name} has rows that were changed or are missing: {state}, {size} when it finished"]
 
 
-def _read(path: Path) -> pd.DataFrame:
+def read_values(path: Path) -> pd.DataFrame:
+    """The rows of a CSV as values: what looks like a number in all of a column is one.
+
+    Raises:
+        ProbeError: a file that can't be read.
+    """
+    with _readable(path) as lines:
+        return pd.read_csv(io.BytesIO(lines), keep_default_na=False, na_values=[""])
+
+
+def read_texts(path: Path) -> pa.Table:
+    """The rows of a CSV as the text that stands in it, escapes and all; null for nothing.
+
+    Raises:
+        ProbeError: a file that can't be read, or lines of several lengths.
+    """
+    with _readable(path) as lines:
+        heads = lines[: lines.find(b"\n")].decode().split(",")
+        return pa_csv.read_csv(
+            pa.BufferReader(lines),
+            read_options=pa_csv.ReadOptions(block_size=max(BLOCK, len(lines))),
+            convert_options=pa_csv.ConvertOptions(
+                column_types=dict.fromkeys(heads, pa.string()),
+                null_values=[""],
+                strings_can_be_null=True,
+            ),
+        )
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[bytes]:
+    """The whole lines of a CSV: its last one may be half written."""
     try:
         data = path.read_bytes()
-        whole = data[: data.rfind(b"\n") + 1]  # a last line may be half written
-        return pd.read_csv(io.BytesIO(whole), keep_default_na=False, na_values=[""])
+        yield data[: data.rfind(b"\n") + 1]
     except (OSError, ValueError) as error:
         raise ProbeError(
             f"cannot read {path}: {error}", hint="the same command with --fresh measures anew"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mdlm_probe.analysis import frames
 from mdlm_probe.core import files, sheet
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.harness.monte_carlo_errors import NAN, MonteCarloErrors, pooled
@@ -113,10 +112,11 @@ def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     old: list[dict[str, Any]] = []
     try:
         if path.exists():
-            lines = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))
-            old = [row for row in lines if row.get("task") not in now]
+            table = frames.read_texts(path)
+            if tuple(table.column_names) == COLUMNS:
+                old = [row for row in table.to_pylist() if row["task"] not in now]
         head = dict(zip(COLUMNS, COLUMNS, strict=True))
-        kept = [row for row in old if tuple(row) == COLUMNS]
+        kept = [{n: text and sheet.text_from(text) for n, text in row.items()} for row in old]
         files.replace(path, sheet.lines_of([head, *kept, *rows], COLUMNS).decode())
     except OSError as error:
         raise files.unusable(path, error) from error

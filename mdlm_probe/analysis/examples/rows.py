@@ -5,19 +5,20 @@ No torch, no tokenizer.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import json
 import re
 from bisect import bisect_right
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
+from mdlm_probe.analysis.frames import read_texts
 from mdlm_probe.core import catalog
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.run_folder import probe_of
 from mdlm_probe.core.sheet import text_from
 from mdlm_probe.prompts.prompt import MASK
 
@@ -56,16 +57,16 @@ class Rows:
         self.folder, self.probe, self.frame = folder, probe, frame
         self.entries = entries
         self._changed: dict[str, str] = {}
-        self._files = self._read()
+        self._tables = self._read()
 
     def fields(self, at: int) -> Fields:
         """The row of this number as text."""
-        with suppress(csv.Error, IndexError):  # a field may be longer than `csv` reads
-            file = bisect_right([start for start, _, _ in self._files], at) - 1
-            start, header, lines = self._files[file]
-            values = next(csv.reader([lines[at - start].decode("utf-8", "replace")]))
-            return dict(zip(header, map(text_from, values), strict=False))
-        return {name: _text(value) for name, value in self.frame.iloc[at].items()}
+        if not self._tables:
+            return {name: _text(value) for name, value in self.frame.iloc[at].items()}
+        starts = [start for start, _ in self._tables]
+        start, table = self._tables[bisect_right(starts, at) - 1]
+        (row,) = table.slice(at - start, 1).to_pylist()
+        return {name: text_from(text or "") for name, text in row.items()}
 
     def cell(self, at: int) -> Any:
         """The cell of a row.
@@ -117,22 +118,23 @@ class Rows:
             return f"what the prompts are made of can't be checked: {error}"
         return "" if now == config.get("sources") else CHANGED
 
-    def _read(self) -> list[tuple[int, list[str], list[bytes]]]:
-        """Of each CSV the number of its first row in the frame, its columns, and its lines.
+    def _read(self) -> list[tuple[int, pa.Table]]:
+        """The text of each CSV, with the number of its first row in the frame.
 
-        Nothing where they aren't the frame's: they are missing, or a run has gone on since.
+        Nothing where it isn't the frame's: a CSV is missing or damaged, or a run was resumed since.
         """
         found, start = [], 0
         for name, entry in self.entries.items():
             path = self.folder / f"{name}.csv"
-            named = entry.get("config", {}).get("probe") or name.partition("__")[0]
-            if named != self.probe or not path.exists():
+            if probe_of(name, entry) != self.probe or not path.exists():
                 continue
-            header, *lines = path.read_bytes().split(b"\n")[:-1] or [b""]
-            columns = next(csv.reader([header.decode("utf-8", "replace")]), [])
-            if lines:
-                found.append((start, columns, lines))
-            start += len(lines)
+            try:
+                table = read_texts(path)
+            except ProbeError:
+                return []
+            if len(table):
+                found.append((start, table))
+            start += len(table)
         return found if start == len(self.frame) else []
 
 

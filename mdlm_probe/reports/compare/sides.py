@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from mdlm_probe.analysis import frames as _frames
+from mdlm_probe.analysis import frames
 from mdlm_probe.analysis.pairing import text_of
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import probe_of, read_run, run_folders
@@ -90,14 +90,14 @@ def measurements(place: Path) -> tuple[list[Measurement], list[str]]:
 def _of_folder(
     run: str, folder: Path, only: Collection[str] = ()
 ) -> tuple[list[Measurement], list[str]]:
-    frames, notes = _readable(folder)
+    by_probe, notes = frames.frames(folder, skip_unreadable=True)
     entries, found = read_run(folder), []
     for name, entry in entries.items():
         config = entry.get("config", {})
         probe = probe_of(name, entry)
-        if probe not in frames or (only and name not in only):
+        if probe not in by_probe or (only and name not in only):
             continue
-        rows, judge = frames[probe], config.get("judge", "")
+        rows, judge = by_probe[probe], config.get("judge", "")
         cut = [column for column in ("model", *(["judge"] * bool(judge))) if column not in rows]
         if cut:
             notes.append(f"{name} is damaged: it has no column '{cut[0]}'")
@@ -113,26 +113,6 @@ def _of_folder(
                 notes.append(f"{name} has no rows of {model}")
     named = [note for note in notes if not only or note.partition(" ")[0] in only]
     return found, named
-
-
-def _readable(folder: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
-    """As `_frames.frames`, but that a CSV that can't be read is left out, and noted."""
-    try:
-        return _frames.frames(folder)
-    except ProbeError:
-        parts: dict[str, list[pd.DataFrame]] = {}
-        notes = []
-        for name, entry in read_run(folder).items() if folder.is_dir() else ():
-            try:
-                frame = _frames._read(folder / f"{name}.csv")
-            except ProbeError as error:
-                notes.append(f"{name} is left out: {error.found}")
-                continue
-            parts.setdefault(probe_of(name, entry), []).append(frame)
-        found = {probe: pd.concat(frames, ignore_index=True) for probe, frames in parts.items()}
-        if not any(map(len, found.values())):
-            raise
-        return found, notes
 
 
 def _judged(entries: dict[str, dict[str, Any]], model: str) -> dict[str, Any]:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import typing
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyarrow import csv
 
+from mdlm_probe.analysis.frames import read_texts
 from mdlm_probe.core import catalog
-from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.sheet import text_from
 
 if TYPE_CHECKING:
@@ -42,7 +40,7 @@ def typed(run: ExportedRun, probe: str) -> pa.Table:
     """
     names = run.measurements(probe)
     paths = [path for name in names if (path := run.folder / f"{name}.csv").exists()]
-    whole = pa.concat_tables([table for path in paths if len(table := _texts(path))])
+    whole = pa.concat_tables([table for path in paths if len(table := read_texts(path))])
     kinds = coordinates(probe)
     columns = {name: _typed(name, whole[name], kinds.get(name)) for name in whole.column_names}
     return pa.table(columns)
@@ -63,26 +61,6 @@ def coordinates_in(probe: str, table: pd.DataFrame) -> list[str]:
         if name in kinds
         and not (kinds[name] == pa.string() and pd.api.types.is_numeric_dtype(table[name]))
     ]
-
-
-def _texts(path: Path) -> pa.Table:
-    """All fields as text; nothing as null. A last line may be half written."""
-    try:
-        data = path.read_bytes()
-        whole = data[: data.rfind(b"\n") + 1]
-        heads = whole[: whole.find(b"\n")].decode().split(",")
-        return csv.read_csv(
-            pa.BufferReader(whole),
-            convert_options=csv.ConvertOptions(
-                column_types=dict.fromkeys(heads, pa.string()),
-                null_values=[""],
-                strings_can_be_null=True,
-            ),
-        )
-    except (OSError, ValueError) as error:
-        raise ProbeError(
-            f"cannot read {path}: {error}", hint="the same command with --fresh measures anew"
-        ) from None
 
 
 def _typed(name: str, column: pa.ChunkedArray, kind: pa.DataType | None) -> pa.ChunkedArray:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +11,6 @@ from typing import Any
 
 from mdlm_probe.core.cells import key
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.core.files import unusable
 from mdlm_probe.core.run_folder import read_run
 from mdlm_probe.core.sheet import text_from
 from mdlm_probe.prompts import texts
@@ -124,23 +121,18 @@ def load(folder: Path, choice: Choice, *, prompts: bool) -> tuple[list[AnswerPai
 
 
 def _rows(path: Path) -> tuple[list[Row], str]:
-    try:
-        data = path.read_bytes()
-        reader = csv.DictReader(io.StringIO(data.decode("utf-8"), newline=""))
-        rows = list(reader)
-    except OSError as error:
-        raise unusable(path, error) from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ProbeError(f"cannot read {path}: {error}", expected="a CSV of this tool") from None
-    if missing := [name for name in NEEDED if name not in (reader.fieldnames or ())]:
+    """The rows of a CSV as text, and a hash of the file."""
+    from mdlm_probe.analysis.frames import read_texts  # pandas: not for every command
+
+    table = read_texts(path)
+    if missing := [name for name in NEEDED if name not in table.column_names]:
         raise ProbeError(
             f"{path} has no column '{missing[0]}'",
             expected=", ".join(NEEDED),
             hint="`mdlm-probe shift` with --fresh measures anew",
         )
-    if any(None in row or None in row.values() for row in rows):
-        raise ProbeError(f"{path} has lines of several lengths", expected="one field a column")
-    return rows, hashlib.blake2b(data, digest_size=8).hexdigest()
+    rows = [{name: text or "" for name, text in row.items()} for row in table.to_pylist()]
+    return rows, hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
 
 
 def _paired(rows: Sequence[Row], path: Path) -> list[AnswerPair]:

@@ -1,0 +1,103 @@
+"""The one reader of result CSVs: values, texts, and what can't be read."""
+
+import csv
+import io
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mdlm_probe.analysis import frames
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.sheet import lines_of, text_from
+
+HEAD = {"model": "model", "answer": "answer"}
+
+
+def write(folder, name, rows, status="finished", **entry):
+    path = folder / f"{name}.csv"
+    path.write_bytes(lines_of([HEAD, *rows], tuple(HEAD)))
+    run = folder / "run.json"
+    known = json.loads(run.read_text()) if run.exists() else {}
+    config = {"probe": name.partition("__")[0]}
+    run.write_text(json.dumps(known | {name: {"status": status, "config": config, **entry}}))
+    return path
+
+
+def rows(model, *answers):
+    return [{"model": model, "answer": answer} for answer in answers]
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1))
+def test_texts_are_what_was_written(tmp_path_factory, answers):
+    folder = tmp_path_factory.mktemp("run")
+    path = write(folder, "shift__m", rows("m", *answers))
+    found = frames.read_texts(path).to_pylist()
+    assert [text_from(row["answer"] or "") for row in found] == answers
+    by_hand = list(csv.DictReader(io.StringIO(path.read_bytes().decode(), newline="")))
+    assert [{name: text or "" for name, text in row.items()} for row in found] == by_hand
+
+
+def test_values_are_numbers_where_all_of_a_column_is(tmp_path):
+    path = write(tmp_path, "shift__m", rows("m", "007", "12", ""))
+    assert frames.read_values(path)["answer"].tolist()[:2] == [7, 12]
+    assert frames.read_texts(path)["answer"].to_pylist() == ["007", "12", None]
+    path = write(tmp_path, "shift__n", rows("n", "007", "NA"))
+    assert frames.read_values(path)["answer"].tolist() == ["007", "NA"]
+
+
+def test_a_row_may_be_longer_than_a_block(tmp_path):
+    long = "a, " * frames.BLOCK
+    path = write(tmp_path, "shift__m", rows("m", "short", long, "short"))
+    assert frames.read_texts(path)["answer"].to_pylist() == ["short", long, "short"]
+    assert frames.read_values(path)["answer"].tolist() == ["short", long, "short"]
+
+
+def test_a_half_written_line_counts_for_nothing(tmp_path):
+    path = write(tmp_path, "shift__m", rows("m", "one", "two"))
+    whole = path.read_bytes()
+    starts = [at + 1 for at, byte in enumerate(whole) if byte == ord("\n")]
+    for size in range(starts[0], len(whole)):
+        path.write_bytes(whole[:size])
+        lines = sum(start <= size for start in starts[1:])
+        assert len(frames.read_texts(path)) == len(frames.read_values(path)) == lines
+
+
+@pytest.mark.parametrize("harm", [b"m,a,more\n", b"m\n", b"m,\xff\n"])
+def test_damage_is_an_error_that_names_the_file(tmp_path, harm):
+    path = write(tmp_path, "shift__m", rows("m", "one"))
+    path.write_bytes(path.read_bytes() + harm)
+    with pytest.raises(ProbeError, match=r"cannot read .*shift__m\.csv"):
+        frames.read_texts(path)
+
+
+@pytest.fixture
+def damaged(tmp_path):
+    """A run of three, the second of which can't be read."""
+    for model in ("one", "two", "three"):
+        write(tmp_path, f"shift__{model}", rows(model, "a", "b"))
+    write(tmp_path, "shift__three", rows("three", "c"), status="started", cells=2)
+    path = tmp_path / "shift__two.csv"
+    path.write_bytes(path.read_bytes() + b"m,a,more\n")
+    return tmp_path
+
+
+def test_what_can_not_be_read_is_an_error(damaged):
+    with pytest.raises(ProbeError, match=r"cannot read .*shift__two\.csv"):
+        frames.frames(damaged)
+
+
+def test_what_can_not_be_read_is_noted_where_that_is_asked(damaged):
+    found, notes = frames.frames(damaged, skip_unreadable=True)
+    assert found["shift"]["model"].tolist() == ["one", "one", "three"]
+    assert notes[0].startswith("shift__two is left out: cannot read")
+    assert notes[1].startswith("shift__three is unfinished (1 rows, 2 cells planned)")
+    assert len(notes) == 2
+
+
+def test_where_nothing_can_be_read_that_is_the_error(damaged):
+    for model in ("one", "three"):
+        (damaged / f"shift__{model}.csv").unlink()
+    with pytest.raises(ProbeError, match=r"cannot read .*shift__two\.csv"):
+        frames.frames(damaged, skip_unreadable=True)
