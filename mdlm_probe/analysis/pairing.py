@@ -110,7 +110,9 @@ def keyed(frame: pd.DataFrame, pairing: Pairing, keys: Sequence[str]) -> pd.Data
     """The measures by coordinates as text; rows that share all of these are averaged."""
     values = frame[list(pairing.measures)].apply(pd.to_numeric).astype(float).dropna(how="all")
     names = {key: frame[key].astype(object).map(text_of) for key in keys}
-    return values.assign(**names).groupby(list(keys), sort=False).mean().reset_index()
+    grouped = values.assign(**names).groupby(list(keys), sort=False)
+    means: pd.DataFrame = grouped.mean()
+    return means.reset_index()
 
 
 def pair(
@@ -268,7 +270,7 @@ def corrected(tables: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
         for place, line in family:
             out[place].iloc[line, -1] = float(next(p))
     for table in out:
-        table.insert(table.columns.get_loc("p") + 1, "p_holm", table.pop("p_holm"))
+        table.insert(list(table.columns).index("p") + 1, "p_holm", table.pop("p_holm"))
     return out
 
 

@@ -61,7 +61,8 @@ def shown(items: int, share: float, difference: float) -> float:
 def _binomial(counts: Int[np.ndarray, " n"], items: int, share: float) -> Float[np.ndarray, " n"]:
     ways = -special.betaln(1 + items - counts, 1 + counts) - np.log(items + 1)
     chances = special.xlogy(counts, share) + special.xlog1py(items - counts, -share)
-    return np.exp(ways + chances)
+    found: np.ndarray = np.exp(ways + chances)
+    return found
 
 
 @lru_cache(maxsize=64)

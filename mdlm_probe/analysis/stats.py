@@ -322,7 +322,8 @@ def bootstrap(
     low, high = np.quantile(found, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2]) if len(found) else (0, 0)
     ends = center - max(high, reach) * spread, center - min(low, -reach) * spread
     p = _beyond(found, center / spread, n)
-    return Estimate(center, *(float(np.clip(end, *within)) for end in ends), n, p)
+    below, above = (float(np.clip(end, *within)) for end in ends)
+    return Estimate(center, below, above, n, p)
 
 
 def _beyond(found: Float[np.ndarray, " resamples"], far: float, n: int) -> float:
@@ -390,7 +391,8 @@ def resampled(
         return Estimate(center, NAN, NAN, n)
     low = float(np.quantile(found, tail, method="lower"))
     high = float(np.quantile(found, 1 - tail, method="higher"))
-    return Estimate(center, *(float(np.clip(end, *within)) for end in (low, high)), n)
+    below, above = (float(np.clip(end, *within)) for end in (low, high))
+    return Estimate(center, below, above, n)
 
 
 def _weights(n: int) -> Iterator[Float[np.ndarray, "resamples units"]]:
@@ -408,7 +410,7 @@ def _drawn(n: int, size: int, seed: int) -> Float[np.ndarray, "resamples units"]
 # ---------------------------------------------------------------------- tests and sizes
 
 
-def holm(p_values: Sequence[float]) -> np.ndarray:
+def holm(p_values: Sequence[float] | Float[np.ndarray, " tests"]) -> Float[np.ndarray, " tests"]:
     """p-values corrected for being a family, by Holm's step-down method; NaN is no test.
 
     The chance of any false finding in the family stays under the level, however tests hang
@@ -480,6 +482,6 @@ def corrected(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     """
     for name in names if len(table) else ():
         by_model = table.groupby("model", observed=True, sort=False)[f"{name}_p"]
-        by_holm = by_model.transform(lambda p: holm(p.to_numpy()))
-        table.insert(table.columns.get_loc(f"{name}_p") + 1, f"{name}_holm", by_holm)
+        by_holm = by_model.transform(lambda p: pd.Series(holm(p.to_numpy()), index=p.index))
+        table.insert(list(table.columns).index(f"{name}_p") + 1, f"{name}_holm", by_holm)
     return table

@@ -136,7 +136,7 @@ class Sheet:
 
     def _scan(self, cells: Sequence[tuple[str, ...]]) -> tuple[list[int], int]:
         """The byte where each cell of the file begins, and the end of its last whole line."""
-        reader = io.BufferedReader(self._file)  # type: ignore[type-var]
+        reader = io.BufferedReader(self._file)
         first = reader.readline()
         starts: list[int] = []
         end, current, width = len(first), None, len(cells[0]) if cells else 0

@@ -49,7 +49,8 @@ def load(entry: Checkpoint, options: LoadOptions | None = None) -> Model:
 
     module, options = family(entry.family), options or LoadOptions()
     if hasattr(module, "build"):
-        return module.build(entry, options)
+        model: Model = module.build(entry, options)
+        return model
     from mdlm_probe.models._load import load_native
 
     return load_native(entry, options, module)

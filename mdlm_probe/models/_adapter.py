@@ -59,7 +59,7 @@ def apply(network: Any, folder: Path, keys: Mapping[str, str]) -> tuple[Any, dic
     _check_complete(config, targets, network)
     state = _state(file, targets)
     adapted = PeftModel(network, _lora(config, targets))
-    outcome = set_peft_model_state_dict(adapted, state)
+    outcome: Any = set_peft_model_state_dict(adapted, state)
     missing = [k for k in outcome.missing_keys if "lora_" in k]
     if missing or outcome.unexpected_keys:
         raise ProbeError(
@@ -90,8 +90,8 @@ def _read_config(folder: Path) -> Config:
     config = Config(path, read_json(path))
     config.must("peft_type", REQUIRED, "LORA")
     config.must("bias", "none")
-    config.int("r")
-    config.float("lora_alpha")
+    config.integer("r")
+    config.number("lora_alpha")
     if config.data.get("modules_to_save"):
         raise config.error("modules_to_save", f"found {config.data['modules_to_save']}", "none")
     if not (folder / WEIGHTS).is_file():

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tokenizers import Tokenizer
 
@@ -19,6 +19,9 @@ from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.models._checkpoint import Checkpoint
 from mdlm_probe.models._tokenizer import chat_template, load_tokenizer, specials
 from mdlm_probe.prompts.prompt import MASK, Prompt
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 __all__ = ["Border", "load_border", "load_tokenizer"]
 
@@ -79,15 +82,15 @@ class Border:
 
     def pieces(self, text: str) -> tuple[int, ...]:
         """Token ids of a text as it stands: nothing is put before or after it."""
-        parts = text.split(MASK)
-        if len(parts) > 1 and self.entry.mask_id is None:
-            raise ProbeError(
-                f"the prompt holds {len(parts) - 1} mask(s), but {self.entry.name} is causal",
-                expected="a prompt that ends where the model is to continue",
-            )
+        parts, mask = text.split(MASK), self.entry.mask_id
         ids = list(self._encode(parts[0]))
         for part in parts[1:]:
-            ids.append(self.entry.mask_id)
+            if mask is None:
+                raise ProbeError(
+                    f"the prompt holds {len(parts) - 1} mask(s), but {self.entry.name} is causal",
+                    expected="a prompt that ends where the model is to continue",
+                )
+            ids.append(mask)
             ids.extend(self._encode(part))
         return tuple(ids)
 
@@ -255,7 +258,7 @@ class Border:
         return None if text is None else self.tokenizer.token_to_id(text)
 
     @cached_property
-    def _compiled(self) -> Any:
+    def _compiled(self) -> Template:
         import jinja2
         from jinja2.sandbox import ImmutableSandboxedEnvironment
 

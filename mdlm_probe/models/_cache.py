@@ -57,7 +57,7 @@ class Cache:
             layer: its number; layers come in order.
         """
         for row, one in enumerate(self.held):
-            pair = tuple(self._own(new[row], row, layer, i) for i, new in enumerate((keys, values)))
+            pair = self._own(keys[row], row, layer, 0), self._own(values[row], row, layer, 1)
             one.layers[layer : layer + 1] = [pair]
         if self.fresh is None:
             return keys, values
@@ -83,7 +83,7 @@ class Cache:
         if self.fresh is None:
             # a copy of its own: a view would keep the whole batch in memory
             return new[:, :length].clone(memory_format=torch.contiguous_format)
-        own = layers[layer][which] if layer < len(layers) else new[:, :0]
+        own: Tensor = layers[layer][which] if layer < len(layers) else new[:, :0]
         have = own.shape[1]
         assert self._tails[row] <= have <= length, (
             f"keys and values of {have} positions are held, those from {self._tails[row]} on are "
@@ -98,7 +98,7 @@ class Cache:
 
     def _joined(self, layer: int, which: int) -> Float[Tensor, "batch heads length size"]:
         """All rows of a layer, padded; a single row is handed out as it is held."""
-        parts = [one.layers[layer][which] for one in self.held]
+        parts: list[Tensor] = [one.layers[layer][which] for one in self.held]
         if len(parts) == 1:
             return parts[0][None]
         # zeros: what is there by chance may be no number, and no mask hides that

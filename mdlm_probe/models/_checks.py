@@ -77,7 +77,8 @@ def output_layer(model: NativeModel) -> None:
     ids = _ids(model, last=0)
     with torch.no_grad():
         whole = model.network(input_ids=ids, use_cache=False).logits[0].float()
-        ours = model.network.get_output_embeddings()(_states(model, last=0)).float()
+        head = model.network.get_output_embeddings()
+        ours = head(_states(model, last=0)).float()
     scale = whole.abs().amax().item()
     if not (whole - ours).abs().amax() <= 2e-2 * scale:
         raise ProbeError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from mdlm_probe.core.errors import ProbeError
 
@@ -38,7 +38,13 @@ class Config:
         """The error for a key, naming file and key."""
         return ProbeError(f"{self.path}, key '{key}': {found}", expected=expected, hint=hint)
 
-    def int(self, key: str, default: int | None = REQUIRED) -> Any:
+    @overload
+    def integer(self, key: str, default: int = REQUIRED) -> int: ...
+
+    @overload
+    def integer(self, key: str, default: None) -> int | None: ...
+
+    def integer(self, key: str, default: int | None = REQUIRED) -> int | None:
         """A positive whole number; a missing key or null gives the default, where there is one."""
         value = self._get(key, "a positive whole number", default)
         if value is default:
@@ -47,7 +53,7 @@ class Config:
             raise self.error(key, f"found {value!r}", "a positive whole number")
         return value
 
-    def float(self, key: str, default: float | None = REQUIRED) -> Any:
+    def number(self, key: str, default: float = REQUIRED) -> float:
         """A positive number; a missing key or null gives the default, where there is one."""
         value = self._get(key, "a positive number", default)
         if value is default:
@@ -56,7 +62,7 @@ class Config:
             raise self.error(key, f"found {value!r}", "a positive number")
         return float(value)
 
-    def bool(self, key: str, default: bool) -> bool:
+    def flag(self, key: str, default: bool) -> bool:
         """true or false; a missing key or null gives the default."""
         value = self._get(key, "true or false", default)
         if not isinstance(value, bool):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float, Int
@@ -15,6 +15,9 @@ from mdlm_probe.models._border import Border
 from mdlm_probe.models._cache import Cache, fed_rows, visible
 from mdlm_probe.models._checkpoint import Checkpoint
 from mdlm_probe.models._kv_cache import KVCache
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 SLICE = 16384
 """Vocabulary rows of the output layer that are widened to float32 at a time."""
@@ -39,7 +42,7 @@ class NativeModel:
     """
 
     def __init__(
-        self, network: nn.Module, border: Border, shift: int, facts: dict[str, Any]
+        self, network: PreTrainedModel, border: Border, shift: int, facts: dict[str, Any]
     ) -> None:
         self.network = network.eval()
         self.border = border
@@ -47,7 +50,8 @@ class NativeModel:
         self.shift = shift
         self.facts = facts
         self.device = str(network.device)
-        self.vocab: int = network.config.vocab_size
+        config: Any = network.config  # each architecture has a class of its own
+        self.vocab: int = config.vocab_size
 
     def states(
         self,
@@ -80,7 +84,7 @@ class NativeModel:
         """
         self._check_asked(positions)
         given = {"input_ids": ids} if embeddings is None else {"inputs_embeds": embeddings}
-        hidden = self.network.base_model(
+        hidden: Tensor = self.network.base_model(
             **given, attention_mask=self._mask(ids, lengths), use_cache=False
         ).last_hidden_state
         return hidden[rows, positions - self.shift]
@@ -122,7 +126,7 @@ class NativeModel:
             mask = visible(fresh, ends, int(ends.max()), causal=self.entry.kind == "causal")
             index = fed_rows(fresh, rows, places)
         with self._forward_only():
-            hidden = self.network.base_model(
+            hidden: Tensor = self.network.base_model(
                 input_ids=ids,
                 attention_mask=mask,
                 position_ids=at,
@@ -147,7 +151,8 @@ class NativeModel:
         """
         head = self.network.get_output_embeddings()
         if type(head) is not nn.Linear or head.weight.dtype == torch.float32:
-            return head(states).float()
+            whole: Tensor = head(states)
+            return whole.float()
         kind = wide(head.weight.dtype)
         states = states.to(kind)
         logits = torch.cat([states @ part.to(kind).T for part in head.weight.split(SLICE)], dim=1)
@@ -161,7 +166,8 @@ class NativeModel:
         """
         head = self.network.get_output_embeddings()
         if type(head) is not nn.Linear:
-            return head(states).float().gather(1, tokens[:, None])[:, 0]
+            whole: Tensor = head(states)
+            return whole.float().gather(1, tokens[:, None])[:, 0]
         kind = wide(head.weight.dtype)
         logits = (states.to(kind) * head.weight[tokens].to(kind)).sum(-1)
         return logits if head.bias is None else logits + head.bias[tokens].to(kind)

@@ -129,9 +129,8 @@ def _skeleton(config: Any, family: ModuleType, folder: Path) -> Any:
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
     auto = family.NATIVE == "AutoModelForCausalLM"
-    made = (
-        MODEL_FOR_CAUSAL_LM_MAPPING[type(config)] if auto else getattr(transformers, family.NATIVE)
-    )
+    name, known = family.NATIVE, MODEL_FOR_CAUSAL_LM_MAPPING
+    made: Any = known[type(config)] if auto else getattr(transformers, name)
     try:
         with quiet(), torch.device("meta"):
             return made(config)

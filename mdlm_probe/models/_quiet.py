@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 LOUD = ("transformers", "huggingface_hub", "peft", "accelerate", "optimum", "torch", "httpx")
@@ -24,24 +24,25 @@ def quiet(*, downloads: bool = False) -> Iterator[None]:
     """
     levels = {name: logging.getLogger(name).level for name in LOUD}
     bars = os.environ.get("HF_HUB_DISABLE_PROGRESS_BARS")
-    transformers = sys.modules.get("transformers")
-    was_on = transformers and transformers.utils.logging.is_progress_bar_enabled()
-    hub = sys.modules.get("huggingface_hub")
-    hub_was_on = hub and not hub.utils.are_progress_bars_disabled()
+    switches: list[tuple[Callable[[], None], Callable[[], None]]] = []  # off and on again
+    transformers, hub = sys.modules.get("transformers"), sys.modules.get("huggingface_hub")
+    if transformers is not None and transformers.utils.logging.is_progress_bar_enabled():
+        own = transformers.utils.logging
+        switches.append((own.disable_progress_bar, own.enable_progress_bar))
+    if hub is not None and bars is None and not downloads:
+        own = hub.utils
+        if not own.are_progress_bars_disabled():
+            switches.append((own.disable_progress_bars, own.enable_progress_bars))
     try:
         for name in LOUD:
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        if was_on:
-            transformers.utils.logging.disable_progress_bar()
-        if hub_was_on and bars is None and not downloads:
-            hub.utils.disable_progress_bars()
+        for off, _ in switches:
+            off()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
-        if was_on:
-            transformers.utils.logging.enable_progress_bar()
-        if hub_was_on and bars is None and not downloads:
-            hub.utils.enable_progress_bars()
+        for _, on in switches:
+            on()

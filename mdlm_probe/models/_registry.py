@@ -133,7 +133,7 @@ def _borrow(entry: Checkpoint, config: Config) -> Checkpoint:
     """For a family without weights: ids and context of the checkpoint whose tokenizer it uses."""
     mask_id = config.token("mask_token_id") if entry.kind == "masked" else None
     eos_ids = entry.eos_ids or config.tokens("eos_token_id")
-    context = entry.context or config.int("max_sequence_length", 0)
+    context = entry.context or config.integer("max_sequence_length", 0)
     return replace(entry, mask_id=mask_id, eos_ids=eos_ids, context=context)
 
 
@@ -256,9 +256,10 @@ def describe(entry: Checkpoint, config: Config) -> Checkpoint:
 
 
 def _geometry(native: dict[str, Any]) -> dict[str, int]:
-    shape = {name: native.get(key) for name, key in SHAPE.items()}
-    shape["kv_heads"] = shape["kv_heads"] or shape["heads"]
-    if not all(isinstance(value, int) for value in shape.values()):
+    told = {name: native.get(key) for name, key in SHAPE.items()}
+    told["kv_heads"] = told["kv_heads"] or told["heads"]
+    shape = {name: value for name, value in told.items() if isinstance(value, int)}
+    if len(shape) < len(told):
         return {}  # a family may use other names; its size is known once it is loaded
     shape["tied"] = int(bool(native.get("tie_word_embeddings")))
     shape["qkv_bias"] = int(native.get("model_type") == "qwen2")
@@ -269,7 +270,8 @@ def _mask_id(entry: Checkpoint, config: Config, vocab: int) -> int | None:
     if entry.kind == "causal":
         return None
     told = config.token("mask_token_id")
-    if told is None and entry.mask_id is None:
+    mask_id = entry.mask_id if told is None else told
+    if mask_id is None:
         raise config.error("mask_token_id", "is missing", "the mask token's id")
     if told is not None and entry.mask_id is not None and told != entry.mask_id:
         raise config.error(
@@ -278,7 +280,6 @@ def _mask_id(entry: Checkpoint, config: Config, vocab: int) -> int | None:
             f"{entry.mask_id}, as '{entry.name}' is registered",
             hint="another revision? Give the folder or hub id to use the config's",
         )
-    mask_id = entry.mask_id if told is None else told
     if mask_id >= vocab:
         raise config.error(
             "mask_token_id", f"found {mask_id}", f"less than the {vocab} rows of the vocabulary"

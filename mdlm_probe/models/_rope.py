@@ -31,7 +31,7 @@ def stretch(config: Any, factor: float, folder: Path) -> float:
     and twice the context 3.4 times, against 2.02 here. A larger factor does the same.
     """
     rope = getattr(config, "rope_parameters", None) or {}
-    theta = rope.get("rope_theta")
+    theta: float | None = rope.get("rope_theta")
     if factor == 1:
         return theta or 0.0
     if rope.get("rope_type") != "default" or theta is None:
@@ -48,7 +48,7 @@ def stretch(config: Any, factor: float, folder: Path) -> float:
             f"{folder / 'config.json'}: heads rotate {rotated} dimensions",
             expected="4 or more, for --rope-scale to slow down",
         )
-    stretched = theta * factor ** (rotated / (rotated - 2))
+    stretched: float = theta * factor ** (rotated / (rotated - 2))
     config.rope_parameters = {**rope, "rope_theta": stretched}
     config.max_position_embeddings = int(config.max_position_embeddings * factor)
     return stretched

@@ -21,5 +21,5 @@ def translate(config: Config) -> dict[str, Any]:
     Raises:
         ProbeError: when the vocabulary size is missing or of a wrong type.
     """
-    config.int("vocab_size")
+    config.integer("vocab_size")
     return dict(config.data)

@@ -36,27 +36,27 @@ def translate(config: Config) -> dict[str, Any]:
     """
     for key, values in FIXED.items():
         config.must(key, *values)
-    heads, hidden = config.int("num_attention_heads"), config.int("hidden_size")
-    kv_heads = config.int("num_key_value_heads", None) or heads
+    heads, hidden = config.integer("num_attention_heads"), config.integer("hidden_size")
+    kv_heads = config.integer("num_key_value_heads", None) or heads
     if hidden % heads:
         raise config.error("num_attention_heads", f"found {heads}", f"a divisor of {hidden}")
     if heads % kv_heads:
         raise config.error("num_key_value_heads", f"found {kv_heads}", f"a divisor of {heads}")
     return {
         "model_type": "qwen2",
-        "vocab_size": config.int("vocab_size"),
+        "vocab_size": config.integer("vocab_size"),
         "hidden_size": hidden,
-        "num_hidden_layers": config.int("num_hidden_layers"),
+        "num_hidden_layers": config.integer("num_hidden_layers"),
         "num_attention_heads": heads,
         "num_key_value_heads": kv_heads,
-        "intermediate_size": config.int("intermediate_size"),
-        "max_position_embeddings": min(config.int("max_position_embeddings", CONTEXT), CONTEXT),
-        "rms_norm_eps": config.float("rms_norm_eps", 1e-6),
+        "intermediate_size": config.integer("intermediate_size"),
+        "max_position_embeddings": min(config.integer("max_position_embeddings", CONTEXT), CONTEXT),
+        "rms_norm_eps": config.number("rms_norm_eps", 1e-6),
         "rope_parameters": {
             "rope_type": "default",
-            "rope_theta": config.float("rope_theta", 10000.0),
+            "rope_theta": config.number("rope_theta", 10000.0),
         },
         "hidden_act": "silu",
         "use_sliding_window": False,
-        "tie_word_embeddings": config.bool("tie_word_embeddings", False),
+        "tie_word_embeddings": config.flag("tie_word_embeddings", False),
     }

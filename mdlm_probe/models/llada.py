@@ -59,32 +59,32 @@ def translate(config: Config) -> dict[str, Any]:
     """
     for key, values in FIXED.items():
         config.must(key, *values)
-    heads, hidden = config.int("n_heads"), config.int("d_model")
+    heads, hidden = config.integer("n_heads"), config.integer("d_model")
     if hidden % heads:
         raise config.error("n_heads", f"found {heads}", f"a divisor of d_model = {hidden}")
-    kv_heads = config.int("n_kv_heads", None) or heads
+    kv_heads = config.integer("n_kv_heads", None) or heads
     if heads % kv_heads:
         raise config.error("n_kv_heads", f"found {kv_heads}", f"a divisor of n_heads = {heads}")
-    vocab = config.int("vocab_size")
-    rows = config.int("embedding_size", None) or vocab
+    vocab = config.integer("vocab_size")
+    rows = config.integer("embedding_size", None) or vocab
     if rows < vocab:
         raise config.error("embedding_size", f"found {rows}", f"vocab_size = {vocab} or more")
     return {
         "model_type": "llama",
         "vocab_size": rows,
         "hidden_size": hidden,
-        "num_hidden_layers": config.int("n_layers"),
+        "num_hidden_layers": config.integer("n_layers"),
         "num_attention_heads": heads,
         "num_key_value_heads": kv_heads,
-        "intermediate_size": config.int("mlp_hidden_size"),
-        "max_position_embeddings": config.int("max_sequence_length"),
-        "rms_norm_eps": config.float("rms_norm_eps", 1e-5),
+        "intermediate_size": config.integer("mlp_hidden_size"),
+        "max_position_embeddings": config.integer("max_sequence_length"),
+        "rms_norm_eps": config.number("rms_norm_eps", 1e-5),
         "rope_parameters": {
             "rope_type": "default",
-            "rope_theta": config.float("rope_theta", 10000.0),
+            "rope_theta": config.number("rope_theta", 10000.0),
         },
         "hidden_act": "silu",
         "attention_bias": False,
         "mlp_bias": False,
-        "tie_word_embeddings": config.bool("weight_tying", True),
+        "tie_word_embeddings": config.flag("weight_tying", True),
     }

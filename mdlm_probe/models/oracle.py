@@ -54,7 +54,7 @@ class Oracle:
     def __init__(
         self,
         entry: Checkpoint,
-        border: Border | None,
+        border: Border,
         chain: HiddenMarkov,
         token_ids: Sequence[int],
         vocab: int,
@@ -74,7 +74,7 @@ class Oracle:
 
     def _seen(self, column: np.ndarray) -> np.ndarray:
         """Probability of a column's tokens in every state, [states, batch]; masks tell nothing."""
-        seen = self._emission[column]
+        seen: np.ndarray = self._emission[column]
         seen[column == self.entry.mask_id] = 1.0
         return seen.T
 
@@ -119,7 +119,8 @@ class Oracle:
         places = list(zip(rows.tolist(), positions.tolist(), strict=True))
         found = np.stack([before[position][:, row] for row, position in places])
         if self.entry.kind == "masked":
-            if (ids[rows, positions] != self.entry.mask_id).any():
+            asked = ids[rows, positions]
+            if any(token != self.entry.mask_id for token in asked.tolist()):
                 raise ProbeError("the oracle answers at masked positions only")
             after = self._smooth(ids.numpy(), lengths.numpy(), wanted)
             found = found * np.stack([after[position][:, row] for row, position in places])

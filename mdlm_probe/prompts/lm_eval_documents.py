@@ -261,7 +261,7 @@ def _rows(data: str) -> list[dict[str, Any]]:
             import pandas as pd
 
             table = pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",")
-            rows = table.to_dict("records")
+            rows = [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
         else:
             text = path.read_text(encoding="utf-8")
             lines = [text] if path.suffix == ".json" else text.splitlines()

@@ -224,7 +224,7 @@ class LmSet(FewShotSet):
     def digest(self, count: int, shots: int, distractors: int, seed: int) -> str:
         """A hash of the text of everything that this many test points are asked with."""
         sides = {"relevant": shots, "distractor": distractors}
-        parts = [self.written(side, n, seed, "letter") for side, n in sides.items()]
+        parts: list[Any] = [self.written(side, n, seed, "letter") for side, n in sides.items()]
         parts += [self.items(count, seed, shots), self.documents.description, repr(self)]
         return hashlib.blake2b(repr(parts).encode(), digest_size=8).hexdigest()
 

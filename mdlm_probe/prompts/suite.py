@@ -360,8 +360,11 @@ def _question(path: Path, number: int, line: str, count: int) -> Example:
     if not isinstance(row, dict):
         raise fault("the line", f"found {type(row).__name__}", "one JSON object")
     options, answer = row.get("options"), row.get("answer")
-    texts = isinstance(options, list) and all(isinstance(o, str | int | float) for o in options)
-    if not texts or len(options) != count or len(set(map(str, options))) != count:
+    if (
+        not isinstance(options, list)
+        or not all(isinstance(option, str | int | float) for option in options)
+        or not len(options) == len(set(map(str, options))) == count
+    ):
         raise fault("options", f"found {options!r}", f"a list of {count} different texts")
     if answer not in options:
         raise fault("answer", f"found {answer!r}", "one of the options")

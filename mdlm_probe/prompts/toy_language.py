@@ -77,7 +77,7 @@ class HiddenMarkov:
         out = np.empty(length, dtype=np.int64)
         state = int(np.searchsorted(self.initial.cumsum(), rng.random()))
         for i in range(length):
-            out[i] = min(np.searchsorted(emitted[state], rng.random()), len(self.tokens) - 1)
+            out[i] = min(int(np.searchsorted(emitted[state], rng.random())), len(self.tokens) - 1)
             state = min(int(np.searchsorted(cumulative[state], rng.random())), len(cumulative) - 1)
         return out
 
@@ -85,7 +85,8 @@ class HiddenMarkov:
 def zipf(count: int, exponent: float = 1.0) -> np.ndarray:
     """Zipf's distribution over ranks 1..count, [count]."""
     weights = np.arange(1, count + 1) ** -exponent
-    return weights / weights.sum()
+    shares: np.ndarray = weights / weights.sum()
+    return shares
 
 
 @cache
@@ -135,7 +136,7 @@ def sentences(words: int, seed: int) -> tuple[str, ...]:
     """
     chain = prose()
     # drawn in steps of one size, so that the first words don't depend on how many are wanted
-    rng, drawn = np.random.default_rng(seed), []
+    rng, drawn = np.random.default_rng(seed), list[str]()
     while not drawn or len(drawn) < words or drawn[-1] != STOP:
         state_of = chain.sample(STRETCH, rng)
         text = [chain.tokens[i] for i in state_of]

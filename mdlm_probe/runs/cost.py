@@ -77,8 +77,11 @@ class Cost:
         """Both models: their weights stay side by side, their passes follow each other."""
         if self.operations is None or scorer.operations is None:
             return Cost(None)
-        operations = self.operations + scorer.operations
-        return Cost(operations, self.weights + scorer.weights, max(self.work, scorer.work))
+        return Cost(
+            self.operations + scorer.operations,
+            (self.weights or 0) + (scorer.weights or 0),
+            max(self.work or 0, scorer.work or 0),
+        )
 
 
 def cost(
@@ -110,7 +113,7 @@ def cost(
         batch = math.ceil(min(batch, length))
         width *= g["layers"]
     rows = min(asked / tokens * batch * g["vocab"] * 4, ROWS)
-    weight = BYTES[dtype]
+    weight: float = BYTES[dtype]
     if load.quantize:  # the embedding table and the output layer stay as they are
         weight = PACKED[load.quantize] + SCALES[load.quantize] * BYTES[dtype]
     tables = g["parameters"] - body
@@ -163,15 +166,15 @@ def _layer(
     from torch.nn import functional
 
     query, key, value, out, gate, up, down = weights
-    heads = [
+    queries, keys, values = (
         functional.linear(states, weight).unflatten(-1, (count, -1)).transpose(1, 2)
         for weight, count in zip(
             (query, key, value),
             (geometry["heads"], geometry["kv_heads"], geometry["kv_heads"]),
             strict=True,
         )
-    ]
-    seen = functional.scaled_dot_product_attention(*heads, enable_gqa=True)
+    )
+    seen = functional.scaled_dot_product_attention(queries, keys, values, enable_gqa=True)
     states = states + functional.linear(seen.transpose(1, 2).flatten(2), out)
     inner = functional.silu(functional.linear(states, gate)) * functional.linear(states, up)
     return states + functional.linear(inner, down)

@@ -51,7 +51,8 @@ def ranking(frame: pd.DataFrame, group: pd.Series, by: Sequence[str]) -> list[in
     """
     values = frame[list(by)].apply(pd.to_numeric, errors="coerce").fillna(0)
     scores = values.groupby(group[frame.index].to_numpy()).mean()
-    return scores.sort_values(list(by), kind="stable").index.tolist()
+    ranked: list[int] = scores.sort_values(list(by), kind="stable").index.tolist()
+    return ranked
 
 
 def _settings(frame: pd.DataFrame, settings: pd.Series, count: int) -> list[int]:

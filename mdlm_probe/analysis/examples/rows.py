@@ -62,7 +62,7 @@ class Rows:
     def fields(self, at: int) -> Fields:
         """The row of this number as text."""
         if not self._tables:
-            return {name: _text(value) for name, value in self.frame.iloc[at].items()}
+            return {str(name): _text(value) for name, value in self.frame.iloc[at].items()}
         starts = [start for start, _ in self._tables]
         start, table = self._tables[bisect_right(starts, at) - 1]
         (row,) = table.slice(at - start, 1).to_pylist()
@@ -89,7 +89,8 @@ class Rows:
 
     def about(self, model: str) -> dict[str, Any]:
         """The model's entry in the registry as it was then, such as its kind."""
-        return self.entry(model).get("model", {}).get("entry", {})
+        known: dict[str, Any] = self.entry(model).get("model", {}).get("entry", {})
+        return known
 
     def causal(self, model: str) -> bool:
         """Whether it is a causal model."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from checkpoints import write_llada, write_llama
-from oracles import MASK, TOKENS, Sharpened, chain, engine, joint
+from oracles import MASK, TOKENS, Letters, Sharpened, chain, engine, joint
 from scipy.special import log_softmax
 
 from mdlm_probe import models
@@ -371,7 +371,8 @@ def test_causal_models_have_the_full_softmax(llama):
 @pytest.mark.parametrize("seed", range(3))
 def test_a_causal_oracle_gives_the_joint(seed):
     entry = Checkpoint("oracle", "oracle", "causal", context=64)
-    model = oracle.Oracle(entry, None, chain(seed), range(TOKENS), TOKENS, smoothing=0.0)
+    letters = Letters(entry)
+    model = oracle.Oracle(entry, letters, chain(seed), range(TOKENS), TOKENS, smoothing=0.0)
     (group,) = estimators.rank(Engine(model, batch_tokens=64), [[item(3), item(5)]])
     expected = [np.log(joint(seed, PROMPT, n)[TEXT[:n]]) for n in (3, 5)]
     assert [e.logp for e in group] == pytest.approx(expected, abs=1e-5)

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from oracles import Letters
 from scipy import sparse
 
 from mdlm_probe.core.errors import ProbeError
@@ -34,7 +35,8 @@ def model(seed: int, kind: str = "masked") -> oracle.Oracle:
     entry = Checkpoint(
         "oracle", "oracle", kind, mask_id=MASK if kind == "masked" else None, context=64
     )
-    return oracle.Oracle(entry, None, chain(seed), range(TOKENS), TOKENS + 1, smoothing=0.0)
+    letters = Letters(entry)
+    return oracle.Oracle(entry, letters, chain(seed), range(TOKENS), TOKENS + 1, smoothing=0.0)
 
 
 def probability(hmm: HiddenMarkov, text: tuple[int, ...]) -> float:

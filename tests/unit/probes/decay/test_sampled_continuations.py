@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from checkpoints import bpe
+from oracles import Letters
 from scipy import sparse
 
 from mdlm_probe import models
@@ -34,7 +35,7 @@ def chain():
 
 def engine(chain, ends=()):
     entry = Checkpoint("oracle", "oracle", "causal", eos_ids=ends, context=64)
-    model = oracle.Oracle(entry, None, chain, range(TOKENS), TOKENS, smoothing=0.0)
+    model = oracle.Oracle(entry, Letters(entry), chain, range(TOKENS), TOKENS, smoothing=0.0)
     return Engine(model, batch_tokens=4096)
 
 
