@@ -4,19 +4,16 @@ import re
 from itertools import pairwise
 
 import pytest
+from odd_study import HOSTILE, NAME
 from opened_page import domain_of, opened, picked, rows_of, table_of
-from small_study import HOSTILE
 
+from mdlm_probe.analysis import frames
 from mdlm_probe.analysis.frames import COLOURS
 from mdlm_probe.core import catalog
 from mdlm_probe.probes.locality import report as locality
 from mdlm_probe.reports.html import page_template
 
 ACCURACY, HEAT = "locality-locality-accuracy", "needle-needle-gain"
-
-
-def made_of(study, name, probe=""):
-    return next(run for run in study[1] if run.name == name).made[probe or name]
 
 
 def test_every_figure_is_drawn(chromium, page_file):
@@ -61,8 +58,8 @@ def test_models_are_picked_in_charts_tables_and_examples(chromium, page_file):
         assert page.locator(f"#{ACCURACY} .panel:visible").count() == 0
 
 
-def test_a_task_is_picked(chromium, page_file, study):
-    frame = made_of(study, "locality").frame
+def test_a_task_is_picked(chromium, page_file):
+    frame = frames.frames(page_file.parent / "locality")[0]["locality"]
     own = frame[frame["set"] == "verb-smallest"]
     expected = locality.accuracy(own)
     with opened(chromium, page_file) as page:
@@ -239,13 +236,14 @@ def test_text_can_be_read(chromium, page_file, scheme):
 def test_the_button_turns_light_and_dark(chromium, page_file):
     with opened(chromium, page_file, color_scheme="dark") as page:
         button, ground = page.locator("#theme"), "getComputedStyle(document.body).backgroundColor"
-        line = f"getComputedStyle(document.querySelector('#{ACCURACY} .mark-line path')).stroke"
-        dark, dark_line = page.evaluate(ground), page.evaluate(line)
+        lines = f"[...document.querySelectorAll('#{ACCURACY} .mark-line path')]"
+        lines += ".map(line => getComputedStyle(line).stroke)"
+        dark, dark_lines = page.evaluate(ground), page.evaluate(lines)
         assert button.get_attribute("aria-pressed") == "true"
         button.click()
         assert button.get_attribute("aria-pressed") == "false"
         assert page.evaluate(ground) == "rgb(255, 255, 255)" != dark
-        assert page.evaluate(line) != dark_line
+        assert page.evaluate(lines) != dark_lines
 
 
 def test_a_phone_scrolls_down_only(chromium, page_file):
@@ -313,8 +311,8 @@ def test_names_for_those_who_do_not_see_it(chromium, page_file):
 
 def test_texts_of_others_stay_texts(chromium, page_file):
     with opened(chromium, page_file) as page:
-        assert page.title() == "small & <odd> - mdlm-probe report"
-        assert page.locator("h1").text_content() == "small & <odd>"
+        assert page.title() == f"{NAME} - mdlm-probe report"
+        assert page.locator("h1").text_content() == NAME
         assert HOSTILE in page.locator("section pre").last.text_content()
         assert f"no <b>{HOSTILE}" in page.locator("#states + ul").text_content()
 

@@ -1,26 +1,14 @@
-"""The small study and its page, made once for all tests of the room."""
+"""The page of the committed study, made once for all workers, and a browser to look at it."""
 
+import odd_study
 import pytest
-import small_study
 from browser import executable, launched
 
-from mdlm_probe.reports import html
-
 
 @pytest.fixture(scope="session")
-def study(once):
-    """The study's folder, and what is read from it."""
-    folder = once("study", small_study.make)
-    return folder, html.read(folder)
-
-
-@pytest.fixture(scope="session")
-def page_file(study):
-    """report.html of the small study."""
-    folder, runs = study
-    path = folder / "report.html"
-    path.write_text(html.page(folder, runs), encoding="utf-8")
-    return path
+def page_file(once):
+    """report.html in the folder of the study."""
+    return once("study", odd_study.make) / "report.html"
 
 
 @pytest.fixture(scope="session")
