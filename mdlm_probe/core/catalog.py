@@ -15,10 +15,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Literal
 
+from mdlm_probe.core.columns import MODEL, Column, coordinates
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import PACKAGE
 
-Part = Literal["probe", "report", "page", "examples", "format"]
+Part = Literal["probe", "columns", "report", "page", "examples", "format"]
 """What a module is to a probe, or "format" for a file format of exports."""
 
 JUDGE = "judge"
@@ -47,6 +48,16 @@ def load(part: Part, name: str) -> ModuleType:
         raise unknown(part, name, names(part))
     path = known[name].relative_to(PACKAGE.parent).with_suffix("")
     return importlib.import_module(".".join(path.parts))
+
+
+def columns(name: str) -> tuple[Column, ...]:
+    """All columns of the rows of a probe, or of verdicts."""
+    return load("columns", JUDGE).COLUMNS if name == JUDGE else columns_of(load("probe", name))
+
+
+def columns_of(probe: ModuleType) -> tuple[Column, ...]:
+    """All columns of a probe's rows: the model, the cell's coordinates, the probe's own."""
+    return (MODEL, *coordinates(probe.Cell), *probe.COLUMNS)
 
 
 def _paths(part: Part) -> dict[str, Path]:

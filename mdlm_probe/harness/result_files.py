@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mdlm_probe.analysis import frames
 from mdlm_probe.core import files, sheet
+from mdlm_probe.core.columns import MODEL, Column, names
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.harness.monte_carlo_errors import NAN, MonteCarloErrors, pooled
 from mdlm_probe.prompts import lm_eval_documents
@@ -19,10 +20,18 @@ if TYPE_CHECKING:
     from mdlm_probe.harness.probe_lm import ProbeLM
 
 COLUMNS = (
-    *("model", "task", "metric", "filter", "value", "stderr", "mc_stderr"),
-    *("n", "n_shot", "estimator"),
+    MODEL,
+    Column("task", str, "", "task or group of lm-eval"),
+    Column("metric", str, "", "lm-eval's name of the metric"),
+    Column("filter", str, "", "lm-eval's name of the filter"),
+    Column("value", float, "", "the metric"),
+    Column("stderr", float, "", "lm-eval's standard error of the metric, over documents"),
+    Column("mc_stderr", float, "", "our standard error of the metric, over Monte Carlo draws"),
+    Column("n", int, "documents", "documents"),
+    Column("n_shot", int, "examples", "examples in the prompt"),
+    Column("estimator", str, "", "how likelihoods were estimated"),
 )
-"""`stderr` is lm-eval's, over documents; `mc_stderr` ours, over draws."""
+NAMES = names(COLUMNS)
 
 
 def rows_of(
@@ -50,7 +59,7 @@ def rows_of(
                 *(stderr if isinstance(stderr, float) else NAN, error),
                 *(found["sample_len"], "" if shots is None else shots, spread.estimators),
             )
-            rows.append(dict(zip(COLUMNS, values, strict=True)))
+            rows.append(dict(zip(NAMES, values, strict=True)))
     return rows
 
 
@@ -113,10 +122,10 @@ def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     try:
         if path.exists():
             table = frames.read_texts(path)
-            if tuple(table.column_names) == COLUMNS:
+            if tuple(table.column_names) == NAMES:
                 old = [row for row in table.to_pylist() if row["task"] not in now]
-        head = dict(zip(COLUMNS, COLUMNS, strict=True))
+        head = dict(zip(NAMES, NAMES, strict=True))
         kept = [{n: text and sheet.text_from(text) for n, text in row.items()} for row in old]
-        files.replace(path, sheet.lines_of([head, *kept, *rows], COLUMNS).decode())
+        files.replace(path, sheet.lines_of([head, *kept, *rows], NAMES).decode())
     except OSError as error:
         raise files.unusable(path, error) from error

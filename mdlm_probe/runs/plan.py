@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
 from mdlm_probe import models
-from mdlm_probe.core import catalog
+from mdlm_probe.core import catalog, columns
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
 from mdlm_probe.runs import loaded_models
@@ -66,7 +66,7 @@ class Plan:
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns of the CSV: the model, the cell's coordinates, the probe's own."""
-        return ("model", *(f.name for f in fields(self.probe.Cell)), *self.probe.COLUMNS)
+        return columns.names(catalog.columns_of(self.probe))
 
     @property
     def config(self) -> dict[str, Any]:

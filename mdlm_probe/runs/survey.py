@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mdlm_probe import models
+from mdlm_probe.core.columns import coordinates
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.models._border import Border
 from mdlm_probe.models._checkpoint import Checkpoint
@@ -38,9 +39,9 @@ def extremes(plan: Plan) -> list[Any]:
 
     If these can be asked, all can, but for a few tokens between items.
     """
-    kinds = {f.name: f.type for f in fields(plan.probe.Cell)}
-    texts = [name for name, kind in kinds.items() if kind == "str"]
-    numbers = [name for name, kind in kinds.items() if kind in ("int", "float")]
+    kinds = coordinates(plan.probe.Cell)
+    texts = [column.name for column in kinds if column.type is str]
+    numbers = [column.name for column in kinds if column.type is not str]
     found: dict[Any, dict[str, Any]] = {}
     for cell in plan.cells:
         ends = found.setdefault(tuple(getattr(cell, name) for name in texts), {})

@@ -5,7 +5,6 @@ No torch, no tokenizer.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 from bisect import bisect_right
@@ -17,12 +16,12 @@ import pyarrow as pa
 
 from mdlm_probe.analysis.frames import read_texts
 from mdlm_probe.core import catalog
+from mdlm_probe.core.columns import read_cell
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import probe_of
 from mdlm_probe.core.sheet import text_from
 from mdlm_probe.prompts.prompt import MASK
 
-NUMBERS = {"int": int, "float": float}
 STDIN = "the prompts came from the standard input, and are gone"
 CHANGED = "the files that the prompts are made of are not those of this run any more"
 
@@ -75,9 +74,7 @@ class Rows:
             KeyError, ValueError: rows of a version that had other coordinates.
         """
         row, probe = self.fields(at), catalog.load("probe", self.probe)
-        return probe.Cell(
-            **{f.name: _value(f.type, row[f.name]) for f in dataclasses.fields(probe.Cell)}
-        )
+        return read_cell(probe.Cell, row)
 
     def entry(self, model: str) -> dict[str, Any]:
         """What run.json says of the probe on a model; nothing if it doesn't."""
@@ -144,11 +141,3 @@ def _text(value: Any) -> str:
         return ""
     whole = isinstance(value, float) and value.is_integer()
     return str(int(value)) if whole else text_from(str(value))
-
-
-def _value(kind: Any, text: str) -> Any:
-    """A coordinate as its field declares it."""
-    name, _, optional = str(kind).partition(" | ")
-    if optional and not text:
-        return None
-    return NUMBERS.get(name, str)(text)

@@ -13,6 +13,7 @@ from mdlm_probe.cli.completions import lm_task_names
 from mdlm_probe.cli.options import MODEL_OPTIONS, RUN_OPTIONS, Commas, jobs_of
 from mdlm_probe.cli.progress import Bar
 from mdlm_probe.cli.show import echo_table
+from mdlm_probe.core.columns import names
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.likelihood import estimators
 
@@ -103,8 +104,9 @@ def callback(**given: Any) -> None:
             bar.note("--batch_size means nothing here: batches are cut by --batch-tokens")
         for job in jobs:
             rows += run.run(job, wish, bar)
-    heads = [HEADS.get(name, name) for name in run.COLUMNS]
-    echo_table(heads, [[number(row[name]) for name in run.COLUMNS] for row in rows])
+    columns = names(run.COLUMNS)
+    heads = [HEADS.get(name, name) for name in columns]
+    echo_table(heads, [[number(row[name]) for name in columns] for row in rows])
     click.echo(f"\nwrote {jobs[0].output}")
 
 

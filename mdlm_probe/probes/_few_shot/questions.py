@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from mdlm_probe.core.catalog import unknown
 from mdlm_probe.core.cells import key
 from mdlm_probe.core.cells import seed as seed_of
+from mdlm_probe.core.columns import FILE, Column, Unit
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.engine.queries import Asker, Query, Readout
 from mdlm_probe.probes._few_shot import lm_eval_choices
@@ -27,11 +28,19 @@ if TYPE_CHECKING:
     from mdlm_probe.models._checkpoint import Checkpoint
 
 COLUMNS = (
-    *("tokens", "right", "predicted", "correct", "logp_right"),
-    *(f"logp_{letter}" for letter in tasks.LETTERS[: tasks.MAX_OPTIONS]),
-    *("entropy", "top1_prob"),
+    Column("tokens", int, "tokens", "tokens of the prompt, with its masks"),
+    Column("right", str, "", "the right answer"),
+    Column("predicted", str, "", "text of the most probable token, or letter of the best choice"),
+    Column("correct", bool, "", "whether that is the right answer"),
+    Column("logp_right", float, "nats", "log-probability of the right answer"),
+    *(
+        Column(f"logp_{letter}", float, "nats", f"log-probability of option {letter}")
+        for letter in tasks.LETTERS[: tasks.MAX_OPTIONS]
+    ),
+    Column("entropy", float, "nats", "entropy at the answer's mask, or its first token"),
+    Column("top1_prob", float, "probability", "of the most probable token there"),
 )
-"""Columns of an answered question; log-probabilities and entropy in nats."""
+"""Columns of an answered question."""
 
 TasksOption = Annotated[tuple[str, ...], "sets or relevant tasks, or 'all'"]
 AnswerOption = Annotated[
@@ -51,15 +60,15 @@ Turns = tuple[tuple[str, str], ...]
 class FewShotCell:
     """The coordinates that draw a test point and its examples: the first of a few-shot probe's."""
 
-    suite: str
-    set: str
-    lexicon: str
-    answer: str
-    options: int
-    shots: int
-    distractors: int
-    seed: int
-    item: int
+    suite: Annotated[str, "name of the suite in tasks/, or its path", FILE]
+    set: Annotated[str, "set of questions: a relevant task among a distractor task"]
+    lexicon: Annotated[str, "lexicon of the suite: full or small"]
+    answer: Annotated[str, "what the answer is: letter or word"]
+    options: Annotated[int, "options of a question"]
+    shots: Annotated[int, "relevant examples", Unit("examples")]
+    distractors: Annotated[int, "distractor examples", Unit("examples")]
+    seed: Annotated[int, "seed of examples, test points and orders"]
+    item: Annotated[int, "number of the test point in its set, from 0"]
 
 
 def chosen_sets(suite: Suite, names: Sequence[str]) -> list[str]:

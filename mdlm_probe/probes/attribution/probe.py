@@ -13,9 +13,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from mdlm_probe.core.columns import Unit
 from mdlm_probe.core.options import check, check_once
 from mdlm_probe.probes._few_shot import questions
-from mdlm_probe.probes.attribution import token_scores
+from mdlm_probe.probes.attribution import columns, token_scores
 from mdlm_probe.prompts.prompt import Prompt
 from mdlm_probe.prompts.suite import Example, answer_text, ask, load
 
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 KINDS = ("masked", "causal")
 GRADIENTS = True
+COLUMNS = columns.COLUMNS
 refuse, sources = questions.refuse, questions.sources
-COLUMNS = (*token_scores.COLUMNS, "right", "predicted", "correct", "logit", "gap")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +38,12 @@ class Cell(questions.FewShotCell):
     ends the question in k + 1. `ig_steps` is 0 but for integrated gradients.
     """
 
-    question: str
-    masks: int
-    order: int
-    method: str
-    ig_steps: int
-    detail: str
+    question: Annotated[str, "where the question stands: left, middle or right"]
+    masks: Annotated[int, "masks appended after the answer's own", Unit("masks")]
+    order: Annotated[int, "number of the random order of the examples, from 0"]
+    method: Annotated[str, "how tokens are scored"]
+    ig_steps: Annotated[int, "points on the line of integrated gradients; 0: another method"]
+    detail: Annotated[str, "whether every token has a row: example or token"]
 
 
 def plan(

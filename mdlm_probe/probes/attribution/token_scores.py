@@ -5,22 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mdlm_probe.core.columns import empty
+from mdlm_probe.probes.attribution.columns import SCORES
+
 if TYPE_CHECKING:
     from mdlm_probe.engine.queries import Asker, Query
     from mdlm_probe.prompts.prompt import Prompt
-
-COLUMNS = ("unit", "place", "label", "tokens", "score", "mean", "normalised")
-"""Columns of a row.
-
-- unit: "example", "group" or "token".
-- place: of an example, how many stand left of it, the question not counted; of a token, its
-  position; groups have none.
-- label: "relevant", "distractor" or "question"; the group's name; the token's text.
-- tokens: how many are summed up. Their `score` is the sum, in the unit of the method: logits, or
-  logits by unit of embedding. `mean` is that by token.
-- normalised: of examples and the question, the sum by the largest sum of the prompt's examples; of
-  groups and tokens, the mean by the largest token of the prompt.
-"""
 
 LAST = 50
 """Tokens other than masks, from the end, that make a group of their own (arXiv 2511.21338)."""
@@ -85,6 +75,12 @@ def _row(
     unit: str, place: int | None, label: str, part: list[float], value: float, largest: float
 ) -> dict[str, Any]:
     total = sum(part)
-    values = (unit, place, label, len(part), total, total / len(part), None)
-    row = dict(zip(COLUMNS, values, strict=True))
-    return row | {"normalised": value / largest} if largest else row
+    return empty(SCORES) | {
+        "unit": unit,
+        "place": place,
+        "label": label,
+        "tokens": len(part),
+        "score": total,
+        "mean": total / len(part),
+        "normalised": value / largest if largest else None,
+    }

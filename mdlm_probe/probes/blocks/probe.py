@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from mdlm_probe.core import options
 from mdlm_probe.core.cells import key
 from mdlm_probe.core.cells import seed as seed_of
-from mdlm_probe.decoding import answers, loop, text_metrics
+from mdlm_probe.decoding import answers, coordinates, loop, text_metrics
 from mdlm_probe.decoding.schedule import Cache, Order, Schedule, check
+from mdlm_probe.probes.blocks import columns
 from mdlm_probe.probes.blocks.filling_order import course
 from mdlm_probe.probes.blocks.grid import combinations
 from mdlm_probe.prompts import texts
@@ -30,33 +31,28 @@ if TYPE_CHECKING:
 
 KINDS = ("masked",)
 sources = texts.sources
-COLUMNS = (
-    *("answer", "answer_tokens", "ended", "nll", "scorer_tokens", "right", "correct"),
-    *("repeated", "distinct_1", "distinct_2", "confidence", "passes", "decided", "canvas_tokens"),
-    *("tau", "answer_tau", "per_step", "end_first", "tail_eos_first", "unmasked", "canvas"),
-)
-"""`canvas`: see `answers.pieces`; from `confidence` to `unmasked`, see `_blocks_course`."""
+COLUMNS = columns.COLUMNS
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
     """One prompt, and how its canvas is filled in."""
 
-    prompts: str
-    lexicon: str
-    task: str
-    prompt: str
-    length: int
-    block: int
-    steps: int
-    order: str
-    threshold: float
-    temperature: float
-    guidance: float
-    eos: str
-    cache: str
-    early_stop: str
-    seed: int
+    prompts: coordinates.PromptsFile
+    lexicon: coordinates.Lexicon
+    task: coordinates.TaskName
+    prompt: coordinates.PromptId
+    length: coordinates.Length
+    block: coordinates.BlockSize
+    steps: coordinates.Steps
+    order: coordinates.CommitOrder
+    threshold: coordinates.Threshold
+    temperature: coordinates.Temperature
+    guidance: coordinates.Guidance
+    eos: coordinates.EndOfText
+    cache: coordinates.KeptCache
+    early_stop: Annotated[str, "whether decoding ends once the text is whole: yes or no"]
+    seed: coordinates.Seed
 
     def schedule(self) -> Schedule:
         """As the loop takes it; equal random numbers for one prompt, whatever the schedule."""

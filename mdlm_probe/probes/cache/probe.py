@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from mdlm_probe.core import options
 from mdlm_probe.core.cells import key
 from mdlm_probe.core.cells import seed as seed_of
-from mdlm_probe.decoding import answers, text_metrics
+from mdlm_probe.core.columns import empty
+from mdlm_probe.decoding import answers, coordinates, text_metrics
 from mdlm_probe.decoding import schedule as ways
 from mdlm_probe.decoding.answers import Answer
 from mdlm_probe.decoding.schedule import Schedule
-from mdlm_probe.probes.cache import cache_error
+from mdlm_probe.probes.cache import cache_error, columns
 from mdlm_probe.probes.cache.cache_error import CachedDecoding, CacheError
 from mdlm_probe.prompts import texts
 
@@ -31,34 +32,26 @@ if TYPE_CHECKING:
 
 KINDS = ("masked",)
 sources = texts.sources
-COLUMNS = (
-    *("unit", "passes"),
-    *("since", "masks", "same_top", "dlogp_mean", "dlogp_max"),
-    *("committed", "same_choice", "same_commit"),
-    *("passes_exact", "fed", "fed_exact", "written", "written_exact"),
-    *("edits", "diverged", "differ", "text", "text_exact"),
-)
-"""Units: `since`, the passes so many steps after their block began (shares of masks; nats), and
-`text`, the answers (tokens). `differ`: share of places up to the end of the longer answer."""
+COLUMNS = columns.COLUMNS
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
     """One prompt answered exactly and from kept keys and values; `block` masks are one block."""
 
-    prompts: str
-    lexicon: str
-    task: str
-    prompt: str
-    length: int
-    steps: int
-    order: str
-    threshold: float
-    temperature: float
-    eos: str
-    seed: int
-    block: int
-    cache: str
+    prompts: coordinates.PromptsFile
+    lexicon: coordinates.Lexicon
+    task: coordinates.TaskName
+    prompt: coordinates.PromptId
+    length: coordinates.Length
+    steps: coordinates.Steps
+    order: coordinates.CommitOrder
+    threshold: coordinates.Threshold
+    temperature: coordinates.Temperature
+    eos: coordinates.EndOfText
+    seed: coordinates.Seed
+    block: coordinates.BlockSize
+    cache: coordinates.KeptCache
 
 
 def plan(
@@ -132,7 +125,7 @@ def measure(
             answers.answer_of(engine.border, engine.entry, d) for d in (decoded, followed.decoded)
         )
         rows = [_text(exact, ours, followed), *map(_since, followed.errors)]
-        yield cell, [dict.fromkeys(COLUMNS) | row for row in rows]
+        yield cell, [empty(COLUMNS) | row for row in rows]
 
 
 def _text(exact: Answer, ours: Answer, followed: CachedDecoding) -> dict[str, Any]:

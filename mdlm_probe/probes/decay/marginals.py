@@ -4,44 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 from mdlm_probe.core.cells import key
 from mdlm_probe.core.cells import seed as seed_of
-from mdlm_probe.decoding import canvas_of_prompt
+from mdlm_probe.core.columns import FILE, Unit, empty
+from mdlm_probe.decoding import canvas_of_prompt, coordinates
 from mdlm_probe.engine.queries import Block, Query, Readout
 from mdlm_probe.probes.decay import distances as spans
 from mdlm_probe.probes.decay import unigrams, zipf_bound
+from mdlm_probe.probes.decay.columns import COLUMNS, ERRORS, MASSES
 from mdlm_probe.probes.decay.sampled_continuations import Marginals, SampledPrompt
 from mdlm_probe.probes.decay.unigrams import Unigrams
 from mdlm_probe.prompts.texts import Context, load
 
 if TYPE_CHECKING:
     from mdlm_probe.models._border import Border
-
-MASSES = ("frequent_mass", "prompt_mass", "end_mass")
-ERRORS = ("frequent_se", "prompt_se", "end_se")
-COLUMNS = (
-    *("unit", "tokens", "place", "distance", "top1_prob", "entropy", "top_id", "top", *MASSES),
-    *("bound", "greedy", "top1_naive", "top1_se", *ERRORS),
-    *("other", "js", "tv", "js_halves", "share", "unigram"),
-)
-"""What a row is, its `unit` says:
-
-- "place": one mask, `place` counted from 1 at the left. Entropy in nats; `top_id` and `top` are the
-  most probable token; masses of sets of tokens, between 0 and 1, the last of all that end a text;
-  `bound` and `greedy` are theory (see `zipf`). Of sampled continuations also `top1_naive` and
-  standard errors (see `continuations.Marginals`).
-- "pair": the masks at `place` and `other`, with the Jensen-Shannon divergence `js` (nats) and the
-  total variation `tv` between their distributions; `distance` is the nearer one's.
-- "far": the mean distribution of the far end (see `spans.far`); `js`, `tv` from the unigrams;
-  `js_halves` between the unigrams of either half of the texts: what counting few texts adds.
-- "token": one of the far end's most probable tokens, its `share` there, and its `unigram` share.
-
-`tokens` counts what is visible to the model.
-"""
 
 ENOUGH = 20
 """Texts of a task from which on its tokens are counted by themselves."""
@@ -54,22 +34,26 @@ TOKENS = 20
 class MarginalCell:
     """What a probe's cell says of the reading: one prompt with a span of masks."""
 
-    prompts: str
-    lexicon: str
-    task: str
-    prompt: str
-    context: Context
-    masks: int
-    frequent: str
-    count: int
-    grid: str
-    lag: int
-    samples: int
-    seed: int
-    exponent: float
-    ranks: int
-    floor: float | None
-    memory: int
+    prompts: coordinates.PromptsFile
+    lexicon: coordinates.Lexicon
+    task: coordinates.TaskName
+    prompt: coordinates.PromptId
+    context: Annotated[Context, "where text is visible: left of the masks, or on both sides"]
+    masks: Annotated[int, "masks of the span", Unit("masks")]
+    frequent: Annotated[str, "where frequent tokens come from: corpus, model or a path", FILE]
+    count: Annotated[int, "frequent tokens, at most", Unit("tokens")]
+    grid: Annotated[str, "distances that are compared: octaves, all or numbers"]
+    lag: Annotated[int, "from a mask of the grid to its neighbour", Unit("tokens")]
+    samples: Annotated[int, "continuations sampled of causal models; 0: none"]
+    seed: Annotated[int, "seed of sampled continuations"]
+    exponent: Annotated[float, "exponent of the bound's Zipfian next tokens"]
+    ranks: Annotated[int, "ranks of the bound's Zipfian next tokens"]
+    floor: Annotated[
+        float | None,
+        "what the bound falls to; empty: share of the most frequent token",
+        Unit("probability"),
+    ]
+    memory: Annotated[int, "most that comparing distributions takes", Unit("MiB")]
 
 
 @dataclass(frozen=True)
@@ -162,7 +146,7 @@ class MarginalQuery:
 
     def _row(self, unit: str, **values: Any) -> dict[str, Any]:
         seen = len(self.span.ids) - len(self.span.places)
-        return dict.fromkeys(COLUMNS) | {"unit": unit, "tokens": seen} | values
+        return empty(COLUMNS) | {"unit": unit, "tokens": seen} | values
 
     def _places(
         self, border: Border, found: dict[str, np.ndarray], masses: np.ndarray

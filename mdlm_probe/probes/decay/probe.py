@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from mdlm_probe.core import options
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.probes.decay import (
+    columns,
     distances,
     marginals,
     sampled_continuations,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from mdlm_probe.models._checkpoint import Checkpoint
 
 KINDS = ("masked", "causal")
-COLUMNS = marginals.COLUMNS
+COLUMNS = columns.COLUMNS
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from mdlm_probe.core.cells import key
 from mdlm_probe.core.cells import seed as seed_of
+from mdlm_probe.core.columns import FILE, Unit, empty
 from mdlm_probe.core.options import check, check_once
 from mdlm_probe.engine.multi_step import MultiStep, run
 from mdlm_probe.likelihood.chain_rule import Order
-from mdlm_probe.probes.joint import pairs_of_masks
+from mdlm_probe.probes.joint import columns, pairs_of_masks
 from mdlm_probe.probes.joint import word_pairs as pair_sets
 from mdlm_probe.probes.joint.orders import (
     budget_settings,
@@ -42,14 +43,7 @@ Rows = list[dict[str, Any]]
 KINDS = ("masked",)
 Measure = Literal["pairs", "sets", "orders", "budget"]
 TOKENS = ("token_first", "token_second", "written")
-COLUMNS = (
-    *("at", "distance", "mi", "mi_bound", "tv", "tv_bound", "unlikely", "unlikely_bound"),
-    *("unlikely_sequential", "unlikely_sequential_bound", "circulation", *TOKENS[:2]),
-    *("words", "incoherent_parallel", "incoherent_sequential", "mass_parallel", "mass_sequential"),
-    *("length", "logp", "logp_steps", "steps", "written"),
-)
-"""Of `pairs`; of `sets`; of `orders` and `budget`; empty elsewhere. Nats: mi, circulation, and logp
-of `length` tokens together. `at` masks stand before the pair; `words` pairs of a set are asked."""
+COLUMNS = columns.COLUMNS
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +54,21 @@ class Cell:
     nats a token that a budget may cost.
     """
 
-    measure: str
-    source: str
-    lexicon: str
-    task: str
-    prompt: str
-    masks: int
-    canvas: str = "none"
-    spacing: str = "none"
-    outcome: str = "none"
-    order: str = "none"
-    anchors: int = 0
-    top: int = 0
-    at_once: int = 0
-    eps: float = 0.0
-    seed: int = 0
+    measure: Annotated[str, "what is measured: pairs, sets, orders or budget"]
+    source: Annotated[str, "name or path of the prompts, or of the pair sets", FILE]
+    lexicon: Annotated[str, "lexicon of the shipped prompts and pairs: full or small"]
+    task: Annotated[str, "type of the prompt, or sets"]
+    prompt: Annotated[str, "id of the prompt, or name of the pair set"]
+    masks: Annotated[int, "masks of the window", Unit("masks")]
+    canvas: Annotated[str, "pairs: masks after the prompt (appended), or two holes"] = "none"
+    spacing: Annotated[str, "pairs: tokens from one mask to the other, all of them"] = "none"
+    outcome: Annotated[str, "pairs: whose circulation, the top tokens' or the true ones'"] = "none"
+    order: Annotated[str, "orders: of the chain rule"] = "none"
+    anchors: Annotated[int, "pairs: first masks, spread over the window", Unit("masks")] = 0
+    top: Annotated[int, "pairs: candidates of a mask", Unit("tokens")] = 0
+    at_once: Annotated[int, "budget: masks that a step commits", Unit("masks")] = 0
+    eps: Annotated[float, "pairs: an unlikely pair's probability; budget: nats per token"] = 0.0
+    seed: Annotated[int, "seed of random orders"] = 0
 
 
 def plan(
@@ -152,7 +146,7 @@ def measure(engine: Engine | DryRun, cells: Sequence[Cell]) -> Iterator[tuple[Ce
     for cell, rows in zip(cells, found, strict=False):  # of a Counter: none
         for row in rows:
             row |= {n: engine.border.decode(row[n]) for n in TOKENS if n in row}
-        yield cell, [dict.fromkeys(COLUMNS) | row for row in rows]
+        yield cell, [empty(COLUMNS) | row for row in rows]
 
 
 def _course(asker: Asker, cell: Cell) -> MultiStep[Rows]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from mdlm_probe.core.columns import Unit
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.options import check, check_once
 from mdlm_probe.probes._few_shot import lm_eval_choices, questions
@@ -37,9 +38,9 @@ class Cell(questions.FewShotCell):
     closed around exactly one mask, k > 0 that the question ends in k masks (see `tasks.ask`).
     """
 
-    question: str
-    masks: int
-    position: int
+    question: Annotated[str, "where the question stands: left, middle or right"]
+    masks: Annotated[int, "masks the question ends in; 0: one mask, closed", Unit("masks")]
+    position: Annotated[int, "distractors left of the relevant block", Unit("examples")]
 
 
 def plan(

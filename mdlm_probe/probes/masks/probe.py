@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from mdlm_probe.core.cells import key
 from mdlm_probe.core.cells import seed as seed_of
+from mdlm_probe.core.columns import Column, Unit
 from mdlm_probe.core.options import check, check_once
 from mdlm_probe.decoding.schedule import Schedule
 from mdlm_probe.engine.queries import Query
@@ -35,7 +36,12 @@ Order = Literal["low_confidence", "random"]
 KINDS = ("masked", "causal")
 sources = questions.sources
 shown = questions.mixed_prompt
-COLUMNS = (*questions.COLUMNS, "appended", "mask_tokens", "step")
+COLUMNS = (
+    *questions.COLUMNS,
+    Column("appended", int, "tokens", "tokens that were appended"),
+    Column("mask_tokens", int, "tokens", "masks in the prompt, the answer's own among them"),
+    Column("step", int, "", "step that committed the answer's mask, from 1"),
+)
 GRID = ("0", "1", "2", "5", "10", "20", "35", "50", "75", "100", "150", "200")
 
 
@@ -47,11 +53,11 @@ class Cell(questions.FewShotCell):
     as the context holds. With "0" nothing is appended, so filler, side and order are "none".
     """
 
-    masks: str
-    filler: str
-    side: str
-    steps: int
-    order: str
+    masks: Annotated[str, "how much is appended: a count, a share of the prompt, or max"]
+    filler: Annotated[str, "what is appended, such as mask, dot or text"]
+    side: Annotated[str, "where: right or left of the prompt, or both"]
+    steps: Annotated[int, "unmasking steps that the masks are spread over", Unit("steps")]
+    order: Annotated[str, "which masks a step commits, where there are several steps"]
 
 
 def plan(

@@ -20,10 +20,11 @@ import numpy as np
 
 from mdlm_probe.core import options
 from mdlm_probe.core.cells import key
+from mdlm_probe.core.columns import FILE, Unit
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.engine.queries import Query, Readout
 from mdlm_probe.probes._few_shot import questions
-from mdlm_probe.probes.needle import haystack
+from mdlm_probe.probes.needle import columns, haystack
 from mdlm_probe.probes.needle.facts import load
 
 if TYPE_CHECKING:
@@ -33,12 +34,7 @@ if TYPE_CHECKING:
     from mdlm_probe.probes.needle.haystack import Haystack
 
 KINDS = ("masked", "causal")
-COLUMNS = (
-    *("form", "tokens", "needle_at", "right", "predicted", "answer_tokens", "correct"),
-    *("logp_right", "entropy", "top1_prob", "sentences", "fact_after"),
-)
-"""Log-probability (of the whole answer) and entropy (of its first token) in nats; `tokens` with the
-answer; `needle_at` tokens, and `fact_after` of the filler's `sentences`, stand before the fact."""
+COLUMNS = columns.COLUMNS
 
 ABSENT = -1
 """The depth of a fact that isn't there."""
@@ -51,12 +47,12 @@ class Cell:
     Depth 0 is the start of the text, 100 is next to the question, `ABSENT` is nowhere.
     """
 
-    needles: str
-    lexicon: str
-    seed: int
-    length: int
-    item: int
-    depth: int
+    needles: Annotated[str, "name of the needles in tasks/, or their path", FILE]
+    lexicon: Annotated[str, "lexicon of the needles: full or small"]
+    seed: Annotated[int, "seed of needles and filler"]
+    length: Annotated[int, "context length, question and answer included", Unit("tokens")]
+    item: Annotated[int, "number of the needle, from 0"]
+    depth: Annotated[int, "where the fact stands: 0 the start; -1: it is absent", Unit("%")]
 
 
 def plan(

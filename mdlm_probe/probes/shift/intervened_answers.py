@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from mdlm_probe.core.cells import key
 from mdlm_probe.core.cells import seed as seed_of
-from mdlm_probe.decoding import answers, text_metrics
+from mdlm_probe.core.columns import Unit
+from mdlm_probe.decoding import answers, coordinates, text_metrics
 from mdlm_probe.decoding.answers import Answer, Score
-from mdlm_probe.decoding.schedule import Cache, Eos, Order, Schedule
+from mdlm_probe.decoding.schedule import Schedule
 from mdlm_probe.probes.shift.interventions import Hit, Intervene, exchanged
 from mdlm_probe.prompts.texts import Text, load
 
@@ -27,51 +28,27 @@ if TYPE_CHECKING:
 NONE = "none"
 Kind = Literal["shift", "post-hoc", "replace", "hold"]
 
-COLUMNS = (
-    *("tokens", "answer", "ended", "answer_tokens", "nll", "scorer_tokens", "right", "correct"),
-    *("offered", "hits", "changed", "realised", "blocked", "to_right", "to_left", "refilled"),
-    *("doubled", "visible", "edit_distance", "divergence", "parted_8", "parted_32", "cascade"),
-    *("passes", "moves", "unmasked", "canvas"),
-)
-"""`tokens` are the prompt's; `nll` is in nats, of the answer's `scorer_tokens`.
-
-- `offered` tokens were about to be committed, `hits` of them were to be changed, `changed` were:
-  moved, replaced, or held; `realised` is changed / offered, `blocked` is hits - changed: no free
-  place, or another token that happens to be the one drawn.
-- `to_right`, `to_left`: directions of moves. `refilled`: moved tokens whose own place was filled in
-  later, `doubled`: with the same token again. `visible`: changes whose place is not behind the
-  first end of the text. `moves`: every change as step:place:to, places counted from 0.
-- Against the unintervened answer: `edit_distance` in tokens, `divergence` as the first position
-  that differs, `parted_8` and `parted_32` as shares of so many positions after it that differ,
-  `cascade` as places of the canvas that differ though the intervention wrote nothing there. What
-  stands behind an end of text is nothing, on both sides.
-- `unmasked`: the step that wrote each place, from 1; 0 where none did. `canvas`: see `pieces`.
-- post-hoc has no passes of its own: its offers and moves are those of the shift of its fraction,
-  moved tokens are all its hits, and its passes are those of the answer that it is applied to; the
-  places that it wrote have the step after the last.
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class AnswerCell:
     """What a probe's cell says of an answer; "none" is the unintervened one, of fraction 0."""
 
-    prompts: str
-    lexicon: str
-    task: str
-    prompt: str
-    length: int
-    steps: int
-    block: int
-    order: Order
-    threshold: float
-    temperature: float
-    guidance: float
-    eos: Eos
-    cache: Cache
-    seed: int
-    intervention: str
-    frac: float
+    prompts: coordinates.PromptsFile
+    lexicon: coordinates.Lexicon
+    task: coordinates.TaskName
+    prompt: coordinates.PromptId
+    length: coordinates.Length
+    steps: coordinates.Steps
+    block: coordinates.BlockSize
+    order: coordinates.CommitOrder
+    threshold: coordinates.Threshold
+    temperature: coordinates.Temperature
+    guidance: coordinates.Guidance
+    eos: coordinates.EndOfText
+    cache: coordinates.KeptCache
+    seed: coordinates.Seed
+    intervention: Annotated[str, "what is done to tokens: none, shift, post-hoc, replace or hold"]
+    frac: Annotated[float, "share of the committed tokens that are to be changed", Unit("share")]
 
     def schedule(self) -> Schedule:
         """How its canvas is filled in: the same for all answers to a prompt."""

@@ -19,7 +19,7 @@ from mdlm_probe.core import options
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.decoding import answers, schedule
 from mdlm_probe.decoding.schedule import Cache, Order, Schedule
-from mdlm_probe.probes.shift import intervened_answers
+from mdlm_probe.probes.shift import columns, intervened_answers
 from mdlm_probe.probes.shift.intervened_answers import NONE, Kind
 from mdlm_probe.prompts import texts
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 KINDS = ("masked",)
 sources = texts.sources
-COLUMNS = intervened_answers.COLUMNS
+COLUMNS = columns.COLUMNS
 
 
 @dataclass(frozen=True, slots=True)

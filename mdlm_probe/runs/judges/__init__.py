@@ -8,8 +8,9 @@ keeps the `Judge` protocol of `judge_calls.py`, and its choice in `cli/judge.py`
 from __future__ import annotations
 
 from mdlm_probe.runs.judges.answer_pairs import Choice
+from mdlm_probe.runs.judges.columns import COLUMNS
 from mdlm_probe.runs.judges.endpoint import Access, EndpointJudge
-from mdlm_probe.runs.judges.judge_calls import COLUMNS, Judge
+from mdlm_probe.runs.judges.judge_calls import Judge
 from mdlm_probe.runs.judges.judge_prompt import load as load_prompt
 from mdlm_probe.runs.judges.judging import JudgeOutcome, judge
 from mdlm_probe.runs.judges.likelihood import LikelihoodJudge

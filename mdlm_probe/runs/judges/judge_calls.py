@@ -10,24 +10,8 @@ from typing import Any, Protocol
 
 from mdlm_probe.core.cells import key
 from mdlm_probe.runs.judges.answer_pairs import AnswerPair
+from mdlm_probe.runs.judges.columns import NAMES
 from mdlm_probe.runs.judges.judge_prompt import VERDICTS
-
-COLUMNS = (
-    *("judge", "model", "prompt", "task", "settings", "seed", "intervention", "frac"),
-    *("order", "identical", "verdict", "score", "strength", "logp_a", "logp_b"),
-    *("prompt_tokens", "completion_tokens", "reason"),
-)
-"""Columns of a verdict.
-
-- settings: how the answers were decoded, where the run has several ways.
-- order: "first" where the shifted answer was text A, "second" where it was B, "none" where the
-  verdict doesn't depend on it: it is then written as if the shifted answer were A.
-- verdict: one of five about A and B, "refused", "unparsable" or "failed".
-- score: 1 if the shifted answer won, 0 if it lost, 0.5 for a tie; nothing without a verdict.
-- strength: 2 where the shifted answer is much better, to -2 where it is much worse.
-- logp_a, logp_b: log-probabilities of the letters in nats, of a local judge.
-- reason: why there is no verdict, or what else is to say.
-"""
 
 BOTH = ("first", "second")
 ONCE = ("none",)
@@ -129,4 +113,4 @@ def row(name: str, call: Call, found: Verdict) -> dict[str, Any]:
         *(found.prompt_tokens, found.completion_tokens),
         found.reason.encode("utf-8", "replace").decode(),
     )
-    return dict(zip(COLUMNS, values, strict=True))
+    return dict(zip(NAMES, values, strict=True))

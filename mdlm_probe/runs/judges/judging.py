@@ -16,7 +16,8 @@ from mdlm_probe.core.run_folder import RunFolder, differences
 from mdlm_probe.core.sheet import lines_of
 from mdlm_probe.runs.judges import answer_pairs, judge_calls, judge_prompt
 from mdlm_probe.runs.judges.answer_pairs import Choice
-from mdlm_probe.runs.judges.judge_calls import COLUMNS, Call, Judge, Verdict
+from mdlm_probe.runs.judges.columns import NAMES
+from mdlm_probe.runs.judges.judge_calls import Call, Judge, Verdict
 from mdlm_probe.runs.judges.replies import Replies
 from mdlm_probe.runs.plan import Progress, slug
 from mdlm_probe.runs.runner import now
@@ -151,8 +152,8 @@ def _written(path: Path, calls: Sequence[Call], replies: Replies, by: Judge) -> 
 
 
 def _write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    header = dict(zip(COLUMNS, COLUMNS, strict=True))
-    replace(path, lines_of([header, *rows], COLUMNS).decode("utf-8"))
+    header = dict(zip(NAMES, NAMES, strict=True))
+    replace(path, lines_of([header, *rows], NAMES).decode("utf-8"))
 
 
 def _end(run: RunFolder, name: str, found: Sequence[Verdict], progress: Progress) -> JudgeOutcome:

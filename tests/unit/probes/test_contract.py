@@ -8,7 +8,7 @@ import typing
 import pytest
 
 from mdlm_probe.cli.options import plan_options
-from mdlm_probe.core import catalog
+from mdlm_probe.core import catalog, columns
 from mdlm_probe.core.files import PACKAGE
 
 PROBES = catalog.names("probe")
@@ -29,7 +29,7 @@ def test_a_probe_declares_what_the_others_rely_on(name):
     assert dataclasses.is_dataclass(probe.Cell)
     assert probe.Cell.__dataclass_params__.frozen
     fields = [f.name for f in dataclasses.fields(probe.Cell)]
-    assert not set(fields) & set(probe.COLUMNS)
+    assert not set(fields) & set(columns.names(probe.COLUMNS))
     for parameter in inspect.signature(probe.plan).parameters.values():
         assert parameter.kind is parameter.KEYWORD_ONLY
         assert parameter.default is not parameter.empty

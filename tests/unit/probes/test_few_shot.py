@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mdlm_probe import models
+from mdlm_probe.core.columns import names
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.engine.dry_run import DryRun
 from mdlm_probe.probes._few_shot import questions
@@ -52,7 +53,7 @@ def test_correct_is_a_match_of_decoded_text(asker, top, correct):
         np.log([0.5]),
     )
     row = questions.row(asker, CELL, example, query, found)
-    assert set(row) == set(questions.COLUMNS)
+    assert set(row) == set(names(questions.COLUMNS))
     assert row["correct"] is correct
     assert row["right"] == example.options[example.right]
     assert np.exp(row["logp_right"]) == pytest.approx([0.5, 0.3, 0.1][example.right])

@@ -8,12 +8,13 @@ import pytest
 from checkpoints import write_llada
 
 from mdlm_probe import models
+from mdlm_probe.core.columns import names
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.engine.dry_run import DryRun
 from mdlm_probe.engine.engine import Attribution, Engine
 from mdlm_probe.probes._few_shot import questions
+from mdlm_probe.probes.attribution import columns
 from mdlm_probe.probes.attribution import probe as attribution
-from mdlm_probe.probes.attribution import token_scores
 from mdlm_probe.prompts import suite
 from mdlm_probe.runs import plan, runner
 from mdlm_probe.runs.plan import Job
@@ -146,7 +147,7 @@ def test_every_row_says_what_was_predicted(monkeypatch):
     (example,) = questions.test_points(cells)
     right = suite.answer_text(example, example.right, "word")
     for row in rows:
-        assert set(row) == set(attribution.COLUMNS)
+        assert set(row) == set(names(attribution.COLUMNS))
         assert (row["right"], row["logit"]) == (right, 2.5)
         assert row["predicted"] == engine.border.decode([65]) != right
         assert row["correct"] is False
@@ -275,4 +276,4 @@ def test_other_methods(method):
 
 
 def test_columns_come_from_the_sums():
-    assert attribution.COLUMNS[: len(token_scores.COLUMNS)] == token_scores.COLUMNS
+    assert attribution.COLUMNS[: len(columns.SCORES)] == columns.SCORES

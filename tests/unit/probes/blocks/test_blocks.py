@@ -12,6 +12,7 @@ from checkpoints import write_llada
 from progress import Silent
 
 from mdlm_probe import models
+from mdlm_probe.core.columns import names
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.decoding import answers, loop
 from mdlm_probe.decoding.canvas import Canvas, Decoded
@@ -224,7 +225,7 @@ def test_rows_say_what_was_written(prompts):
         assert all(max(a) < min(b) for a, b in pairwise(sizes))
         if cell.order == "left_to_right":
             assert steps == sorted(steps)
-    assert {tuple(row) for _, row in rows} == {blocks.COLUMNS}
+    assert {tuple(row) for _, row in rows} == {names(blocks.COLUMNS)}
 
 
 def test_stopping_early_saves_passes_and_changes_no_answer(prompts):

@@ -7,6 +7,7 @@ import pytest
 from progress import Silent
 
 from mdlm_probe import models
+from mdlm_probe.core.columns import names
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import read_run
 from mdlm_probe.engine.dry_run import DryRun
@@ -40,7 +41,7 @@ def rows(model, broken=None, **options):
     cells = joint.plan(**{**FEW, **options})
     found = list(joint.measure(engine, cells))
     assert [cell for cell, _ in found] == cells
-    assert all(set(row) == set(joint.COLUMNS) for _, part in found for row in part)
+    assert all(set(row) == set(names(joint.COLUMNS)) for _, part in found for row in part)
     return [(cell, row) for cell, part in found for row in part]
 
 

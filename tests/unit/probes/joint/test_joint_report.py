@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from mdlm_probe.analysis import stats
+from mdlm_probe.core.columns import empty
 from mdlm_probe.probes.joint import report as joint
-from mdlm_probe.probes.joint.probe import COLUMNS
+from mdlm_probe.probes.joint.columns import COLUMNS
 
 TEXTS = 6
 ORDERS = ("left_to_right", "right_to_left", "low_confidence", "random-1", "random-2")
@@ -18,7 +19,7 @@ ORDERS = ("left_to_right", "right_to_left", "low_confidence", "random-1", "rando
 def row(measure, prompt, task, model, **found):
     usual = {"model": model, "measure": measure, "task": task, "prompt": prompt}
     usual |= {"order": "none", "at_once": 0, "eps": 0.1}
-    return usual | dict.fromkeys(COLUMNS) | found
+    return usual | empty(COLUMNS) | found
 
 
 def all_rows(measure, tasks, models, make):

@@ -10,13 +10,14 @@ import pytest
 from progress import Silent
 
 from mdlm_probe import models
+from mdlm_probe.core.columns import names
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import read_run
 from mdlm_probe.decoding import answers
 from mdlm_probe.engine.dry_run import DryRun
 from mdlm_probe.engine.engine import Engine
-from mdlm_probe.probes.shift import intervened_answers
 from mdlm_probe.probes.shift import probe as shift
+from mdlm_probe.probes.shift.columns import COLUMNS
 from mdlm_probe.runs import runner
 from mdlm_probe.runs.plan import Job, prepare
 
@@ -362,7 +363,7 @@ def test_a_bundled_model_writes_rows_that_name_everything(tmp_path):
     plan = prepare(Job("shift", "tiny-mdlm", options, output=tmp_path))
     with runner.run(plan, Silent()).open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0])[-len(intervened_answers.COLUMNS) :] == list(intervened_answers.COLUMNS)
+    assert tuple(rows[0])[-len(COLUMNS) :] == names(COLUMNS)
     assert len(rows) == 2 * (1 + 4 * 2)
     plain = {row["prompt"]: row for row in rows if row["intervention"] == "none"}
     for row in rows:

@@ -1,0 +1,94 @@
+"""Columns: the name, type, unit and meaning of every column that a measurement writes."""
+
+from __future__ import annotations
+
+import builtins
+import dataclasses
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+TYPES = (bool, int, float, str, list)
+"""What a column holds; in a CSV yes and no are 1 and 0, and lists are in JSON lines only."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A column of a measurement's rows.
+
+    Attributes:
+        name: its head in the CSV.
+        type: one of `TYPES`; a field may be empty whatever the type.
+        unit: of its numbers, such as "nats" or "tokens"; "" for names, texts, yes and no.
+        meaning: one line.
+        file: whether it names a file, which may have moved: only digests of what files hold say
+            whether two are the same.
+    """
+
+    name: str
+    type: builtins.type
+    unit: str
+    meaning: str
+    file: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Unit:
+    """The unit of a coordinate, beside its meaning: `Annotated[int, "masks", Unit("tokens")]`."""
+
+    name: str
+
+
+FILE = object()
+"""Says of a coordinate that it names a file, beside its meaning: see `Column.file`."""
+
+MODEL = Column("model", str, "", "the model's name")
+"""The first column of every probe's rows."""
+
+
+def names(columns: Iterable[Column]) -> tuple[str, ...]:
+    """The heads of columns."""
+    return tuple(column.name for column in columns)
+
+
+def empty(columns: Iterable[Column]) -> dict[str, Any]:
+    """A row that holds nothing yet."""
+    return dict.fromkeys(names(columns))
+
+
+def coordinates(cell: type) -> tuple[Column, ...]:
+    """The columns that a cell's fields are: `field: Annotated[type, meaning, Unit, FILE]`.
+
+    Unit and FILE may be missing. Literals are text; a type with `| None` is the type alone.
+    """
+    hints = typing.get_type_hints(cell, include_extras=True)
+    return tuple(_column(field.name, hints[field.name]) for field in dataclasses.fields(cell))
+
+
+def read_cell(cell: type, row: Mapping[str, str]) -> Any:
+    """The cell whose coordinates a row of a CSV holds as text.
+
+    Raises:
+        KeyError, ValueError: rows of a version that had other coordinates.
+    """
+    hints = typing.get_type_hints(cell)
+    found = {}
+    for column in coordinates(cell):
+        text, optional = row[column.name], type(None) in typing.get_args(hints[column.name])
+        found[column.name] = None if optional and not text else column.type(text)
+    return cell(**found)
+
+
+def _column(name: str, hint: Any) -> Column:
+    kind, meaning, *more = typing.get_args(hint)
+    unit = next((mark.name for mark in more if isinstance(mark, Unit)), "")
+    return Column(name, _plain(kind), unit, meaning, file=FILE in more)
+
+
+def _plain(kind: Any) -> type:
+    """One of `TYPES`."""
+    if kind in TYPES:
+        return kind
+    if typing.get_origin(kind) is typing.Literal:
+        return str
+    return next(part for part in typing.get_args(kind) if part in TYPES)

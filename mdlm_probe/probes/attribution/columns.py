@@ -1,0 +1,31 @@
+"""Columns of the probe `attribution`: one row per example, group or token of a prompt."""
+
+from __future__ import annotations
+
+from mdlm_probe.core.columns import Column
+
+SCORES = (
+    Column("unit", str, "", "what the row is of: example (the question too), group or token"),
+    Column("place", int, "", "examples left of an example; a token's position; none for groups"),
+    Column("label", str, "", "relevant, distractor or question; a group's name; a token's text"),
+    Column("tokens", int, "tokens", "tokens whose scores are summed"),
+    Column("score", float, "logits", "sum of these scores, by the method"),
+    Column("mean", float, "logits", "score per token"),
+    Column("normalised", float, "share", "score or mean relative to the prompt's largest"),
+)
+"""What the scores of a part of a prompt say.
+
+- place: of examples, the question isn't counted.
+- score: in the unit of the method: logits, or logits per unit of embedding.
+- normalised: of examples and the question, the sum by the largest sum of the prompt's examples; of
+  groups and tokens, the mean by the largest token of the prompt.
+"""
+
+COLUMNS = (
+    *SCORES,
+    Column("right", str, "", "the right answer"),
+    Column("predicted", str, "", "text of the predicted token"),
+    Column("correct", bool, "", "whether the predicted token is the right answer"),
+    Column("logit", float, "logits", "logit of the predicted token, which is explained"),
+    Column("gap", float, "logits", "integrated gradients: sum of the scores less its theory"),
+)

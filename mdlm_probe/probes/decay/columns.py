@@ -1,0 +1,44 @@
+"""Columns of the probe `decay`: one row per mask, pair of masks, far end, and its tokens."""
+
+from __future__ import annotations
+
+from mdlm_probe.core.columns import Column
+
+MASSES = ("frequent_mass", "prompt_mass", "end_mass")
+ERRORS = ("frequent_se", "prompt_se", "end_se")
+
+COLUMNS = (
+    Column("unit", str, "", "what the row is of: place, pair, far or token"),
+    Column("tokens", int, "tokens", "tokens that the model sees"),
+    Column("place", int, "", "the mask's number, from 1 at the left"),
+    Column("distance", int, "tokens", "from the mask to the nearest visible token"),
+    Column("top1_prob", float, "probability", "of the most probable token"),
+    Column("entropy", float, "nats", "of the distribution"),
+    Column("top_id", int, "", "id of the most probable token"),
+    Column("top", str, "", "text of the most probable token"),
+    Column("frequent_mass", float, "probability", "of the frequent tokens together"),
+    Column("prompt_mass", float, "probability", "of the prompt's tokens together"),
+    Column("end_mass", float, "probability", "of all tokens that end a text together"),
+    Column("bound", float, "probability", "theory: the most that top1_prob can be on average"),
+    Column("greedy", float, "probability", "theory: of the greedy path's token, at most"),
+    Column("top1_naive", float, "probability", "samples: largest of their mean, too large"),
+    Column("top1_se", float, "probability", "samples: standard error of top1_prob"),
+    Column("frequent_se", float, "probability", "samples: standard error of frequent_mass"),
+    Column("prompt_se", float, "probability", "samples: standard error of prompt_mass"),
+    Column("end_se", float, "probability", "samples: standard error of end_mass"),
+    Column("other", int, "", "pair: number of the second mask, from 1"),
+    Column("js", float, "nats", "Jensen-Shannon divergence, of the pair or from the unigrams"),
+    Column("tv", float, "probability", "total variation, of the pair or from the unigrams"),
+    Column("js_halves", float, "nats", "far: js of the unigrams of two halves of the texts"),
+    Column("share", float, "probability", "token: in the mean distribution of the far end"),
+    Column("unigram", float, "share", "token: among the tokens of the texts"),
+)
+"""What a row is, its `unit` says:
+
+- "place": one mask. `bound` and `greedy` are theory (see `zipf_bound`). Of sampled continuations
+  also `top1_naive` and standard errors (see `sampled_continuations.Marginals`).
+- "pair": the masks at `place` and `other`; `distance` is the nearer one's.
+- "far": the mean distribution of the far end (see `distances.far`); `js`, `tv` from the unigrams;
+  `js_halves` between the unigrams of either half of the texts: what counting few texts adds.
+- "token": one of the far end's most probable tokens.
+"""
