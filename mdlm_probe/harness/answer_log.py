@@ -38,6 +38,9 @@ class Kept:
     def __len__(self) -> int:
         return len(self._found)
 
+    def __getitem__(self, name: str) -> dict[str, Any]:
+        return self._found[name]
+
     def get(self, name: str) -> dict[str, Any] | None:
         """The answer of this name, or None."""
         return self._found.get(name)

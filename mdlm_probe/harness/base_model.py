@@ -93,7 +93,7 @@ class Base(LM):
         if part:
             yield part
 
-    def note_cuts(self, cut: Tally) -> None:
+    def note_cuts(self, cut: Tally[str]) -> None:
         """Says how many contexts and continuations were too long."""
         for what in ("contexts", "continuations"):
             if cut[what]:

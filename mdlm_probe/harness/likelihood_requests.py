@@ -29,7 +29,8 @@ class Likelihoods(Base):
         """Log-likelihoods in nats, and whether greedy decoding writes the continuation."""
         causal = self.engine.entry.kind == "causal"
         groups = list(self._groups(requests))
-        items, cut = {}, Tally()
+        items: dict[int, Item] = {}
+        cut: Tally[str] = Tally()
         for at, request in enumerate(requests):
             items[at] = self._item(request, cut)
         self.note_cuts(cut)
@@ -53,8 +54,8 @@ class Likelihoods(Base):
                 }
             )
             self.progress.advance(sum(map(len, part)), 0)
-        found = [self._recorded(request, names[at]) for at, request in enumerate(requests)]
-        values = [(one.logp, one.greedy) for one in found]
+        scored = [self._recorded(request, names[at]) for at, request in enumerate(requests)]
+        values = [(one.logp, one.greedy) for one in scored]
         for request, value in zip(requests, values, strict=True):
             self.cache_hook.add_partial("loglikelihood", request.args, value)
         return values
@@ -94,10 +95,10 @@ class Likelihoods(Base):
         return self.scored.get(place(request))
 
     def _recorded(self, request: Instance, name: str) -> Scored:
-        one = self.scored[place(request)] = Scored(**self.kept.get(name))
+        one = self.scored[place(request)] = Scored(**self.kept[name])
         return one
 
-    def _item(self, request: Instance, cut: Tally) -> Item:
+    def _item(self, request: Instance, cut: Tally[str]) -> Item:
         context, continuation = request.args
         before, after = request_tokens.pair(self.engine.border, context, continuation)
         name = title(request)

@@ -46,12 +46,13 @@ class MonteCarloErrors(NamedTuple):
             lm: what answered them.
             values: the metrics found.
         """
-        records = {id(request): lm.record(request) for request in task.instances}
-        tally = Tally(one.estimator for one in records.values() if one)
+        found = {id(request): lm.record(request) for request in task.instances}
+        records = {key: one for key, one in found.items() if one}
+        tally = Tally(one.estimator for one in records.values())
         if not tally:  # texts are written without draws of ours
             return cls(dict.fromkeys(values, 0.0), "written")
         text = ", ".join(f"{name} {number}" for name, number in sorted(tally.items()))
-        if not any(one and one.se for one in records.values()):
+        if not any(one.se for one in records.values()):
             return cls(dict.fromkeys(values, 0.0), text)
         documents: dict[Any, list[Any]] = {}
         for request in sorted(task.instances, key=lambda request: request.idx):
@@ -64,7 +65,7 @@ def _error(
     metric: Metric,
     value: float,
     documents: Mapping[Any, Sequence[Any]],
-    records: Mapping[int, Scored | None],
+    records: Mapping[int, Scored],
 ) -> float:
     name = metric[0]
     if name in ("perplexity", "word_perplexity", "byte_perplexity", "bits_per_byte"):
@@ -95,7 +96,7 @@ def _propagated(
     metric: Metric,
     value: float,
     documents: Mapping[Any, Sequence[Any]],
-    records: Mapping[int, Scored | None],
+    records: Mapping[int, Scored],
 ) -> float:
     """The error of exp(-sum / size), or of bits a byte, from those of the sum's parts."""
     name, kept = metric

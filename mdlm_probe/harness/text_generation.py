@@ -172,7 +172,7 @@ def write(
     if engine.entry.kind == "causal":
         found = loop.proceed_all(engine, contexts, wish.length, own, names, pens)
     else:
-        blank = (engine.entry.mask_id,) * wish.length
+        blank = (engine.entry.mask,) * wish.length
         canvases = [
             Canvas(ids + blank, tuple(range(len(ids), len(ids) + wish.length)), name)
             for ids, name in zip(contexts, names, strict=True)
@@ -199,7 +199,7 @@ class _Writer(Observer):
         self._tokens: dict[int, int] = {}
 
     def write(self, step: Step) -> dict[int, int] | None:
-        whole = []
+        whole: list[int] = []
         while len(whole) in self._tokens:
             whole.append(self._tokens[len(whole)])
         text = self._border.decode(whole) if whole else ""

@@ -24,7 +24,7 @@ class Texts(Base):
         """Texts written after contexts, each up to the first of its stop texts."""
         wishes = [self._wish(request) for request in requests]
         self._note_ignored(requests)
-        times: Tally = Tally()
+        times: Tally[int] = Tally()
         seeds, names = [], []
         for request, wish in zip(requests, wishes, strict=True):
             # repeats of a request are other draws; without any, they are one
@@ -49,7 +49,7 @@ class Texts(Base):
             self.kept.add({names[at]: asdict(one) for at, one in zip(part, found, strict=True)})
             ended = {names[at] for at in part}
             self.progress.advance(sum(name in ended for name in names), 0)
-        texts = [self.kept.get(name)["text"] for name in names]
+        texts = [self.kept[name]["text"] for name in names]
         for request, text in zip(requests, texts, strict=True):
             self.cache_hook.add_partial("generate_until", request.args, text)
         return texts
@@ -70,9 +70,10 @@ class Texts(Base):
 
     def _contexts(
         self, requests: Sequence[Instance], wishes: Sequence[text_generation.WritingOptions]
-    ) -> tuple[list[tuple[int, ...]], Tally]:
+    ) -> tuple[list[tuple[int, ...]], Tally[str]]:
         """Contexts as tokens, cut on the left to leave room for the canvas."""
-        found, cut, context = [], Tally(), self.engine.entry.context
+        found, context = [], self.engine.entry.context
+        cut: Tally[str] = Tally()
         for request, wish in zip(requests, wishes, strict=True):
             border = self.engine.border
             ids = request_tokens.encode(border, request.args[0]) or (request_tokens.prefix(border),)

@@ -51,6 +51,12 @@ class Checkpoint:
     companion: str = ""
     note: str = ""
 
+    @property
+    def mask(self) -> int:
+        """The mask token of a masked model."""
+        assert self.mask_id is not None, f"{self.name} is causal"
+        return self.mask_id
+
     def defaults_for(self, probe: str) -> dict[str, Any]:
         """Options of a probe that suit this checkpoint."""
         own = self.defaults.get("all", {}) | self.defaults.get(probe, {})
