@@ -61,7 +61,8 @@ def click_type(annotation: Any) -> click.ParamType:
         return click_type(next(a for a in args if a is not type(None)))
     if origin is tuple:
         return Commas(click_type(args[0]))
-    return {int: click.INT, float: click.FLOAT, str: click.STRING}[annotation]
+    plain: dict[type, click.ParamType] = {int: click.INT, float: click.FLOAT, str: click.STRING}
+    return plain[annotation]
 
 
 def plan_options(plan: Callable[..., Any]) -> list[click.Option]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from types import EllipsisType
+from typing import Any, TypeVar, overload
 
 import yaml
 
 from mdlm_probe.core.errors import ProbeError
+
+V = TypeVar("V")
 
 
 class Document:
@@ -59,6 +62,12 @@ class Document:
         return ProbeError(
             f"{self.path}, line {line}, field '{name}': {found}", expected=expected, hint=hint
         )
+
+    @overload
+    def get(self, at: tuple[Any, ...], kind: type[V], default: V | EllipsisType = ...) -> V: ...
+
+    @overload
+    def get(self, at: tuple[Any, ...], kind: tuple[type, ...], default: Any = ...) -> Any: ...
 
     def get(self, at: tuple[Any, ...], kind: type | tuple[type, ...], default: Any = ...) -> Any:
         """The value of a field, which must be of a kind.

@@ -223,9 +223,10 @@ def _whole_lines(path: Path, wanted: Sequence[Text]) -> int:
 
 def _id_of(line: bytes) -> str | None:
     try:
-        return json.loads(line)["id"]
+        name: str = json.loads(line)["id"]
     except (ValueError, TypeError, KeyError):
         return None
+    return name
 
 
 def _cut(path: Path, lines: int) -> None:

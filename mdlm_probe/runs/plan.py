@@ -155,7 +155,9 @@ def prepare(
     suited = {name: value for name, value in own.items() if name in known}
     options = {name: p.default for name, p in known.items()} | suited | given
     loaded_models.scorer_of(options, entry)
-    cells, refused, written = [], {}, {} if written is None else written
+    cells: list[Any] = []
+    refused: dict[str, int] = {}
+    written = {} if written is None else written
     if (same := f"{job.probe} {sorted(options.items())}") not in written:
         written[same] = probe.plan(**options)
     for cell in written[same]:

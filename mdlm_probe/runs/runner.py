@@ -144,7 +144,8 @@ def _coordinates(cell: Any) -> dict[str, Any]:
 
 def facts_of(model: Model) -> dict[str, Any]:
     """What run.json says of a loaded model."""
-    return portable(model.facts | {"entry": asdict(model.entry)})
+    facts: dict[str, Any] = portable(model.facts | {"entry": asdict(model.entry)})
+    return facts
 
 
 def _batch(engine: Engine, group: int) -> dict[str, Any]:

@@ -217,7 +217,8 @@ def _recorded(folder: Path, name: str) -> dict[str, Any]:
     """The settings that a measurement's rows were measured with; empty where there are none."""
     if (folder / f"{name}.csv").exists():
         with suppress(ProbeError):  # a damaged run.json is its run's own failure
-            return read_run(folder).get(name, {}).get("config", {})
+            config: dict[str, Any] = read_run(folder).get(name, {}).get("config", {})
+            return config
     return {}
 
 

@@ -114,9 +114,11 @@ def wish_of(given: dict[str, Any]) -> Any:
     """What parsed options ask for."""
     from mdlm_probe.harness import run
 
-    names = ("tasks", "limit", "num_fewshot", "log_samples", "apply_chat_template")
-    names += ("fewshot_as_multiturn", "system_instruction", "include_path", "preset", "data")
-    names += ("confirm_run_unsafe_code",)
+    names = [
+        *("tasks", "limit", "num_fewshot", "log_samples", "apply_chat_template"),
+        *("fewshot_as_multiturn", "system_instruction", "include_path", "preset", "data"),
+        "confirm_run_unsafe_code",
+    ]
     return run.EvaluationRequest(
         **{name: given[name] for name in names},
         seed=seeds_of(given["seed"]),

@@ -131,7 +131,9 @@ def _rows(path: Path) -> tuple[list[Row], str]:
             expected=", ".join(NEEDED),
             hint="`mdlm-probe shift` with --fresh measures anew",
         )
-    rows = [{name: text or "" for name, text in row.items()} for row in table.to_pylist()]
+    rows: list[Row] = [
+        {name: text or "" for name, text in row.items()} for row in table.to_pylist()
+    ]
     return rows, hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
 
 
@@ -148,7 +150,8 @@ def _paired(rows: Sequence[Row], path: Path) -> list[AnswerPair]:
                     f" seed {row['seed']}",
                     expected=f"one for each {', '.join(matched)}",
                 )
-    pairs, seen = [], {}
+    pairs: list[AnswerPair] = []
+    seen: dict[str, int] = {}
     for row in rows:
         if row["intervention"] == NONE:
             continue
@@ -163,8 +166,8 @@ def _paired(rows: Sequence[Row], path: Path) -> list[AnswerPair]:
         seen[name] = number = seen.get(name, 0) + 1
         name += f"#{number}" if number > 1 else ""
         settings = " ".join(f"{n}={row[n]}" for n in varying)
-        coordinates = (row[n] for n in ("seed", "intervention", "frac"))
         about = (text_from(row["model"]), text_from(row["prompt"]), text_from(row["task"]))
+        coordinates = (row["seed"], row["intervention"], row["frac"])
         pairs.append(
             AnswerPair(name, *about, settings, *coordinates, _answer(row), _answer(partner))
         )

@@ -280,7 +280,7 @@ def _parsed(raw: str) -> dict[str, Any]:
         ValueError: it is none.
     """
     try:
-        response = json.loads(raw)
+        response: dict[str, Any] = json.loads(raw)
     except (ValueError, RecursionError):
         raise ValueError(f"the reply is no JSON: {raw[:80]!r}") from None
     try:

@@ -58,7 +58,6 @@ class Judge(Protocol):
 
     Attributes:
         name: what its rows and files are called after.
-        orders: in which orders it is asked.
         kept: whether its replies are worth a file: they took time or money.
         needs_prompts: whether it reads the prompts.
         config: what else must be equal for verdicts to belong together.
@@ -66,11 +65,14 @@ class Judge(Protocol):
     """
 
     name: str
-    orders: tuple[str, ...]
     kept: bool
     needs_prompts: bool
     config: dict[str, Any]
     facts: dict[str, Any]
+
+    @property
+    def orders(self) -> tuple[str, ...]:
+        """In which orders it is asked."""
 
     def open(self) -> None:
         """Makes it ready to be asked.
