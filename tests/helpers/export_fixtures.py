@@ -10,7 +10,7 @@ from mdlm_probe.reports import probe_report
 @pytest.fixture(scope="session")
 def run(once):
     """Masks of both bundled models, locality of one under masks."""
-    return once("run", made_runs.measured)
+    return once("run", made_runs.committed)
 
 
 @pytest.fixture(scope="session")

@@ -1,24 +1,55 @@
-"""Runs to export: small real ones, and rows written by hand."""
+"""Runs to export: the committed ones, and rows written by hand."""
 
 import csv
 import json
 from pathlib import Path
 
-from commands import call
+import reference
 
 from mdlm_probe.core.sheet import lines_of
 
-SMALL = "--tasks verb-smallest,verb-largest --limit 2 --shots 2 --distractors 4".split()
 FILES = "parquet,jsonl,latex,markdown,card"
-MASKS = ["masks", *SMALL, "--masks", "0,5,50%", "--filler", "mask,dot"]
-LOCALITY = ["locality", *SMALL, "--positions", "0,4", "--masks", "0,7", "--model", "tiny-mdlm"]
 
 
-def measured(folder):
-    """A folder with masks of both bundled models, and locality of one under masks."""
-    call(*MASKS, "-q", "--output", folder)
-    call(*LOCALITY, "-q", "--output", folder)
+SETS = [f"{word}-{size}" for word in ("verb", "animal") for size in ("smallest", "largest")]
+
+
+def committed(folder):
+    """Masks of both bundled models, and locality of one, of some sets of the committed study.
+
+    So that there is more to tell, 200 masks are called half a prompt, and locality has rows of
+    seven masks: those of none again, with other answers.
+    """
+
+    def halved(row):
+        return [row | {"masks": row["masks"].replace("200", "50%")}] if row["set"] in SETS else []
+
+    def doubled(row):
+        again = row | {"masks": "7", "correct": row["item"]}
+        return [row, again] if row["set"] in SETS and row["item"] < "2" else []
+
+    reference.run(folder, "masks")
+    for name in ("masks__tiny-mdlm", "masks__tiny-arlm"):
+        changed(folder, name, halved, masks=["0", "10", "50", "50%"], tasks=SETS)
+    entries = json.loads((folder / "run.json").read_text())
+    reference.run(folder, "locality", "tiny-mdlm")
+    changed(folder, "locality__tiny-mdlm", doubled, masks=[0, 7], tasks=SETS, limit=2)
+    entries |= json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(entries))
     return folder
+
+
+def changed(folder, name, change, **options):
+    """Puts the rows that `change` makes of each row in its place, and changes options."""
+    path, run = folder / f"{name}.csv", folder / "run.json"
+    with path.open(newline="") as file:
+        columns, *lines = csv.reader(file)
+    rows = [row for line in lines for row in change(dict(zip(columns, line, strict=True)))]
+    path.write_bytes(lines_of([{column: column for column in columns}, *rows], columns))
+    entries = json.loads(run.read_text())
+    entries[name] |= {"size": path.stat().st_size, "cells": len(rows)}
+    entries[name]["config"]["options"] |= options
+    run.write_text(json.dumps(entries))
 
 
 def written(folder, probe, rows, model="m"):

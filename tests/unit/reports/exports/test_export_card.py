@@ -33,7 +33,7 @@ def test_the_metadata_holds_the_reports_numbers_with_their_masks(made, card):
     curve = made["masks"].tables["curve"]
     curve = curve[(curve["model"] == "tiny-mdlm") & (curve["filler"] == "mask")]
     found = [r for r in results(card, "masks") if r.metric_type == "accuracy"]
-    assert len(found) == len(curve) == 3
+    assert len(found) == len(curve) == 4
     for result, row in zip(found, curve.to_dict("records"), strict=True):
         assert result.metric_value == pytest.approx(row["accuracy"], abs=1e-6)
         facts = result.metric_args
@@ -92,7 +92,7 @@ def test_the_text_states_accuracy_interval_masks_controls_and_setting(made, card
         ends = f"{row[f'{over}_low']:.3f} to {row[f'{over}_high']:.3f}"
         assert shown[2].removesuffix(f" over {over}") == ends
         assert shown[2] != ends or f"| 95 % over {over} |" in text
-    assert re.search(r"\| 5 \| dot \| -?\d+\.\d{3}", text)  # masks minus as many dots
+    assert re.search(r"\| 10 \| dot \| -?\d+\.\d{3}", text)  # masks minus as many dots
     for said in ("2511.21338", "Degradation", "suite: few-shot", "tool: mdlm-probe", "float32"):
         assert said in text
 
