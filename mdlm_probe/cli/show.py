@@ -31,7 +31,7 @@ def show_report(folder: Path) -> None:
 
 def echo_made(made: dict[str, ProbeReport]) -> None:
     """The tables that reports print, each under its probe and name."""
-    from mdlm_probe.reports.exports._units import unit_of
+    from mdlm_probe.reports.exports.column_units import unit_of
     from mdlm_probe.reports.probe_report import shown
 
     for probe, tables in shown(made).items():

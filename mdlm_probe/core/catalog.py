@@ -15,7 +15,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Literal
 
-from mdlm_probe.core.columns import MODEL, Column, coordinates
+from mdlm_probe.core.columns import MODEL, Column
+from mdlm_probe.core.columns import coordinates as coordinates_of
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import PACKAGE
 
@@ -55,9 +56,16 @@ def columns(name: str) -> tuple[Column, ...]:
     return load("columns", JUDGE).COLUMNS if name == JUDGE else columns_of(load("probe", name))
 
 
+def coordinates(name: str) -> tuple[Column, ...]:
+    """The columns of a probe's rows, or of verdicts, that tell what was asked."""
+    if name == JUDGE:
+        return load("columns", JUDGE).COORDINATES
+    return coordinates_of(load("probe", name).Cell)
+
+
 def columns_of(probe: ModuleType) -> tuple[Column, ...]:
     """All columns of a probe's rows: the model, the cell's coordinates, the probe's own."""
-    return (MODEL, *coordinates(probe.Cell), *probe.COLUMNS)
+    return (MODEL, *coordinates_of(probe.Cell), *probe.COLUMNS)
 
 
 def _paths(part: Part) -> dict[str, Path]:

@@ -20,6 +20,8 @@ from mdlm_probe.probes.blocks import figures as _blocks_figures
 from mdlm_probe.probes.blocks.equivalent import LEFT, SERIES, EquivalentCells
 
 PRINTED = ("overview", "front", "orders", "lengths")
+UNITS = {table: {"loss": "nats per token"} for table in ("blocks", "front", "orders")}
+"""Units of columns that the rows don't have, or have in another one; by table."""
 MEANS = ("answer_tokens", "passes", "decided", "canvas_tokens", "per_step")
 SHARES = ("repeated", "distinct_1", "distinct_2", "end_first", "tail_eos_first", "confidence")
 TAUS = ("tau", "answer_tau")

@@ -19,6 +19,8 @@ PROMPT = ["prompts", "lexicon", "prompt"]
 SHARES = {"same_top": "masks", "same_choice": "committed", "same_commit": "committed"}
 """What each share is of."""
 PRINTED = ("error",)
+UNITS = {table: {"dlogp": "nats"} for table in ("error", "since")}
+"""Units of columns that the rows don't have, or have in another one; by table."""
 LOOKS = {"prefix": ("-", "o", "full"), "dual": ("--", "s", "none")}
 """Line, mark and its filling: where both keep the same, one shows through the other."""
 MARKS = 20

@@ -15,6 +15,13 @@ from mdlm_probe.analysis.pairing import Measure, Pairing
 from mdlm_probe.probes.joint.figures import couplings, gains, loss, mixtures
 
 PRINTED = ("circulation", "sets", "orders", "spread", "bound")
+UNITS = {
+    "orders": dict.fromkeys(("logp", "gain"), "nats per token"),
+    "spread": dict.fromkeys(("span", "deviation"), "nats per token"),
+    "budget": dict.fromkeys(("drop", "illusion"), "nats per token"),
+    "circulation": {"size": "nats"},
+}
+"""Units of columns that the rows don't have, or have in another one; by table."""
 START = "left_to_right"
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 ALL = "all"

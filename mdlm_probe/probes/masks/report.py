@@ -20,6 +20,11 @@ NUDGE = 1e-15
 """Keeps equal numbers of tokens apart that were asked for in two ways, such as 25 and 5%."""
 
 PRINTED = ("overview", "drop")
+UNITS = {
+    **dict.fromkeys(("changes", "controls"), dict.fromkeys(("accuracy", "p_right"), "points")),
+    **dict.fromkeys(("drop", "tasks"), dict.fromkeys(("points", "from_start"), "points")),
+}
+"""Units of columns that the rows don't have, or have in another one; by table."""
 
 
 def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -20,6 +20,11 @@ ABSENT = -1
 """The depth of rows whose text doesn't hold the fact."""
 
 PRINTED = ("overview", "depth", "length")
+UNITS = {
+    **{table: {"logp": "nats", "gain": "nats"} for table in ("overview", "grid", "length")},
+    "depth": {"logp": "nats"},
+}
+"""Units of columns that the rows don't have, or have in another one; by table."""
 LEAST = 1.0
 """Nats that the colours of a gain reach to at least, so that noise stays pale."""
 

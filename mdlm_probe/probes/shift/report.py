@@ -28,6 +28,20 @@ NUMBERS = (
     *("divergence", "parted_8", "parted_32", "cascade"),
 )
 PRINTED = ("unintervened", "harm", "compounding", "trend")
+UNITS = {
+    "unintervened": dict.fromkeys(("ended", "correct"), "%") | {"nats": "nats per token"},
+    "harm": dict.fromkeys(("realised", "edit", "differ"), "%")
+    | {"nats": "nats per token", "correct": "points"},
+    "compounding": dict.fromkeys(("realised", "control"), "%")
+    | dict.fromkeys(("edit", "correct"), "points")
+    | {"nats": "nats per token"},
+    "trend": {"nats": "nats per token and %", "edit": "points per %"},
+    "cascade": dict.fromkeys(("parted_8", "parted_32"), "%"),
+    "moves": dict.fromkeys(
+        ("blocked", "to_right", "to_left", "refilled", "doubled", "visible"), "%"
+    ),
+}
+"""Units of columns that the rows don't have, or have in another one; by table."""
 
 NOTHING = stats.Estimate(np.nan, np.nan, np.nan, 0)
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from mdlm_probe.analysis.tables import TextTable, column_words, text_table
 from mdlm_probe.core import catalog
-from mdlm_probe.reports.exports._units import unit_of
+from mdlm_probe.reports.exports.column_units import unit_of
 from mdlm_probe.reports.exports.typed_rows import coordinates_in
 
 

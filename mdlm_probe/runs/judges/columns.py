@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mdlm_probe.core.columns import MODEL, Column, names
 
-COORDINATES = (
+COLUMNS = (
     Column("judge", str, "", "the judge's name"),
     MODEL,
     Column("prompt", str, "", "id of the prompt"),
@@ -13,11 +13,6 @@ COORDINATES = (
     Column("seed", int, "", "seed of the answers"),
     Column("intervention", str, "", "what was done to the shifted answer"),
     Column("frac", float, "share", "share of its tokens that were to be changed"),
-)
-"""Of a pair."""
-
-COLUMNS = (
-    *COORDINATES,
     Column("order", str, "", "first: the shifted answer is text A; second: it is B; none: either"),
     Column("identical", bool, "", "whether the two answers are the same text"),
     Column("verdict", str, "", "one of five about A and B; or refused, unparsable or failed"),
@@ -32,3 +27,9 @@ COLUMNS = (
 """A verdict that doesn't depend on the order is written as if the shifted answer were A."""
 
 NAMES = names(COLUMNS)
+COORDINATES = tuple(
+    column
+    for column in COLUMNS
+    if column.name in ("prompt", "task", "seed", "intervention", "frac")
+)
+"""Those that tell which answer was judged."""

@@ -20,9 +20,9 @@ from mdlm_probe.reports.exports.formats import jsonl
 
 ODD = [
     {"model": "m", "set": "", "item": 1, "masks": 0, "right": "007", "predicted": "a\nb\\n", "x": 1}
-    | {"top": "1", "correct": 1, "logp_right": -0.5, "gap": float("nan"), "none": None},
+    | {"correct": 1, "logp_right": -0.5, "gap": float("nan"), "none": None},
     {"model": "m", "set": "b, c", "item": 2, "masks": 7, "right": "12", "predicted": None, "x": 2.5}
-    | {"top": "2", "correct": 0, "logp_right": float("-inf"), "gap": None, "none": None},
+    | {"correct": 0, "logp_right": float("-inf"), "gap": None, "none": None},
 ]
 """Rows of locality, for which the probe declares set (text), item and masks (whole numbers)."""
 
@@ -77,7 +77,7 @@ def test_types_are_the_cells_own_whatever_the_values_look_like(odd, exported):
 
 def test_nothing_nan_and_texts_that_look_like_numbers_stay_what_they_are(odd):
     first, second = odd.to_pylist()
-    assert (first["right"], second["right"], first["top"]) == ("007", "12", "1")
+    assert (first["right"], second["right"]) == ("007", "12")
     assert first["predicted"] == "a\nb\\n"
     assert second["predicted"] is None
     assert (first["set"], second["set"]) == ("", "b, c")
@@ -85,6 +85,30 @@ def test_nothing_nan_and_texts_that_look_like_numbers_stay_what_they_are(odd):
     assert second["gap"] is None
     assert second["logp_right"] == -math.inf
     assert (first["x"], second["x"]) == (1.0, 2.5)
+
+
+def test_measured_columns_have_the_probes_types_whatever_their_values_look_like(tmp_path):
+    """Text of digits, a mean that happens to be whole, whole numbers of which there are none."""
+    rows = [{"model": "m", "top": "1", "entropy": 2, "place": None, "js": 0.5}] * 2
+    made_runs.written(tmp_path, "decay", rows)
+    found = typed_rows.typed(ExportedRun("", tmp_path, read_run(tmp_path), {}), "decay")
+    types = [found.schema.field(name).type for name in ("top", "entropy", "place", "js")]
+    assert types == [pa.string(), pa.float64(), pa.int64(), pa.float64()]
+    assert found.to_pylist()[0] == {
+        "model": "m",
+        "top": "1",
+        "entropy": 2,
+        "place": None,
+        "js": 0.5,
+    }
+
+
+def test_values_that_a_column_cannot_have_are_read_as_what_they_are(tmp_path):
+    """Rows of another version, or changed by hand, are exported, too."""
+    rows = [{"model": "m", "item": 1.5, "correct": "maybe", "masks": "max"}]
+    made_runs.written(tmp_path, "locality", rows)
+    found = typed_rows.typed(ExportedRun("", tmp_path, read_run(tmp_path), {}), "locality")
+    assert found.to_pylist() == [{"model": "m", "item": 1.5, "correct": "maybe", "masks": "max"}]
 
 
 def test_json_lines_are_json_whatever_the_numbers(odd):

@@ -5,10 +5,12 @@ from functools import partial
 
 import pandas as pd
 import pytest
+import reference
 
 from mdlm_probe.analysis.tables import text_table
-from mdlm_probe.reports.exports._units import unit_of
+from mdlm_probe.core import catalog
 from mdlm_probe.reports.exports.captioned_tables import captioned_table
+from mdlm_probe.reports.exports.column_units import unit_of
 from mdlm_probe.reports.exports.formats import latex, markdown
 from mdlm_probe.reports.exports.latex_text import escape
 
@@ -200,7 +202,7 @@ def test_heads_say_a_thing_once():
     frame = pd.DataFrame({"model": ["a"], "tokens": [7.5], "p_holm": [0.5], "nats": [1.5]})
     frame = frame.assign(gain_holm=0.5, answer_tokens=2.5)
     made = captioned_table("shift", "unintervened", frame)
-    heads = ["model", "tokens", "Holm's p", "nats (nats by token)", "Holm's p of gain"]
+    heads = ["model", "tokens", "Holm's p", "nats (nats per token)", "Holm's p of gain"]
     assert made.text.heads == (*heads, "answer tokens")
 
 
@@ -213,3 +215,26 @@ def test_heads_are_words_with_units_and_constants_stand_above(frame):
     assert made.text.rows[1][3] == "-"
     assert made.text.numeric == (False, False, True, True, True, True, False)
     assert made.title.startswith("masks, drop: What the tail costs")
+
+
+def test_units_are_the_reports_own_else_those_of_the_rows():
+    assert unit_of("shift", "harm", "nats") == "nats per token"
+    assert unit_of("shift", "harm", "realised") == "%"  # of the rows it is a share
+    assert unit_of("shift", "unintervened", "tokens") == "tokens"
+    assert unit_of("masks", "curve", "entropy") == "nats"
+    assert unit_of("masks", "curve", "accuracy") == unit_of("masks", "curve", "unheard_of") == ""
+    assert unit_of("masks", "curve", "p_right") == ""
+    assert unit_of("judge", "winrate", "frac") == ""
+
+
+UNITS = {
+    name: getattr(catalog.load("report", name), "UNITS", {}) for name in catalog.names("report")
+}
+
+
+@pytest.mark.parametrize(
+    ("probe", "table"), [(probe, table) for probe, units in UNITS.items() for table in units]
+)
+def test_declared_units_are_of_columns_that_the_table_has(probe, table):
+    (path,) = reference.FOLDER.glob(f"*/{probe}-{table}.csv")
+    assert set(UNITS[probe][table]) <= set(pd.read_csv(path, nrows=1).columns)
