@@ -124,6 +124,11 @@ def read_texts(path: Path) -> pa.Table:
         )
 
 
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """A frame's rows, each as values by column."""
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
 @contextmanager
 def _readable(path: Path) -> Iterator[bytes]:
     """The whole lines of a CSV: its last one may be half written."""

@@ -87,8 +87,7 @@ def _column(name: str, hint: Any) -> Column:
 
 def _plain(kind: Any) -> type:
     """One of `TYPES`."""
-    if kind in TYPES:
-        return kind
     if typing.get_origin(kind) is typing.Literal:
         return str
-    return next(part for part in typing.get_args(kind) if part in TYPES)
+    plain: type = next(part for part in (kind, *typing.get_args(kind)) if part in TYPES)
+    return plain

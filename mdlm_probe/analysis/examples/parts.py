@@ -49,6 +49,9 @@ class CanvasPart:
     places: tuple[tuple[int, str], ...]
 
 
+Part = TextPart | DifferencePart | CanvasPart
+
+
 @dataclass(frozen=True)
 class ExampleItem:
     """One item.
@@ -62,4 +65,4 @@ class ExampleItem:
     title: str
     model: str
     task: str
-    parts: tuple[TextPart | DifferencePart | CanvasPart, ...]
+    parts: tuple[Part, ...]

@@ -40,8 +40,13 @@ def example(
     """
     row, cell = rows.fields(at), rows.cell(at)
     model = row["model"]
-    (point,) = questions.test_points([cell]) if _known(rows, model, cell) else (None,)
-    asked = prompt(rows, model, lambda: shown(cell, point, rows.causal(model)).text())
+    point = questions.test_points([cell])[0] if _known(rows, model, cell) else None
+
+    def made() -> str:
+        found = point or questions.test_points([cell])[0]
+        return shown(cell, found, rows.causal(model)).text()
+
+    asked = prompt(rows, model, made)
     wrong = "" if row["correct"] == "1" else " (wrong)"
     title = f"{cell.set}, test point {cell.item}, {setting}{wrong}"
     parts = (asked, *more, *_options(row, point), *_answers(row, cell))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mdlm_probe.analysis.examples.answers import filling
 from mdlm_probe.analysis.examples.choice import spread
-from mdlm_probe.analysis.examples.parts import ExampleItem, TextPart
+from mdlm_probe.analysis.examples.parts import ExampleItem, Part, TextPart
 from mdlm_probe.analysis.examples.prompts import TEXT, prompt, text
 from mdlm_probe.analysis.examples.rows import Rows
 
@@ -23,7 +23,7 @@ def of(rows: Rows, limit: int) -> list[ExampleItem]:
 
 def _example(rows: Rows, at: int) -> ExampleItem:
     row = rows.fields(at)
-    parts = [prompt(rows, row["model"], lambda: text(row).prompt)]
+    parts: list[Part] = [prompt(rows, row["model"], lambda: text(row).prompt)]
     if row.get("right"):
         parts.append(TextPart("right answer", row["right"]))
     parts += [TextPart("answer", row["answer"]), *filling("the canvas filling in", row)]

@@ -8,8 +8,7 @@ for each of these; a line break in a token is written `\\n`.
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -81,7 +80,7 @@ def load(border: Border, texts: tuple[Text, ...], frequent: str, count: int) -> 
     if frequent == MODEL:
         frequent = _of_model(border)
     lines = () if frequent == CORPUS else read(frequent)
-    halves = None
+    halves: float | None = None
     if lines and lines[0][1] is not None:
         counts = _counted(border, [(text, number or 0) for text, number in lines])
     else:
@@ -89,22 +88,22 @@ def load(border: Border, texts: tuple[Text, ...], frequent: str, count: int) -> 
         counts = _counted(border, parts)
         if len(parts) > 1:
             both = [_counted(border, parts[start::2]) for start in (0, 1)]
-            p, q = (np.array([half[t] for t in counts], dtype=float) for half in both)
+            p, q = (np.array([half.get(t, 0) for t in counts], dtype=float) for half in both)
             halves = jensen_shannon(p / p.sum(), q / q.sum())
     total = sum(counts.values())
     shares = {token: number / total for token, number in counts.items()}
-    named = counts
+    named: Mapping[int, float] = counts
     if lines and lines[0][1] is None:
-        named = Counter({token: 1 for text, _ in lines for token in border.pieces(text)})
+        named = dict.fromkeys((t for text, _ in lines for t in border.pieces(text)), 1)
     ranked = sorted(named, key=lambda token: -named[token])  # stable: first seen, first named
     return Unigrams(tuple(ranked[:count]), shares, halves)
 
 
-def _counted(border: Border, parts: Sequence[tuple[str, float]]) -> Counter[int]:
-    found: Counter[int] = Counter()
+def _counted(border: Border, parts: Sequence[tuple[str, float]]) -> dict[int, float]:
+    found: dict[int, float] = {}
     for text, number in parts:
         for token in border.pieces(text):
-            found[token] += number
+            found[token] = found.get(token, 0) + number
     return found
 
 

@@ -63,7 +63,8 @@ def bound(distance: np.ndarray, floor: float, exponent: float, ranks: int) -> np
     steps = np.asarray(distance)
     others = squares**steps - largest ** (2 * steps - 2) * squares
     apart = greedy(steps, floor, exponent, ranks) + np.sqrt(np.maximum(others, 0.0))
-    return np.minimum(1.0, np.minimum(squares ** (steps / 2) + floor, apart))
+    most: np.ndarray = np.minimum(1.0, np.minimum(squares ** (steps / 2) + floor, apart))
+    return most
 
 
 def greedy(distance: np.ndarray, floor: float, exponent: float, ranks: int) -> np.ndarray:

@@ -176,7 +176,8 @@ def _form(doc: Document, at: tuple[str, ...]) -> Form:
     for name, word in ((name, word) for name, words in lists.items() for word in words):
         if names(frame.replace("{key}", "").replace("{value}", ""), word):
             raise doc.error((*at, name), f"'{word}' stands in the texts themselves", "other words")
-    return Form(at[-1], **texts, **lists)
+    asked = texts["fact"], texts["question"], texts["answer"]
+    return Form(at[-1], *asked, lists["keys"], lists["values"])
 
 
 def _words(doc: Document, at: tuple[str, ...]) -> tuple[str, ...]:

@@ -142,7 +142,7 @@ def queries(
     if asker.entry.kind == "causal":
         places = tuple(range(len(ids), len(ids) + len(answer)))
         return [Query((*ids, *answer[:-1]), places, readouts, name)]
-    masks = (asker.entry.mask_id,) * len(answer)
+    masks = (asker.entry.mask,) * len(answer)
     return [
         Query((*ids, *answer[:n], *masks[n:]), (len(ids) + n,), readouts, name)
         for n in range(len(answer))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mdlm_probe.analysis.examples.answers import beside, filling
 from mdlm_probe.analysis.examples.choice import evenly, numbers, ranking
-from mdlm_probe.analysis.examples.parts import ExampleItem, TextPart
+from mdlm_probe.analysis.examples.parts import ExampleItem, Part, TextPart
 from mdlm_probe.analysis.examples.prompts import TEXT, edits, prompt, text
 from mdlm_probe.analysis.examples.rows import Rows
 from mdlm_probe.probes.shift.intervened_answers import NONE
@@ -51,7 +51,7 @@ def _example(rows: Rows, at: int, partner: int) -> ExampleItem:
     row, plain = rows.fields(at), rows.fields(partner)
     kind, model = row["intervention"], row["model"]
     label = NAMES.get(kind, f"answer, {kind}")
-    parts = [prompt(rows, model, lambda: text(row).prompt)]
+    parts: list[Part] = [prompt(rows, model, lambda: text(row).prompt)]
     if row.get("right"):
         parts.append(TextPart("right answer", row["right"]))
     parts += [TextPart("unshifted answer", plain["answer"]), beside(label, plain, row)]

@@ -111,29 +111,30 @@ def compare(
         ]
         notes += [f"{letter}: {note}" for note in said]
     try:
-        pairs, alone = partners(*sides, probes, models)
+        pairs, alone = partners(sides[0], sides[1], probes, models)
     except ProbeError as error:
-        found = "\n".join((error.found, *notes))
-        raise ProbeError(found, expected=error.expected, hint=error.hint) from None
+        said = [error.found, *notes]
+        raise ProbeError("\n".join(said), expected=error.expected, hint=error.hint) from None
     _check_known(pairs, across)
     _check_same(pairs, across)
-    found, damaged = [], []
+    compared: list[Compared] = []
+    damaged: list[ProbeError] = []
     for pair in pairs:
         try:
-            found.append(_compared(*pair, across, points))
+            compared.append(_compared(*pair, across, points))
         except ProbeError as error:
             damaged.append(error)
-    if not found:
+    if not compared:
         raise damaged[0]
-    tables = [table for one in found for table in one.tables.values()]
+    tables = [table for one in compared for table in one.tables.values()]
     if not tables:
         raise ProbeError(
             "no item was measured on both sides",
             expected="runs of the same items: equal --tasks, --limit, positions, ...",
-            hint="; ".join(note for one in found for note in one.notes),
+            hint="; ".join(note for one in compared for note in one.notes),
         )
     left = iter(_pairing.corrected(tables))
-    done = [replace(one, tables={name: next(left) for name in one.tables}) for one in found]
+    done = [replace(one, tables={name: next(left) for name in one.tables}) for one in compared]
     return done, [*notes, *alone, *(error.found for error in damaged)]
 
 
@@ -317,9 +318,11 @@ def unlike(first: Measurement, second: Measurement) -> list[str]:
     Lists of what is swept, and how much of it, may differ: items that only one side has are left
     out. So may settings that choose nothing for themselves, where the cells came out the same.
     """
-    lines = differences(*_alike(first.entry, second.entry, first.probe))
+    ours, theirs = _alike(first.entry, second.entry, first.probe)
+    lines = differences(ours, theirs)
     if first.judge:
-        lines += differences(*_alike(first.judged, second.judged, "shift"), "answers")
+        ours, theirs = _alike(first.judged, second.judged, "shift")
+        lines += differences(ours, theirs, "answers")
     named = {line.partition(":")[0].rpartition(".")[2] for line in lines}
     free = {name for pairing in pairings(first.probe, first.frame) for name in pairing.free}
     cells = [n for n in coordinates(first.probe) if n not in MATERIAL | named | free]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from mdlm_probe.analysis.frames import records
 from mdlm_probe.analysis.tables import MISSING, number
 from mdlm_probe.reports.exports.card_parts import (
     CardPart,
@@ -58,7 +59,7 @@ def masks_in_prompt(masks: int) -> int:
 
 
 def _accuracy(table: pd.DataFrame) -> list[str]:
-    found = table.to_dict("records")
+    found = records(table)
     counts, over = sorted(table["masks"].unique()), shared(found)
     heads = ["question", "position", *(f"accuracy, {_said(k)}" for k in counts)]
     cells = {
@@ -94,7 +95,7 @@ def _said(masks: int) -> str:
 def _index(index: pd.DataFrame) -> list[str]:
     if not len(index):
         return []
-    found = index.to_dict("records")
+    found = records(index)
     over = shared(found)
     heads = ["question", "masks in the prompt", "locality index", "p over sets", "n"]
     rows = [
@@ -110,12 +111,12 @@ def _index(index: pd.DataFrame) -> list[str]:
 
 def _metrics(table: pd.DataFrame, index: pd.DataFrame) -> list[Metric]:
     found = []
-    for row in table.to_dict("records"):
+    for row in records(table):
         facts = {"masks_in_prompt": masks_in_prompt(row["masks"]), "masks_asked": row["masks"]}
         facts |= {"position": row["position"], "n": row["n"], "sets": row["sets"]}
         name = f"accuracy, {_said(row['masks'])}, position {row['position']}"
         found.append(metric(name, "accuracy", row["accuracy"], ends_of(row), **facts))
-    for row in index.to_dict("records"):
+    for row in records(index):
         if row["question"] == table["question"].iloc[0]:
             facts = {"masks_in_prompt": masks_in_prompt(row["masks"]), "masks_asked": row["masks"]}
             name = f"locality index, {_said(row['masks'])}"

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from mdlm_probe.analysis.frames import records
 from mdlm_probe.analysis.tables import MISSING, interval, number
 from mdlm_probe.reports.exports.card_parts import (
     CardPart,
@@ -73,7 +74,7 @@ def _counted(curve: pd.DataFrame, column: str) -> str:
 
 
 def _accuracy(curve: pd.DataFrame) -> list[str]:
-    found = curve.to_dict("records")
+    found = records(curve)
     over = shared(found)
     what = f"95 % over {over}" if over else "95 %"
     heads = [*PLACES, "masks appended", "masks in the prompt", "accuracy", what, "n"]
@@ -99,7 +100,7 @@ def _amounts(curve: pd.DataFrame) -> dict[tuple[Any, ...], str]:
     """How many masks an amount was, by context: shares and `max` depend on the prompt."""
     return {
         (*(row[place] for place in CONTEXT), row["masks"]): _amount(row["masks"], row["appended"])
-        for row in curve.to_dict("records")
+        for row in records(curve)
     }
 
 
@@ -116,7 +117,7 @@ def _drop(drop: pd.DataFrame, amounts: dict[tuple[Any, ...], str]) -> list[str]:
         + [_said(amounts, row, "smallest"), _said(amounts, row, "largest")]
         + [with_interval(*_ends(row, "from_start")), with_interval(*_ends(row, "degradation"))]
         + [row["significant_from"] or MISSING]
-        for row in drop.to_dict("records")
+        for row in records(drop)
     ]
     return [*grid(heads, rows, TEXT), DROP, ""]
 
@@ -129,7 +130,7 @@ def _controls(controls: pd.DataFrame, amounts: dict[tuple[Any, ...], str]) -> li
         [str(row[place]) for place in CONTEXT]
         + [_said(amounts, row, "masks"), row["control"]]
         + [with_interval(*_ends(row, "accuracy")), number(row["accuracy_holm"])]
-        for row in controls.to_dict("records")
+        for row in records(controls)
     ]
     return [*grid(heads, rows, TEXT), CONTROL, ""]
 
@@ -140,12 +141,12 @@ def _ends(row: dict[str, Any], column: str) -> tuple[float, float, float]:
 
 def _metrics(curve: pd.DataFrame, drop: pd.DataFrame) -> list[Metric]:
     found, amounts = [], _amounts(curve)
-    for row in curve.to_dict("records"):
+    for row in records(curve):
         facts = {"masks_asked": row["masks"], "masks_appended": row["appended"]}
         facts |= {"masks_in_prompt": row["mask_tokens"], "n": row["n"], "sets": row["sets"]}
         name = f"accuracy, {_amount(row['masks'], row['appended'])} masks appended"
         found.append(metric(name, "accuracy", row["accuracy"], ends_of(row), **facts))
-    for row in drop.to_dict("records"):
+    for row in records(drop):
         if any(row[place] != curve[place].iloc[0] for place in PLACES):
             continue
         first, last = (_said(amounts, row, end) for end in ("smallest", "largest"))

@@ -72,7 +72,8 @@ def _letter(character: str) -> str:
         return COMMANDS[character]
     if character in GREEK:
         return f"$\\{_greek(character)}$"
-    base, *accents = unicodedata.normalize("NFD", character)
+    parts = unicodedata.normalize("NFD", character)
+    base, accents = parts[0], parts[1:]
     if base.isascii() and base.isalpha() and len(accents) == 1 and accents[0] in ACCENTS:
         return f"\\{ACCENTS[accents[0]]}{{{base}}}"
     return f"{{[}}U+{ord(character):04X}{{]}}"

@@ -17,7 +17,8 @@ Entry = dict[str, Any]
 def masked(entry: Entry) -> bool:
     """Whether a measurement's model is a masked one."""
     facts = entry.get("model", {})
-    return (facts.get("kind") or facts.get("entry", {}).get("kind")) == "masked"
+    kind: str | None = facts.get("kind") or facts.get("entry", {}).get("kind")
+    return kind == "masked"
 
 
 def command(entry: Entry) -> str:

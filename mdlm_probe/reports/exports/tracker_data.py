@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from mdlm_probe import __version__
+from mdlm_probe.analysis import frames
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.reports.exports.exported_run import ExportedRun, ExportRequest
 from mdlm_probe.reports.exports.typed_rows import coordinates_in
@@ -78,10 +79,10 @@ def estimates(run: ExportedRun) -> dict[str, float]:
             if table is None or not len(table):
                 continue
             keys = keys_of(probe, table)
-            for column in table:
+            for column in table.columns:
                 if column in keys or not pd.api.types.is_numeric_dtype(table[column]):
                     continue
-                for row in table[[*keys, column]].dropna(subset=column).to_dict("records"):
+                for row in frames.records(table[[*keys, column]].dropna(subset=column)):
                     where = " ".join(_said(key, row[key]) for key in keys)
                     found[f"{probe}/{name}/{column} {where}"] = float(row[column])
     return found

@@ -39,9 +39,11 @@ def of(
     if probe not in catalog.names("examples") or frame.empty or limit < 1:
         return []
     try:
-        return catalog.load("examples", probe).of(Rows(folder, probe, frame, entries), limit)
+        module = catalog.load("examples", probe)
+        found: list[ExampleItem] = module.of(Rows(folder, probe, frame, entries), limit)
     except (LookupError, TypeError, ValueError, OSError, ProbeError) as error:
         # rows of a version with other columns have a report all the same
         if note:
             note(f"{probe} has no examples: its rows can't be read as this version's: {error!r}")
         return []
+    return found

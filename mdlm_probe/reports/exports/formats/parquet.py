@@ -22,4 +22,5 @@ def files(runs: Sequence[ExportedRun], wish: ExportRequest) -> dict[str, bytes]:
 def _bytes(table: pa.Table) -> bytes:
     out = pa.BufferOutputStream()
     parquet.write_table(table, out)
-    return out.getvalue().to_pybytes()
+    data: bytes = out.getvalue().to_pybytes()
+    return data
