@@ -1,5 +1,6 @@
 """The command line, as a person types it."""
 
+import json
 import re
 import subprocess
 import sys
@@ -268,3 +269,14 @@ def test_rows_that_are_no_numbers_are_named(tmp_path):
     lines[2] = lines[2].replace(",right,0,", ",right,zz,")
     path.write_text("\n".join(lines) + "\n")
     assert "can't be read" in fails("report", tmp_path)
+
+
+def test_the_command_reads_beyond_the_context(tmp_path):
+    line = "needle --model tiny-mdlm --lengths 1200 --depths 50 --limit 1 --baseline none"
+    line = [*line.split(), "--output", str(tmp_path)]
+    said = fails(*line)
+    assert "1200 tokens are beyond its context of 1024; see --rope-scale" in said
+    call(*line, "--rope-scale", "1.5")
+    told = json.loads((tmp_path / "run.json").read_text())
+    assert told["needle__tiny-mdlm"]["model"]["context"] == 1536
+    assert told["needle__tiny-mdlm"]["config"]["load"]["rope_scale"] == 1.5

@@ -1,5 +1,6 @@
 """The committed run of the study `smoke`: what tests read instead of measuring it again."""
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -30,3 +31,14 @@ def run(target, name, *models):
         shutil.copy(FOLDER / name / f"{one}.csv", target)
     (target / "run.json").write_text(json.dumps(kept))
     return target
+
+
+def rows(name, model, probe=""):
+    """The rows of a run's model as they are written: texts by column."""
+    with (FOLDER / name / f"{probe or name}__{model}.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def entry(name, model, probe=""):
+    """What run.json says of a run's model."""
+    return json.loads((FOLDER / name / "run.json").read_text())[f"{probe or name}__{model}"]

@@ -1,16 +1,13 @@
 """Reading beyond the context: the rotary base, against the formula and plain torch."""
 
-import json
-
 import pytest
 import torch
 from checkpoints import MASK_TEXT, special_ids, write_dream, write_llada, write_llama
-from click.testing import CliRunner
 from plain import LLADA, LLAMA, Plain, ask, close, read
 from transformers import LlamaConfig, Phi3Config
 from transformers.models.phi3.modeling_phi3 import Phi3RotaryEmbedding
 
-from mdlm_probe import cli, models
+from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.engine.engine import Engine
 from mdlm_probe.engine.queries import Query, Readout
@@ -135,16 +132,3 @@ def test_the_factor_belongs_to_a_runs_configuration_unless_it_is_1():
     assert [plan.entry.context for plan in plans] == [1024, 2048]
     assert "rope_scale" not in plans[0].config["load"]
     assert plans[1].config["load"]["rope_scale"] == 2.0
-
-
-def test_the_command_reads_beyond_the_context(tmp_path):
-    line = "needle --model tiny-mdlm --lengths 1200 --depths 50 --limit 1 --baseline none"
-    line = [*line.split(), "--output", str(tmp_path)]
-    without = CliRunner().invoke(cli.main, line)
-    assert without.exit_code == 1
-    assert "1200 tokens are beyond its context of 1024; see --rope-scale" in without.output
-    result = CliRunner().invoke(cli.main, [*line, "--rope-scale", "1.5"])
-    assert result.exit_code == 0, result.output
-    told = json.loads((tmp_path / "run.json").read_text())
-    assert told["needle__tiny-mdlm"]["model"]["context"] == 1536
-    assert told["needle__tiny-mdlm"]["config"]["load"]["rope_scale"] == 1.5

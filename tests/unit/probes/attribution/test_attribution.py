@@ -1,6 +1,5 @@
 """The attribution probe: prompts as in the paper, and sums that add up token by token."""
 
-import csv
 from collections import Counter as Tally
 
 import numpy as np
@@ -16,7 +15,7 @@ from mdlm_probe.probes._few_shot import questions
 from mdlm_probe.probes.attribution import columns
 from mdlm_probe.probes.attribution import probe as attribution
 from mdlm_probe.prompts import suite
-from mdlm_probe.runs import plan, runner
+from mdlm_probe.runs import plan
 from mdlm_probe.runs.plan import Job
 
 SMALL = {"lexicon": "small", "answer": "word", "tasks": ("verb-smallest",), "limit": 1, "orders": 1}
@@ -222,40 +221,6 @@ def test_bad_options_are_named(options, message):
 
 
 # ---------------------------------------------------------------------- whole runs
-
-
-class Log:
-    def __init__(self, stop=None):
-        self.stop, self.done = stop, 0
-
-    def note(self, text):
-        pass
-
-    def start(self, name, cells, done):
-        pass
-
-    def advance(self, cells, tokens):
-        self.done += cells
-        if self.done == self.stop:
-            raise KeyboardInterrupt
-
-
-def test_resuming_equals_never_having_stopped(tmp_path):
-    options = {"tasks": ("verb-smallest",), "limit": 2, "orders": 2, "shots": 2, "distractors": 4}
-    jobs = [
-        Job("attribution", "tiny-mdlm", options, output=tmp_path / name, batch_tokens=60)
-        for name in ("whole", "parts")
-    ]
-    whole = runner.run(plan.prepare(jobs[0]), Log())
-    with pytest.raises(KeyboardInterrupt):
-        runner.run(plan.prepare(jobs[1]), Log(stop=2))
-    parts = runner.run(plan.prepare(jobs[1]), Log())
-    assert parts.read_bytes() == whole.read_bytes()
-    with whole.open() as lines:
-        rows = list(csv.DictReader(lines))
-    assert len(rows) == 2 * 2 * (2 * 7 + 3 + 4)  # orders x items x (examples, groups of each k)
-    assert {row["gap"] for row in rows} == {""}
-    assert all(float(row["score"]) > 0 for row in rows)
 
 
 @pytest.mark.parametrize("method", ["input-x-gradient", "integrated-gradients"])

@@ -6,11 +6,9 @@ from typing import get_args
 import numpy as np
 import pytest
 from checkpoints import write_dream, write_llada
-from progress import Silent
 
 from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.core.run_folder import read_run
 from mdlm_probe.decoding import answers
 from mdlm_probe.decoding.canvas import Canvas
 from mdlm_probe.decoding.schedule import Order, Schedule
@@ -21,7 +19,6 @@ from mdlm_probe.models._kv_cache import KVCache
 from mdlm_probe.probes.cache import cache_error
 from mdlm_probe.probes.cache import probe as cache
 from mdlm_probe.prompts import texts
-from mdlm_probe.runs import plan, runner
 
 WRITERS = {"llada": write_llada, "dream": write_dream}
 WHOLE = (Readout("whole"),)
@@ -289,13 +286,3 @@ def test_what_has_no_keys_is_refused():
 def test_bad_options_are_named(options, message):
     with pytest.raises(ProbeError, match=message):
         cache.plan(**{**SMALL, **options})
-
-
-def test_a_run_leaves_rows_that_name_everything(tmp_path):
-    job = plan.Job("cache", "tiny-mdlm", SMALL, output=tmp_path, batch_tokens=4096)
-    path = runner.run(plan.prepare(job), Silent())
-    header, *lines = path.read_text().splitlines()
-    assert header.startswith("model,prompts,lexicon,task,prompt,length,steps,order,threshold,")
-    assert header.endswith("edits,diverged,differ,text,text_exact")
-    assert len(lines) == 2 * 2 * (1 + 8)
-    assert read_run(tmp_path)["cache__tiny-mdlm"]["config"]["options"]["block"] == [8]

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import reference
 from progress import Silent
 
 from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.core.run_folder import read_run
 from mdlm_probe.engine.dry_run import DryRun
 from mdlm_probe.engine.engine import Engine
 from mdlm_probe.models.oracle import SMOOTHING, language
@@ -302,16 +302,10 @@ def test_what_cannot_be_asked_is_said_before_the_model_is_loaded(
         runner.run(plan.prepare(job), Silent())
 
 
-def test_a_run_leaves_rows_that_name_everything(tmp_path):
-    options = {"lexicon": "small", "limit": 2, "masks": 12}
-    job = plan.Job("decay", "tiny-mdlm", options, output=tmp_path, batch_tokens=4096)
-    path = runner.run(plan.prepare(job), Silent())
-    header, *lines = path.read_text().splitlines()
-    assert header.startswith("model,prompts,lexicon,task,prompt,context,masks,frequent,count,grid")
-    pairs = 7 * 6 // 2 + 3  # of 1, 2, 3, 4, 6, 8, 12; and the neighbours of 4, 6, 8
-    assert len(lines) == 4 * (12 + pairs + 1 + 20)
-    config = read_run(tmp_path)["decay__tiny-mdlm"]["config"]
-    assert set(config["sources"]) == {"prompts", "frequent"}
+def test_a_prompt_leaves_a_row_for_every_place_pair_and_lag():
+    rows = reference.rows("decay", "tiny-mdlm")
+    pairs = 10 * 9 // 2 + 6  # of 1, 2, 3, 4, 6, 8 ... 32; and the neighbours of 4 to 24
+    assert len(rows) == 2 * 4 * (32 + pairs + 1 + 20)
 
 
 def test_too_many_whole_distributions_are_refused_before_loading():

@@ -9,7 +9,6 @@ from progress import Silent
 from mdlm_probe import models
 from mdlm_probe.core.columns import names
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.core.run_folder import read_run
 from mdlm_probe.engine.dry_run import DryRun
 from mdlm_probe.engine.engine import Engine
 from mdlm_probe.probes.joint import probe as joint
@@ -275,13 +274,3 @@ def test_what_cannot_be_asked_is_said_before_the_model_is_loaded(tmp_path, monke
 def test_causal_models_are_refused():
     with pytest.raises(ProbeError, match="'joint' is not for causal models"):
         plan.prepare(plan.Job("joint", "tiny-arlm"))
-
-
-def test_a_run_leaves_rows_that_name_everything(tmp_path):
-    job = plan.Job("joint", "tiny-mdlm", FEW, output=tmp_path, batch_tokens=4096)
-    path = runner.run(plan.prepare(job), Silent())
-    lines = path.read_text().splitlines()
-    cells = joint.plan(**FEW)
-    assert len(lines) == 1 + 2 * 4 + sum(c.measure != "pairs" for c in cells)
-    config = read_run(tmp_path)["joint__tiny-mdlm"]["config"]
-    assert set(config["sources"]) == {"prompts", "pairs"}

@@ -11,7 +11,6 @@ from progress import Silent
 
 from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.core.run_folder import read_run
 from mdlm_probe.engine.dry_run import DryRun
 from mdlm_probe.engine.engine import Engine
 from mdlm_probe.probes.masks import probe as masks
@@ -259,16 +258,6 @@ def test_what_cannot_be_asked_is_said_before_the_model_is_loaded(
         runner.run(plan.prepare(job), Silent())
 
 
-def test_a_run_leaves_rows_that_name_everything(tmp_path):
-    options = {"tasks": ("animal-smallest",), "limit": 2, "masks": ("0", "4", "max"), **FEW}
-    job = plan.Job("masks", "tiny-mdlm", options, output=tmp_path, batch_tokens=4096)
-    path = runner.run(plan.prepare(job), Silent())
-    header, *lines = path.read_text().splitlines()
-    assert header.endswith("entropy,top1_prob,appended,mask_tokens,step")
-    assert len(lines) == 2 * (1 + 3 * 2)
-    assert read_run(tmp_path)["masks__tiny-mdlm"]["config"]["options"]["shots"] == [3]
-
-
 LM = {"lm_eval_task": "suite_animal_words", "lexicon": "small", "answer": "word", "limit": 2}
 PHRASES = """
 task: phrases
@@ -329,15 +318,13 @@ def test_choices_of_several_tokens_keep_their_own_masks(tmp_path, model):
                 assert row["mask_tokens"] == row["appended"] + 3
 
 
-def test_an_lm_eval_task_leaves_rows_and_refuses_what_it_cannot_say(tmp_path, monkeypatch):
-    job = plan.Job("masks", "tiny-mdlm", {**LM, **FEW, "masks": ("0", "4")}, output=tmp_path)
-    path = runner.run(plan.prepare(job), Silent())
-    frame = pd.read_csv(path)
-    assert set(frame["suite"]) == {"lm-eval:suite_animal_words"}
-    assert set(frame["set"]) == {"suite_animal_words-smallest", "suite_animal_words-largest"}
-    assert len(frame) == 2 * 2 * (1 + 3)
-    assert set(frame["right"]) <= set("ABC")
-    assert read_run(tmp_path)["masks__tiny-mdlm"]["config"]["sources"].keys() == {"lm_eval_task"}
+def test_an_lm_eval_task_has_cells_of_its_own_and_refuses_what_it_cannot_say(tmp_path, monkeypatch):
+    made = plan.prepare(plan.Job("masks", "tiny-mdlm", {**LM, **FEW, "masks": ("0", "4")}))
+    assert {cell.suite for cell in made.cells} == {"lm-eval:suite_animal_words"}
+    sets = {"suite_animal_words-smallest", "suite_animal_words-largest"}
+    assert {cell.set for cell in made.cells} == sets
+    assert len(made.cells) == 2 * 2 * (1 + 3)
+    assert made.config["sources"].keys() == {"lm_eval_task"}
 
     def loaded(*_):
         raise AssertionError("loaded")

@@ -154,7 +154,7 @@ def test_rows_of_another_probe_are_refused():
 
 def test_an_interrupted_run_has_a_report():
     """Rows cut anywhere in the longest length, before its first baseline too."""
-    rows = frame()
+    rows = frame(items=2)
     for count in range(1, len(rows)):
         needle.tables(rows.iloc[:count].copy())
     needle.figures(rows.iloc[: len(rows) // 2 + 3].copy())

@@ -1,23 +1,20 @@
 """The shift probe: nothing changes nothing, counts add up, texts are what moves make of them."""
 
-import csv
 import dataclasses
 import itertools
 import json
 
 import oracles
 import pytest
+import reference
 from progress import Silent
 
 from mdlm_probe import models
-from mdlm_probe.core.columns import names
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.core.run_folder import read_run
 from mdlm_probe.decoding import answers
 from mdlm_probe.engine.dry_run import DryRun
 from mdlm_probe.engine.engine import Engine
 from mdlm_probe.probes.shift import probe as shift
-from mdlm_probe.probes.shift.columns import COLUMNS
 from mdlm_probe.runs import runner
 from mdlm_probe.runs.plan import Job, prepare
 
@@ -284,12 +281,6 @@ def test_a_counter_decodes_every_cell_once(prompts):
 
 # ---------------------------------------------------------------------- runs
 
-RUN = {"length": 4, "block": 2, "limit": 1, "frac": (0.2, 0.6), "lexicon": "small"}
-
-
-def job(folder, **options):
-    return Job("shift", "oracle", {**RUN, **options}, output=folder, batch_tokens=60)
-
 
 def test_a_prompt_too_long_is_refused_before_the_model_is_loaded(tmp_path, monkeypatch):
     monkeypatch.setattr(models, "load", lambda *_: pytest.fail("loaded"))
@@ -298,35 +289,6 @@ def test_a_prompt_too_long_is_refused_before_the_model_is_loaded(tmp_path, monke
     options = {"prompts": str(path), "length": 8, "block": 4}
     with pytest.raises(ProbeError, match=r"prompt '2' has \d+ tokens"):
         runner.run(prepare(Job("shift", "tiny-mdlm", options, output=tmp_path)), Silent())
-
-
-class Starts(Silent):
-    """Remembers how many cells were there when a measurement began."""
-
-    def start(self, name, cells, done):
-        self.done = done
-
-
-def test_resuming_equals_never_having_stopped(tmp_path, monkeypatch):
-    whole = runner.run(prepare(job(tmp_path / "whole")), Silent()).read_bytes()
-    measure, calls = shift.measure, []
-
-    def stopping(engine, cells):
-        if isinstance(engine, Engine):
-            calls.append(1)
-            if len(calls) == 3:
-                raise KeyboardInterrupt
-        return measure(engine, cells)
-
-    monkeypatch.setattr(shift, "measure", stopping)
-    with pytest.raises(KeyboardInterrupt):
-        runner.run(prepare(job(tmp_path / "cut")), Silent())
-    monkeypatch.setattr(shift, "measure", measure)
-    group = read_run(tmp_path / "cut")["shift__oracle"]["batch"]["cells"]
-    assert group % 9  # groups cut prompts in two
-    progress = Starts()
-    assert runner.run(prepare(job(tmp_path / "cut")), progress).read_bytes() == whole
-    assert progress.done == 2 * group
 
 
 def test_a_canvas_is_kept_place_by_place(prompts):
@@ -358,13 +320,9 @@ def test_a_mask_that_was_left_has_no_text():
     assert json.loads(left) == ["a", "", "c"]
 
 
-def test_a_bundled_model_writes_rows_that_name_everything(tmp_path):
-    options = {**RUN, "limit": 1, "frac": (0.0, 0.5)}
-    plan = prepare(Job("shift", "tiny-mdlm", options, output=tmp_path))
-    with runner.run(plan, Silent()).open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert tuple(rows[0])[-len(COLUMNS) :] == names(COLUMNS)
-    assert len(rows) == 2 * (1 + 4 * 2)
+def test_where_nothing_is_changed_the_answer_and_its_likelihood_are_the_unshifted_ones():
+    rows = reference.rows("shift", "tiny-mdlm")
+    assert len(rows) == 2 * 6 * (1 + 4 * 3)
     plain = {row["prompt"]: row for row in rows if row["intervention"] == "none"}
     for row in rows:
         assert float(row["nll"]) > 0

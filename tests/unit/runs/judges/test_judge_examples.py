@@ -2,8 +2,9 @@
 
 import json
 
+import made_runs
 import pytest
-from progress import Silent
+import reference
 
 from mdlm_probe.analysis import frames
 from mdlm_probe.analysis.examples.parts import DifferencePart, TextPart
@@ -11,19 +12,21 @@ from mdlm_probe.core.cells import key
 from mdlm_probe.core.run_folder import read_run
 from mdlm_probe.core.sheet import lines_of
 from mdlm_probe.reports.html import examples
-from mdlm_probe.runs import plan, runner
-from mdlm_probe.runs.judges import Choice, LikelihoodJudge, judge
-
-OPTIONS = {"limit": 1, "length": 16, "scorer": "tiny-arlm", "frac": (0.0, 0.3)}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Shifted answers, judged by likelihood."""
+    """Shifted answers to one prompt, judged by likelihood: of the committed study."""
     folder = tmp_path_factory.mktemp("judged")
-    options = OPTIONS | {"intervention": ("shift", "replace"), "tasks": ("prose",)}
-    runner.run(plan.prepare(plan.Job("shift", "tiny-mdlm", options, output=folder)), Silent())
-    judge(folder, LikelihoodJudge(), Choice(), Silent())
+
+    def kept(row):
+        kinds = ("none", "shift", "replace")
+        mine = (row["prompt"], row["seed"]) == ("prose-04", "0") and row["frac"] in ("0", "0.1")
+        return [row] if mine and row["intervention"] in kinds else []
+
+    reference.run(folder, "shift")
+    for name in ("shift__tiny-mdlm", "judge__nll"):
+        made_runs.changed(folder, name, kept)
     return folder
 
 
@@ -66,8 +69,8 @@ def test_what_a_judge_wrote_stands_with_its_pair(folder, tmp_path):
     """Two orders, of which one has a reply; another pair's reply stands with that one."""
     for path in folder.glob("shift__*.csv"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    about = {"judge": "jury", "model": "tiny-mdlm", "prompt": "prose-01", "task": "prose"}
-    about |= {"settings": "length=16 steps=16", "seed": 0, "frac": 0.3}
+    about = {"judge": "jury", "model": "tiny-mdlm", "prompt": "prose-04", "task": "prose"}
+    about |= {"settings": "length=32 steps=32", "seed": 0, "frac": 0.1}
     orders = (("first", "A>B", 1.0), ("second", "A=B", 0.5))
     rows = [
         about
@@ -80,7 +83,7 @@ def test_what_a_judge_wrote_stands_with_its_pair(folder, tmp_path):
     (tmp_path / "judge__jury.csv").write_bytes(lines_of([header, *rows], columns))
     told = {"judge__jury": {"status": "finished", "config": {"probe": "judge", "judge": "jury"}}}
     (tmp_path / "run.json").write_text(json.dumps(read_run(folder) | told))
-    named = {"model": "tiny-mdlm", "prompt": "prose-01", "length": "16", "steps": "16", "seed": "0"}
+    named = {"model": "tiny-mdlm", "prompt": "prose-04", "length": "32", "steps": "32", "seed": "0"}
     lines = []
     for call, kind, text in (
         ("a", "shift", "old"),
@@ -88,7 +91,7 @@ def test_what_a_judge_wrote_stands_with_its_pair(folder, tmp_path):
         ("b", "replace", "no"),
     ):
         reply = {"choices": [{"message": {"content": text}}]}
-        pair = key(named | {"intervention": kind, "frac": "0.3"}) + "#2" * (kind == "replace")
+        pair = key(named | {"intervention": kind, "frac": "0.1"}) + "#2" * (kind == "replace")
         lines.append({"call": call, "pair": pair, "order": "first", "response": reply})
     lines.append({"call": "c", "pair": key(named), "order": "first", "failed": "no reply"})
     text = "".join(json.dumps(line) + "\n" for line in lines) + '{"half'
