@@ -53,13 +53,15 @@ def load(part: Part, name: str) -> ModuleType:
 
 def columns(name: str) -> tuple[Column, ...]:
     """All columns of the rows of a probe, or of verdicts."""
-    return load("columns", JUDGE).COLUMNS if name == JUDGE else columns_of(load("probe", name))
+    if name == JUDGE:
+        return tuple(load("columns", JUDGE).COLUMNS)
+    return columns_of(load("probe", name))
 
 
 def coordinates(name: str) -> tuple[Column, ...]:
     """The columns of a probe's rows, or of verdicts, that tell what was asked."""
     if name == JUDGE:
-        return load("columns", JUDGE).COORDINATES
+        return tuple(load("columns", JUDGE).COORDINATES)
     return coordinates_of(load("probe", name).Cell)
 
 

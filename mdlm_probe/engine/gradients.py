@@ -42,7 +42,7 @@ class Attributed(NamedTuple):
 
 
 def attribute(
-    model: NativeModel,
+    model: Model,
     ids: Int[Tensor, "batch length"],
     lengths: Int[Tensor, " batch"],
     positions: Int[Tensor, " batch"],
@@ -70,6 +70,7 @@ def attribute(
         method, ig_steps: what to compute, and Gauss-Legendre points on the line.
         checkpointing: forget activations within layers, and compute them again on the way back.
     """
+    assert isinstance(model, NativeModel), "`check` refuses others"
     from captum.attr import InputXGradient, IntegratedGradients, Saliency  # seconds to import
 
     logit, inputs, gaps = _Logit(model), (ids, lengths, positions), None
@@ -106,10 +107,11 @@ class _Logit:
         tokens, logits: what was predicted in the first call, and its logits there.
     """
 
+    tokens: Int[Tensor, " batch"]
+    logits: Float[Tensor, " batch"]
+
     def __init__(self, model: NativeModel) -> None:
         self.model = model
-        self.tokens: Tensor | None = None
-        self.logits: Tensor | None = None
 
     def __call__(
         self,
