@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import RawIOBase
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -29,6 +30,29 @@ def replace(path: Path, text: str) -> None:
     draft = path.with_name(path.name + ".new")
     draft.write_text(text, encoding="utf-8")
     os.replace(draft, path)
+
+
+def append_whole(file: RawIOBase, data: bytes, end: int) -> None:
+    """Writes data at the end of an unbuffered file: all of it, safe on disk, or none of it.
+
+    Args:
+        file: open for writing, its position at `end`.
+        data: what is written.
+        end: the size of the file.
+
+    Raises:
+        OSError: when the disk is full, say; the file is as it was before.
+    """
+    left = memoryview(data)
+    try:
+        while left:
+            left = left[file.write(left) :]
+        os.fsync(file.fileno())
+    except BaseException:
+        with suppress(OSError):
+            file.truncate(end)
+            file.seek(end)
+        raise
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.core.files import replace, unusable
+from mdlm_probe.core.files import append_whole, replace, unusable
 
 PLAIN = {"\\": "\\", "n": "\n", "r": "\r", "0": "\0"}
 ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\0": "\\0"})
@@ -108,16 +107,7 @@ class Sheet:
             self._seal.unlink(missing_ok=True)
 
     def _write(self, data: bytes) -> None:
-        left = memoryview(data)
-        try:
-            while left:
-                left = left[self._file.write(left) :]
-            os.fsync(self._file.fileno())
-        except BaseException:
-            with suppress(OSError):
-                self._file.truncate(self._end)
-                self._file.seek(self._end)
-            raise
+        append_whole(self._file, data, self._end)
         self._end += len(data)
 
     def _whole(self, cells: Sequence[tuple[str, ...]]) -> tuple[int, int]:

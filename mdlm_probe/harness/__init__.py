@@ -8,7 +8,7 @@ lm-eval.
 
 from __future__ import annotations
 
-from mdlm_probe.harness.answer_log import Kept
+from mdlm_probe.harness.answer_log import AnswerLog
 from mdlm_probe.harness.base_model import EvaluationProgress
 from mdlm_probe.harness.lm_eval_tasks import Loaded, load
 from mdlm_probe.harness.presets import presets_for
@@ -18,8 +18,8 @@ from mdlm_probe.harness.text_generation import check_wishes
 
 __all__ = [
     "COLUMNS",
+    "AnswerLog",
     "EvaluationProgress",
-    "Kept",
     "Loaded",
     "ProbeLM",
     "check_wishes",

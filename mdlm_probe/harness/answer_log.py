@@ -1,87 +1,58 @@
-"""Answers that are kept: a line of JSON each, appended as soon as they are there."""
+"""Answers of earlier runs by name, and what an answer's name is made of."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mdlm_probe.core import cells
-from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.core.files import unusable
+from mdlm_probe.core.json_lines import JsonLines
 
 VERSION = 1
-"""Of the code that makes numbers: answers kept by another version are not used."""
+"""Of the code that makes numbers: answers of another version are not used."""
 
 FACTS = ("weight_hash", "files", "dtype", "quantize", "attention", "rope_scale")
 
+Answer = dict[str, Any]
 
-class Kept:
-    """Answers by name, in a file that only grows; without a path, in memory alone.
+
+class AnswerLog:
+    """Answers by name, on a line of a file each; without a path, in memory alone.
 
     Args:
-        path: of the file; made with the first answer. A torn last line is cut off.
+        path: of the file; made with the first answer.
 
     Raises:
         ProbeError: a file that holds something else, or can't be used.
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        self.path = path
-        self._found: dict[str, dict[str, Any]] = {}
-        if path and path.exists():
-            self._read(path)
+        self._log = JsonLines(path, "answer to a request", ("key",)) if path else None
+        self._found: dict[str, Answer] = {}
+        for record in self._log.records if self._log else ():
+            self._found[record.pop("key")] = record
 
     def __len__(self) -> int:
         return len(self._found)
 
-    def __getitem__(self, name: str) -> dict[str, Any]:
+    def __contains__(self, name: str) -> bool:
+        return name in self._found
+
+    def __getitem__(self, name: str) -> Answer:
         return self._found[name]
 
-    def get(self, name: str) -> dict[str, Any] | None:
-        """The answer of this name, or None."""
-        return self._found.get(name)
-
-    def add(self, answers: Mapping[str, dict[str, Any]]) -> None:
-        """Keeps answers; they are safe on disk when this returns.
+    def add(self, answers: Mapping[str, Answer]) -> None:
+        """Keeps answers whose names are new; they are safe on disk when this returns.
 
         Raises:
             ProbeError: the disk is full, say.
         """
-        new = {name: answer for name, answer in answers.items() if name not in self._found}
-        lines = [
-            json.dumps({"key": name, **answer}, ensure_ascii=False) for name, answer in new.items()
-        ]
-        if self.path and lines:
-            try:
-                with self.path.open("ab") as file:
-                    file.write(("\n".join(lines) + "\n").encode())
-                    file.flush()
-                    os.fsync(file.fileno())
-            except OSError as error:
-                raise unusable(self.path, error) from error
+        new = {name: answer for name, answer in answers.items() if name not in self}
+        if self._log:
+            self._log.append({"key": name, **answer} for name, answer in new.items())
         self._found.update(new)
-
-    def _read(self, path: Path) -> None:
-        try:
-            with path.open("r+b") as file:
-                data = file.read()
-                whole = data[: data.rfind(b"\n") + 1]
-                if len(whole) < len(data):
-                    file.truncate(len(whole))
-        except OSError as error:
-            raise unusable(path, error) from error
-        for number, line in enumerate(whole.splitlines(), 1):
-            try:
-                answer = json.loads(line)
-                self._found[answer.pop("key")] = answer
-            except (ValueError, KeyError, AttributeError, TypeError):
-                raise ProbeError(
-                    f"{path}, line {number} is no kept answer", hint="--fresh starts over"
-                ) from None
 
 
 def identity(facts: Mapping[str, Any], entry: Any) -> dict[str, Any]:

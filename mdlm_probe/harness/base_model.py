@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from lm_eval.api.model import LM
 
-from mdlm_probe.harness.answer_log import Kept, identity
+from mdlm_probe.harness.answer_log import AnswerLog, identity
 from mdlm_probe.harness.continuation_scores import Scored
 from mdlm_probe.harness.presets import Preset
 from mdlm_probe.likelihood import estimators
@@ -63,7 +63,7 @@ class Base(LM):
         settings: Settings | None = None,
         *,
         seed: int = 0,
-        kept: Kept | None = None,
+        answers: AnswerLog | None = None,
         presets: Mapping[str, Preset] | None = None,
         user: Sequence[str] = (),
         progress: EvaluationProgress | None = None,
@@ -71,7 +71,7 @@ class Base(LM):
         super().__init__()
         self.engine, self.settings, self.seed = engine, settings or Settings(), seed
         estimators.check(self.settings)
-        self.kept = Kept() if kept is None else kept
+        self.answers = AnswerLog() if answers is None else answers
         self.presets, self.user = presets or {}, tuple(user)
         self.progress = progress or Logged()
         self.scored: dict[tuple[Any, ...], Scored] = {}

@@ -35,7 +35,7 @@ class Likelihoods(Base):
             items[at] = self._item(request, cut)
         self.note_cuts(cut)
         names = dict(self._names(requests, groups))
-        missing = [g for g in groups if any(self.kept.get(names[at]) is None for at in g)]
+        missing = [g for g in groups if any(names[at] not in self.answers for at in g)]
         cost = [
             sum(continuation_scores.cost(items[at], self.settings, causal) for at in group)
             for group in missing
@@ -46,7 +46,7 @@ class Likelihoods(Base):
             weights = [[float(letters(requests[at])) for at in group] for group in part]
             asked = [[items[at] for at in group] for group in part]
             found = continuation_scores.score(self.engine, asked, self.settings, weights)
-            self.kept.add(
+            self.answers.add(
                 {
                     names[at]: one.row()
                     for group, scores in zip(part, found, strict=True)
@@ -66,13 +66,13 @@ class Likelihoods(Base):
         """Log-likelihoods of whole documents in nats, window by window."""
         causal = self.engine.entry.kind == "causal"
         names = [self._name("loglikelihood_rolling", *request.args) for request in requests]
-        new = {n: r for n, r in zip(names, requests, strict=True) if self.kept.get(n) is None}
+        new = {n: r for n, r in zip(names, requests, strict=True) if n not in self.answers}
         windows = {name: self._windows(request) for name, request in new.items()}
         cost = [
             sum(continuation_scores.cost(item, self.settings, causal) for item in items)
             for items in windows.values()
         ]
-        done = sum(self.kept.get(name) is not None for name in names)
+        done = sum(name in self.answers for name in names)
         self.progress.start(f"{self.engine.entry.name} documents", len(requests), done)
         for part in self.parts(list(windows), cost):
             items = [item for name in part for item in windows[name]]
@@ -81,7 +81,7 @@ class Likelihoods(Base):
             for name in part:
                 parts = [Scored(**asdict(next(found))) for _ in windows[name]]
                 rows[name] = continuation_scores.total(parts).row()
-            self.kept.add(rows)
+            self.answers.add(rows)
             ended = sum(name in rows for name in names)
             self.progress.advance(ended, 0)
         both = zip(requests, names, strict=True)
@@ -95,7 +95,7 @@ class Likelihoods(Base):
         return self.scored.get(place(request))
 
     def _recorded(self, request: Instance, name: str) -> Scored:
-        one = self.scored[place(request)] = Scored(**self.kept[name])
+        one = self.scored[place(request)] = Scored(**self.answers[name])
         return one
 
     def _item(self, request: Instance, cut: Tally[str]) -> Item:

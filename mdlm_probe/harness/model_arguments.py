@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mdlm_probe import models
 from mdlm_probe.core import catalog
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.harness.answer_log import Kept
+from mdlm_probe.harness.answer_log import AnswerLog
 from mdlm_probe.likelihood import estimators
 from mdlm_probe.likelihood.estimators import Settings
 from mdlm_probe.models._checkpoint import LoadOptions
@@ -53,5 +53,5 @@ def build(given: Mapping[str, Any]) -> tuple[Engine, dict[str, Any]]:
     load = LoadOptions(**{name: given[name] for name in LOAD if name in given})
     entry = load.apply(models.resolve(str(given["model"]), load.revision))
     engine = Engine(models.load(entry, load), batch_tokens=given.get("batch_tokens"))
-    kept = Kept(Path(given["answers"])) if given.get("answers") else None
-    return engine, {"settings": settings, "seed": int(given.get("seed", 0)), "kept": kept}
+    answers = AnswerLog(Path(given["answers"])) if given.get("answers") else None
+    return engine, {"settings": settings, "seed": int(given.get("seed", 0)), "answers": answers}

@@ -23,7 +23,7 @@ class ProbeLM(Likelihoods, Texts):
         settings: of likelihoods under masked models. `decide` looks at the choices of a document,
             with and without their lengths in characters, and leaves other rankings alone.
         seed: of draws and of tokens drawn.
-        kept: answers of earlier runs, and where new ones go.
+        answers: those of earlier runs, and where new ones go.
         presets: generation settings by task.
         user: names of generation arguments that are the user's, which go before presets.
         progress: a front end.

@@ -21,7 +21,7 @@ from mdlm_probe import __version__, harness, models
 from mdlm_probe.core import machine
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import RunFolder
-from mdlm_probe.harness import COLUMNS, Kept, Loaded, ProbeLM
+from mdlm_probe.harness import COLUMNS, AnswerLog, Loaded, ProbeLM
 from mdlm_probe.likelihood.estimators import Settings, check
 from mdlm_probe.models._checkpoint import Checkpoint
 from mdlm_probe.prompts import lm_eval_documents
@@ -99,7 +99,7 @@ def run(
 
     Raises:
         ProbeError: whatever the user can mend; answers found before stay.
-        KeyboardInterrupt: Ctrl-C; the same job goes on from the last answers kept.
+        KeyboardInterrupt: Ctrl-C; the same job resumes after the last answers in its file.
     """
     entry = job.load.apply(models.resolve(job.model, job.load.revision))
     wish.check()
@@ -114,16 +114,16 @@ def run(
         progress.note(f"{entry.name} was trained on chats: --apply_chat_template writes prompts so")
     name = f"eval__{plan.slug(entry.name)}"
     with RunFolder.locked(job.output, fresh=job.fresh) as folder:
-        kept = folder.path(name).with_suffix(".jsonl")
+        log = folder.path(name).with_suffix(".jsonl")
         if job.fresh:
             folder.path(name).unlink(missing_ok=True)
-        known = folder.begin(name, {"config": _config(job, entry)}, kept)
+        known = folder.begin(name, {"config": _config(job, entry)}, log)
         settings = asdict(wish) | {"presets": {t: p._asdict() for t, p in presets.items()}}
         begun = {"started": runner.now(), "options": settings, "status": "started"}
         begun |= {"version": __version__, "machine": machine.facts()}
         evaluations = [*known.get("evaluations", []), begun]
         folder.update(name, status="started", evaluations=evaluations)
-        lm = _model(job, entry, wish, kept, progress, presets)
+        lm = _model(job, entry, wish, log, progress, presets)
         try:
             folder.update(name, model=runner.facts_of(lm.engine.model), batch=lm.engine.budgets)
             results, tracker = _evaluate(lm, loaded, wish, job.output)
@@ -180,14 +180,14 @@ def _model(
 ) -> ProbeLM:
     from mdlm_probe.engine.engine import Engine
 
-    kept = Kept(path)
+    answers = AnswerLog(path)
     progress.note(f"loading {entry.name} from {loaded_models.portable(entry.source) or 'memory'}")
     engine = Engine(models.load(entry, job.load), batch_tokens=job.batch_tokens)
     return ProbeLM(
         engine,
         wish.settings,
         seed=wish.seed[0] or 0,
-        kept=kept,
+        answers=answers,
         presets=presets,
         user=tuple(wish.gen_kwargs),
         progress=progress,

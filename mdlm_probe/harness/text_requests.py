@@ -35,7 +35,7 @@ class Texts(Base):
             names.append(name_of(*parts, self._identity, wish.row()))
         contexts, cut = self._contexts(requests, wishes)
         self.note_cuts(cut)
-        new = {name: at for at, name in enumerate(names) if self.kept.get(name) is None}
+        new = {name: at for at, name in enumerate(names) if name not in self.answers}
         done = sum(name not in new for name in names)
         self.progress.start(f"{self.engine.entry.name} texts", len(requests), done)
         for part in self._side_by_side(list(new.values()), wishes, contexts):
@@ -46,10 +46,10 @@ class Texts(Base):
                 [seeds[at] for at in part],
                 [title(requests[at]) for at in part],
             )
-            self.kept.add({names[at]: asdict(one) for at, one in zip(part, found, strict=True)})
+            self.answers.add({names[at]: asdict(one) for at, one in zip(part, found, strict=True)})
             ended = {names[at] for at in part}
             self.progress.advance(sum(name in ended for name in names), 0)
-        texts = [self.kept[name]["text"] for name in names]
+        texts = [self.answers[name]["text"] for name in names]
         for request, text in zip(requests, texts, strict=True):
             self.cache_hook.add_partial("generate_until", request.args, text)
         return texts

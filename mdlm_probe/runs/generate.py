@@ -1,6 +1,6 @@
-"""Generation: prompts in, answers out as JSONL, a model at a time; an interrupted run goes on.
+"""Generation: prompts in, answers out as JSONL, one model at a time; runs can be resumed.
 
-A run folder holds `generate__MODEL.jsonl`, a line an answer in the order of the prompts, and
+A run folder holds `generate__MODEL.jsonl`, one line per answer in the order of the prompts, and
 run.json.
 """
 
@@ -8,35 +8,26 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import json
-import os
-import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import Annotated, Any
 
 from mdlm_probe import models
-from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.columns import MODEL, Column
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.core.files import unusable
+from mdlm_probe.core.json_lines import JsonLines
 from mdlm_probe.core.options import check
 from mdlm_probe.core.run_folder import RunFolder
 from mdlm_probe.decoding import answers, canvas_of_prompt
-from mdlm_probe.decoding.canvas import Intervention, Observer, Step
 from mdlm_probe.decoding.schedule import Cache, Order, Schedule
 from mdlm_probe.decoding.schedule import check as check_schedule
 from mdlm_probe.models._checkpoint import Checkpoint
 from mdlm_probe.prompts import texts
 from mdlm_probe.prompts.texts import Text, chosen
 from mdlm_probe.runs import loaded_models, runner
+from mdlm_probe.runs.answer_writer import AnswerWriter, GenerationProgress, GenerationRequest
 from mdlm_probe.runs.plan import Job, slug
-
-if TYPE_CHECKING:
-    from mdlm_probe.engine.engine import Engine
-
 
 COLUMNS = (
     Column("id", str, "", "id of the prompt"),
@@ -51,48 +42,6 @@ COLUMNS = (
     Column("logprobs", list, "nats", "log-probability of each token when it was written"),
 )
 """What a line of the JSONL holds."""
-
-
-class GenerationProgress(Protocol):
-    """What a front end may want to show while answers are written."""
-
-    def note(self, text: str) -> None:
-        """Something a person should know."""
-
-    def start(self, name: str, cells: int, done: int) -> None:
-        """A model begins to write so many answers, or goes on."""
-
-    def wrote(self, tokens: int) -> None:
-        """A step of one answer wrote so many tokens."""
-
-    def advance(self, cells: int, tokens: int) -> None:
-        """So many answers are safe on disk."""
-
-    def watcher(self, text: Text, engine: Engine, length: int) -> Intervention | None:
-        """What draws an answer while it is written, where `watches`."""
-
-    watches: bool
-    """Whether someone looks on: then answers are written one by one."""
-
-
-@dataclass(frozen=True)
-class GenerationRequest:
-    """What is to be written: prompts, and how.
-
-    Attributes:
-        texts: the prompts.
-        length: masks of a canvas, or most tokens of a causal model's answer.
-        schedule: of every answer; its seed is one for all prompts.
-    """
-
-    texts: tuple[Text, ...]
-    length: int
-    schedule: Schedule
-
-    def own(self, text: Text) -> Schedule:
-        """The schedule of one answer, with a seed of its own."""
-        given = asdict(self.schedule)
-        return Schedule(**given | {"seed": seed_of("generate", text.id, self.schedule.seed)})
 
 
 def plan(
@@ -157,28 +106,35 @@ def run(job: Job, progress: GenerationProgress) -> Path:
     """
     entry = job.load.apply(models.resolve(job.model, job.load.revision))
     options = _options(job, entry)
-    wish = plan(**options)
-    longest = _longest(job, entry, wish)
+    request = plan(**options)
+    longest = _longest(job, entry, request)
     name = f"generate__{slug(entry.name)}"
-    texts_hash = hashlib.blake2b(repr(wish.texts).encode(), digest_size=8).hexdigest()
-    config = {
+    with RunFolder.locked(job.output, fresh=job.fresh) as folder:
+        path = folder.path(name).with_suffix(".jsonl")
+        known = folder.begin(name, {"config": _config(job, entry, options, request)}, path)
+        log = JsonLines(path, "answer to a prompt", ("id",))
+        _check_prompts(log, request.texts)
+        if len(log.records) == len(request.texts) and known.get("status") == "finished":
+            progress.note(f"{path} is finished: nothing to do")
+        else:
+            AnswerWriter(job, entry, request, folder, name, log, progress).write(longest)
+        folder.update(name, status="finished", ended=runner.now())
+    return path
+
+
+def _config(
+    job: Job, entry: Checkpoint, options: dict[str, Any], request: GenerationRequest
+) -> dict[str, Any]:
+    """What must be equal for answers to belong together."""
+    prompts = hashlib.blake2b(repr(request.texts).encode(), digest_size=8).hexdigest()
+    return {
         "probe": "generate",
         "model": entry.name,
         "source": loaded_models.portable(loaded_models.place(entry.source)),
         "options": options,
-        "sources": {"prompts": texts_hash},
+        "sources": {"prompts": prompts},
         "load": asdict(job.load),
     }
-    with RunFolder.locked(job.output, fresh=job.fresh) as folder:
-        path = folder.path(name).with_suffix(".jsonl")
-        known = folder.begin(name, {"config": config}, path)
-        done = _whole_lines(path, wish.texts)
-        if done == len(wish.texts) and known.get("status") == "finished":
-            progress.note(f"{path} is finished: nothing to do")
-        else:
-            _write(job, entry, wish, longest, path, done, folder, name, known, progress)
-        folder.update(name, status="finished", ended=runner.now())
-    return path
 
 
 def _options(job: Job, entry: Checkpoint) -> dict[str, Any]:
@@ -189,7 +145,7 @@ def _options(job: Job, entry: Checkpoint) -> dict[str, Any]:
     return {name: p.default for name, p in known.items()} | suited | given
 
 
-def _longest(job: Job, entry: Checkpoint, wish: GenerationRequest) -> int:
+def _longest(job: Job, entry: Checkpoint, request: GenerationRequest) -> int:
     """Most tokens of a prompt with its answer, found before any weights are loaded.
 
     Raises:
@@ -199,189 +155,19 @@ def _longest(job: Job, entry: Checkpoint, wish: GenerationRequest) -> int:
 
     border = models.load_border(entry, job.load)
     counter = DryRun(border.entry, border)
-    found = (canvas_of_prompt.span(counter, text, wish.length, "left") for text in wish.texts)
-    own = wish.length if entry.kind == "causal" else 0
+    found = (canvas_of_prompt.span(counter, t, request.length, "left") for t in request.texts)
+    own = request.length if entry.kind == "causal" else 0
     return max(len(span.ids) for span in found) + own
 
 
-def _whole_lines(path: Path, wanted: Sequence[Text]) -> int:
-    """How many answers the file holds; a torn last line counts for nothing.
+def _check_prompts(log: JsonLines, wanted: Sequence[Text]) -> None:
+    """Refuses answers to other prompts than those that come first.
 
     Raises:
-        ProbeError: answers to other prompts, or no answers at all.
+        ProbeError: naming the file.
     """
-    if not path.exists():
-        return 0
-    lines = path.read_bytes().split(b"\n")[:-1]
-    ids = [text.id for text in wanted]
-    if [_id_of(line) for line in lines] != ids[: len(lines)]:
+    found = [record["id"] for record in log.records]
+    if found != [text.id for text in wanted][: len(found)]:
         raise ProbeError(
-            f"{path} is damaged, or holds answers to other prompts", hint="--fresh starts over"
+            f"{log.path} is damaged, or holds answers to other prompts", hint="--fresh starts over"
         )
-    return len(lines)
-
-
-def _id_of(line: bytes) -> str | None:
-    try:
-        name: str = json.loads(line)["id"]
-    except (ValueError, TypeError, KeyError):
-        return None
-    return name
-
-
-def _cut(path: Path, lines: int) -> None:
-    """Leaves so many lines of a file."""
-    if path.exists():
-        kept = path.read_bytes().split(b"\n")[:lines]
-        size = sum(len(line) + 1 for line in kept)
-        if size < path.stat().st_size:
-            os.truncate(path, size)
-
-
-def _write(
-    job: Job,
-    entry: Checkpoint,
-    wish: GenerationRequest,
-    longest: int,
-    path: Path,
-    done: int,
-    folder: RunFolder,
-    name: str,
-    known: dict[str, Any],
-    progress: GenerationProgress,
-) -> None:
-    from mdlm_probe.core import machine
-    from mdlm_probe.engine.engine import Engine
-
-    progress.note(f"loading {entry.name} from {loaded_models.portable(entry.source) or 'memory'}")
-    model, batch = models.load(entry, job.load), known.get("batch", {})
-    runner.same_weights(entry.name, {"model": model}, known)
-    tokens = job.batch_tokens or batch.get("tokens")
-    engine = Engine(model, batch_tokens=tokens, held=batch.get("held"))
-    # groups are cut by the whole plan, so that a resumed run sends the same batches
-    fitting = 1 if progress.watches else max(1, engine.batch_tokens // longest)
-    size = batch.get("answers") or fitting
-    done -= done % size
-    _cut(path, done)
-    session = {"started": runner.now(), "machine": machine.facts()}
-    sessions = [*known.get("sessions", []), session]
-    folder.update(
-        name,
-        status="started",
-        model=runner.facts_of(model),
-        batch={**engine.budgets, "answers": size},
-        sessions=sessions,
-    )
-    progress.start(entry.name, len(wish.texts), done)
-    try:
-        with _appending(path) as file:
-            for at in range(done, len(wish.texts), size):
-                budgets = engine.budgets
-                group = wish.texts[at : at + size]
-                found = _answers(engine, wish, group, progress)
-                lines = [line_of(entry.name, *pair) for pair in zip(group, found, strict=True)]
-                with runner.uninterrupted():
-                    file.write("".join(lines).encode())
-                    file.flush()
-                    os.fsync(file.fileno())
-                if engine.budgets != budgets:  # a resumed run sends the same batches
-                    folder.update(name, batch={**engine.budgets, "answers": size})
-                progress.advance(len(group), 0)
-    finally:
-        if engine.events:
-            folder.update(name, events=[*known.get("events", []), *engine.events])
-        loaded_models.free_memory()
-
-
-@contextmanager
-def _appending(path: Path) -> Iterator[Any]:
-    try:
-        with path.open("ab") as file:
-            yield file
-    except OSError as error:
-        raise unusable(path, error) from error
-
-
-def _answers(
-    engine: Engine, wish: GenerationRequest, group: Sequence[Text], progress: GenerationProgress
-) -> list[answers.Answer]:
-    pens = [_Writer(progress, progress.watcher(text, engine, wish.length)) for text in group]
-    own = [wish.own(text) for text in group]
-    names = [f"prompt '{text.id}'" for text in group]
-    return answers.write(engine, group, wish.length, own, names, pens)
-
-
-class _Writer(Observer):
-    """Tells of every step, and changes nothing."""
-
-    def __init__(self, progress: GenerationProgress, watcher: Intervention | None) -> None:
-        self._progress, self._watcher = progress, watcher
-
-    def write(self, step: Step) -> dict[int, int]:
-        self._progress.wrote(len(step.chosen))
-        if self._watcher:
-            self._watcher.write(step)
-        return step.chosen
-
-
-def line_of(model: str, text: Text, answer: answers.Answer) -> str:
-    """An answer as a line: with the step that wrote each of its tokens, and its probability."""
-    made, size = answer.decoded, len(answer.ids)
-    row = {
-        "id": text.id,
-        "task": text.task,
-        "model": model,
-        "prompt": text.prompt,
-        "answer": answer.text,
-        "ended": answer.ended,
-        "tokens": size,
-        "passes": made.passes,
-        "steps": made.steps[:size],
-        "logprobs": [round(value, 4) for value in made.logprobs[:size]],
-    }
-    return json.dumps(row, ensure_ascii=False) + "\n"
-
-
-MARKDOWN = {
-    "header_count": {f"h{n}": rf"^#{{{n}}}\s" for n in range(1, 7)},
-    "list_count": {"ordered": r"^\s*\d+\.\s", "unordered": r"^\s*[-*+]\s"},
-    "bold_count": {"**": r"\*\*[^*\n]+\*\*", "__": r"__[^_\n]+__"},
-}
-"""What its style control counts in an answer, outside blocks of code."""
-
-
-def write(path: Path, model: str) -> Path:
-    """Writes the answers of a JSONL into model_answer/MODEL.jsonl beside it; returns that path.
-
-    `token_len` is by the model's own tokenizer (there: by
-    GPT-4o's); `add_markdown_info.py` there counts anew.
-    """
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
-    target = path.parent / "model_answer" / f"{model}.jsonl"
-    try:
-        target.parent.mkdir(exist_ok=True)
-        lines = (json.dumps(_row(row, model), ensure_ascii=False) + "\n" for row in rows)
-        target.write_text("".join(lines), encoding="utf-8")
-    except OSError as error:
-        raise unusable(target, error) from error
-    return target
-
-
-def _row(row: dict[str, Any], model: str) -> dict[str, Any]:
-    name = hashlib.blake2b(json.dumps(row, sort_keys=True).encode(), digest_size=11).hexdigest()
-    prose = re.sub(r"```[^`]*```", "", row["answer"])
-    counts = {
-        kind: {part: len(re.findall(found, prose, re.MULTILINE)) for part, found in parts.items()}
-        for kind, parts in MARKDOWN.items()
-    }
-    return {
-        "uid": row["id"],
-        "ans_id": name,
-        "model": model,
-        "messages": [
-            {"role": "user", "content": row["prompt"]},
-            {"role": "assistant", "content": {"answer": row["answer"]}},
-        ],
-        "tstamp": 0.0,
-        "metadata": {"token_len": row["tokens"], **counts},
-    }

@@ -17,6 +17,7 @@ from mdlm_probe.decoding.schedule import Schedule
 from mdlm_probe.engine.engine import Engine
 from mdlm_probe.prompts import texts
 from mdlm_probe.runs import generate
+from mdlm_probe.runs.arena_hard import write_arena_hard
 
 SHORT = ["--length", "8", "--limit", "2", "--quiet"]
 
@@ -38,7 +39,7 @@ def test_answers_are_those_of_the_loop(tmp_path):
     wish = generate.plan(lexicon="small", length=8, limit=2, order="random")
     engine = Engine(models.load(models.resolve("tiny-mdlm")), batch_tokens=4096)
     for row, text in zip(found, wish.texts, strict=True):
-        (alone,) = answers.write(engine, [text], 8, [wish.own(text)], ["x"])
+        (alone,) = answers.write(engine, [text], 8, [wish.schedule_of(text)], ["x"])
         assert row["answer"] == alone.text
         assert row["prompt"] == text.prompt
         assert row["steps"] == list(alone.decoded.steps)
@@ -157,7 +158,7 @@ def test_markdown_is_counted_outside_code(tmp_path):
     answer = "# A\n## B\n- x\n* y\n 1. z\n**bold** and __more__\n```\n# no\n- no\n```"
     line = {"id": "1", "prompt": "p", "answer": answer, "tokens": 3}
     (tmp_path / "a.jsonl").write_text(json.dumps(line) + "\n")
-    (row,) = rows(generate.write(tmp_path / "a.jsonl", "m"))
+    (row,) = rows(write_arena_hard(tmp_path / "a.jsonl", "m"))
     assert row["metadata"]["header_count"] == {f"h{n}": int(n < 3) for n in range(1, 7)}
     assert row["metadata"]["list_count"] == {"ordered": 1, "unordered": 2}
     assert row["metadata"]["bold_count"] == {"**": 1, "__": 1}
@@ -180,6 +181,6 @@ def test_a_checkpoint_folder_has_no_defaults(tmp_path):
 
 def test_schedules_get_seeds_of_their_own():
     wish = generate.plan(text=("a", "b"), length=4)
-    first, second = (wish.own(text) for text in wish.texts)
+    first, second = (wish.schedule_of(text) for text in wish.texts)
     assert first.seed != second.seed
     assert Schedule(4, 4, seed=first.seed) == first

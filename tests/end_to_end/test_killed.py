@@ -1,5 +1,6 @@
 """Runs that are killed at any moment: resumed, they end as if never stopped."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -38,3 +39,32 @@ def test_kill_at_any_moment(tmp_path):
     assert sizes[0] < len(expected)
     subprocess.run(command(tmp_path / "b"), check=True, capture_output=True)
     assert csv.read_bytes() == expected
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from mdlm_probe.core.json_lines import JsonLines
+log = JsonLines(Path(sys.argv[1]), "record", ("id",))
+for n in range(len(log.records), 2000):
+    log.append([{"id": n, "text": "x" * (n % 97)}])
+"""
+
+
+def test_a_log_killed_at_any_moment_loses_no_whole_line(tmp_path):
+    path = tmp_path / "log"
+    for n in range(4):
+        before = path.stat().st_size if path.exists() else 0
+        process = subprocess.Popen([sys.executable, "-c", WRITER, str(path)])
+        while process.poll() is None and not (
+            path.exists() and path.stat().st_size > before + 500 * n
+        ):
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        kept = path.read_bytes()
+        assert len(kept) >= before
+    subprocess.run([sys.executable, "-c", WRITER, str(path)], check=True)
+    rows = [{"id": n, "text": "x" * (n % 97)} for n in range(2000)]
+    assert path.read_text() == "".join(json.dumps(row) + "\n" for row in rows)
+    assert path.read_bytes().startswith(kept[: kept.rfind(b"\n") + 1])

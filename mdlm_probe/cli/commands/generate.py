@@ -13,6 +13,7 @@ from mdlm_probe.cli.progress import Bar
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.prompts.texts import Text
 from mdlm_probe.runs import generate, plan
+from mdlm_probe.runs.arena_hard import write_arena_hard
 
 if TYPE_CHECKING:
     from mdlm_probe.engine.engine import Engine
@@ -102,7 +103,7 @@ def callback(text: tuple[str, ...], arena_hard: bool, show: bool, **given: Any) 
             click.echo(f"wrote {path}")
             if arena_hard:
                 name = plan.slug(path.stem.partition("__")[2])
-                click.echo(f"wrote {generate.write(path, name)}")
+                click.echo(f"wrote {write_arena_hard(path, name)}")
 
 
 command = click.Command(

@@ -83,7 +83,6 @@ def judge(
             _ask(calls, by, replies, run, name, progress)
         finally:
             found = _written(path, calls, replies, by)
-            replies.close()
         return _end(run, name, found, progress)
 
 

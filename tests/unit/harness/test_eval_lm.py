@@ -232,7 +232,7 @@ def test_repeats_are_drawn_anew_and_the_same_in_any_company(kind, request):
     greedy = Request(" the wind", {"max_gen_toks": 8, "until": []})
     lm = ProbeLM(model)
     assert len(set(lm.generate_until([greedy] * 3))) == 1
-    assert len(lm.kept) == 1
+    assert len(lm.answers) == 1
     with pytest.raises(ProbeError, match="asks for 2000 tokens"):
         lm.generate_until([Request(" the", {"max_gen_toks": 2000, "block": 2000})])
 

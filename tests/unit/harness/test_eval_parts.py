@@ -11,7 +11,7 @@ from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.decoding import schedule
 from mdlm_probe.engine.engine import Engine
-from mdlm_probe.harness import Kept, monte_carlo_errors, presets_for, text_generation
+from mdlm_probe.harness import AnswerLog, monte_carlo_errors, presets_for, text_generation
 from mdlm_probe.harness.continuation_scores import Scored
 from mdlm_probe.harness.monte_carlo_errors import MonteCarloErrors, pooled
 from mdlm_probe.harness.text_generation import before, ignored, wish
@@ -122,21 +122,21 @@ def test_a_wrong_file_of_presets_is_named(tmp_path):
 
 def test_kept_answers_survive_a_torn_line(tmp_path):
     path = tmp_path / "a.jsonl"
-    first = Kept(path)
+    first = AnswerLog(path)
     first.add({"one": {"logp": -1.5}, "two": {"text": "é\n"}})
     first.add({"one": {"logp": 7.0}})
     with path.open("ab") as file:
         file.write(b'{"key": "three", "lo')
-    again = Kept(path)
+    again = AnswerLog(path)
     assert len(again) == 2
-    assert again.get("one") == {"logp": -1.5}
-    assert again.get("two") == {"text": "é\n"}
-    assert again.get("three") is None
+    assert again["one"] == {"logp": -1.5}
+    assert again["two"] == {"text": "é\n"}
+    assert "three" not in again
     again.add({"three": {"logp": 0.0}})
-    assert len(Kept(path)) == 3
+    assert len(AnswerLog(path)) == 3
     path.write_text('{"logp": 1}\n')
-    with pytest.raises(ProbeError, match="line 1 is no kept answer"):
-        Kept(path)
+    with pytest.raises(ProbeError, match="line 1: no answer to a request"):
+        AnswerLog(path)
 
 
 # ---------------------------------------------------------------------- errors of draws
