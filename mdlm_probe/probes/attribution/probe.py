@@ -83,8 +83,10 @@ def plan(
     steps = ig_steps if method == "integrated-gradients" else 0
     return [
         Cell(
-            *(suite, name, lexicon, answer or source.answer, source.options),
-            *(shots, distractors, seed, item, place, k, order, method, steps, detail),
+            *(
+                *(suite, name, lexicon, answer or source.answer, source.options),
+                *(shots, distractors, seed, item, place, k, order, method, steps, detail),
+            )
         )
         for name in questions.chosen_sets(source, tasks)
         for place in question

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from mdlm_probe.decoding import schedule as schedules
-from mdlm_probe.decoding.schedule import Schedule
+from mdlm_probe.decoding.schedule import Order, Schedule
 
 
 class Combination(NamedTuple):
@@ -15,7 +15,7 @@ class Combination(NamedTuple):
     length: int
     block: int
     steps: int
-    order: str
+    order: Order
 
     @property
     def fits(self) -> bool:
@@ -34,7 +34,7 @@ def combinations(
     lengths: Sequence[int],
     blocks: Sequence[int],
     steps: Sequence[int],
-    orders: Sequence[str],
+    orders: Sequence[Order],
     cached: bool,
 ) -> list[Combination]:
     """The combinations of some lists that are possible, without those that can't differ.
@@ -55,7 +55,7 @@ def combinations(
     """
     steps = () if set(orders) == {"threshold"} else steps
     wanted = [
-        Combination(length, block, count, "")
+        Combination(length, block, count, orders[0])
         for length in lengths
         for count in steps or dict.fromkeys(max(1, length // part) for part in (1, 2, 4))
         for block in sorted(blocks) or _octaves(length)
@@ -75,7 +75,7 @@ def _octaves(length: int) -> list[int]:
 
 
 def _differing(
-    possible: Sequence[Combination], orders: Sequence[str], cached: bool
+    possible: Sequence[Combination], orders: Sequence[Order], cached: bool
 ) -> Iterator[Combination]:
     """Each possible combination in each order, under the name it is asked by; some repeat."""
     last: dict[tuple[int, int], list[int]] = {}

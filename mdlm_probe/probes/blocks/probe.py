@@ -93,7 +93,7 @@ def plan(
     check(1, Schedule(1, 1, "random", *settings[:5]))
     asked = combinations(length, block, steps, order, cached=cache != "none")
     return [
-        Cell(prompts, lexicon, text.task, text.id, *combination, *settings)
+        Cell(prompts, lexicon, text.task, text.id, *(*combination, *settings))
         for text in texts.chosen(texts.load(prompts, lexicon), tasks, limit, "left")
         for combination in asked
     ]

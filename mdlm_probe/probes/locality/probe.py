@@ -83,8 +83,10 @@ def plan(
         raise ProbeError(f"--positions has {place}", expected=f"0 to {distractors}, --distractors")
     return [
         Cell(
-            *(suite, name, lexicon, answer or source.answer, source.options),
-            *(shots, distractors, seed, item, place, k, position),
+            *(
+                *(suite, name, lexicon, answer or source.answer, source.options),
+                *(shots, distractors, seed, item, place, k, position),
+            )
         )
         for name in questions.chosen_sets(source, tasks)
         for place in question

@@ -101,9 +101,9 @@ def plan(
     )
     lm_eval_suite.check_documents(source, limit, shots, seed)
     tails = _tails(masks, filler, side, steps, order)
-    drawn = (suite, lexicon, answer or source.answer, source.options)
+    drawn = (lexicon, answer or source.answer, source.options)
     return [
-        Cell(drawn[0], name, *drawn[1:], relevant, others, seed, item, *tail)
+        Cell(suite, name, *(*drawn, relevant, others, seed, item, *tail))
         for name in questions.chosen_sets(source, tasks)
         for relevant, others in product(shots, distractors)
         for item in range(limit)
@@ -154,7 +154,7 @@ def measure(
         tail = Tail(cell.masks, cell.filler, cell.side, closing, drawn)
         query = replace(extend(engine, prompts[point], tail), name=key(cell))
         asks.append(questions.spread(engine, cell, example, query, cell.steps))
-        order = "random" if cell.order == "random" else "low_confidence"
+        order: Order = "random" if cell.order == "random" else "low_confidence"
         schedule = Schedule(cell.steps, order=order, seed=seed_of(cell), stop=False)
         schedules += [schedule] * len(asks[-1].queries)
     found = watched_mask.read(engine, [query for one in asks for query in one.queries], schedules)
