@@ -52,5 +52,5 @@ reference: setup
 	$(BIN)/mdlm-probe study smoke --output results/reference --fresh
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .coverage .coverage.* results/demo
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .coverage .coverage.* results/demo
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -19,6 +19,7 @@ def test_the_wheel_runs_the_demo_from_another_folder(tmp_path):
     (wheel,) = (tmp_path / "dist").glob("mdlm_probe-*.whl")
     site = tmp_path / "site"
     subprocess.run([*pip, "install", "--no-deps", "--target", site, wheel], check=True)
+    assert (site / "mdlm_probe" / "py.typed").is_file()
     assert wheel.stat().st_size < 20e6
     (tmp_path / "elsewhere").mkdir()
     code = (
