@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import click
 import yaml
@@ -134,14 +133,12 @@ def lexicons(ctx: click.Context, param: click.Parameter, incomplete: str) -> lis
     return [CompletionItem(name) for name in texts.LEXICONS if name.startswith(incomplete)]
 
 
-BY_NAME: dict[str, Any] = {
-    "model": model_names,
-    "scorer": model_names,
-    "judge_model": model_names,
+OFFERS: dict[str, Completer] = {
+    "models": model_names,
     "tasks": task_names,
-    "suite": suite_names,
+    "suites": suite_names,
     "prompts": prompt_names,
-    "lexicon": lexicons,
-    "lm_eval_task": lm_task_names,
+    "lexicons": lexicons,
+    "lm_eval_tasks": lm_task_names,
 }
-"""Completers of options, by the options' names."""
+"""Completers by what they offer, as plans name it (see `core.options.Traits`)."""

@@ -12,8 +12,9 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from mdlm_probe.cli.completions import BUNDLED, BY_NAME, model_names
+from mdlm_probe.cli.completions import BUNDLED, OFFERS, model_names
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.options import traits_of
 from mdlm_probe.models._checkpoint import LoadOptions
 from mdlm_probe.runs.plan import Job
 
@@ -67,17 +68,17 @@ def click_type(annotation: Any) -> click.ParamType:
 
 def plan_options(plan: Callable[..., Any]) -> list[click.Option]:
     """One click option for each keyword of a probe's plan; left out, it is None."""
-    hints = typing.get_type_hints(plan, include_extras=True)
+    hints, traits = typing.get_type_hints(plan, include_extras=True), traits_of(plan)
     out = []
     for name, parameter in inspect.signature(plan).parameters.items():
-        kind, text = typing.get_args(hints[name])
+        kind, text, *_ = typing.get_args(hints[name])
         default = parameter.default
         if isinstance(default, tuple):
             default = ",".join(map(str, default))
         if "default:" not in text:
             text += f"; default: {default}"
         flag = "--" + name.replace("_", "-")
-        offers = BY_NAME.get(name)
+        offers = OFFERS[traits[name].offers] if traits[name].offers else None
         out.append(click.Option([flag], type=click_type(kind), help=text, shell_complete=offers))
     return out
 

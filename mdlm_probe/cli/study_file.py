@@ -24,9 +24,6 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 Given = dict[str, tuple[Any, tuple[str, ...]]]
 """Values by an option's name, with the field that each stands in."""
 
-JUDGED = "shift"
-"""The probe whose runs are judged."""
-
 
 class StudyFile(Document):
     """A study's YAML file; a name that stands twice is an error, however it is written."""
@@ -163,10 +160,13 @@ def _measurement(
 def _judged(doc: StudyFile, run: str, probes: dict[str, str]) -> str:
     """The run that a judge's run is about."""
     of = doc.get(("runs", run, "run"), str)
-    if probes.get(of) != JUDGED:
-        known = ", ".join(n for n, probe in probes.items() if probe == JUDGED) or "none is listed"
+    judged = catalog.judged()
+    if probes.get(of) not in judged:
+        known = ", ".join(n for n, probe in probes.items() if probe in judged) or "none is listed"
         raise doc.error(
-            ("runs", run, "run"), f"'{of}' is no run of `{JUDGED}`", f"such a run's name: {known}"
+            ("runs", run, "run"),
+            f"'{of}' is no run of `{'` or `'.join(judged)}`",
+            f"such a run's name: {known}",
         )
     return of
 

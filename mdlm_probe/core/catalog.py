@@ -19,6 +19,7 @@ from mdlm_probe.core.columns import MODEL, Column
 from mdlm_probe.core.columns import coordinates as coordinates_of
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import PACKAGE
+from mdlm_probe.core.options import Traits, traits_of
 
 Part = Literal["probe", "columns", "report", "page", "examples", "format"]
 """What a module is to a probe, or "format" for a file format of exports."""
@@ -36,6 +37,18 @@ def first_line(part: Part, name: str) -> str:
     """The first line of a module's docstring: for a probe, the question it answers."""
     source = _paths(part)[name].read_text(encoding="utf-8")
     return (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
+
+
+def judged() -> list[str]:
+    """Names of the probes whose answers judges compare: those that declare `JUDGED`."""
+    return [name for name in names("probe") if "JUDGED" in _declared("probe", name)]
+
+
+def _declared(part: Part, name: str) -> set[str]:
+    """Names that a module assigns, read from its source."""
+    tree = ast.parse(_paths(part)[name].read_text(encoding="utf-8"))
+    targets = [t for node in tree.body if isinstance(node, ast.Assign) for t in node.targets]
+    return {target.id for target in targets if isinstance(target, ast.Name)}
 
 
 def load(part: Part, name: str) -> ModuleType:
@@ -63,6 +76,11 @@ def coordinates(name: str) -> tuple[Column, ...]:
     if name == JUDGE:
         return tuple(load("columns", JUDGE).COORDINATES)
     return coordinates_of(load("probe", name).Cell)
+
+
+def traits(name: str) -> dict[str, Traits]:
+    """The traits of a probe's options, or of those of verdicts, by the option's name."""
+    return load("columns", JUDGE).OPTIONS if name == JUDGE else traits_of(load("probe", name).plan)
 
 
 def columns_of(probe: ModuleType) -> tuple[Column, ...]:

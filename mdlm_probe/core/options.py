@@ -1,10 +1,47 @@
-"""Checks of the numbers and lists that users give as options."""
+"""Options of plans: what they say of themselves, and checks of the numbers and lists given."""
 
 from __future__ import annotations
 
+import dataclasses
+import typing
+from collections.abc import Callable
 from typing import Any
 
 from mdlm_probe.core.errors import ProbeError
+
+
+@dataclasses.dataclass(frozen=True)
+class Traits:
+    """What is to be known of a plan's option: `Annotated[str, "its help", Traits(...)]`.
+
+    Attributes:
+        offers: what the shell completes it with: a name in `cli.completions.OFFERS`, or "".
+        material: whether it names what is asked: a checkpoint's own defaults, which are made for
+            what ships, don't suit material of the user's own.
+        amount: whether it only says how much is measured: runs of different amounts can be
+            compared.
+        uncompared: whether it changes no number, or only by what its digest in `sources` says.
+    """
+
+    offers: str = ""
+    material: bool = False
+    amount: bool = False
+    uncompared: bool = False
+
+
+AMOUNT = Traits(amount=True)
+UNCOMPARED = Traits(uncompared=True)
+
+
+def traits_of(plan: Callable[..., Any]) -> dict[str, Traits]:
+    """The traits of every keyword of a plan."""
+    hints = typing.get_type_hints(plan, include_extras=True)
+    marks = {name: typing.get_args(hint) for name, hint in hints.items() if name != "return"}
+    return {
+        name: next((mark for mark in found if isinstance(mark, Traits)), Traits())
+        for name, found in marks.items()
+    }
+
 
 COUNTS = ("limit", "orders", "steps", "ig_steps")
 """Options that count something there must be one of; others may be 0."""

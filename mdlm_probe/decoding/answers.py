@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
+from mdlm_probe.core.options import AMOUNT, Traits
 from mdlm_probe.decoding import canvas_of_prompt, loop
 from mdlm_probe.decoding.canvas import Canvas, Decoded, Intervention
 from mdlm_probe.decoding.schedule import RULES, Eos, Order, Schedule
@@ -22,10 +23,14 @@ if TYPE_CHECKING:
     from mdlm_probe.models._checkpoint import Checkpoint
 
 
-PromptsOption = Annotated[str, "prompts in tasks/, or a path to your own .jsonl or .txt"]
-LexiconOption = Annotated[str, "which of the shipped prompts: full or small"]
-TasksOption = Annotated[tuple[str, ...], "types of prompts, or 'all'"]
-LimitOption = Annotated[int, "prompts of each task"]
+PromptsOption = Annotated[
+    str,
+    "prompts in tasks/, or a path to your own .jsonl or .txt",
+    Traits("prompts", material=True),
+]
+LexiconOption = Annotated[str, "which of the shipped prompts: full or small", Traits("lexicons")]
+TasksOption = Annotated[tuple[str, ...], "types of prompts, or 'all'", Traits("tasks")]
+LimitOption = Annotated[int, "prompts of each task", AMOUNT]
 BlockOption = Annotated[
     int | None, "masks of a block, filled from the left; default: 32 or less; Dream's: one block"
 ]
@@ -36,7 +41,9 @@ EosOption = Annotated[
 ]
 ThresholdOption = Annotated[float, "confidence above which --order threshold commits a mask"]
 ScorerOption = Annotated[
-    str, "causal model that gives perplexities: the checkpoint's companion, none, or any model"
+    str,
+    "causal model that gives perplexities: the checkpoint's companion, none, or any model",
+    Traits("models", uncompared=True),
 ]
 """Options that every probe that writes has."""
 

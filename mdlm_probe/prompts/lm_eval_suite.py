@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.options import UNCOMPARED, Traits
 from mdlm_probe.prompts import lm_eval_documents
 from mdlm_probe.prompts import suite as tasks
 from mdlm_probe.prompts.lm_eval_documents import Documents, Joined
@@ -35,12 +36,18 @@ METRICS: dict[str, Callable[[str], float]] = {
 
 
 LmTaskOption = Annotated[
-    str, "a multiple-choice task of lm-eval in place of the suite's; default: none"
+    str,
+    "a multiple-choice task of lm-eval in place of the suite's; default: none",
+    Traits("lm_eval_tasks", uncompared=True),
 ]
 DataOption = Annotated[
-    str, "that task's documents: .jsonl, .json, .csv or .tsv; default: what its YAML names"
+    str,
+    "that task's documents: .jsonl, .json, .csv or .tsv; default: what its YAML names",
+    UNCOMPARED,
 ]
-IncludeOption = Annotated[str, "a folder of lm-eval task YAMLs; default: tasks/lm_eval only"]
+IncludeOption = Annotated[
+    str, "a folder of lm-eval task YAMLs; default: tasks/lm_eval only", UNCOMPARED
+]
 MetricOption = Annotated[
     Literal["acc", "acc_norm", "acc_bytes"] | None, "that task's metric; default: its first"
 ]

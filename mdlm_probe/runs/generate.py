@@ -17,7 +17,7 @@ from mdlm_probe import models
 from mdlm_probe.core.columns import MODEL, Column
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.json_lines import JsonLines
-from mdlm_probe.core.options import check
+from mdlm_probe.core.options import Traits, check, traits_of
 from mdlm_probe.core.run_folder import RunFolder
 from mdlm_probe.decoding import answers, canvas_of_prompt
 from mdlm_probe.decoding.schedule import Cache, Order, Schedule
@@ -46,9 +46,11 @@ COLUMNS = (
 
 def plan(
     *,
-    text: Annotated[tuple[str, ...], "prompts as they are"] = (),
+    text: Annotated[tuple[str, ...], "prompts as they are", Traits(material=True)] = (),
     prompts: Annotated[
-        str, "prompts in tasks/, a path to your own .jsonl or .txt, or - for stdin"
+        str,
+        "prompts in tasks/, a path to your own .jsonl or .txt, or - for stdin",
+        Traits("prompts", material=True),
     ] = "open",
     lexicon: answers.LexiconOption = "full",
     tasks: answers.TasksOption = ("all",),
@@ -140,7 +142,9 @@ def _config(
 def _options(job: Job, entry: Checkpoint) -> dict[str, Any]:
     known = inspect.signature(plan).parameters
     given = {name: value for name, value in job.options.items() if value not in (None, ())}
-    own = {} if {"prompts", "text"} & given.keys() else entry.defaults_for("generate")
+    traits = traits_of(plan)
+    brought = any(traits[name].material for name in given)
+    own = {} if brought else entry.defaults_for("generate")
     suited = {name: value for name, value in own.items() if name in known}
     return {name: p.default for name, p in known.items()} | suited | given
 

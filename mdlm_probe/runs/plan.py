@@ -13,12 +13,10 @@ from typing import Any, Protocol
 from mdlm_probe import models
 from mdlm_probe.core import catalog, columns
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.options import traits_of
 from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
 from mdlm_probe.runs import loaded_models
 from mdlm_probe.runs.loaded_models import place, portable
-
-OWN = {"suite", "needles", "prompts", "pairs"}
-"""Options that bring material of the user's own, for which no checkpoint has defaults."""
 
 
 @dataclass(frozen=True)
@@ -150,8 +148,10 @@ def prepare(
         raise ProbeError(reason, expected="a checkpoint with weights")
     known = inspect.signature(probe.plan).parameters
     given = {name: value for name, value in job.options.items() if value is not None}
+    traits = traits_of(probe.plan)
     # a checkpoint's defaults are made for the shipped suite, not for a user's own
-    own = {} if OWN & given.keys() else entry.defaults_for(job.probe)
+    brought = any(traits[name].material for name in given if name in traits)
+    own = {} if brought else entry.defaults_for(job.probe)
     suited = {name: value for name, value in own.items() if name in known}
     options = {name: p.default for name, p in known.items()} | suited | given
     loaded_models.scorer_of(options, entry)

@@ -14,6 +14,7 @@ from mdlm_probe.core.cells import key
 from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.columns import FILE, Column, Unit
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.options import Traits
 from mdlm_probe.engine.queries import Asker, Query, Readout
 from mdlm_probe.probes._few_shot import lm_eval_choices
 from mdlm_probe.probes._few_shot.lm_eval_choices import ChoiceQueries
@@ -42,13 +43,17 @@ COLUMNS = (
 )
 """Columns of an answered question."""
 
-TasksOption = Annotated[tuple[str, ...], "sets or relevant tasks, or 'all'"]
+TasksOption = Annotated[tuple[str, ...], "sets or relevant tasks, or 'all'", Traits("tasks")]
 AnswerOption = Annotated[
     Literal["letter", "word"] | None, "what the answer is; default: the suite's, letter"
 ]
-LexiconOption = Annotated[str, "the suite's word lists to draw from: full or small"]
+LexiconOption = Annotated[
+    str, "the suite's word lists to draw from: full or small", Traits("lexicons")
+]
 CountOption = Annotated[int | None, "options of a question; default: the suite's, 3"]
-SuiteOption = Annotated[str, "a suite in tasks/, or a path to your own YAML"]
+SuiteOption = Annotated[
+    str, "a suite in tasks/, or a path to your own YAML", Traits("suites", material=True)
+]
 """Options that every few-shot probe's plan has."""
 
 READOUTS = (Readout("entropy"), Readout("top_id"), Readout("top_logprob"))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from mdlm_probe.core.columns import Unit
-from mdlm_probe.core.options import check, check_once
+from mdlm_probe.core.options import AMOUNT, check, check_once
 from mdlm_probe.probes._few_shot import questions
 from mdlm_probe.probes.attribution import columns, token_scores
 from mdlm_probe.prompts.prompt import Prompt
@@ -55,7 +55,7 @@ def plan(
         tuple[int, ...],
         "masks appended after the answer's own; 0: one mask, closed by the template",
     ] = (0, 50),
-    orders: Annotated[int, "random orders of the examples"] = 30,
+    orders: Annotated[int, "random orders of the examples", AMOUNT] = 30,
     method: Annotated[
         Literal["grad-norm", "input-x-gradient", "integrated-gradients"], "how tokens are scored"
     ] = "grad-norm",
@@ -66,7 +66,7 @@ def plan(
     tasks: questions.TasksOption = ("all",),
     shots: Annotated[int | None, "relevant examples; default: the suite's, 10"] = None,
     distractors: Annotated[int | None, "distractor examples; default: the suite's, 40"] = None,
-    limit: Annotated[int, "test points of each set"] = 20,
+    limit: Annotated[int, "test points of each set", AMOUNT] = 20,
     answer: questions.AnswerOption = None,
     lexicon: questions.LexiconOption = "full",
     options: questions.CountOption = None,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from mdlm_probe.core import options
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.decoding import answers
 from mdlm_probe.probes.decay import (
     columns,
     distances,
@@ -42,10 +43,10 @@ class Cell(marginals.MarginalCell):
 
 def plan(
     *,
-    prompts: Annotated[str, "prompts in tasks/, or a path to your own JSONL"] = "decay",
-    lexicon: Annotated[str, "which of the shipped prompts: full or small"] = "full",
-    tasks: Annotated[tuple[str, ...], "types of prompts, or 'all'"] = ("all",),
-    limit: Annotated[int, "prompts of each task"] = 1000,
+    prompts: answers.PromptsOption = "decay",
+    lexicon: answers.LexiconOption = "full",
+    tasks: answers.TasksOption = ("all",),
+    limit: answers.LimitOption = 1000,
     masks: Annotated[int, "masks to append"] = 256,
     context: Annotated[
         texts.Context, "text on the masks' left, or its continuation on their right, too"
@@ -65,7 +66,9 @@ def plan(
     floor: Annotated[
         float | None, "what the bound falls to; default: the share of the most frequent token"
     ] = None,
-    memory_limit: Annotated[int, "MiB that comparing distributions takes, beside them"] = 64,
+    memory_limit: Annotated[
+        int, "MiB that comparing distributions takes, beside them", options.UNCOMPARED
+    ] = 64,
 ) -> list[Cell]:
     """The cells: prompts of each task, in the order of their file."""
     options.check(limit=limit, seed=seed)

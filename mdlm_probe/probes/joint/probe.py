@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from mdlm_probe.core.cells import key
 from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.columns import FILE, Unit, empty
-from mdlm_probe.core.options import check, check_once
+from mdlm_probe.core.options import AMOUNT, Traits, check, check_once
+from mdlm_probe.decoding import answers
 from mdlm_probe.engine.multi_step import MultiStep, run
 from mdlm_probe.likelihood.chain_rule import Order
 from mdlm_probe.probes.joint import columns, pairs_of_masks
@@ -87,18 +88,22 @@ def plan(
     outcome: Annotated[
         Literal["top", "true"], "pairs: circulation of the most probable tokens, or the text's own"
     ] = "top",
-    orders: Annotated[tuple[Order, ...], "orders: of scoring a continuation"] = get_args(Order),
+    orders: Annotated[tuple[Order, ...], "orders: of scoring a continuation", AMOUNT] = get_args(
+        Order
+    ),
     random: Annotated[int, "orders: how many random ones"] = 4,
     length: Annotated[int, "orders, budget: tokens scored, or written, after a prompt"] = 32,
     budget: Annotated[
         tuple[int, ...], "budget: masks a step commits, and 1; default: 1,2,4,8,16,32 if they fit"
     ] = (),
     budget_eps: Annotated[float, "budget: nats a token that a step may cost"] = 0.1,
-    prompts: Annotated[str, "prompts in tasks/, or a path to your own JSONL"] = "decay",
-    pairs: Annotated[str, "sets: pair sets in tasks/, or a path to your own YAML"] = "pairs",
-    lexicon: Annotated[str, "of the shipped prompts and pairs: full or small"] = "full",
-    tasks: Annotated[tuple[str, ...], "types of prompts, or 'all'"] = ("all",),
-    limit: Annotated[int, "prompts of each task"] = 25,
+    prompts: answers.PromptsOption = "decay",
+    pairs: Annotated[
+        str, "sets: pair sets in tasks/, or a path to your own YAML", Traits(material=True)
+    ] = "pairs",
+    lexicon: answers.LexiconOption = "full",
+    tasks: answers.TasksOption = ("all",),
+    limit: answers.LimitOption = 25,
     seed: Annotated[int, "seed of the random orders"] = 0,
 ) -> list[Cell]:
     """The cells: measures, texts, settings, in this order."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from mdlm_probe.core.columns import Unit
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.core.options import check, check_once
+from mdlm_probe.core.options import AMOUNT, check, check_once
 from mdlm_probe.probes._few_shot import lm_eval_choices, questions
 from mdlm_probe.prompts import lm_eval_suite
 from mdlm_probe.prompts.prompt import Prompt
@@ -57,7 +57,7 @@ def plan(
     tasks: questions.TasksOption = ("all",),
     shots: Annotated[int | None, "relevant examples; default: the suite's, 10"] = None,
     distractors: Annotated[int | None, "distractor examples; default: the suite's, 40"] = None,
-    limit: Annotated[int, "test points of each set"] = 1000,
+    limit: Annotated[int, "test points of each set", AMOUNT] = 1000,
     answer: questions.AnswerOption = None,
     lexicon: questions.LexiconOption = "full",
     options: questions.CountOption = None,

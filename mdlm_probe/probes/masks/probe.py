@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from mdlm_probe.core.cells import key
 from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.columns import Column, Unit
-from mdlm_probe.core.options import check, check_once
+from mdlm_probe.core.options import AMOUNT, check, check_once
 from mdlm_probe.decoding.schedule import Schedule
 from mdlm_probe.engine.queries import Query
 from mdlm_probe.probes._few_shot import lm_eval_choices, questions
@@ -74,7 +74,7 @@ def plan(
     tasks: questions.TasksOption = ("all",),
     shots: Annotated[tuple[int, ...], "relevant examples; default: the suite's, 10"] = (),
     distractors: Annotated[tuple[int, ...], "distractor examples; default: the suite's, 40"] = (),
-    limit: Annotated[int, "test points of each set"] = 1000,
+    limit: Annotated[int, "test points of each set", AMOUNT] = 1000,
     answer: questions.AnswerOption = None,
     lexicon: questions.LexiconOption = "full",
     options: questions.CountOption = None,

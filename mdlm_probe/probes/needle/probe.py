@@ -63,12 +63,18 @@ def plan(
     depths: Annotated[
         tuple[int, ...], "where the fact stands, in percent; 0: at the start"
     ] = tuple(range(0, 101, 10)),
-    limit: Annotated[int, "needles for each length and depth"] = 10,
+    limit: Annotated[int, "needles for each length and depth", options.AMOUNT] = 10,
     baseline: Annotated[
-        Literal["absent", "none"], "also ask without the fact, to see what guessing gives"
+        Literal["absent", "none"],
+        "also ask without the fact, to see what guessing gives",
+        options.AMOUNT,
     ] = "absent",
-    needles: Annotated[str, "needles in tasks/, or a path to your own YAML"] = "needle",
-    lexicon: Annotated[str, "which of the file's lexicons: full or small"] = "full",
+    needles: Annotated[
+        str, "needles in tasks/, or a path to your own YAML", options.Traits(material=True)
+    ] = "needle",
+    lexicon: Annotated[
+        str, "which of the file's lexicons: full or small", options.Traits("lexicons")
+    ] = "full",
     seed: Annotated[int, "seed of needles and filler"] = 0,
 ) -> list[Cell]:
     """The cells of the sweep: lengths, needles, depths, in this order."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mdlm_probe.models._checkpoint import Checkpoint
 
 KINDS = ("masked",)
+JUDGED = True
 sources = texts.sources
 COLUMNS = columns.COLUMNS
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,10 @@ from matplotlib.figure import Figure
 from mdlm_probe.analysis import frames
 from mdlm_probe.analysis import pairing as _pairing
 from mdlm_probe.analysis.pairing import Pairing, Pairs, Points
-from mdlm_probe.core import catalog
+from mdlm_probe.core import catalog, columns
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import unusable
+from mdlm_probe.core.options import Traits
 from mdlm_probe.core.run_folder import differences
 from mdlm_probe.reports.compare import forest
 from mdlm_probe.reports.compare.sides import (
@@ -33,12 +34,6 @@ from mdlm_probe.reports.compare.sides import (
     partners,
 )
 
-MATERIAL = {"suite", "prompts", "needles", "pairs", "source", "frequent"}
-"""Names of files: these may have moved; the hashes in `sources` say whether they are the same."""
-AMOUNTS = {"limit", "orders", "baseline"}
-"""Options that only say how much is measured."""
-ELSEWHERE = {"memory_limit", "data", "include_path", "lm_eval_task", "scorer"}
-"""Options that change no number, or are compared by hashes of what they name."""
 MODELS = {"model", "source", "revision", "adapter"}
 """Settings that make the difference that is asked for."""
 
@@ -148,7 +143,7 @@ def _compared(
     first: Measurement, second: Measurement, across: Sequence[str], points: Points
 ) -> Compared:
     free = {name.rpartition(".")[2] for name in across}
-    keys = [name for name in coordinates(first.probe) if name not in MATERIAL | free]
+    keys = [name for name in comparable(first.probe) if name not in free]
     tables, notes = {}, _notes(first, second)
     try:
         for given in pairings(first.probe, first.frame):
@@ -197,7 +192,32 @@ def coordinates(probe: str) -> list[str]:
     """The coordinates of a probe's cells; none of what isn't a probe, such as verdicts."""
     if probe not in catalog.names("probe"):
         return []
-    return [field.name for field in fields(catalog.load("probe", probe).Cell)]
+    return list(columns.names(catalog.coordinates(probe)))
+
+
+def comparable(probe: str) -> list[str]:
+    """Coordinates that must be equal: all but names of files, which may have moved.
+
+    The hashes in `sources` say whether these are the same.
+    """
+    if probe not in catalog.names("probe"):
+        return []
+    return [column.name for column in catalog.coordinates(probe) if not column.file]
+
+
+def amounts(probe: str) -> set[str]:
+    """Options that only say how much is measured; none of what this version doesn't know."""
+    return {name for name, traits in _traits(probe).items() if traits.amount}
+
+
+def unbinding(probe: str) -> set[str]:
+    """Options that may differ: amounts, and those that change no number or are hashed."""
+    return amounts(probe) | {name for name, traits in _traits(probe).items() if traits.uncompared}
+
+
+def _traits(probe: str) -> dict[str, Traits]:
+    known = (*catalog.names("probe"), catalog.JUDGE)
+    return catalog.traits(probe) if probe in known else {}
 
 
 def _notes(first: Measurement, second: Measurement) -> list[str]:
@@ -245,11 +265,11 @@ def _settings(first: Measurement, second: Measurement) -> list[str]:
     """Names of what may differ if asked for: settings, and coordinates that no option has."""
     named = []
     for one in (first, second):
-        options = {name: 0 for name in _options_of(one) if name not in AMOUNTS | ELSEWHERE}
+        options = {name: 0 for name in _options_of(one) if name not in unbinding(one.probe)}
         named += _leaves(_alike(one.entry, one.entry, one.probe)[0] | {"options": options})
         if one.judge:
-            named += _leaves(_alike(one.judged, one.judged, "shift")[0], "answers")
-    cells = [name for name in coordinates(first.probe) if name not in MATERIAL]
+            named += _leaves(_alike(one.judged, one.judged, one.judged_probe)[0], "answers")
+    cells = comparable(first.probe)
     named += [name for name in cells if f"options.{name}" not in named]
     return [name for name in named if name != "probe"]
 
@@ -292,7 +312,7 @@ def _remedy(first: Measurement, second: Measurement, lines: Sequence[str]) -> st
         # a source of the same name differs by another option, such as the lexicon
         same = {n for n, path in zip(names, paths, strict=True) if path.startswith("sources.")}
         names = [n for n in names if n not in same or ours.get(n) != theirs.get(n)]
-        names += [n for n in sorted(AMOUNTS) if theirs.get(n) not in (None, ours.get(n))]
+        names += [n for n in sorted(amounts(one.probe)) if theirs.get(n) not in (None, ours.get(n))]
         given = {name: theirs.get(name) for name in dict.fromkeys(names)}
         if one.judge or not given or any(value in (None, "") for value in given.values()):
             continue
@@ -321,11 +341,11 @@ def unlike(first: Measurement, second: Measurement) -> list[str]:
     ours, theirs = _alike(first.entry, second.entry, first.probe)
     lines = differences(ours, theirs)
     if first.judge:
-        ours, theirs = _alike(first.judged, second.judged, "shift")
+        ours, theirs = _alike(first.judged, second.judged, first.judged_probe)
         lines += differences(ours, theirs, "answers")
     named = {line.partition(":")[0].rpartition(".")[2] for line in lines}
     free = {name for pairing in pairings(first.probe, first.frame) for name in pairing.free}
-    cells = [n for n in coordinates(first.probe) if n not in MATERIAL | named | free]
+    cells = [n for n in comparable(first.probe) if n not in named | free]
     return lines + disjoint(first.frame, second.frame, cells)
 
 
@@ -334,7 +354,7 @@ def _alike(first: dict[str, Any], second: dict[str, Any], probe: str) -> list[di
     configs = [entry.get("config", {}) for entry in (first, second)]
     hashes = [config.get("sources", {}) for config in configs]
     options = [_options(config, probe) for config in configs]
-    dropped = AMOUNTS | ELSEWHERE | (hashes[0].keys() & hashes[1].keys())
+    dropped = unbinding(probe) | (hashes[0].keys() & hashes[1].keys())
     cells = coordinates(probe)
     for name in options[0].keys() | options[1].keys():
         values = [given.get(name) for given in options]

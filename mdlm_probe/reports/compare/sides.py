@@ -54,6 +54,11 @@ class Measurement:
         return self.judged or self.entry
 
     @property
+    def judged_probe(self) -> str:
+        """The probe whose answers were judged, where these are verdicts."""
+        return probe_of("", self.judged)
+
+    @property
     def facts(self) -> dict[str, Any]:
         """What run.json says of the model."""
         found: dict[str, Any] = self.answers.get("model", {})

@@ -9,14 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mdlm_probe.core import catalog
 from mdlm_probe.core.cells import key
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import read_run
 from mdlm_probe.core.sheet import text_from
 from mdlm_probe.prompts import texts
-
-JUDGED = "shift"
-"""The probe whose answers are judged."""
 
 NONE = "none"
 """The intervention of an answer that nothing was done to."""
@@ -94,7 +92,7 @@ def load(folder: Path, choice: Choice, *, prompts: bool) -> tuple[list[AnswerPai
     """The pairs of a run folder in the order of its rows, and a hash of each CSV they come from.
 
     Args:
-        folder: a run of the probe `shift`.
+        folder: a run of a probe whose answers are judged.
         choice: which pairs.
         prompts: whether the prompts' texts are needed.
 
@@ -102,25 +100,27 @@ def load(folder: Path, choice: Choice, *, prompts: bool) -> tuple[list[AnswerPai
         ProbeError: no such run, an unfinished one, rows without a partner, nothing chosen.
     """
     entries = read_run(folder) if folder.is_dir() else {}
-    judged = {n: e for n, e in entries.items() if e.get("config", {}).get("probe") == JUDGED}
+    probes = catalog.judged()
+    judged = {n: e for n, e in entries.items() if e.get("config", {}).get("probe") in probes}
     if not judged:
+        written = " or ".join(f"`mdlm-probe {probe} --output FOLDER`" for probe in probes)
         raise ProbeError(
-            f"no answers to judge in {folder}",
-            expected="a folder that `mdlm-probe shift --output FOLDER` wrote",
+            f"no answers to judge in {folder}", expected=f"a folder that {written} wrote"
         )
     pairs: list[AnswerPair] = []
     digests = {}
     for name, entry in judged.items():
         path = folder / f"{name}.csv"
+        command = f"`mdlm-probe {entry['config']['probe']}`"
         if entry.get("status") != "finished":
-            raise ProbeError(f"{path} is unfinished", hint="let `mdlm-probe shift` go on first")
-        rows, digests[name] = _rows(path)
+            raise ProbeError(f"{path} is unfinished", hint=f"let {command} go on first")
+        rows, digests[name] = _rows(path, command)
         found = _paired(rows, path)
         pairs += _asked(found, entry["config"], path) if prompts else found
     return _chosen(pairs, choice, folder), digests
 
 
-def _rows(path: Path) -> tuple[list[Row], str]:
+def _rows(path: Path, command: str) -> tuple[list[Row], str]:
     """The rows of a CSV as text, and a hash of the file."""
     from mdlm_probe.analysis.frames import read_texts  # pandas: not for every command
 
@@ -129,7 +129,7 @@ def _rows(path: Path) -> tuple[list[Row], str]:
         raise ProbeError(
             f"{path} has no column '{missing[0]}'",
             expected=", ".join(NEEDED),
-            hint="`mdlm-probe shift` with --fresh measures anew",
+            hint=f"{command} with --fresh measures anew",
         )
     rows: list[Row] = [
         {name: text or "" for name, text in row.items()} for row in table.to_pylist()
@@ -197,7 +197,7 @@ def _asked(pairs: Iterable[AnswerPair], config: dict[str, Any], path: Path) -> l
         raise ProbeError(
             f"the prompts '{named[0]}' are not those that {path} answers",
             expected="the prompts as they were",
-            hint="`mdlm-probe shift` with --fresh answers the present ones",
+            hint=f"`mdlm-probe {config['probe']}` with --fresh answers the present ones",
         )
     by_id = {text.id: text.prompt for text in texts.load(*named)}
     pairs = list(pairs)

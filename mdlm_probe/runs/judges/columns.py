@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mdlm_probe.core.columns import MODEL, Column, names
+from mdlm_probe.core.options import AMOUNT, Traits
 
 COLUMNS = (
     Column("judge", str, "", "the judge's name"),
@@ -33,3 +34,6 @@ COORDINATES = tuple(
     if column.name in ("prompt", "task", "seed", "intervention", "frac")
 )
 """Those that tell which answer was judged."""
+
+OPTIONS = {"limit": AMOUNT, "interventions": Traits(), "fracs": Traits()}
+"""Those of `Choice`, as run.json has them."""

@@ -12,9 +12,10 @@ from mdlm_probe.analysis.examples.choice import evenly, numbers, ranking
 from mdlm_probe.analysis.examples.parts import ExampleItem, TextPart
 from mdlm_probe.analysis.examples.prompts import prompt, text
 from mdlm_probe.analysis.examples.rows import Fields, Rows
+from mdlm_probe.core import catalog
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.sheet import text_from
-from mdlm_probe.probes.shift.intervened_answers import NONE
+from mdlm_probe.runs.judges.answer_pairs import NONE
 
 PAIR = ("prompt", "settings", "seed", "intervention", "frac")
 NAMED = ("model", "prompt", "seed", "intervention")
@@ -26,22 +27,22 @@ def of(rows: Rows, limit: int) -> list[ExampleItem]:
     """Pairs from those whose shifted answer lost to those where it won, of each model and judge."""
     frame = rows.frame.assign(score=rows.frame["score"].fillna(0.5))
     pairs, own = numbers(frame, PAIR), numbers(frame, ("judge", "model", *PAIR))
-    shifts = _Shifts(rows)
+    judged = _Judged(rows)
     replies = {name: _replies(rows, str(name)) for name in frame["judge"].unique()}
     found = []
     for number in evenly(ranking(frame, pairs, ("score",)), limit):
         for one in dict.fromkeys(own[pairs == number]):
             verdicts = [rows.fields(at) for at in own.index[own == one]]
             score = frame["score"][own == one].mean()
-            found.append(_example(verdicts, score, shifts, replies[verdicts[0]["judge"]]))
+            found.append(_example(verdicts, score, judged, replies[verdicts[0]["judge"]]))
     return found
 
 
 def _example(
-    verdicts: list[Fields], score: float, shifts: _Shifts, replies: list[dict[str, Any]]
+    verdicts: list[Fields], score: float, judged: _Judged, replies: list[dict[str, Any]]
 ) -> ExampleItem:
     row = verdicts[0]
-    parts: list[Any] = shifts.parts(row)
+    parts: list[Any] = judged.parts(row)
     parts += [_verdict(verdict) for verdict in verdicts]
     for reply in (reply for reply in replies if _belongs(reply["pair"], row)):
         side = SIDES.get(reply["order"], "in no order")
@@ -58,16 +59,17 @@ def _verdict(row: Fields) -> TextPart:
     return TextPart("verdict, the shifted answer being A", said)
 
 
-class _Shifts:
-    """The answers that were judged: rows of the probe `shift` in the same folder."""
+class _Judged:
+    """The answers that were judged: rows of a probe in the same folder."""
 
     def __init__(self, rows: Rows) -> None:
         self._at: dict[tuple[str, ...], list[int]] = {}
         try:
-            frame = frames.frames(rows.folder)[0]["shift"]
-        except (ProbeError, KeyError):  # without them the verdicts are left
+            found = frames.frames(rows.folder)[0]
+            probe, frame = next((p, found[p]) for p in catalog.judged() if p in found)
+        except (ProbeError, StopIteration):  # without them the verdicts are left
             return
-        self._rows = Rows(rows.folder, "shift", frame, rows.entries)
+        self._rows = Rows(rows.folder, probe, frame, rows.entries)
         columns = (*(frame[name].astype(str) for name in NAMED), frame["frac"].map(_number))
         for at, named in enumerate(zip(*columns, strict=True)):
             self._at.setdefault(named, []).append(at)
@@ -77,7 +79,7 @@ class _Shifts:
         plain = self._find({**row, "intervention": NONE, "frac": "0"})
         shifted = self._find(row)
         if plain is None or shifted is None:
-            return [TextPart("no answers", "the rows of `shift` that were judged are not there")]
+            return [TextPart("no answers", "the rows that were judged are not there")]
         asked = prompt(self._rows, row["model"], lambda: text(shifted).prompt)
         answer = TextPart("unshifted answer", plain["answer"])
         return [asked, answer, beside("shifted answer", plain, shifted)]

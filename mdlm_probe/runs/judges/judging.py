@@ -50,7 +50,7 @@ def judge(
     Writes judge__NAME.csv, and beside it the raw replies, judge__NAME.replies.jsonl.
 
     Args:
-        folder: a run of the probe `shift`.
+        folder: a run of a probe whose answers are judged.
         by: who judges.
         choice: which pairs.
         progress: what a front end shows.

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from mdlm_probe.core import catalog
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.runs.judges.answer_pairs import JudgedAnswer
 from mdlm_probe.runs.judges.judge_calls import ONCE, Call, Reply, Verdict
@@ -39,8 +40,8 @@ class LikelihoodJudge:
                     f"answers without a likelihood, such as {pair.model}'s to '{pair.prompt}'"
                     f" with '{pair.intervention}'",
                     expected="columns `nll` and `scorer_tokens` filled in",
-                    hint="`mdlm-probe shift --scorer MODEL` scores answers; or ask another judge: "
-                    "--endpoint, --judge-model",
+                    hint=f"`mdlm-probe {' or '.join(catalog.judged())} --scorer MODEL` scores"
+                    " answers; or ask another judge: --endpoint, --judge-model",
                 )
             yield call, {"response": [by_token(answer) for answer in (pair.shifted, pair.plain)]}
 
