@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
+from huggingface_hub import EvalResult
 
 from mdlm_probe.analysis.frames import records
 from mdlm_probe.analysis.tables import MISSING, number
 from mdlm_probe.reports.exports.card_parts import (
     CardPart,
-    Metric,
+    about,
     ends_of,
     facts_of,
     grid,
-    metric,
     own_rows,
     result,
     said_over,
@@ -47,7 +47,7 @@ def part(run: ExportedRun, name: str, entry: dict[str, Any]) -> CardPart | None:
     )
     lines += _accuracy(table) + _index(index)
     results = [
-        result(entry, TASK, {"question": place, "steps": 1, "order": "none"}, _metrics(own, index))
+        _results(about(entry, TASK, {"question": place, "steps": 1, "order": "none"}), own, index)
         for place, own in table.groupby("question", observed=True, sort=False)
     ]
     return CardPart("\n".join(lines), results)
@@ -109,17 +109,18 @@ def _index(index: pd.DataFrame) -> list[str]:
     return [*grid(heads, rows, text=set(heads[:2])), f"{INDEX}{_overall(over)}", ""]
 
 
-def _metrics(table: pd.DataFrame, index: pd.DataFrame) -> list[Metric]:
+def _results(said: dict[str, Any], table: pd.DataFrame, index: pd.DataFrame) -> list[EvalResult]:
+    """The numbers of one setting."""
     found = []
     for row in records(table):
         facts = {"masks_in_prompt": masks_in_prompt(row["masks"]), "masks_asked": row["masks"]}
         facts |= {"position": row["position"], "n": row["n"], "sets": row["sets"]}
         name = f"accuracy, {_said(row['masks'])}, position {row['position']}"
-        found.append(metric(name, "accuracy", row["accuracy"], ends_of(row), **facts))
+        found.append(result(said, name, "accuracy", row["accuracy"], ends_of(row), **facts))
     for row in records(index):
         if row["question"] == table["question"].iloc[0]:
             facts = {"masks_in_prompt": masks_in_prompt(row["masks"]), "masks_asked": row["masks"]}
             name = f"locality index, {_said(row['masks'])}"
             facts |= {"n": row["n"]}
-            found.append(metric(name, "locality_index", row["index"], ends_of(row), **facts))
+            found.append(result(said, name, "locality_index", row["index"], ends_of(row), **facts))
     return found

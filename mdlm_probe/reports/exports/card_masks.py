@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
+from huggingface_hub import EvalResult
 
 from mdlm_probe.analysis.frames import records
 from mdlm_probe.analysis.tables import MISSING, interval, number
 from mdlm_probe.reports.exports.card_parts import (
     CardPart,
     Ends,
-    Metric,
+    about,
     ends_of,
     facts_of,
     grid,
-    metric,
     own_rows,
     result,
     said_over,
@@ -61,7 +61,7 @@ def part(run: ExportedRun, name: str, entry: dict[str, Any]) -> CardPart | None:
     amounts = _amounts(curve)
     lines += [*_accuracy(curve), *_drop(drop, amounts), *_controls(controls, amounts)]
     results = [
-        result(entry, TASK, dict(zip(PLACES, places, strict=True)), _metrics(own, drop))
+        _results(about(entry, TASK, dict(zip(PLACES, places, strict=True))), own, drop)
         for places, own in curve.groupby(PLACES, sort=False)
     ]
     return CardPart("\n".join(lines), results)
@@ -139,13 +139,14 @@ def _ends(row: dict[str, Any], column: str) -> tuple[float, float, float]:
     return row[column], row[f"{column}_low"], row[f"{column}_high"]
 
 
-def _metrics(curve: pd.DataFrame, drop: pd.DataFrame) -> list[Metric]:
+def _results(said: dict[str, Any], curve: pd.DataFrame, drop: pd.DataFrame) -> list[EvalResult]:
+    """The numbers of one setting."""
     found, amounts = [], _amounts(curve)
     for row in records(curve):
         facts = {"masks_asked": row["masks"], "masks_appended": row["appended"]}
         facts |= {"masks_in_prompt": row["mask_tokens"], "n": row["n"], "sets": row["sets"]}
         name = f"accuracy, {_amount(row['masks'], row['appended'])} masks appended"
-        found.append(metric(name, "accuracy", row["accuracy"], ends_of(row), **facts))
+        found.append(result(said, name, "accuracy", row["accuracy"], ends_of(row), **facts))
     for row in records(drop):
         if any(row[place] != curve[place].iloc[0] for place in PLACES):
             continue
@@ -155,5 +156,5 @@ def _metrics(curve: pd.DataFrame, drop: pd.DataFrame) -> list[Metric]:
             value, low, high = _ends(row, column)
             name = f"{kind.replace('_', ' ')}, {first} to {last} masks appended"
             if value == value:  # of an accuracy of 0 there is no degradation
-                found.append(metric(name, kind, value, Ends(low, high, ""), **facts))
+                found.append(result(said, name, kind, value, Ends(low, high, ""), **facts))
     return found

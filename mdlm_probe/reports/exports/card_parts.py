@@ -8,21 +8,25 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+from huggingface_hub import EvalResult
 
 from mdlm_probe.analysis.tables import interval, number
 from mdlm_probe.reports.exports.exported_run import ExportedRun
 from mdlm_probe.reports.exports.formats.markdown import escape, line
 from mdlm_probe.reports.exports.provenance import command, numbers, version
 
-Metric = dict[str, Any]
-
 
 @dataclass(frozen=True)
 class CardPart:
-    """A measurement on a card: its text, and its results as the Hub's metadata has them."""
+    """A measurement on a card.
+
+    Attributes:
+        text: Markdown.
+        results: for the Hub's metadata, those of each setting together.
+    """
 
     text: str
-    results: list[dict[str, Any]]
+    results: list[list[EvalResult]]
 
 
 @dataclass(frozen=True)
@@ -40,14 +44,45 @@ def own_rows(run: ExportedRun, probe: str, table: str, model: str) -> pd.DataFra
     return found[found["model"] == model] if len(found) else found
 
 
-def metric(name: str, kind: str, value: float, ends: Ends, **facts: Any) -> Metric:
-    """A number as metadata; its interval and what it is of are arguments of the metric."""
-    known: dict[str, Any] = {}
+def about(entry: dict[str, Any], task: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """What all results of a measurement in one setting say alike: their task and data set."""
+    suite = entry["config"]["options"].get("suite", "few-shot")
+    facts = {key: _plain(value) for key, value in settings.items()}
+    facts |= {"numbers": numbers(entry), "mdlm_probe": version(entry), "command": command(entry)}
+    return {
+        "task_type": "multiple-choice",
+        "task_name": task,
+        "dataset_type": f"mdlm-probe/{suite}",
+        "dataset_name": f"mdlm-probe suite {suite}",
+        "dataset_config": entry["config"]["probe"],
+        "dataset_split": "test",
+        "dataset_args": facts,
+    }
+
+
+def result(
+    said: dict[str, Any], name: str, kind: str, value: float, ends: Ends, **facts: Any
+) -> EvalResult:
+    """A number as metadata; its interval and what it is of are arguments of the metric.
+
+    Args:
+        said: from `about`.
+        name, kind: of the metric.
+        value: of it.
+        ends: its interval.
+        facts: what it is of.
+    """
+    arguments = {key: _plain(fact) for key, fact in facts.items()}
     if ends.low == ends.low:
-        known = {"interval_over": ends.over} if ends.over else {}
-        known |= {"low_95": _rounded(ends.low), "high_95": _rounded(ends.high)}
-    arguments = {key: _plain(fact) for key, fact in facts.items()} | known
-    return {"type": kind, "value": _rounded(value), "name": name, "args": arguments}
+        arguments |= {"interval_over": ends.over} if ends.over else {}
+        arguments |= {"low_95": _rounded(ends.low), "high_95": _rounded(ends.high)}
+    return EvalResult(
+        **said,
+        metric_type=kind,
+        metric_value=_rounded(value),
+        metric_name=name,
+        metric_args=arguments,
+    )
 
 
 def _rounded(value: float) -> float:
@@ -58,25 +93,6 @@ def _plain(value: Any) -> Any:
     """A value as YAML writes it: no NumPy, whole numbers without a point."""
     value = value.item() if hasattr(value, "item") else value
     return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def result(entry: dict[str, Any], task: str, settings: dict[str, Any], metrics: Any) -> dict:
-    """A result as the Hub's `model-index` has it: task, dataset, metrics."""
-    suite = entry["config"]["options"].get("suite", "few-shot")
-    probe = entry["config"]["probe"]
-    facts = {key: _plain(value) for key, value in settings.items()}
-    facts |= {"numbers": numbers(entry), "mdlm_probe": version(entry), "command": command(entry)}
-    return {
-        "task": {"type": "multiple-choice", "name": task},
-        "dataset": {
-            "type": f"mdlm-probe/{suite}",
-            "name": f"mdlm-probe suite {suite}",
-            "config": probe,
-            "split": "test",
-            "args": facts,
-        },
-        "metrics": list(metrics),
-    }
 
 
 def facts_of(entry: dict[str, Any], more: dict[str, Any]) -> list[str]:

@@ -8,8 +8,11 @@ of evaluating these models. Metadata: the `model-index` of the Hugging Face Hub.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import yaml
+from huggingface_hub import EvalResult
+from huggingface_hub.repocard_data import eval_results_to_model_index
 
 from mdlm_probe.reports.exports import card_locality, card_masks
 from mdlm_probe.reports.exports.card_parts import CardPart
@@ -52,8 +55,16 @@ def files(runs: Sequence[ExportedRun], wish: ExportRequest) -> dict[str, bytes]:
 
 def card(model: str, parts: Sequence[CardPart]) -> str:
     """A model card's metadata and section."""
-    index = [{"name": model, "results": [result for part in parts for result in part.results]}]
+    found = [own for part in parts for setting in part.results for own in _metadata(setting)]
+    index = [{"name": model, "results": found}]
     metadata = yaml.safe_dump(
         {"model-index": index}, sort_keys=False, allow_unicode=True, width=100
     )
     return "\n".join([f"---\n{metadata}---\n", HEAD, *(part.text for part in parts)])
+
+
+def _metadata(setting: Sequence[EvalResult]) -> list[dict[str, Any]]:
+    """Results of one setting for a `model-index`: the Hub's package merges those of several."""
+    (index,) = eval_results_to_model_index("", list(setting))
+    found: list[dict[str, Any]] = index["results"]
+    return found

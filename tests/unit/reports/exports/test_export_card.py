@@ -7,6 +7,7 @@ import shlex
 import made_runs
 import pandas as pd
 import pytest
+import yaml
 from commands import call
 from huggingface_hub import ModelCard
 
@@ -15,6 +16,11 @@ from mdlm_probe.probes.masks import report as masks_report
 from mdlm_probe.reports import exports, probe_report
 from mdlm_probe.reports.exports import card_locality, card_masks, card_parts, provenance
 from mdlm_probe.reports.exports.exported_run import ExportedRun
+from mdlm_probe.reports.exports.formats.card import card as written_card
+
+ABOUT = card_parts.about(
+    {"config": {"probe": "masks", "model": "m", "options": {}}}, "task", {"shots": 10}
+)
 
 
 @pytest.fixture
@@ -156,8 +162,8 @@ def test_where_sets_tell_no_interval_there_is_one_over_items_that_says_so():
     assert heads.split(" | ")[8] == "95 %"
     assert first.split(" | ")[8] == "0.600 to 1.000 over sets"
     assert second.split(" | ")[8] == "0.700 to 1.000 over items"
-    metrics = card_masks._metrics(curve(0.6, nan), pd.DataFrame())
-    assert [(m["args"]["interval_over"], m["args"]["low_95"]) for m in metrics] == [
+    found = card_masks._results(ABOUT, curve(0.6, nan), pd.DataFrame())
+    assert [(r.metric_args["interval_over"], r.metric_args["low_95"]) for r in found] == [
         ("sets", 0.6),
         ("items", 0.7),
     ]
@@ -182,14 +188,13 @@ def test_locality_falls_back_on_items_too():
     text = "\n".join(card_locality._index(table[1:]))
     assert "1.000 (0.700 to 1.000) |" in text
     assert "Intervals are over items." in text
-    metrics = card_locality._metrics(table, table)
-    assert [m["args"]["interval_over"] for m in metrics] == ["sets", "items"] * 2
+    found = card_locality._results(ABOUT, table, table)
+    assert [one.metric_args["interval_over"] for one in found] == ["sets", "items"] * 2
 
 
 def test_a_number_without_an_interval_has_none_in_the_metadata():
     nothing = card_parts.Ends(float("nan"), float("nan"), "sets")
-    found = card_parts.metric("x", "accuracy", 0.5, nothing, n=1)
-    assert found["args"] == {"n": 1}
+    assert card_parts.result(ABOUT, "x", "accuracy", 0.5, nothing, n=1).metric_args == {"n": 1}
 
 
 @pytest.mark.parametrize(
@@ -224,19 +229,24 @@ def test_steps_and_orders_are_results_of_their_own():
     made = probe_report.ProbeReport(frame, masks_report.tables(frame), dict, ())
     entry = {"status": "started", "config": {"probe": "masks", "model": "m", "options": {}}}
     part = card_masks.part(ExportedRun("", None, {}, {"masks": made}), "masks__m", entry)
-    assert [
-        (r["dataset"]["args"]["steps"], r["dataset"]["args"]["order"]) for r in part.results
-    ] == [
-        (1, "none"),
-        (4, "random"),
+    settings = [
+        {(r.dataset_args["steps"], r.dataset_args["order"]) for r in s} for s in part.results
     ]
-    values = [[m["value"] for m in r["metrics"] if m["type"] == "accuracy"] for r in part.results]
+    assert settings == [{(1, "none")}, {(4, "random")}]
+    values = [[r.metric_value for r in s if r.metric_type == "accuracy"] for s in part.results]
     assert values == [[1.0, 0.5], [1.0, 0.75]]
-    drops = [
-        [m["value"] for m in r["metrics"] if m["type"] == "accuracy_drop_points"]
-        for r in part.results
+    kind = "accuracy_drop_points"
+    assert [[r.metric_value for r in s if r.metric_type == kind] for s in part.results] == [
+        [50],
+        [25],
     ]
-    assert drops == [[50], [25]]
+    head = written_card("m", [part]).split("---\n")[1]
+    (index,) = yaml.safe_load(head)["model-index"]
+    written = [
+        (r["dataset"]["args"]["steps"], r["dataset"]["args"]["order"]) for r in index["results"]
+    ]
+    assert written == [(1, "none"), (4, "random")]
+    assert [len(r["metrics"]) for r in index["results"]] == [len(s) for s in part.results]
     assert "unfinished" in part.text
     assert "No other filler was measured" in part.text
 
