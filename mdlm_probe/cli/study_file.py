@@ -14,11 +14,12 @@ import yaml
 from mdlm_probe.cli.commands import judge as judge_command
 from mdlm_probe.cli.options import MODEL_OPTIONS, Commas, jobs_of, plan_options
 from mdlm_probe.core import catalog
+from mdlm_probe.core.catalog import JUDGE
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.yaml_file import Document
 from mdlm_probe.prompts import shipped
 from mdlm_probe.runs import judges, plan
-from mdlm_probe.runs.study import JUDGE, Study, StudyRun, Verdicts
+from mdlm_probe.runs.study import Study, StudyRun, Verdicts
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 Given = dict[str, tuple[Any, tuple[str, ...]]]

@@ -14,6 +14,9 @@ from mdlm_probe.engine.queries import Readout
 if TYPE_CHECKING:
     import numpy as np
 
+NO_INTERVENTION = "none"
+"""What rows say of an answer that nothing was done to while it was written."""
+
 
 @dataclass(frozen=True, slots=True)
 class Canvas:

@@ -6,6 +6,7 @@ measure. Source: ours; n-gram shares, Levenshtein's distance and Kendall's tau a
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 
@@ -15,7 +16,6 @@ from scipy.stats import kendalltau
 
 from mdlm_probe.core.errors import ProbeError
 
-NAN = float("nan")
 QUOTES = "\"'“”„‘’«»"
 """What may stand around an answer without changing it, beside spaces."""
 
@@ -42,7 +42,7 @@ def distinct(ids: Sequence[int], n: int) -> float:
     if n < 1:
         raise ProbeError(f"n-grams of {n} tokens", expected="1 token or more")
     grams = list(zip(*(ids[start:] for start in range(n)), strict=False))
-    return len(set(grams)) / len(grams) if grams else NAN
+    return len(set(grams)) / len(grams) if grams else math.nan
 
 
 def tau(steps: Sequence[int]) -> float:
@@ -59,7 +59,7 @@ def tau(steps: Sequence[int]) -> float:
     written = np.asarray(steps)
     places = np.flatnonzero(written > 0)
     if len(np.unique(written[places])) < 2:
-        return NAN
+        return math.nan
     return float(kendalltau(places, written[places]).statistic)
 
 
@@ -117,4 +117,4 @@ def parted(a: Sequence[int], b: Sequence[int], first: int, window: int) -> float
     places = range(first + 1, end)
     both = min(len(a), len(b))
     differ = sum(place >= both or a[place] != b[place] for place in places)
-    return differ / len(places) if places else NAN
+    return differ / len(places) if places else math.nan

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 DRAWS = 200
 """Times that the likelihoods of a document are drawn again."""
-NAN = float("nan")
-
 Metric = tuple[str, str]
 """A metric and the filter that it is computed after."""
 
@@ -71,7 +69,7 @@ def _error(
     if name in ("perplexity", "word_perplexity", "byte_perplexity", "bits_per_byte"):
         return _propagated(task, metric, value, documents, records)
     if getattr(task.aggregation().get(name), "__name__", "") != "mean":
-        return NAN
+        return math.nan
     variances = []
     for requests in documents.values():
         found = [records[id(request)] for request in requests]
@@ -84,7 +82,7 @@ def _error(
             task.process_results(
                 requests[0].doc,
                 [(float(p), one.greedy) for p, one in zip(row, found, strict=True)],
-            ).get(name, NAN)
+            ).get(name, math.nan)
             for row in logps + ses * rng.standard_normal((DRAWS, len(found)))
         ]
         variances.append(float(np.var(values)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from mdlm_probe.analysis import frames
 from mdlm_probe.core import files, sheet
 from mdlm_probe.core.columns import MODEL, Column, names
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.harness.monte_carlo_errors import NAN, MonteCarloErrors, pooled
+from mdlm_probe.harness.monte_carlo_errors import MonteCarloErrors, pooled
 from mdlm_probe.prompts import lm_eval_documents
 
 if TYPE_CHECKING:
@@ -50,13 +51,13 @@ def rows_of(
     for title, spread in spreads.items():
         found = results["results"][title]
         for metric in _metrics(found):
-            error = spread.errors.get(metric, NAN)
+            error = spread.errors.get(metric, math.nan)
             found["{}_mc_stderr,{}".format(*metric)] = error if error == error else "N/A"
             stderr = found.get("{}_stderr,{}".format(*metric))
             shots = results["n-shot"].get(title)
             values = (
                 *(name, title, *metric, float(found[",".join(metric)])),
-                *(stderr if isinstance(stderr, float) else NAN, error),
+                *(stderr if isinstance(stderr, float) else math.nan, error),
                 *(found["sample_len"], "" if shots is None else shots, spread.estimators),
             )
             rows.append(dict(zip(NAMES, values, strict=True)))

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from mdlm_probe.core.catalog import JUDGE
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import alone, replace, unusable
 from mdlm_probe.core.run_folder import RUN, STUDY, differences, read_run, read_study
@@ -21,9 +22,6 @@ from mdlm_probe.runs import judges, loaded_models, runner
 from mdlm_probe.runs.loaded_models import LoadedModels
 from mdlm_probe.runs.plan import Plan, slug
 from mdlm_probe.runs.plan import Progress as RunProgress
-
-JUDGE = "judge"
-"""What a run of verdicts says that its probe is."""
 
 FINISHED, FAILED, STOPPED, PENDING = "finished", "failed", "stopped", "pending"
 

@@ -7,6 +7,7 @@ import pandas as pd
 from mdlm_probe.analysis.charts import Axis, Chart
 from mdlm_probe.analysis.frames import Tables
 from mdlm_probe.probes.needle import report
+from mdlm_probe.probes.needle.probe import ABSENT
 
 READ = (
     "The start of the text is on top; the question stands at its end. Rows named absent are the"
@@ -20,11 +21,11 @@ MASKS = "as many as the answer has tokens, none after them"
 def _grid(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     """The grid, its depths as text in the order of the picture, from below."""
     table = tables["grid"]
-    place = table["depth"].where(table["depth"] != report.ABSENT, 101)
+    place = table["depth"].where(table["depth"] != ABSENT, 101)
     rows = table.assign(place=place).sort_values(
         "place", ascending=False, kind="stable", ignore_index=True
     )
-    depth = rows["depth"].map(lambda d: "absent" if d == report.ABSENT else f"{d:g}")
+    depth = rows["depth"].map(lambda d: "absent" if d == ABSENT else f"{d:g}")
     return rows.assign(depth=depth)
 
 

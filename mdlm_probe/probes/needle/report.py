@@ -14,10 +14,9 @@ from mdlm_probe.analysis import stats
 from mdlm_probe.analysis.frames import Tables
 from mdlm_probe.analysis.pairing import Measure, Pairing
 from mdlm_probe.analysis.stats import corrected
+from mdlm_probe.probes.needle.probe import ABSENT
 
 ITEM = ["needles", "lexicon", "seed", "item"]
-ABSENT = -1
-"""The depth of rows whose text doesn't hold the fact."""
 
 PRINTED = ("overview", "depth", "length")
 UNITS = {

@@ -7,7 +7,7 @@ from mdlm_probe.analysis.examples.choice import evenly, numbers, ranking
 from mdlm_probe.analysis.examples.parts import ExampleItem, Part, TextPart
 from mdlm_probe.analysis.examples.prompts import TEXT, edits, prompt, text
 from mdlm_probe.analysis.examples.rows import Rows
-from mdlm_probe.probes.shift.intervened_answers import NONE
+from mdlm_probe.decoding.canvas import NO_INTERVENTION
 
 ITEM = (
     *(*TEXT, "length", "steps", "block", "order", "threshold", "temperature"),
@@ -28,9 +28,9 @@ def of(rows: Rows, limit: int) -> list[ExampleItem]:
     """For each intervention the prompts with the largest damage, to those with the median one."""
     frame = rows.frame
     items = numbers(frame, ITEM)
-    plain = frame[frame["intervention"] == NONE]
+    plain = frame[frame["intervention"] == NO_INTERVENTION]
     partner = {(plain.at[at, "model"], items[at]): at for at in plain.index}
-    kinds = [kind for kind in frame["intervention"].unique() if kind != NONE][:limit]
+    kinds = [kind for kind in frame["intervention"].unique() if kind != NO_INTERVENTION][:limit]
     found: list[int] = []
     for kind in kinds:
         part = frame[frame["intervention"] == kind]

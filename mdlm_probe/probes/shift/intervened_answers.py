@@ -15,6 +15,7 @@ from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.columns import Unit
 from mdlm_probe.decoding import answers, coordinates, text_metrics
 from mdlm_probe.decoding.answers import Answer, Score
+from mdlm_probe.decoding.canvas import NO_INTERVENTION
 from mdlm_probe.decoding.schedule import Schedule
 from mdlm_probe.probes.shift.interventions import Hit, Intervene, exchanged
 from mdlm_probe.prompts.texts import Text, load
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from mdlm_probe.models._border import Border
     from mdlm_probe.models._checkpoint import Checkpoint
 
-NONE = "none"
 Kind = Literal["shift", "post-hoc", "replace", "hold"]
 
 
@@ -66,7 +66,7 @@ class AnswerCell:
 
     def plain(self) -> AnswerCell:
         """The unintervened answer beside it."""
-        return replace(self, intervention=NONE, frac=0.0)
+        return replace(self, intervention=NO_INTERVENTION, frac=0.0)
 
     def decoded(self) -> AnswerCell:
         """The answer that has to be decoded for its moves: post-hoc takes those of a shift."""
@@ -74,7 +74,7 @@ class AnswerCell:
 
     def intervene(self, entry: Checkpoint) -> Intervene | None:
         """Its intervention; larger fractions, and other kinds, have the same random numbers."""
-        if self.intervention == NONE:
+        if self.intervention == NO_INTERVENTION:
             return None
         never = self.schedule().never(entry.eos_ids)
         seed = seed_of("intervene", self.prompt, self.seed)

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from mdlm_probe.core import options
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.decoding import answers, schedule
+from mdlm_probe.decoding.canvas import NO_INTERVENTION
 from mdlm_probe.decoding.schedule import Cache, Order, Schedule
 from mdlm_probe.probes.shift import columns, intervened_answers
-from mdlm_probe.probes.shift.intervened_answers import NONE, Kind
+from mdlm_probe.probes.shift.intervened_answers import Kind
 from mdlm_probe.prompts import texts
 
 if TYPE_CHECKING:
@@ -72,7 +73,10 @@ def plan(
     block = answers.block_of(block, length, order)
     way = (length, steps, block, order, threshold, temperature, guidance, eos, cache)
     schedule.check(length, Schedule(*way[1:]))
-    whats = [(NONE, 0.0), *((kind, share) for share, kind in product(frac, intervention))]
+    whats = [
+        (NO_INTERVENTION, 0.0),
+        *((kind, share) for share, kind in product(frac, intervention)),
+    ]
     return [
         Cell(prompts, lexicon, text.task, text.id, *way, seed, *what)
         for text in texts.chosen(texts.load(prompts, lexicon), tasks, limit, "left")

@@ -17,9 +17,9 @@ from mdlm_probe.analysis import stats
 from mdlm_probe.analysis.frames import Tables
 from mdlm_probe.analysis.pairing import Measure, Pairing
 from mdlm_probe.analysis.stats import corrected
+from mdlm_probe.decoding.canvas import NO_INTERVENTION
 from mdlm_probe.probes.shift import figures as _shift_figures
 
-NONE = "none"
 SERIES = ["model", "intervention", "frac"]
 CONTROLS = ("post-hoc", "replace", "hold")
 NUMBERS = (
@@ -77,7 +77,8 @@ def compared(frame: pd.DataFrame) -> pd.DataFrame:
     rows = frame.assign(**{name: pd.to_numeric(frame[name]) for name in NUMBERS})
     rows["by_token"] = rows["nll"] / rows["scorer_tokens"].where(rows["scorer_tokens"] > 0)
     plain = rows.loc[
-        rows["intervention"] == NONE, ["model", "prompt", "by_token", "answer_tokens", "correct"]
+        rows["intervention"] == NO_INTERVENTION,
+        ["model", "prompt", "by_token", "answer_tokens", "correct"],
     ].set_index(["model", "prompt"])
     rows = rows.join(plain.add_prefix("plain_"), on=["model", "prompt"])
     rows["nats"] = rows["by_token"] - rows["plain_by_token"]
@@ -89,7 +90,7 @@ def compared(frame: pd.DataFrame) -> pd.DataFrame:
 
 def grouped(rows: pd.DataFrame, names: list[str]) -> list[tuple[dict[str, Any], pd.DataFrame]]:
     """The groups of intervened rows, each with its coordinates by name, in order of appearance."""
-    changed = rows[rows["intervention"] != NONE]
+    changed = rows[rows["intervention"] != NO_INTERVENTION]
     found = changed.groupby(names, observed=True, sort=False)
     return [(dict(zip(names, key, strict=True)), part) for key, part in found]
 
@@ -154,7 +155,7 @@ def unintervened(rows: pd.DataFrame) -> pd.DataFrame:
     token of the scorer (Student), `perplexity` its exponential.
     """
     found = []
-    for model, part in rows[rows["intervention"] == NONE].groupby("model", sort=False):
+    for model, part in rows[rows["intervention"] == NO_INTERVENTION].groupby("model", sort=False):
         nats, right = _mean(part["by_token"]), part["correct"].dropna()
         line = {"model": model, "prompts": len(part), "tokens": part["answer_tokens"].mean()}
         line |= _line("ended", stats.proportion(part["ended"].to_numpy()), 100)
@@ -320,14 +321,14 @@ def figures(frame: pd.DataFrame, found: Tables | None = None) -> dict[str, Figur
 def plain(frame: pd.DataFrame) -> pd.DataFrame:
     """The unintervened answers."""
     rows = compared(frame)
-    return rows[rows["intervention"] == NONE]
+    return rows[rows["intervention"] == NO_INTERVENTION]
 
 
 def harmed(frame: pd.DataFrame) -> pd.DataFrame:
     """The intervened answers; `missed`: 1 where the own unintervened one alone is right."""
     rows = compared(frame)
     rows = rows.assign(missed=rows["plain_correct"] - rows["correct"])
-    return rows[(rows["intervention"] != NONE) & (rows["frac"] > 0)]
+    return rows[(rows["intervention"] != NO_INTERVENTION) & (rows["frac"] > 0)]
 
 
 ITEM = ("task", "prompt")

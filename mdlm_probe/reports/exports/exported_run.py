@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.run_folder import probe_of
 from mdlm_probe.reports.probe_report import ProbeReport
 
 
@@ -55,8 +56,3 @@ class ExportRequest:
     name: str = ""
     entity: str = ""
     folder: Path = Path()
-
-
-def probe_of(name: str, entry: dict[str, Any]) -> str:
-    """The probe of a measurement."""
-    return entry.get("config", {}).get("probe") or name.partition("__")[0]

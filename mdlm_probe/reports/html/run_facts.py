@@ -8,13 +8,14 @@ from typing import Any
 
 import pandas as pd
 
+from mdlm_probe.analysis.tables import MISSING
+
 Entries = dict[str, dict[str, Any]]
 """The measurements of a run folder, as run.json holds them."""
 
 SHORT = 12
 """Characters of a hash that are shown."""
 WEIGHTS = "weights"
-NONE = "-"
 DEFAULT = "default"
 
 
@@ -49,8 +50,8 @@ def facts(masks: str, frame: pd.DataFrame, entries: Entries, notes: Sequence[str
     heads = tuple(str(_config(e).get("model") or _config(e).get("judge")) for e in entries.values())
     each = [_of(name, entry, frame) for name, entry in entries.items()]
     names = list(dict.fromkeys(name for one in each for name in one))
-    rows = [(name, tuple(one.get(name) or NONE for one in each)) for name in names]
-    rows = [(name, values) for name, values in rows if not {*values} <= {NONE, DEFAULT}]
+    rows = [(name, tuple(one.get(name) or MISSING for one in each)) for name in names]
+    rows = [(name, values) for name, values in rows if not {*values} <= {MISSING, DEFAULT}]
     models = tuple(_line(head, one) for head, one in zip(heads, each, strict=True))
     left_out = (*_left_out(entries), *notes)
     return Facts(_masks(masks, heads, entries), models, heads, tuple(rows), left_out)

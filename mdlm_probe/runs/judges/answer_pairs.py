@@ -14,10 +14,8 @@ from mdlm_probe.core.cells import key
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import read_run
 from mdlm_probe.core.sheet import text_from
+from mdlm_probe.decoding.canvas import NO_INTERVENTION
 from mdlm_probe.prompts import texts
-
-NONE = "none"
-"""The intervention of an answer that nothing was done to."""
 
 SETTINGS = (
     *("length", "steps", "block", "order", "threshold", "temperature", "guidance", "eos"),
@@ -142,7 +140,7 @@ def _paired(rows: Sequence[Row], path: Path) -> list[AnswerPair]:
     varying = [n for n in SETTINGS if n in matched and len({row[n] for row in rows}) > 1]
     plain: dict[tuple[str, ...], Row] = {}
     for row in rows:
-        if row["intervention"] == NONE:
+        if row["intervention"] == NO_INTERVENTION:
             at = tuple(row[name] for name in matched)
             if plain.setdefault(at, row)["answer"] != row["answer"]:
                 raise ProbeError(
@@ -153,14 +151,15 @@ def _paired(rows: Sequence[Row], path: Path) -> list[AnswerPair]:
     pairs: list[AnswerPair] = []
     seen: dict[str, int] = {}
     for row in rows:
-        if row["intervention"] == NONE:
+        if row["intervention"] == NO_INTERVENTION:
             continue
         partner = plain.get(tuple(row[name] for name in matched))
         if partner is None:
             raise ProbeError(
                 f"{path}: no unshifted answer beside '{row['intervention']}' of prompt"
                 f" '{row['prompt']}', seed {row['seed']}",
-                expected=f"a row of intervention '{NONE}' with the same {', '.join(matched)}",
+                expected=f"a row of intervention '{NO_INTERVENTION}' with the same"
+                f" {', '.join(matched)}",
             )
         name = key({n: row[n] for n in (*matched, "intervention", "frac")})
         seen[name] = number = seen.get(name, 0) + 1

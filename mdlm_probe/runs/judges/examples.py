@@ -15,7 +15,7 @@ from mdlm_probe.analysis.examples.rows import Fields, Rows
 from mdlm_probe.core import catalog
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.sheet import text_from
-from mdlm_probe.runs.judges.answer_pairs import NONE
+from mdlm_probe.decoding.canvas import NO_INTERVENTION
 
 PAIR = ("prompt", "settings", "seed", "intervention", "frac")
 NAMED = ("model", "prompt", "seed", "intervention")
@@ -76,7 +76,7 @@ class _Judged:
 
     def parts(self, row: Fields) -> list[Any]:
         """The prompt and both answers of a verdict, as far as they are there."""
-        plain = self._find({**row, "intervention": NONE, "frac": "0"})
+        plain = self._find({**row, "intervention": NO_INTERVENTION, "frac": "0"})
         shifted = self._find(row)
         if plain is None or shifted is None:
             return [TextPart("no answers", "the rows that were judged are not there")]
