@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mdlm_probe.analysis.pairing import Points
     from mdlm_probe.reports.compare.compare import Compared
-    from mdlm_probe.reports.compare.sides import Measurement
+    from mdlm_probe.reports.compare.measurements import Measurement
 
 HELP = """Compares two runs, item by item: a base model and a fine-tuned one, say.
 

@@ -10,7 +10,7 @@ import reference
 from mdlm_probe.analysis import pairing as _pairing
 from mdlm_probe.analysis.pairing import EVERY
 from mdlm_probe.core import catalog
-from mdlm_probe.reports.compare import compare
+from mdlm_probe.reports.compare import compare, declarations
 
 MODEL = "tiny-mdlm"
 KEPT = {"masks": ("masks", ("0", "10")), "decay": ("task", ("prose",))}
@@ -145,7 +145,7 @@ def test_part_of_a_run_is_compared_as_far_as_it_goes(real, probe, kind):
     compared = set()
     for name, part in frames[0].items():
         for pairing in catalog.load("report", probe).PAIRED:
-            cells = compare.coordinates(probe)
+            cells = declarations.coordinates(probe)
             both = _pairing.pair(part, frames[1][name], pairing, cells)
             if len(_pairing.lines(both, pairing)):
                 compared.add(pairing.name)

@@ -1,4 +1,4 @@
-"""The sides of a comparison: measurements of runs and studies, and who is whose partner."""
+"""The measurements of runs and studies, and which of two sides' are compared with each other."""
 
 from __future__ import annotations
 
@@ -10,13 +10,8 @@ from typing import Any
 import pandas as pd
 
 from mdlm_probe.analysis import frames
-from mdlm_probe.analysis.pairing import text_of
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import probe_of, read_run, run_folders
-
-DAMAGED = "rows are damaged, or of another version"
-SHOWN = 4
-"""Values of a coordinate that an error names."""
 
 
 @dataclass(frozen=True)
@@ -186,31 +181,3 @@ def partners(
         if id(m) not in used and not models
     ]
     return pairs, left
-
-
-def gathered(lines: Sequence[str]) -> list[str]:
-    """Lines of which those that say the same of several names are one: `a, b: only in A; ...`."""
-    names: dict[str, list[str]] = {}
-    for line in lines:
-        name, _, said = line.partition(": ")
-        names.setdefault(said if DAMAGED in said else line, []).append(name)
-    return [
-        f"{', '.join(same)}: {said}" if DAMAGED in said else said for said, same in names.items()
-    ]
-
-
-def disjoint(first: pd.DataFrame, second: pd.DataFrame, names: Sequence[str]) -> list[str]:
-    """Coordinates of which the sides share no value, one line each."""
-    lines = []
-    for name in names:
-        if name not in first or name not in second:
-            has, lacks = "AB" if name in first else "BA"
-            lines.append(f"{name}: only in {has}; {lacks}'s {DAMAGED}")
-            continue
-        values = [
-            list(dict.fromkeys(map(text_of, frame[name].unique()))) for frame in (first, second)
-        ]
-        if not set(values[0]) & set(values[1]):
-            told = [", ".join(v[:SHOWN]) + ", ..." * (len(v) > SHOWN) for v in values]
-            lines.append(f"{name}: {told[0]} -> {told[1]}")
-    return lines
