@@ -14,6 +14,7 @@ _hook.__enter__()
 import pytest  # noqa: E402
 import torch  # noqa: E402
 from filelock import FileLock  # noqa: E402
+from simulations import WHOLE  # noqa: E402
 
 # lm-eval without a hub, a screen or other processes
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -24,8 +25,16 @@ torch.set_num_threads(1)
 pytest_plugins = ["eval_fixtures", "export_fixtures", "judge_fixtures", "page_fixtures"]
 
 
-def pytest_collection_modifyitems(items):
-    """`gpu` tests run where CUDA is, `hub` tests where MDLM_PROBE_HUB is set; else: skipped."""
+def pytest_collection_modifyitems(config, items):
+    """`gpu` tests run where CUDA is, `hub` tests where MDLM_PROBE_HUB is set; else: skipped.
+
+    Of `statistics` tests those that need all their repetitions are for `make statistics` alone.
+    """
+    marks = {item: item.get_closest_marker("statistics") for item in items}
+    left = [i for i, mark in marks.items() if mark and mark.kwargs.get("whole") and not WHOLE]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in set(left)]
     wants = {
         "gpu": (torch.cuda.is_available(), "needs CUDA"),
         "hub": (bool(os.environ.get("MDLM_PROBE_HUB")), "needs real checkpoints: MDLM_PROBE_HUB=1"),

@@ -3,6 +3,7 @@
 import math
 import random
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import oracles
@@ -10,6 +11,7 @@ import pytest
 import torch
 from checkpoints import EOS, MASK_TEXT, special_ids, write_dream, write_llada, write_llama
 from scipy import stats
+from simulations import WHOLE, repeats, simulation
 
 from mdlm_probe import models
 from mdlm_probe.core.cells import seed as seed_of
@@ -68,12 +70,17 @@ def decode(model, given, schedule, batch_tokens=4096, interventions=()):
 
 def full_logits(model, ids):
     """[length, vocabulary]: row i scores the token at i; the mask is never predicted."""
-    with torch.no_grad():
-        logits = model.network(input_ids=torch.tensor([ids])).logits[0].clone()
+    logits = network_logits(model.network, tuple(ids)).clone()
     if model.shift:
         logits = torch.cat([logits[:1], logits[:-1]])
     logits[:, model.entry.mask_id] = -torch.inf
     return logits
+
+
+@lru_cache(4096)  # loops of different steps begin alike
+def network_logits(network, ids):
+    with torch.no_grad():
+        return network(input_ids=torch.tensor([ids])).logits[0]
 
 
 def guided(model, ids, hidden, scale):
@@ -160,11 +167,11 @@ def test_every_order_writes_what_the_published_loop_writes(loaded, name, order):
     for steps, block in SHAPES:
         schedule = Schedule(steps, block, order, threshold=0.3, stop=False, seed=steps)
         together = decode(loaded[name], given, schedule, batch_tokens=48)
+        (alone,) = decode(loaded[name], given[:1], schedule)
+        assert (alone.tokens, alone.steps) == (together[0].tokens, together[0].steps)
         for canvas, ours in zip(given, together, strict=True):
             tokens, written, passes = literal(loaded[name], canvas, schedule)
-            (alone,) = decode(loaded[name], [canvas], schedule)
             assert (ours.tokens, ours.steps, ours.passes) == (tokens, written, passes)
-            assert (alone.tokens, alone.steps) == (tokens, written)
             assert MASK not in tokens
             assert ours.candidates == tokens
 
@@ -321,18 +328,20 @@ def draws(model, canvas, temperature, count):
     return [d.tokens for d in loop.decode_all(engine, [canvas] * count, schedules)]
 
 
+@simulation
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
 def test_tokens_are_drawn_from_the_tempered_softmax(loaded, temperature):
     """Of a network over its vocabulary, and of the oracle's four tokens."""
     model, (canvas,) = loaded["llada"], canvases(masks=1, count=1)
-    found = [token for (token,) in draws(model, canvas, temperature, 1500)]
+    found = [token for (token,) in draws(model, canvas, temperature, 1500 if WHOLE else 500)]
     shares = (full_logits(model, canvas.ids)[canvas.places[0]].double() / temperature).softmax(-1)
     counts = np.bincount(found, minlength=len(shares))
     assert chi_square(counts, shares.numpy()) > 1e-3
     flat = (shares.log() * temperature / 1.3).softmax(-1)
-    assert chi_square(counts, flat.numpy()) < 1e-6, "other temperatures can be told apart"
+    apart = chi_square(counts, flat.numpy()) < 1e-6
+    assert apart or not WHOLE, "other temperatures can be told apart by so many"
     known = oracles.joint(2, (0, 1), 1) ** (1 / temperature)
-    tokens = draws(oracles.model(2), Canvas((0, 1, oracles.MASK), (2,)), temperature, 2000)
+    tokens = draws(oracles.model(2), Canvas((0, 1, oracles.MASK), (2,)), temperature, repeats(2000))
     counts = np.bincount(np.array(tokens)[:, 0], minlength=4)
     assert chi_square(counts, known / known.sum()) > 1e-3
 
@@ -366,11 +375,13 @@ def test_tokens_at_once_are_not_the_joint():
     assert abs(sum(ours.logprobs) - exact) > 0.01
 
 
+@simulation
 @pytest.mark.parametrize("order", ["left_to_right", "random"])
 def test_whole_texts_at_temperature_1_follow_the_joint(order):
-    schedules = [Schedule(3, 0, order, temperature=1.0, seed=n) for n in range(3000)]
+    runs = repeats(3000)
+    schedules = [Schedule(3, 0, order, temperature=1.0, seed=n) for n in range(runs)]
     canvas = Canvas((2, *[oracles.MASK] * 3), (1, 2, 3))
-    found = loop.decode_all(oracles.engine(3), [canvas] * 3000, schedules)
+    found = loop.decode_all(oracles.engine(3), [canvas] * runs, schedules)
     counts = np.zeros((4, 4, 4))
     for ours in found:
         counts[ours.tokens] += 1

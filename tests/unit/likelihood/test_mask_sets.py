@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+from simulations import between, repeats, simulation, tolerance, whole
 
 from mdlm_probe.likelihood.mask_sets import MaskSetSample, bernoulli, complements
 
@@ -83,22 +84,24 @@ def test_where_all_sets_fit_nothing_is_drawn(length):
     assert length < 3 or complements(length, 2**length - 2, 0).strata, "one set too many is drawn"
 
 
+@simulation
 @pytest.mark.parametrize("first", [0, 16])
 @pytest.mark.parametrize(("length", "passes"), [(7, 17), (8, 33), (9, 64), (10, 128), (40, 100)])
 def test_the_mean_over_seeds_is_the_bound(length, passes, first):
     world = World(length)
-    values, errors, _ = plays(world, complements, passes, 400, first)
+    values, errors, _ = plays(world, complements, passes, repeats(400), first)
     assert values.std() > 0.05, "something is drawn"
     assert near(values, world.bound)
-    assert np.mean(errors**2) == pytest.approx(values.var(), rel=0.15)
+    assert np.mean(errors**2) == pytest.approx(values.var(), rel=tolerance(0.15))
 
 
+@simulation
 @pytest.mark.parametrize(("length", "passes"), [(1, 16), (3, 17), (8, 64)])
 def test_bernoulli_estimates_the_same_bound(length, passes):
     world = World(length)
-    values, errors, _ = plays(world, bernoulli, passes, 1500)
+    values, errors, _ = plays(world, bernoulli, passes, repeats(1500))
     assert near(values, world.bound)
-    assert np.mean(errors**2) == pytest.approx(values.var(), rel=0.15)
+    assert np.mean(errors**2) == pytest.approx(values.var(), rel=tolerance(0.15))
 
 
 def test_bernoulli_is_noisy_for_one_token_as_published():
@@ -112,18 +115,19 @@ def test_bernoulli_is_noisy_for_one_token_as_published():
 # ---------------------------------------------------------------------- precision
 
 
-@pytest.mark.slow
+@simulation
 @pytest.mark.parametrize(
     ("length", "passes", "first"),
     [(7, 16, 0), (8, 64, 16), (10, 33, 0), (12, 64, 0), (24, 128, 16), (40, 128, 0)],
 )
 def test_intervals_hold_the_bound_as_often_as_they_say(length, passes, first):
     world = World(length)
-    values, errors, freedom = plays(world, complements, passes, 2000, first)
+    runs = repeats(2000)
+    values, errors, freedom = plays(world, complements, passes, runs, first)
     reach = stats.t.ppf(0.975, freedom) * errors
     covered = np.mean(abs(values - world.bound) <= reach)
     print(f"{length} tokens, {passes} passes, rounds from {first}: {covered:.3f}")
-    assert 0.93 <= covered <= 0.97
+    assert between(covered, 0.93, 0.97, runs)
 
 
 def published(world, passes, count):
@@ -136,6 +140,7 @@ def published(world, passes, count):
     return np.array(found)
 
 
+@whole
 @pytest.mark.parametrize(("length", "passes"), [(7, 64), (10, 128), (17, 32), (40, 128)])
 def test_variance_is_below_the_published_estimators(length, passes):
     world = World(length)

@@ -12,6 +12,7 @@ import numpy as np
 import oracles
 import pytest
 from scipy import sparse, stats
+from simulations import WHOLE, repeats, simulation
 
 from mdlm_probe.decoding import loop
 from mdlm_probe.decoding.canvas import Canvas, Step
@@ -23,7 +24,7 @@ from mdlm_probe.probes.shift.interventions import Hit, Intervene, exchanged
 from mdlm_probe.prompts.toy_language import HiddenMarkov
 
 MASK, PROMPT = oracles.MASK, (2, 0)
-SIZE, RUNS, FRAC = 3, 1500, 0.5
+SIZE, RUNS, FRAC = 3, repeats(1500), 0.5
 ORDERS = ("left_to_right", "random")
 
 
@@ -129,6 +130,7 @@ def runs():
     return found
 
 
+@simulation
 @pytest.mark.parametrize("order", ORDERS)
 def test_shifted_texts_follow_the_enumerated_distribution(joint, runs, order):
     exact = mixed(joint, order, FRAC)
@@ -143,7 +145,7 @@ def test_shifted_texts_follow_the_enumerated_distribution(joint, runs, order):
     # and the texts of no intervention are another distribution
     plain = mixed(joint, order, 0.0)
     away = sum((counts[f] - RUNS * p) ** 2 / (RUNS * p) for f, p in plain.items())
-    assert stats.chi2.sf(away, len(plain) - 1) < 1e-9
+    assert stats.chi2.sf(away, len(plain) - 1) < (1e-9 if WHOLE else 1e-3)
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -154,6 +156,7 @@ def test_no_intervention_leaves_the_joint(joint, order):
         assert p == pytest.approx(joint[final])
 
 
+@simulation
 @pytest.mark.parametrize("order", ORDERS)
 def test_the_expected_log_likelihood_is_the_enumerated_one(joint, runs, order):
     mean, deviation = expected(mixed(joint, order, FRAC), joint)
@@ -162,9 +165,12 @@ def test_the_expected_log_likelihood_is_the_enumerated_one(joint, runs, order):
     logs = [exact.log_likelihood(decoded.at(99)) - before for decoded in runs[order][0]]
     assert abs(np.mean(logs) - mean) < 4 * deviation / RUNS**0.5
     clean, _ = expected(mixed(joint, order, 0.0), joint)
-    assert clean - mean > 8 * deviation / RUNS**0.5, "the damage is far above the noise"
+    assert clean - mean > (8 if WHOLE else 4) * deviation / RUNS**0.5, (
+        "the damage is above the noise"
+    )
 
 
+@simulation
 @pytest.mark.parametrize("order", ORDERS)
 def test_coins_are_fair_and_hits_as_frequent_as_told(runs, order):
     _, hooks = runs[order]
@@ -223,6 +229,7 @@ def test_greedy_texts_lose_exactly_what_enumeration_says(joint, order):
 # ---------------------------------------------------------------------- kinds
 
 
+@simulation
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 @pytest.mark.parametrize("never", [(), (2,)])
 def test_replace_draws_from_the_others(joint, temperature, never):
@@ -231,13 +238,13 @@ def test_replace_draws_from_the_others(joint, temperature, never):
     shares[list(never)] = 0
     shares[shares.argmax()] = 0
     shares /= shares.sum()
-    schedules = [Schedule(temperature=temperature, seed=n) for n in range(1500)]
-    hooks = [Intervene("replace", 1.0, n, never) for n in range(1500)]
+    schedules = [Schedule(temperature=temperature, seed=n) for n in range(RUNS)]
+    hooks = [Intervene("replace", 1.0, n, never) for n in range(RUNS)]
     found = run(schedules, hooks, size=1)
     counts = np.bincount([decoded.tokens[0] for decoded in found], minlength=4)
     assert not counts[shares == 0].any()
     possible = shares > 0
-    assert stats.chisquare(counts[possible], 1500 * shares[possible]).pvalue > 1e-3
+    assert stats.chisquare(counts[possible], RUNS * shares[possible]).pvalue > 1e-3
     for decoded, hook in zip(found, hooks, strict=True):
         (hit,) = hook.hits
         assert (hit.written, hit.to, hit.mask) == (decoded.tokens[0], 0, 0)
