@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup browser demo test coverage lint bench check bundled reference clean
+.PHONY: setup browser demo quick test statistics coverage lint bench check bundled reference clean
 
 setup: $(READY)
 
@@ -27,12 +27,23 @@ demo: setup
 	$(BIN)/mdlm-probe locality --output results/demo
 
 # one thread a worker: two workers on two cores don't fight; a file's tests share what they measured
-test: setup browser
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST)
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-# the same, counting lines: takes half as long again
-coverage: PYTEST = --cov --cov-report=term:skip-covered --cov-fail-under=90
-coverage: test
+# parts by themselves: no process is started, nothing is measured that another test measures
+quick: setup
+	$(PYTEST) tests/unit
+
+# and what users start: commands, studies, servers, a browser, the wheel
+test: setup browser
+	$(PYTEST)
+
+# the simulations with all their repetitions, of which the other targets make a tenth
+statistics: setup
+	MDLM_PROBE_STATISTICS=1 $(PYTEST) -m statistics tests/unit
+
+# all tests, counting lines: takes half as long again
+coverage: setup browser
+	$(PYTEST) --cov --cov-report=term:skip-covered --cov-fail-under=98
 
 lint: setup
 	$(BIN)/ruff format --check .
