@@ -131,7 +131,9 @@ def jobs_of(probe: str, plan_names: Sequence[str], given: dict[str, Any]) -> lis
     names = given["model"] or BUNDLED
     doubled = [name for name in names if list(names).count(name) > 1]
     if doubled:
-        raise ProbeError(f"--model names '{doubled[0]}' twice", expected="each model once")
+        raise ProbeError(
+            f"--model names '{doubled[0]}' twice", expected="each model once", option="model"
+        )
     load = LoadOptions(
         given["dtype"],
         given["device"],
@@ -153,5 +155,9 @@ def batch_tokens(text: str) -> int | None:
     if text == "auto":
         return None
     if not text.isdigit() or int(text) < 1:
-        raise ProbeError(f"--batch-tokens is '{text}'", expected="auto, or a whole number from 1")
+        raise ProbeError(
+            f"--batch-tokens is '{text}'",
+            expected="auto, or a whole number from 1",
+            option="batch_tokens",
+        )
     return int(text)

@@ -223,8 +223,7 @@ def _typed(doc: StudyFile, param: click.Parameter, value: Any, at: tuple[str, ..
 
 def _placed(doc: StudyFile, run: str, given: Given, error: ProbeError) -> ProbeError:
     """An error with the line of the option or the model that it speaks of, or else of the run."""
-    spoken = [name.replace("-", "_") for name in re.findall(r"--([\w-]+)", error.found)]
-    places = [given[name][1] for name in spoken if name in given]
+    places = [given[name][1] for name in error.options if name in given]
     at = next(iter([*places, *_models_named(given, error.found)]), ("runs", run))
     return doc.error(at, error.found, error.expected, error.hint)
 

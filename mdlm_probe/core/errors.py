@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class ProbeError(Exception):
     """An error the user can mend: what was found, what was expected, what to do next.
@@ -10,13 +12,50 @@ class ProbeError(Exception):
         found: what is wrong, naming the file, key, cell or option.
         expected: what should have been there; may be empty when `found` says it all.
         hint: the next thing to do.
+        option: the options that `found` names, as keywords are spelt (`batch_tokens`): whoever
+            knows where a user wrote them can say so.
     """
 
-    def __init__(self, found: str, *, expected: str = "", hint: str = "") -> None:
+    def __init__(
+        self,
+        found: str,
+        *,
+        expected: str = "",
+        hint: str = "",
+        option: str | tuple[str, ...] = (),
+    ) -> None:
         self.found, self.expected, self.hint = found, expected, hint
+        self.options = (option,) if isinstance(option, str) else tuple(option)
         lines = [found]
         if expected:
             lines.append(f"expected: {expected}")
         if hint:
             lines.append(f"hint: {hint}")
         super().__init__("\n".join(lines))
+
+    @property
+    def option(self) -> str:
+        """The first option that it names; "" for none."""
+        return next(iter(self.options), "")
+
+
+class Refusal(str):
+    """Why a cell can't be asked of a model, with the options that it names.
+
+    A plain text will do for a reason that names none.
+    """
+
+    options: tuple[str, ...]
+
+    @classmethod
+    def of(cls, text: str, *options: str) -> Refusal:
+        """A reason that names options, spelt as for `ProbeError`."""
+        made = cls(text)
+        made.options = options
+        return made
+
+
+def options_of(reasons: Iterable[str]) -> tuple[str, ...]:
+    """The options that reasons name, each once."""
+    named = (reason.options for reason in reasons if isinstance(reason, Refusal))
+    return tuple(dict.fromkeys(option for options in named for option in options))

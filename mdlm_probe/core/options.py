@@ -67,7 +67,7 @@ def check_least(least: int, **given: float | tuple[int, ...]) -> None:
         values = value if isinstance(value, tuple) else (value,)
         if too_small := [number for number in values if not number >= least]:
             found = f"--{name.replace('_', '-')} has {min(too_small)}"
-            raise ProbeError(found, expected=f"{least} or more")
+            raise ProbeError(found, expected=f"{least} or more", option=name)
 
 
 def check_once(**given: tuple[Any, ...]) -> None:
@@ -78,4 +78,6 @@ def check_once(**given: tuple[Any, ...]) -> None:
     """
     for name, values in given.items():
         if len(set(values)) < len(values):
-            raise ProbeError(f"--{name} names a value twice", expected="each value once")
+            raise ProbeError(
+                f"--{name} names a value twice", expected="each value once", option=name
+            )

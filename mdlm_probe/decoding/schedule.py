@@ -200,12 +200,13 @@ def check(length: int, schedule: Schedule) -> None:
     block = schedule.block or length
     for name, value in (("length", length), ("block", block), ("steps", schedule.steps)):
         if value < 1:
-            raise ProbeError(f"--{name} has {value}", expected="1 or more")
+            raise ProbeError(f"--{name} has {value}", expected="1 or more", option=name)
     if length % block:
         raise ProbeError(
             f"--block {block} does not divide --length {length}",
             expected="a divisor, so that every block is whole",
             hint="such as " + ", ".join(map(str, _divisors_near(length, block))),
+            option=("block", "length"),
         )
     if schedule.steps < length // block and schedule.order != "threshold":
         raise ProbeError(
@@ -213,28 +214,34 @@ def check(length: int, schedule: Schedule) -> None:
             f" of --length {length}, --block {block}",
             expected="a step for each block, or more",
             hint="fewer steps need larger blocks",
+            option=("steps", "length", "block"),
         )
     if schedule.steps > length:
         raise ProbeError(
             f"--steps {schedule.steps} are more than the masks of --length {length}",
             expected="a mask for each step, or more",
+            option=("steps", "length"),
         )
     if not 0 < schedule.threshold <= 1:
         raise ProbeError(
-            f"--threshold has {schedule.threshold:g}", expected="a probability: above 0, at most 1"
+            f"--threshold has {schedule.threshold:g}",
+            expected="a probability: above 0, at most 1",
+            option="threshold",
         )
     for name, value in (("temperature", schedule.temperature), ("guidance", schedule.guidance)):
         if not 0 <= value < float("inf"):
-            raise ProbeError(f"--{name} has {value:g}", expected="0 or more")
+            raise ProbeError(f"--{name} has {value:g}", expected="0 or more", option=name)
     if schedule.eos == "eos_last" and not schedule.rule.measure:
         raise ProbeError(
             f"--eos eos_last has no say in --order {schedule.order}, which is known beforehand",
             expected="an order by confidence, or another --eos",
+            option=("eos", "order"),
         )
     if schedule.guidance and schedule.cache != "none":
         raise ProbeError(
             "--guidance and --cache don't go together",
             expected="one of the two: guided passes keep no keys and values",
+            option=("guidance", "cache"),
         )
 
 

@@ -43,16 +43,22 @@ def load(names: Sequence[str], include_path: str = "", data: str = "") -> Loaded
             miss a column; several tasks for one file.
     """
     if include_path and not Path(include_path).is_dir():
-        raise ProbeError(f"--include_path: no folder {include_path}", expected="one of task YAMLs")
+        raise ProbeError(
+            f"--include_path: no folder {include_path}",
+            expected="one of task YAMLs",
+            option="include_path",
+        )
     manager = _manager(names, include_path)
     found = list(dict.fromkeys(one for name in names for one in _known(manager, name)))
     if data and len(found) > 1:
-        raise ProbeError(f"--data is for one task, not for {len(found)}", expected="one --tasks")
+        raise ProbeError(
+            f"--data is for one task, not for {len(found)}", expected="one --tasks", option="data"
+        )
     top = [made for name in found for made in _made(manager, name, data)]
     try:
         loaded = manager.load(top)
     except ValueError as error:  # a task that is named twice, by itself and in a group
-        raise ProbeError(f"--tasks: {error}", expected="each task once") from None
+        raise ProbeError(f"--tasks: {error}", expected="each task once", option="tasks") from None
     return Loaded(top, loaded["tasks"], loaded.get("groups", {}), manager)
 
 
@@ -91,7 +97,9 @@ def _made(manager: TaskManager, name: str, data: str) -> list[Any]:
     config = load_yaml(path, resolve_func=False) if path else {}
     plain = "task" in config and "group" not in config and "class" not in config
     if data and not plain:
-        raise ProbeError(f"--data: '{name}' is several tasks, or code", expected="one YAML task")
+        raise ProbeError(
+            f"--data: '{name}' is several tasks, or code", expected="one YAML task", option="data"
+        )
     wanted: Any = name
     if plain:
         wanted = load_yaml(path)

@@ -80,13 +80,17 @@ class EvaluationRequest:
         if not self.tasks:
             raise ProbeError("no tasks are named", expected="--tasks NAME,NAME")
         if self.limit is not None and not 0 < self.limit < math.inf:
-            raise ProbeError(f"--limit has {self.limit:g}", expected="above 0")
+            raise ProbeError(f"--limit has {self.limit:g}", expected="above 0", option="limit")
         if self.limit is not None and self.limit > 1 and self.limit % 1:
             raise ProbeError(
-                f"--limit has {self.limit:g}", expected="a whole number, or a share below 1"
+                f"--limit has {self.limit:g}",
+                expected="a whole number, or a share below 1",
+                option="limit",
             )
         if self.num_fewshot is not None and self.num_fewshot < 0:
-            raise ProbeError(f"--num_fewshot has {self.num_fewshot}", expected="0 or more")
+            raise ProbeError(
+                f"--num_fewshot has {self.num_fewshot}", expected="0 or more", option="num_fewshot"
+            )
 
 
 def run(

@@ -75,6 +75,7 @@ def check_wishes(given: Mapping[str, Any]) -> None:
                 f"--gen_kwargs has '{name}', which changes nothing here",
                 expected=", ".join(KNOWN),
                 hint=f"did you mean '{near[0]}'?" if near else "",
+                option="gen_kwargs",
             )
     wish(given, {}, "masked", given)
 

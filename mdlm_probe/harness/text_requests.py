@@ -66,6 +66,7 @@ class Texts(Base):
                 f"generation arguments of {title(request)}: {error.found}",
                 expected=error.expected,
                 hint=error.hint or "--gen_kwargs goes before what the task says",
+                option=error.options,
             ) from None
 
     def _contexts(

@@ -115,11 +115,15 @@ def check(settings: Settings) -> None:
         ProbeError: naming the option.
     """
     if settings.draws < LEAST_DRAWS:
-        raise ProbeError(f"--draws has {settings.draws}", expected=f"{LEAST_DRAWS} or more")
+        raise ProbeError(
+            f"--draws has {settings.draws}", expected=f"{LEAST_DRAWS} or more", option="draws"
+        )
     if settings.bound < 1:
-        raise ProbeError(f"--bound has {settings.bound}", expected="1 or more")
+        raise ProbeError(f"--bound has {settings.bound}", expected="1 or more", option="bound")
     if not 0 <= settings.target_se < math.inf:
-        raise ProbeError(f"--target-se has {settings.target_se:g}", expected="0 or more")
+        raise ProbeError(
+            f"--target-se has {settings.target_se:g}", expected="0 or more", option="target_se"
+        )
 
 
 def estimate(

@@ -93,7 +93,9 @@ class LoadOptions:
         """
         if not (math.isfinite(self.rope_scale) and self.rope_scale >= 1):
             raise ProbeError(
-                f"--rope-scale has {self.rope_scale:g}", expected="a factor of 1 or more"
+                f"--rope-scale has {self.rope_scale:g}",
+                expected="a factor of 1 or more",
+                option="rope_scale",
             )
         if self.style:
             entry = replace(entry, chat=self.style == "chat")
@@ -103,5 +105,6 @@ class LoadOptions:
             raise ProbeError(
                 f"'{entry.name}' has no rotary positions: --rope-scale means nothing",
                 expected="a checkpoint with weights",
+                option="rope_scale",
             )
         return replace(entry, context=int(entry.context * self.rope_scale))

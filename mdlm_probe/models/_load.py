@@ -211,6 +211,7 @@ def _check_quantize(quantize: str) -> None:
             raise ProbeError(
                 "--quantize needs the library optimum-quanto",
                 hint="pip install 'mdlm-probe[quanto]'",
+                option="quantize",
             ) from None
         # on a CPU it would compile C++ for a minute at its first 4-bit weight, and fail without g++
         ext._lib = ext._lib or SimpleNamespace(unpack=_unpack)

@@ -40,6 +40,7 @@ def stretch(config: Any, factor: float, folder: Path) -> float:
             f"'{rope.get('rope_type', 'unknown')}'",
             expected="plain rotary positions, the same in every layer",
             hint="a checkpoint that scales its positions itself reads its whole context without",
+            option="rope_scale",
         )
     head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     rotated = int(head * rope.get("partial_rotary_factor", 1.0))

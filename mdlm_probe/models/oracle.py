@@ -148,6 +148,7 @@ def build(entry: Checkpoint, options: LoadOptions) -> Model:
         raise ProbeError(
             f"'{entry.name}' has no weights: --{asked[0].replace('_', '-')} means nothing",
             expected="no options for loading: it computes in float64 on the CPU",
+            option=asked[0],
         )
     border, chain = load_border(Path(entry.source), entry), language()
     ids = [border.token(token) for token in chain.tokens]

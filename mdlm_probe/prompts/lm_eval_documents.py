@@ -170,7 +170,11 @@ def _yaml(name: str, include_path: str) -> Path:
     if name.endswith((".yaml", ".yml")) and Path(name).is_file():
         return Path(name)
     if include_path and not Path(include_path).is_dir():
-        raise ProbeError(f"--include-path: no folder {include_path}", expected="one of task YAMLs")
+        raise ProbeError(
+            f"--include-path: no folder {include_path}",
+            expected="one of task YAMLs",
+            option="include_path",
+        )
     folders = (folder() / "lm_eval", *([Path(include_path)] if include_path else []))
     index = TaskManager(include_path=list(folders), include_defaults=False).task_index
     if name not in index:
@@ -224,6 +228,7 @@ def own_data(name: str, data: str, config: dict[str, Any]) -> dict[str, Any]:
         raise ProbeError(
             f"--data {data} has no column {', '.join(missing)}",
             expected=f"what task '{name}' reads; found " + ", ".join(rows[0]),
+            option="data",
         )
     own = (config.get("fewshot_config") or {}).get("split")
     named = [config.get(f"{kind}_split") for kind in ("training", "validation", "test", "fewshot")]
@@ -255,7 +260,9 @@ def _rows(data: str) -> list[dict[str, Any]]:
     path = Path(data)
     kinds = (".jsonl", ".json", ".csv", ".tsv")
     if not path.is_file() or path.suffix not in kinds:
-        raise ProbeError(f"--data: {data} is no file of documents", expected=", ".join(kinds))
+        raise ProbeError(
+            f"--data: {data} is no file of documents", expected=", ".join(kinds), option="data"
+        )
     try:
         if path.suffix in (".csv", ".tsv"):
             import pandas as pd
@@ -268,9 +275,13 @@ def _rows(data: str) -> list[dict[str, Any]]:
             rows = [json.loads(line) for line in lines if line.strip()]
             rows = rows[0] if len(rows) == 1 and isinstance(rows[0], list) else rows
     except (OSError, ValueError) as error:
-        raise ProbeError(f"--data: {data} can't be read: {error}", expected="a row a doc") from None
+        raise ProbeError(
+            f"--data: {data} can't be read: {error}", expected="a row a doc", option="data"
+        ) from None
     if not rows or not all(isinstance(row, dict) and row.keys() == rows[0].keys() for row in rows):
-        raise ProbeError(f"--data: {data} holds no table", expected="rows of the same columns")
+        raise ProbeError(
+            f"--data: {data} holds no table", expected="rows of the same columns", option="data"
+        )
     return rows
 
 

@@ -74,11 +74,19 @@ def named(
         for name, found in (("suite", suite != "few-shot"), ("options", options)):
             if found:
                 expected = "just one: a task has its own questions and choices"
-                raise ProbeError(f"--lm-eval-task and --{name} are both given", expected=expected)
+                raise ProbeError(
+                    f"--lm-eval-task and --{name} are both given",
+                    expected=expected,
+                    option=("lm_eval_task", name),
+                )
         return name_of(lm_eval_task, **own)
     for name in (name for name, value in own.items() if value):
         flag = "--" + name.replace("_", "-")
-        raise ProbeError(f"{flag} without --lm-eval-task", expected="the task that it belongs to")
+        raise ProbeError(
+            f"{flag} without --lm-eval-task",
+            expected="the task that it belongs to",
+            option=(name, "lm_eval_task"),
+        )
     return suite
 
 

@@ -318,6 +318,7 @@ def chosen(texts: Sequence[Text], tasks: Sequence[str], limit: int, context: Con
             f"--context both: {len(lacking)} prompts have no continuation, such as '{lacking[0]}'",
             expected="text for the right of the masks, as the field 'continuation'",
             hint="--context left needs none",
+            option="context",
         )
     return found
 

@@ -31,6 +31,7 @@ def scorer_of(options: dict[str, Any], entry: Checkpoint) -> Checkpoint | None:
         raise ProbeError(
             f"--scorer '{name}' is a {found.kind} model",
             expected="a causal model: its perplexity is exact",
+            option="scorer",
         )
     return found
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from mdlm_probe import models
 from mdlm_probe.core import catalog, columns
-from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.errors import ProbeError, options_of
 from mdlm_probe.core.options import traits_of
 from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
 from mdlm_probe.runs import loaded_models
@@ -169,6 +169,7 @@ def prepare(
         raise ProbeError(
             f"nothing to ask '{entry.name}': " + ("; ".join(refused) or "no cells"),
             expected="options that this kind of model can answer",
+            option=options_of(refused),
         )
     return Plan(name, job, probe, entry, options, cells, refused)
 

@@ -90,7 +90,9 @@ def callback(
 
     if output and output.exists() and not output.is_dir():
         raise ProbeError(
-            f"--output {output} is a file", expected="a folder, for compare.csv and pictures"
+            f"--output {output} is a file",
+            expected="a folder, for compare.csv and pictures",
+            option="output",
         )
     found, notes = compare.compare(
         run_a,
@@ -129,7 +131,9 @@ def both(text: str) -> tuple[str, str]:
     """A pair of models as typed: A=B, or one name."""
     left, equals, right = text.partition("=")
     if not left or (equals and not right):
-        raise ProbeError(f"--model is '{text}'", expected="A=B, or one model of both sides")
+        raise ProbeError(
+            f"--model is '{text}'", expected="A=B, or one model of both sides", option="model"
+        )
     return left, right if equals else left
 
 

@@ -131,7 +131,9 @@ def seeds_of(text: str) -> tuple[int | None, ...]:
     """--seed as lm-eval reads it: one number for all, or four, `None` for one left alone."""
     parts = [part.strip() for part in text.split(",")]
     if len(parts) not in (1, 4) or not all(p == "None" or p.lstrip("-").isdigit() for p in parts):
-        raise ProbeError(f"--seed is '{text}'", expected="a whole number, or four: 0,1234,1234,7")
+        raise ProbeError(
+            f"--seed is '{text}'", expected="a whole number, or four: 0,1234,1234,7", option="seed"
+        )
     found = tuple(None if part == "None" else int(part) for part in parts)
     return found * 4 if len(found) == 1 else found
 
@@ -142,7 +144,9 @@ def arguments_of(text: str) -> dict[str, Any]:
 
     for part in (part for part in text.split(",") if part.strip()):
         if "=" not in part:
-            raise ProbeError(f"--gen_kwargs has '{part}'", expected="name=value,name=value")
+            raise ProbeError(
+                f"--gen_kwargs has '{part}'", expected="name=value,name=value", option="gen_kwargs"
+            )
     found = simple_parse_args_string(text)
     return {name.strip(): value for name, value in found.items()}
 

@@ -93,7 +93,9 @@ def callback(text: tuple[str, ...], arena_hard: bool, show: bool, **given: Any) 
     drawn = [n for n in ("prompts", "tasks", "limit", "lexicon") if given[n] is not None]
     if text and drawn:
         raise ProbeError(
-            f"--{drawn[0]} chooses prompts, but PROMPT is given", expected="one of the two"
+            f"--{drawn[0]} chooses prompts, but PROMPT is given",
+            expected="one of the two",
+            option=drawn[0],
         )
     jobs = jobs_of("generate", [str(option.name) for option in OPTIONS], given)
     with Writing(given["quiet"], show) as progress:

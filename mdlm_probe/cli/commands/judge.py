@@ -126,11 +126,13 @@ def judge_of(given: dict[str, Any]) -> Judge:
                 f"{flag(extra[0])} is for judges by {other}; this one judges by {by}",
                 expected=f"options of one kind of judge: {', '.join(map(flag, OWN[by])) or 'none'}",
                 hint=f"--judge-by {other}, or leave {flag(extra[0])} away",
+                option=extra[0],
             )
     if missing := [name for name in NEEDED[by] if name not in named]:
         raise ProbeError(
             f"a judge by {by} needs {flag(missing[0])}",
             expected=" and ".join(map(flag, NEEDED[by])),
+            option=missing[0],
         )
     own = {name: given[name] for name in OWN[by] if name in named}
     if by == "endpoint":

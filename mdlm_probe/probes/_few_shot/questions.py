@@ -206,6 +206,7 @@ def spread(
             f"{len(found.paths[longest])} tokens for {asker.entry.name}",
             expected="choices of one token each",
             hint="--steps 1, or a task that is answered by letter",
+            option="steps",
         )
     return found
 

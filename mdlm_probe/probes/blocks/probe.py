@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from mdlm_probe.core import options
 from mdlm_probe.core.cells import key
 from mdlm_probe.core.cells import seed as seed_of
+from mdlm_probe.core.errors import Refusal
 from mdlm_probe.decoding import answers, coordinates, loop, text_metrics
 from mdlm_probe.decoding.schedule import Cache, Order, Schedule, check
 from mdlm_probe.probes.blocks import columns
@@ -102,7 +103,10 @@ def plan(
 def refuse(cell: Cell, entry: Checkpoint) -> str:
     """Why a cell can't be asked of a model; empty if it can."""
     if cell.length >= entry.context:
-        return f"--length {cell.length} leaves no room for a prompt in a context of {entry.context}"
+        found = (
+            f"--length {cell.length} leaves no room for a prompt in a context of {entry.context}"
+        )
+        return Refusal.of(found, "length")
     return ""
 
 

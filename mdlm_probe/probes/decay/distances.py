@@ -51,10 +51,11 @@ def grid(named: Sequence[str], masks: int, context: Context) -> tuple[int, ...]:
             raise ProbeError(
                 f"--grid has '{text}'",
                 expected=f"distances of 1 to {most}, or 'octaves', or 'all'",
+                option="grid",
             )
     found = tuple(sorted(map(int, named)))
     if len(set(found)) < len(found):
-        raise ProbeError("--grid names a distance twice", expected="each once")
+        raise ProbeError("--grid names a distance twice", expected="each once", option="grid")
     return found
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mdlm_probe.core import options
-from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.errors import ProbeError, Refusal
 from mdlm_probe.decoding import answers
 from mdlm_probe.probes.decay import (
     columns,
@@ -80,7 +80,9 @@ def plan(
     distances.grid(grid, masks, context)
     _check_ranges(floor, zipf_exponent, zipf_ranks)
     if lag > 1 and lag >= (most := max(distances.distances(masks, context))):
-        raise ProbeError(f"--lag has {lag}", expected=f"less than {most}, the largest distance")
+        raise ProbeError(
+            f"--lag has {lag}", expected=f"less than {most}, the largest distance", option="lag"
+        )
     unigrams.digest(frequent)
     named = " ".join(grid)
     return [
@@ -104,11 +106,15 @@ def plan(
 
 def _check_ranges(floor: float | None, exponent: float, ranks: int) -> None:
     if not 0 <= (floor or 0) <= 1:
-        raise ProbeError(f"--floor has {floor:g}", expected="a probability, 0 to 1")
+        raise ProbeError(f"--floor has {floor:g}", expected="a probability, 0 to 1", option="floor")
     if not exponent < 100:
-        raise ProbeError(f"--zipf-exponent has {exponent:g}", expected="less than 100")
+        raise ProbeError(
+            f"--zipf-exponent has {exponent:g}", expected="less than 100", option="zipf_exponent"
+        )
     if ranks > 10**7:
-        raise ProbeError(f"--zipf-ranks has {ranks}", expected="at most ten million")
+        raise ProbeError(
+            f"--zipf-ranks has {ranks}", expected="at most ten million", option="zipf_ranks"
+        )
 
 
 def sources(prompts: str, lexicon: str, frequent: str, **_: Any) -> dict[str, str]:
@@ -119,9 +125,10 @@ def sources(prompts: str, lexicon: str, frequent: str, **_: Any) -> dict[str, st
 def refuse(cell: Cell, entry: Checkpoint) -> str:
     """Why a cell can't be asked of a model; empty if it can."""
     if entry.kind == "causal" and not cell.samples:
-        return "a causal model has no marginals but by sampled continuations: --ar-sample N"
+        found = "a causal model has no marginals but by sampled continuations: --ar-sample N"
+        return Refusal.of(found, "ar_sample")
     if entry.kind == "causal" and cell.context == "both":
-        return "a causal model reads nothing on its right: --context left"
+        return Refusal.of("a causal model reads nothing on its right: --context left", "context")
     return ""
 
 

@@ -56,7 +56,7 @@ def check(**given: float | Sequence[int]) -> None:
         values = value if isinstance(value, tuple) else (value,)
         for bad in (v for v in values if not (v > 0 and math.isfinite(v))):
             least = "more than 0" if isinstance(bad, float) else "1 or more"
-            raise ProbeError(f"--{name.replace('_', '-')} has {bad}", expected=least)
+            raise ProbeError(f"--{name.replace('_', '-')} has {bad}", expected=least, option=name)
 
 
 def fitting(
@@ -76,7 +76,9 @@ def fitting(
     check(**{name: given})
     check_once(**{name: given})
     if max(given, default=0) > most:
-        raise ProbeError(f"--{name} has {max(given)}", expected=f"at most {most}, as {flag} leaves")
+        raise ProbeError(
+            f"--{name} has {max(given)}", expected=f"at most {most}, as {flag} leaves", option=name
+        )
     return sorted(given or (number for number in usual if number <= most))
 
 

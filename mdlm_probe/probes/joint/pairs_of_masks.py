@@ -267,7 +267,7 @@ def settings(masks: int, spacing: tuple[int, ...], **how: Any) -> list[dict[str,
     """
     orders.check(masks=masks, **{n: how[n] for n in ("anchors", "top", "eps")})
     if masks < 2:
-        raise ProbeError(f"--masks has {masks}", expected="2 or more, for a pair")
+        raise ProbeError(f"--masks has {masks}", expected="2 or more, for a pair", option="masks")
     gaps = orders.fitting("spacing", spacing, GAPS, "--masks", masks - 1)
     return [{"masks": masks, "spacing": " ".join(map(str, gaps)), **how}]
 
@@ -295,6 +295,7 @@ def sweep(asker: Asker, text: Text, window: Window, name: str) -> MultiStep[list
             f"than {min(window.gaps)}",
             expected=f"a spacing of at most {end}",
             hint=f"--spacing {end} fits, or leave this prompt out",
+            option="spacing",
         )
     spots = sorted({round(at) for at in np.linspace(0, end - max(gaps), window.anchors)})
     places = [(at, at + gap) for at in spots for gap in gaps]

@@ -80,7 +80,11 @@ def plan(
     check_once(question=question, **lists)
     lm_eval_suite.check_documents(source, limit, shots, seed)
     for place in (p for p in positions if p > distractors):
-        raise ProbeError(f"--positions has {place}", expected=f"0 to {distractors}, --distractors")
+        raise ProbeError(
+            f"--positions has {place}",
+            expected=f"0 to {distractors}, --distractors",
+            option="positions",
+        )
     return [
         Cell(
             *(

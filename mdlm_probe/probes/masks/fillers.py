@@ -54,7 +54,9 @@ def amount(text: str) -> Amount:
         number = -1
     if not (0 < number < float("inf") if share else number >= 0):
         raise ProbeError(
-            f"--masks has '{text}'", expected="0 or more, a share above 0 such as 5%, or max"
+            f"--masks has '{text}'",
+            expected="0 or more, a share above 0 such as 5%, or max",
+            option="masks",
         )
     return Amount("%" if share else "tokens", number)
 
@@ -143,4 +145,5 @@ def _lacks(border: Border, filler: Filler, why: str = "") -> ProbeError:
     return ProbeError(
         f"--filler {filler}: the tokenizer of '{border.entry.name}' has no such token{why}",
         expected="one of " + ", ".join(name for name in FILLERS if name != filler),
+        option="filler",
     )

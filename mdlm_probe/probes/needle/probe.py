@@ -21,7 +21,7 @@ import numpy as np
 from mdlm_probe.core import options
 from mdlm_probe.core.cells import key
 from mdlm_probe.core.columns import FILE, Unit
-from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.errors import ProbeError, Refusal
 from mdlm_probe.engine.queries import Query, Readout
 from mdlm_probe.probes._few_shot import questions
 from mdlm_probe.probes.needle import columns, haystack
@@ -81,7 +81,9 @@ def plan(
     options.check(limit=limit, lengths=lengths, depths=depths)
     options.check_once(lengths=lengths, depths=depths)
     for depth in (d for d in depths if d > 100):
-        raise ProbeError(f"--depths has {depth}", expected="0 to 100, percent of the text")
+        raise ProbeError(
+            f"--depths has {depth}", expected="0 to 100, percent of the text", option="depths"
+        )
     source = load(needles, lexicon)
     for item in range(limit):
         needle = source.needle(item, seed)
@@ -90,6 +92,7 @@ def plan(
             raise ProbeError(
                 f"--lengths has {min(lengths)}",
                 expected=f"more than {words} tokens, for the needle '{needle.fact}'",
+                option="lengths",
             )
     wanted = (*depths, *((ABSENT,) if baseline == "absent" else ()))
     return [
@@ -108,7 +111,8 @@ def sources(needles: str, lexicon: str, **_: Any) -> dict[str, str]:
 def refuse(cell: Cell, entry: Checkpoint) -> str:
     """Why a cell can't be asked of a model; empty if it can."""
     if cell.length > entry.context:
-        return f"{cell.length} tokens are beyond its context of {entry.context}; see --rope-scale"
+        found = f"{cell.length} tokens are beyond its context of {entry.context}; see --rope-scale"
+        return Refusal.of(found, "rope_scale", "lengths")
     return ""
 
 

@@ -16,7 +16,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mdlm_probe.core import options
-from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.errors import ProbeError, Refusal
 from mdlm_probe.decoding import answers, schedule
 from mdlm_probe.decoding.canvas import NO_INTERVENTION
 from mdlm_probe.decoding.schedule import Cache, Order, Schedule
@@ -91,6 +91,7 @@ def _check_fracs(fracs: tuple[float, ...]) -> None:
                 f"--frac has {share:g}",
                 expected="shares of the committed tokens, 0 to 1",
                 hint="one token in a hundred is 0.01",
+                option="frac",
             )
     options.check_once(frac=tuple(f"{abs(share):.6g}" for share in fracs))
 
@@ -98,7 +99,7 @@ def _check_fracs(fracs: tuple[float, ...]) -> None:
 def refuse(cell: Cell, entry: Checkpoint) -> str:
     """Why a cell can't be asked of a model; empty if it can."""
     if cell.cache != "none" and not entry.gradients:
-        return f"'{entry.name}' has no keys and values to keep: --cache none"
+        return Refusal.of(f"'{entry.name}' has no keys and values to keep: --cache none", "cache")
     return ""
 
 

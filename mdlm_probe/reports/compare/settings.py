@@ -48,6 +48,7 @@ def check_known(pairs: Sequence[Pair], across: Sequence[str]) -> None:
             raise ProbeError(
                 f"--across {given}: items are told apart by it, and must be the same on both sides",
                 expected="one of " + ", ".join(sorted(known)),
+                option="across",
             )
         raise catalog.unknown("setting", given, sorted(known))
 

@@ -63,6 +63,7 @@ def _check_only(modules: dict[str, ModuleType], wish: ExportRequest) -> None:
             f"--only rows leaves nothing for {', '.join(modules)}: no rows are in there",
             expected=f"--only with {' or '.join(both)}, which have rows and tables",
             hint=f"leave --only out, or ask for --to {','.join(both)}",
+            option="only",
         )
 
 

@@ -212,13 +212,14 @@ def _chosen(pairs: Sequence[AnswerPair], choice: Choice, folder: Path) -> list[A
     present = list(dict.fromkeys(pair.intervention for pair in pairs))
     fracs = sorted({float(pair.frac) for pair in pairs if pair.frac})
     for option, wanted, there in (
-        ("--intervention", choice.interventions, present),
-        ("--frac", choice.fracs, fracs),
+        ("intervention", choice.interventions, present),
+        ("frac", choice.fracs, fracs),
     ):
         if missing := [value for value in wanted if value not in there]:
             raise ProbeError(
-                f"{option} names {missing[0]}, which {folder} doesn't hold",
+                f"--{option} names {missing[0]}, which {folder} doesn't hold",
                 expected="one of " + ", ".join(map(str, there)),
+                option=option,
             )
     places: dict[tuple[str, str], dict[str, int]] = {}
     out = []

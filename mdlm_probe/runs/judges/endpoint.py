@@ -65,6 +65,7 @@ class Access:
             raise ProbeError(
                 f"--endpoint has '{self.url}'",
                 expected="a URL such as http://localhost:8000/v1",
+                option="endpoint",
             )
         shown = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
         object.__setattr__(self, "shown", shown.rstrip("/"))

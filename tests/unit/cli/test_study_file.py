@@ -64,6 +64,12 @@ def refused(tmp_path, text):
             "judges by nll",
         ),
         (3, "runs:\n  locality:\n    output: elsewhere\n", "unknown option"),
+        # errors carry the names of options: of those that are given, the first
+        (4, "runs:\n  shift:\n    limit: 1\n    block: 5\n    length: 8\n", "--block 5 does not"),
+        (4, "runs:\n  shift:\n    limit: 1\n    length: 15\n", "--block 16 does not divide"),
+        (4, "model: oracle\nruns:\n  shift:\n    cache: dual\n", "no keys and values to keep"),
+        (4, "model: llama3-8b\nruns:\n  decay:\n    context: both\n    ar-sample: 9\n", "nothing"),
+        (4, "model: oracle\nruns:\n  masks:\n    rope-scale: 2\n", "--rope-scale means nothing"),
     ],
 )
 def test_errors_name_file_line_and_field(tmp_path, line, text, message):
