@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from pathlib import Path
 
 from jaxtyping import install_import_hook
 
@@ -68,11 +67,3 @@ def untimed(monkeypatch):
     from mdlm_probe.runs import cost
 
     monkeypatch.setattr(cost, "layer_rate", lambda *_: 1e10)
-
-
-@pytest.fixture
-def unpainted(monkeypatch):
-    """Figures are made, but no picture is painted of them: for tests that look at other things."""
-    from matplotlib.figure import Figure
-
-    monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: Path(path).write_bytes(b""))

@@ -1,16 +1,17 @@
-"""Charts of the page: what is drawn, declared by a probe's file."""
+"""Charts: what is drawn, declared once by a probe's report, for the page and for files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import pandas as pd
 
-from mdlm_probe.analysis.frames import COLOURS, Tables
+from mdlm_probe.analysis.frames import Tables
 
-DASHES = ((1, 0), (6, 3), (2, 2), (8, 3, 2, 3))
+Rows = Callable[[Tables, pd.DataFrame], pd.DataFrame]
+"""A table, from the report's tables and the rows they were made of."""
 MEASURE = "measure"
 """The column whose values have axes of their own."""
 
@@ -23,108 +24,136 @@ class Axis:
         column: of the chart's table.
         title: with its unit.
         times: what values are multiplied by, such as 100 for shares shown in percent.
-        log: whether equal ratios are equally far apart.
+        scale: "log" where equal ratios are equally far apart; "symlog" where they are beyond
+            `knee`, and 0 and negative values have a place, too.
+        knee: of "symlog": up to it the scale is about linear.
         ends: the interval's columns are `ends`_low and `ends`_high; none if empty.
     """
 
     column: str
     title: str
     times: float = 1.0
-    log: bool = False
+    scale: Literal["linear", "log", "symlog"] = "linear"
+    knee: float = 1.0
     ends: str = ""
 
 
 @dataclass(frozen=True)
-class Chart:
-    """A figure of the page: one panel for each combination of some columns, all alike.
+class HeatColours:
+    """The colours of a heat map.
 
     Attributes:
-        name: tells it from the section's others.
-        title: what it shows.
-        rows: its table, from the report's tables and the rows they were made of.
-        kind: a "line" of y against x, "points" where nothing runs between them, an "interval" of y
-            for each name x, a "heat" map of `fill`.
-        x, y, fill: what is shown; `fill` of heat maps only.
-        colour, dash: columns that tell lines apart; none if empty.
-        panels: columns of which each combination has a panel; those that differ in "measure" differ
-            in their axis of y, too.
-        names: how columns are called in tables, where their own name wouldn't do.
-        more: further columns of the table, such as how many items a mean is over.
-        beside: further values at the same x, such as theory or published ones: column and title.
-        scheme, ends: colours of a heat map, and the values at their ends (none: the data's).
+        scheme: Vega's name of them.
+        ends: the values at their ends; none: the data's.
         centred: if not 0, the colours' middle is 0, and they reach so far at least.
+        numbers: the format of the numbers written in the cells; none are if empty.
+    """
+
+    scheme: str = "viridis"
+    ends: tuple[float, float] | None = None
+    centred: float = 0.0
+    numbers: str = ""
+
+
+@dataclass(frozen=True)
+class ChartLayer:
+    """Marks beside a chart's own: theory, thresholds, points that stand out.
+
+    Attributes:
+        title: in the legend; in none if empty.
+        rows: its table, with the chart's columns; a column of panels that is missing or empty
+            stands for all panels, one of the colour for none of the colours.
+        kind: "point", "line", or "rule": across the whole panel, at the one of x and y that is
+            there.
+        ends: points have intervals along the chart's x, in columns `ends`_low and `ends`_high.
+        text: a column that is written beside each point; nothing if empty.
+    """
+
+    title: str
+    rows: Rows
+    kind: Literal["point", "line", "rule"]
+    ends: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure: one panel for each combination of some columns, all alike.
+
+    Attributes:
+        name: tells it from the probe's others; "" for the main one, whose file is PROBE.png.
+        title: what it shows.
+        rows: its table.
+        kind: a "line" of y against x, "points" where nothing runs between them, an "interval" of x
+            for each name y, a "heat" map of `fill`.
+        x, y, fill: what is shown; `fill` of heat maps only. Where y has several axes, each that
+            there are values of has panels of its own.
+        colour, dash: columns that tell lines apart; none if empty. Models have their own colours.
+        filled: a column that says which points of an "interval" are filled; all if empty.
+        panels: columns of which each combination has a panel; those that differ in "measure" differ
+            in their measured axis, too.
+        names: how columns are called in tables and titles, where their own name wouldn't do.
+        counts: columns of how many a value is over, and what they count.
+        more: further columns of the table.
+        over: what intervals are over; a column "over" of the table says it, too.
+        beside: further values at the same x, such as theory or published ones: column and title.
+        layers: further marks.
+        colours: of a heat map.
+        note: a last sentence on how to read it.
     """
 
     name: str
     title: str
-    rows: Callable[[Tables, pd.DataFrame], pd.DataFrame]
+    rows: Rows
     kind: Literal["line", "points", "interval", "heat"]
     x: Axis
-    y: Axis
+    y: Axis | tuple[Axis, ...]
     fill: Axis | None = None
     colour: str = "model"
     dash: str = ""
+    filled: str = ""
     panels: tuple[str, ...] = ()
     names: tuple[tuple[str, str], ...] = ()
-    more: tuple[str, ...] = ("n",)
+    counts: tuple[tuple[str, str], ...] = (("n", "items"),)
+    more: tuple[str, ...] = ()
+    over: str = ""
     beside: tuple[tuple[str, str], ...] = ()
-    scheme: str = "viridis"
-    ends: tuple[float, float] | None = None
-    centred: float = 0.0
+    layers: tuple[ChartLayer, ...] = ()
+    colours: HeatColours = HeatColours()
+    note: str = ""
+
+    @property
+    def measured(self) -> tuple[Axis, ...]:
+        """The axes of what was measured: those with intervals."""
+        if self.kind == "heat":
+            assert self.fill
+            return (self.fill,)
+        up = self.y if isinstance(self.y, tuple) else (self.y,)
+        return (self.x,) if self.kind == "interval" else up
+
+    @property
+    def up(self) -> Axis:
+        """The vertical axis, or the first of several."""
+        return self.y[0] if isinstance(self.y, tuple) else self.y
+
+    @property
+    def slug(self) -> str:
+        """Its name where none can't be empty."""
+        return self.name or "main"
 
 
-@dataclass(frozen=True)
-class ChartStyle:
-    """How the values of a chart's columns are told apart.
-
-    Attributes:
-        colours: the style sheet's colour of each value, in the order of the legend.
-        dashes: values of the second column, in order.
-        across: labels of a heat map's columns, or of intervals.
-        up: labels of a heat map's rows, from below.
-        ends: values at the ends of its colours.
-        bands: whether intervals of lines are drawn: many would hide them.
-    """
-
-    colours: dict[str, str]
-    dashes: tuple[str, ...] = ()
-    across: tuple[str, ...] = ()
-    up: tuple[str, ...] = ()
-    ends: tuple[float, float] = (0.0, 1.0)
-    bands: bool = True
-
-
-def colours(values: Sequence[str]) -> dict[str, str]:
-    """A colour of the style sheet for each value."""
-    return {value: f"var(--series-{i % len(COLOURS)})" for i, value in enumerate(values)}
-
-
-SUFFIXES = ("", "_low", "_high")
+def at(title: str, **values: float) -> ChartLayer:
+    """A rule across every panel at a value of each of these columns, such as 0."""
+    return ChartLayer(title, lambda tables, frame: pd.DataFrame([values]), "rule")
 
 
 def over_sets(table: pd.DataFrame) -> pd.DataFrame:
-    """A table with columns best_low and best_high: over sets, or over items where there is one."""
-    ends = {f"best{end}": table[f"sets{end}"].fillna(table[f"items{end}"]) for end in SUFFIXES[1:]}
-    return table.assign(**ends)
+    """A table with columns best_low and best_high: over sets, or over items where there is one.
 
-
-def measures(
-    table: pd.DataFrame, keep: Sequence[str], titles: Mapping[str, str], times: float = 1.0
-) -> pd.DataFrame:
-    """A row for each measure that a table has values of, in the columns value, value_low and _high.
-
-    Args:
-        table: with a column for each measure and its interval.
-        keep: other columns of it.
-        titles: of the measures by column; the column "measure" holds them.
-        times: what values are multiplied by.
+    A column `over` says which.
     """
-    parts = [
-        table[[name for name in keep if name in table]].assign(
-            **{MEASURE: " ".join(title.split())},
-            **{f"value{end}": times * table[f"{name}{end}"] for end in SUFFIXES},
-        )
-        for name, title in titles.items()
-        if name in table and table[name].notna().any()
-    ]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    sets = table["sets_low"].notna()
+    ends = {
+        f"best{end}": table[f"sets{end}"].fillna(table[f"items{end}"]) for end in ("_low", "_high")
+    }
+    return table.assign(**ends, over=sets.map({True: "sets", False: "items"}))

@@ -1,4 +1,4 @@
-"""Run folders as frames, and reports as files."""
+"""Run folders as frames, and tables as files."""
 
 from __future__ import annotations
 
@@ -8,24 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import pandas as pd
 import pyarrow as pa
-from matplotlib.figure import Figure
 from pyarrow import csv as pa_csv
 
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import probe_of, read_run
 
-COLOURS = (
-    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"),
-    *("#882255", "#117733", "#999933", "#332288", "#AA4499", "#661100", "#888888"),
-)
-"""Okabe and Ito's palette, then Tol's, told apart with any colour vision; one colour a model."""
-
-
 Tables = dict[str, pd.DataFrame]
-"""A report's tables by name: what its figures are drawn from."""
+"""A report's tables by name: what its charts are drawn from."""
 
 
 BLOCK = 2**20
@@ -141,30 +132,14 @@ def _readable(path: Path) -> Iterator[bytes]:
         ) from None
 
 
-def palette(models: list[str]) -> dict[str, str]:
-    """A colour for each model, in the order given."""
-    return {model: COLOURS[i % len(COLOURS)] for i, model in enumerate(models)}
-
-
-def save(
-    folder: Path, name: str, figures: dict[str, Figure], tables: dict[str, pd.DataFrame]
-) -> list[Path]:
-    """Writes NAME-FIGURE.png and .svg, and a NAME-TABLE.csv for each table; returns the paths.
-
-    The main figure's title is "": it becomes NAME.png.
+def save(folder: Path, name: str, tables: Tables) -> list[Path]:
+    """Writes a NAME-TABLE.csv for each table; returns the paths.
 
     Raises:
         ProbeError: the folder can't be written.
     """
     paths: list[Path] = []
     try:
-        # a fixed salt and no date: equal rows give equal files
-        with mpl.rc_context({"svg.hashsalt": "mdlm-probe"}):
-            for title, figure in figures.items():
-                for kind, date in (("png", {}), ("svg", {"Date": None})):
-                    paths.append(folder / f"{name}{title and f'-{title}'}.{kind}")
-                    figure.savefig(paths[-1], dpi=150, metadata=date)
-                    figure.set_layout_engine("none")  # it stands; finding it anew takes seconds
         for title, table in tables.items():
             paths.append(folder / f"{name}-{title}.csv")
             table.to_csv(paths[-1], index=False, float_format="%.6g")

@@ -21,7 +21,7 @@ from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import PACKAGE
 from mdlm_probe.core.options import Traits, traits_of
 
-Part = Literal["probe", "columns", "report", "page", "examples", "format"]
+Part = Literal["probe", "columns", "report", "charts", "examples", "format"]
 """What a module is to a probe, or "format" for a file format of exports."""
 
 JUDGE = "judge"
@@ -62,6 +62,11 @@ def load(part: Part, name: str) -> ModuleType:
         raise unknown(part, name, names(part))
     path = known[name].relative_to(PACKAGE.parent).with_suffix("")
     return importlib.import_module(".".join(path.parts))
+
+
+def charts(name: str) -> ModuleType:
+    """The module with a probe's CHARTS, and what is said of them: its charts.py, or its report."""
+    return load("charts" if name in _paths("charts") else "report", name)
 
 
 def columns(name: str) -> tuple[Column, ...]:

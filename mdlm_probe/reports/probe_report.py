@@ -1,20 +1,24 @@
-"""Reports: one file per figure; frames in, table and figure out; never torch."""
+"""Reports: one file per probe; frames in, tables and charts out; never torch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from mdlm_probe.analysis import frames
+from mdlm_probe.analysis.chart_data import ChartData, of_report
 from mdlm_probe.analysis.frames import Tables
 from mdlm_probe.core import catalog
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.run_folder import read_run, read_study, run_folders
+from mdlm_probe.reports import pictures
+from mdlm_probe.reports.masks_used import entries_of, masks_used
+from mdlm_probe.reports.pictures import Style
 
 
 @dataclass(frozen=True)
@@ -24,23 +28,39 @@ class ProbeReport:
     Attributes:
         frame: the rows, of all models.
         tables: by name.
-        draw: makes the figures.
+        draw: makes the charts' data.
         printed: names of the tables that are printed: a report's `PRINTED`, or all.
+        masks: how many masks were used, in words.
+        models: all of the run folder, or of its study: each has the same colour in all charts.
     """
 
     frame: pd.DataFrame
     tables: Tables
-    draw: Callable[[], dict[str, Figure]]
+    draw: Callable[[], dict[str, ChartData]]
     printed: tuple[str, ...]
+    masks: str = ""
+    models: tuple[str, ...] = ()
 
     @cached_property
-    def figures(self) -> dict[str, Figure]:
-        """By name, the main one's is "". Drawn when first asked for: that takes seconds."""
+    def charts(self) -> dict[str, ChartData]:
+        """Those that there is something to see of, by name; the main one's is ""."""
         return self.draw()
 
+    def pictures(self) -> dict[str, pictures.Picture]:
+        """Its charts, drawn for a screen."""
+        return {
+            name: pictures.draw(data, self.models, self.masks) for name, data in self.charts.items()
+        }
 
-def make(folder: Path) -> tuple[dict[str, ProbeReport], list[str]]:
-    """Every table and figure of a run folder, by probe, from its CSVs alone.
+
+def make(
+    folder: Path, models: Sequence[str] | None = None
+) -> tuple[dict[str, ProbeReport], list[str]]:
+    """Every table and chart of a run folder, by probe, from its CSVs alone.
+
+    Args:
+        folder: of the run.
+        models: those of a page that it is a part of; None: its own, or its study's.
 
     Returns:
         What was made, and what a reader should know: measurements that aren't finished.
@@ -49,19 +69,38 @@ def make(folder: Path) -> tuple[dict[str, ProbeReport], list[str]]:
         ProbeError: no run, or rows that a report can't read.
     """
     found, notes = frames.frames(folder)
-    return {name: _made(folder, name, frame) for name, frame in found.items()}, notes
+    known = models_of(folder) if models is None else tuple(models)
+    return {name: _made(folder, name, frame, known) for name, frame in found.items()}, notes
 
 
-def _made(folder: Path, probe: str, frame: pd.DataFrame) -> ProbeReport:
-    report = catalog.load("report", probe)
+def models_of(folder: Path) -> tuple[str, ...]:
+    """All models of a folder, and of the study that it is a run of, in one order for all charts."""
+    home = folder.resolve()
+    if home.name in read_study(home.parent).get("runs", {}):
+        home = home.parent
+    names: list[str] = []
+    for path in run_folders(home).values():
+        with suppress(ProbeError):  # another run's damage is no matter of this one
+            entries = read_run(path).values()
+            names += [str(e["config"]["model"]) for e in entries if "model" in e.get("config", {})]
+    return tuple(dict.fromkeys(names))
 
-    def draw() -> dict[str, Figure]:
+
+def _made(folder: Path, probe: str, frame: pd.DataFrame, models: tuple[str, ...]) -> ProbeReport:
+    report, declared = catalog.load("report", probe), catalog.charts(probe)
+
+    def draw() -> dict[str, ChartData]:
         with _read(folder, probe):
-            return report.figures(frame, tables)
+            found = {
+                one.name: of_report(one, tables, frame) for one in getattr(declared, "CHARTS", ())
+            }
+        return {name: data for name, data in found.items() if data}
 
     with _read(folder, probe):
         tables = report.tables(frame)
-    return ProbeReport(frame, tables, draw, getattr(report, "PRINTED", tuple(tables)))
+    masks = masks_used(getattr(declared, "MASKS", ""), entries_of(probe, read_run(folder)))
+    printed = getattr(report, "PRINTED", tuple(tables))
+    return ProbeReport(frame, tables, draw, printed, masks, models)
 
 
 @contextmanager
@@ -76,17 +115,17 @@ def _read(folder: Path, probe: str) -> Iterator[None]:
         ) from error
 
 
-def save(folder: Path, made: dict[str, ProbeReport]) -> list[Path]:
-    """Writes tables as CSV and figures as PNG and SVG into a run folder; returns the paths.
+def save(folder: Path, made: dict[str, ProbeReport], style: Style = "screen") -> list[Path]:
+    """Writes tables as CSV and charts as PNG, SVG and PDF into a run folder; returns the paths.
 
     Raises:
         ProbeError: the folder can't be written.
     """
-    return [
-        path
-        for probe, one in made.items()
-        for path in frames.save(folder, probe, one.figures, one.tables)
-    ]
+    paths = []
+    for probe, one in made.items():
+        paths += pictures.save(folder, probe, one.charts, one.models, one.masks, style)
+        paths += frames.save(folder, probe, one.tables)
+    return paths
 
 
 def shown(made: dict[str, ProbeReport]) -> dict[str, Tables]:

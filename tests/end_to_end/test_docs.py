@@ -42,7 +42,7 @@ runs:
 """Stands for the shipped study that examples run: it takes minutes."""
 
 
-pytestmark = pytest.mark.usefixtures("untimed", "unpainted")
+pytestmark = pytest.mark.usefixtures("untimed")
 
 
 def test_the_two_commands_come_first():

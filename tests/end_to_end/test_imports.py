@@ -55,6 +55,10 @@ def loaded(room):
     from mdlm_probe.core import catalog
     return [catalog.load(room, name).__name__ for name in catalog.names(room)]
 
+def declared():
+    from mdlm_probe.core import catalog
+    return [catalog.charts(name).__name__ for name in catalog.names("report")]
+
 def examples(folder):
     from pathlib import Path
     from mdlm_probe.analysis.frames import frames
@@ -82,7 +86,7 @@ COMPLETIONS = [
     for what in ("source", "complete")
 ]
 PLANS = [("planned", probe) for probe in catalog.names("probe")]
-READERS = [("loaded", "report"), ("loaded", "examples"), ("loaded", "page")]
+READERS = [("loaded", "report"), ("loaded", "examples"), ("declared",)]
 MADE = ("report", "export", "compare")
 
 

@@ -29,7 +29,7 @@ def test_no_text_of_a_model_ends_a_script(page_file):
     begin = text.index('id="data">') + len('id="data">')
     data = json.loads(text[begin : text.index("</script>", begin)])
     assert set(data) == {"models", "sections"}
-    assert len(data["sections"]) == len(catalog.names("page"))
+    assert len(data["sections"]) == len(catalog.names("report"))
 
 
 def test_the_command_prints_tables_and_names_the_page_last(tmp_path):
@@ -40,7 +40,7 @@ def test_the_command_prints_tables_and_names_the_page_last(tmp_path):
     assert "== cache ==" in result.output
     assert "needle: overview" in result.output
     for run in html.read(tmp_path):
-        (section,) = probe_sections.sections(run, dict.fromkeys(("tiny-mdlm", "tiny-arlm"), "red"))
+        (section,) = probe_sections.sections(run, ("tiny-mdlm", "tiny-arlm"))
         assert len(section.files) > 2
         assert all((tmp_path / address).exists() for _, address in section.files)
     alone = call("report", tmp_path / "cache")

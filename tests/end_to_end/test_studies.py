@@ -18,7 +18,6 @@ from mdlm_probe.engine.engine import Engine
 from mdlm_probe.probes.masks import probe as masks
 from mdlm_probe.runs import study as studies
 
-pytestmark = pytest.mark.usefixtures("unpainted")
 SMALL = {"shots": 1, "distractors": 2, "tasks": ["verb-smallest", "animal-largest"]}
 TWO = {
     "model": ["tiny-mdlm", "tiny-arlm"],

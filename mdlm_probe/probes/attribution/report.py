@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from mdlm_probe.analysis import stats
-from mdlm_probe.analysis.frames import Tables, palette
+from mdlm_probe.analysis.charts import Axis, Chart, ChartLayer, over_sets
+from mdlm_probe.analysis.frames import Tables
 from mdlm_probe.analysis.pairing import Measure, Pairing
+from mdlm_probe.analysis.published import OwnValue, PublishedValue
 
 SETTING = ["model", "question", "masks", "method"]
 PLACES = ("left", "middle", "right")
@@ -27,12 +27,6 @@ PAPER = {
     "llada-moe-instruct": (0.188, 0.150, 0.028),
 }
 """Table 1 of arXiv 2511.21338: 50 appended masks, the last 50 other tokens, all other tokens."""
-
-WHAT = {
-    "grad-norm": "gradient norm",
-    "input-x-gradient": "|input × gradient|",
-    "integrated-gradients": "|integrated gradient|",
-}
 
 
 def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -148,126 +142,129 @@ def _estimate(frame: pd.DataFrame, value: str, *also: str, least: float = 0.0) -
     return found | {"sets": sets.n, "sets_p": sets.p}
 
 
-# ---------------------------------------------------------------------- figures
+# ---------------------------------------------------------------------- charts
 
 
-def figures(frame: pd.DataFrame, found: Tables | None = None) -> dict[str, Figure]:
-    """By position: one line a model, a panel for each question place and number of masks; and
-    "groups": bars beside the paper's values. Without examples there are only groups.
-    """
-    found = found or tables(frame)
-    drawn = {"": _positions(found["positions"])} if len(found["positions"]) else {}
-    return drawn | {"groups": _groups(found["groups"])}
-
-
-def _panels(table: pd.DataFrame, height: float) -> tuple[Figure, dict[tuple[str, int], Axes]]:
-    """A panel for each question place and number of masks; the same axes for all."""
-    places = [p for p in PLACES if p in set(table["question"])]
-    masks = sorted(table["masks"].unique())
-    keys = [(place, k) for k in masks for place in places]
-    across = len(places) if len(places) > 1 else len(masks)
-    down = len(keys) // across
-    drawn = Figure(figsize=(1.2 + 4.6 * across, 1.0 + height * down), layout="constrained")
-    axes = drawn.subplots(down, across, sharex=True, sharey=True, squeeze=False)
-    panels = dict(zip(keys, axes.flat, strict=True))
-    for (place, k), axis in panels.items():
-        appended = "no mask appended" if k == 0 else f"{k} masks appended"
-        axis.set(title=f"question {place}, {appended}")
-        axis.grid(alpha=0.25)
-        axis.tick_params(labelbottom=True)
-    return drawn, panels
-
-
-def _series(table: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
-    """Label, model and rows of each line: the method is named where there are several."""
-    several = table["method"].nunique() > 1
-    for (model, method), part in table.groupby(["model", "method"], observed=True, sort=False):
-        yield f"{model}, {method}" if several else model, model, part
-
-
-def _legend(drawn: Figure) -> None:
-    found = {}
-    for axis in drawn.axes:
-        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
-            found.setdefault(label, handle)
-    if "question" in found:
-        found["question"] = found.pop("question")  # models come first
-    drawn.legend(found.values(), found.keys(), loc="outside lower center", ncols=3)
-
-
-def _measure(table: pd.DataFrame) -> str:
-    methods = table["method"].unique()
-    return WHAT.get(methods[0], methods[0]) if len(methods) == 1 else "score"
-
-
-LINES = {"any": ("-", 1.8), "relevant": ("--", 1.0), "distractor": (":", 1.0)}
-FEW = 3
-"""Models up to which relevant examples and distractors have lines of their own."""
-
-
-def _positions(table: pd.DataFrame) -> Figure:
-    drawn, panels = _panels(table, 3.6)
-    colours = palette(list(table["model"].unique()))
-    shown = LINES if len(colours) <= FEW else ("any",)
-    count = int(table["position"].max()) + 1
-    for (place, k), axis in panels.items():
-        here = table[(table["question"] == place) & (table["masks"] == k)]
-        for name, model, rows in _series(here[here["label"].isin(shown)]):
-            for label, curve in rows.groupby("label", observed=True, sort=False):
-                line, width = LINES[label]
-                x, y, colour = curve["position"], curve["normalised"], colours[model]
-                own = {"label": name} if label == "any" else {}
-                axis.plot(x, y, line, lw=width, color=colour, **own)
-                if label == "any":
-                    low, high = curve["sets_low"], curve["sets_high"]
-                    axis.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
-        at = {"left": 0, "middle": count // 2, "right": count}[place] - 0.5
-        axis.axvline(at, color="grey", lw=1, ls=(0, (2, 2)), label="question")
-        axis.set(xlabel="position of the example (0 = far left)", ylim=(0, 1.02))
-        if axis.get_subplotspec().is_first_col():
-            axis.set(ylabel=f"{_measure(table)} of the example\n/ largest of its prompt")
-    for label in (name for name in shown if name != "any"):
-        line, width = LINES[label]
-        axis.plot([], [], line, lw=width, color="grey", label=f"{label} examples only")
-    _legend(drawn)
-    drawn.suptitle(
-        "Attribution of the answer by position of the example\nbands: 95 % over sets", size=11
-    )
-    return drawn
-
-
-NAMES = ("answer's\nmask", "appended\nmasks", "last 50\nother tokens", "all\nother tokens")
+READ = (
+    "How much the answer hangs on an example, by its position: ends above the middle are primacy"
+    " (at the left) and recency (at the right). Beneath, the mean score of a token by group: masks"
+    " that carry nothing should have little. Scores are relative to the largest of a prompt."
+)
+MASKS = "{masks} appended (0: the answer's own only)"
 TABLE = "arXiv 2511.21338, table 1"
-SAME = {"ms": 6, "mfc": "white", "mec": "black", "label": f"{TABLE}: the same model"}
-ALL = {"ms": 4, "mfc": "none", "mec": "dimgrey", "label": f"{TABLE}: its six models"}
+SAME = ("right", 50, "grad-norm")
+"""Question, masks and method of the published values."""
+SAID = dict(
+    zip(
+        GROUPS[1:],
+        (f"gradient norm, 50 masks: {what}" for what in ("masks", "last 50 others", "all others")),
+        strict=True,
+    )
+)
+PUBLISHED = tuple(
+    PublishedValue(what, model, f"{value:.3f}", TABLE)
+    for what, values in zip(SAID.values(), zip(*PAPER.values(), strict=True), strict=True)
+    for model, value in zip(PAPER, values, strict=True)
+)
 
 
-def _groups(table: pd.DataFrame) -> Figure:
-    drawn, panels = _panels(table, 3.4)
-    colours = palette(list(table["model"].unique()))
-    order = [name for name, _, _ in _series(table)]
-    width = 0.8 / (1 + len(order))  # one more for the paper's values
-    for (place, k), axis in panels.items():
-        here = table[(table["question"] == place) & (table["masks"] == k)]
-        for name, model, rows in _series(here):
-            shift = (order.index(name) - len(order) / 2) * width
-            x, y = rows["group"].map(GROUPS.index) + shift, rows["normalised"]
-            gaps = [y - rows["sets_low"], rows["sets_high"] - y]
-            axis.bar(x, y, width * 0.9, color=colours[model], label=name)
-            axis.errorbar(x, y, gaps, fmt="none", ecolor="black", lw=0.8)
-            if rows["paper"].notna().any():
-                axis.plot(x, rows["paper"], "D", **SAME)
-        if place == "right" and k == 50 and set(table["method"]) == {"grad-norm"}:
-            for i, values in enumerate(zip(*PAPER.values(), strict=True), start=1):
-                axis.plot([i + len(order) / 2 * width] * len(values), values, "D", **ALL)
-        axis.set_xticks(range(len(GROUPS)), NAMES)
-        axis.set(xlabel="group of tokens")
-        axis.grid(visible=False, axis="x")
-        if axis.get_subplotspec().is_first_col():
-            axis.set(ylabel=f"mean {_measure(table)} of a token\n/ largest of its prompt")
-    _legend(drawn)
-    drawn.suptitle("Attribution to masks and other tokens\nerror bars: 95 % over sets", size=11)
-    return drawn
+def ours(tables: Tables) -> Iterator[OwnValue]:
+    """Mean scores of groups in the published setting."""
+    table = over_sets(tables["groups"])
+    for row in table.itertuples():
+        if (row.question, row.masks, row.method) == SAME and row.group in SAID:
+            yield OwnValue(SAID[row.group], row.model, row.normalised, row.best_low, row.best_high)
+
+
+LINES = {"any": "any example", "relevant": "relevant ones", "distractor": "distractors"}
+NAMED = dict(
+    zip(
+        GROUPS,
+        ("the answer's mask", "appended masks", "last 50 other tokens", "all other tokens"),
+        strict=True,
+    )
+)
+
+
+def _positions(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    """Scores by position, of any example, of relevant ones and of distractors."""
+    table = tables["positions"]
+    if not len(table):
+        return table
+    labels = pd.Categorical(table["label"].map(LINES), list(LINES.values()), ordered=True)
+    return _placed(over_sets(table).assign(label=labels))
+
+
+def _question(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    """Where the question stands among the examples."""
+    table = tables["positions"]
+    count = int(table["position"].max()) + 1
+    at = {"left": -0.5, "middle": count // 2 - 0.5, "right": count - 0.5}
+    places = list(dict.fromkeys(table["question"]))
+    return pd.DataFrame({"question": places, "position": [at[place] for place in places]})
+
+
+def _groups(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    table = over_sets(tables["groups"])
+    return _placed(table.assign(group=_grouped(table["group"])))
+
+
+def _paper(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    """The paper's values of its six models, beside runs of its setting."""
+    table = tables["groups"]
+    if set(table["method"]) != {SAME[2]}:
+        return pd.DataFrame()
+    rows = [
+        {"question": SAME[0], "masks": SAME[1], "group": group, "normalised": value}
+        for values in PAPER.values()
+        for group, value in zip(GROUPS[1:], values, strict=True)
+    ]
+    found = pd.DataFrame(rows)
+    return found.assign(group=_grouped(found["group"]))
+
+
+def _grouped(group: pd.Series) -> pd.Categorical:
+    return pd.Categorical(group.map(NAMED), list(NAMED.values()), ordered=True)
+
+
+def _placed(table: pd.DataFrame) -> pd.DataFrame:
+    """The question's places in order, from left to right."""
+    places = pd.Categorical(table["question"], PLACES, ordered=True)
+    return table.assign(question=places)
+
+
+SCORE = Axis("normalised", "score / largest of its prompt", ends="best")
+SHOWN = (("question", "question"), ("masks", "masks appended:"), ("label", ""), ("method", ""))
+COUNTS = (("n", "items"), ("sets", "sets"))
+CHARTS = (
+    Chart(
+        "",
+        "Attribution of the answer by position of the example",
+        _positions,
+        "line",
+        Axis("position", "position of the example (0: far left)"),
+        SCORE,
+        dash="method",
+        panels=("masks", "question", "label"),
+        names=SHOWN,
+        counts=COUNTS,
+        layers=(ChartLayer("question", _question, "rule"),),
+    ),
+    Chart(
+        "groups",
+        "Attribution to masks and other tokens",
+        _groups,
+        "interval",
+        SCORE,
+        Axis("group", ""),
+        dash="method",
+        panels=("masks", "question"),
+        names=SHOWN,
+        counts=COUNTS,
+        beside=(("paper", f"{TABLE}: the same model"),),
+        layers=(ChartLayer(f"{TABLE}: its six models", _paper, "point"),),
+    ),
+)
 
 
 # ---------------------------------------------------------------------- comparing

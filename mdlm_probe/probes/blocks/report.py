@@ -11,12 +11,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from mdlm_probe.analysis import stats
-from mdlm_probe.analysis.frames import Tables
 from mdlm_probe.analysis.pairing import Measure, Pairing
-from mdlm_probe.probes.blocks import figures as _blocks_figures
 from mdlm_probe.probes.blocks.equivalent import LEFT, SERIES, EquivalentCells
 
 PRINTED = ("overview", "front", "orders", "lengths")
@@ -267,21 +264,6 @@ def lengths(table: pd.DataFrame) -> pd.DataFrame:
 def _several(rows: pd.DataFrame, names: list[str]) -> pd.Series:
     """Whether a row has others like it at another length."""
     return rows.groupby(names)["length"].transform("nunique") > 1
-
-
-def figures(frame: pd.DataFrame, found: Tables | None = None) -> dict[str, Figure]:
-    """ "": perplexity and repetition against cost; "blocks": perplexity against block size.
-
-    "order": which places are filled in when; "lengths", where there are several.
-    """
-    found = found or tables(frame)
-    table = found["quality"]
-    drawn = {"": _blocks_figures.costs(table, found.get("front"))}
-    drawn["blocks"] = _blocks_figures.sizes(table)
-    drawn["order"] = _blocks_figures.places(frame)
-    if "lengths" in found:
-        drawn["lengths"] = _blocks_figures.lengths(found["lengths"])
-    return {name: figure for name, figure in drawn.items() if figure}
 
 
 # ---------------------------------------------------------------------- comparing

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from mdlm_probe.analysis import stats
-from mdlm_probe.analysis.frames import COLOURS, Tables
+from mdlm_probe.analysis.charts import Axis, Chart
+from mdlm_probe.analysis.frames import Tables
 from mdlm_probe.analysis.pairing import Measure, Pairing
 
 SERIES = ["model", "cache", "block"]
@@ -21,10 +20,6 @@ SHARES = {"same_top": "masks", "same_choice": "committed", "same_commit": "commi
 PRINTED = ("error",)
 UNITS = {table: {"dlogp": "nats"} for table in ("error", "since")}
 """Units of columns that the rows don't have, or have in another one; by table."""
-LOOKS = {"prefix": ("-", "o", "full"), "dual": ("--", "s", "none")}
-"""Line, mark and its filling: where both keep the same, one shows through the other."""
-MARKS = 20
-"""Marks of a curve, about."""
 
 
 def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -122,70 +117,64 @@ def _line(name: str, values: np.ndarray, most: float = np.inf) -> dict[str, floa
     return {name: found.mean, f"{name}_low": found.low, f"{name}_high": found.high}
 
 
-# ---------------------------------------------------------------------- figures
+# ---------------------------------------------------------------------- charts
 
 
-def figures(frame: pd.DataFrame, found: Tables | None = None) -> dict[str, Figure]:
-    """ "": a row a model: errors by the steps since a block began, and texts against the saving."""
-    found = found or tables(frame)
-    errors, curves = found["error"], found["since"]
-    models = list(errors["model"].unique())
-    names = [tuple(key) for key in errors[SERIES[1:]].drop_duplicates().to_numpy()]
-    colours = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(names)}
-    drawn = Figure(figsize=(9.6, 1.3 + 3.0 * len(models)), layout="constrained")
-    axes = drawn.subplots(len(models), 2, squeeze=False)
-    for model, (left, right) in zip(models, axes, strict=True):
-        for name, colour in colours.items():
-            _curve(left, _of(curves, model, name), name, colour)
-            _point(right, _of(errors, model, name), name, colour)
-        left.set(title=model, ylabel="error of a log-probability\n(nats, mean)")
-        right.set(title=model, ylabel="edits (% of the tokens)")
-        right.set_xlim(min(0, 100 * errors["saving"].min() - 5), 100)
-        left.set_ylim(bottom=0)
-        right.set_ylim(bottom=0)
-        for axis in (left, right):
-            axis.grid(alpha=0.25)
-    axes[-1, 0].set_xlabel("steps since the block began")
-    axes[-1, 1].set_xlabel("tokens that needn't go through the network (%)")
-    lines = {line.get_label(): line for axis in axes[:, 0] for line in axis.lines}
-    drawn.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=4)
-    drawn.suptitle(
-        "Kept keys and values: rows against exact ones, texts against the saving"
-        "\nbands and bars: 95 % over prompts",
-        size=11,
-    )
-    return {"": drawn}
+READ = (
+    "Under bidirectional attention kept keys and values are an approximation. At 0 steps nothing is"
+    " reused: an error there would be rounding. The saving is of tokens that needn't go through the"
+    " network; edits are what it costs the texts."
+)
+TASK = "task"
+MASKS = "a canvas of {length}"
 
 
-def _of(table: pd.DataFrame, model: str, name: tuple[str, int]) -> pd.DataFrame:
-    cache, block = name
-    return table[(table["model"] == model) & (table["cache"] == cache) & (table["block"] == block)]
+def _since(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    return _ways(tables["since"])
 
 
-def _label(name: tuple[str, int]) -> str:
-    cache, block = name
-    return f"{cache}, blocks of {block}"
+def _error(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    return _ways(tables["error"])
 
 
-def _curve(axis: Axes, curve: pd.DataFrame, name: tuple[str, int], colour: str) -> None:
-    if not len(curve):
-        return
-    line, mark, filling = LOOKS[name[0]]
-    look = {"marker": mark, "ms": 4, "fillstyle": filling, "color": colour}
-    look["markevery"] = max(1, len(curve) // MARKS)
-    axis.plot(curve["since"], curve["dlogp"], line, label=_label(name), **look)
-    low, high = curve["dlogp_low"], curve["dlogp_high"]
-    axis.fill_between(curve["since"], low, high, color=colour, alpha=0.15, lw=0)
+def _ways(table: pd.DataFrame) -> pd.DataFrame:
+    """A column `way`: what is kept, in blocks of which size."""
+    way = table["cache"] + ", blocks of " + table["block"].astype(str)
+    return table.assign(way=way)
 
 
-def _point(axis: Axes, row: pd.DataFrame, name: tuple[str, int], colour: str) -> None:
-    if not len(row):
-        return
-    _, mark, filling = LOOKS[name[0]]
-    low, middle, high = (100 * row[f"edits{end}"] for end in ("_low", "", "_high"))
-    reach = [(middle - low).fillna(0), (high - middle).fillna(0)]
-    look = {"fmt": mark, "ms": 6, "fillstyle": filling, "color": colour, "capsize": 3}
-    axis.errorbar(100 * row["saving"], middle, yerr=reach, **look)
+NAMES = (("way", ""),)
+COUNTS = (("n", "prompts"),)
+CHARTS = (
+    Chart(
+        "",
+        "Kept keys and values: error of log-probabilities by the steps since a block began",
+        _since,
+        "line",
+        Axis("since", "steps since the block began"),
+        Axis("dlogp", "mean error of a log-probability (nats)", ends="dlogp"),
+        colour="way",
+        panels=("model",),
+        names=NAMES,
+        counts=COUNTS,
+        more=("same_top", "same_commit"),
+        over="prompts",
+    ),
+    Chart(
+        "saving",
+        "Kept keys and values: what texts change against what is saved",
+        _error,
+        "points",
+        Axis("saving", "tokens that needn't go through the network (%)", 100),
+        Axis("edits", "edits (% of the tokens)", 100, ends="edits"),
+        colour="way",
+        panels=("model",),
+        names=NAMES,
+        counts=COUNTS,
+        more=("equal",),
+        over="prompts",
+    ),
+)
 
 
 # ---------------------------------------------------------------------- comparing

@@ -8,12 +8,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from mdlm_probe.analysis import stats
-from mdlm_probe.analysis.frames import Tables
 from mdlm_probe.analysis.pairing import Measure, Pairing
-from mdlm_probe.probes.decay import figures as _decay_figures
 from mdlm_probe.probes.decay.distances import FAR
 
 SERIES = ["model", "context", "masks", "task"]
@@ -291,24 +288,6 @@ def tokens(frame: pd.DataFrame) -> pd.DataFrame:
             table.insert(place, name, value)
         found.append(table)
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
-
-
-def figures(frame: pd.DataFrame, found: Tables | None = None) -> dict[str, Figure]:
-    """ "": the largest probability against distance, with the bound; a panel a task.
-
-    "mass" of frequent tokens, the prompt's, and end of text; "homogenisation", heat maps of the
-    divergence between distances, and "neighbours" against distance, where they were compared.
-    """
-    found = found or tables(frame)
-    drawn = {
-        "": _decay_figures.curves(found["curve"], found.get("half", pd.DataFrame())),
-        "mass": _decay_figures.masses(found["curve"]),
-    }
-    if "matrix" in found:
-        drawn["homogenisation"] = _decay_figures.maps(found["matrix"], set(frame["lag"]))
-    if "neighbours" in found:
-        drawn["neighbours"] = _decay_figures.neighbours(found["neighbours"], THRESHOLDS)
-    return drawn
 
 
 # ---------------------------------------------------------------------- comparing

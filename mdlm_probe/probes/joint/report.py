@@ -7,12 +7,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from mdlm_probe.analysis import stats
-from mdlm_probe.analysis.frames import Tables
 from mdlm_probe.analysis.pairing import Measure, Pairing
-from mdlm_probe.probes.joint.figures import couplings, gains, loss, mixtures
 
 PRINTED = ("circulation", "sets", "orders", "spread", "bound")
 UNITS = {
@@ -266,24 +263,6 @@ def bound(frame: pd.DataFrame) -> pd.DataFrame:
             | {"bound_low": low, "bound_high": high, "sure": int(largest(ends))}
         )
     return pd.DataFrame(found)
-
-
-# ---------------------------------------------------------------------- figures
-
-
-def figures(frame: pd.DataFrame, found: Tables | None = None) -> dict[str, Figure]:
-    """ "": what n masks a step cost; "orders", "pairs", "sets": of what was measured."""
-    found = found or tables(frame)
-    drawn = {}
-    if "budget" in found:
-        drawn[""] = loss(found["budget"], found["bound"])
-    if "orders" in found and "gain" in found["orders"]:
-        drawn["orders"] = gains(found["orders"], found["spread"])
-    if "pairs" in found:
-        drawn["pairs"] = couplings(found["pairs"], found["circulation"])
-    if "sets" in found:
-        drawn["sets"] = mixtures(found["sets"])
-    return drawn
 
 
 # ---------------------------------------------------------------------- comparing

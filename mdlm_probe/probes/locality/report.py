@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from mdlm_probe.analysis import stats
-from mdlm_probe.analysis.frames import Tables, palette
+from mdlm_probe.analysis.charts import Axis, Chart, over_sets
+from mdlm_probe.analysis.frames import Tables
 from mdlm_probe.analysis.pairing import Measure, Pairing
 from mdlm_probe.analysis.stats import corrected
 
 CURVE = ["model", "question", "masks", "position"]
-BANDS = {"accuracy": "sets", "p_right": "p_right"}
-MEASURES = tuple(BANDS)
-TOP = 103
-"""Percent at which an axis ends at most: a little room for the marks at 100."""
-
 PLACES = ("left", "middle", "right")
-LABELS = {"accuracy": "accuracy (%)", "p_right": "probability of the\nright answer (%)"}
 
 
 def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -102,83 +94,83 @@ def index(frame: pd.DataFrame) -> pd.DataFrame:
     return corrected(pd.DataFrame(rows), ("items", "sets"))
 
 
-def figures(frame: pd.DataFrame, found: Tables | None = None) -> dict[str, Figure]:
-    """ "": a panel for each question place; "masks", where there are several numbers of them."""
-    table = (found or tables(frame))["accuracy"]
-    drawn = {"": _places(table, frame)}
-    if table["masks"].nunique() > 1:
-        drawn["masks"] = _under_masks(table)
-    return drawn
+# ---------------------------------------------------------------------- charts
 
 
-def _places(table: pd.DataFrame, frame: pd.DataFrame) -> Figure:
-    """One panel a question place, the same axes for all: curves with bands over the sets."""
-    places = [p for p in PLACES if p in set(table["question"])]
-    colours = palette(list(table["model"].unique()))
-    drawn = Figure(figsize=(1.2 + 4.2 * len(places), 4.2), layout="constrained")
-    axes = drawn.subplots(1, len(places), sharex=True, sharey=True, squeeze=False)[0]
-    for axis, place in zip(axes, places, strict=True):
-        _panel(axis, table[table["question"] == place], frame, place, colours)
-    low = np.nanmin([*table["sets_low"], *table["accuracy"], *(1 / frame["options"])])
-    axes[0].set(ylabel="accuracy (%)", ylim=(max(0, 10 * np.floor(10 * low - 0.5)), TOP))
-    lines = {line.get_label(): line for axis in axes for line in axis.lines}
-    lines["chance"] = lines.pop("chance")  # last in the legend
-    drawn.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=2 * len(places))
-    drawn.suptitle("Accuracy by position of the relevant examples\nbands: 95 % over sets", size=11)
-    return drawn
+READ = (
+    "A flat line at 100 % finds the relevant examples wherever they stand. A line that falls to the"
+    " left of a question at the right end is recency; the locality index says how much, and 0 is no"
+    " bias. Bands are 95 % over sets; where there is one set, over its items."
+)
+TASK = "set"
+MASKS = "{masks} (0 is one mask, closed)"
 
 
-def _under_masks(table: pd.DataFrame) -> Figure:
-    """A row of panels for each model and place: accuracy and probability, a shade a mask count."""
-    rows = list(dict.fromkeys(map(tuple, table[["model", "question"]].astype(str).to_numpy())))
-    counts = sorted(table["masks"].unique())
-    shades = colormaps["viridis"](np.linspace(0.9, 0, len(counts)))
-    drawn = Figure(figsize=(9.2, 1.4 + 2.7 * len(rows)), layout="constrained")
-    axes = drawn.subplots(len(rows), 2, sharex=True, sharey="col", squeeze=False)
-    for (model, place), pair in zip(rows, axes, strict=True):
-        part = table[(table["model"] == model) & (table["question"] == place)]
-        for axis, measure in zip(pair, MEASURES, strict=True):
-            for k, curve in part.groupby("masks"):
-                label = "one mask, closed" if k == 0 else f"{k} masks"
-                x, y = curve["position"], 100 * curve[measure]
-                axis.plot(x, y, "o-", ms=4, color=shades[counts.index(k)], label=label)
-                ends = (100 * curve[f"{BANDS[measure]}_{end}"] for end in ("low", "high"))
-                axis.fill_between(x, *ends, color=shades[counts.index(k)], alpha=0.1, lw=0)
-            axis.set(title=f"{model}, question {place}", ylabel=LABELS[measure])
-            axis.grid(alpha=0.25)
-    for axis in axes[-1]:
-        axis.set_xlabel("distractors left of the relevant block")
-        axis.set_ylim(top=min(axis.get_ylim()[1], TOP))
-    lines = {line.get_label(): line for axis in axes.flat for line in axis.lines}
-    drawn.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=5)
-    title = "Position of the relevant examples, under masks at the question; bands: 95 % over sets"
-    drawn.suptitle(title, size=11)
-    return drawn
+def task_tables(frame: pd.DataFrame) -> Tables:
+    """The tables that the charts of a set need."""
+    return {"accuracy": accuracy(frame)}
 
 
-def _panel(
-    axis: Axes, table: pd.DataFrame, frame: pd.DataFrame, place: str, colours: dict[str, str]
-) -> None:
-    looks = [(line, mark) for mark in "os^Dv" for line in ("-", "--", ":", "-.")]
-    looks = [looks[(5 * i) % len(looks)] for i in range(len(looks))]  # both change at each step
-    styles = dict(zip(sorted(table["masks"].unique()), looks, strict=False))
-    for (model, masks), curve in table.groupby(["model", "masks"], observed=True, sort=False):
-        label = model if len(styles) == 1 and masks == 0 else f"{model}, {masks} masks"
-        x, y = curve["position"], 100 * curve["accuracy"]
-        line, mark = styles[masks]
-        axis.plot(x, y, line, color=colours[model], marker=mark, ms=4, label=label)
-        low, high = 100 * curve["sets_low"], 100 * curve["sets_high"]
-        axis.fill_between(x, low, high, color=colours[model], alpha=0.15, lw=0)
-    for options in frame["options"].unique():
-        axis.axhline(100 / options, color="grey", lw=1, ls=(0, (2, 2)), label="chance")
-    totals = (frame["distractors"] + frame["shots"]).unique()
-    at = {"left": 0, "middle": totals[0] // 2, "right": totals[0]}[place]
-    after = f" (after {at} of {totals[0]} examples)" if len(totals) == 1 else ""
-    axis.set(
-        title=f"question {place}{after}",
-        xlabel="distractors left of the relevant block",
-    )
-    axis.grid(alpha=0.25)
+def _accuracy(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    chance = 1 / frame["options"].max()
+    return over_sets(tables["accuracy"]).assign(chance=chance)
+
+
+def _certain(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    """The probabilities, of which one set has no interval."""
+    return tables["accuracy"].assign(over="sets")
+
+
+def _under_masks(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    """Both measures, where there are several numbers of masks."""
+    table = over_sets(tables["accuracy"])
+    if table["masks"].nunique() < 2:
+        return pd.DataFrame()
+    names = {k: "one mask, closed" if k == 0 else f"{k} masks" for k in sorted(set(table["masks"]))}
+    masks = pd.Categorical(table["masks"].map(names), list(names.values()), ordered=True)
+    return table.assign(masks=masks)
+
+
+POSITION = Axis("position", "distractors left of the relevant block")
+ACCURACY = Axis("accuracy", "accuracy (%)", 100, ends="best")
+P_RIGHT = Axis("p_right", "probability of the right answer (%)", 100, ends="p_right")
+COUNTS = (("n", "items"), ("sets", "sets"))
+CHARTS = (
+    Chart(
+        "",
+        "Accuracy by position of the relevant examples",
+        _accuracy,
+        "line",
+        POSITION,
+        ACCURACY,
+        dash="masks",
+        panels=("question",),
+        counts=COUNTS,
+        beside=(("chance", "chance (%)"),),
+    ),
+    Chart(
+        "p_right",
+        "Probability of the right answer by position of the relevant examples",
+        _certain,
+        "line",
+        POSITION,
+        P_RIGHT,
+        dash="masks",
+        panels=("question",),
+        counts=COUNTS,
+    ),
+    Chart(
+        "masks",
+        "Position of the relevant examples, under masks at the question",
+        _under_masks,
+        "line",
+        POSITION,
+        (ACCURACY, P_RIGHT),
+        colour="masks",
+        panels=("model", "question"),
+        counts=COUNTS,
+    ),
+)
 
 
 # ---------------------------------------------------------------------- comparing

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from mdlm_probe.analysis import stats
-from mdlm_probe.analysis.frames import Tables
 from mdlm_probe.analysis.pairing import Measure, Pairing
 from mdlm_probe.analysis.stats import corrected
-from mdlm_probe.probes.masks.figures import CONTEXT, FILLERS, SERIES, contexts, grouped, rank, sheet
 
+CONTEXT = ["model", "shots", "distractors"]
+SERIES = [*CONTEXT, "filler", "side", "steps", "order"]
+FILLERS = ("mask", "text", "dot", "eos", "pad", "space", "random", "none")
 ITEM = ["set", "item"]
 MEASURES = ("correct", "p_right")
 NUDGE = 1e-15
@@ -46,6 +46,19 @@ def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
         "controls": controls(rows),
         "tasks": drop(rows, ["set"]),
     }
+
+
+def rank(masks: str) -> float:
+    """A number by which amounts sort: counts, then shares, then "max"."""
+    if masks == "max":
+        return 1e12
+    return 1e9 + float(masks[:-1]) if masks.endswith("%") else float(masks)
+
+
+def grouped(rows: pd.DataFrame, names: list[str]) -> list[tuple[dict[str, Any], pd.DataFrame]]:
+    """The groups of a frame, each with its coordinates by name, in order of appearance."""
+    found = rows.groupby(names, observed=True, sort=False)
+    return [(dict(zip(names, key, strict=True)), part) for key, part in found]
 
 
 def series(frame: pd.DataFrame) -> pd.DataFrame:
@@ -278,26 +291,6 @@ def _corrected(lines: list[dict[str, float]]) -> list[dict[str, float]]:
         line | {f"{name}_holm": float(p[i]) for name, p in holm.items()}
         for i, line in enumerate(lines)
     ]
-
-
-def figures(frame: pd.DataFrame, found: Tables | None = None) -> dict[str, Figure]:
-    """ "": accuracy and probability; "certainty": entropy and confidence; both against k.
-
-    "context", where there are several: the same measures against the length of the context.
-    """
-    table = (found or tables(frame))["curve"]
-    size = table["shots"] + table["distractors"]
-    longest = table[size == size.groupby(table["model"]).transform("max")]
-    longest = longest[longest["shots"] == longest.groupby("model")["shots"].transform("max")]
-    counts = {c: "/".join(f"{n}" for n in sorted(longest[c].unique())) for c in CONTEXT[1:]}
-    where = f"{counts['shots']} relevant and {counts['distractors']} distractor examples"
-    drawn = {
-        "": sheet(longest, ["accuracy", "p_right"], where),
-        "certainty": sheet(longest, ["entropy", "top1_prob"], where),
-    }
-    if len(table[CONTEXT[1:]].drop_duplicates()) > 1:
-        drawn["context"] = contexts(table)
-    return drawn
 
 
 # ---------------------------------------------------------------------- comparing

@@ -6,11 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
 
 from mdlm_probe.analysis import stats
+from mdlm_probe.analysis.charts import Axis, Chart, HeatColours, Rows
 from mdlm_probe.analysis.frames import Tables
 from mdlm_probe.analysis.pairing import Measure, Pairing
 from mdlm_probe.analysis.stats import corrected
@@ -202,78 +200,72 @@ def _corrected(table: pd.DataFrame) -> pd.DataFrame:
     return corrected(table, [c.removesuffix("_p") for c in table.columns if c.endswith("_p")])
 
 
-# ---------------------------------------------------------------------- figures
+# ---------------------------------------------------------------------- charts
 
 
-def figures(frame: pd.DataFrame, found: Tables | None = None) -> dict[str, Figure]:
-    """Heat maps, a panel a model: x is the context's length, y the fact's depth, the start on top.
-
-    Exact match in red to green, with the number in each cell; below, what the fact adds to the
-    answer's log-probability (the log-probability itself where there is no baseline). Grey cells
-    weren't asked.
-    """
-    table = (found or tables(frame))["grid"]
-    top = {"exact": ("exact match (%)", "RdYlGn", Normalize(0, 100), "{:.0f}")}
-    if "gain" in table:
-        limit = max(LEAST, float(np.nanmax(np.abs(table["gain"]))))
-        gain = ("gained by the fact (nats)", "BrBG", Normalize(-limit, limit), "{:+.1f}")
-        maps = top | {"gain": gain}
-    ends = Normalize(table["logp"].min(), max(table["logp"].max(), table["logp"].min() + LEAST))
-    logp = {"logp": ("log-probability of the answer (nats)", "viridis", ends, "{:.1f}")}
-    if "gain" not in table:
-        return {"": _maps(table, top | logp)}
-    return {"": _maps(table, maps), "logp": _maps(table, logp)}
+READ = (
+    "The start of the text is on top; the question stands at its end. Rows named absent are the"
+    " same texts without the fact: what a model guesses. The gain is what the fact adds to the"
+    " answer's log-probability; where it is 0, the model doesn't read it. Empty: not asked."
+)
+MASKS = "as many as the answer has tokens, none after them"
 
 
-def _maps(table: pd.DataFrame, maps: dict[str, tuple[str, str, Normalize, str]]) -> Figure:
-    names = list(table["model"].unique())
-    sizes, depths = (sorted(table[c].unique()) for c in ("length", "depth"))
-    width = 1.7 + len(names) * (0.8 + 0.55 * len(sizes))
-    height = 1.0 + len(maps) * (0.4 + 0.22 * len(depths))
-    drawn = Figure(figsize=(max(4.5, width), height), layout="constrained")
-    axes = drawn.subplots(len(maps), len(names), sharex=True, sharey="row", squeeze=False)
-    for row, (measure, (label, colours, norm, form)) in zip(axes, maps.items(), strict=True):
-        for axis, name in zip(row, names, strict=True):
-            values = table[table["model"] == name].pivot_table(
-                index="depth", columns="length", values=measure, observed=True
-            )
-            shown = [d for d in depths if d != ABSENT]
-            shown += [ABSENT] if ABSENT in depths and measure != "gain" else []
-            values = values.reindex(index=shown, columns=sizes)
-            _panel(axis, values * (100 if measure == "exact" else 1), colours, norm, form)
-        row[0].set_ylabel("depth of the fact (%)")
-        drawn.colorbar(row[0].images[0], ax=list(row), label=label, fraction=0.05)
-    for axis, name in zip(axes[0], names, strict=True):
-        axis.set_title(name)
-    for axis in axes[-1]:
-        axis.set_xlabel("context (tokens)")
-    n = sorted(table["n"].unique())
-    drawn.suptitle(
-        f"A fact among filler, asked for at the end\nneedles a cell: {_range(n)}", size=11
+def _grid(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    """The grid, its depths as text in the order of the picture, from below."""
+    table = tables["grid"]
+    place = table["depth"].where(table["depth"] != ABSENT, 101)
+    rows = table.assign(place=place).sort_values(
+        "place", ascending=False, kind="stable", ignore_index=True
     )
-    return drawn
+    depth = rows["depth"].map(lambda d: "absent" if d == ABSENT else f"{d:g}")
+    return rows.assign(depth=depth)
 
 
-def _panel(axis: Axes, values: pd.DataFrame, colours: str, norm: Normalize, form: str) -> None:
-    """One heat map with its numbers; the row without the fact stands apart."""
-    image = axis.imshow(values.to_numpy(), cmap=colours, norm=norm, aspect="auto")
-    axis.set_facecolor("0.85")
-    for (y, x), value in np.ndenumerate(values.to_numpy()):
-        if not np.isnan(value):
-            red, green, blue, _ = image.cmap(norm(value))
-            dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
-            text = form.format(value).replace("-0.0", "0.0").replace("+0.0", "0.0")
-            axis.text(x, y, text, ha="center", va="center", size=7, color="w" if dark else "k")
-    names = ["absent" if d == ABSENT else f"{d:g}" for d in values.index]
-    axis.set_xticks(range(values.shape[1]), [f"{size:g}" for size in values.columns])
-    axis.set_yticks(range(len(names)), names)
-    axis.tick_params(length=0, labelsize=8)
-    if ABSENT in values.index:
-        axis.axhline(len(names) - 1.5, color="w", lw=4)
+def _gains(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    table = _grid(tables, frame)
+    return table.dropna(subset=["gain"]) if "gain" in table else pd.DataFrame()
 
 
-def _range(counts: list[int]) -> str:
-    return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+def _map(name: str, title: str, rows: Rows, fill: Axis, colours: HeatColours) -> Chart:
+    return Chart(
+        name,
+        title,
+        rows,
+        "heat",
+        Axis("length", "context (tokens)"),
+        Axis("depth", "depth of the fact (%)"),
+        fill=fill,
+        panels=("model",),
+        counts=(("n", "needles a cell"),),
+        over="needles",
+        colours=colours,
+    )
+
+
+CHARTS = (
+    _map(
+        "",
+        "A fact among filler, asked for at the end: exact match",
+        _grid,
+        Axis("exact", "exact match (%)", 100, ends="exact"),
+        HeatColours("viridis", ends=(0, 100), numbers=".0f"),
+    ),
+    _map(
+        "gain",
+        "What the fact adds to the answer's log-probability",
+        _gains,
+        Axis("gain", "gained by the fact (nats)", ends="gain"),
+        HeatColours("purpleorange", centred=LEAST, numbers="+.1f"),
+    ),
+    _map(
+        "logp",
+        "The answer's log-probability",
+        _grid,
+        Axis("logp", "log-probability of the answer (nats)", ends="logp"),
+        HeatColours("viridis", numbers=".1f"),
+    ),
+)
 
 
 # ---------------------------------------------------------------------- comparing

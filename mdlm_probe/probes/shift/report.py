@@ -11,14 +11,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from mdlm_probe.analysis import stats
-from mdlm_probe.analysis.frames import Tables
 from mdlm_probe.analysis.pairing import Measure, Pairing
 from mdlm_probe.analysis.stats import corrected
 from mdlm_probe.decoding.canvas import NO_INTERVENTION
-from mdlm_probe.probes.shift import figures as _shift_figures
 
 SERIES = ["model", "intervention", "frac"]
 CONTROLS = ("post-hoc", "replace", "hold")
@@ -302,17 +299,6 @@ def moves(rows: pd.DataFrame) -> pd.DataFrame:
             line |= _line(name, _ratio(part, name, "changed"), 100)
         found.append(line)
     return pd.DataFrame(found)
-
-
-def figures(frame: pd.DataFrame, found: Tables | None = None) -> dict[str, Figure]:
-    """ "": harm against the fraction; "cascade": how far a change runs on; none without shifts."""
-    found = found or tables(frame)
-    if not len(found["cascade"]):
-        return {}
-    return {
-        "": _shift_figures.harm(found["harm"]),
-        "cascade": _shift_figures.cascade(found["cascade"]),
-    }
 
 
 # ---------------------------------------------------------------------- comparing

@@ -10,18 +10,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.figure import Figure
 
-from mdlm_probe.analysis import frames
 from mdlm_probe.analysis import pairing as _pairing
 from mdlm_probe.analysis.pairing import Pairs, Points
 from mdlm_probe.core import catalog
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import unusable
+from mdlm_probe.reports import pictures
 from mdlm_probe.reports.compare import forest
 from mdlm_probe.reports.compare.declarations import comparable, pairings
 from mdlm_probe.reports.compare.measurements import Measurement, measurements, partners
 from mdlm_probe.reports.compare.settings import SHOWN, check_known, check_same, scorer_of
+from mdlm_probe.reports.masks_used import masks_used
+from mdlm_probe.reports.pictures import ENDS, Picture, draw
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,11 @@ class Compared:
         names = self.first.model, self.second.model
         return names if names[0] != names[1] else ("A", "B")
 
-    def figure(self) -> Figure:
-        """Differences with their intervals, a panel a measure."""
-        return forest.forest(self.tables, self.title, *self.models)
+    def picture(self) -> Picture:
+        """Differences with their intervals, a panel for each measure."""
+        entries = {"A": self.first.answers, "B": self.second.answers}
+        masks = masks_used(getattr(catalog.charts(self.first.probe), "MASKS", ""), entries)
+        return draw(forest.forest(self.tables, self.title, *self.models), (), masks)
 
 
 def compare(
@@ -202,7 +205,7 @@ def _notes(first: Measurement, second: Measurement) -> list[str]:
 def save(folder: Path, found: Sequence[Compared]) -> list[Path]:
     """Writes compare.csv, and a picture of each pair; returns the paths.
 
-    PNG, and SVG, too, of a single pair: SVG takes as long again, and of many pairs few are printed.
+    PNG, and of a single pair SVG and PDF, too: of many pairs few are printed.
 
     Raises:
         ProbeError: the folder can't be written.
@@ -218,11 +221,8 @@ def save(folder: Path, found: Sequence[Compared]) -> list[Path]:
             alone = titles.count(one.title) == 1
             stem = one.title if alone else f"{one.title}__{one.first.model}"
             name = "".join(c if c.isalnum() or c in "._-" else "-" for c in stem)
-            if len(drawn) == 1:
-                paths += frames.save(folder, name, {"": one.figure()}, {})
-            else:
-                paths.append(path := folder / f"{name}.png")
-                one.figure().savefig(path, dpi=100)
+            ends = ENDS if len(drawn) == 1 else ENDS[:1]
+            paths += pictures.write(folder, name, one.picture(), ends)
     except OSError as error:
         raise unusable(path, error) from error
     return paths

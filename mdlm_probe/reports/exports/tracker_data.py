@@ -1,4 +1,4 @@
-"""What trackers get of a run: configuration, estimates as numbers, figures as pictures."""
+"""What trackers get of a run: configuration, estimates as numbers, charts as pictures."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import importlib
 import io
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from matplotlib.figure import Figure
-from PIL import Image
 
 from mdlm_probe import __version__
 from mdlm_probe.analysis import frames
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.reports.exports.exported_run import ExportedRun, ExportRequest
 from mdlm_probe.reports.exports.typed_rows import coordinates_in
+from mdlm_probe.reports.pictures import Picture
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 def package(name: str) -> ModuleType:
@@ -121,18 +123,17 @@ def _plain(value: Any, number: bool) -> Any:
     return (value.item() if hasattr(value, "item") else value) if number else str(value)
 
 
-def picture(figure: Figure) -> Image.Image:
-    """A figure as it is saved."""
-    data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=150)
-    data.seek(0)
-    return Image.open(data)
+def pixels(drawn: Picture) -> Image.Image:
+    """A picture as it is saved, as trackers take it."""
+    from PIL import Image
+
+    return Image.open(io.BytesIO(drawn.png()))
 
 
 def logged(
     run: ExportedRun, table: Callable[[pd.DataFrame], Any], image: Callable[[Any], Any]
 ) -> dict[str, Any]:
-    """A run's tables and figures by name, as a package holds them.
+    """A run's tables and pictures by name, as a package holds them.
 
     Args:
         run: whose.
@@ -143,6 +144,6 @@ def logged(
         for name, frame in one.tables.items():
             if len(frame):
                 found[f"{probe}/{name}"] = table(frame)
-        for name, figure in one.figures.items():
-            found[f"{probe}/figure {name}".strip()] = image(picture(figure))
+        for name, drawn in one.pictures().items():
+            found[f"{probe}/figure {name}".strip()] = image(pixels(drawn))
     return found

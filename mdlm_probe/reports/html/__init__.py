@@ -5,30 +5,33 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mdlm_probe.analysis import charts
+from mdlm_probe.analysis.chart_style import PAGE as ON_PAGE
+from mdlm_probe.analysis.chart_style import model_colours
 from mdlm_probe.core import files, run_folder
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.reports import probe_report
 from mdlm_probe.reports.html import page_template
 from mdlm_probe.reports.html.probe_sections import ReportedRun, sections
+from mdlm_probe.reports.pictures import Style
+from mdlm_probe.reports.probe_report import ProbeReport
 
 PAGE = "report.html"
 
 
 def read(folder: Path) -> list[ReportedRun]:
-    """The runs of a folder, with their tables and figures; a study's in its own order.
+    """The runs of a folder, with their tables and charts; a study's in its own order.
 
     A study's run that has no rows yet has no tables either, and says so in its notes.
 
     Raises:
         ProbeError: no run, or none with rows that a report can read.
     """
-    folders = run_folder.run_folders(folder)
+    folders, models = run_folder.run_folders(folder), probe_report.models_of(folder)
     found, empty = [], []
     for name, path in folders.items():
         entries = run_folder.read_run(path)
         try:
-            made, notes = probe_report.make(path)
+            made, notes = probe_report.make(path, models)
         except ProbeError as error:
             if not name:
                 raise
@@ -40,21 +43,24 @@ def read(folder: Path) -> list[ReportedRun]:
     return found
 
 
-def write(folder: Path, runs: list[ReportedRun] | None = None) -> list[Path]:
-    """Writes the tables and figures of every run, and FOLDER/report.html; returns the paths.
+def write(
+    folder: Path, runs: list[ReportedRun] | None = None, style: Style = "screen"
+) -> list[Path]:
+    """Writes the tables and pictures of every run, and FOLDER/report.html; returns the paths.
 
     Equal rows make an equal page.
 
     Args:
         folder: of a run or a study.
         runs: what `read` made of it, where that is known.
+        style: of the pictures beside the page.
 
     Raises:
         ProbeError: no run, rows that a report can't read, or a folder that can't be written.
     """
     runs = read(folder) if runs is None else runs
-    paths = [path for run in runs for path in probe_report.save(run.folder, run.made)]
-    text = page(folder, runs)
+    paths = [path for run in runs for path in probe_report.save(run.folder, run.made, style)]
+    text = page(folder, runs, style)
     path = folder / PAGE
     try:
         files.replace(path, text)
@@ -63,23 +69,22 @@ def write(folder: Path, runs: list[ReportedRun] | None = None) -> list[Path]:
     return [*paths, path]
 
 
-def page(folder: Path, runs: list[ReportedRun]) -> str:
+def page(folder: Path, runs: list[ReportedRun], style: Style = "screen") -> str:
     """The page as text."""
     study = run_folder.read_study(folder)
-    models = _models(runs)
-    colours = charts.colours(models)
-    found = [section for run in runs for section in sections(run, colours)]
+    models = probe_report.models_of(folder)
+    shown = {name for run in runs for made in run.made.values() for name in _models(made)}
+    colours = {name: c for name, c in model_colours(models, ON_PAGE).items() if name in shown}
+    found = [section for run in runs for section in sections(run, models, style)]
     name = str(study.get("study") or folder.resolve().name)
     return page_template.render(
         name, colours, found, _states(study, runs), str(study.get("source") or "")
     )
 
 
-def _models(runs: list[ReportedRun]) -> list[str]:
-    """All models of the page, in the order of the runs."""
-    frames = [made.frame for run in runs for made in run.made.values()]
-    names = [str(name) for frame in frames if "model" in frame for name in frame["model"].unique()]
-    return list(dict.fromkeys(names))
+def _models(made: ProbeReport) -> list[str]:
+    """The models of a probe's rows."""
+    return list(map(str, made.frame["model"].unique())) if "model" in made.frame else []
 
 
 def _states(study: dict[str, Any], runs: list[ReportedRun]) -> list[tuple[str, str, str]]:

@@ -26,8 +26,9 @@ class Chart {
     this.figure = figure;
     this.data = data;
     this.task = "";
+    const named = (values) => Object.fromEntries(data.fields.map((name, at) => [name, values[at]]));
     this.rows = Object.fromEntries(
-      Object.entries(data.rows).map(([task, rows]) => [task, rows.map((row) => this.named(row))]),
+      Object.entries(data.rows).map(([task, rows]) => [task, rows.map(named)]),
     );
     this.views = [];
     figure.querySelectorAll("[data-zoom]").forEach((button) =>
@@ -35,30 +36,25 @@ class Chart {
     );
   }
 
-  /** A row by its fields; of heat maps with the edges of its cell. */
-  named(values) {
-    const row = Object.fromEntries(this.data.fields.map((name, at) => [name, values[at]]));
-    if (this.data.kind === "heat") {
-      const [x, y] = [this.data.across.indexOf(row.x), this.data.up.indexOf(row.y)];
-      Object.assign(row, { x0: x - 0.5, x1: x + 0.5, y0: y - 0.5, y1: y + 0.5 });
-    }
-    return row;
-  }
-
-  /** The rows that are picked: of all panels, or of one. */
+  /** The rows that are picked: of all panels, or of one; what is of none in particular is of each. */
   picked(models, where = {}) {
     return (this.rows[this.task] || []).filter(
       (row) =>
-        (row.model === undefined || models.has(row.model)) &&
-        Object.entries(where).every(([name, value]) => row[name] === value),
+        (row.model === undefined || row.model === null || models.has(row.model)) &&
+        Object.entries(where).every(([name, value]) => row[name] === null || row[name] === value),
     );
+  }
+
+  /** The picked rows of the chart itself, without those of its layers. */
+  own(models, where = {}) {
+    return this.picked(models, where).filter((row) => row.layer === undefined || row.layer === null);
   }
 
   /** Draws every panel. */
   async draw(models) {
     const places = this.figure.querySelectorAll(".drawing");
     for (const [at, panel] of this.data.panels.entries()) {
-      const spec = structuredClone(this.data.spec);
+      const spec = structuredClone(this.data.specs[panel.spec]);
       spec.$schema = "https://vega.github.io/schema/vega-lite/v6.json";
       spec.description = panel.words;
       spec.datasets = { rows: this.picked(models, panel.where) };
@@ -103,15 +99,16 @@ class Chart {
   /** Hides panels of models that aren't picked, and of what the task doesn't have. */
   hide(models) {
     this.figure.querySelectorAll(".panel").forEach((panel, at) => {
-      panel.hidden = !this.picked(models, this.data.panels[at].where).length;
+      panel.hidden = !this.own(models, this.data.panels[at].where).length;
     });
-    this.figure.querySelector(".nothing").hidden = this.picked(models).length > 0;
+    this.figure.querySelector(".nothing").hidden = this.own(models).length > 0;
+    this.figure.querySelector(".counts").textContent = this.data.captions[this.task] || "";
   }
 
   /** Writes the table beneath. */
   fill(models) {
     const body = this.figure.querySelector("tbody");
-    const rows = this.picked(models);
+    const rows = this.own(models);
     this.figure.querySelector(".count").textContent = rows.length;
     const numbers = [...this.figure.querySelectorAll("thead th")].map((head) => head.className);
     body.replaceChildren(

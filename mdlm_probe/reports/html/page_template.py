@@ -11,23 +11,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from mdlm_probe import __version__
-from mdlm_probe.analysis.frames import COLOURS
+from mdlm_probe.analysis.chart_style import CATEGORIES, DARK, MODELS
 from mdlm_probe.reports.html.probe_sections import Section
 
 HERE = Path(__file__).parent
 SCRIPTS = ("charts.js", "examples.js", "page.js")
 LONG = 60
 """Rows beyond which a figure's table isn't printed; its CSV has them."""
-DARK = {
-    "#0072B2": "#4FA8E0",
-    "#000000": "#FFFFFF",
-    "#882255": "#D977A8",
-    "#117733": "#4DB374",
-    "#332288": "#9B8CE8",
-    "#AA4499": "#D583C8",
-    "#661100": "#D98A6E",
-}
-"""Colours of lines that can't be seen on a dark ground, and what stands for them there."""
 
 
 def render(
@@ -59,8 +49,11 @@ def render(
             data=data,
             version=__version__,
             long=LONG,
-            light=COLOURS,
-            dark=[DARK.get(colour, colour) for colour in COLOURS],
+            light={"model": MODELS, "category": CATEGORIES},
+            dark={
+                name: [DARK.get(colour, colour) for colour in colours]
+                for name, colours in (("model", MODELS), ("category", CATEGORIES))
+            },
             style=Markup(_text("page.css")),
             # ours: none of these can hold what a model wrote
             scripts=[Markup(text) for text in (_bundle(), *map(_text, SCRIPTS))],

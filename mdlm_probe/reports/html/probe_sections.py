@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 
+from mdlm_probe.analysis.chart_data import ALL, Source
 from mdlm_probe.core import catalog
 from mdlm_probe.core.run_folder import probe_of
+from mdlm_probe.reports import pictures
 from mdlm_probe.reports.html import examples, published_values, run_facts
-from mdlm_probe.reports.html.chart_data import ALL, DrawnChart, Source, drawn
+from mdlm_probe.reports.html.page_charts import PageChart, page_chart
 from mdlm_probe.reports.html.page_tables import PageTable, page_table
 from mdlm_probe.reports.html.run_facts import Entries, Facts
+from mdlm_probe.reports.pictures import Style
 from mdlm_probe.reports.probe_report import ProbeReport
 
 FEW = 300
@@ -36,7 +36,7 @@ class ReportedRun:
         name: its name within the study; "" where it is the whole.
         folder: where it is.
         entries: what run.json says.
-        made: tables and figures by probe.
+        made: tables and charts by probe.
         notes: what a reader should know.
     """
 
@@ -55,9 +55,9 @@ class Section:
         id: of its place in the page.
         title, question: the run's or the probe's name, and what it asks.
         read: how to read it.
+        masks: how many masks were used, in words.
         facts: what was run.
         charts: interactive figures.
-        images: other figures: name, data URI, words.
         tables: printed ones of the report.
         published: figures of papers beside ours; None where there are none.
         says: what a paper says without figures.
@@ -71,9 +71,9 @@ class Section:
     title: str
     question: str
     read: str
+    masks: str
     facts: Facts
-    charts: list[DrawnChart]
-    images: list[tuple[str, str, str]]
+    charts: list[PageChart]
     tables: list[PageTable]
     published: PageTable | None
     says: str
@@ -84,26 +84,31 @@ class Section:
 
     def data(self) -> dict[str, Any]:
         """What the page's script needs of it."""
-        charts = {chart.chart.name: chart.data for chart in self.charts}
+        charts = {chart.chart.slug: chart.data for chart in self.charts}
         return {"charts": charts, "examples": self.examples}
 
 
-def sections(run: ReportedRun, colours: Mapping[str, str]) -> list[Section]:
-    """The sections of a run, one a probe; what judges the rows of others comes last."""
+def sections(run: ReportedRun, models: Sequence[str], style: Style = "screen") -> list[Section]:
+    """The sections of a run, one per probe; what judges the rows of others comes last.
+
+    Args:
+        run: what was read.
+        models: all of the page, in the order of their colours.
+        style: of the pictures beside the page.
+    """
     order = sorted(run.made, key=lambda probe: probe not in catalog.names("probe"))
-    return [_section(run, probe, run.made[probe], colours) for probe in order]
+    return [_section(run, probe, run.made[probe], models, style) for probe in order]
 
 
 def _section(
-    run: ReportedRun, probe: str, made: ProbeReport, colours: Mapping[str, str]
+    run: ReportedRun, probe: str, made: ProbeReport, models: Sequence[str], style: Style
 ) -> Section:
-    module = catalog.load("page", probe) if probe in catalog.names("page") else ModuleType(probe)
+    module = catalog.charts(probe)
     entries = {name: entry for name, entry in run.entries.items() if probe_of(name, entry) == probe}
     notes = [note for note in run.notes if any(note.startswith(f"{name} ") for name in entries)]
     task = getattr(module, "TASK", "")
     sources = _sources(module, probe, made, task)
-    found = [drawn(chart, sources, colours) for chart in getattr(module, "CHARTS", ())]
-    charts = [chart for chart in found if chart]
+    found = [page_chart(data.chart, sources, models, made.masks) for data in made.charts.values()]
     shown = _examples(run.folder, probe, made.frame, entries, notes.append)
     title = probe if run.name in ("", probe) else f"{probe} ({run.name})"
     return Section(
@@ -111,9 +116,9 @@ def _section(
         title=title,
         question=_question(probe),
         read=getattr(module, "READ", ""),
-        facts=run_facts.facts(_masks(module, entries), made.frame, entries, notes),
-        charts=charts,
-        images=[] if charts else _images(probe, made),
+        masks=made.masks,
+        facts=run_facts.facts(made.frame, entries, notes),
+        charts=[chart for chart in found if chart],
         tables=[
             page_table(name, table.head(FEW))
             for name, table in made.tables.items()
@@ -124,7 +129,7 @@ def _section(
         what=task if len(sources) > 1 else "",
         tasks=[name for name in sources if name != ALL],
         examples=shown,
-        files=_files(run, probe, made),
+        files=_files(run, probe, made, style),
     )
 
 
@@ -133,15 +138,9 @@ def _question(probe: str) -> str:
     return catalog.first_line(part, probe)
 
 
-def _masks(module: ModuleType, entries: Entries) -> str:
-    """How masks are counted; where a probe doesn't say: by the option of that name."""
-    options = next(iter(entries.values()), {}).get("config", {}).get("options", {})
-    return getattr(module, "MASKS", "{masks}" if "masks" in options else "")
-
-
 def _sources(module: ModuleType, probe: str, made: ProbeReport, task: str) -> dict[str, Source]:
     """The tables of all tasks together, and those of each task."""
-    tables = getattr(module, "tables", None) or catalog.load("report", probe).tables
+    tables = getattr(module, "task_tables", None) or catalog.load("report", probe).tables
     found: dict[str, Source] = {ALL: (made.tables, made.frame)}
     names = list(made.frame[task].dropna().unique()) if task in made.frame else []
     if not 1 < len(names) <= TASKS:
@@ -150,25 +149,6 @@ def _sources(module: ModuleType, probe: str, made: ProbeReport, task: str) -> di
         rows = made.frame[made.frame[task] == name].reset_index(drop=True)
         found[str(name)] = (tables(rows), rows)
     return found
-
-
-def _images(probe: str, made: ProbeReport) -> list[tuple[str, str, str]]:
-    return [(name, _uri(figure), _seen(probe, figure)) for name, figure in made.figures.items()]
-
-
-def _uri(figure: Figure) -> str:
-    data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=110, metadata={"Software": None})
-    return "data:image/png;base64," + base64.b64encode(data.getvalue()).decode()
-
-
-def _seen(probe: str, figure: Figure) -> str:
-    """A figure in words: its titles and axes."""
-    parts = [figure.get_suptitle() or probe]
-    for axis in figure.axes:
-        named = (axis.get_title(), axis.get_xlabel(), axis.get_ylabel())
-        parts += [text for text in named if text]
-    return ". ".join(dict.fromkeys(" ".join(part.split()) for part in parts)) + "."
 
 
 def _examples(
@@ -185,10 +165,9 @@ def _examples(
     ]
 
 
-def _files(run: ReportedRun, probe: str, made: ProbeReport) -> list[tuple[str, str]]:
-    """What `reports.save` writes, by its address from the page."""
-    names = [
-        f"{probe}{name and f'-{name}'}.{end}" for name in made.figures for end in ("png", "svg")
-    ]
+def _files(run: ReportedRun, probe: str, made: ProbeReport, style: Style) -> list[tuple[str, str]]:
+    """What `probe_report.save` writes, by its address from the page."""
+    stems = pictures.stems(probe, list(made.charts), style)
+    names = [f"{stem}.{end}" for stem in stems for end in pictures.ENDS]
     names += [f"{probe}-{name}.csv" for name in made.tables]
     return [(name, f"{run.name}/{name}" if run.name else name) for name in names]

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from mdlm_probe.analysis.tables import MISSING
+from mdlm_probe.reports.masks_used import DEFAULT, option_text
 
 Entries = dict[str, dict[str, Any]]
 """The measurements of a run folder, as run.json holds them."""
@@ -16,7 +17,6 @@ Entries = dict[str, dict[str, Any]]
 SHORT = 12
 """Characters of a hash that are shown."""
 WEIGHTS = "weights"
-DEFAULT = "default"
 
 
 @dataclass(frozen=True)
@@ -24,25 +24,22 @@ class Facts:
     """What a section's rows are of.
 
     Attributes:
-        masks: how many masks were used, in words.
         models: each model's kind, revision, weights, number format and device, in a line.
         heads: the models (of judging: the judges).
         rows: the name of each fact, and what it is of each of them.
         left_out: what was asked, and isn't among the rows, and other things worth knowing.
     """
 
-    masks: str
     models: tuple[str, ...]
     heads: tuple[str, ...]
     rows: tuple[tuple[str, tuple[str, ...]], ...]
     left_out: tuple[str, ...]
 
 
-def facts(masks: str, frame: pd.DataFrame, entries: Entries, notes: Sequence[str]) -> Facts:
+def facts(frame: pd.DataFrame, entries: Entries, notes: Sequence[str]) -> Facts:
     """The facts of a probe's measurements.
 
     Args:
-        masks: how their number is said, with options in braces, such as "{masks} appended".
         frame: the rows.
         entries: of this probe.
         notes: what else a reader should know.
@@ -54,7 +51,7 @@ def facts(masks: str, frame: pd.DataFrame, entries: Entries, notes: Sequence[str
     rows = [(name, values) for name, values in rows if not {*values} <= {MISSING, DEFAULT}]
     models = tuple(_line(head, one) for head, one in zip(heads, each, strict=True))
     left_out = (*_left_out(entries), *notes)
-    return Facts(_masks(masks, heads, entries), models, heads, tuple(rows), left_out)
+    return Facts(models, heads, tuple(rows), left_out)
 
 
 def _line(head: str, one: Mapping[str, str]) -> str:
@@ -67,24 +64,6 @@ def _line(head: str, one: Mapping[str, str]) -> str:
 
 def _config(entry: Mapping[str, Any]) -> dict[str, Any]:
     return entry.get("config", {})
-
-
-def _masks(form: str, heads: Sequence[str], entries: Entries) -> str:
-    """How many masks; each model by itself only where they differ. Causal models have none."""
-    if not form:
-        return ""
-    found: dict[str, list[str]] = {}
-    for head, entry in zip(heads, entries.values(), strict=True):
-        kind = entry.get("model", {}).get("entry", {}).get("kind")
-        options = {k: _text(v) for k, v in _config(entry).get("options", {}).items()}
-        try:
-            said = "none, it is causal" if kind == "causal" else form.format(**options)
-        except KeyError:  # rows of another version
-            continue
-        found.setdefault(said, []).append(head)
-    if len(found) == 1:
-        return next(iter(found))
-    return "; ".join(f"{', '.join(names)}: {said}" for said, names in found.items())
 
 
 def _of(name: str, entry: Mapping[str, Any], frame: pd.DataFrame) -> dict[str, str]:
@@ -107,7 +86,7 @@ def _of(name: str, entry: Mapping[str, Any], frame: pd.DataFrame) -> dict[str, s
         "number format": _formats(model),
         "scorer": (entry.get("scorer") or {}).get("name"),
     }
-    found |= {f"option {k}": _text(v) for k, v in config.get("options", {}).items()}
+    found |= {f"option {k}": option_text(v) for k, v in config.get("options", {}).items()}
     found |= {f"digest of {k}": str(v)[:SHORT] for k, v in (config.get("sources") or {}).items()}
     found |= {
         "cells": entry.get("cells") and str(entry["cells"]),
@@ -142,15 +121,6 @@ def _of(name: str, entry: Mapping[str, Any], frame: pd.DataFrame) -> dict[str, s
 def _formats(model: Mapping[str, Any]) -> str:
     parts = (model.get("dtype"), model.get("quantize") and f"quantised {model['quantize']}")
     return ", ".join(str(part) for part in parts if part)
-
-
-def _text(value: Any) -> str:
-    """An option's value as a person reads it."""
-    if isinstance(value, list | tuple):
-        return ", ".join(map(_text, value)) if value else DEFAULT
-    if value is None or value == "":
-        return DEFAULT
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _left_out(entries: Entries) -> list[str]:

@@ -6,18 +6,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from mdlm_probe.analysis import stats
-from mdlm_probe.analysis.frames import Tables, palette
+from mdlm_probe.analysis.charts import Axis, Chart, at
+from mdlm_probe.analysis.frames import Tables
 from mdlm_probe.analysis.pairing import Measure, Pairing
 
 LINE = ["judge", "model", "settings", "intervention"]
 POINT = [*LINE, "frac"]
 NUMBERS = ["frac", "identical", "score", "strength"]
 WITHOUT = ("refused", "unparsable", "failed")
-MARKS = "osD^vP"
 
 
 def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -151,68 +149,43 @@ def trend(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def figures(frame: pd.DataFrame, found: Tables | None = None) -> dict[str, Figure]:
-    """ "": win rate against the fraction, a row for each judge and a panel for each model."""
-    table = (found or tables(frame))["winrate"]
-    table = table.assign(settings=table.get("settings", ""))
-    judges = list(dict.fromkeys(map(tuple, table[["judge", "settings"]].to_numpy())))
-    models, names = list(table["model"].unique()), list(table["intervention"].unique())
-    size = (1.6 + 3.8 * max(len(models), 1.3), 1.6 + 2.9 * len(judges))
-    drawn = Figure(figsize=size, layout="constrained")
-    axes = drawn.subplots(len(judges), len(models), sharex=True, sharey=True, squeeze=False)
-    for (judge, settings), row in zip(judges, axes, strict=True):
-        for model, axis in zip(models, row, strict=True):
-            chosen = (table["judge"] == judge) & (table["model"] == model)
-            if not len(part := table[chosen & (table["settings"] == settings)]):
-                axis.set_axis_off()
-                continue
-            _panel(axis, part, names)
-            ways = f"\n{settings}" if settings else ""
-            axis.set_title(f"{model}, judge {judge}{ways}", size=10)
-            axis.tick_params(labelbottom=True, labelleft=True)
-            axis.set(xlabel="fraction of tokens (%)", ylabel="win rate (%)")
-    lines = {
-        line.get_label(): line
-        for axis in axes.flat
-        for line in (*axis.containers, *axis.lines)
-        if not str(line.get_label()).startswith("_")
-    }
-    lines["as good as unshifted"] = lines.pop("as good as unshifted")  # last in the legend
-    drawn.legend(
-        lines.values(), lines.keys(), loc="outside lower center", ncols=1 + 2 * len(models)
-    )
-    title = "Shifted answers against unshifted ones, ties as half\nbars: 95 % over prompts"
-    drawn.suptitle(title, size=11)
-    return {"": drawn}
+# ---------------------------------------------------------------------- charts
 
 
-def _panel(axis: Axes, table: pd.DataFrame, names: list[str]) -> None:
-    colours = palette(names)
-    span = 100 * (table["frac"].max() - table["frac"].min()) or 1.0
-    shown = [name for name in names if name in set(table["intervention"])]
-    for number, name in enumerate(shown):
-        curve = table[table["intervention"] == name]
-        # side by side, so that bars at the same fraction don't hide each other
-        x = 100 * curve["frac"] + 0.012 * span * (number - (len(shown) - 1) / 2)
-        y = 100 * curve["winrate"]
-        ends = (
-            (100 * (curve["winrate"] - curve["winrate_low"])).clip(lower=0),
-            (100 * (curve["winrate_high"] - curve["winrate"])).clip(lower=0),
-        )
-        axis.errorbar(
-            *(x, y),
-            yerr=np.nan_to_num(np.array(ends)),
-            fmt=f"-{MARKS[names.index(name) % len(MARKS)]}",
-            ms=4,
-            lw=1.3,
-            elinewidth=1,
-            capsize=2,
-            color=colours[name],
-            label=name,
-        )
-    axis.axhline(50, color="grey", lw=1, ls=(0, (4, 3)), label="as good as unshifted")
-    axis.set_ylim(-3, 103)
-    axis.grid(alpha=0.25)
+READ = (
+    "Ties count half: at 50 % a changed answer is as good as the unchanged one. Bands are 95 % over"
+    " prompts; flips say how often a verdict changes with the order of the texts."
+)
+TASK = "task"
+MASKS = "a canvas of {length}"
+SAYS = (
+    "moving 1 % of the tokens substantially lowers the win rate of LLaDA-8B-Instruct on Arena-Hard"
+    " (arXiv 2601.22947); figures by rate are not public."
+)
+
+
+def _winrate(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    table = tables["winrate"]
+    return table.assign(settings=table.get("settings", ""))
+
+
+CHARTS = (
+    Chart(
+        "",
+        "Win rate of changed answers against unchanged ones, ties as half",
+        _winrate,
+        "line",
+        Axis("frac", "tokens to be changed (%)", 100, scale="symlog"),
+        Axis("winrate", "win rate (%)", 100, ends="winrate"),
+        colour="intervention",
+        panels=("judge", "settings", "model"),
+        names=(("settings", ""),),
+        counts=(("n", "prompts"),),
+        more=("wins", "ties", "losses"),
+        over="prompts",
+        layers=(at("as good as unchanged", winrate=0.5),),
+    ),
+)
 
 
 # ---------------------------------------------------------------------- comparing

@@ -5,12 +5,13 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from pictured import PictureSpec, outside
 from scipy import stats as scipy_stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
+from mdlm_probe.analysis import chart_picture, chart_style, stats
 from mdlm_probe.analysis import pairing as _pairing
-from mdlm_probe.analysis import stats
 from mdlm_probe.analysis.pairing import EVERY, Measure, Pairing
 from mdlm_probe.analysis.power import by_clusters, by_signs, shown
 from mdlm_probe.reports.compare import forest
@@ -336,53 +337,46 @@ def test_without_a_pairing_every_cell_is_an_item():
     assert table.set_index("measure").loc["logp", "difference"] == pytest.approx(gap)
 
 
+def picture(table, left="base", right="tuned"):
+    data = forest.forest({"": table}, "locality", left, right)
+    style = chart_style.chart_style(data, ())
+    return PictureSpec(chart_picture.picture(data, style, "2 appended"), data)
+
+
 def test_the_picture_shows_every_line_and_fills_the_sure_ones():
     table = _pairing.corrected([lines(frame(1, sets=8), frame(2, sets=8, gain=0.5))])[0]
-    drawn = forest.forest({"": table}, "locality", "base", "tuned")
-    drawn.canvas.draw()
-    assert "tuned minus base" in drawn.get_suptitle()
-    assert [axis.get_title() for axis in drawn.axes] == list(table["measure"].unique())
-    for axis, (_, part) in zip(drawn.axes, table.groupby("measure", sort=False), strict=True):
-        dots = {
-            (x, y): line.get_markerfacecolor() != "white"
-            for line in axis.lines
-            if line.get_marker() in ("D", "o")
-            for x, y in zip(*line.get_data(), strict=True)
-        }
-        places = {(x, -n): None for n, x in enumerate(part["difference"])}
-        assert dots.keys() == places.keys()
-        assert [dots[place] for place in places] == list(part["p_holm"] < 0.05)
-        bars = [tuple(bar[:, 0]) for c in axis.collections for bar in c.get_segments()]
-        assert bars == list(zip(part["difference_low"], part["difference_high"], strict=True))
-        names = [label.get_text() for label in axis.get_yticklabels()]
-        assert names[0] == "all"
-        low, high = axis.get_xlim()
-        assert low < part["difference_low"].min() <= part["difference_high"].max() < high
+    drawn = picture(table)
+    assert "tuned minus base" in drawn.title
+    assert "masks: 2 appended" in drawn.caption
+    assert "95 % over sets" in drawn.caption
+    assert drawn.titles() == list(table["measure"].unique())
+    for panel, (_, part) in zip(drawn.panels, table.groupby("measure", sort=False), strict=True):
+        found = {row["y"]: row for row in panel.rows}
+        assert len(found) == len(part)
+        assert panel.domain("y") == list(found), "in the table's order"
+        for row, line in zip(found.values(), part.to_dict("records"), strict=True):
+            for field, column in (("x", ""), ("low", "_low"), ("high", "_high")):
+                assert row[field] == pytest.approx(line[f"difference{column}"], rel=1e-5)
+            assert row["sure"] == (line["p_holm"] < 0.05)
+        assert next(iter(found)) == "all"
+        assert found["all"]["kind"] == "the whole sweep"
+        assert [row["x"] for row in panel.layer()] == [0]
+    assert outside(drawn) == []
     assert (table["p_holm"] < 0.05).any()
+    filled = drawn.panels[0].marks("point")[-1]["encoding"]["fillOpacity"]
+    assert filled == {"condition": {"test": "datum['sure']", "value": 1}, "value": 0}
 
 
-def test_no_words_of_the_picture_overlap_or_are_cut():
+def test_a_long_name_has_its_room():
     table = lines(frame(1), frame(2, gain=0.5), points="all")
     table = table.assign(position=table["position"].replace("10", "a long name of one, " * 3))
-    drawn = forest.forest({"": _pairing.corrected([table])[0]}, "locality", "base", "tuned")
-    drawn.canvas.draw()
-    texts = [drawn._suptitle]
-    for axis in drawn.axes:
-        low, high = axis.get_xlim()
-        ticks = [x for x in axis.get_xticklabels() if low <= x.get_position()[0] <= high]
-        texts += [axis.title, *axis.get_yticklabels(), *ticks]
-    boxes = [text.get_window_extent() for text in texts if text.get_text()]
-    width, height = drawn.canvas.get_width_height()
-    for n, box in enumerate(boxes):
-        assert box.x0 >= 0
-        assert box.y0 >= 0
-        assert box.x1 <= width
-        assert box.y1 <= height
-        assert not any(box.overlaps(other) for other in boxes[:n])
+    drawn = picture(_pairing.corrected([table])[0])
+    axis = drawn.panels[0].encoding("y")["axis"]
+    assert axis["labelLimit"] == 0, "nothing is cut"
+    assert drawn.panels[0].spec["width"] < 400
 
 
 def test_a_picture_of_nothing_different_can_be_drawn():
     table = _pairing.corrected([lines(frame(1), frame(1))])[0]
-    drawn = forest.forest({"": table}, "locality", "A", "B")
-    drawn.canvas.draw()
-    assert drawn.axes[0].get_xlim() == (-1.0, 1.0)
+    low, high = picture(table, "A", "B").panels[0].domain("x")
+    assert low < 0 < high

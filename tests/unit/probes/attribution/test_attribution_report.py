@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from pictured import pictured
 
 from mdlm_probe.analysis import stats
 from mdlm_probe.probes.attribution import report as attribution
@@ -157,50 +158,61 @@ def test_a_prompt_without_gradients_is_left_out():
     assert attribution.positions(rows)["n"].tolist() == [5] * 30
 
 
-def test_the_figure_shows_the_tables_numbers():
+def pictures(rows):
+    return pictured(attribution, attribution.tables(rows), rows)
+
+
+def test_the_chart_shows_the_tables_numbers():
     rows = frame(
         lambda place, name, item: place / 20 + noise(name, item),
         models=("m", "n"),
         questions=("left", "right"),
         masks=(0, 50),
     )
-    drawn = attribution.figures(rows)[""]
-    titles = [axis.get_title() for axis in drawn.axes]
-    assert titles == [
-        f"question {place}, {k}"
-        for k in ("no mask appended", "50 masks appended")
+    drawn = pictures(rows)[""]
+    assert drawn.titles() == [
+        f"masks appended: {k}, question {place}, {what}"
+        for k in (0, 50)
         for place in ("left", "right")
+        for what in ("any example", "relevant ones", "distractors")
     ]
-    for axis in drawn.axes:
-        lines = {line.get_label(): line for line in axis.lines}
-        assert list(lines["m"].get_ydata()) == pytest.approx([n / 20 + 0.1 for n in range(10)])
-        assert list(lines["m"].get_xdata()) == list(range(10))
-        assert lines["m"].get_color() != lines["n"].get_color()
-        at = -0.5 if "left" in axis.get_title() else 9.5
-        assert list(lines["question"].get_xdata()) == [at, at]
-        assert "position" in axis.get_xlabel()
-        styles = {line.get_linestyle() for line in axis.lines}
-        assert {"-", "--", ":"} <= styles
-    assert "gradient norm" in drawn.axes[0].get_ylabel()
-    names = [text.get_text() for text in drawn.legends[0].get_texts()]
-    assert names == ["m", "n", "relevant examples only", "distractor examples only", "question"]
+    assert drawn.columns == 3
+    table = attribution.positions(rows).query("model == 'm' and question == 'left' and masks == 0")
+    for panel in drawn.panels:
+        if "any example" in panel.title:
+            assert panel.line(model="m") == pytest.approx([n / 20 + 0.1 for n in range(10)])
+        assert panel.line("x", model="m") == list(range(10))
+        assert panel.colours()["m"] != panel.colours()["n"]
+        (question,) = panel.layer()
+        assert question["x"] == (-0.5 if "left" in panel.title else 9.5)
+        assert "y" not in question
+    assert "position" in drawn.panels[-1].axis_title("x")
+    for panel, label in zip(drawn.panels[:3], ("any", "relevant", "distractor"), strict=True):
+        own = table[table["label"] == label].sort_values("position")
+        for end in ("low", "high"):
+            expected = pytest.approx(list(own[f"sets_{end}"]), rel=1e-5)
+            assert panel.line(end, model="m") == expected
+    assert drawn.legend == ["m", "n", "question"]
 
 
 def test_many_models_have_one_line_each():
-    drawn = attribution.figures(frame(models=tuple("abcd")))[""]
-    assert len(drawn.axes[0].lines) == 4 + 1
+    drawn = pictures(frame(models=tuple("abcd")))[""]
+    for panel in drawn.panels:
+        assert panel.values("model") == list("abcd")
+        assert len(panel.rows) == 4 * 10
 
 
-def test_bars_stand_beside_the_papers_points():
+def test_intervals_stand_beside_the_papers_points():
     rows = frame(models=("llada-8b", "mine"), masks=(0, 50))
-    plain, masked = attribution.figures(rows)["groups"].axes
-    assert len(plain.patches) == 2 * 3
-    assert len(masked.patches) == 2 * 4
-    assert [bar.get_height() for bar in masked.patches] == pytest.approx([0.25] * 8)
-    own, *others = (line for line in masked.lines if line.get_marker() == "D")
-    assert own.get_ydata().tolist()[1:] == [0.234, 0.005, 0.005]
-    assert len(others) == 3
-    assert sorted(others[0].get_ydata()) == [0.144, 0.188, 0.220, 0.234, 0.237, 0.282]
-    bars = [bar.get_x() + bar.get_width() for bar in masked.patches if round(bar.get_x()) == 1]
-    assert others[0].get_xdata()[0] > max(bars)
-    assert not [line for line in plain.lines if line.get_marker() == "D"]
+    plain, masked = pictures(rows)["groups"].panels
+    assert len(plain.rows) == 2 * 3
+    assert len(masked.rows) == 2 * 4
+    assert [row["x"] for row in masked.rows] == pytest.approx([0.25] * 8)
+    assert all(row["low"] < 0.25 < row["high"] for row in masked.rows)
+    own = [row["beside_0"] for row in masked.rows if "beside_0" in row]
+    assert own == [0.234, 0.005, 0.005]
+    others = [row["x"] for row in masked.layer() if row["y"] == "appended masks"]
+    assert sorted(others) == [0.144, 0.188, 0.220, 0.234, 0.237, 0.282]
+    assert len(masked.layer()) == 3 * 6
+    assert not plain.layer()
+    assert not any("beside_0" in row for row in plain.rows)

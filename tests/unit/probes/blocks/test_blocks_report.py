@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
+from pictured import pictured
 
 from mdlm_probe.analysis import stats
-from mdlm_probe.probes.blocks import figures
+from mdlm_probe.probes.blocks import charts
 from mdlm_probe.probes.blocks import report as blocks
 from mdlm_probe.probes.blocks.equivalent import SERIES, EquivalentCells
 
@@ -136,19 +136,19 @@ def test_nothing_is_lost_without_a_scorer_or_answers():
     found = blocks.tables(bare)
     assert set(found) == {"overview", "quality", "orders", "blocks"}
     assert "perplexity" not in found["overview"]
-    drawn = blocks.figures(bare, found)
-    assert [axis.get_ylabel() for axis in drawn[""].axes] == ["repeated 4-grams (%)"]
+    drawn = pictured(charts, found, bare)
+    assert [p.axis_title("y") for p in drawn[""].panels] == ["repeated 4-grams (%)"]
     empty = rows(nll=0.0, scorer_tokens=0, answer_tokens=0)
     assert blocks.quality(empty)["perplexity"].isna().all()
-    blocks.figures(empty)
+    assert pictures(empty)
 
 
 def test_one_combination_is_enough():
     frame = rows(((1, 8, LEFT),))
-    assert set(blocks.figures(frame)) == {"", "order"}
+    assert set(pictures(frame)) == {"", "order"}
     alone = rows().query("prompt == 'p0'")
     assert blocks.tables(alone)["quality"]["perplexity_low"].isna().all()
-    blocks.figures(alone)
+    assert pictures(alone)
 
 
 def test_rows_of_something_else_are_refused():
@@ -160,46 +160,59 @@ def test_printed_tables_are_there():
     assert set(blocks.PRINTED) <= set(blocks.tables(rows(lengths=(8, 16))))
 
 
-# ---------------------------------------------------------------------- figures
+# ---------------------------------------------------------------------- charts
+
+
+def pictures(frame):
+    return pictured(charts, blocks.tables(frame), frame)
 
 
 def test_a_heat_maps_columns_are_shares():
-    found = figures.shares(pd.Series(["1 2 3 4", "1 2 4 3", "2 1 0 0"]), 4)
+    found = charts.shares(pd.Series(["1 2 3 4", "1 2 4 3", "2 1 0 0"]), 4)
     assert found[:, 0].tolist() == pytest.approx([2 / 3, 1 / 3, 0, 0])
     assert found[:, 2].tolist() == [0, 0, 0.5, 0.5]
-    binned = figures.shares(pd.Series(["1 2 3 4"]), 4, bins=2)
+    binned = charts.shares(pd.Series(["1 2 3 4"]), 4, bins=2)
     assert binned.tolist() == [[1, 0], [0, 1]]
-    none = figures.shares(pd.Series(["0 0"]), 2)
+    none = charts.shares(pd.Series(["0 0"]), 2)
     assert not none.any()
 
 
-def test_the_figures_show_the_tables_numbers():
+def test_the_charts_show_the_tables_numbers():
     frame = rows(lengths=(8, 16), models=("m", "n"))
     found = blocks.tables(frame)
-    drawn = blocks.figures(frame, found)
+    drawn = pictured(charts, found, frame)
     assert set(drawn) == {"", "blocks", "order", "lengths"}
-    assert all(isinstance(figure, Figure) for figure in drawn.values())
-    axis = drawn[""].axes[0]
-    assert axis.get_title() == "m, canvas of 8"
-    shown = sorted(y for dots in axis.collections for _, y in dots.get_offsets().tolist())
+    panel = drawn[""].panels[0]
+    assert panel.title == "m, canvas of 8"
+    assert panel.axis_title("y") == "perplexity"
     own = found["quality"].query("model == 'm' and length == 8")
-    assert shown == pytest.approx(sorted(own["perplexity"]))
+    shown = sorted(row["y"] for row in panel.rows)
+    assert shown == pytest.approx(sorted(own["perplexity"]), rel=1e-5)
+    for end in ("low", "high"):
+        ends = sorted(row[end] for row in panel.rows)
+        assert ends == pytest.approx(sorted(own[f"perplexity_{end}"]), rel=1e-5)
     best = found["front"].query("model == 'm' and length == 8")
-    assert axis.lines[0].get_ydata().tolist() == best["perplexity"].tolist()
+    line = panel.layer()
+    assert [row["y"] for row in line] == pytest.approx(list(best["perplexity"]), rel=1e-5)
+    assert [row["text"] for row in line] == [str(block) for block in best["block"]]
+    lengths = found["lengths"].query("model == 'm' and order == @LOW and blocks == 'whole'")
+    curve = drawn["lengths"].panels[0].line(order=LOW, where="one block")
+    assert curve == pytest.approx(list(lengths["perplexity"]), rel=1e-5)
 
 
 def test_curves_over_blocks_begin_where_orders_meet():
-    frame = rows()
-    axis = blocks.figures(frame)["blocks"].axes[0]
-    curves = {line.get_label(): line for line in axis.lines}
-    assert list(curves) == [LEFT, LOW]
-    assert curves[LOW].get_xdata().tolist() == curves[LEFT].get_xdata().tolist() == [1, 2, 4, 8]
-    assert curves[LOW].get_ydata()[0] == curves[LEFT].get_ydata()[0]
-    assert len(set(curves[LEFT].get_ydata())) == 1
+    panel = pictures(rows())["blocks"].panels[0]
+    assert list(panel.colours()) == [LEFT, LOW]
+    low, left = ({"order": order} for order in (LOW, LEFT))
+    assert panel.line("x", **low) == panel.line("x", **left) == [1, 2, 4, 8]
+    assert panel.line(**low)[0] == panel.line(**left)[0]
+    assert len(set(panel.line(**left))) == 1
 
 
 def test_heat_maps_of_a_middle_and_the_largest_block():
-    titles = [axis.get_title() for axis in blocks.figures(rows())["order"].axes]
-    assert titles[:4] == [
-        f"m, {size}\n{order}" for size in ("blocks of 4", "one block") for order in (LEFT, LOW)
+    drawn = pictures(rows())["order"]
+    assert drawn.titles()[:4] == [
+        f"{size}, {order}" for size in ("blocks of 4", "one block") for order in (LEFT, LOW)
     ]
+    shares = [row["fill"] for row in drawn.panels[0].rows if row["x"] == "1"]
+    assert sum(shares) == pytest.approx(100)

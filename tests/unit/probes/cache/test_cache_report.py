@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from pictured import pictured
 
 from mdlm_probe.analysis import stats
 from mdlm_probe.probes.cache import report as cache
@@ -99,7 +100,7 @@ def test_blocks_of_one_step_have_no_error_to_speak_of():
     assert found["error"][["same_top", "dlogp", "dlogp_max", "same_choice"]].isna().all(axis=None)
     assert found["error"]["saving"].notna().all()
     assert found["since"]["since"].tolist() == [0, 0]
-    assert set(cache.figures(frame(steps=1), found)) == {""}
+    assert set(pictured(cache, found, frame(steps=1))) == {"", "saving"}
 
 
 def test_rows_of_another_probe_are_refused():
@@ -109,15 +110,22 @@ def test_rows_of_another_probe_are_refused():
         cache.tables(frame().assign(dlogp_mean="much"))
 
 
-def test_the_figure_shows_the_tables_numbers():
-    drawn = cache.figures(frame(models=("m", "n")))
-    assert set(drawn) == {""}
-    assert len(drawn[""].axes) == 4
-    errors, texts = drawn[""].axes[:2]
-    curves = {line.get_label(): line for line in errors.lines}
-    assert list(curves) == ["prefix, blocks of 3", "dual, blocks of 3"]
-    assert list(curves["dual, blocks of 3"].get_ydata()) == pytest.approx([0, 1 / 3, 16 / 15])
-    points = [(*line.lines[0].get_xdata(), *line.lines[0].get_ydata()) for line in texts.containers]
-    assert points == [pytest.approx((75, 35 / 3)), pytest.approx((50, 70 / 3))]
-    assert "nats" in errors.get_ylabel()
-    assert "%" in texts.get_ylabel()
+def test_the_charts_show_the_tables_numbers():
+    rows = frame(models=("m", "n"))
+    tables = cache.tables(rows)
+    drawn = pictured(cache, tables, rows)
+    assert set(drawn) == {"", "saving"}
+    assert drawn[""].titles() == drawn["saving"].titles() == ["m", "n"]
+    errors, texts = drawn[""].panels[0], drawn["saving"].panels[0]
+    assert drawn[""].legend == ["prefix, blocks of 3", "dual, blocks of 3"]
+    dual = {"way": "dual, blocks of 3"}
+    assert errors.line(**dual) == pytest.approx([0, 1 / 3, 16 / 15], rel=1e-5)
+    since = tables["since"].query("model == 'm' and cache == 'dual'")
+    for end in ("low", "high"):
+        expected = pytest.approx(list(since[f"dlogp_{end}"]), rel=1e-5, nan_ok=True)
+        assert errors.line(end, **dual) == expected
+    points = [(row["x"], row["y"]) for row in texts.rows]
+    assert points == [pytest.approx((75, 35 / 3), rel=1e-5), pytest.approx((50, 70 / 3), rel=1e-5)]
+    assert "nats" in errors.axis_title("y")
+    assert "%" in texts.axis_title("y")
+    assert "n = 3 prompts" in drawn[""].caption

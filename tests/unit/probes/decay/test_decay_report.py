@@ -5,8 +5,10 @@ from zlib import crc32
 import numpy as np
 import pandas as pd
 import pytest
+from pictured import outside, pictured
 
 from mdlm_probe.analysis import stats
+from mdlm_probe.probes.decay import charts
 from mdlm_probe.probes.decay import report as decay
 
 UNITS = ("top1_prob", "entropy", "frequent_mass", "prompt_mass", "end_mass")
@@ -80,7 +82,7 @@ def test_sampling_errors_are_those_of_a_mean():
     table = decay.curve(rows)
     assert table["top1_prob_se"].tolist() == pytest.approx([0.05 / np.sqrt(5)] * 20)
     assert set(decay.tables(rows)) == {"curve", "half"}
-    assert set(decay.figures(rows)) == {"", "mass"}
+    assert set(pictures(rows)) == {"", "mass"}
 
 
 def test_the_half_distance_is_halfway_to_the_far_end():
@@ -158,7 +160,7 @@ def test_an_unfinished_run_of_one_prompt_has_no_intervals():
     tables = decay.tables(frame(prompts=1))
     assert tables["curve"]["top1_prob_low"].isna().all()
     assert np.isnan(tables["half"].loc[0, "half_low"])
-    assert decay.figures(frame(prompts=1))
+    assert pictures(frame(prompts=1))
 
 
 @pytest.mark.parametrize(("masks", "context"), [(1, "left"), (2, "both")])
@@ -166,27 +168,65 @@ def test_a_single_distance_has_a_curve_and_no_half(masks, context):
     rows = frame(masks=masks, context=context)
     assert {"curve", "limit", "tokens"} <= set(decay.tables(rows))
     assert "half" not in decay.tables(rows)
-    assert {"", "mass"} <= set(decay.figures(rows))
+    assert {"", "mass"} <= set(pictures(rows))
 
 
-def test_figures_have_a_panel_a_task_and_a_line_a_model():
-    drawn = decay.figures(frame(models=("m", "n"), tasks=("prose", "code")))
+def pictures(rows):
+    return pictured(charts, decay.tables(rows), rows)
+
+
+def test_charts_have_a_panel_for_each_task_and_a_line_for_each_model():
+    rows = frame(models=("m", "n"), tasks=("prose", "code"))
+    tables = decay.tables(rows)
+    drawn = pictures(rows)
     assert set(drawn) == {"", "mass", "homogenisation", "neighbours"}
-    main = [axis for axis in drawn[""].axes if axis.lines]
-    assert [axis.get_title() for axis in main] == ["prose", "code"]
-    for axis in main:
-        lines = {str(line.get_label()): line for line in axis.lines}
-        assert {"m", "n", "our bound"} <= set(lines)
-        assert lines["m"].get_ydata()[1] == pytest.approx(52)
-        assert lines["our bound"].get_ydata()[0] == pytest.approx(75)
-        assert lines["m"].get_color() != lines["n"].get_color()
-    maps = [axis for axis in drawn["homogenisation"].axes if axis.images]
-    assert [axis.get_title() for axis in maps] == ["m, prose", "m, code", "n, prose", "n, code"]
-    image = maps[0].images[0].get_array()
-    assert image.shape == (5, 5)
-    assert image[1, 3] == image[3, 1] == pytest.approx(0.125)
-    assert [t.get_text() for t in maps[0].get_xticklabels()] == ["1", "2", "4", "8", "16"]
-    assert len([axis for axis in drawn["mass"].axes if axis.lines]) == 6
+    main = drawn[""]
+    assert main.titles() == ["prose", "code"]
+    assert main.legend[:3] == ["m", "n", "our bound (%)"]
+    curve = tables["curve"].query("model == 'm' and task == 'code'")
+    for panel in main.panels:
+        assert panel.line(model="m")[1] == pytest.approx(52)
+        assert panel.line("beside_0", model="m")[0] == pytest.approx(75)
+        assert panel.colours()["m"] != panel.colours()["n"]
+        for end in ("low", "high"):
+            expected = pytest.approx(list(100 * curve[f"top1_prob_{end}"]), rel=1e-5)
+            assert panel.line(end, model="m") == expected
+    half = tables["half"].query("task == 'prose'").set_index("model")
+    dots = {row["model"]: row for row in main.panels[0].layer()}
+    for model, row in dots.items():
+        assert row["x"] == pytest.approx(half.loc[model, "half"], rel=1e-5)
+        middle = 50 * (half.loc[model, "first"] + half.loc[model, "far"])
+        assert row["y"] == pytest.approx(middle, rel=1e-5)
+    many = frame(prompts=30, masks=8, top=lambda d, n: 0.9 * (0.5 + 0.01 * n) ** (d - 1))
+    (dot,) = pictures(many)[""].panels[0].layer()
+    (own,) = decay.half(many).to_dict("records")
+    assert dot["x_low"] == pytest.approx(own["half_low"], rel=1e-5)
+    assert dot["x_high"] == pytest.approx(min(own["half_high"], 8), rel=1e-5)
+    maps = drawn["homogenisation"]
+    assert maps.titles() == ["m, prose", "m, code", "n, prose", "n, code"]
+    assert maps.data.labels == (("1", "2", "4", "8", "16"),) * 2
+    cells = {(row["x"], row["y"]): row["fill"] for row in maps.panels[0].rows}
+    assert len(cells) == 25
+    assert cells["2", "8"] == cells["8", "2"] == pytest.approx(0.125)
+    assert cells["4", "4"] == charts.LEAST, "a mask is as it is itself"
+    assert len(drawn["mass"].panels) == 6
+
+
+def test_a_logarithmic_axis_gets_no_zero():
+    """An interval that begins at 0 ends at the axis; a divergence of 0 stands on it."""
+    rows = frame(js=lambda a, b: 0.0 if a > 4 else 0.5 / a**2)
+    rows.loc[(rows["unit"] == "pair") & (rows["prompt"] == "prose-0"), "js"] = 0.0
+    drawn = pictures(rows)["neighbours"]
+    (panel,) = drawn.panels
+    assert min(panel.line("y")) == min(panel.line("low")) == 0
+    low = panel.domain("y")[0]
+    assert 0 < low < 0.001, "the thresholds are seen"
+    assert outside(drawn) == []
+    for kind in ("line", "area", "point"):
+        for layer in panel.marks(kind):
+            field = layer["encoding"]["y"]["field"]
+            (moved,) = (t for t in layer["transform"] if t.get("as") == field)
+            assert f"max(datum.{field.removesuffix('_at')}, {low!r})" in moved["calculate"]
 
 
 def test_rows_of_another_probe_are_refused():

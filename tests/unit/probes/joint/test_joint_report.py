@@ -6,9 +6,11 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from pictured import pictured
 
 from mdlm_probe.analysis import stats
 from mdlm_probe.core.columns import empty
+from mdlm_probe.probes.joint import charts
 from mdlm_probe.probes.joint import report as joint
 from mdlm_probe.probes.joint.columns import COLUMNS
 
@@ -119,10 +121,9 @@ def test_intervals_end_where_there_is_nothing():
     for name in names:
         assert (line[f"{name}_low"], line[f"{name}_high"]) == (0, 1)
     assert (line["mi_low"], line["mi_high"]) == pytest.approx((0, wide.high))
-    axes = joint.figures(frame)["pairs"].axes
-    for axis, most in zip(axes, (1.05, 1, 1), strict=False):
-        (dotted,) = (part for part in axis.lines if part.get_linestyle() == ":")
-        assert list(dotted.get_ydata()) == pytest.approx([most] * 2)
+    drawn = pictures(frame)["pairs"]
+    for panel, most in zip(drawn.panels, (1.05, 1, 1), strict=False):
+        assert [row["y"] for row in panel.layer(0)] == pytest.approx([most] * 2)
 
 
 def test_circulation_has_a_size_and_signed_quantiles():
@@ -258,28 +259,49 @@ def test_rows_of_something_else_are_refused():
         joint.tables(pd.DataFrame({"model": ["m"], "measure": ["pairs"]}))
 
 
+def pictures(rows):
+    return pictured(charts, joint.tables(rows), rows)
+
+
 def test_pictures_show_every_model_and_task():
-    drawn = joint.figures(everything(("m", "n")))
+    rows = everything(("m", "n"))
+    drawn = pictures(rows)
     assert set(drawn) == {"", "orders", "pairs", "sets"}
-    titles = [axis.get_title() for axis in drawn[""].axes]
-    assert titles == ["a"]
-    labels = {text.get_text() for text in drawn[""].legends[0].get_texts()}
-    assert labels == {"m", "n", "eps = 0.1 nats"}
-    line = drawn[""].axes[0].lines[0]
-    assert list(line.get_xdata()) == [1, 2, 4, 8]
-    assert line.get_ydata()[0] == 0
-    names = [text.get_text() for text in drawn["orders"].axes[0].get_yticklabels()]
-    assert names == ["right_to_left", "low_confidence", "random", "span over orders"]
-    assert [axis.get_title() for axis in drawn["sets"].axes] == ["m", "n"]
-    for figure in drawn.values():
-        figure.draw_without_rendering()
+    assert drawn[""].titles() == ["a"]
+    assert drawn[""].legend == ["m", "n", "eps: what it may cost", "largest n under eps"]
+    (panel,) = drawn[""].panels
+    assert panel.line("x", model="m") == [1, 2, 4, 8]
+    assert panel.line(model="m")[0] == 0
+    table = joint.tables(rows)
+    own = table["budget"].query("model == 'm'")
+    assert panel.line(model="m") == pytest.approx(list(own["drop"]), rel=1e-5)
+    spread = budget(lambda n, text: (n - 1) * (1 + text / 10))
+    ends = pictures(spread)[""].panels[0].line("high", model="m")
+    assert ends[1:] == pytest.approx(list(joint.budget(spread)["drop_high"])[1:], rel=1e-5)
+    assert [row["y"] for row in panel.layer(1)] == [0.1]
+    bounds = table["bound"].set_index("model")["bound"].to_dict()
+    assert {row["model"]: row["x"] for row in panel.layer(2)} == bounds
+    (orders,) = drawn["orders"].panels
+    names = ["right_to_left", "low_confidence", "random", "span over orders"]
+    assert orders.domain("y") == names
+    span = table["spread"].query("model == 'm'")["span"].item()
+    found = {(row["model"], row["y"]): row["x"] for row in orders.rows}
+    assert found["m", "span over orders"] == pytest.approx(span, rel=1e-5)
+    assert drawn["sets"].titles() == ["m", "n"]
+    shares = table["sets"].query("model == 'm'").set_index("set")["incoherent_parallel"]
+    rows_of = [row for row in drawn["sets"].panels[0].rows if "x" in row]
+    parallel = [row for row in rows_of if row["way"] == "parallel"]
+    assert {row["y"]: row["x"] for row in parallel} == pytest.approx(
+        dict(100 * shares.dropna()), rel=1e-5
+    )
 
 
-def test_one_text_has_means_without_intervals(tmp_path):
+def test_one_text_has_means_without_intervals():
     frame = everything()
     few = frame[frame["prompt"].isin(["a-0", "one"])]
     tables = joint.tables(few)
     assert np.isnan(tables["budget"]["drop_low"]).all()
     assert np.isnan(tables["bound"]["bound_low"]).all()
-    for figure in joint.figures(few).values():
-        figure.draw_without_rendering()
+    drawn = pictured(charts, tables, few)
+    assert set(drawn) == {"", "orders", "pairs", "sets"}
+    assert "95 %" not in drawn[""].caption

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from pictured import pictured
 
 from mdlm_probe.analysis import stats
 from mdlm_probe.probes.locality import report as locality
@@ -70,37 +71,58 @@ def test_one_position_has_no_index():
     assert len(locality.index(frame().query("position == 0"))) == 0
 
 
-def test_the_figure_shows_the_tables_numbers():
+def pictures(rows):
+    return pictured(locality, locality.tables(rows), rows)
+
+
+def test_the_chart_shows_the_tables_numbers():
     rows = frame(
         models=("m", "n"), questions=("left", "right"), hit=lambda q, p, i: i < p // 10 + 1
     )
-    drawn = locality.figures(rows)[""]
-    assert len(drawn.axes) == 2
-    for axis in drawn.axes:
-        assert axis.get_ylim() == drawn.axes[0].get_ylim()
-        curves = {line.get_label(): line for line in axis.lines}
-        assert {"m", "n", "chance"} == set(curves)
-        assert list(curves["m"].get_ydata()) == pytest.approx([10, 30, 50])
-        assert curves["m"].get_color() != curves["n"].get_color()
-        assert list(curves["chance"].get_ydata()) == pytest.approx([100 / 3] * 2)
-    assert "accuracy" in drawn.axes[0].get_ylabel()
+    drawn = pictures(rows)[""]
+    table = locality.accuracy(rows)
+    assert drawn.titles() == ["question left", "question right"]
+    for panel, place in zip(drawn.panels, ("left", "right"), strict=True):
+        assert panel.domain("y") == drawn.panels[0].domain("y")
+        assert panel.line(model="m") == pytest.approx([10, 30, 50])
+        own = table[(table["model"] == "m") & (table["question"] == place)]
+        for end in ("low", "high"):
+            assert panel.line(end, model="m") == pytest.approx(
+                list(100 * own[f"sets_{end}"]), rel=1e-5
+            )
+        colours = panel.colours()
+        assert colours["m"] != colours["n"]
+        assert panel.line("beside_0", model="m") == pytest.approx([100 / 3] * 3, rel=1e-5)
+    assert drawn.legend == ["m", "n", "chance (%)"]
+    assert "accuracy" in drawn.panels[0].axis_title("y")
+    assert "n = 20 items, 2 sets" in drawn.caption
+    assert "95 % over sets" in drawn.caption
 
 
 def test_masks_get_their_own_lines():
-    drawn = locality.figures(frame(masks=(2, 50)))[""]
-    labels = [line.get_label() for line in drawn.axes[0].lines]
-    assert labels == ["m, 2 masks", "m, 50 masks", "chance"]
-    styles = {line.get_linestyle() for line in drawn.axes[0].lines[:2]}
-    assert len(styles) == 2
+    drawn = pictures(frame(masks=(2, 50)))[""]
+    assert drawn.legend == ["m", "masks 2", "masks 50", "chance (%)"]
+    (panel,) = drawn.panels
+    dashes = panel.encoding("strokeDash")["scale"]
+    assert dashes["domain"] == ["2", "50"]
+    assert dashes["range"][0] != dashes["range"][1]
+    assert panel.values("masks") == ["2", "50"]
 
 
-def test_locality_under_masks_has_a_figure_of_its_own():
-    assert set(locality.figures(frame())) == {""}
+def test_locality_under_masks_has_a_chart_of_its_own():
+    assert set(pictures(frame())) == {"", "p_right"}
     rows = frame(masks=(0, 50), questions=("left", "right"), hit=lambda q, p, i: i < p // 10 + 1)
-    drawn = locality.figures(rows)["masks"]
-    assert len(drawn.axes) == 4
-    assert all(axis.get_ylim()[1] <= 103 for axis in drawn.axes)
-    accuracy, right = drawn.axes[:2]
-    assert [line.get_label() for line in accuracy.lines] == ["one mask, closed", "50 masks"]
-    assert list(accuracy.lines[0].get_ydata()) == pytest.approx([10, 30, 50])
-    assert list(right.lines[0].get_ydata()) == pytest.approx([50] * 3)
+    drawn = pictures(rows)["masks"]
+    assert drawn.titles() == ["question left"] * 2 + ["question right"] * 2
+    assert all(panel.domain("y")[1] <= 103 for panel in drawn.panels)
+    accuracy, right = drawn.panels[:2]
+    assert drawn.legend == ["one mask, closed", "50 masks"]
+    assert accuracy.line(masks="one mask, closed") == pytest.approx([10, 30, 50])
+    assert right.line(masks="one mask, closed") == pytest.approx([50] * 3)
+
+
+def test_one_set_has_intervals_over_its_items():
+    rows = frame(hit=lambda q, p, i: i < p // 10 + 1)
+    drawn = pictures(rows[rows["set"] == "a-x"])[""]
+    assert "95 % over items" in drawn.caption
+    assert not np.isnan(drawn.panels[0].line("low")).any()

@@ -5,8 +5,10 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from pictured import outside, pictured
 
 from mdlm_probe.analysis import stats
+from mdlm_probe.probes.masks import charts
 from mdlm_probe.probes.masks import report as masks
 
 AMOUNTS = ("0", "10", "100")
@@ -170,11 +172,11 @@ def test_runs_without_a_start_or_without_tails():
     unmasked = pd.concat(
         [frame(falling, fillers=("dot",)), frame(falling, fillers=("dot",), distractors=0)]
     )
-    assert set(masks.figures(unmasked)) == {"", "certainty", "context"}
+    assert set(pictures(unmasked)) == {"", "certainty", "context"}
     only_start = masks.tables(frame(falling, amounts=("0",)))
     assert only_start["curve"]["accuracy"].tolist() == [1]
     assert len(only_start["drop"]) == 0
-    masks.figures(frame(falling, amounts=("0",)))
+    assert set(pictures(frame(falling, amounts=("0",)))) == {"", "certainty"}
 
 
 def test_a_test_point_that_misses_an_amount_is_left_out_of_pairs():
@@ -183,26 +185,50 @@ def test_a_test_point_that_misses_an_amount_is_left_out_of_pairs():
     assert masks.drop(masks.series(cut))["n"].tolist() == [36, 36]
 
 
-def test_the_figure_shows_the_tables_numbers():
-    drawn = masks.figures(frame(falling, models=("m", "n")))
+def pictures(rows):
+    return pictured(charts, masks.tables(rows), rows)
+
+
+def test_the_chart_shows_the_tables_numbers():
+    rows = frame(falling, models=("m", "n"))
+    drawn = pictures(rows)
     assert set(drawn) == {"", "certainty"}
-    accuracy, right = drawn[""].axes[:2]
-    curves = {line.get_label(): line for line in accuracy.lines}
-    assert list(curves) == ["masks", "dots"]
-    assert list(curves["masks"].get_ydata()) == pytest.approx([100, 70, 40])
-    assert curves["masks"].get_color() != curves["dots"].get_color()
-    assert accuracy.get_title() == "m"
-    assert "probability" in right.get_ylabel()
-    assert len(drawn[""].axes) == 4
+    main = drawn[""]
+    assert main.titles() == ["m", "m", "n", "n"]
+    assert main.columns == 2
+    accuracy, right = main.panels[:2]
+    assert main.legend == ["masks", "dots"]
+    assert accuracy.line(filler="masks") == pytest.approx([100, 70, 40])
+    table = masks.tables(rows)["curve"].query("model == 'm' and filler == 'mask'")
+    for end in ("low", "high"):
+        found = accuracy.line(end, filler="masks")
+        assert found == pytest.approx(list(100 * table[f"sets_{end}"]), rel=1e-5)
+        found = right.line(end, filler="masks")
+        expected = list(100 * table[f"p_right_{end}"])
+        assert found == pytest.approx(expected, rel=1e-5, nan_ok=True)
+    assert accuracy.colours()["masks"] != accuracy.colours()["dots"]
+    assert "accuracy" in accuracy.axis_title("y")
+    assert "probability" in right.axis_title("y")
+    assert "n = 40 items, 4 sets, 10 relevant examples, 40 distractors" in main.caption
+
+
+def test_a_second_model_is_inside_its_panels_too():
+    """The first model's limits once froze the axis that both share."""
+    low = frame(lambda f, k, i: i < 2, models=("n",))
+    drawn = pictures(pd.concat([frame(lambda f, k, i: i < 9), low]))[""]
+    above, below = drawn.panels[0], drawn.panels[2]
+    assert above.domain("y") == below.domain("y")
+    assert outside(drawn) == []
+    assert max(below.line(filler="masks")) < min(above.line("low", filler="masks"))
 
 
 def test_axes_of_percent_end_a_little_above_100():
     rows = pd.concat([frame(lambda f, k, i: True, distractors=n) for n in (0, 40)])
-    drawn = masks.figures(rows)
-    accuracies = [drawn[name].axes[0] for name in ("", "context")]
-    for axis in (*accuracies, drawn["certainty"].axes[1]):
-        assert axis.get_ylim()[1] <= 103
-    assert all(axis.lines[0].get_ydata()[0] == 100 for axis in accuracies)
+    drawn = pictures(rows)
+    accuracies = [drawn[name].panels[0] for name in ("", "context")]
+    for panel in (*accuracies, drawn["certainty"].panels[1]):
+        assert panel.domain("y")[1] <= 103
+    assert all(panel.rows[0]["y"] == 100 for panel in accuracies)
 
 
 def test_contexts_sides_and_steps_get_their_own_places():
@@ -214,13 +240,11 @@ def test_contexts_sides_and_steps_get_their_own_places():
             frame(falling, fillers=("mask",), steps=4, order="random").query("filler != 'none'"),
         ]
     )
-    drawn = masks.figures(rows)
+    drawn = pictures(rows)
     assert set(drawn) == {"", "certainty", "context"}
-    titles = {axis.get_title() for axis in drawn[""].axes}
-    assert titles == {"m, after", "m, before"}
-    labels = {line.get_label() for axis in drawn[""].axes for line in axis.lines}
-    assert labels == {"masks", "dots", "masks, 4 steps (random)"}
-    (line,) = [
-        line for line in drawn["context"].axes[0].lines if line.get_label() == "10 masks, after"
+    assert set(drawn[""].titles()) == {"after", "before"}
+    assert drawn[""].legend == ["masks", "dots", "one step", "4 steps, random"]
+    appended = drawn["context"].panels[0]
+    assert [row["x"] for row in appended.rows if row["appends"] == "10 masks, after, one step"] == [
+        *(0, 40)
     ]
-    assert list(line.get_xdata()) == [0, 40]

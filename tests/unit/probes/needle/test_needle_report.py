@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from pictured import pictured
 
 from mdlm_probe.analysis import stats
 from mdlm_probe.probes.needle import report as needle
@@ -95,8 +96,10 @@ def test_without_a_baseline_nothing_is_gained():
     rows = frame(depths=(0, 50, 100))
     for table in needle.tables(rows).values():
         assert not {"gain", "guessed"} & set(table.columns)
-    (drawn,) = needle.figures(rows).values()
-    assert "log-probability of the answer (nats)" in {axis.get_ylabel() for axis in drawn.axes}
+    drawn = pictures(rows)
+    assert set(drawn) == {"", "logp"}
+    legend = drawn["logp"].panels[0].encoding("color")["legend"]
+    assert legend["title"] == "log-probability of the answer (nats)"
 
 
 def test_an_unfinished_run_counts_needles_that_have_every_depth():
@@ -106,45 +109,58 @@ def test_an_unfinished_run_counts_needles_that_have_every_depth():
     short = rows[rows["depth"] < 0]
     assert all(len(table) == 0 for name, table in needle.tables(short).items() if name != "grid")
     assert len(needle.grid(short)) == 1
-    assert needle.figures(short)
+    assert set(pictures(short)) == {"", "logp"}
 
 
-def panels(drawn):
-    return [axis for axis in drawn.axes if axis.texts]
+def pictures(rows):
+    return pictured(needle, needle.tables(rows), rows)
+
+
+def cells(panel):
+    """The numbers of a map by depth and length."""
+    return {(row["y"], row["x"]): row["fill"] for row in panel.rows}
 
 
 def test_the_heat_map_has_the_start_on_top_and_its_numbers_in_it():
     rows = frame(models=("m", "n"), hit=lambda n, d, i: d >= 0 and i < (10 if n == 256 else d / 10))
-    drawn = needle.figures(rows)[""]
-    above, other, below, _ = panels(drawn)
-    assert [axis.get_title() for axis in (above, other)] == ["m", "n"]
-    assert [t.get_text() for t in above.get_yticklabels()] == ["0", "50", "100", "absent"]
-    assert [t.get_text() for t in below.get_yticklabels()] == ["0", "50", "100"]
-    assert [t.get_text() for t in below.get_xticklabels()] == ["256", "1024"]
-    assert above.yaxis_inverted()
-    written = [t.get_text() for t in above.texts]
-    assert written == ["100", "0", "100", "50", "100", "100", "0", "0"]
-    assert [t.get_text() for t in below.texts] == ["+2.0"] * 6
-    assert above.images[0].get_array().tolist()[1] == [100, 50]
-    red, green = above.images[0].cmap(above.images[0].norm(0))[:2]
-    assert red > green
-    red, green = above.images[0].cmap(above.images[0].norm(100))[:2]
-    assert green > red
-    assert above.images[0].norm.vmax == other.images[0].norm.vmax == 100
+    drawn = pictures(rows)
+    main, gain = drawn[""], drawn["gain"]
+    assert main.titles() == gain.titles() == ["m", "n"]
+    assert main.data.labels == (("256", "1024"), ("absent", "100", "50", "0")), "from below"
+    assert gain.data.labels == (("256", "1024"), ("100", "50", "0"))
+    low, high = main.panels[0].domain("y")
+    assert low < high, "the first label is at the bottom"
+    table = needle.grid(rows).query("model == 'm'")
+    found = cells(main.panels[0])
+    for row in table.itertuples():
+        depth = "absent" if row.depth < 0 else str(row.depth)
+        assert found[depth, str(row.length)] == pytest.approx(100 * row.exact)
+    assert (found["0", "1024"], found["50", "1024"], found["absent", "256"]) == (0, 50, 0)
+    assert set(cells(gain.panels[0]).values()) == {2}
+    for picture, form in ((main, ".0f"), (gain, "+.1f")):
+        for panel in picture.panels:
+            written = [layer for layer in panel.marks("text") if "encoding" in layer]
+            assert len(written) == 1, "each cell has its number"
+            said = next(t for t in written[0]["transform"] if t.get("as") == "said")
+            assert f"format(datum.fill, '{form}')" in said["calculate"]
+    scales = [panel.encoding("color")["scale"] for panel in main.panels]
+    assert scales[0] == scales[1]
+    assert scales[0]["domain"] == [0, 100]
+    assert scales[0]["scheme"] == "viridis", "red and green are one colour to many"
 
 
 def test_a_length_that_a_model_was_not_asked_stays_empty():
     rows = frame(models=("m", "n")).query("model == 'm' or length == 256")
-    first, second = panels(needle.figures(rows)[""])[:2]
-    assert (len(first.texts), len(second.texts)) == (8, 4)
-    assert first.images[0].get_array().shape == second.images[0].get_array().shape
+    first, second = pictures(rows)[""].panels
+    assert (len(first.rows), len(second.rows)) == (8, 4)
+    assert first.domain("x") == second.domain("x")
+    assert first.spec["view"]["fill"] == second.spec["view"]["fill"] != "transparent"
 
 
 def test_a_gain_of_nothing_is_pale():
-    drawn = needle.figures(frame(logp=lambda n, d, i: 0.001 * d - i))[""]
-    gain = panels(drawn)[1].images[0]
-    assert (gain.norm.vmin, gain.norm.vmax) == (-1, 1)
-    assert {t.get_text() for t in panels(drawn)[1].texts} <= {"0.0", "+0.1"}
+    drawn = pictures(frame(logp=lambda n, d, i: 0.001 * d - i))["gain"]
+    assert drawn.panels[0].encoding("color")["scale"]["domain"] == [-1, 1]
+    assert max(abs(gain) for gain in cells(drawn.panels[0]).values()) < 0.11
 
 
 def test_rows_of_another_probe_are_refused():
@@ -157,4 +173,4 @@ def test_an_interrupted_run_has_a_report():
     rows = frame(items=2)
     for count in range(1, len(rows)):
         needle.tables(rows.iloc[:count].copy())
-    needle.figures(rows.iloc[: len(rows) // 2 + 3].copy())
+    assert pictures(rows.iloc[: len(rows) // 2 + 3].copy())

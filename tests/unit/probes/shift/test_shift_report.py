@@ -5,8 +5,10 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from pictured import pictured
 
 from mdlm_probe.analysis import stats
+from mdlm_probe.probes.shift import charts
 from mdlm_probe.probes.shift import report as shift
 
 FRACS = (0.01, 0.1)
@@ -197,8 +199,8 @@ def test_answers_without_scores_and_answers_without_tokens():
     found = shift.tables(frame(scored=False))
     assert not [name for name in found["harm"].columns if name.startswith("nats")]
     assert not [name for name in found["compounding"].columns if name.startswith("nats")]
-    drawn = shift.figures(frame(scored=False))[""]
-    assert len(drawn.axes) == 2
+    drawn = pictures(frame(scored=False))[""]
+    assert len(drawn.panels) == 2
     rows = frame()
     rows.loc[rows["prompt"] == "p3", ["scorer_tokens", "nll", "answer_tokens"]] = 0
     rows.loc[rows["prompt"] == "p3", "edit_distance"] = 0
@@ -215,7 +217,7 @@ def test_runs_of_one_kind_or_with_nothing_done():
         found = shift.tables(rows)
         assert len(found["unintervened"]) == 1
         assert len(found["cascade"]) == len(found["trend"]) == 0
-        assert shift.figures(rows, found) == {}
+        assert pictured(charts, found, rows) == {}
 
 
 def test_a_prompt_that_misses_its_last_rows_is_left_out_of_pairs():
@@ -226,22 +228,29 @@ def test_a_prompt_that_misses_its_last_rows_is_left_out_of_pairs():
     assert table.loc["hold", 0.1]["prompts"] == 4
 
 
-def test_the_figures_show_the_tables_numbers():
+def pictures(rows):
+    return pictured(charts, shift.tables(rows), rows)
+
+
+def test_the_charts_show_the_tables_numbers():
     rows = frame(("m", "n"), (0.0, *FRACS))
-    drawn = shift.figures(rows)
+    drawn = pictures(rows)
     assert set(drawn) == {"", "cascade"}
     assert set(shift.PRINTED) <= set(shift.tables(rows))
-    nats, edit, right = drawn[""].axes[:3]
-    curves = {line.get_label(): line for line in nats.lines}
-    (moved,) = [line for name, line in curves.items() if "(shift)" in name]
-    assert list(moved.get_xdata()) == pytest.approx([0, 1, 10])
-    assert list(moved.get_ydata()) == pytest.approx([0, 0.3, 3.0])
-    assert "nats" in nats.get_ylabel()
-    assert "%" in edit.get_ylabel()
-    assert "points" in right.get_ylabel()
-    assert [axis.get_title() for axis in drawn[""].axes[::3]] == ["m", "n"]
-    assert len(drawn[""].legends[0].texts) == 4
-    (shifted,) = [
-        line for line in drawn["cascade"].axes[0].lines if "(shift)" in str(line.get_label())
-    ]
-    assert list(shifted.get_ydata()) == pytest.approx([3, 3])
+    assert drawn[""].columns == 3
+    assert drawn[""].titles() == ["m"] * 3 + ["n"] * 3
+    nats, edit, right = drawn[""].panels[:3]
+    moved = {"intervention": "moved while decoding (shift)"}
+    assert nats.line("x", **moved) == pytest.approx([0, 1, 10])
+    assert nats.line(**moved) == pytest.approx([0, 0.3, 3.0])
+    harm = shift.tables(rows)["harm"].query("model == 'm' and intervention == 'shift'")
+    for panel, name in ((nats, "nats"), (edit, "edit"), (right, "correct")):
+        for end in ("low", "high"):
+            expected = pytest.approx(list(harm[f"{name}_{end}"]), rel=1e-5, nan_ok=True)
+            assert panel.line(end, **moved) == expected
+        assert [row["y"] for row in panel.layer()] == [0], "nothing is lost there"
+    assert "nats" in nats.axis_title("y")
+    assert "%" in edit.axis_title("y")
+    assert "points" in right.axis_title("y")
+    assert drawn[""].legend == list(charts.NAMES.values())
+    assert drawn["cascade"].panels[0].line(**moved) == pytest.approx([3, 3])

@@ -416,7 +416,12 @@ def test_a_report_without_pairings_compares_every_number(tmp_path, monkeypatch):
 def test_files_hold_every_line(tmp_path):
     found, _ = compare.compare(*two(tmp_path))
     paths = compare.save(tmp_path / "out", found)
-    assert [path.name for path in paths] == ["compare.csv", "locality.png", "locality.svg"]
+    assert [path.name for path in paths] == [
+        "compare.csv",
+        "locality.png",
+        "locality.svg",
+        "locality.pdf",
+    ]
     written = pd.read_csv(paths[0])
     tables = list(found[0].tables.values())
     assert len(written) == sum(map(len, tables))

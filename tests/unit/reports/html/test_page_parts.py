@@ -7,21 +7,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import reference
-from matplotlib.figure import Figure as Drawing
 
 from mdlm_probe.analysis import published
+from mdlm_probe.analysis.chart_data import ALL
 from mdlm_probe.analysis.charts import Axis, Chart
 from mdlm_probe.core import catalog
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.reports import html
+from mdlm_probe.reports import html, masks_used
 from mdlm_probe.reports.html import (
-    chart_data,
+    page_charts,
     page_tables,
     probe_sections,
     published_values,
     run_facts,
 )
-from mdlm_probe.reports.html.chart_data import ALL
 from mdlm_probe.reports.probe_report import ProbeReport
 
 CHART = Chart(
@@ -50,7 +49,7 @@ TABLE = pd.DataFrame(
 
 def drawn(chart=CHART, **tables):
     sources = {ALL: ({"t": TABLE}, TABLE)} | {k: ({"t": t}, t) for k, t in tables.items()}
-    return chart_data.drawn(chart, sources, {"a": "red", "b": "blue"})
+    return page_charts.page_chart(chart, sources, ("a", "b"), "2 appended")
 
 
 @pytest.mark.parametrize(
@@ -84,10 +83,19 @@ def test_a_chart_has_its_rows_in_percent():
     assert rows[3]["y"] is None
     assert [panel["where"] for panel in data["panels"]] == [{"side": "left"}, {"side": "right"}]
     assert [panel["title"] for panel in data["panels"]] == ["side left", "side right"]
-    heads = ("model", "side", "place", "share (%)", "95 %", "chance (%)", "n")
+    heads = ("model", "side", "place", "share (%)", "95 %", "chance (%)", "items")
     assert found.table.heads == heads
     assert found.table.rows[1][1] == ("a", "left", "4", "25", "-", "33.333", "4")
-    assert [label for label, *_ in found.legend] == ["a", "b", "chance (%)"]
+    assert [each.label for each in found.legend] == ["a", "b", "chance (%)"]
+    assert found.legend[0].colour == "var(--model-0)"
+    assert found.caption == "n = 4 items; masks: 2 appended; bands: 95 % over observations"
+
+
+def test_a_caption_is_that_of_the_task():
+    alone = TABLE.assign(n=[1, 1, 2, 1], share_low=np.nan, share_high=np.nan)
+    captions = drawn(other=alone).data["captions"]
+    assert captions[ALL].startswith("n = 4 items")
+    assert captions["other"] == "n = 1 to 2 items; masks: 2 appended"
 
 
 def test_axes_reach_as_far_as_there_is_something_to_see():
@@ -100,7 +108,7 @@ def test_axes_reach_as_far_as_there_is_something_to_see():
     assert 80 < high < 83  # the right panel's interval
     assert 30 < found["other"][0][2] < 33.3  # chance
     assert found["other"][0][3] > 100
-    steep = Chart(**{**vars(CHART), "y": Axis("share", "share", log=True), "beside": ()})
+    steep = Chart(**{**vars(CHART), "y": Axis("share", "share", scale="log"), "beside": ()})
     low, high = drawn(steep).data["ends"][ALL][0][2:]
     assert 0.23 < low < 0.25 < 0.75 < high < 0.8
 
@@ -110,9 +118,26 @@ def test_measures_have_axes_of_their_own():
     table = table.drop(columns=["share_low", "share_high", "chance"])
     axis = Axis("share", "measure")
     chart = Chart(**{**vars(CHART), "y": axis, "panels": ("measure",), "beside": ()})
-    found = chart_data.drawn(chart, {ALL: ({"t": table}, table)}, {"a": "red", "b": "blue"})
+    found = page_charts.page_chart(chart, {ALL: ({"t": table}, table)}, ("a", "b"))
     nats, tokens = found.data["ends"][ALL]
     assert nats[3] < 3 < 400 < tokens[2]
+
+
+def test_a_chart_of_several_axes_has_panels_of_each():
+    table = TABLE.assign(nats=[0.1, 2.0, 30.0, 1.0])
+    axes = (CHART.y, Axis("nats", "loss (nats)", scale="log"), Axis("absent", "nowhere"))
+    chart = Chart(**{**vars(CHART), "y": axes, "beside": ()})
+    found = page_charts.page_chart(chart, {ALL: ({"t": table}, table)}, ("a", "b"))
+    where = [panel["where"] for panel in found.data["panels"]]
+    assert [one["side"] for one in where] == ["left", "left", "right", "right"]
+    assert [one["measure"] for one in where] == ["share (%)", "loss (nats)"] * 2
+    assert len(found.data["specs"]) == 2, "panels of one measure are alike"
+    types = [
+        found.data["specs"][panel["spec"]]["layer"][0]["encoding"]["y"]["scale"].get("type")
+        for panel in found.data["panels"][:2]
+    ]
+    assert types == [None, "log"]
+    assert found.columns == 2
 
 
 def test_words_name_ends_and_extremes():
@@ -133,10 +158,11 @@ def test_heat_maps_have_places_in_order():
     fill = Axis("share", "share (%)", 100)
     heat = Chart(**{**vars(CHART), "kind": "heat", "y": Axis("side", "side"), "fill": fill})
     found = drawn(Chart(**{**vars(heat), "panels": ("model",), "beside": ()})).data
-    assert found["across"] == ("0", "4")
-    assert found["up"] == ("left", "right")
+    x, y = (found["specs"][0]["layer"][0]["encoding"][axis] for axis in "xy")
+    assert x["axis"]["labelExpr"] == "['0', '4'][datum.value] || ''"
+    assert y["axis"]["labelExpr"] == "['left', 'right'][datum.value] || ''"
     assert "Lowest: 25 at 4 across, left up." in found["panels"][0]["words"]
-    domain = found["spec"]["layer"][0]["encoding"]["color"]["scale"]["domain"]
+    domain = found["specs"][0]["layer"][0]["encoding"]["color"]["scale"]["domain"]
     assert domain == [25, 75]
 
 
@@ -149,10 +175,11 @@ def read(folder, name):
 
 def test_facts_say_what_was_run(tmp_path):
     run = read(tmp_path, "masks")
-    found = run_facts.facts("{masks} appended", run.made["masks"].frame, run.entries, ["a note"])
+    found = run_facts.facts(run.made["masks"].frame, run.entries, ["a note"])
     rows = dict(found.rows)
     assert found.heads == ("tiny-arlm", "tiny-mdlm")
-    assert found.masks == "tiny-arlm: none, it is causal; tiny-mdlm: 0, 10, 50, 200 appended"
+    masks = masks_used.masks_used("{masks} appended", run.entries)
+    assert masks == "tiny-arlm: none, it is causal; tiny-mdlm: 0, 10, 50, 200 appended"
     assert rows["option filler"] == ("mask, dot", "mask, dot")
     assert rows["number format"] == ("float32", "float32")
     assert len(rows["weights"][0]) == 12
@@ -190,38 +217,27 @@ def test_published_figures_stand_beside_ours():
 
 def test_the_published_attribution_is_beside_the_same_setting(tmp_path):
     made = read(tmp_path, "attribution").made["attribution"]
-    module = catalog.load("page", "attribution")
+    module = catalog.charts("attribution")
     found = {(one.what, one.model): one.value for one in module.ours(made.tables)}
     groups = made.tables["groups"].set_index(["model", "masks", "group"])["normalised"]
-    masks = module.WHAT["masks"]
+    masks = module.SAID["masks"]
     assert found[masks, "tiny-mdlm"] == groups["tiny-mdlm", 50, "masks"]
     assert ("llada-8b", "0.234") in {
         (f.model, f.value) for f in module.PUBLISHED if f.what == masks
     }
 
 
-def test_every_probe_has_its_part_of_the_page():
-    assert set(catalog.names("page")) == {*catalog.names("probe"), "judge"}
-    for name in catalog.names("page"):
-        module = catalog.load("page", name)
-        assert module.READ
-        assert module.CHARTS
-        names = [chart.name for chart in module.CHARTS]
-        assert len(set(names)) == len(names)
-
-
-def test_a_probe_without_a_part_has_its_picture_and_tables(tmp_path, monkeypatch):
-    figure = Drawing(figsize=(2, 2))
-    figure.subplots().set(title="its title", xlabel="its x", ylabel="its y")
-    made = ProbeReport(TABLE, {"t": TABLE}, lambda: {"": figure}, ("t",))
-    known = catalog.names
-    monkeypatch.setattr(catalog, "names", lambda room: [] if room == "page" else known(room))
+def test_a_report_without_charts_has_its_tables(tmp_path, monkeypatch):
+    made = ProbeReport(TABLE, {"t": TABLE}, dict, ("t",))
     run = probe_sections.ReportedRun("", tmp_path, {}, {"decay": made}, [])
-    (section,) = probe_sections.sections(run, {})
-    ((_, uri, words),) = section.images
-    assert uri.startswith("data:image/png;base64,")
-    assert words == "decay. its title. its x. its y."
+    (section,) = probe_sections.sections(run, ())
+    assert section.charts == []
     assert [table.title for table in section.tables] == ["t"]
+
+
+def test_of_judging_the_masks_are_those_of_the_answers(tmp_path):
+    run = read(tmp_path, "shift")
+    assert run.made["judge"].masks == run.made["shift"].masks == "a canvas of 32"
 
 
 def test_a_run_without_rows_is_told(tmp_path):

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from pictured import pictured
 
 from mdlm_probe.analysis import stats
 from mdlm_probe.runs.judges import report as judge
@@ -21,6 +22,10 @@ def row(prompt, verdict, order="first", **changed):
 
 def both(prompt, first, second, **changed):
     return [row(prompt, first, "first", **changed), row(prompt, second, "second", **changed)]
+
+
+def pictures(rows):
+    return pictured(judge, judge.tables(rows), rows)
 
 
 def only(rows, name="winrate"):
@@ -85,12 +90,12 @@ def test_calls_without_a_verdict_are_counted_and_weigh_nothing():
     assert np.isnan(found["flips"])
 
 
-def test_nothing_but_failures_is_still_a_table_and_a_picture():
+def test_nothing_but_failures_is_still_a_table():
     rows = pd.DataFrame(both("a", "failed", "failed"))
     (found,) = judge.tables(rows)["winrate"].to_dict("records")
     assert np.isnan(found["winrate"])
     assert (found["n"], found["failed"]) == (0, 2)
-    assert set(judge.figures(rows)) == {""}
+    assert pictures(rows) == {}, "there is nothing to see"
 
 
 def test_two_pairs_of_a_prompt_keep_their_own_orders():
@@ -168,29 +173,27 @@ def test_judges_models_interventions_and_ways_of_decoding_are_kept_apart():
     assert table["judge"].tolist() == ["nll"] * 16 + ["jury"] * 16, "as they first appear"
     assert table["intervention"].tolist()[:4] == ["shift", "shift", "hold", "hold"]
     assert table["frac"].tolist()[:2] == [0.01, 0.1]
-    assert len(judge.figures(pd.DataFrame(rows))[""].axes) == 8
+    assert len(pictures(pd.DataFrame(rows))[""].panels) == 8
 
 
-def test_the_figure_shows_the_tables_numbers():
+def test_the_chart_shows_the_tables_numbers():
     rows = pd.DataFrame(
         [*trended(-0.05), *(line | {"intervention": "hold"} for line in trended(0.0))]
     )
     table = judge.tables(rows)["winrate"].set_index(["intervention", "frac"])
-    (axis,) = judge.figures(rows)[""].axes
-    curves = {bars.get_label(): bars for bars in axis.containers}
-    assert set(curves) == {"shift", "hold"}
-    for name, bars in curves.items():
-        line, _, (ends,) = bars
-        assert list(line.get_ydata()) == pytest.approx(list(100 * table.loc[name, "winrate"]))
-        assert list(line.get_xdata()) == pytest.approx([0, 5, 10], abs=0.2)
-        drawn = [segment[:, 1] for segment in ends.get_segments()]
-        for column, side in (("winrate_low", 0), ("winrate_high", 1)):
-            expected = table.loc[name, column].fillna(table.loc[name, "winrate"])
-            assert [s[side] for s in drawn] == pytest.approx(list(100 * expected))
-    assert curves["shift"].lines[0].get_color() != curves["hold"].lines[0].get_color()
-    (even,) = [line for line in axis.lines if line.get_label() == "as good as unshifted"]
-    assert set(even.get_ydata()) == {50}
-    assert "95 %" in axis.figure.get_suptitle()
+    drawn = pictures(rows)[""]
+    (panel,) = drawn.panels
+    assert panel.values("intervention") == ["shift", "hold"]
+    for name in ("shift", "hold"):
+        assert panel.line("x", intervention=name) == pytest.approx([0, 5, 10])
+        for field, column in (("y", "winrate"), ("low", "winrate_low"), ("high", "winrate_high")):
+            expected = list(100 * table.loc[name, column])
+            found = panel.line(field, intervention=name)
+            assert found == pytest.approx(expected, rel=1e-5, nan_ok=True)
+    assert panel.colours()["shift"] != panel.colours()["hold"]
+    assert [row["y"] for row in panel.layer()] == [50]
+    assert drawn.legend == ["shift", "hold", "as good as unchanged"]
+    assert "95 %" in drawn.caption
 
 
 def test_rows_that_judging_did_not_write_are_refused():

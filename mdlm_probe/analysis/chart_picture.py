@@ -1,0 +1,302 @@
+"""A whole chart as one Vega-Lite specification: title, panels side by side, legend, numbers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mdlm_probe.analysis.chart_data import ALL, ChartData, Panel
+from mdlm_probe.analysis.chart_spec import SCHEMA, Json, PanelSize, config, panel_spec
+from mdlm_probe.analysis.chart_style import ChartStyle, LegendEntry, Theme
+from mdlm_probe.analysis.charts import MEASURE
+from mdlm_probe.analysis.text_width import balanced, rows_of, width, wrapped
+
+SWATCH = 2.2
+"""Width of a legend's line, in sizes of its text."""
+LINE = 1.35
+"""Height of a line of text, in its size."""
+MARK_WORDS = {"line": "bands", "points": "bars", "interval": "bars"}
+
+
+@dataclass(frozen=True)
+class PictureSize:
+    """The room of a whole picture.
+
+    Attributes:
+        width: of all of it.
+        least: width of a panel's plot.
+        most: width of a panel's plot.
+        apart: between panels.
+    """
+
+    width: float
+    least: float
+    most: float
+    apart: float
+
+
+WHOLE = PictureSize(width=760, least=170, most=460, apart=18)
+"""On a screen, in pixels."""
+
+
+def caption(data: ChartData, style: ChartStyle, masks: str = "", task: str = ALL) -> str:
+    """How many values it is over, how many masks there were, and what its intervals are over."""
+    parts = [data.counted(task), f"masks: {masks}" if masks else ""]
+    if over := data.over(task):
+        word = MARK_WORDS.get(data.chart.kind)
+        word = "bars" if word == "bands" and style.crowded else word
+        parts.append(f"{word}: 95 % over {over}" if word else "")
+    return "; ".join(filter(None, (*parts, data.chart.note)))
+
+
+def picture(
+    data: ChartData,
+    style: ChartStyle,
+    masks: str = "",
+    size: PictureSize = WHOLE,
+    plot: float | None = None,
+) -> Json:
+    """A chart as it stands in a file: complete, with its rows.
+
+    Args:
+        data, style: what is drawn, and how.
+        masks: how many masks there were, in words.
+        size: the room for it.
+        plot: width of a panel's plot; None: an estimate that fits, about.
+    """
+    theme = style.theme
+    across = columns(data, style, size)
+    plot = plot_width(data, style, size, across) if plot is None else plot
+    panels = [_panel(data, style, place, across, plot) for place in range(len(data.panels))]
+    wide = across * plot + (across - 1) * size.apart
+    parts: list[Json] = [{"concat": panels, "columns": across, "spacing": size.apart}]
+    if style.legend:
+        parts.append(_legend(style, size.width - _left(data, style)))
+    said = caption(data, style, masks)
+    return {
+        "$schema": SCHEMA,
+        "title": {
+            "text": wrapped(data.chart.title, theme.title, size.width),
+            "subtitle": wrapped(said, theme.text, size.width),
+            "anchor": "start",
+            "frame": "bounds",
+            "offset": theme.text,
+            "limit": 0,
+        },
+        "vconcat": parts,
+        "spacing": theme.text,
+        "config": config(style) | {"aria": False},
+        "usermeta": {"width": wide},
+    }
+
+
+def columns(data: ChartData, style: ChartStyle, size: PictureSize) -> int:
+    """How many panels stand side by side: as many as measures or values of the last column."""
+    wanted, least = wanted_columns(data), _least(data, style, size)
+    fits = int((size.width - _left(data, style) + size.apart) // (least + size.apart))
+    if wanted <= max(fits, 1):
+        return wanted
+    divisors = [n for n in range(max(fits, 1), 0, -1) if wanted % n == 0]
+    return divisors[0]
+
+
+def wanted_columns(data: ChartData) -> int:
+    """How many panels should stand side by side, where there is room for them."""
+    names = [*data.chart.panels, *((MEASURE,) if isinstance(data.chart.y, tuple) else ())]
+    counts = [len({panel.where[name] for panel in data.panels}) for name in names]
+    several = [count for count in counts if count > 1]
+    count = len(data.panels)
+    if data.chart.kind == "interval" and MEASURE in names:
+        return 1  # labels of their own
+    if len(several) > 1 and math.prod(several) == count:
+        return several[-1]
+    return count if count <= 3 else 2 if count == 4 else 3
+
+
+def _least(data: ChartData, style: ChartStyle, size: PictureSize) -> float:
+    """The least width of a plot: a heat map's numbers need room in their cells."""
+    return max(size.least, _cells(data, style))
+
+
+def _cells(data: ChartData, style: ChartStyle) -> float:
+    if data.chart.kind != "heat" or not data.chart.colours.numbers:
+        return 0.0
+    return len(data.labels[0]) * width("-100", style.theme.text)
+
+
+def plot_width(data: ChartData, style: ChartStyle, size: PictureSize, across: int) -> float:
+    """The width of a plot that makes the picture as wide as it should be, about."""
+    beside = (across - 1) * size.apart
+    if isinstance(data.chart.y, tuple) and len(data.chart.y) > 1 and across > 1:
+        beside += (across - 1) * _left(data, style)  # each has labels of its own
+    room = size.width - _left(data, style) - beside - style.theme.text
+    return max(_cells(data, style), min(size.most, room / across))
+
+
+def _left(data: ChartData, style: ChartStyle) -> float:
+    """The room for the labels and the title left of a plot, about."""
+    text = style.theme.text
+    labels = data.labels[1] or ("0.00",)
+    return max(width(label, text) for label in labels) + 2.6 * text
+
+
+def _panel(data: ChartData, style: ChartStyle, place: int, across: int, plot: float) -> Json:
+    panel, theme = data.panels[place], style.theme
+    text = theme.text
+    size = _panel_size(data, style, place, across, plot)
+    found = panel_spec(data, panel, style, size, data.limits(panel))
+    found["data"] = {"values": _values(data, panel)}
+    for layer in found["layer"]:
+        del layer["data"]
+    if panel.title:
+        found["layer"].append(_heading(balanced(panel.title, text, plot), text, theme.ink, plot))
+    return found
+
+
+def _heading(lines: list[str], text: float, ink: str, plot: float) -> Json:
+    """A panel's title as a mark above its plot: Vega's own stand at different heights."""
+    mark = {"type": "text", "align": "center", "baseline": "bottom", "fontSize": text}
+    mark |= {"x": round(plot / 2, 2), "y": round(-0.45 * text - LINE * text * (len(lines) - 1), 2)}
+    mark |= {"lineHeight": LINE * text, "color": ink, "limit": 0, "text": lines}
+    return {"data": {"values": [{}]}, "mark": mark}
+
+
+def _panel_size(
+    data: ChartData, style: ChartStyle, place: int, across: int, plot: float
+) -> PanelSize:
+    panels, kind = data.panels, data.chart.kind
+    first, last = place % across == 0, place + across >= len(panels)
+    same_left = not first and panels[place - 1].axis == panels[place].axis
+    below = None if last else panels[place + across]
+    named = kind in ("interval", "heat")
+    same_below = below is not None and (
+        kind != "interval"
+        or (below.axis == panels[place].axis and MEASURE not in data.chart.panels)
+    )
+    left = same_left or (named and not first and MEASURE not in data.chart.panels)
+    return PanelSize(
+        width=round(plot, 2),
+        height=_height(data, style, panels[place], plot),
+        x_title=not same_below,
+        x_labels=not same_below,
+        y_title=not left,
+        y_labels=not left,
+    )
+
+
+def _height(data: ChartData, style: ChartStyle, panel: Panel, plot: float) -> float:
+    text = style.theme.text
+    if data.chart.kind == "heat":
+        rows = len(data.labels[1])
+        if data.chart.colours.numbers:
+            return round(1.7 * text * rows, 1)
+        return round(min(plot, max(0.75 * plot, text * rows)), 1)
+    if data.chart.kind == "interval":
+        many = max(1, len(style.colours)) if data.chart.colour not in data.chart.panels else 1
+        many = max(many, len(style.dashes) or 1)
+        return round(text * max(1.7, 0.75 * many) * len(data.labels_of(panel)), 1)
+    return round(min(max(0.62 * plot, 11 * text), 20 * text), 1)
+
+
+def _values(data: ChartData, panel: Panel) -> list[dict[str, Any]]:
+    """A panel's rows as JSON holds them."""
+    rows = data.of(panel).drop(columns=list(panel.where), errors="ignore")
+    return [
+        {name: known for name, value in row.items() if (known := plain(value)) is not None}
+        for row in rows.to_dict("records")
+    ]
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON holds it: no NaN, no infinity, whole numbers without a point."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return None
+        return int(value) if value == int(value) and abs(value) < 1e15 else float(f"{value:.6g}")
+    return value
+
+
+# ---------------------------------------------------------------------- legend
+
+
+def _legend(style: ChartStyle, room: float) -> Json:
+    """The legend as a drawing of its own: lines with their marks, and words."""
+    theme = style.theme
+    text = theme.text
+    lined = any(entry.dash for entry in style.legend)
+    swatch, gap = (SWATCH if lined else 0.9) * text, 1.3 * text
+    widths = [swatch + 0.5 * text + width(e.label, text) + gap for e in style.legend]
+    values = []
+    rows = rows_of(widths, room)
+    for line, places in enumerate(rows):
+        x = 0.0
+        for place in places:
+            values.append(_entry(style.legend[place], x, line, swatch, theme))
+            x += widths[place]
+    height, wide = LINE * text * len(rows), max(sum(widths[p] for p in row) for row in rows)
+
+    def scaled(field: str, most: float) -> Json:
+        scale = {"domain": [0, most], "nice": False, "zero": False, "range": [0, most]}
+        return {"field": field, "type": "quantitative", "scale": scale, "axis": None}
+
+    x = {end: scaled(end, wide) for end in ("x", "x2", "middle", "words")}
+    y = {**scaled("row", len(rows)), "title": None}
+    y["scale"] |= {"range": [0, height]}
+    ink = {"color": {"field": "colour", "type": "nominal", "scale": None}}
+    rule = {"mark": {"type": "rule", "strokeWidth": theme.line, "aria": False}}
+    rule |= {
+        "transform": [{"filter": "isValid(datum.dash)"}],
+        "encoding": {
+            "x": x["x"],
+            "x2": {"field": "x2"},
+            "y": y,
+            **ink,
+            "strokeDash": {"field": "dash", "type": "nominal", "scale": None},
+        },
+    }
+    point = {
+        "mark": {"type": "point", "opacity": 1, "size": theme.mark, "aria": False}
+        | {"strokeWidth": 0.8 * theme.line},
+        "transform": [{"filter": "isValid(datum.shape)"}],
+        "encoding": {
+            "x": x["middle"],
+            "y": y,
+            **ink,
+            "fill": {"field": "colour", "type": "nominal", "scale": None},
+            "fillOpacity": {"field": "filled", "type": "quantitative", "scale": None},
+            "shape": {"field": "shape", "type": "nominal", "scale": None},
+        },
+    }
+    said = {
+        "mark": {"type": "text", "align": "left", "baseline": "middle", "fontSize": text}
+        | {"color": theme.ink, "limit": 0},
+        "encoding": {
+            "x": x["words"],
+            "y": y,
+            "text": {"field": "label", "type": "nominal"},
+        },
+    }
+    return {
+        "data": {"values": values},
+        "width": round(wide, 1),
+        "height": round(height, 1),
+        "view": {"stroke": None},
+        "layer": [rule, point, said],
+    }
+
+
+def _entry(entry: LegendEntry, x: float, line: int, swatch: float, theme: Theme) -> Json:
+    text, ink = theme.text, theme.ink
+    found: Json = {"label": entry.label, "x": round(x, 2), "x2": round(x + swatch, 2)}
+    found |= {"middle": round(x + swatch / 2, 2), "words": round(x + swatch + 0.5 * text, 2)}
+    found |= {"row": line + 0.5, "colour": entry.colour or ink}
+    if entry.dash:
+        found["dash"] = list(entry.dash)
+    if entry.shape:
+        found |= {"shape": entry.shape, "filled": 0 if entry.hollow else 1}
+    return found

@@ -1,0 +1,214 @@
+"""Charts of blocks: quality against cost, block sizes, and the order of filling in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mdlm_probe.analysis.charts import Axis, Chart, ChartLayer, HeatColours
+from mdlm_probe.analysis.frames import Tables
+from mdlm_probe.probes.blocks import report
+from mdlm_probe.probes.blocks.equivalent import LEFT, SERIES, EquivalentCells
+
+READ = (
+    "To the left is cheap, below is what a causal scorer finds likely; repetitive texts have low"
+    " perplexities, too, so repetition stands beside it. The heat maps say when which place is"
+    " written: a diagonal is left to right."
+)
+TASK = "task"
+MASKS = "{length} on the canvas"
+SAYS = (
+    "small blocks (4 to 8) fit LLaDA best, and left to right is the most reliable order"
+    " (arXiv 2510.03289, without figures); LLaDA-8B-Instruct on MATH: 17.1 % right on a canvas of"
+    " 128, 2.9 % on 256 (arXiv 2510.03680)."
+)
+BINS = 16
+"""Places and steps that a heat map tells apart, at most."""
+PERPLEXITY = Axis("perplexity", "perplexity", scale="log", ends="perplexity")
+CORRECT = Axis("correct", "exact match (%)", 100, ends="correct")
+REPEATED = Axis("repeated", "repeated 4-grams (%)", 100, ends="repeated")
+
+
+def task_tables(frame: pd.DataFrame) -> Tables:
+    """The tables that the charts of a task need."""
+    table = report.quality(frame)
+    found = {
+        "quality": table,
+        "front": report.front(frame, table),
+        "lengths": report.lengths(table),
+    }
+    return {name: table for name, table in found.items() if len(table)}
+
+
+def _ordered(table: pd.DataFrame) -> pd.DataFrame:
+    """Orders in order, left to right first."""
+    orders = sorted(set(table["order"]), key=lambda order: (order != LEFT, order))
+    return table.assign(order=pd.Categorical(table["order"], orders, ordered=True))
+
+
+def _quality(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    return _ordered(tables["quality"])
+
+
+def _front(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    """What no other is cheaper and better than: one line, whatever the order."""
+    if "front" not in tables:
+        return pd.DataFrame()
+    return tables["front"].drop(columns="order").assign(size=tables["front"]["block"].astype(str))
+
+
+def _sizes(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    """Quality by block size, a column `rate` of the masks in a step; what stands for others, too.
+
+    Perplexity, or what there is without a scorer.
+    """
+    table = tables["quality"]
+    if table["block"].nunique() < 2:
+        return pd.DataFrame()
+    stands, by = EquivalentCells(table), table.set_index(SERIES)
+    rates = sorted((table["length"] / table["steps"]).unique())
+    found: list[dict[str, Any]] = []
+    for (model, length), part in table.groupby(["model", "length"], observed=True, sort=False):
+        for rate in rates:
+            for order in table["order"].unique():
+                if order == "threshold" and rate != min(rates):
+                    continue
+                for size in sorted(part["block"].unique()):
+                    own = stands.of(model, length, size, round(length / rate), order)
+                    if own:
+                        at = {"model": model, "length": length, "order": order, "block": size}
+                        found.append(at | {"rate": float(rate)} | by.loc[own].to_dict())
+    rows = pd.DataFrame(found)
+    measured = next(n for n in ("perplexity", "correct", "repeated") if table[n].notna().any())
+    others = {"perplexity", "correct", "repeated"} - {measured}
+    return _ordered(rows.drop(columns=list(others))) if len(rows) else rows
+
+
+def _lengths(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    """Quality by canvas length, a column `where` of the block sizes."""
+    table = tables.get("lengths", pd.DataFrame())
+    if not len(table):
+        return table
+    whole = table["blocks"] == "whole"
+    where = ("blocks of " + table["blocks"].astype(str)).where(~whole, "one block")
+    return _ordered(table.assign(where=where))
+
+
+def _places(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    """The share of a place's tokens that each step wrote, in a middle and the largest block.
+
+    Of each model's longest canvas and largest number of steps; from left to right, too.
+    """
+    stands, found = EquivalentCells(frame), []
+    by = dict(iter(frame.groupby(SERIES, observed=True, sort=False)))
+    orders = sorted(set(frame["order"]), key=lambda order: (order != LEFT, order))
+    for model, part in frame.groupby("model", observed=True, sort=False):
+        part = part[part["length"] == part["length"].max()]
+        length, steps = int(part["length"].max()), int(part["steps"].max())
+        # in blocks of one step, and from left to right, there is nothing to compare
+        free = part[(part["order"] != LEFT) & (part["steps"] == steps)]
+        choice = sorted(free["block"].unique()) or [length]
+        for size in dict.fromkeys((choice[(len(choice) - 1) // 2], choice[-1])):
+            where = "one block" if size == length else f"blocks of {size}"
+            for order in orders:
+                own = stands.of(model, length, int(size), steps, order)
+                if own:
+                    named = {"model": model, "where": where, "order": order}
+                    named["n"] = len(by[own])
+                    found += [named | cell for cell in _cells(by[own]["unmasked"], length)]
+    return pd.DataFrame(found)
+
+
+def _cells(unmasked: pd.Series, length: int) -> list[dict[str, Any]]:
+    bins = min(BINS, length)
+    found = shares(unmasked, length, bins)
+    first = [at * length // bins + 1 for at in range(bins)]
+    return [
+        {"place": place, "step": step, "share": float(found[up, across])}
+        for across, place in enumerate(first)
+        for up, step in enumerate(first)
+    ]
+
+
+def shares(unmasked: pd.Series, length: int, bins: int = BINS) -> np.ndarray:
+    """Of the tokens of each bin of places (columns), the shares that bins of steps wrote (rows).
+
+    Args:
+        unmasked: the steps of each canvas's masks; 0 where none wrote one, which counts nowhere.
+        length: masks of a canvas; steps are binned over as many.
+        bins: of places and of steps, at most.
+    """
+    bins = min(bins, length)
+    steps = np.array([[int(step) for step in str(text).split()] for text in unmasked])
+    at = np.broadcast_to(np.arange(length) * bins // length, steps.shape)
+    when = (np.maximum(steps, 1) - 1) * bins // length
+    found = np.zeros((bins, bins))
+    np.add.at(found, (when[steps > 0], at[steps > 0]), 1)
+    return found / np.maximum(found.sum(axis=0), 1)
+
+
+NAMES = (("length", "canvas of"), ("rate", "masks a step:"), ("where", ""), ("order", ""))
+COUNTS = (("n", "prompts"),)
+CHARTS = (
+    Chart(
+        "",
+        "What an answer costs, and what it is",
+        _quality,
+        "points",
+        Axis("passes_a_token", "passes per token of the answer", scale="log"),
+        (PERPLEXITY, CORRECT, REPEATED),
+        colour="order",
+        dash="block",
+        panels=("model", "length"),
+        names=NAMES,
+        counts=COUNTS,
+        more=("steps",),
+        over="prompts",
+        layers=(
+            ChartLayer("no other is cheaper and better (its block)", _front, "line", text="size"),
+        ),
+        note="repetitive texts have low perplexities, too",
+    ),
+    Chart(
+        "blocks",
+        "Quality against block size: left to right knows none, and small blocks leave no choice",
+        _sizes,
+        "line",
+        Axis("block", "masks of a block", scale="log"),
+        (PERPLEXITY, CORRECT, REPEATED),
+        colour="order",
+        panels=("model", "length", "rate"),
+        names=NAMES,
+        counts=COUNTS,
+        over="prompts",
+    ),
+    Chart(
+        "order",
+        "Which places are filled in when",
+        _places,
+        "heat",
+        Axis("place", "place in the canvas, from"),
+        Axis("step", "step, from"),
+        fill=Axis("share", "of the place's tokens, written in the step (%)", 100),
+        panels=("model", "where", "order"),
+        names=NAMES,
+        counts=COUNTS,
+        colours=HeatColours("purples", ends=(0, 50)),
+    ),
+    Chart(
+        "lengths",
+        "Quality against the length of the canvas",
+        _lengths,
+        "line",
+        Axis("length", "masks of the canvas", scale="log"),
+        (PERPLEXITY, CORRECT, Axis("repeated", "repeated 4-grams (%)", 100)),
+        colour="order",
+        dash="where",
+        panels=("model",),
+        names=NAMES,
+        counts=(("a_step", "masks a step"),),
+        over="prompts",
+    ),
+)

@@ -1,0 +1,152 @@
+"""Charts of decay: certainty, masses and divergence against distance."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from mdlm_probe.analysis.charts import Axis, Chart, ChartLayer, HeatColours
+from mdlm_probe.analysis.frames import Tables
+from mdlm_probe.probes.decay import report
+
+READ = (
+    "Far from visible text a marginal falls back on what is frequent: its largest probability"
+    " falls, and neighbours become alike. The half-distance is where the fall is half done; the"
+    " bound is ours, of a language whose next token is Zipfian. Bands are 95 % over prompts."
+)
+TASK = "task"
+MASKS = "{masks} on the canvas"
+LEAST = 1e-4
+"""Divergence (nats) below which colours no longer tell apart."""
+
+
+def task_tables(frame: pd.DataFrame) -> Tables:
+    """The tables that the charts of a task need."""
+    found = {
+        "curve": report.curve(frame),
+        "half": report.half(frame),
+        "neighbours": report.neighbours(frame),
+        "matrix": report.matrix(frame),
+    }
+    return {name: table for name, table in found.items() if len(table)}
+
+
+def _curve(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    return _ways(tables["curve"])
+
+
+def _near(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    return _ways(tables.get("neighbours", pd.DataFrame()))
+
+
+def _matrix(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    """Every pair of masks of the grid, both ways; those that are only somebody's neighbour not.
+
+    A mask is as it is itself.
+    """
+    table = tables.get("matrix", pd.DataFrame())
+    if not len(table):
+        return table
+    lags = set(frame["lag"])
+    compared = table[~(table["other"] - table["place"]).isin(lags)]
+    places = {*table["place"], *compared["other"]}
+    table = table[table["other"].isin(places)]
+    mirrored = table.rename(columns={"place": "other", "other": "place"})
+    both = pd.concat([table, mirrored], ignore_index=True)
+    same = both.drop_duplicates([*report.SERIES, "place"])
+    whole = pd.concat([both, same.assign(other=same["place"], js=0.0)], ignore_index=True)
+    pairs = frame[frame["unit"] == "pair"].groupby(report.SERIES, observed=True)["prompt"]
+    whole = whole.join(pairs.nunique().rename("n"), on=report.SERIES)
+    return _ways(whole.assign(js=whole["js"].clip(lower=LEAST)))
+
+
+def _ways(table: pd.DataFrame) -> pd.DataFrame:
+    """A column `way`: where the text is, and how many masks there are."""
+    if not len(table):
+        return table
+    sides = table["context"].map({"both": "text on both sides"}).fillna("text on the left")
+    return table.assign(way=sides + ", " + table["masks"].astype(str) + " masks")
+
+
+def _half(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    """The half-distances, at the height that is half of the way down; open ends at the last one."""
+    table = tables.get("half", pd.DataFrame())
+    table = table.dropna(subset=["half"]) if len(table) else table
+    if not len(table):
+        return table
+    last = tables["curve"]["distance"].max()
+    height = (table["first"] + table["far"]) / 2
+    ends = {f"half{end}": table[f"half{end}"].clip(upper=last) for end in ("_low", "_high")}
+    return _ways(table).assign(distance=table["half"], top1_prob=height, **ends)
+
+
+def _thresholds(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame({"js": report.THRESHOLDS})
+
+
+DISTANCE = Axis("distance", "distance to the nearest visible token", scale="log")
+JS = Axis("js", "Jensen-Shannon divergence (nats)", scale="log", ends="js")
+NAMES = (("way", ""),)
+COUNTS = (("n", "prompts"),)
+ALIKE = ", ".join(f"{nats:g}" for nats in report.THRESHOLDS)
+CHARTS = (
+    Chart(
+        "",
+        "Certainty against distance to the nearest visible token",
+        _curve,
+        "line",
+        DISTANCE,
+        Axis("top1_prob", "largest probability (%)", 100, ends="top1_prob"),
+        dash="way",
+        panels=("task",),
+        names=NAMES,
+        counts=COUNTS,
+        more=("common",),
+        over="prompts",
+        beside=(("bound", "our bound (%)"), ("greedy", "greedy path's token, our theory (%)")),
+        layers=(ChartLayer("half-distance", _half, "point", ends="half"),),
+    ),
+    Chart(
+        "mass",
+        "Where the probability goes",
+        _curve,
+        "line",
+        DISTANCE,
+        (
+            Axis("frequent_mass", "frequent tokens (%)", 100, ends="frequent_mass"),
+            Axis("prompt_mass", "the prompt's tokens (%)", 100, ends="prompt_mass"),
+            Axis("end_mass", "end of text (%)", 100, ends="end_mass"),
+        ),
+        dash="way",
+        panels=("task",),
+        names=NAMES,
+        counts=COUNTS,
+        over="prompts",
+    ),
+    Chart(
+        "homogenisation",
+        "How far the marginals at two masks are apart: means over prompts",
+        _matrix,
+        "heat",
+        Axis("place", "mask, from the left"),
+        Axis("other", "mask, from the left"),
+        fill=Axis("js", "Jensen-Shannon divergence (nats)", scale="log"),
+        panels=("model", "way", "task"),
+        names=NAMES,
+        counts=COUNTS,
+        colours=HeatColours("magma", ends=(LEAST, 0.693147)),
+    ),
+    Chart(
+        "neighbours",
+        "How alike marginals at neighbouring distances are",
+        _near,
+        "line",
+        DISTANCE,
+        JS,
+        dash="way",
+        panels=("task",),
+        names=NAMES,
+        counts=(*COUNTS, ("lag", "tokens apart")),
+        over="prompts",
+        layers=(ChartLayer(f"thresholds: {ALIKE} nats", _thresholds, "rule"),),
+    ),
+)

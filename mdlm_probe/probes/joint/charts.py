@@ -1,0 +1,170 @@
+"""Charts of joint: what steps of several masks lose, orders, pairs of masks, sets of words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from mdlm_probe.analysis.charts import Axis, Chart, ChartLayer, Rows, at
+from mdlm_probe.analysis.frames import Tables
+from mdlm_probe.analysis.published import OwnValue, PublishedValue
+from mdlm_probe.probes.joint import report
+
+READ = (
+    "A model with one joint distribution loses nothing by its order: its gains are 0. What steps of"
+    " several masks lose is measured on the texts they write; pairs of masks say how much two"
+    " marginals miss, and by how far they are from any joint."
+)
+TASK = "task"
+MASKS = "{masks} on the canvas (pairs), {length} (orders and budget)"
+SPAN = "span of a text's log-likelihood over reveal orders (nats a token)"
+PUBLISHED = (PublishedValue(SPAN, "masked models of the paper", "up to 0.49", "arXiv 2606.00997"),)
+
+
+def ours(tables: Tables) -> Iterator[OwnValue]:
+    """The mean span of all texts together."""
+    for row in _whole(tables.get("spread", pd.DataFrame())).itertuples():
+        yield OwnValue(SPAN, row.model, row.span, row.span_low, row.span_high)
+
+
+def _whole(table: pd.DataFrame) -> pd.DataFrame:
+    """All tasks together, or the only one."""
+    several = len(table) and (table["task"] == report.ALL).any()
+    return table[table["task"] == report.ALL] if several else table
+
+
+def _of(name: str) -> Rows:
+    """A report's table by name; no rows where that wasn't measured."""
+    return lambda tables, frame: tables.get(name, pd.DataFrame())
+
+
+def _eps(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    """What the largest number of masks in a step may cost."""
+    return tables["bound"][["eps"]].drop_duplicates().rename(columns={"eps": "drop"})
+
+
+def _largest(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    """Every model's and task's largest number of masks that costs less."""
+    return tables["bound"][["model", "task", "bound"]].rename(columns={"bound": "at_once"})
+
+
+def _orders(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    """Gains over left to right, and below them the span over all orders."""
+    table = tables.get("orders", pd.DataFrame())
+    if "gain" not in table:
+        return pd.DataFrame()
+    span = tables["spread"].drop(columns="orders")
+    names = {f"span{end}": f"gain{end}" for end in ("", "_low", "_high")}
+    span = span.rename(columns=names).assign(order=SPANNED)
+    both = pd.concat([table.dropna(subset=["gain"]), span], ignore_index=True)
+    order = [*reversed([*dict.fromkeys(both["order"])])]
+    return both.assign(order=pd.Categorical(both["order"], order[::-1], ordered=True))
+
+
+def _pairs(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    """All tasks together: what is lost by distance, and the circulation."""
+    pairs = tables.get("pairs", pd.DataFrame())
+    if not len(pairs):
+        return pairs
+    turned = tables["circulation"]
+    turned = turned[turned["distance"] != report.ALL].astype({"distance": int})
+    sizes = ["model", "distance", "size", "size_low", "size_high"]
+    return _whole(pairs).merge(turned[sizes], on=["model", "distance"], how="left")
+
+
+def _at_most(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    """What the candidates left out could add at most."""
+    table = _pairs(tables, frame)
+    most = {name: table[name] + table[f"{name}_bound"] for name in ("mi", "tv", "unlikely")}
+    shares = {name: most[name].clip(upper=1.0) for name in ("tv", "unlikely")}
+    return table[["model", "distance"]].assign(**most | shares)
+
+
+def _sequential(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    """The probability of an unlikely pair where the second mask sees the first."""
+    table = _pairs(tables, frame)
+    return table[["model", "distance"]].assign(unlikely=table["unlikely_sequential"])
+
+
+def _sets(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    """The share of mixed fillings, of parallel and of sequential ones, by set and of all."""
+    table = tables.get("sets", pd.DataFrame())
+    if not len(table):
+        return table
+    parts = []
+    for way in ("parallel", "sequential"):
+        ends = {f"incoherent_{way}{end}": f"mixed{end}" for end in ("", "_low", "_high")}
+        kept = ["model", "set", "n", *(name for name in ends if name in table)]
+        parts.append(table[kept].rename(columns=ends).assign(way=way))
+    found = pd.concat(parts, ignore_index=True)
+    if "mixed_low" not in found:  # no set that this model knows
+        found = found.assign(mixed_low=float("nan"), mixed_high=float("nan"))
+    names = [*dict.fromkeys(found["set"][found["set"] != report.ALL]), report.ALL]
+    return found.assign(set=pd.Categorical(found["set"], names, ordered=True))
+
+
+SPANNED = "span over orders"
+COUNTS = (("n", "texts"),)
+PAIRS = (
+    Axis("mi", "mutual information (nats)", ends="mi"),
+    Axis("tv", "total variation", ends="tv"),
+    Axis("unlikely", "probability of an unlikely pair", ends="unlikely"),
+    Axis("size", "|circulation| (nats)", ends="size"),
+)
+CHARTS = (
+    Chart(
+        "",
+        "What steps of n masks lose: sequential log-likelihood of the text they write",
+        _of("budget"),
+        "line",
+        Axis("at_once", "masks committed in a step", scale="log"),
+        Axis("drop", "lost (nats per token)", scale="symlog", knee=0.1, ends="drop"),
+        panels=("task",),
+        counts=COUNTS,
+        over="texts",
+        layers=(
+            at("", drop=0.0),
+            ChartLayer("eps: what it may cost", _eps, "rule"),
+            ChartLayer("largest n under eps", _largest, "rule"),
+        ),
+    ),
+    Chart(
+        "orders",
+        "Log-likelihood of one text in other orders, minus left to right",
+        _orders,
+        "interval",
+        Axis("gain", "gained (nats per token)", ends="gain"),
+        Axis("order", ""),
+        panels=("task",),
+        counts=COUNTS,
+        over="texts",
+        layers=(at("0: one joint explains all orders", gain=0.0),),
+    ),
+    Chart(
+        "pairs",
+        "Two masks filled at once, against one after the other",
+        _pairs,
+        "line",
+        Axis("distance", "tokens from one mask to the other", scale="log"),
+        PAIRS,
+        counts=COUNTS,
+        over="texts",
+        layers=(
+            ChartLayer("at most, with the candidates left out", _at_most, "line"),
+            ChartLayer("drawn one after the other", _sequential, "line"),
+        ),
+    ),
+    Chart(
+        "sets",
+        "Fillings that mix two pairs of words that only go together",
+        _sets,
+        "interval",
+        Axis("mixed", "fillings that mix two pairs (%)", 100, ends="mixed"),
+        Axis("set", ""),
+        colour="way",
+        panels=("model",),
+        counts=(("n", "sets"),),
+        over="sets",
+    ),
+)

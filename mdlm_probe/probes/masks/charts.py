@@ -1,0 +1,173 @@
+"""Charts of masks: accuracy and certainty against what is appended to the prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from mdlm_probe.analysis.charts import Axis, Chart, over_sets
+from mdlm_probe.analysis.frames import Tables
+from mdlm_probe.analysis.published import OwnValue, PublishedValue
+from mdlm_probe.probes.masks import report
+
+READ = (
+    "What appended masks cost a model is the line of masks; what any tail of that length costs are"
+    " the lines of dots and text. Compare models at equal numbers of masks only. Bands are 95 %"
+    " over sets; where there is one set, over its items."
+)
+TASK = "set"
+MASKS = "{masks} appended (0: nothing after the answer's own)"
+DROP = "drop of accuracy from the best to the largest number of masks (points)"
+FEW = "(max - min) / max of accuracy over numbers of masks, random steps, mean of 2, 4, 6 (%)"
+SAYS = (
+    "dots in place of masks cost at most 3 points (base models) and 10 (instruct models)"
+    " (arXiv 2511.21338, section 5)."
+)
+P1 = "arXiv 2511.21338, section 5"
+PUBLISHED = (
+    PublishedValue(DROP, "llada-8b", "23", P1),
+    PublishedValue(DROP, "llada-8b-instruct", "27", P1),
+    PublishedValue(DROP, "dream-7b", "6, at about 20 masks", P1),
+    PublishedValue(DROP, "dream-7b-instruct", "8, at about 20 masks", P1),
+    PublishedValue(
+        FEW, "llada-8b", "15.5; 7.9 after fine-tuning (CE+TV)", "arXiv 2511.21338, section 6"
+    ),
+    PublishedValue(
+        FEW,
+        "llada-8b-instruct",
+        "27.5; 17.0 after fine-tuning (CE+TV)",
+        "arXiv 2511.21338, section 6",
+    ),
+)
+STEPS = {2, 4, 6}
+
+
+def task_tables(frame: pd.DataFrame) -> Tables:
+    """The tables that the charts of a set need."""
+    return {"curve": report.curve(report.series(frame))}
+
+
+def ours(tables: Tables) -> Iterator[OwnValue]:
+    """The drops that are published, in each model's first context."""
+    drop = tables["drop"]
+    if not len(drop):
+        return
+    own = drop[(drop["filler"] == "mask") & (drop["side"] == "right")]
+    for model, rows in own.groupby("model", observed=True, sort=False):
+        one = rows[rows["steps"] == 1]
+        if len(one):
+            line = one.iloc[0]
+            ends = "sets" if pd.notna(line["sets_low"]) else "items"
+            yield OwnValue(DROP, model, line["points"], line[f"{ends}_low"], line[f"{ends}_high"])
+        few = rows[(rows["order"] == "random") & rows["steps"].isin(STEPS)]
+        if set(few["steps"]) == STEPS:
+            yield OwnValue(FEW, model, 100 * few["degradation"].mean())
+
+
+NAMES = {"mask": "masks", "text": "plain text", "dot": "dots", "none": "nothing"}
+SIDES = {"right": "after", "left": "before", "both": "half each", "none": "nothing"}
+
+
+def _named(table: pd.DataFrame) -> pd.DataFrame:
+    """What is appended in words, masks first, and a column `way`: where, and in which steps."""
+    table = over_sets(table)
+    words = {filler: NAMES.get(filler, filler) for filler in report.FILLERS}
+    return table.assign(
+        filler=pd.Categorical(table["filler"].map(words), list(words.values()), ordered=True),
+        side=table["side"].map(SIDES),
+        way=[
+            f"{steps} steps, {order}" if steps > 1 else "one step"
+            for steps, order in zip(table["steps"], table["order"], strict=True)
+        ],
+    )
+
+
+def _longest(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    """The curve in each model's longest context."""
+    table = tables["curve"]
+    size = table["shots"] + table["distractors"]
+    longest = table[size == size.groupby(table["model"]).transform("max")]
+    most = longest.groupby("model")["shots"].transform("max")
+    return _named(longest[longest["shots"] == most])
+
+
+def _certain(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    return _longest(tables, frame).drop(columns="over")
+
+
+def _contexts(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    """The measures by the length of the context, of masks alone where the model was asked with any.
+
+    `length` is what varies: distractors, or shots where only these do.
+    """
+    table = tables["curve"]
+    if len(table[report.CONTEXT[1:]].drop_duplicates()) < 2:
+        return pd.DataFrame()
+    several = table["distractors"].nunique() > 1
+    across, other = ("distractors", "shots") if several else ("shots", "distractors")
+    masked = table[table["filler"].isin(["mask", "none"])]
+    only = masked[masked["filler"] == "mask"]["model"].unique()
+    named = _named(table[~table["model"].isin(only) | table["filler"].isin(["mask", "none"])])
+    amounts = sorted(named["masks"].unique(), key=report.rank)
+    label = named["masks"] + " " + named["filler"].astype(str)
+    for name in ("side", "way"):
+        if named[name].nunique() > 1:
+            label = label + ", " + named[name]
+    if named[other].nunique() > 1:
+        label = label + ", " + named[other].astype(str) + " " + other
+    order = named.assign(label=label, rank=named["masks"].map(amounts.index))
+    labels = list(dict.fromkeys(order.sort_values("rank", kind="stable")["label"]))
+    return named.assign(
+        appends=pd.Categorical(label, labels, ordered=True), length=named[across], across=across
+    )
+
+
+COUNTS = (("n", "items"), ("sets", "sets"))
+EXAMPLES = (("shots", "relevant examples"), ("distractors", "distractors"))
+APPENDED = Axis("appended", "tokens appended", scale="symlog", knee=10)
+ACCURACY = Axis("accuracy", "accuracy (%)", 100, ends="best")
+P_RIGHT = Axis("p_right", "probability of the right answer (%)", 100, ends="p_right")
+CHARTS = (
+    Chart(
+        "",
+        "What is appended to the prompt",
+        _longest,
+        "line",
+        APPENDED,
+        (ACCURACY, P_RIGHT),
+        colour="filler",
+        dash="way",
+        panels=("model", "side"),
+        names=(("way", ""), ("side", "")),
+        counts=(*COUNTS, *EXAMPLES),
+    ),
+    Chart(
+        "certainty",
+        "How certain the answer is, by what is appended to the prompt",
+        _certain,
+        "line",
+        APPENDED,
+        (
+            Axis("entropy", "entropy at the answer (nats)"),
+            Axis("top1_prob", "largest probability (%)", 100),
+        ),
+        colour="filler",
+        dash="way",
+        panels=("model", "side"),
+        names=(("way", ""), ("side", "")),
+        counts=(*COUNTS, *EXAMPLES),
+    ),
+    Chart(
+        "context",
+        "What is appended, by the length of the context",
+        _contexts,
+        "line",
+        Axis("length", "examples"),
+        (ACCURACY, P_RIGHT),
+        colour="appends",
+        panels=("model", "across"),
+        names=(("across", "by"), ("appends", "appended")),
+        counts=COUNTS,
+    ),
+)

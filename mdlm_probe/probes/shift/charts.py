@@ -1,0 +1,85 @@
+"""Charts of shift: what moved tokens cost beside the controls, and how far damage runs."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from mdlm_probe.analysis.charts import Axis, Chart, at
+from mdlm_probe.analysis.frames import Tables
+from mdlm_probe.probes.shift import report
+
+READ = (
+    "A shift that costs more than the same moves made afterwards (post-hoc) is what later steps"
+    " make of a misplaced token. Likelihood is the scorer's, which likes repetition; edits and"
+    " exact matches stand beside it. Bands are 95 % over prompts."
+)
+TASK = "task"
+MASKS = "a canvas of {length}"
+SAYS = (
+    "moving 1 % of the tokens of LLaDA-8B-Instruct by one place substantially lowers its win rate"
+    " on Arena-Hard (arXiv 2601.22947); figures by rate are not public."
+)
+NAMES = {
+    "shift": "moved while decoding (shift)",
+    "post-hoc": "moved afterwards (post-hoc)",
+    "replace": "another token (replace)",
+    "hold": "a step later (hold)",
+}
+
+
+def task_tables(frame: pd.DataFrame) -> Tables:
+    """The tables that the charts of a task need."""
+    rows = report.compared(frame)
+    return {"harm": report.harm(rows), "cascade": report.cascade(rows)}
+
+
+def _harm(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    """The harm; how many answers differ at all where there is no right one."""
+    table = tables["harm"] if len(tables["cascade"]) else pd.DataFrame()
+    return _named(table.drop(columns="differ") if "correct" in table else table)
+
+
+def _cascade(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    return _named(tables["cascade"])
+
+
+def _named(table: pd.DataFrame) -> pd.DataFrame:
+    """Interventions in words, in an order of their own."""
+    if not len(table):
+        return table
+    kinds = pd.Categorical(table["intervention"].map(NAMES), list(NAMES.values()), ordered=True)
+    return table.assign(intervention=kinds)
+
+
+HARM = (
+    Axis("nats", "more nats per scorer token", ends="nats"),
+    Axis("edit", "edit distance (% of tokens)", ends="edit"),
+    Axis("correct", "exact match (points of 100)", ends="correct"),
+    Axis("differ", "answers that differ (%)", ends="differ"),
+)
+CASCADE = (
+    Axis("by_change", "other places that differ per changed token", ends="by_change"),
+    Axis("parted_8", "of the 8 positions after the first difference, differ (%)", ends="parted_8"),
+    Axis(
+        "parted_32", "of the 32 positions after the first difference, differ (%)", ends="parted_32"
+    ),
+)
+CHARTS = tuple(
+    Chart(
+        name,
+        title,
+        rows,
+        "line",
+        Axis("frac", "tokens to be changed (%)", 100, scale="symlog"),
+        axes,
+        colour="intervention",
+        panels=("model",),
+        counts=(("prompts", "prompts"),),
+        over="prompts",
+        layers=(at("", **{axis.column: 0.0 for axis in axes}),),
+    )
+    for name, title, rows, axes in (
+        ("", "Harm of changed tokens, against the unintervened answer", _harm, HARM),
+        ("cascade", "How far a change runs on, after the first difference", _cascade, CASCADE),
+    )
+)

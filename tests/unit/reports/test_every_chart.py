@@ -1,0 +1,222 @@
+"""Every chart of every probe, with two models: what has to be right in all of them."""
+
+import json
+import math
+import re
+from functools import cache
+
+import altair
+import pytest
+import two_models
+from pictured import outside, pictured
+
+from mdlm_probe.analysis import chart_data, chart_picture, chart_style
+from mdlm_probe.analysis.chart_spec import ENDS, PanelSize, panel_spec
+from mdlm_probe.analysis.chart_style import CATEGORIES, DARK, MODELS, PAGE, PAPER
+from mdlm_probe.core import catalog
+from mdlm_probe.reports import html, pictures
+
+PROBES = catalog.names("report")
+ALL_MODELS = ("third", "another", "tiny-mdlm", "tiny-arlm", "oracle")
+"""Of a page: more than a probe's own, in another order."""
+MASKS = "7 appended"
+
+
+@cache
+def made(probe):
+    rows = two_models.rows(probe)
+    tables = catalog.load("report", probe).tables(rows)
+    return tables, rows
+
+
+@cache
+def drawn(probe):
+    """The pictures of a probe's charts."""
+    return pictured(catalog.charts(probe), *made(probe), models=ALL_MODELS, masks=MASKS)
+
+
+def each():
+    """Every chart that the committed study has rows for."""
+    return [
+        pytest.param(probe, chart.name, id=f"{probe}-{chart.slug}")
+        for probe in PROBES
+        for chart in catalog.charts(probe).CHARTS
+        if f"{probe}-{chart.name}" not in ("locality-masks", "masks-context", "blocks-lengths")
+    ]
+
+
+every_chart = pytest.mark.parametrize(("probe", "name"), each())
+
+
+def test_two_models_are_there_and_far_apart():
+    for probe in PROBES:
+        rows = two_models.rows(probe)
+        assert rows["model"].nunique() == 2
+        assert set(drawn(probe)) == {name for p, name in (p.values for p in each()) if p == probe}
+
+
+@every_chart
+def test_every_point_and_every_interval_is_inside_its_panel(probe, name):
+    picture = drawn(probe)[name]
+    assert outside(picture) == []
+    assert any(panel.rows for panel in picture.panels)
+
+
+def test_the_check_sees_what_is_outside():
+    """The first model's limits once froze the axis that all panels shared."""
+    rows = two_models.rows("masks")
+    alone = pictured(catalog.charts("masks"), *_of(rows, "tiny-mdlm"))[""]
+    both = drawn("masks")[""]
+    for panel, own in zip(both.panels, [*alone.panels] * 2, strict=True):
+        for layer in panel.spec["layer"]:
+            if "y" in layer.get("encoding", {}):
+                layer["encoding"]["y"]["scale"] = own.encoding("y")["scale"]
+    try:
+        assert {title for _, title, *_ in outside(both)} == {"another"}
+    finally:
+        drawn.cache_clear()
+
+
+def _of(rows, model):
+    own = rows[rows["model"] == model]
+    return catalog.load("report", "masks").tables(own), own
+
+
+@every_chart
+def test_a_model_has_the_same_colour_in_all_charts_and_a_category_none_of_them(probe, name):
+    picture = drawn(probe)[name]
+    if picture.data.chart.kind == "heat":
+        return
+    expected = dict(zip(ALL_MODELS, MODELS, strict=False))
+    for panel in picture.panels:
+        colours = panel.colours()
+        if picture.data.chart.colour == "model":
+            assert colours == {model: expected[model] for model in colours}
+        else:
+            assert set(colours.values()) <= set(CATEGORIES)
+            assert len(set(colours.values())) == len(colours)
+
+
+def test_palettes_share_no_colour():
+    assert not set(MODELS) & set(CATEGORIES)
+    assert len({*MODELS, *CATEGORIES}) == len(MODELS) + len(CATEGORIES)
+    assert set(DARK) <= {*MODELS, *CATEGORIES}
+    dark = [DARK.get(colour, colour) for colour in (*MODELS, *CATEGORIES)]
+    assert len(set(dark)) == len(dark)
+
+
+@every_chart
+def test_n_masks_and_what_intervals_are_over_stand_in_it(probe, name):
+    picture = drawn(probe)[name]
+    rows = picture.data.own()
+    if "a_step" not in rows:
+        assert re.search(r"n = \d+( to \d+)? \w+", picture.caption)
+    assert f"masks: {MASKS}" in picture.caption
+    known = "low" in rows and rows["low"].notna().any()
+    marked = picture.data.chart.kind != "heat"
+    assert ("95 % over" in picture.caption) == (known and marked)
+    if known and marked:
+        spans = [panel.marks("area") + panel.marks("rule") for panel in picture.panels]
+        assert all(spans)
+        assert "observations" not in picture.caption, "it says over what"
+
+
+@every_chart
+def test_axes_start_where_the_data_are_with_a_little_room(probe, name):
+    """Of all panels with the same axis."""
+    picture = drawn(probe)[name]
+    if picture.data.chart.kind == "heat":
+        return
+    for axis in "xy":
+        known = {}
+        for panel in picture.panels:
+            encoding = panel.encoding(axis)
+            if encoding["type"] == "quantitative":
+                known.setdefault(json.dumps(encoding["scale"]), []).extend(_shown(panel, axis))
+        for told, values in known.items():
+            scale = json.loads(told)
+            low, high = (_bent(end, scale) for end in scale["domain"])
+            places = [_bent(v, scale) for v in values if scale.get("type") != "log" or v > 0]
+            assert low < min(places) <= max(places) < high, "marks at the edge are whole"
+            if max(places) > min(places):
+                assert max(min(places) - low, high - max(places)) < 0.05 * (high - low)
+
+
+def _shown(panel, axis):
+    """All values that a panel draws along an axis."""
+    fields = [
+        encoding.get(channel, {}).get("field", "").removesuffix("_at")
+        for layer in panel.spec["layer"]
+        if (encoding := layer.get("encoding", {}))
+        for channel in (axis, f"{axis}2")
+    ]
+    rows = panel.spec["data"]["values"]
+    return [row[field] for row in rows for field in {*fields} if field in row]
+
+
+def _bent(value, scale):
+    if scale.get("type") == "log":
+        return math.log(value)
+    if scale.get("type") == "symlog":
+        return math.copysign(math.log1p(abs(value) / scale["constant"]), value)
+    return value
+
+
+@every_chart
+def test_the_page_has_the_same_axes_and_marks(probe, name):
+    picture, chart = drawn(probe)[name], None
+    chart = next(one for one in catalog.charts(probe).CHARTS if one.name == name)
+    page = html.page_charts.page_chart(chart, {chart_data.ALL: made(probe)}, ALL_MODELS, MASKS)
+    assert page.caption == picture.caption
+    assert [each.label for each in page.legend] == picture.legend
+    for place, panel in enumerate(picture.panels):
+        told = page.data["panels"][place]
+        spec = page.data["specs"][told["spec"]]
+        for axis in ("x", "y"):
+            ours, theirs = panel.encoding(axis), _encoding(spec, axis)
+            assert ours["scale"].get("type") == theirs["scale"].get("type")
+            ends = theirs["scale"]["domain"]
+            if ends and isinstance(ends[0], dict):
+                names = [end["expr"] for end in ends]
+                ends = [page.data["ends"][""][place][ENDS.index(name)] for name in names]
+            assert list(ours["scale"]["domain"]) == ends
+        kinds = [layer["mark"]["type"] for layer in panel.spec["layer"]]
+        theirs = [layer["mark"]["type"] for layer in spec["layer"]]
+        near = ["point"] if chart.kind == "line" else []
+        head = ["text"] if panel.title else []
+        assert sorted(kinds + near) == sorted(theirs + head)
+
+
+def _encoding(spec, channel):
+    found = [layer.get("encoding", {}).get(channel, {}) for layer in spec["layer"]]
+    return next(one for one in found if "scale" in one)
+
+
+@every_chart
+def test_specifications_are_valid_vega_lite(probe, name):
+    picture = drawn(probe)[name]
+    altair.VConcatChart.from_dict(picture.spec)
+    style = chart_style.chart_style(picture.data, ALL_MODELS, PAGE)
+    spec = panel_spec(picture.data, picture.data.panels[0], style, PanelSize(None, 200))
+    altair.LayerChart.from_dict(spec)
+
+
+@every_chart
+def test_all_text_on_paper_has_eight_points(probe, name):
+    picture = drawn(probe)[name]
+    style = chart_style.chart_style(picture.data, ALL_MODELS, PAPER)
+    for inches in pictures.PAPERS.values():
+        spec = chart_picture.picture(picture.data, style, MASKS, pictures.paper(inches))
+        assert set(_sizes(spec)) == {8}
+
+
+def _sizes(spec):
+    if isinstance(spec, dict):
+        for name, value in spec.items():
+            if re.fullmatch(r"(\w*F|f)ontSize", name):
+                yield value
+            else:
+                yield from _sizes(value)
+    elif isinstance(spec, list):
+        for value in spec:
+            yield from _sizes(value)
