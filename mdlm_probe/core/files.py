@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import RawIOBase
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -25,11 +27,32 @@ def unusable(path: Path, error: OSError) -> ProbeError:
     )
 
 
-def replace(path: Path, text: str) -> None:
-    """Writes a small file so that readers see the old text or the new one, never a part."""
-    draft = path.with_name(path.name + ".new")
-    draft.write_text(text, encoding="utf-8")
-    os.replace(draft, path)
+def draft_of(path: Path) -> Path:
+    """Where a file is written before it takes the place of the old one."""
+    return path.with_name(path.name + ".new")
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Writes a file so that readers see the old content or the new one, never a part.
+
+    Raises:
+        ProbeError: it can't be written.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    try:
+        draft_of(path).write_bytes(data)
+        os.replace(draft_of(path), path)
+    except OSError as error:
+        raise unusable(path, error) from error
+
+
+def write_json(path: Path, content: Any, *, sort_keys: bool = False) -> None:
+    """Writes a value as JSON for people to read, as `write_whole` does.
+
+    Raises:
+        ProbeError: it can't be written.
+    """
+    write_whole(path, json.dumps(content, indent=2, sort_keys=sort_keys) + "\n")
 
 
 def append_whole(file: RawIOBase, data: bytes, end: int) -> None:

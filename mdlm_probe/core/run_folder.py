@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.core.files import alone, replace, unusable
+from mdlm_probe.core.files import alone, unusable, write_json
 
 RUN = "run.json"
 STUDY = "study.json"
@@ -88,10 +88,7 @@ class RunFolder:
 
     def save(self) -> None:
         """Writes run.json at once or not at all."""
-        try:
-            replace(self.folder / RUN, json.dumps(self.entries, indent=2, sort_keys=True) + "\n")
-        except OSError as error:
-            raise unusable(self.folder / RUN, error) from error
+        write_json(self.folder / RUN, self.entries, sort_keys=True)
 
 
 def read_run(folder: Path) -> dict[str, dict[str, Any]]:
@@ -131,6 +128,19 @@ def read_study(folder: Path) -> dict[str, Any]:
             known = runs.items() if isinstance(runs, dict) else ()
             return found | {"runs": {n: run for n, run in known if isinstance(run, dict)}}
     return {}
+
+
+def write_study(folder: Path, found: Mapping[str, Any]) -> None:
+    """Writes study.json at once or not at all.
+
+    Args:
+        folder: the study's.
+        found: "study", its name; "source", its file's text; "runs", what is known of each, by name.
+
+    Raises:
+        ProbeError: the file can't be written.
+    """
+    write_json(folder / STUDY, found)
 
 
 def run_folders(folder: Path) -> dict[str, Path]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.core.files import append_whole, replace, unusable
+from mdlm_probe.core.files import append_whole, unusable, write_whole
 
 PLAIN = {"\\": "\\", "n": "\n", "r": "\r", "0": "\0"}
 ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\0": "\\0"})
@@ -49,6 +49,11 @@ def lines_of(rows: Iterable[Row], columns: Sequence[str]) -> bytes:
     return out.getvalue().encode()
 
 
+def csv_of(rows: Iterable[Row], columns: Sequence[str]) -> bytes:
+    """A whole CSV: its heads and its rows."""
+    return lines_of([dict(zip(columns, columns, strict=True)), *rows], columns)
+
+
 class Sheet:
     """One CSV file, open for appending groups of whole cells.
 
@@ -70,7 +75,7 @@ class Sheet:
     ) -> None:
         self.path, self._columns, self._group = path, tuple(columns), group
         self._seal = path.with_suffix(".seal")
-        self._header = lines_of([dict(zip(columns, columns, strict=True))], columns)
+        self._header = csv_of([], columns)
         try:
             self._file = path.open("r+b" if path.exists() else "x+b", buffering=0)
         except OSError as error:
@@ -95,10 +100,10 @@ class Sheet:
         """
         try:
             self._write(lines_of(rows, self._columns))
-            self.done += cells
-            replace(self._seal, f"{self.done} {self._end}\n")
         except OSError as error:
             raise unusable(self.path, error) from error
+        self.done += cells
+        write_whole(self._seal, f"{self.done} {self._end}\n")
 
     def close(self, *, complete: bool = False) -> None:
         """Closes the file; a complete one needs no seal any more."""

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mdlm_probe.analysis import frames
-from mdlm_probe.core import files, sheet
+from mdlm_probe.core import sheet
 from mdlm_probe.core.columns import MODEL, Column, names
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.files import write_whole
 from mdlm_probe.harness.monte_carlo_errors import MonteCarloErrors, pooled
 from mdlm_probe.prompts import lm_eval_documents
 
@@ -120,13 +121,9 @@ def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """The CSV of a model: these tasks' rows, after those of tasks evaluated there before."""
     now = {row["task"] for row in rows}
     old: list[dict[str, Any]] = []
-    try:
-        if path.exists():
-            table = frames.read_texts(path)
-            if tuple(table.column_names) == NAMES:
-                old = [row for row in table.to_pylist() if row["task"] not in now]
-        head = dict(zip(NAMES, NAMES, strict=True))
-        kept = [{n: text and sheet.text_from(text) for n, text in row.items()} for row in old]
-        files.replace(path, sheet.lines_of([head, *kept, *rows], NAMES).decode())
-    except OSError as error:
-        raise files.unusable(path, error) from error
+    if path.exists():
+        table = frames.read_texts(path)
+        if tuple(table.column_names) == NAMES:
+            old = [row for row in table.to_pylist() if row["task"] not in now]
+    kept = [{n: text and sheet.text_from(text) for n, text in row.items()} for row in old]
+    write_whole(path, sheet.csv_of([*kept, *rows], NAMES))

@@ -6,7 +6,6 @@ finished is skipped, so the same study goes on wherever it was stopped.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -16,8 +15,8 @@ from typing import Any, Protocol
 
 from mdlm_probe.core.catalog import JUDGE
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.core.files import alone, replace, unusable
-from mdlm_probe.core.run_folder import RUN, STUDY, differences, read_run, read_study
+from mdlm_probe.core.files import alone
+from mdlm_probe.core.run_folder import RUN, differences, read_run, read_study, write_study
 from mdlm_probe.runs import judges, loaded_models, runner
 from mdlm_probe.runs.loaded_models import LoadedModels
 from mdlm_probe.runs.plan import Plan, slug
@@ -333,7 +332,4 @@ class StudyRecord:
     def save(self) -> None:
         """Writes study.json at once or not at all."""
         found = {"study": self.study.name, "source": self.study.source, "runs": self.runs}
-        try:
-            replace(self.folder / STUDY, json.dumps(found, indent=2) + "\n")
-        except OSError as error:
-            raise unusable(self.folder / STUDY, error) from error
+        write_study(self.folder, found)

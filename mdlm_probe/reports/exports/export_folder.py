@@ -1,21 +1,23 @@
-"""The folder of exports: which files are its own, and writing them so that none is ever torn.
+"""The folder of exports, which overwrites nothing that a person wrote or changed.
 
-export.json maps each file to the hash of what an export wrote there; while one is writing, to all
-the hashes that the file may have. It is written first and last, so that whatever stops a process,
-the next one knows the files it left.
+export.json maps each exported file to the hash of its content; while an export is being written, to
+all the hashes that the file may have. It is written first and last, so that whatever stops a
+process, the next one knows the files it left.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.core.files import replace, unusable
+from mdlm_probe.core.files import draft_of, unusable, write_json, write_whole
 
-OWN = "export.json"
+RECORD = "export.json"
+
+Hashes = dict[str, list[str]]
+"""Those that the content of a file may have, by its path in the folder."""
 
 
 def write(folder: Path, made: dict[str, bytes]) -> list[Path]:
@@ -24,32 +26,31 @@ def write(folder: Path, made: dict[str, bytes]) -> list[Path]:
     Raises:
         ProbeError: such a file, or a folder that can't be written.
     """
-    own = _own(folder)
-    new = {name: hashlib.sha256(content).hexdigest() for name, content in made.items()}
-    either = {name: list({**dict.fromkeys(own.get(name, [])), new[name]: None}) for name in made}
+    exported = _read_record(folder)
+    new = {name: [_hash(content)] for name, content in made.items()}
+    either = {name: exported.get(name, []) + hashes for name, hashes in new.items()}
     try:
         for name in made:
-            _check(folder / name, either[name], name in own)
+            _check(folder / name, either[name], name in exported)
         folder.mkdir(parents=True, exist_ok=True)
-        _note(folder, own | either)
+        _write_record(folder, exported | either)
         for name, content in made.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            _draft(path).write_bytes(content)
-            os.replace(_draft(path), path)
-        for name in own:  # of a process that was killed while it wrote other formats
-            _draft(folder / name).unlink(missing_ok=True)
-        _note(folder, own | {name: [digest] for name, digest in new.items()})
+            write_whole(path, content)
+        for name in exported:  # of a process that was killed while it wrote other formats
+            draft_of(folder / name).unlink(missing_ok=True)
+        _write_record(folder, exported | new)
     except OSError as error:
         raise unusable(folder, error) from error
     return [folder / name for name in made]
 
 
-def _check(path: Path, known: list[str], own: bool) -> None:
-    """Refuses a file that an export would overwrite, and that isn't one's own any more."""
-    if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() in known:
+def _check(path: Path, hashes: list[str], exported: bool) -> None:
+    """Refuses to overwrite a file unless it is as an export left it."""
+    if not path.exists() or _hash(path.read_bytes()) in hashes:
         return
-    if own:
+    if exported:
         raise ProbeError(
             f"{path} was changed since it was exported",
             expected="the file as the export wrote it",
@@ -62,25 +63,25 @@ def _check(path: Path, known: list[str], own: bool) -> None:
     )
 
 
-def _draft(path: Path) -> Path:
-    return path.with_name(path.name + ".new")
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
-def _note(folder: Path, own: dict[str, list[str]]) -> None:
-    """Writes down the export's own files; a hash alone where there is one."""
-    said = {name: hashes[0] if len(hashes) == 1 else hashes for name, hashes in own.items()}
-    replace(folder / OWN, json.dumps(said, indent=2, sort_keys=True) + "\n")
+def _write_record(folder: Path, files: Hashes) -> None:
+    """Writes down the exported files; a hash alone where there is one."""
+    unique = {name: list(dict.fromkeys(hashes)) for name, hashes in files.items()}
+    said = {name: hashes[0] if len(hashes) == 1 else hashes for name, hashes in unique.items()}
+    write_json(folder / RECORD, said, sort_keys=True)
 
 
-def _own(folder: Path) -> dict[str, list[str]]:
-    """The hashes that each of the export's own files may have."""
-    path = folder / OWN
+def _read_record(folder: Path) -> Hashes:
+    path = folder / RECORD
     try:
-        own = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        said = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     except (OSError, ValueError) as error:
         raise ProbeError(
             f"cannot read {path}: {error}", hint="--output DIR writes elsewhere"
         ) from None
-    if not isinstance(own, dict) or not all(isinstance(v, str | list) for v in own.values()):
+    if not isinstance(said, dict) or not all(isinstance(v, str | list) for v in said.values()):
         raise ProbeError(f"{path} is no list of exports", hint="--output DIR writes elsewhere")
-    return {name: [hashes] if isinstance(hashes, str) else hashes for name, hashes in own.items()}
+    return {name: [hashes] if isinstance(hashes, str) else hashes for name, hashes in said.items()}

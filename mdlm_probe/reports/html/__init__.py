@@ -7,8 +7,9 @@ from typing import Any
 
 from mdlm_probe.analysis.chart_style import PAGE as ON_PAGE
 from mdlm_probe.analysis.chart_style import model_colours
-from mdlm_probe.core import files, run_folder
+from mdlm_probe.core import run_folder
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.files import write_whole
 from mdlm_probe.reports import probe_report
 from mdlm_probe.reports.html import page_template
 from mdlm_probe.reports.html.probe_sections import ReportedRun, sections
@@ -62,10 +63,7 @@ def write(
     paths = [path for run in runs for path in probe_report.save(run.folder, run.made, style)]
     text = page(folder, runs, style)
     path = folder / PAGE
-    try:
-        files.replace(path, text)
-    except OSError as error:
-        raise files.unusable(path, error) from error
+    write_whole(path, text)
     return [*paths, path]
 
 

@@ -11,9 +11,9 @@ from typing import Any
 from mdlm_probe import __version__
 from mdlm_probe.core.cells import key
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.core.files import replace
+from mdlm_probe.core.files import write_whole
 from mdlm_probe.core.run_folder import RunFolder, differences
-from mdlm_probe.core.sheet import lines_of
+from mdlm_probe.core.sheet import csv_of
 from mdlm_probe.runs.judges import answer_pairs, judge_calls, judge_prompt
 from mdlm_probe.runs.judges.answer_pairs import Choice
 from mdlm_probe.runs.judges.columns import NAMES
@@ -151,8 +151,7 @@ def _written(path: Path, calls: Sequence[Call], replies: Replies, by: Judge) -> 
 
 
 def _write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    header = dict(zip(NAMES, NAMES, strict=True))
-    replace(path, lines_of([header, *rows], NAMES).decode("utf-8"))
+    write_whole(path, csv_of(rows, NAMES))
 
 
 def _end(run: RunFolder, name: str, found: Sequence[Verdict], progress: Progress) -> JudgeOutcome:

@@ -54,7 +54,7 @@ NEW = {"a.md": b"new a", "b.md": b"new b", "sub/c.md": b"new c"}
 
 
 @pytest.mark.parametrize("old", [{}, {"a.md": b"old a", "b.md": b"old b", "x.md": b"old x"}])
-@pytest.mark.parametrize("call", range(10))
+@pytest.mark.parametrize("call", range(12))
 def test_a_process_killed_anywhere_leaves_whole_files_and_no_lock(old, call, tmp_path, monkeypatch):
     """Every change of the folder is the last one in turn, half of it written."""
     if old:
@@ -84,7 +84,7 @@ def test_a_process_killed_anywhere_leaves_whole_files_and_no_lock(old, call, tmp
             killed = False
         except KeyboardInterrupt:
             killed = True
-    assert killed == (call < 2 * len(NEW) + 2)
+    assert killed == (call < 2 * len(NEW) + 4)
     for name, content in NEW.items():
         path = tmp_path / name
         assert not path.exists() or path.read_bytes() in (content, old.get(name))
