@@ -19,7 +19,7 @@ from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.yaml_file import Document
 from mdlm_probe.prompts import shipped
 from mdlm_probe.runs import judges, plan
-from mdlm_probe.runs.study import Study, StudyRun, Verdicts
+from mdlm_probe.runs.study_plan import Study, StudyRun, Verdicts
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 Given = dict[str, tuple[Any, tuple[str, ...]]]

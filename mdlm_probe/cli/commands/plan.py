@@ -16,7 +16,7 @@ from mdlm_probe.runs import cost
 from mdlm_probe.runs.plan import prepare_all
 
 if TYPE_CHECKING:
-    from mdlm_probe.runs.study import StudyRun
+    from mdlm_probe.runs.study_plan import StudyRun
 
 GPU = click.Option(
     ["--gpu"],

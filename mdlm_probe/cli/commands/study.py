@@ -17,7 +17,8 @@ from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.prompts import shipped
 
 if TYPE_CHECKING:
-    from mdlm_probe.runs.study import RunOutcome, Study
+    from mdlm_probe.runs.study import RunOutcome
+    from mdlm_probe.runs.study_plan import Study
 
 HELP = """Runs every probe that a YAML file lists, on every model, then makes the report.
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from mdlm_probe.runs import study as studies
 from mdlm_probe.runs.plan import Job, prepare_all
+from mdlm_probe.runs.study_plan import StudyRun
 
 
 def test_runs_stand_by_model_then_by_scorer_then_as_listed():
@@ -12,7 +13,7 @@ def test_runs_stand_by_model_then_by_scorer_then_as_listed():
             Job(probe, model, dict(options), output=Path(name))
             for model in ("tiny-mdlm", "tiny-arlm")
         ]
-        return studies.StudyRun(name, probe, tuple(prepare_all(jobs)[0]))
+        return StudyRun(name, probe, tuple(prepare_all(jobs)[0]))
 
     few = ("limit", 1)
     parts = [

@@ -1,0 +1,54 @@
+"""What a study is to run: measurements of probes on models, and verdicts on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mdlm_probe.runs import judges
+from mdlm_probe.runs.plan import Plan
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What a judge is asked: by whom, of which run, about which pairs."""
+
+    run: str
+    by: judges.Judge
+    choice: judges.Choice
+
+
+@dataclass(frozen=True)
+class StudyRun:
+    """One run of a study: a probe on its models, or a judge of another run.
+
+    Attributes:
+        name: of the run, and of its folder.
+        probe: the probe's name, or "judge".
+        plans: what is to be measured, a plan a model.
+        verdicts: what a judge is asked; then there are no plans.
+    """
+
+    name: str
+    probe: str
+    plans: tuple[Plan, ...] = ()
+    verdicts: Verdicts | None = None
+
+    @property
+    def models(self) -> list[str]:
+        """Who is asked, by name."""
+        return [self.verdicts.by.name] if self.verdicts else [p.entry.name for p in self.plans]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study ready to run.
+
+    Attributes:
+        name: its file's name.
+        source: its file's text.
+        parts: its runs, as listed.
+    """
+
+    name: str
+    source: str
+    parts: tuple[StudyRun, ...]
