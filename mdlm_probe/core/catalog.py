@@ -21,7 +21,7 @@ from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import PACKAGE
 from mdlm_probe.core.options import Traits, traits_of
 
-Part = Literal["probe", "columns", "report", "charts", "examples", "format"]
+Part = Literal["probe", "columns", "report", "charts", "examples", "card", "format"]
 """What a module is to a probe, or "format" for a file format of exports."""
 
 JUDGE = "judge"

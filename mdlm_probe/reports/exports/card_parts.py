@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
 from huggingface_hub import EvalResult
 
-from mdlm_probe.analysis.tables import interval, number
+from mdlm_probe.analysis.markdown_text import escape
+from mdlm_probe.analysis.model_card import CardNumber, CardSection
 from mdlm_probe.reports.exports.exported_run import ExportedRun
-from mdlm_probe.reports.exports.formats.markdown import escape, line
 from mdlm_probe.reports.exports.provenance import command, numbers, version
 
 
@@ -29,19 +26,15 @@ class CardPart:
     results: list[list[EvalResult]]
 
 
-@dataclass(frozen=True)
-class Ends:
-    """An interval's ends, NaN where there is none, and what it is over: sets or items."""
-
-    low: float
-    high: float
-    over: str
-
-
-def own_rows(run: ExportedRun, probe: str, table: str, model: str) -> pd.DataFrame:
-    """A model's lines of a report's table."""
-    found = run.made[probe].tables[table]
-    return found[found["model"] == model] if len(found) else found
+def card_part(run: ExportedRun, entry: dict[str, Any], section: CardSection) -> CardPart:
+    """A measurement's part of a card: its probe's section, and how to measure it again."""
+    title = f"### {section.title}" + (f" ({run.name})" if run.name else "")
+    results = [
+        [result(about(entry, section.task, setting), one) for one in found]
+        for setting, found in section.results
+    ]
+    text = [title, "", *facts_of(entry, section.facts), *section.lines]
+    return CardPart("\n".join(text), results)
 
 
 def about(entry: dict[str, Any], task: str, settings: dict[str, Any]) -> dict[str, Any]:
@@ -60,27 +53,22 @@ def about(entry: dict[str, Any], task: str, settings: dict[str, Any]) -> dict[st
     }
 
 
-def result(
-    said: dict[str, Any], name: str, kind: str, value: float, ends: Ends, **facts: Any
-) -> EvalResult:
+def result(said: dict[str, Any], one: CardNumber) -> EvalResult:
     """A number as metadata; its interval and what it is of are arguments of the metric.
 
     Args:
         said: from `about`.
-        name, kind: of the metric.
-        value: of it.
-        ends: its interval.
-        facts: what it is of.
+        one: the number.
     """
-    arguments = {key: _plain(fact) for key, fact in facts.items()}
+    arguments, ends = {key: _plain(fact) for key, fact in one.facts.items()}, one.ends
     if ends.low == ends.low:
         arguments |= {"interval_over": ends.over} if ends.over else {}
         arguments |= {"low_95": _rounded(ends.low), "high_95": _rounded(ends.high)}
     return EvalResult(
         **said,
-        metric_type=kind,
-        metric_value=_rounded(value),
-        metric_name=name,
+        metric_type=one.kind,
+        metric_value=_rounded(one.value),
+        metric_name=one.name,
         metric_args=arguments,
     )
 
@@ -115,33 +103,3 @@ def facts_of(entry: dict[str, Any], more: dict[str, Any]) -> list[str]:
         facts["unfinished"] = "not all of it was measured"
     lines = [f"- {key}: {escape(str(value))}" for key, value in facts.items()]
     return [*lines, "", "```sh", command(entry), "```", ""]
-
-
-def ends_of(row: dict[str, Any]) -> Ends:
-    """A row's interval over sets; over items where the sets tell none, as a single set does."""
-    found = [Ends(row[f"{over}_low"], row[f"{over}_high"], over) for over in ("sets", "items")]
-    return next((ends for ends in found if ends.low == ends.low), found[0])
-
-
-def shared(rows: Sequence[dict[str, Any]]) -> str:
-    """What the intervals of all rows are over; "" where that differs."""
-    found = {ends.over for ends in map(ends_of, rows) if ends.low == ends.low}
-    return found.pop() if len(found) == 1 else ""
-
-
-def said_over(ends: Ends, over: str = "") -> str:
-    """What an interval is over, to stand behind it: nothing where it is `over` that of them all."""
-    return f" over {ends.over}" if ends.over != over and ends.low == ends.low else ""
-
-
-def grid(
-    heads: Sequence[str], rows: Sequence[Sequence[str]], text: Collection[str] = ()
-) -> list[str]:
-    """A Markdown table; columns with these heads are text, to the left, the others numbers."""
-    rule = [":---" if head in text else "---:" for head in heads]
-    return [line(map(escape, heads)), line(rule), *(line(map(escape, row)) for row in rows), ""]
-
-
-def with_interval(value: float, low: float, high: float) -> str:
-    """A number and its interval in a cell."""
-    return number(float(value)) + ("" if math.isnan(low) else f" ({interval(low, high)})")

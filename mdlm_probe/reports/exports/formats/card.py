@@ -7,20 +7,19 @@ of evaluating these models. Metadata: the `model-index` of the Hugging Face Hub.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import yaml
 from huggingface_hub import EvalResult
 from huggingface_hub.repocard_data import eval_results_to_model_index
 
-from mdlm_probe.reports.exports import card_locality, card_masks
-from mdlm_probe.reports.exports.card_parts import CardPart
+from mdlm_probe.core import catalog
+from mdlm_probe.reports.exports.card_parts import CardPart, card_part
 from mdlm_probe.reports.exports.exported_run import ExportedRun, ExportRequest, Lacking
 from mdlm_probe.reports.exports.provenance import masked
 from mdlm_probe.runs.plan import slug
 
-PROBES = {"masks": card_masks.part, "locality": card_locality.part}
 HEAD = """## Sensitivity to masks
 
 How well this masked diffusion model answers few-shot questions depends on how many masks stand in
@@ -38,19 +37,26 @@ def files(runs: Sequence[ExportedRun], wish: ExportRequest) -> dict[str, bytes]:
     """
     parts: dict[str, list[CardPart]] = {}
     for run in runs:
-        for probe in run.made:
-            if probe not in PROBES:
-                continue
-            for name, entry in run.measurements(probe).items():
-                if masked(entry) and (part := PROBES[probe](run, name, entry)):
-                    parts.setdefault(str(entry["config"]["model"]), []).append(part)
+        for probe in [probe for probe in run.made if probe in catalog.names("card")]:
+            for model, part in _parts(run, probe):
+                parts.setdefault(model, []).append(part)
     if not parts:
+        commands = [catalog.load("card", probe).COMMAND for probe in catalog.names("card")]
         raise Lacking(
             "no masked model was measured at several numbers of masks here",
-            expected="rows of `masks`, or of `locality` with several --masks",
-            hint="mdlm-probe masks --model MODEL --output DIR makes them; then export DIR",
+            expected="rows of " + " or ".join(f"`{command}`" for command in commands),
+            hint=f"{commands[-1]} --output DIR makes them; then export DIR",
         )
     return {f"card-{slug(model)}.md": card(model, found).encode() for model, found in parts.items()}
+
+
+def _parts(run: ExportedRun, probe: str) -> Iterator[tuple[str, CardPart]]:
+    """The parts of a probe's masked models, by the model's name."""
+    tables, section = run.made[probe].tables, catalog.load("card", probe).section
+    for entry in run.measurements(probe).values():
+        model = str(entry["config"]["model"])
+        if masked(entry) and (found := section(tables, model)):
+            yield model, card_part(run, entry, found)
 
 
 def card(model: str, parts: Sequence[CardPart]) -> str:

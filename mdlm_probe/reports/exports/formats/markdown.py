@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
+from mdlm_probe.analysis.markdown_text import escape, line
 from mdlm_probe.reports.exports.captioned_tables import CaptionedTable, captioned_table
 from mdlm_probe.reports.exports.exported_run import ExportedRun, ExportRequest
-
-SPECIAL = {
-    **{character: f"\\{character}" for character in "\\`*_[]|~$#"},
-    "&": "&amp;",
-    "<": "&lt;",
-    ">": "&gt;",
-    "\n": " ",
-    "\r": " ",
-}
 
 
 def files(runs: Sequence[ExportedRun], wish: ExportRequest) -> dict[str, bytes]:
@@ -49,13 +41,3 @@ def table(made: CaptionedTable) -> list[str]:
     rule = ["---:" if numeric else ":---" for numeric in made.text.numeric]
     rows = [line(map(escape, row)) for row in made.text.rows]
     return [line(map(escape, made.text.heads)), line(rule), *rows]
-
-
-def line(cells: Iterable[str]) -> str:
-    """Cells between pipes."""
-    return "| " + " | ".join(cells) + " |"
-
-
-def escape(text: str) -> str:
-    """A text as Markdown shows it, letter by letter."""
-    return "".join(SPECIAL.get(character, character) for character in text)

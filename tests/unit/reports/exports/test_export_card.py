@@ -11,10 +11,13 @@ import yaml
 from commands import call
 from huggingface_hub import ModelCard
 
+from mdlm_probe.analysis.model_card import CardNumber, Ends
 from mdlm_probe.core.run_folder import read_run
+from mdlm_probe.probes.locality import card as card_locality
+from mdlm_probe.probes.masks import card as card_masks
 from mdlm_probe.probes.masks import report as masks_report
 from mdlm_probe.reports import exports, probe_report
-from mdlm_probe.reports.exports import card_locality, card_masks, card_parts, provenance
+from mdlm_probe.reports.exports import card_parts, provenance
 from mdlm_probe.reports.exports.exported_run import ExportedRun
 from mdlm_probe.reports.exports.formats.card import card as written_card
 
@@ -162,7 +165,9 @@ def test_where_sets_tell_no_interval_there_is_one_over_items_that_says_so():
     assert heads.split(" | ")[8] == "95 %"
     assert first.split(" | ")[8] == "0.600 to 1.000 over sets"
     assert second.split(" | ")[8] == "0.700 to 1.000 over items"
-    found = card_masks._results(ABOUT, curve(0.6, nan), pd.DataFrame())
+    found = [
+        card_parts.result(ABOUT, n) for n in card_masks._numbers(curve(0.6, nan), pd.DataFrame())
+    ]
     assert [(r.metric_args["interval_over"], r.metric_args["low_95"]) for r in found] == [
         ("sets", 0.6),
         ("items", 0.7),
@@ -188,13 +193,14 @@ def test_locality_falls_back_on_items_too():
     text = "\n".join(card_locality._index(table[1:]))
     assert "1.000 (0.700 to 1.000) |" in text
     assert "Intervals are over items." in text
-    found = card_locality._results(ABOUT, table, table)
+    found = [card_parts.result(ABOUT, one) for one in card_locality._numbers(table, table)]
     assert [one.metric_args["interval_over"] for one in found] == ["sets", "items"] * 2
 
 
 def test_a_number_without_an_interval_has_none_in_the_metadata():
-    nothing = card_parts.Ends(float("nan"), float("nan"), "sets")
-    assert card_parts.result(ABOUT, "x", "accuracy", 0.5, nothing, n=1).metric_args == {"n": 1}
+    nothing = Ends(float("nan"), float("nan"), "sets")
+    one = CardNumber("x", "accuracy", 0.5, nothing, {"n": 1})
+    assert card_parts.result(ABOUT, one).metric_args == {"n": 1}
 
 
 @pytest.mark.parametrize(
@@ -228,7 +234,8 @@ def test_steps_and_orders_are_results_of_their_own():
     frame = pd.DataFrame(rows)
     made = probe_report.ProbeReport(frame, masks_report.tables(frame), dict, ())
     entry = {"status": "started", "config": {"probe": "masks", "model": "m", "options": {}}}
-    part = card_masks.part(ExportedRun("", None, {}, {"masks": made}), "masks__m", entry)
+    section = card_masks.section(made.tables, "m")
+    part = card_parts.card_part(ExportedRun("", None, {}, {"masks": made}), entry, section)
     settings = [
         {(r.dataset_args["steps"], r.dataset_args["order"]) for r in s} for s in part.results
     ]

@@ -1,29 +1,27 @@
-"""A card's section of the probe masks: accuracy against the number of appended masks."""
+"""The probe `masks` on a model card: accuracy against the number of appended masks."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pandas as pd
-from huggingface_hub import EvalResult
 
-from mdlm_probe.analysis.frames import records
-from mdlm_probe.analysis.tables import MISSING, interval, number
-from mdlm_probe.reports.exports.card_parts import (
-    CardPart,
+from mdlm_probe.analysis.frames import Tables, records
+from mdlm_probe.analysis.markdown_text import grid
+from mdlm_probe.analysis.model_card import (
+    CardNumber,
+    CardSection,
     Ends,
-    about,
     ends_of,
-    facts_of,
-    grid,
     own_rows,
-    result,
     said_over,
     shared,
     with_interval,
 )
-from mdlm_probe.reports.exports.exported_run import ExportedRun
+from mdlm_probe.analysis.tables import MISSING, interval, number
 
+COMMAND = "mdlm-probe masks --model MODEL"
+"""Measures what the section is made of."""
 PLACES = ["shots", "distractors", "side", "steps", "order"]
 """Coordinates that a curve of masks has of its own."""
 CONTEXT = PLACES[:3]
@@ -46,25 +44,25 @@ CONTROL = (
 TASK = "few-shot questions with masks appended, relevant examples among distractors"
 
 
-def part(run: ExportedRun, name: str, entry: dict[str, Any]) -> CardPart | None:
-    """The section of a measurement; None where only one number of masks was asked."""
-    model = entry["config"]["model"]
-    curve = own_rows(run, "masks", "curve", model)
+def section(tables: Tables, model: str) -> CardSection | None:
+    """A model's section; None where no masks were appended."""
+    curve = own_rows(tables, "curve", model)
     curve = curve[curve["filler"] == "mask"]
     if not len(curve):
         return None
-    drop = own_rows(run, "masks", "drop", model)
+    drop = own_rows(tables, "drop", model)
     drop = drop[drop["filler"] == "mask"] if len(drop) else drop
-    controls = own_rows(run, "masks", "controls", model)
-    lines = ["### Masks after the question" + (f" ({run.name})" if run.name else ""), ""]
-    lines += facts_of(entry, {"items": _counted(curve, "n"), "sets": _counted(curve, "sets")})
-    amounts = _amounts(curve)
-    lines += [*_accuracy(curve), *_drop(drop, amounts), *_controls(controls, amounts)]
-    results = [
-        _results(about(entry, TASK, dict(zip(PLACES, places, strict=True))), own, drop)
-        for places, own in curve.groupby(PLACES, sort=False)
-    ]
-    return CardPart("\n".join(lines), results)
+    controls, amounts = own_rows(tables, "controls", model), _amounts(curve)
+    return CardSection(
+        "Masks after the question",
+        {"items": _counted(curve, "n"), "sets": _counted(curve, "sets")},
+        [*_accuracy(curve), *_drop(drop, amounts), *_controls(controls, amounts)],
+        TASK,
+        [
+            (dict(zip(PLACES, places, strict=True)), _numbers(own, drop))
+            for places, own in curve.groupby(PLACES, sort=False)
+        ],
+    )
 
 
 def _counted(curve: pd.DataFrame, column: str) -> str:
@@ -139,14 +137,14 @@ def _ends(row: dict[str, Any], column: str) -> tuple[float, float, float]:
     return row[column], row[f"{column}_low"], row[f"{column}_high"]
 
 
-def _results(said: dict[str, Any], curve: pd.DataFrame, drop: pd.DataFrame) -> list[EvalResult]:
+def _numbers(curve: pd.DataFrame, drop: pd.DataFrame) -> list[CardNumber]:
     """The numbers of one setting."""
     found, amounts = [], _amounts(curve)
     for row in records(curve):
         facts = {"masks_asked": row["masks"], "masks_appended": row["appended"]}
         facts |= {"masks_in_prompt": row["mask_tokens"], "n": row["n"], "sets": row["sets"]}
         name = f"accuracy, {_amount(row['masks'], row['appended'])} masks appended"
-        found.append(result(said, name, "accuracy", row["accuracy"], ends_of(row), **facts))
+        found.append(CardNumber(name, "accuracy", row["accuracy"], ends_of(row), facts))
     for row in records(drop):
         if any(row[place] != curve[place].iloc[0] for place in PLACES):
             continue
@@ -156,5 +154,5 @@ def _results(said: dict[str, Any], curve: pd.DataFrame, drop: pd.DataFrame) -> l
             value, low, high = _ends(row, column)
             name = f"{kind.replace('_', ' ')}, {first} to {last} masks appended"
             if value == value:  # of an accuracy of 0 there is no degradation
-                found.append(result(said, name, kind, value, Ends(low, high, ""), **facts))
+                found.append(CardNumber(name, kind, value, Ends(low, high, ""), facts))
     return found

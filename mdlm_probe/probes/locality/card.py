@@ -1,28 +1,26 @@
-"""A card's section of the probe locality, where it was asked at several numbers of masks."""
+"""The probe `locality` on a model card, where it was asked at several numbers of masks."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pandas as pd
-from huggingface_hub import EvalResult
 
-from mdlm_probe.analysis.frames import records
-from mdlm_probe.analysis.tables import MISSING, number
-from mdlm_probe.reports.exports.card_parts import (
-    CardPart,
-    about,
+from mdlm_probe.analysis.frames import Tables, records
+from mdlm_probe.analysis.markdown_text import grid
+from mdlm_probe.analysis.model_card import (
+    CardNumber,
+    CardSection,
     ends_of,
-    facts_of,
-    grid,
     own_rows,
-    result,
     said_over,
     shared,
     with_interval,
 )
-from mdlm_probe.reports.exports.exported_run import ExportedRun
+from mdlm_probe.analysis.tables import MISSING, number
 
+COMMAND = "mdlm-probe locality --model MODEL --masks 0,10"
+"""Measures what the section is made of."""
 POSITION = "Position: distractors to the left of the relevant examples."
 INDEX = (
     "Locality index: accuracy with the examples nearest to the question minus farthest from it,"
@@ -31,26 +29,23 @@ INDEX = (
 TASK = "few-shot questions, relevant examples at one position among distractors"
 
 
-def part(run: ExportedRun, name: str, entry: dict[str, Any]) -> CardPart | None:
-    """The section of a measurement; None where only one number of masks was asked."""
-    model = entry["config"]["model"]
-    table = own_rows(run, "locality", "accuracy", model)
+def section(tables: Tables, model: str) -> CardSection | None:
+    """A model's section; None where only one number of masks was asked."""
+    table = own_rows(tables, "accuracy", model)
     if table["masks"].nunique() < 2:
         return None
-    index = own_rows(run, "locality", "index", model)
-    title = "### Position of the relevant examples, under masks"
-    lines = [title + (f" ({run.name})" if run.name else ""), ""]
+    index = own_rows(tables, "index", model)
     items, sets = table["n"].max(), table["sets"].max()
-    lines += facts_of(
-        entry,
+    return CardSection(
+        "Position of the relevant examples, under masks",
         {"items": f"{items} at each position", "sets": sets, "unmasking": "1 step, no order"},
+        [*_accuracy(table), *_index(index)],
+        TASK,
+        [
+            ({"question": place, "steps": 1, "order": "none"}, _numbers(own, index))
+            for place, own in table.groupby("question", observed=True, sort=False)
+        ],
     )
-    lines += _accuracy(table) + _index(index)
-    results = [
-        _results(about(entry, TASK, {"question": place, "steps": 1, "order": "none"}), own, index)
-        for place, own in table.groupby("question", observed=True, sort=False)
-    ]
-    return CardPart("\n".join(lines), results)
 
 
 def masks_in_prompt(masks: int) -> int:
@@ -109,18 +104,18 @@ def _index(index: pd.DataFrame) -> list[str]:
     return [*grid(heads, rows, text=set(heads[:2])), f"{INDEX}{_overall(over)}", ""]
 
 
-def _results(said: dict[str, Any], table: pd.DataFrame, index: pd.DataFrame) -> list[EvalResult]:
+def _numbers(table: pd.DataFrame, index: pd.DataFrame) -> list[CardNumber]:
     """The numbers of one setting."""
     found = []
     for row in records(table):
         facts = {"masks_in_prompt": masks_in_prompt(row["masks"]), "masks_asked": row["masks"]}
         facts |= {"position": row["position"], "n": row["n"], "sets": row["sets"]}
         name = f"accuracy, {_said(row['masks'])}, position {row['position']}"
-        found.append(result(said, name, "accuracy", row["accuracy"], ends_of(row), **facts))
+        found.append(CardNumber(name, "accuracy", row["accuracy"], ends_of(row), facts))
     for row in records(index):
         if row["question"] == table["question"].iloc[0]:
             facts = {"masks_in_prompt": masks_in_prompt(row["masks"]), "masks_asked": row["masks"]}
             name = f"locality index, {_said(row['masks'])}"
             facts |= {"n": row["n"]}
-            found.append(result(said, name, "locality_index", row["index"], ends_of(row), **facts))
+            found.append(CardNumber(name, "locality_index", row["index"], ends_of(row), facts))
     return found
