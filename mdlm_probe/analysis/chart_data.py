@@ -167,8 +167,7 @@ class ChartData:
         """How many its values are over: "n = 32 to 40 items, 4 sets"; "" where nobody says."""
         rows, parts = self.own(task), []
         for column, what in self.chart.counts:
-            known = rows[column].dropna() if column in rows else []
-            if len(known):
+            if column in rows and len(known := rows[column].dropna()):
                 few, many = text_of(min(known)), text_of(max(known))
                 parts.append(f"{few if few == many else f'{few} to {many}'} {what}")
         return f"n = {', '.join(parts)}" if parts else ""
@@ -309,9 +308,9 @@ def _layer(
     table = layer.rows(*source)
     if not len(table):
         return pd.DataFrame()
-    measured = [axis for axis in chart.measured if axis.column in table] or [None]
+    measured: list[Axis | None] = [a for a in chart.measured if a.column in table]
     parts = []
-    for axis in measured:
+    for axis in measured or [None]:
         out = pd.DataFrame({LAYER: place}, index=table.index, dtype=object)
         for name in series:
             if name in table:
@@ -349,7 +348,9 @@ def _columns(
         titles["y"] = "value"
     shown = {"heat": (chart.x.column, chart.up.column), "interval": (chart.up.column,)}
     there = shown.get(chart.kind, (chart.x.column,))
-    found = [(names.get(name) or name, (name,)) for name in series if name not in there]
+    found: list[tuple[str, tuple[str, ...]]] = [
+        (names.get(name) or name, (name,)) for name in series if name not in there
+    ]
     order = ("y", "x") if chart.kind == "interval" else ("x", "y")
     found += [(titles[field], (field,)) for field in order]
     if chart.fill:
@@ -365,7 +366,7 @@ def _columns(
 def _panels(chart: Chart, table: pd.DataFrame) -> tuple[Panel, ...]:
     """The panels in order: those of a measure stand side by side."""
     axes = chart.measured
-    found = []
+    found: list[Panel] = []
     for title, where in _groups(chart, table):
         for axis in axes if _several(chart) else axes[:1]:
             own = {MEASURE: measure(axis)} if _several(chart) else {}
@@ -468,19 +469,21 @@ def _alone(axis: Axis) -> float:
 
 def _bent(values: np.ndarray, axis: Axis) -> np.ndarray:
     """Values to where a scale has them."""
+    bent: np.ndarray = values
     if axis.scale == "log":
-        return np.log(values)
-    if axis.scale == "symlog":
-        return np.sign(values) * np.log1p(np.abs(values) / axis.knee)
-    return values
+        bent = np.log(values)
+    elif axis.scale == "symlog":
+        bent = np.sign(values) * np.log1p(np.abs(values) / axis.knee)
+    return bent
 
 
 def _unbent(places: np.ndarray, axis: Axis) -> np.ndarray:
+    plain: np.ndarray = places
     if axis.scale == "log":
-        return np.exp(places)
-    if axis.scale == "symlog":
-        return np.sign(places) * np.expm1(np.abs(places)) * axis.knee
-    return places
+        plain = np.exp(places)
+    elif axis.scale == "symlog":
+        plain = np.sign(places) * np.expm1(np.abs(places)) * axis.knee
+    return plain
 
 
 def _round(value: float) -> float:

@@ -12,6 +12,7 @@ from mdlm_probe.analysis.chart_data import ALL, ChartData, Panel
 from mdlm_probe.analysis.chart_spec import SCHEMA, Json, PanelSize, config, panel_spec
 from mdlm_probe.analysis.chart_style import ChartStyle, LegendEntry, Theme
 from mdlm_probe.analysis.charts import MEASURE
+from mdlm_probe.analysis.frames import records
 from mdlm_probe.analysis.text_width import balanced, rows_of, width, wrapped
 
 SWATCH = 2.2
@@ -206,7 +207,7 @@ def _values(data: ChartData, panel: Panel) -> list[dict[str, Any]]:
     rows = data.of(panel).drop(columns=list(panel.where), errors="ignore")
     return [
         {name: known for name, value in row.items() if (known := plain(value)) is not None}
-        for row in rows.to_dict("records")
+        for row in records(rows)
     ]
 
 
@@ -234,10 +235,10 @@ def _legend(style: ChartStyle, room: float) -> Json:
     values = []
     rows = rows_of(widths, room)
     for line, places in enumerate(rows):
-        x = 0.0
+        left = 0.0
         for place in places:
-            values.append(_entry(style.legend[place], x, line, swatch, theme))
-            x += widths[place]
+            values.append(_entry(style.legend[place], left, line, swatch, theme))
+            left += widths[place]
     height, wide = LINE * text * len(rows), max(sum(widths[p] for p in row) for row in rows)
 
     def scaled(field: str, most: float) -> Json:
@@ -248,7 +249,7 @@ def _legend(style: ChartStyle, room: float) -> Json:
     y = {**scaled("row", len(rows)), "title": None}
     y["scale"] |= {"range": [0, height]}
     ink = {"color": {"field": "colour", "type": "nominal", "scale": None}}
-    rule = {"mark": {"type": "rule", "strokeWidth": theme.line, "aria": False}}
+    rule: Json = {"mark": {"type": "rule", "strokeWidth": theme.line, "aria": False}}
     rule |= {
         "transform": [{"filter": "isValid(datum.dash)"}],
         "encoding": {

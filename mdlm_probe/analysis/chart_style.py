@@ -165,14 +165,16 @@ def chart_style(data: ChartData, models: Sequence[str], theme: Theme = SCREEN) -
             for value, place in places.items()
         }
     several = data.dashes if len(data.dashes) > 1 else ()
-    dashes = {value: DASHES[i % len(DASHES)] for i, value in enumerate(several)}
+    dashes: dict[str, tuple[int, ...]] = {
+        value: DASHES[i % len(DASHES)] for i, value in enumerate(several)
+    }
     lines, points = data.lines
     dense = chart.kind == "line" and points > MANY
     shaped = chart.dash if several else "" if chart.colour == "model" else chart.colour
     shaped = "" if dense else shaped
     values = (several or data.kinds) if shaped else ()
-    known = several or data.colours
-    shapes = {v: SHAPES[i % len(SHAPES)] for i, v in enumerate(values) if v in known}
+    told = several or data.colours
+    shapes = {v: SHAPES[i % len(SHAPES)] for i, v in enumerate(values) if v in told}
     style = ChartStyle(theme, colours, dashes, shaped, shapes, dense, lines > CROWDED, ())
     return replace(style, legend=tuple(_legend(data, style)))
 

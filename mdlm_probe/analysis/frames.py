@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -113,6 +113,19 @@ def read_texts(path: Path) -> pa.Table:
                 strings_can_be_null=True,
             ),
         )
+
+
+def grouped(
+    frame: pd.DataFrame, names: Sequence[str]
+) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    """The rows of each group, with its coordinates by name, in order of appearance."""
+    for key, part in frame.groupby(list(names), observed=True, sort=False):
+        yield dict(zip(names, key, strict=True)), part
+
+
+def by_value(frame: pd.DataFrame, name: str) -> Iterator[tuple[Any, pd.DataFrame]]:
+    """The rows of each value of a column, the smallest first."""
+    yield from frame.groupby(name, observed=True)
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -176,6 +176,7 @@ def steady_pdf(pdf: bytes) -> bytes:
 
     def ordered(match: re.Match[bytes]) -> bytes:
         lines = match[0].splitlines(keepends=True)
-        return b"".join(sorted(lines, key=lambda line: (len(line.split()[0]), line)))
+        lines.sort(key=lambda line: (len(line.split()[0]), line))
+        return b"".join(lines)
 
     return re.sub(rb"(?:^ *+/[a-z]+\d+ \d+ 0 R\n){2,}", ordered, pdf, flags=re.MULTILINE)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from mdlm_probe.analysis import stats
+from mdlm_probe.analysis import frames, stats
 from mdlm_probe.analysis.charts import Axis, Chart, ChartLayer, over_sets
 from mdlm_probe.analysis.frames import Tables
 from mdlm_probe.analysis.pairing import Measure, Pairing
@@ -53,7 +53,8 @@ def positions(frame: pd.DataFrame) -> pd.DataFrame:
         | {"label": label, "position": int(place)}
         | _estimate(part, "normalised", "score")
         for coordinates, setting in _settings(both)
-        for (label, place), part in setting.groupby(["label", "place"], observed=True)
+        for label, labelled in frames.by_value(setting, "label")
+        for place, part in frames.by_value(labelled, "place")
     ]
     return pd.DataFrame(rows).drop(columns="sets_p", errors="ignore")
 
@@ -122,8 +123,7 @@ def _examples(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _settings(frame: pd.DataFrame) -> Iterator[tuple[dict, pd.DataFrame]]:
-    for values, part in frame.groupby(SETTING, observed=True, sort=False):
-        yield dict(zip(SETTING, values, strict=True)), part
+    yield from frames.grouped(frame, SETTING)
 
 
 def _estimate(frame: pd.DataFrame, value: str, *also: str, least: float = 0.0) -> dict[str, float]:
@@ -171,9 +171,10 @@ PUBLISHED = tuple(
 def ours(tables: Tables) -> Iterator[OwnValue]:
     """Mean scores of groups in the published setting."""
     table = over_sets(tables["groups"])
-    for row in table.itertuples():
-        if (row.question, row.masks, row.method) == SAME and row.group in SAID:
-            yield OwnValue(SAID[row.group], row.model, row.normalised, row.best_low, row.best_high)
+    for row in frames.records(table):
+        if (row["question"], row["masks"], row["method"]) == SAME and row["group"] in SAID:
+            ends = row["best_low"], row["best_high"]
+            yield OwnValue(SAID[row["group"]], row["model"], row["normalised"], *ends)
 
 
 LINES = {"any": "any example", "relevant": "relevant ones", "distractor": "distractors"}
@@ -223,7 +224,7 @@ def _paper(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     return found.assign(group=_grouped(found["group"]))
 
 
-def _grouped(group: pd.Series) -> pd.Categorical:
+def _grouped(group: pd.Series) -> pd.Categorical[str]:
     return pd.Categorical(group.map(NAMED), list(NAMED.values()), ordered=True)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mdlm_probe.analysis.charts import Axis, Chart, ChartLayer, HeatColours
-from mdlm_probe.analysis.frames import Tables
+from mdlm_probe.analysis.frames import Tables, grouped
 from mdlm_probe.probes.blocks import report
 from mdlm_probe.probes.blocks.equivalent import LEFT, SERIES, EquivalentCells
 
@@ -70,7 +70,8 @@ def _sizes(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     stands, by = EquivalentCells(table), table.set_index(SERIES)
     rates = sorted((table["length"] / table["steps"]).unique())
     found: list[dict[str, Any]] = []
-    for (model, length), part in table.groupby(["model", "length"], observed=True, sort=False):
+    for named, part in grouped(table, ["model", "length"]):
+        model, length = named["model"], named["length"]
         for rate in rates:
             for order in table["order"].unique():
                 if order == "threshold" and rate != min(rates):
@@ -79,7 +80,8 @@ def _sizes(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
                     own = stands.of(model, length, size, round(length / rate), order)
                     if own:
                         at = {"model": model, "length": length, "order": order, "block": size}
-                        found.append(at | {"rate": float(rate)} | by.loc[own].to_dict())
+                        values = {str(name): value for name, value in by.loc[own].items()}
+                        found.append(at | {"rate": float(rate)} | values)
     rows = pd.DataFrame(found)
     measured = next(n for n in ("perplexity", "correct", "repeated") if table[n].notna().any())
     others = {"perplexity", "correct", "repeated"} - {measured}
@@ -113,7 +115,7 @@ def _places(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
         for size in dict.fromkeys((choice[(len(choice) - 1) // 2], choice[-1])):
             where = "one block" if size == length else f"blocks of {size}"
             for order in orders:
-                own = stands.of(model, length, int(size), steps, order)
+                own = stands.of(str(model), length, int(size), steps, order)
                 if own:
                     named = {"model": model, "where": where, "order": order}
                     named["n"] = len(by[own])
@@ -146,7 +148,8 @@ def shares(unmasked: pd.Series, length: int, bins: int = BINS) -> np.ndarray:
     when = (np.maximum(steps, 1) - 1) * bins // length
     found = np.zeros((bins, bins))
     np.add.at(found, (when[steps > 0], at[steps > 0]), 1)
-    return found / np.maximum(found.sum(axis=0), 1)
+    shares: np.ndarray = found / np.maximum(found.sum(axis=0), 1)
+    return shares
 
 
 NAMES = (("length", "canvas of"), ("rate", "masks a step:"), ("where", ""), ("order", ""))

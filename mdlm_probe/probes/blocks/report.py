@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from mdlm_probe.analysis import stats
+from mdlm_probe.analysis.frames import grouped
 from mdlm_probe.analysis.pairing import Measure, Pairing
 from mdlm_probe.probes.blocks.equivalent import LEFT, SERIES, EquivalentCells
 
@@ -57,8 +58,7 @@ def _parts(
     frame: pd.DataFrame, names: list[str] = SERIES
 ) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
     """The rows of each group in order of appearance, with its coordinates by name."""
-    for key, part in frame.groupby(names, observed=True, sort=False):
-        yield dict(zip(names, key, strict=True)), part
+    yield from grouped(frame, names)
 
 
 def _line(
@@ -72,7 +72,8 @@ def _line(
 def _ratio(means: np.ndarray) -> np.ndarray:
     """The first column by the second, [..., 2] to [...]; NaN where that is 0."""
     top, bottom = means[..., 0], means[..., 1]
-    return np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom > 0)
+    found: np.ndarray = np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom > 0)
+    return found
 
 
 def _mean(name: str, values: pd.Series, least: float, most: float) -> dict[str, float]:
@@ -109,7 +110,7 @@ def quality(frame: pd.DataFrame) -> pd.DataFrame:
         line = named | {"n": len(part)} | _perplexity(part)
         line |= _share("correct", part["correct"]) | {"with_answer": part["correct"].count()}
         line |= _share("ended", part["ended"])
-        line |= part[list(MEANS)].mean().to_dict()
+        line |= {str(name): mean for name, mean in part[list(MEANS)].mean().items()}
         work = part[["passes", "answer_tokens"]].to_numpy(dtype=float)
         line |= _line("passes_a_token", stats.bootstrap(work, _ratio, (0.0, np.inf)))
         line["tokens_a_pass"] = float(work[:, 1].sum() / work[:, 0].sum())
@@ -212,10 +213,10 @@ def _beside_left(frame: pd.DataFrame) -> pd.DataFrame:
     keys = frame[SERIES].drop_duplicates()
     pairs = []
     for line in keys[keys["block"] * keys["steps"] > keys["length"]].itertuples(index=False):
-        at = tuple(line)
-        left = stands.of(*at[:4], LEFT)
-        if at[4] != LEFT and left:
-            pairs += [((*at[:4], LEFT), left, left), (at, at, left)]
+        at = model, length, block, steps, order = tuple(line)
+        left = stands.of(model, length, block, steps, LEFT)
+        if order != LEFT and left:
+            pairs += [((model, length, block, steps, LEFT), left, left), (at, at, left)]
     by = dict(iter(frame.groupby(SERIES, observed=True, sort=False)))
     found = []
     for at, own, left in dict.fromkeys(pairs):

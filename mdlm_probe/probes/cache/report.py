@@ -10,7 +10,7 @@ import pandas as pd
 
 from mdlm_probe.analysis import stats
 from mdlm_probe.analysis.charts import Axis, Chart
-from mdlm_probe.analysis.frames import Tables
+from mdlm_probe.analysis.frames import Tables, by_value, grouped
 from mdlm_probe.analysis.pairing import Measure, Pairing
 
 SERIES = ["model", "cache", "block"]
@@ -34,8 +34,8 @@ def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 def _series(frame: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]]:
     """The coordinates of each series, its texts, and its passes by steps since a block began."""
-    for key, part in frame.groupby(SERIES, observed=True, sort=False):
-        named, unit = dict(zip(SERIES, key, strict=True)), part["unit"]
+    for named, part in grouped(frame, SERIES):
+        unit = part["unit"]
         yield named, part[unit == "text"], part[unit == "since"]
 
 
@@ -79,7 +79,7 @@ def since(frame: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for named, _, passes in _series(frame):
-        for step, part in passes.groupby("since"):
+        for step, part in by_value(passes, "since"):
             rows.append(
                 named
                 | {"since": int(step), "n": len(part)}
@@ -194,8 +194,8 @@ def erred(frame: pd.DataFrame) -> pd.DataFrame:
     names |= {"same_top": ("same_top", "masks"), "same_commit": ("same_commit", "committed")}
     sums = {name: passes[value] * passes[weight] for name, (value, weight) in names.items()}
     keys = ["task", "prompt", *SERIES[1:]]
-    total = passes.assign(**sums).groupby(keys, observed=True, sort=False)
-    total = total[[*names, "masks", "committed"]].sum()
+    groups = passes.assign(**sums).groupby(keys, observed=True, sort=False)
+    total = groups[[*names, "masks", "committed"]].sum()
     means = {name: total[name] / total[weight] for name, (_, weight) in names.items()}
     return pd.DataFrame(means).reset_index()
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mdlm_probe.analysis import stats
+from mdlm_probe.analysis.frames import grouped
 from mdlm_probe.analysis.pairing import Measure, Pairing
 from mdlm_probe.probes.decay.distances import FAR
 
@@ -56,8 +57,7 @@ def _parts(
 ) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
     """The rows of a unit in groups, in order of appearance, each with its coordinates by name."""
     rows = frame[frame["unit"] == unit]
-    for key, part in rows.groupby(names, observed=True, sort=False):
-        yield dict(zip(names, key, strict=True)), part
+    yield from grouped(rows, names)
 
 
 def _wide(part: pd.DataFrame, measure: str) -> pd.DataFrame:
@@ -258,7 +258,8 @@ def limit(frame: pd.DataFrame) -> pd.DataFrame:
         for measure in ("js", "tv"):
             line |= _line(part[measure].to_numpy(), measure)
         line["js_halves"] = part["js_halves"].astype(float).mean()
-        line |= part[list(MEASURES)].astype(float).mean().to_dict()
+        means = part[list(MEASURES)].astype(float).mean()
+        line |= {str(measure): mean for measure, mean in means.items()}
         own = (named_tokens[list(named)] == pd.Series(named)).all(axis=1)
         top = named_tokens[own].head(SHOWN)
         words = (f"{t!r} {s:.1%}" for t, s in zip(top["token"], top["share"], strict=True))

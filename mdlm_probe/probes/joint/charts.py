@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from mdlm_probe.analysis.charts import Axis, Chart, ChartLayer, Rows, at
-from mdlm_probe.analysis.frames import Tables
+from mdlm_probe.analysis.frames import Tables, records
 from mdlm_probe.analysis.published import OwnValue, PublishedValue
 from mdlm_probe.probes.joint import report
 
@@ -24,8 +24,8 @@ PUBLISHED = (PublishedValue(SPAN, "masked models of the paper", "up to 0.49", "a
 
 def ours(tables: Tables) -> Iterator[OwnValue]:
     """The mean span of all texts together."""
-    for row in _whole(tables.get("spread", pd.DataFrame())).itertuples():
-        yield OwnValue(SPAN, row.model, row.span, row.span_low, row.span_high)
+    for row in records(_whole(tables.get("spread", pd.DataFrame()))):
+        yield OwnValue(SPAN, row["model"], row["span"], row["span_low"], row["span_high"])
 
 
 def _whole(table: pd.DataFrame) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mdlm_probe.analysis import stats
+from mdlm_probe.analysis.frames import by_value
 from mdlm_probe.analysis.pairing import Measure, Pairing
 
 PRINTED = ("circulation", "sets", "orders", "spread", "bound")
@@ -84,7 +85,7 @@ def pairs(frame: pd.DataFrame) -> pd.DataFrame:
     """
     found = []
     for named, part in _parts(_of(frame, "pairs")):
-        for distance, own in part.groupby("distance", observed=True):
+        for distance, own in by_value(part, "distance"):
             line = named | {"distance": int(distance), "n": own["prompt"].nunique()}
             for name in ("mi", "tv", "unlikely", "unlikely_sequential"):
                 most = np.inf if name == "mi" else 1.0
@@ -102,11 +103,12 @@ def circulation(frame: pd.DataFrame) -> pd.DataFrame:
     """
     found = []
     for model, own in _of(frame, "pairs").groupby("model", observed=True, sort=False):
-        parts = [(str(int(d)), part) for d, part in own.groupby("distance", observed=True)]
+        parts = [(str(int(d)), part) for d, part in by_value(own, "distance")]
         for distance, part in [*parts, (ALL, own)]:
             size = part.assign(size=part["circulation"].abs())
-            line = {"model": model, "distance": distance, "n": part["prompt"].nunique()}
-            line |= {"pairs": len(part)} | _line("size", _by_text(size, "size"))
+            line: dict[str, Any] = {"model": model, "distance": distance}
+            line |= {"n": part["prompt"].nunique(), "pairs": len(part)}
+            line |= _line("size", _by_text(size, "size"))
             values = np.quantile(part["circulation"], QUANTILES)
             line |= {f"q{100 * q:02.0f}": v for q, v in zip(QUANTILES, values, strict=True)}
             found.append(line)
@@ -249,7 +251,8 @@ def bound(frame: pd.DataFrame) -> pd.DataFrame:
 
         def largest(drops: np.ndarray, counts: np.ndarray = counts, eps: float = eps) -> np.ndarray:
             within = np.logical_and.accumulate(drops < eps, axis=-1)
-            return np.where(within, counts, 1.0).max(axis=-1)
+            most: np.ndarray = np.where(within, counts, 1.0).max(axis=-1)
+            return most
 
         most = stats.resampled(wide.to_numpy(), largest)
         low, high = most.low, most.high

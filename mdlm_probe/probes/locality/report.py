@@ -60,7 +60,8 @@ def distance(frame: pd.DataFrame) -> pd.Series:
     at = frame["question"].map({"left": 0.0, "middle": 0.5, "right": 1.0}).astype(float)
     question = np.floor(at * total)
     before = question - (frame["position"] + frame["shots"])
-    return np.maximum(0, np.maximum(before, frame["position"] - question)).astype(int)
+    apart: pd.Series = np.maximum(0, np.maximum(before, frame["position"] - question))
+    return apart.astype(int)
 
 
 def index(frame: pd.DataFrame) -> pd.DataFrame:

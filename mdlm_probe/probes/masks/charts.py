@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from mdlm_probe.analysis.charts import Axis, Chart, over_sets
-from mdlm_probe.analysis.frames import Tables
+from mdlm_probe.analysis.frames import Tables, grouped
 from mdlm_probe.analysis.published import OwnValue, PublishedValue
 from mdlm_probe.probes.masks import report
 
@@ -54,8 +54,8 @@ def ours(tables: Tables) -> Iterator[OwnValue]:
     if not len(drop):
         return
     own = drop[(drop["filler"] == "mask") & (drop["side"] == "right")]
-    for model, rows in own.groupby("model", observed=True, sort=False):
-        one = rows[rows["steps"] == 1]
+    for named, rows in grouped(own, ["model"]):
+        model, one = named["model"], rows[rows["steps"] == 1]
         if len(one):
             line = one.iloc[0]
             ends = "sets" if pd.notna(line["sets_low"]) else "items"

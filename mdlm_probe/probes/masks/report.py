@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mdlm_probe.analysis import stats
+from mdlm_probe.analysis.frames import grouped
 from mdlm_probe.analysis.pairing import Measure, Pairing
 from mdlm_probe.analysis.stats import corrected
 
@@ -55,12 +57,6 @@ def rank(masks: str) -> float:
     return 1e9 + float(masks[:-1]) if masks.endswith("%") else float(masks)
 
 
-def grouped(rows: pd.DataFrame, names: list[str]) -> list[tuple[dict[str, Any], pd.DataFrame]]:
-    """The groups of a frame, each with its coordinates by name, in order of appearance."""
-    found = rows.groupby(names, observed=True, sort=False)
-    return [(dict(zip(names, key, strict=True)), part) for key, part in found]
-
-
 def series(frame: pd.DataFrame) -> pd.DataFrame:
     """Rows by series: every curve gets a copy of the points at which nothing is appended.
 
@@ -72,8 +68,7 @@ def series(frame: pd.DataFrame) -> pd.DataFrame:
     frame["k"] += NUDGE * frame["masks"].map(rank)
     start, tails = frame[frame["filler"] == "none"], frame[frame["filler"] != "none"]
     parts = [tails]
-    for coordinates, part in tails.groupby(SERIES, observed=True, sort=False):
-        named = dict(zip(SERIES, coordinates, strict=True))
+    for named, part in grouped(tails, SERIES):
         same = (start[CONTEXT] == pd.Series({c: named[c] for c in CONTEXT})).all(axis=1)
         own = part[["suite", *ITEM]].drop_duplicates()
         parts.append(start[same].assign(**named).merge(own, on=["suite", *ITEM]))
@@ -125,7 +120,7 @@ def overview(table: pd.DataFrame) -> pd.DataFrame:
         values=["accuracy", "p_right"],
         sort=False,
     )
-    wide.columns = [f"{measure} {filler}" for measure, filler in wide.columns]
+    wide.columns = pd.Index([" ".join(pair) for pair in wide.columns])
     order = [f"{m} {f}" for m in ("accuracy", "p_right") for f in FILLERS]
     wide = wide[[name for name in order if name in wide.columns]].sort_index(level="k")
     return (
@@ -180,7 +175,7 @@ def drop(rows: pd.DataFrame, by: list[str] | None = None) -> pd.DataFrame:
         line["from_start_p"] = start.p
         if not by:
             line |= _degradation(wide.to_numpy(dtype=float))
-            line["significant_from"] = _significant(wide, names)
+            line["significant_from"] = _significant(wide, [names[k] for k in wide.columns])
         found.append(line)
     return corrected(pd.DataFrame(found), ("items", "from_start"))
 
@@ -210,20 +205,21 @@ def _degradation(hits: np.ndarray) -> dict[str, float]:
 
     def relative(means: np.ndarray) -> np.ndarray:
         largest = means.max(axis=-1)
-        return (largest - means.min(axis=-1)) / np.where(largest > 0, largest, np.nan)
+        lost: np.ndarray = largest - means.min(axis=-1)
+        return lost / np.where(largest > 0, largest, np.nan)
 
     found = stats.resampled(hits, relative, (0.0, 1.0))
     low, high = found.low, found.high
     return {"degradation": found.mean, "degradation_low": low, "degradation_high": high}
 
 
-def _significant(wide: pd.DataFrame, names: dict[float, str]) -> str:
+def _significant(wide: pd.DataFrame, names: Sequence[str]) -> str:
     first, *others = wide.columns
     tests = [_difference(wide[k], wide[first], hits=True) for k in others]
     corrected = stats.holm([test.p for test in tests])
     worse = [
-        names[k]
-        for k, test, p in zip(others, tests, corrected, strict=True)
+        name
+        for name, test, p in zip(names[1:], tests, corrected, strict=True)
         if test.mean < 0 and p < 1 - stats.LEVEL
     ]
     return worse[0] if worse else ""

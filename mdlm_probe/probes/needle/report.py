@@ -9,7 +9,7 @@ import pandas as pd
 
 from mdlm_probe.analysis import stats
 from mdlm_probe.analysis.charts import Axis, Chart, HeatColours, Rows
-from mdlm_probe.analysis.frames import Tables
+from mdlm_probe.analysis.frames import Tables, by_value
 from mdlm_probe.analysis.pairing import Measure, Pairing
 from mdlm_probe.analysis.stats import corrected
 from mdlm_probe.probes.needle.probe import ABSENT
@@ -47,8 +47,8 @@ def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
 def _parts(frame: pd.DataFrame) -> Iterator[tuple[str, int, pd.DataFrame]]:
     """The rows of each model and length, models in the order of the rows."""
     for model, rows in frame.groupby("model", observed=True, sort=False):
-        for size, part in rows.groupby("length", observed=True):
-            yield model, int(size), part
+        for size, part in by_value(rows, "length"):
+            yield str(model), int(size), part
 
 
 def _wide(rows: pd.DataFrame, measure: str, by: str = "depth") -> pd.DataFrame:
@@ -118,7 +118,7 @@ def grid(frame: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for model, size, part in _parts(frame):
         gains = _gain(part)
-        for at, cell in part.groupby("depth", observed=True):
+        for at, cell in by_value(part, "depth"):
             rows.append(
                 {"model": model, "length": size, "depth": int(at), "n": len(cell)}
                 | _line("exact", stats.proportion(cell["correct"].to_numpy()))
@@ -140,7 +140,7 @@ def depth(frame: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for model, size, part in _parts(frame):
         exact, logp = _wide(part, "correct"), _wide(part, "logp_right")
-        contrasts = _contrasts(list(exact.columns)) if len(exact) else {}
+        contrasts = _contrasts([int(at) for at in exact.columns]) if len(exact) else {}
         for name, (plus, minus) in contrasts.items():
             gaps = (w[plus].mean(axis=1) - w[minus].mean(axis=1) for w in (exact, logp))
             rows.append(

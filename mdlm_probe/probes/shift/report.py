@@ -255,7 +255,8 @@ def _slope(part: pd.DataFrame, measure: str) -> stats.Estimate:
     def slope(means: np.ndarray) -> np.ndarray:
         x, y = means[..., :count], means[..., count:]
         square = (x * x).sum(-1)
-        return (x * y).sum(-1) / np.where(square > 0, square, np.nan)
+        slopes: np.ndarray = (x * y).sum(-1) / np.where(square > 0, square, np.nan)
+        return slopes
 
     values = wide.to_numpy(dtype=float)
     values = values[values[:, :count].any(axis=1)]

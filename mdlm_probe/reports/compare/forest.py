@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -53,7 +55,7 @@ def _lines(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
         every = (table[sweep] == EVERY).all(axis=1)
         sets = table["clusters"] > 1 if "clusters" in table else np.zeros(len(table), dtype=bool)
         measure = table["measure"].astype(str)
-        found = {
+        found: dict[str, Any] = {
             MEASURE: f"{name}: " + measure if name else measure,
             "point": [named(line, sweep) for _, line in table.iterrows()],
             "kind": pd.Categorical(np.where(every, *KINDS), KINDS, ordered=True),

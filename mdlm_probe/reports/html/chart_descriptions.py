@@ -30,7 +30,7 @@ def words(data: ChartData, panel: Panel) -> str:
         if chart.kind == "line":
             known = known.sort_values("x")
         if len(known):
-            label = ", ".join(values if isinstance(values, tuple) else (values,))
+            label = ", ".join(map(str, values if isinstance(values, tuple) else (values,)))
             parts.append(f"{f'{label}: ' if label else ''}{_course(data, known)}.")
     if len(groups) > MANY:
         parts.append(f"{len(groups) - MANY} more: see the table.")

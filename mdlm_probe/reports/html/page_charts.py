@@ -13,6 +13,7 @@ from mdlm_probe.analysis.chart_picture import caption, plain, wanted_columns
 from mdlm_probe.analysis.chart_spec import PanelSize, config, panel_spec
 from mdlm_probe.analysis.chart_style import PAGE, SHAPES, ChartStyle, LegendEntry, chart_style
 from mdlm_probe.analysis.charts import Chart
+from mdlm_probe.analysis.frames import records
 from mdlm_probe.reports.html import chart_descriptions
 from mdlm_probe.reports.html.page_tables import PageTable, interval, number
 
@@ -157,10 +158,9 @@ def _swatch(entry: LegendEntry) -> Swatch:
 
 def _table(data: ChartData) -> PageTable:
     rows = data.own()
-    records = [{k: plain(v) for k, v in r.items()} for r in rows.to_dict("records")]
     kept = [
         (str(row.get("model", "")), tuple(_cell(row, names) for _, names in data.columns))
-        for row in records
+        for row in ({k: plain(v) for k, v in one.items()} for one in records(rows))
     ]
     numbers = [_numeric(rows[names[0]]) for _, names in data.columns]
     heads = tuple(title for title, _ in data.columns)

@@ -78,7 +78,7 @@ def _environment() -> Environment:
 @cache
 def _bundle() -> str:
     """Vega-Lite for the browser, as one script."""
-    return vl_convert.javascript_bundle()
+    return vl_convert.javascript_bundle()  # type: ignore[call-arg]  # no snippet: it has a default
 
 
 def _text(name: str) -> str:

@@ -134,7 +134,7 @@ def _section(
 
 
 def _question(probe: str) -> str:
-    part = "probe" if probe in catalog.names("probe") else "report"
+    part: catalog.Part = "probe" if probe in catalog.names("probe") else "report"
     return catalog.first_line(part, probe)
 
 

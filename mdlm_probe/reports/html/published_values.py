@@ -28,8 +28,10 @@ def table(module: ModuleType, tables: Tables) -> PageTable | None:
         own = [model for named, model in measured if named == what]
         for model in dict.fromkeys((*own, *theirs)):
             figure, one = theirs.get(model), measured.get((what, model))
-            cells = (what, model, figure.value if figure else MISSING)
-            cells += (_told(one) if one else "not run", figure.source if figure else MISSING)
+            cells = (
+                *(what, model, figure.value if figure else MISSING),
+                *(_told(one) if one else "not run", figure.source if figure else MISSING),
+            )
             rows.append((model if one else "", cells))
     heads = ("measure", "model", "published", "ours, 95 %", "source")
     return PageTable("Published figures next to ours", heads, tuple(rows), (False,) * len(heads))

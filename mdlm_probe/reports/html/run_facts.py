@@ -63,7 +63,8 @@ def _line(head: str, one: Mapping[str, str]) -> str:
 
 
 def _config(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return entry.get("config", {})
+    config: dict[str, Any] = entry.get("config", {})
+    return config
 
 
 def _of(name: str, entry: Mapping[str, Any], frame: pd.DataFrame) -> dict[str, str]:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from mdlm_probe.analysis import stats
 from mdlm_probe.analysis.charts import Axis, Chart, at
-from mdlm_probe.analysis.frames import Tables
+from mdlm_probe.analysis.frames import Tables, by_value, grouped
 from mdlm_probe.analysis.pairing import Measure, Pairing
 
 LINE = ["judge", "model", "settings", "intervention"]
@@ -131,7 +131,7 @@ def trend(frame: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for coordinates, part in frame.groupby(LINE, sort=False):
-        by_frac = {100 * f: of_prompts(p) for f, p in part.groupby("frac")}
+        by_frac = {100 * f: of_prompts(p) for f, p in by_value(part, "frac")}
         scores = pd.DataFrame(by_frac).dropna()
         if len(by_frac) < 2 or not len(scores):
             continue
@@ -195,11 +195,11 @@ def scored(frame: pd.DataFrame) -> pd.DataFrame:
     """Every prompt's score, at each intervention and fraction but 0, where all tie."""
     keys = ["judge", "task", "settings", "intervention", "frac"]
     frame = frame[pd.to_numeric(frame["frac"]) > 0]
-    named = frame["settings"].astype(object)
-    frame = frame.assign(settings=named.where(named.notna(), ""))
+    settings = frame["settings"].astype(object)
+    frame = frame.assign(settings=settings.where(settings.notna(), ""))
     parts = [
-        of_prompts(part).rename("score").reset_index().assign(**dict(zip(keys, key, strict=True)))
-        for key, part in frame.groupby(keys, sort=False)
+        of_prompts(part).rename("score").reset_index().assign(**named)
+        for named, part in grouped(frame, keys)
     ]
     if not parts:
         return frame.assign(score=pd.to_numeric(frame["score"]))
