@@ -1,5 +1,5 @@
-"""Loaded models: a shelf that keeps them, and scorers, the causal models that give perplexities to
-what other models write.
+"""Loaded models, kept for the next run; and scorers: causal models that give perplexities to what
+other models write.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ class PlanCosts:
 
     def __init__(self, gpu: str = "") -> None:
         self.gpu, self.card, self.device = gpu, gpu or USUAL, ""
-        self._shelf = loaded_models.LoadedModels()
+        self._loaded = loaded_models.LoadedModels()
         self._rates: dict[tuple[int, str, str], float] = {}
         self._fault = ""
         self._notes: dict[tuple[str, str], dict[str, None]] = {}
@@ -128,7 +128,7 @@ class PlanCosts:
         """How much a plan asks; notes what is left out, and what is a guess."""
         for reason, number in plan.refused.items():
             self._note(f"{number} cells left out: {reason}", plan.entry.name, run)
-        seen = survey.survey(plan, device, self._shelf.border)
+        seen = survey.survey(plan, device, self._loaded.border)
         for note in seen.notes:
             self._note(note, plan.entry.name)
         self._fault = self._fault or seen.fault

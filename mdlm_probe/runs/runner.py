@@ -42,13 +42,13 @@ def finished(path: Path, known: dict[str, Any]) -> bool:
     return path.exists() and known.get("size") == path.stat().st_size
 
 
-def run(plan: Plan, progress: Progress, shelf: LoadedModels | None = None) -> Path:
+def run(plan: Plan, progress: Progress, loaded: LoadedModels | None = None) -> Path:
     """Measures what is still missing of a plan; returns the CSV.
 
     Args:
         plan: what to measure.
         progress: what a front end shows.
-        shelf: loaded models, kept there for others; none: they are put away afterwards.
+        loaded: loaded models, kept there for others; none: they are put away afterwards.
 
     Raises:
         ProbeError: whatever the user can mend; rows written before stay.
@@ -63,7 +63,7 @@ def run(plan: Plan, progress: Progress, shelf: LoadedModels | None = None) -> Pa
             progress.note(f"{path} is finished: nothing to do")
             return path
         try:
-            _continue(plan, folder, known, progress, shelf or LoadedModels())
+            _continue(plan, folder, known, progress, loaded or LoadedModels())
         finally:
             free_memory()
         folder.update(plan.name, status="finished", ended=now(), size=path.stat().st_size)
@@ -71,12 +71,12 @@ def run(plan: Plan, progress: Progress, shelf: LoadedModels | None = None) -> Pa
 
 
 def _continue(
-    plan: Plan, folder: RunFolder, known: dict[str, Any], progress: Progress, shelf: LoadedModels
+    plan: Plan, folder: RunFolder, known: dict[str, Any], progress: Progress, loaded: LoadedModels
 ) -> None:
     from mdlm_probe.core import machine
 
-    size = survey.cell_tokens(plan, shelf.border(plan.entry, plan.job.load))
-    model, scorer = shelf.models(plan.options, plan.entry, plan.job.load, progress.note)
+    size = survey.cell_tokens(plan, loaded.border(plan.entry, plan.job.load))
+    model, scorer = loaded.models(plan.options, plan.entry, plan.job.load, progress.note)
     same_weights(plan.entry.name, {"model": model, "scorer": scorer}, known)
     engine, group = _engine(plan, model, scorer, known, *size)
     session = {"started": now(), "version": __version__, "machine": machine.facts()}

@@ -99,16 +99,16 @@ def execute(
         KeyboardInterrupt: Ctrl-C; the same study goes on.
     """
     parts = [part for part in study.parts if not only or part.name in only]
-    shelf, found = LoadedModels(), []
+    loaded, found = LoadedModels(), []
     with locked(folder):
         check_settings(folder, parts, fresh)
         record = StudyRecord(folder, study, parts)
         for part, plan in order(parts):
             progress.begin(part.name, part.probe, plan.entry.name, len(plan.cells))
-            measure = _measurement(plan, progress, shelf)
+            measure = _measurement(plan, progress, loaded)
             found.append(_outcome(part, plan.entry.name, measure, record, progress))
             progress.end()
-        shelf.clear()
+        loaded.clear()
         for part in parts:
             if part.verdicts:
                 progress.begin(part.name, JUDGE, part.verdicts.by.name, 0)
@@ -118,8 +118,8 @@ def execute(
     return found
 
 
-def _measurement(plan: Plan, progress: StudyProgress, shelf: LoadedModels) -> Callable[[], int]:
-    return lambda: rows_of(runner.run(plan, progress, shelf))
+def _measurement(plan: Plan, progress: StudyProgress, loaded: LoadedModels) -> Callable[[], int]:
+    return lambda: rows_of(runner.run(plan, progress, loaded))
 
 
 def _judgement(

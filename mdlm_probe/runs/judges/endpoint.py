@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import queue
 import threading
@@ -13,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.runs.judges import chat_reply
+from mdlm_probe.runs.judges.call_threads import in_threads
 from mdlm_probe.runs.judges.judge_calls import BOTH, Call, Reply, Verdict
 from mdlm_probe.runs.judges.judge_prompt import JudgePrompt
 
@@ -30,8 +31,6 @@ GRACE = 1.0
 
 CHECK_SECONDS = 10.0
 """How long the first check waits at most."""
-
-LONGEST_REASON = 300
 
 
 @dataclass(frozen=True)
@@ -121,64 +120,22 @@ class EndpointJudge:
         except openai.APIConnectionError as error:
             raise self._down(str(error.__cause__ or error)) from error
         except openai.APIStatusError as error:
-            raise self._fatal(error) or self._down(_said(error)) from error
+            raise self._fatal(error) or self._down(_said_by(error)) from error
 
     def ask(self, calls: Sequence[Call]) -> Iterator[tuple[Call, Reply]]:
         """Replies as they come.
 
-        The threads are daemons, so that Ctrl-C needn't wait for calls that are on the way.
-
         Raises:
             ProbeError: the endpoint refuses the key, or doesn't know the judge.
         """
-        waiting: queue.SimpleQueue[Call] = queue.SimpleQueue()
-        done: queue.SimpleQueue[tuple[Call, Reply | BaseException]] = queue.SimpleQueue()
-        stopped = threading.Event()
-        for call in calls:
-            waiting.put(call)
-
-        def work() -> None:
-            while not stopped.is_set():
-                try:
-                    call = waiting.get_nowait()
-                except queue.Empty:
-                    return
-                try:
-                    done.put((call, self._reply(call)))
-                except BaseException as error:
-                    stopped.set()
-                    done.put((call, error))
-
-        for number in range(min(self._access.concurrency, len(calls))):
-            threading.Thread(target=work, name=f"judge-{number}", daemon=True).start()
         try:
-            for _ in calls:
-                call, reply = done.get()
-                if isinstance(reply, BaseException):
-                    raise reply
-                yield call, reply
+            yield from in_threads(calls, self._reply, self._access.concurrency)
         finally:
-            stopped.set()
+            self._client.close()  # calls that are still on the way come to nothing
 
     def read(self, reply: Reply) -> Verdict:
         """The mark that the reply ends in; refusals and replies without one are said to be that."""
-        response = reply["response"]
-        usage = response.get("usage") or {}
-        usage = usage if isinstance(usage, dict) else {}
-        spent = (_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")))
-        if response.get("blocked"):
-            return Verdict("refused", response["blocked"], None, None, *spent)
-        choice = response["choices"][0]
-        message, finish = choice["message"], choice.get("finish_reason")
-        text = message.get("content") or ""
-        cut = "cut at --max-tokens" if finish == "length" else ""
-        if finish == "content_filter" or message.get("refusal"):
-            reason = str(message.get("refusal") or finish)[:LONGEST_REASON]
-            return Verdict("refused", reason, None, None, *spent)
-        if not text.strip():
-            return Verdict("unparsable" if cut else "refused", cut or "empty", None, None, *spent)
-        said = "unparsable" if cut else self._prompt.verdict(text)
-        return Verdict(said, cut, None, None, *spent)
+        return chat_reply.verdict_of(reply["response"], self._prompt)
 
     def _reply(self, call: Call) -> Reply:
         """A call's reply, read as far as to know that it is one; or why there is none.
@@ -195,22 +152,22 @@ class EndpointJudge:
                 time.sleep(min(first * 2 ** (attempt - 1), most))
             try:
                 raw = self._in_time(messages)
-                return {"response": _parsed(raw)}
+                return {"response": chat_reply.parsed(raw)}
             except TimeoutError as error:
                 return {"failed": str(error)}
             except ValueError as error:
                 reason = str(error)
             except openai.APIConnectionError as error:  # the SDK has asked again already
-                return {"failed": _short(f"{error} {error.__cause__ or ''}")}
+                return {"failed": chat_reply.short(f"{error} {error.__cause__ or ''}")}
             except openai.APIStatusError as error:
                 if error.code == "content_filter":
-                    return {"response": {"blocked": _short(_said(error))}}
+                    return {"response": {"blocked": chat_reply.short(_said_by(error))}}
                 if fatal := self._fatal(error):
                     raise fatal from error
-                return {"failed": _short(_said(error))}
+                return {"failed": chat_reply.short(_said_by(error))}
             except openai.OpenAIError as error:
-                return {"failed": _short(str(error))}
-        return {"failed": _short(reason)}
+                return {"failed": chat_reply.short(str(error))}
+        return {"failed": chat_reply.short(reason)}
 
     def _in_time(self, messages: Any) -> str:
         """A reply, or an end to waiting: the SDK's own limit starts anew with every byte."""
@@ -254,13 +211,13 @@ class EndpointJudge:
         shown, env = self._access.shown, self._access.key_env
         if error.status_code in (401, 403):
             return ProbeError(
-                f"{shown} refuses the key: {_said(error)}",
+                f"{shown} refuses the key: {_said_by(error)}",
                 expected=f"a key that is let in, in the environment variable {env}",
                 hint=f"export {env}=..., or name another with --api-key-env",
             )
         if error.status_code == 404:
             return ProbeError(
-                f"{shown} has no judge '{self.name}': {_said(error)}",
+                f"{shown} has no judge '{self.name}': {_said_by(error)}",
                 expected="a URL up to /v1, and a model that is served there",
                 hint="check --endpoint and --judge",
             )
@@ -268,40 +225,12 @@ class EndpointJudge:
 
     def _down(self, reason: str) -> ProbeError:
         return ProbeError(
-            f"no judge answers at {self._access.shown}: {_short(reason)}",
+            f"no judge answers at {self._access.shown}: {chat_reply.short(reason)}",
             expected="a server that speaks OpenAI's chat protocol",
             hint="start it, or check --endpoint; nothing was asked yet",
         )
 
 
-def _parsed(raw: str) -> dict[str, Any]:
-    """A raw reply as JSON, if it is a chat's.
-
-    Raises:
-        ValueError: it is none.
-    """
-    try:
-        response: dict[str, Any] = json.loads(raw)
-    except (ValueError, RecursionError):
-        raise ValueError(f"the reply is no JSON: {raw[:80]!r}") from None
-    try:
-        content = response["choices"][0]["message"].get("content")
-    except (KeyError, IndexError, TypeError, AttributeError):
-        raise ValueError(f"the reply is no chat completion: {raw[:80]!r}") from None
-    if not isinstance(content, str | None):
-        raise ValueError(f"the reply's content is no text: {content!r:.80}")
-    return response
-
-
-def _said(error: openai.APIStatusError) -> str:
-    """What a server said, shortly."""
-    return _short(f"HTTP {error.status_code}: {error.message}")
-
-
-def _short(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= LONGEST_REASON else text[: LONGEST_REASON - 3] + "..."
-
-
-def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+def _said_by(error: openai.APIStatusError) -> str:
+    """What a server said, in short."""
+    return chat_reply.short(f"HTTP {error.status_code}: {error.message}")
