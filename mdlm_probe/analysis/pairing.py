@@ -209,7 +209,7 @@ def compared(
     """The difference b minus a of paired rows, over items that are averaged over their rows.
 
     - over clusters where there are several: `stats.clustered`; else over items: McNemar's exact
-      test of single hits, Student's of anything else. p is each line's own; `corrected` adds
+      test of single hits, a t test of anything else. p is each line's own; `corrected` adds
       p_holm.
     - dz: Cohen's, of the units that the test is over: the mean difference by the differences'
       standard deviation.
@@ -255,7 +255,7 @@ def _test(gaps: pd.Series, cluster: str, measure: Measure) -> tuple[stats.Estima
     if measure.hits and np.isin(values, (-1, 0, 1)).all():
         found = stats.paired_hits(values, np.zeros(len(values)))
         return found, power.by_signs(len(values), int(np.count_nonzero(values)))
-    return stats.mean(values), stats.least(values)
+    return stats.mean(values), stats.minimum_detectable_effect(values)
 
 
 def corrected(tables: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:

@@ -94,7 +94,7 @@ def by_clusters(values: Float[np.ndarray, " items"], codes: Int[np.ndarray, " it
 
 @lru_cache(maxsize=1024)
 def _errors(freedom: float) -> float:
-    """How many standard errors a mean must be from 0 to be shown by Student's test."""
+    """How many standard errors a mean must be from 0 to be shown by a t test."""
     from statsmodels.stats.power import TTestPower  # takes half a second: not for every command
 
     n = freedom + 1

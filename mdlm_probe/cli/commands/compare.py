@@ -39,7 +39,7 @@ least       the smallest true difference of which this line's own test
             six items
 
 Tests are over items; over sets where items share their examples. Items that are hit or
-not are compared by the exact sign test, all else by Student's. What isn't on both sides is left
+not are compared by the exact sign test, all else by t tests. What isn't on both sides is left
 out, and named.
 
 Example: mdlm-probe compare results/base results/tuned

@@ -131,7 +131,9 @@ def test_sets_are_the_units_where_there_are_several():
     expected = stats.clustered(gaps.to_numpy(), gaps.index.get_level_values("set").to_numpy())
     assert by_set["p"] == pytest.approx(expected.p)
     assert by_set["difference_low"] == pytest.approx(expected.low)
-    assert by_set["least"] == pytest.approx(stats.least(gaps.groupby(level="set").mean()))
+    assert by_set["least"] == pytest.approx(
+        stats.minimum_detectable_effect(gaps.groupby(level="set").mean())
+    )
 
 
 def test_one_set_is_no_cluster():

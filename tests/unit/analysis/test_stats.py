@@ -108,7 +108,9 @@ def test_nothing_and_one_thing_have_no_interval():
         assert found.n == n
         assert np.isnan([found.low, found.high]).all()
         assert np.isnan(found.mean) == (n == 0)
-    assert np.isnan([stats.cohen_dz(one), stats.least(one), stats.cohen_dz(np.ones(3))]).all()
+    assert np.isnan(
+        [stats.cohen_dz(one), stats.minimum_detectable_effect(one), stats.cohen_dz(np.ones(3))]
+    ).all()
 
 
 def test_means_are_many_means():
@@ -269,9 +271,11 @@ def test_effect_sizes_by_hand():
     assert stats.cohen_dz(gaps) == pytest.approx(3 / np.sqrt(10 / 3))
     for n, power in ((4, 0.8), (30, 0.9)):
         gaps = np.random.default_rng(n).normal(size=n)
-        effect = stats.least(gaps, power) / gaps.std(ddof=1)
+        effect = stats.minimum_detectable_effect(gaps, power) / gaps.std(ddof=1)
         assert TTestPower().power(effect, n, 0.05) == pytest.approx(power)
-        assert stats.least(10 * gaps + 7, power) == pytest.approx(10 * stats.least(gaps, power))
+        assert stats.minimum_detectable_effect(10 * gaps + 7, power) == pytest.approx(
+            10 * stats.minimum_detectable_effect(gaps, power)
+        )
 
 
 # ---------------------------------------------------------------------- functions of means

@@ -534,7 +534,7 @@ def test_planted_effects_are_found_as_often_as_planned():
     for n, power in ((12, 0.8), (40, 0.8), (12, 0.5)):
         spread = np.ones(n)
         spread[: n // 2] = -1  # a standard deviation that is known
-        shift = stats.least(spread / spread.std(ddof=1), power)
+        shift = stats.minimum_detectable_effect(spread / spread.std(ddof=1), power)
         found = np.mean([stats.mean(row).p <= 0.05 for row in rng.normal(shift, 1, (2000, n))])
         assert found == pytest.approx(power, abs=0.03)
 

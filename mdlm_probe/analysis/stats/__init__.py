@@ -1,0 +1,44 @@
+"""Every interval and test of the harness, always saying over what: items, prompts, sets.
+
+Intervals are for 95 %. `tests/unit/analysis/test_stats_coverage.py` simulates how often they hold
+the truth, in the situations that probes make, and how often tests find what isn't there; the
+smallest numbers of units in the docstrings are from there.
+"""
+
+from __future__ import annotations
+
+from mdlm_probe.analysis.stats.clusters import clustered, sandwich
+from mdlm_probe.analysis.stats.estimate import FEW, LEVEL, Estimate
+from mdlm_probe.analysis.stats.means import mean, mean_over, means, paired
+from mdlm_probe.analysis.stats.resampling import amount, bootstrap, resampled
+from mdlm_probe.analysis.stats.shares import paired_hits, proportion, share_over
+from mdlm_probe.analysis.stats.significance import (
+    cohen_dz,
+    corrected,
+    holm,
+    minimum_detectable_effect,
+    welch,
+)
+
+__all__ = [
+    "FEW",
+    "LEVEL",
+    "Estimate",
+    "amount",
+    "bootstrap",
+    "clustered",
+    "cohen_dz",
+    "corrected",
+    "holm",
+    "mean",
+    "mean_over",
+    "means",
+    "minimum_detectable_effect",
+    "paired",
+    "paired_hits",
+    "proportion",
+    "resampled",
+    "sandwich",
+    "share_over",
+    "welch",
+]
