@@ -110,7 +110,7 @@ def side(name: str) -> None:
         engine = Engine(model, batch_tokens=4096)
         engine.ask(queries[:1])
         answers, seconds, memory = peak_of(lambda: engine.ask(queries))
-        tops = [int(answer[2][0]) for answer in answers]
+        tops = [int(answer["top_id"][0]) for answer in answers]
     weights = sum(w.numel() * w.element_size() for w in model.network.parameters())
     print(json.dumps([tops, len(queries) / seconds, memory, weights]))
 

@@ -11,13 +11,13 @@ from mdlm_probe.core.options import AMOUNT, Traits
 from mdlm_probe.decoding import canvas_of_prompt, loop
 from mdlm_probe.decoding.canvas import Canvas, Decoded, Intervention
 from mdlm_probe.decoding.schedule import RULES, Eos, Order, Schedule
+from mdlm_probe.engine.queries import Answer as Readings
 from mdlm_probe.engine.queries import Query, Readout
 from mdlm_probe.prompts.prompt import Prompt
 from mdlm_probe.prompts.texts import Text
 
 if TYPE_CHECKING:
-    from mdlm_probe.engine.dry_run import DryRun
-    from mdlm_probe.engine.engine import Engine
+    from mdlm_probe.engine.contract import AnyEngine
     from mdlm_probe.engine.queries import Asker
     from mdlm_probe.models._border import Border
     from mdlm_probe.models._checkpoint import Checkpoint
@@ -104,25 +104,29 @@ def cut(border: Border, entry: Checkpoint, tokens: Sequence[int], decoded: Decod
 
 def pieces(border: Border, entry: Checkpoint, tokens: Sequence[int]) -> str:
     """The text of every place of a canvas, left to right, as a JSON list; "" for a mask left."""
-    texts = ["" if token == entry.mask_id else border.decode([token]) for token in tokens]
+    known = {token: border.decode([token]) for token in set(tokens) - {entry.mask_id}}
+    texts = [known.get(token, "") for token in tokens]
     return json.dumps(texts, ensure_ascii=False, separators=(",", ":"))
 
 
 def write(
-    engine: Engine | DryRun,
+    engine: AnyEngine,
     texts: Sequence[Text],
     length: int,
     schedules: Sequence[Schedule],
     names: Sequence[str],
     interventions: Sequence[Intervention | None] = (),
+    beside: int = 0,
 ) -> list[Answer]:
     """The answers to prompts, in their order, all written side by side.
 
     Args:
-        engine: a Counter takes the passes, and nothing is found. Causal models write from left to
-            right until an end of text; of a schedule only temperature, seed and `eos` matter then.
+        engine: over any model. Causal models write from left to right until an end of text; of a
+            schedule only temperature, seed and `eos` matter then.
         texts, schedules, names, interventions: one of each an answer; names are cells' keys.
         length: masks of a canvas, or most tokens of a causal model's answer.
+        beside: how many of the last answers, by a masked model, are needed beside the others; see
+            `AnyEngine.run`.
 
     Raises:
         ProbeError: a prompt that leaves no room, or can't be read; keys and values to be kept by a
@@ -135,7 +139,7 @@ def write(
         canvases = [
             canvas_of(engine, text, length, name) for text, name in zip(texts, names, strict=True)
         ]
-        found = loop.decode_all(engine, canvases, schedules, interventions)
+        found = loop.decode_all(engine, canvases, schedules, interventions, beside)
     return [answer_of(engine.border, engine.entry, decoded) for decoded in found]
 
 
@@ -157,7 +161,7 @@ class Score:
 
 
 def score(
-    scorer: Engine | None, texts: Sequence[Text], answers: Sequence[str]
+    scorer: AnyEngine | None, texts: Sequence[Text], answers: Sequence[str]
 ) -> list[Score | None]:
     """What a causal model thinks of answers: of each one, given its prompt. Nothing without one.
 
@@ -174,17 +178,17 @@ def score(
     # equal answers to one prompt are scored once
     distinct = {query.ids: query for query in short}
     found = dict(zip(distinct, scorer.ask(list(distinct.values())), strict=True))
-    return [_score(query, found) for query in queries]
+    return [_score(query, found.get(query.ids)) for query in queries]
 
 
-def _score(query: Query, found: dict[tuple[int, ...], tuple]) -> Score:
+def _score(query: Query, found: Readings | None) -> Score:
     if not query.positions:
         return Score(0.0, 0)
-    nll = -float(found[query.ids][0].sum(dtype=float)) if query.ids in found else None
+    nll = None if found is None else -float(found["own"].sum(dtype=float))
     return Score(nll, len(query.positions))
 
 
-def _query(scorer: Engine, text: Text, answer: str) -> Query:
+def _query(scorer: Asker, text: Text, answer: str) -> Query:
     """Asks for every token of an answer; where prompt and answer run together, from there on."""
     before, both = (scorer.border.encode(_prompt(text, end)) for end in ("", answer))
     first = next(

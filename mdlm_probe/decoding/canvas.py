@@ -9,10 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from mdlm_probe.engine.queries import Readout
-
 if TYPE_CHECKING:
-    import numpy as np
+    from mdlm_probe.engine.queries import Answer, Readout
 
 NO_INTERVENTION = "none"
 """What rows say of an answer that nothing was done to while it was written."""
@@ -48,14 +46,20 @@ class Step(NamedTuple):
         chosen: the masks about to be committed and their tokens, left to right.
         logprobs: of these tokens, in nats.
         masked: all masks of the window as they are before the step.
-        found: what the intervention's own readouts gave at every mask that was asked.
+        asked: the masks that were asked, left to right.
+        answer: what was read of them, the intervention's own readouts included.
     """
 
     number: int
     chosen: dict[int, int]
     logprobs: dict[int, float]
     masked: frozenset[int]
-    found: dict[int, tuple[np.ndarray, ...]]
+    asked: Sequence[int]
+    answer: Answer
+
+    def at(self, mask: int) -> int:
+        """The number of an asked mask in the answer's arrays."""
+        return self.asked.index(mask)
 
 
 class Intervention(Protocol):
@@ -78,7 +82,7 @@ class Observer:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A canvas after the loop. All but `passes` and `decided` have a value for each mask.
+    """A canvas after the loop. All but the counts have a value for each mask.
 
     Attributes:
         canvas: as it was given.
@@ -89,7 +93,7 @@ class Decoded:
         confidences: its confidence by the order's measure; NaN where there was none.
         passes: through the network.
         decided: passes after which the text before the first end of text was whole.
-        fed: tokens that went through the network, in all passes.
+        network_tokens: tokens that went through the network, in all passes.
     """
 
     canvas: Canvas
@@ -100,7 +104,7 @@ class Decoded:
     confidences: tuple[float, ...]
     passes: int
     decided: int
-    fed: int
+    network_tokens: int
 
     def at(self, step: int) -> tuple[int, ...]:
         """The ids of the whole canvas after a step; 0 is before the first."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -155,6 +155,11 @@ class Schedule:
         if self.order == "random":
             random.Random(self.seed).shuffle(found)
         return found
+
+    def brief(self) -> Schedule:
+        """The same with all masks in one step."""
+        order: Order = "low_confidence" if self.order == "threshold" else self.order
+        return replace(self, steps=1, block=0, at_once=0, order=order)
 
     def made(self, masks: int) -> int:
         """Steps that a whole canvas takes; at most, with "threshold"."""

@@ -23,7 +23,7 @@ def check(query: Query, entry: Checkpoint) -> None:
     check_blocks(query, entry.geometry.get("vocab", 0))
     low, high = (1, length) if entry.kind == "causal" else (entry.shift, length - 1)
     assert all(low <= p <= high for p in query.positions), f"position outside {low}..{high}"
-    assert query.guidance is None or query.held is None, "guided passes keep no keys and values"
+    assert query.guidance is None or query.kv_cache is None, "guided passes have no cache"
 
 
 def check_blocks(query: Query, vocab: int) -> None:
@@ -40,8 +40,8 @@ def check_blocks(query: Query, vocab: int) -> None:
 
 def _kind(query: Query) -> tuple[bool, bool, int]:
     """What queries of one batch have in common: the same kind of pass."""
-    held = query.held is not None
-    return query.guidance is not None, held, len(query.fresh) if held else 0
+    cached = query.kv_cache is not None
+    return query.guidance is not None, cached, len(query.computed) if cached else 0
 
 
 def spans(queries: Sequence[Query], budget: int) -> tuple[list[int], list[slice]]:

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
+from typing import TYPE_CHECKING
 
-from mdlm_probe.engine import gradients
-from mdlm_probe.engine.batches import check
-from mdlm_probe.engine.engine import Answer, Attribution
-from mdlm_probe.engine.queries import Query
+import numpy as np
+
+from mdlm_probe.engine import multi_step
+from mdlm_probe.engine.likely import LikelyAnswers
+from mdlm_probe.engine.multi_step import Found, Pass, Work
+from mdlm_probe.engine.queries import Answer, Attribution, Query
 from mdlm_probe.models._border import Border
 from mdlm_probe.models._checkpoint import Checkpoint
 
+if TYPE_CHECKING:
+    from mdlm_probe.engine.gradients import Method
+
 
 class DryRun:
-    """An engine without a network: takes queries, counts them, and answers none of them.
+    """An engine without a network: counts queries, and answers with arrays of the right shapes.
 
     Attributes:
-        lengths, asked: tokens of each query so far, and positions asked in all of them.
-        largest: most tokens that were asked at once.
+        lengths: tokens through the network, of each query so far.
+        asked: positions asked in all of them.
+        largest: most tokens of sequences that were asked at once.
         passes: forward passes that a query costs about.
         calls: how often something was asked.
+        scorer: None: what a scorer costs is counted from its answers' lengths.
     """
 
     def __init__(self, entry: Checkpoint, border: Border) -> None:
@@ -28,34 +37,54 @@ class DryRun:
         self.asked = self.largest = self.calls = 0
         self.passes = 1
         self.scorer = None
+        self._likely = LikelyAnswers(entry, border)
 
     def ask(self, queries: Sequence[Query]) -> list[Answer]:
-        """Counts the queries, after the checks that a real engine makes."""
-        for query in queries:
-            check(query, self.entry)
-            self.lengths.append(query.fed)
-            self.asked += len(query.positions)
-        self.calls += 1
-        self.largest = max(self.largest, sum(len(query.ids) for query in queries))
-        return []
+        """Counts the queries after the checks that a real engine makes, and answers them.
 
-    @property
-    def holds(self) -> bool:
-        """Whether keys and values can be kept: whether it is a network."""
-        return self.entry.gradients
-
-    def repeat(self, queries: Sequence[Query], times: Sequence[int]) -> None:
-        """Counts each query so many times more: the further steps of known courses."""
-        for query, number in zip(queries, times, strict=True):
-            self.lengths += [query.fed] * number
-            self.asked += number * len(query.positions)
-        self.calls += max(times, default=0)
+        Raises:
+            ProbeError: a query longer than the context, or a block of too many rows.
+        """
+        answers = self._likely.ask(queries)
+        self._count([_pass(query) for query in queries], begins=True)
+        return answers
 
     def attribute(
-        self, queries: Sequence[Query], method: gradients.Method = "grad-norm", ig_steps: int = 32
+        self, queries: Sequence[Query], method: Method = "grad-norm", ig_steps: int = 32
     ) -> list[Attribution]:
         """Counts and checks the queries likewise; each takes a way back too, or many (`passes`)."""
         self.ask(queries)
         # weights collect no gradients: the way back costs about as much as the way there
-        self.passes = 2 * (ig_steps if method == "integrated-gradients" else 1)
-        return []
+        integrated = method == "integrated-gradients"
+        self.passes = 2 * (ig_steps if integrated else 1)
+        gap = 0.0 if integrated else None
+        return [
+            Attribution(np.ones(len(query.ids), dtype=np.float32), self._likely.token, 0.0, gap)
+            for query in queries
+        ]
+
+    def run(self, works: Sequence[Work[Found]], beside: Sequence[Work[Found]] = ()) -> list[Found]:
+        """Counts as many passes as the works may take, and finds likely results in fewer.
+
+        Works `beside` them aren't counted: they are cells of their own elsewhere in the plan.
+        """
+        steps = zip_longest(*(work.passes() for work in works), fillvalue=())
+        for number, step in enumerate(steps):
+            self._count([one for passes in step for one in passes], begins=not number)
+        return multi_step.run(self._likely, [work.brief() for work in (*works, *beside)])
+
+    @property
+    def has_kv_cache(self) -> bool:
+        """Whether keys and values can be kept: whether it is a network."""
+        return self.entry.gradients
+
+    def _count(self, passes: Sequence[Pass], begins: bool) -> None:
+        self.calls += 1
+        self.lengths += [one.network_tokens for one in passes]
+        self.asked += sum(one.asked for one in passes)
+        if begins:
+            self.largest = max(self.largest, sum(one.tokens for one in passes))
+
+
+def _pass(query: Query) -> Pass:
+    return Pass(len(query.ids), query.network_tokens, len(query.positions))

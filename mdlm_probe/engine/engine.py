@@ -1,8 +1,7 @@
 """The engine: queries in, readouts out, in the order asked. The only caller of the network.
 
 Queries are sorted by length, packed into batches under a token budget, padded where no one looks,
-and reduced on the device, so that a position's distribution never travels as a whole unless asked.
-Results don't depend on the batch a query travelled in.
+and reduced on the device (see `reading`). Results don't depend on the batch a query travelled in.
 """
 
 from __future__ import annotations
@@ -12,44 +11,23 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from itertools import groupby
-from operator import itemgetter
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.engine import gradients, memory
-from mdlm_probe.engine import readouts as maths
-from mdlm_probe.engine.batches import check, check_blocks, spans
-from mdlm_probe.engine.queries import Query
-from mdlm_probe.models._base import Model
+from mdlm_probe.engine import gradients, memory, multi_step, reading, readouts
+from mdlm_probe.engine.batches import check, spans
+from mdlm_probe.engine.multi_step import MultiStep, Work
+from mdlm_probe.engine.queries import Answer, Attribution, Query
+from mdlm_probe.models._base import CachingModel, Model
 
 GRADIENT_PROMPT = 4096
 """Where gradients of prompts of this length, or the context, don't fit, layers are checkpointed."""
 
-Answer = tuple[np.ndarray, ...]
 Found = TypeVar("Found")
-Score = Callable[[Tensor], Tensor]
-"""States [asked, width] in, rows [asked, vocab] out."""
-
-
-class Attribution(NamedTuple):
-    """What the tokens of a prompt did to the token predicted at the asked position.
-
-    Attributes:
-        scores: of each token, float32; see `gradients.attribute`.
-        token, logit: the predicted token, and its logit.
-        gap: how far integrated gradients are from summing to what they should; else None.
-    """
-
-    scores: np.ndarray
-    token: int
-    logit: float
-    gap: float | None
 
 
 @dataclass
@@ -69,7 +47,7 @@ class Engine:
         batch_tokens: padded tokens of a batch; None finds it by real forward passes. Batches for
             gradients are no larger, and smaller where memory says so.
         gradients: the budget of gradients that an earlier engine found, as in `budgets`.
-        held: tokens whose keys and values are kept at a time, likewise.
+        kv_cache_tokens: tokens whose keys and values are kept at a time, likewise.
 
     Attributes:
         entry, border: the model's, for probes.
@@ -86,7 +64,7 @@ class Engine:
         *,
         batch_tokens: int | None = None,
         gradients: dict[str, Any] | None = None,
-        held: int | None = None,
+        kv_cache_tokens: int | None = None,
     ) -> None:
         self.model, self.entry, self.border = model, model.entry, model.border
         self.events: list[str] = []
@@ -98,11 +76,10 @@ class Engine:
         self.busy = 0.0
         self.scorer: Engine | None = None
         self.watch: Callable[[int], None] = lambda tokens: None
-        self._held = held
+        self._kv_cache_tokens = kv_cache_tokens
 
     def ask(self, queries: Sequence[Query]) -> list[Answer]:
-        """Answers in the order asked: for each query one array a readout, [asked positions, ...],
-        then one a block, of whatever shape its function gives.
+        """The answers to queries, in the order asked.
 
         Raises:
             ProbeError: a query longer than the context, a logit that is no number, a block of more
@@ -131,24 +108,47 @@ class Engine:
         run = partial(self._backward, method=method, ig_steps=ig_steps)
         return self._in_batches(queries, run, self._gradient_budget)
 
-    @property
-    def holds(self) -> bool:
-        """Whether the model can keep keys and values between passes."""
-        return hasattr(self.model, "fed")
+    def run(self, works: Sequence[Work[Found]], beside: Sequence[Work[Found]] = ()) -> list[Found]:
+        """The results of multi-step works, and then of those needed `beside` them.
+
+        All run side by side, but no more at a time than keys and values fit in memory.
+
+        Raises:
+            ProbeError: as `ask`.
+        """
+        everything = (*works, *beside)
+        waves: list[list[MultiStep[Found]]] = [[]]
+        room = self.kv_cache_tokens if any(w.kv_cache_tokens for w in everything) else 0
+        taken = 0
+        for work in everything:
+            if waves[-1] and room and taken + work.kv_cache_tokens > room:
+                waves.append([])
+                taken = 0
+            waves[-1].append(work.steps())
+            taken += work.kv_cache_tokens
+        return [found for wave in waves for found in multi_step.run(self, wave)]
 
     @property
-    def held_tokens(self) -> int:
+    def has_kv_cache(self) -> bool:
+        """Whether the model can keep keys and values between passes."""
+        return isinstance(self.model, CachingModel)
+
+    @property
+    def kv_cache_tokens(self) -> int:
         """Tokens whose keys and values may be kept at a time; found once, when first wanted."""
-        if self._held is None:
-            self._held = memory.held_tokens(self.model)
-        return self._held
+        if self._kv_cache_tokens is None:
+            self._kv_cache_tokens = memory.kv_cache_tokens(self.model)
+        return self._kv_cache_tokens
 
     @property
     def budgets(self) -> dict[str, Any]:
         """What batches of each kind of pass may hold: what a resumed run has to know."""
         found: dict[str, Any] = {"tokens": self._budget.tokens}
-        found |= {} if self._held is None else {"held": self._held}
-        return found | ({"gradients": asdict(b)} if (b := self._gradient_budget) else {})
+        if self._kv_cache_tokens is not None:
+            found["held"] = self._kv_cache_tokens
+        if self._gradient_budget is not None:
+            found["gradients"] = asdict(self._gradient_budget)
+        return found
 
     @property
     def batch_tokens(self) -> int:
@@ -176,9 +176,9 @@ class Engine:
                 continue
             self.busy += time.perf_counter() - began
             answers.update(zip(order[span], found, strict=True))
-            fed = sum(query.fed for query in batch)
-            self.tokens += fed
-            self.watch(fed)
+            tokens = sum(query.network_tokens for query in batch)
+            self.tokens += tokens
+            self.watch(tokens)
         return [answers[i] for i in range(len(queries))]
 
     def _forward(self, batch: Sequence[Query]) -> list[Answer]:
@@ -186,25 +186,36 @@ class Engine:
         places = [(row, p) for row, query in enumerate(batch) for p in query.positions]
         rows, positions = torch.tensor(places).to(self.model.device).unbind(1)
         with torch.inference_mode():
-            if batch[0].held is None:
-                states = self.model.states(ids, lengths, rows, positions)
+            if batch[0].kv_cache is not None:
+                states = self._states_with_cache(batch, ids, lengths, rows, positions)
             else:
-                fresh = (
-                    torch.tensor([q.fresh for q in batch]).to(ids.device)
-                    if batch[0].fresh
-                    else None
-                )
-                held = [query.held for query in batch]
-                states = self.model.fed(ids, lengths, fresh, rows, positions, held)
-            if batch[0].guidance is None:
-                return self._read(batch, self.model.logprobs, states)
-            for row, query in enumerate(batch):
-                ids[row, list(query.guidance.hidden)] = self.entry.mask_id
+                states = self.model.states(ids, lengths, rows, positions)
+            guidances = [query.guidance for query in batch if query.guidance]
+            if not guidances:
+                return reading.read(self.model, batch, self.model.logprobs, states)
+            for row, guidance in enumerate(guidances):
+                ids[row, list(guidance.hidden)] = self.entry.mask_id
             blind = self.model.states(ids, lengths, rows, positions)
-            scales = torch.tensor([query.guidance.scale for query in batch]).to(ids.device)[rows]
+            scales = torch.tensor([guidance.scale for guidance in guidances]).to(ids.device)[rows]
             # in float32, which holds all of bfloat16 and the scales
             both = torch.cat([states.float(), blind.float(), scales[:, None].float()], dim=1)
-            return self._read(batch, partial(self._guided, dtype=states.dtype), both)
+            score = partial(self._guided, dtype=states.dtype)
+            return reading.read(self.model, batch, score, both)
+
+    def _states_with_cache(
+        self,
+        batch: Sequence[Query],
+        ids: Int[Tensor, "batch length"],
+        lengths: Int[Tensor, " batch"],
+        rows: Int[Tensor, " asked"],
+        positions: Int[Tensor, " asked"],
+    ) -> Float[Tensor, "asked width"]:
+        assert isinstance(self.model, CachingModel), "no keys and values to keep"
+        computed = None
+        if batch[0].computed:
+            computed = torch.tensor([query.computed for query in batch]).to(ids.device)
+        caches = [query.kv_cache for query in batch if query.kv_cache is not None]
+        return self.model.states_with_cache(ids, lengths, computed, rows, positions, caches)
 
     def _guided(
         self, both: Float[Tensor, "asked both"], dtype: torch.dtype
@@ -213,20 +224,21 @@ class Engine:
         seeing, blind = both[:, :-1].to(dtype).chunk(2, dim=1)
         rows, without = self.model.logprobs(seeing), self.model.logprobs(blind)
         moved = without + (both[:, -1:] + 1) * (rows - without)
-        return maths.normalised(torch.where(rows.isneginf(), rows, moved))
+        return readouts.normalised(torch.where(rows.isneginf(), rows, moved))
 
     def _backward(
         self, batch: Sequence[Query], method: gradients.Method, ig_steps: int
     ) -> list[Attribution]:
         ids, lengths = self._padded(batch)
         positions = torch.tensor([query.positions[0] for query in batch]).to(ids.device)
+        assert self._gradient_budget is not None, "found by `attribute`"
         checkpointing = self._gradient_budget.checkpointing
         found = gradients.attribute(
             self.model, ids, lengths, positions, method, ig_steps, checkpointing
         )
         bad = ~(found.scores.isfinite().all(-1) & found.logits.isfinite())
         if bad.any():
-            raise self._no_number("gradient", batch[int(bad.nonzero()[0])])
+            raise reading.no_number("gradient", batch[int(bad.nonzero()[0])], self.entry)
         scores = found.scores.float().cpu().numpy()
         gaps = [None] * len(batch) if found.gaps is None else found.gaps.tolist()
         return [
@@ -261,81 +273,6 @@ class Engine:
     def _checkpoint(self, budget: _Budget, reason: str) -> None:
         budget.checkpointing = True
         self.events.append(f"gradients with activation checkpointing: {reason}")
-
-    def _read(
-        self, batch: Sequence[Query], score: Score, states: Float[Tensor, "asked width"]
-    ) -> list[Answer]:
-        """Scores the asked states chunk by chunk, and reduces each chunk while it is there."""
-        chunk = max(1, memory.ROW_BYTES // (4 * self.model.vocab))
-        owners = [(i, place) for i, query in enumerate(batch) for place in query.positions]
-        pieces: list[list[list[Tensor]]] = [[[] for _ in query.readouts] for query in batch]
-        for start in range(0, len(owners), chunk):
-            scored = score(states[start : start + chunk])
-            part = owners[start : start + chunk]
-            self._check_numbers(scored, batch, part)
-            self._reduce(batch, scored, part, pieces)
-        rows = [tuple(torch.cat(parts).cpu().numpy() for parts in readouts) for readouts in pieces]
-        own = states.split([len(query.positions) for query in batch])
-        return [
-            answer + self._read_blocks(query, score, part)
-            for query, answer, part in zip(batch, rows, own, strict=True)
-        ]
-
-    def _read_blocks(
-        self, query: Query, score: Score, states: Float[Tensor, "asked width"]
-    ) -> Answer:
-        """Scores a block's rows once more, for themselves: chunks may cut through a query."""
-        found = []
-        for name, places, args in query.blocks:
-            check_blocks(query, self.model.vocab)
-            rows = score(states[list(places)])
-            found.append(getattr(maths, name)(rows, *args).cpu().numpy())
-        return tuple(found)
-
-    @staticmethod
-    def _reduce(
-        batch: Sequence[Query],
-        scored: Float[Tensor, "asked vocab"],
-        owners: Sequence[tuple[int, int]],
-        pieces: list[list[list[Tensor]]],
-    ) -> None:
-        """Applies each readout once to all rows that want it, not once a query."""
-        users: dict[Any, list[tuple[int, int, int, int]]] = {}
-        begin = 0
-        for owner, part in groupby(owners, key=itemgetter(0)):
-            end = begin + len(list(part))
-            for slot, readout in enumerate(batch[owner].readouts):
-                users.setdefault(readout, []).append((begin, end, owner, slot))
-            begin = end
-        for readout, takers in users.items():
-            places = [i for first, last, _, _ in takers for i in range(first, last)]
-            rows = scored if len(places) == len(scored) else scored[places]
-            args = readout.args
-            if readout.name in maths.PLACED:
-                args = (torch.tensor([owners[i][1] for i in places]).to(scored.device), *args)
-            value = getattr(maths, readout.name)(rows, *args)
-            sizes = [last - first for first, last, _, _ in takers]
-            for (_, _, owner, slot), piece in zip(takers, value.split(sizes), strict=True):
-                pieces[owner][slot].append(piece)
-
-    def _check_numbers(
-        self,
-        scored: Float[Tensor, "asked vocab"],
-        batch: Sequence[Query],
-        owners: Sequence[tuple[int, int]],
-    ) -> None:
-        impossible = 0 if self.entry.mask_id is None else 1
-        bad = scored.isfinite().sum(-1) < scored.shape[-1] - impossible
-        if bad.any():
-            query = batch[owners[int(bad.nonzero()[0])][0]]
-            raise self._no_number("logit", query)
-
-    def _no_number(self, what: str, query: Query) -> ProbeError:
-        return ProbeError(
-            f"'{self.entry.name}' gave a {what} that is no finite number, in cell {query.name}",
-            expected=f"finite {what}s",
-            hint="try --dtype float32; if that fails too, the weights are damaged",
-        )
 
     def _back_off(
         self, error: BaseException, batch: Sequence[Query], span: slice, budget: _Budget

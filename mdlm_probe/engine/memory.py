@@ -89,16 +89,17 @@ def find_batch_tokens(model: Model, run: Callable[..., None] = forward_pass) -> 
     return min(max(2 ** int(math.log2(fitting)), SMALLEST), largest)
 
 
-HELD = 0.3
+KV_CACHE_SHARE = 0.3
 """Share of the free memory that keys and values kept between passes may take."""
 
 
-def held_tokens(model: Model) -> int:
+def kv_cache_tokens(model: Model) -> int:
     """Tokens whose keys and values may be kept at a time, by the model's geometry; 1 at least."""
     g = model.entry.geometry
     width = g["hidden"] // g["heads"] * g["kv_heads"]
     size = torch.empty((), dtype=getattr(torch, model.facts["dtype"])).element_size()
-    return max(1, int(HELD * _free(torch.device(model.device)) / (2 * g["layers"] * width * size)))
+    free = _free(torch.device(model.device))
+    return max(1, int(KV_CACHE_SHARE * free / (2 * g["layers"] * width * size)))
 
 
 def _free(device: torch.device) -> int:

@@ -1,12 +1,15 @@
-"""What a probe asks the engine: token ids, the positions asked, and the readouts wanted there.
+"""What a probe asks the engine, and what it is answered: token ids, positions, readouts, arrays.
 
 Plain data without torch, so that probes, plans and help texts load at once.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
 
 from mdlm_probe.models._kv_cache import KVCache
 
@@ -16,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class Readout(NamedTuple):
-    """A reduction of a position's distribution, done on the device: a function of `maths` by name.
+    """A reduction of a position's distribution, done on the device: a function of `readouts`.
 
-    `Readout("entropy")` calls `maths.entropy(rows)`; `Readout("chosen", (5, 7))` calls
-    `maths.chosen(rows, 5, 7)`, where rows are log-probabilities [asked, vocabulary].
+    `Readout("entropy")` calls `readouts.entropy(rows)`; `Readout("chosen", (5, 7))` calls
+    `readouts.chosen(rows, 5, 7)`, where rows are log-probabilities [asked, vocabulary].
     """
 
     name: str
@@ -29,7 +32,7 @@ class Readout(NamedTuple):
 class Block(NamedTuple):
     """A reduction of several positions' distributions together, done on the device.
 
-    `Block("mean", (3, 4))` calls `maths.mean(rows)` with the rows of a query's fourth and fifth
+    `Block("mean", (3, 4))` calls `readouts.mean(rows)` with the rows of a query's fourth and fifth
     asked positions; `args` follow them. The rows are there at one time: name few places.
     """
 
@@ -61,13 +64,13 @@ class Query:
             len(ids) is the token after the end.
         readouts: what to compute at every asked position.
         name: the cell's key, for error messages.
-        blocks: what to compute of several asked positions together; answered after the readouts.
+        blocks: what to compute of several asked positions together.
         guidance: a second pass without the prompt, or None.
-        held: where keys and values are kept for later passes, or None.
-        fresh: positions, ascending, whose tokens go through the network in this pass; the keys and
-            values of all others are those in `held`. () feeds all. Causal models: exact if all
-            before are held. Masked models: an approximation, since what is held was computed for
-            another canvas.
+        kv_cache: where keys and values are kept for later passes, or None.
+        computed: positions, ascending, whose tokens go through the network in this pass; the keys
+            and values of all others come from `kv_cache`. () computes all. Causal models: exact if
+            all before are cached. Masked models: an approximation, since what is cached was
+            computed for another canvas.
     """
 
     ids: tuple[int, ...]
@@ -76,13 +79,47 @@ class Query:
     name: str = ""
     blocks: tuple[Block, ...] = ()
     guidance: Guidance | None = None
-    held: KVCache | None = None
-    fresh: tuple[int, ...] = ()
+    kv_cache: KVCache | None = None
+    computed: tuple[int, ...] = ()
 
     @property
-    def fed(self) -> int:
-        """Tokens that go through the network, once a pass."""
-        return len(self.fresh or self.ids) * (1 if self.guidance is None else 2)
+    def network_tokens(self) -> int:
+        """Tokens that go through the network, counted once a pass."""
+        return len(self.computed or self.ids) * (1 if self.guidance is None else 2)
+
+
+class Answer(dict[Readout | Block, np.ndarray]):
+    """What was read for a query: an array for each readout, [asked positions, ...], and each block.
+
+    Looked up by the readout itself, or by its name where the query has only one of that name.
+    """
+
+    def __getitem__(self, wanted: Readout | Block | str) -> np.ndarray:
+        if not isinstance(wanted, str):
+            return super().__getitem__(wanted)
+        found = [values for asked, values in self.items() if asked.name == wanted]
+        if len(found) != 1:
+            raise KeyError(f"{len(found)} readouts named '{wanted}': one is looked up by its name")
+        return found[0]
+
+    def part(self, readouts: Iterable[Readout], rows: Sequence[int] | slice) -> Answer:
+        """Some readouts at some of the asked positions, by their number in the query."""
+        return Answer({readout: self[readout][rows] for readout in readouts})
+
+
+class Attribution(NamedTuple):
+    """What the tokens of a prompt did to the token predicted at the asked position.
+
+    Attributes:
+        scores: of each token, float32; see `gradients.attribute`.
+        token, logit: the predicted token, and its logit.
+        gap: how far integrated gradients are from summing to what they should; else None.
+    """
+
+    scores: np.ndarray
+    token: int
+    logit: float
+    gap: float | None
 
 
 class Asker(Protocol):

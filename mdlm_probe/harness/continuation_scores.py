@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mdlm_probe.engine.queries import Query, Readout
+from mdlm_probe.engine.queries import Answer, Query, Readout
 from mdlm_probe.likelihood import estimators
 from mdlm_probe.likelihood.estimators import Item, Settings
 
 if TYPE_CHECKING:
-    from mdlm_probe.engine.engine import Answer, Engine
+    from mdlm_probe.engine.engine import Engine
 
 TOP = Readout("top_id")
 
@@ -62,11 +62,11 @@ class Noting:
                     readouts[TOP] = None
         names = {(q.ids, q.positions): q for q in queries}
         asked = [replace(names[k], readouts=tuple(readouts)) for k, readouts in wanted.items()]
-        found: dict[tuple[Any, ...], dict[Readout, np.ndarray]] = {}
+        found: dict[tuple[Any, ...], Answer] = {}
         for query, answer in zip(asked, self._engine.ask(asked), strict=True):
-            own = found[query.ids, query.positions] = dict(zip(query.readouts, answer, strict=True))
-            if TOP in own:
-                tops = map(int, own[TOP])
+            found[query.ids, query.positions] = answer
+            if TOP in answer:
+                tops = map(int, answer[TOP])
                 notes = self._notes.setdefault(query.ids, {})
                 notes |= dict(zip(query.positions, tops, strict=True))
         return [self._answer(query, found.get((query.ids, query.positions))) for query in queries]
@@ -75,11 +75,11 @@ class Noting:
         notes = self._notes.get(query.ids, {})
         return query.readouts == (TOP,) and all(place in notes for place in query.positions)
 
-    def _answer(self, query: Query, own: dict[Readout, np.ndarray] | None) -> Answer:
-        if own is None:
+    def _answer(self, query: Query, found: Answer | None) -> Answer:
+        if found is None:
             notes = self._notes[query.ids]
-            return (np.array([notes[place] for place in query.positions]),)
-        return tuple(own[readout] for readout in query.readouts)
+            return Answer({TOP: np.array([notes[place] for place in query.positions])})
+        return Answer({readout: found[readout] for readout in query.readouts})
 
 
 def score(

@@ -48,7 +48,7 @@ def score(canvas: Canvas, tokens: Sequence[int], order: Sequence[int]) -> MultiS
     answers = yield queries
     return np.array(
         [
-            float(answer[0][0, wanted.index(tokens[number])])
+            float(answer["chosen"][0, wanted.index(tokens[number])])
             for answer, number in zip(answers, order, strict=True)
         ]
     )
@@ -65,8 +65,8 @@ def score_by_confidence(canvas: Canvas, tokens: Sequence[int]) -> MultiStep[np.n
     found = []
     while left := [i for i in range(len(tokens)) if i not in seen]:
         places = tuple(canvas.places[i] for i in left)
-        ((confidence, chosen),) = yield [Query(canvas.filled(seen), places, readouts, canvas.name)]
-        at = int(np.argmax(confidence))
-        found.append(float(chosen[at, wanted.index(tokens[left[at]])]))
+        (answer,) = yield [Query(canvas.filled(seen), places, readouts, canvas.name)]
+        at = int(np.argmax(answer["top_logprob"]))
+        found.append(float(answer["chosen"][at, wanted.index(tokens[left[at]])]))
         seen[left[at]] = tokens[left[at]]
     return np.array(found)

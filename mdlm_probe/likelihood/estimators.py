@@ -212,7 +212,7 @@ def _causal(engine: Engine, groups: Sequence[Sequence[Item]]) -> list[list[Likel
     answers = iter(engine.ask(queries))
     return [
         [
-            LikelihoodEstimate(float(next(answers)[0].sum(dtype=float)), 0.0, 1, "causal")
+            LikelihoodEstimate(float(next(answers)["own"].sum(dtype=float)), 0.0, 1, "causal")
             for _ in group
         ]
         for group in groups
@@ -221,8 +221,8 @@ def _causal(engine: Engine, groups: Sequence[Sequence[Item]]) -> list[list[Likel
 
 def _greedy_causal(item: Item) -> MultiStep[bool]:
     places = tuple(range(item.first, len(item.ids)))
-    ((tops,),) = yield [Query(item.ids[:-1], places, (Readout("top_id"),), item.name)]
-    return tuple(tops.tolist()) == item.tokens
+    (answer,) = yield [Query(item.ids[:-1], places, (Readout("top_id"),), item.name)]
+    return tuple(answer["top_id"].tolist()) == item.tokens
 
 
 # ---------------------------------------------------------------------- masked models
@@ -231,8 +231,8 @@ def _greedy_causal(item: Item) -> MultiStep[bool]:
 def _greedy(item: Item, mask_id: int) -> MultiStep[bool]:
     for at, token in enumerate(item.tokens):
         ids = item.ids[: item.first + at] + (mask_id,) * (len(item.tokens) - at)
-        ((top,),) = yield [Query(ids, (item.first + at,), (Readout("top_id"),), item.name)]
-        if int(top[0]) != token:
+        (answer,) = yield [Query(ids, (item.first + at,), (Readout("top_id"),), item.name)]
+        if int(answer["top_id"][0]) != token:
             return False
     return True
 
@@ -330,7 +330,7 @@ def _ask(item: Item, mask_id: int, draws: Sequence[MaskSet]) -> MultiStep[list[f
         queries.append(Query(tuple(ids), asked, (own,), item.name))
     answers = iter((yield queries))
     return [
-        draw.weight * float(next(answers)[0].sum(dtype=float)) if draw.places else 0.0
+        draw.weight * float(next(answers)["own"].sum(dtype=float)) if draw.places else 0.0
         for draw in draws
     ]
 

@@ -9,9 +9,12 @@ from jaxtyping import Float, Int
 from mdlm_probe.models._checkpoint import Checkpoint
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from mdlm_probe.models._border import Border
+    from mdlm_probe.models._kv_cache import KVCache
 
 
 @runtime_checkable
@@ -55,4 +58,33 @@ class Model(Protocol):
 
     def logprobs(self, states: Float[Tensor, "asked width"]) -> Float[Tensor, "asked vocab"]:
         """Log-probabilities in float32; the mask token's is minus infinity."""
+        ...
+
+
+@runtime_checkable
+class CachingModel(Model, Protocol):
+    """A model that can keep keys and values between passes."""
+
+    def states_with_cache(
+        self,
+        ids: Int[Tensor, "batch length"],
+        lengths: Int[Tensor, batch],
+        computed: Int[Tensor, "batch computed"] | None,
+        rows: Int[Tensor, asked],
+        positions: Int[Tensor, asked],
+        caches: Sequence[KVCache],
+    ) -> Float[Tensor, "asked width"]:
+        """`states`, keeping keys and values: only tokens at `computed` go through the network, the
+        keys and values of the others come from `caches`, and the new ones are written there.
+
+        Causal models: exact. Masked models: an approximation where the canvas has changed.
+
+        Args:
+            ids, lengths, rows, positions: as in `states`: whole sequences, which may have grown
+                since the last pass.
+            computed: ascending in each row, as many in every row; None computes all. Whatever isn't
+                cached yet must be among them, and `position - shift` of every asked position.
+            caches: one a row. Afterwards `layers` has a pair (keys, values) a layer, each
+                [kv_heads, length of the row, head_dim] on the device, unpadded.
+        """
         ...

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.models._border import Border
-from mdlm_probe.models._cache import Cache, fed_rows, visible
+from mdlm_probe.models._cache import Cache, computed_rows, visible
 from mdlm_probe.models._checkpoint import Checkpoint
 from mdlm_probe.models._kv_cache import KVCache
 
@@ -89,27 +89,16 @@ class NativeModel:
         ).last_hidden_state
         return hidden[rows, positions - self.shift]
 
-    def fed(
+    def states_with_cache(
         self,
         ids: Int[Tensor, "batch length"],
         lengths: Int[Tensor, " batch"],
-        fresh: Int[Tensor, "batch fed"] | None,
+        computed: Int[Tensor, "batch computed"] | None,
         rows: Int[Tensor, " asked"],
         positions: Int[Tensor, " asked"],
-        held: Sequence[KVCache],
+        caches: Sequence[KVCache],
     ) -> Float[Tensor, "asked width"]:
-        """`states`, keeping keys and values: only tokens at `fresh` go through the network, the
-        others' keys and values are those in `held`, and what is new is written there.
-
-        Args:
-            ids, lengths, rows, positions: as in `states`: whole sequences, which may have grown
-                since the last pass.
-            fresh: ascending in each row, as many in every row; None feeds all. Whatever isn't held
-                yet must be among them, and `position - shift` of every asked position.
-            held: one a row. Afterwards `layers` has a pair (keys, values) a layer, each
-                [kv_heads, length of the row, head_dim] on the device, unpadded.
-
-        Causal models: exact. Masked models: an approximation where the canvas has changed.
+        """`states`, keeping keys and values; see `CachingModel`.
 
         Raises:
             ProbeError: as `states`.
@@ -117,14 +106,14 @@ class NativeModel:
         self._check_asked(positions)
         assert self.network.config._attn_implementation == "sdpa", "others read masks differently"
         places, ends = positions - self.shift, lengths.to(ids.device)
-        cache = Cache(held, ends.tolist(), fresh)
-        if fresh is None:
+        cache = Cache(caches, ends.tolist(), computed)
+        if computed is None:
             at = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
             mask, index = self._mask(ids, lengths), places
         else:
-            at, ids = fresh, ids.gather(1, fresh)
-            mask = visible(fresh, ends, int(ends.max()), causal=self.entry.kind == "causal")
-            index = fed_rows(fresh, rows, places)
+            at, ids = computed, ids.gather(1, computed)
+            mask = visible(computed, ends, int(ends.max()), causal=self.entry.kind == "causal")
+            index = computed_rows(computed, rows, places)
         with self._forward_only():
             hidden: Tensor = self.network.base_model(
                 input_ids=ids,

@@ -111,7 +111,7 @@ class AnswerWriter:
         model, batch = models.load(self.entry, self.job.load), known.get("batch", {})
         runner.same_weights(self.entry.name, {"model": model}, known)
         tokens = self.job.batch_tokens or batch.get("tokens")
-        return Engine(model, batch_tokens=tokens, held=batch.get("held"))
+        return Engine(model, batch_tokens=tokens, kv_cache_tokens=batch.get("held"))
 
     def _begin(self, engine: Engine, size: int) -> None:
         from mdlm_probe.core import machine

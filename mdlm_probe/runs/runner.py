@@ -190,7 +190,9 @@ def _engine(
 
     batch = known.get("batch", {})
     tokens, gradients = plan.job.batch_tokens or batch.get("tokens"), batch.get("gradients")
-    engine = Engine(model, batch_tokens=tokens, gradients=gradients, held=batch.get("held"))
+    engine = Engine(
+        model, batch_tokens=tokens, gradients=gradients, kv_cache_tokens=batch.get("held")
+    )
     if scorer:
         engine.scorer = Engine(scorer, batch_tokens=batch.get("scorer"))
     # where every query takes many passes, one batch is work enough to lose, or more than enough

@@ -11,8 +11,7 @@ from mdlm_probe import models
 from mdlm_probe.core.columns import coordinates
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.models._border import Border
-from mdlm_probe.models._checkpoint import Checkpoint
-from mdlm_probe.prompts.prompt import MASK, Prompt
+from mdlm_probe.runs.rough_border import RoughBorder
 
 if TYPE_CHECKING:
     from mdlm_probe.engine.dry_run import DryRun
@@ -92,33 +91,6 @@ class Survey:
     batch_tokens: int
     notes: list[str]
     fault: str = ""
-
-
-class RoughBorder(Border):
-    """Stands in for a tokenizer that can't be had: a token for every 2.8 characters."""
-
-    start, pad, ordinary = (), 0, (0,)
-
-    def opening(self, ids: Sequence[int]) -> int:
-        """None."""
-        return 0
-
-    def __init__(self, entry: Checkpoint) -> None:
-        self.entry, self._mask = entry, entry.mask_id or 0
-
-    def encode(self, prompt: Prompt | str) -> tuple[int, ...]:
-        """As many ids as there may be tokens; masks are exact."""
-        text = prompt if isinstance(prompt, str) else prompt.text()
-        masks = text.count(MASK)
-        return (-1,) * round((len(text) - masks) / 2.8) + (self._mask,) * masks
-
-    def pieces(self, text: str) -> tuple[int, ...]:
-        """As `encode`."""
-        return self.encode(text)
-
-    def token(self, text: str, after: str = "") -> int:
-        """Some id."""
-        return 0
 
 
 def survey(plan: Plan, device: str, load: Callable[..., Border] | None = None) -> Survey:

@@ -19,6 +19,8 @@ STATES, TOKENS, MASK = 3, 4, 4
 class Letters(Border):
     """A border of one token a letter: a, b, c, d."""
 
+    vocab = MASK + 1
+
     def __init__(self, entry):
         self.entry = entry
 

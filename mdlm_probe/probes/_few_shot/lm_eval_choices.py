@@ -5,17 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.engine.queries import Asker, Query, Readout
+from mdlm_probe.engine.queries import Answer, Asker, Query, Readout
 from mdlm_probe.prompts import suite
 from mdlm_probe.prompts.lm_eval_suite import METRICS, LmSet
 from mdlm_probe.prompts.prompt import Prompt
 from mdlm_probe.prompts.suite import Example
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 class ChoiceQueries(NamedTuple):
@@ -104,28 +101,28 @@ def spread(
 
 
 def grouped(spreads: Sequence[ChoiceQueries], answers: Sequence[Any]) -> Iterator[list[Any]]:
-    """The answers to each spread's queries; none at all where nothing was answered."""
+    """The answers to each spread's queries."""
     left = iter(answers)
-    for found in spreads if answers else ():
+    for found in spreads:
         yield list(islice(left, len(found.queries)))
 
 
 def row(
-    source: LmSet, example: Example, asked: ChoiceQueries, answers: Sequence[Sequence[np.ndarray]]
+    source: LmSet, example: Example, asked: ChoiceQueries, answers: Sequence[Answer]
 ) -> dict[str, Any]:
     """The answer by the task's metric: `right` and `predicted` are letters, the first choice A.
 
     Log-probabilities are whole choices'. Entropy and confidence are those at the right choice's
     first token.
     """
-    logps = [sum(float(answers[q][0][0, n]) for q, n in path) for path in asked.paths]
+    logps = [sum(float(answers[q]["chosen"][0, n]) for q, n in path) for path in asked.paths]
     values = [
         value / METRICS[source.metric](text)
         for value, text in zip(logps, example.options, strict=True)
     ]
     top = suite.LETTERS[values.index(max(values))]
     right = suite.LETTERS[example.right]
-    entropy, _, top_logprob = answers[asked.paths[example.right][0][0]][1:]
+    first = answers[asked.paths[example.right][0][0]]
     named = zip(suite.LETTERS[: suite.MAX_OPTIONS], [*logps, *[None] * 5], strict=False)
     return {
         "tokens": len(asked.query.ids),
@@ -134,6 +131,6 @@ def row(
         "correct": top == right,
         "logp_right": logps[example.right],
         **{f"logp_{letter}": value for letter, value in named},
-        "entropy": float(entropy[0]),
-        "top1_prob": math.exp(float(top_logprob[0])),
+        "entropy": float(first["entropy"][0]),
+        "top1_prob": math.exp(float(first["top_logprob"][0])),
     }

@@ -15,7 +15,7 @@ from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.columns import FILE, Column, Unit
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.options import Traits
-from mdlm_probe.engine.queries import Asker, Query, Readout
+from mdlm_probe.engine.queries import Answer, Asker, Query, Readout
 from mdlm_probe.probes._few_shot import lm_eval_choices
 from mdlm_probe.probes._few_shot.lm_eval_choices import ChoiceQueries
 from mdlm_probe.prompts import lm_eval_suite
@@ -24,8 +24,6 @@ from mdlm_probe.prompts.prompt import Prompt
 from mdlm_probe.prompts.suite import Example, Suite, Template
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from mdlm_probe.models._checkpoint import Checkpoint
 
 COLUMNS = (
@@ -212,7 +210,11 @@ def spread(
 
 
 def answered(
-    asker: Asker, cell: FewShotCell, example: Example, asked: ChoiceQueries, answers: Sequence[Any]
+    asker: Asker,
+    cell: FewShotCell,
+    example: Example,
+    asked: ChoiceQueries,
+    answers: Sequence[Answer],
 ) -> dict[str, Any]:
     """The columns of an answered test point, by the answers to its queries."""
     source = _set(cell)
@@ -230,12 +232,12 @@ def correct(predicted: str, right: str) -> bool:
 
 
 def row(
-    asker: Asker, cell: FewShotCell, example: Example, query: Query, found: Sequence[np.ndarray]
+    asker: Asker, cell: FewShotCell, example: Example, query: Query, found: Answer
 ) -> dict[str, Any]:
     """The columns of an answered question."""
-    options, entropy, top, top_logprob = (array[0] for array in found)
+    options = found["chosen"][0]
     right = tasks.answer_text(example, example.right, cell.answer)
-    predicted = asker.border.decode([int(top)])
+    predicted = asker.border.decode([int(found["top_id"][0])])
     logps = {
         f"logp_{letter}": float(options[i]) if i < len(options) else None
         for i, letter in enumerate(tasks.LETTERS[: tasks.MAX_OPTIONS])
@@ -247,8 +249,8 @@ def row(
         "correct": correct(predicted, right),
         "logp_right": float(options[example.right]),
         **logps,
-        "entropy": float(entropy),
-        "top1_prob": math.exp(float(top_logprob)),
+        "entropy": float(found["entropy"][0]),
+        "top1_prob": math.exp(float(found["top_logprob"][0])),
     }
 
 

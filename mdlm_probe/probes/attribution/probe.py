@@ -4,7 +4,8 @@ The gradient of the predicted token's logit with respect to the input embeddings
 over the in-context examples in random orders, and over groups of tokens, with masks appended.
 Source: "Masks Can Be Distracting" (arXiv 2511.21338), section 4: the gradient's norm, 50 masks, 30
 orders, 20 test points. Ours: how scores are normalised and which tokens are an example's (see
-scores.py), the other methods, the answer's own mask as a group, question places but the right end.
+`token_scores`), the other methods, the answer's own mask as a group, question places but the right
+end.
 """
 
 from __future__ import annotations
@@ -21,8 +22,7 @@ from mdlm_probe.prompts.prompt import Prompt
 from mdlm_probe.prompts.suite import Example, answer_text, ask, load
 
 if TYPE_CHECKING:
-    from mdlm_probe.engine.dry_run import DryRun
-    from mdlm_probe.engine.engine import Engine
+    from mdlm_probe.engine.contract import AnyEngine
 
 KINDS = ("masked", "causal")
 GRADIENTS = True
@@ -110,7 +110,7 @@ def shown(cell: Cell, example: Example, causal: bool) -> tuple[list[str], Prompt
 
 
 def measure(
-    engine: Engine | DryRun, cells: Sequence[Cell]
+    engine: AnyEngine, cells: Sequence[Cell]
 ) -> Iterator[tuple[Cell, list[dict[str, Any]]]]:
     """A row for each example and for the question, each group, and each token if asked for."""
     points = questions.test_points(cells)
@@ -122,8 +122,7 @@ def measure(
         queries.append(questions.query(engine, cell, example, prompt))
     how = next(((cell.method, cell.ig_steps) for cell in cells), ())  # a plan has one
     answers = engine.attribute(queries, *how)
-    # a Counter answers nothing, and then there are no rows
-    for n, (cell, example, found) in enumerate(zip(cells, points, answers, strict=False)):
+    for n, (cell, example, found) in enumerate(zip(cells, points, answers, strict=True)):
         rows = token_scores.rows(engine, queries[n], prompts[n], labels[n], found.scores)
         if cell.detail == "token":
             rows += token_scores.of_tokens(engine, queries[n], found.scores)

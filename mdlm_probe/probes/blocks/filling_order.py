@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mdlm_probe.models._checkpoint import Checkpoint
 
 
-def course(answer: Answer, entry: Checkpoint) -> dict[str, Any]:
+def filling_columns(answer: Answer, entry: Checkpoint) -> dict[str, Any]:
     """The columns on how an answer came about; None or NaN where there is nothing to measure.
 
     - `confidence`: geometric mean of its tokens' probabilities when they were committed.
@@ -35,7 +35,7 @@ def course(answer: Answer, entry: Checkpoint) -> dict[str, Any]:
         "confidence": math.exp(fmean(decoded.logprobs[:size])) if size else None,
         "passes": decoded.passes,
         "decided": decoded.decided,
-        "canvas_tokens": decoded.fed,
+        "canvas_tokens": decoded.network_tokens,
         "tau": text_metrics.tau(steps),
         "answer_tau": text_metrics.tau(own),
         "per_step": (len(steps) - steps.count(0)) / max(steps),

@@ -21,13 +21,12 @@ from mdlm_probe.core.errors import Refusal
 from mdlm_probe.decoding import answers, coordinates, loop, text_metrics
 from mdlm_probe.decoding.schedule import Cache, Order, Schedule, check
 from mdlm_probe.probes.blocks import columns
-from mdlm_probe.probes.blocks.filling_order import course
+from mdlm_probe.probes.blocks.filling_order import filling_columns
 from mdlm_probe.probes.blocks.grid import combinations
 from mdlm_probe.prompts import texts
 
 if TYPE_CHECKING:
-    from mdlm_probe.engine.dry_run import DryRun
-    from mdlm_probe.engine.engine import Engine
+    from mdlm_probe.engine.contract import AnyEngine
     from mdlm_probe.models._checkpoint import Checkpoint
 
 KINDS = ("masked",)
@@ -111,7 +110,7 @@ def refuse(cell: Cell, entry: Checkpoint) -> str:
 
 
 def measure(
-    engine: Engine | DryRun, cells: Sequence[Cell]
+    engine: AnyEngine, cells: Sequence[Cell]
 ) -> Iterator[tuple[Cell, list[dict[str, Any]]]]:
     """One row a cell: the answer, what the scorer thinks of it, and how it came about."""
     known = {at: _by_id(*at) for at in {(cell.prompts, cell.lexicon) for cell in cells}}
@@ -122,16 +121,15 @@ def measure(
     ]
     found = loop.decode_all(engine, canvases, [cell.schedule() for cell in cells])
     written = [answers.answer_of(engine.border, engine.entry, decoded) for decoded in found]
-    # a Counter answers nothing, and then there are no rows
-    scored = answers.score(engine.scorer, asked[: len(written)], [one.text for one in written])
-    for cell, text, answer, score in zip(cells, asked, written, scored, strict=False):
+    scored = answers.score(engine.scorer, asked, [one.text for one in written])
+    for cell, text, answer, score in zip(cells, asked, written, scored, strict=True):
         row = {"answer": answer.text, "answer_tokens": len(answer.ids), "ended": answer.ended}
         row |= {"nll": score and score.nll, "scorer_tokens": score and score.tokens}
         row |= {"right": text.answer}
         row["correct"] = text_metrics.exact(answer.text, text.answer) if text.answer else None
         row |= {"repeated": text_metrics.repeated(answer.ids)}
         row |= {f"distinct_{n}": text_metrics.distinct(answer.ids, n) for n in (1, 2)}
-        row |= course(answer, engine.entry)
+        row |= filling_columns(answer, engine.entry)
         tokens = answer.decoded.tokens
         row["canvas"] = answers.pieces(engine.border, engine.entry, tokens)
         yield cell, [{name: None if v != v else v for name, v in row.items()}]

@@ -1,7 +1,7 @@
-"""Reuse: how far rows from kept keys and values are from those of a whole pass. No torch.
+"""How far rows from kept keys and values are from those of a whole pass. No torch.
 
 Under bidirectional attention keys and values depend on the whole canvas: those kept from an earlier
-step are an approximation (arXiv 2505.22618, 2505.15781). Here the canvases of a cached course are
+step are an approximation (arXiv 2505.22618, 2505.15781). Here the canvases of a cached decoding are
 asked a second time, with nothing kept. How the two are compared is ours.
 """
 
@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mdlm_probe.decoding.canvas import Canvas, Decoded, Observer, Step
-from mdlm_probe.decoding.loop import decode, in_waves
+from mdlm_probe.decoding.loop import Decoding, decode
 from mdlm_probe.decoding.schedule import Schedule
 from mdlm_probe.engine import multi_step
-from mdlm_probe.engine.multi_step import MultiStep
-from mdlm_probe.engine.queries import Query, Readout
+from mdlm_probe.engine.multi_step import MultiStep, Pass
+from mdlm_probe.engine.queries import Answer, Query, Readout
 
 if TYPE_CHECKING:
-    from mdlm_probe.engine.dry_run import DryRun
-    from mdlm_probe.engine.engine import Answer, Engine
+    from mdlm_probe.engine.contract import AnyEngine
     from mdlm_probe.models._checkpoint import Checkpoint
 
 TOP = (Readout("top_id"), Readout("top_logprob"))
@@ -109,22 +108,24 @@ def follow(canvas: Canvas, schedule: Schedule, entry: Checkpoint) -> MultiStep[C
         schedule: one that keeps keys and values.
     """
     watch = _Recorder(canvas)
-    course = decode(canvas, schedule, entry, watch)
-    (query,) = next(course)
+    decoding = decode(canvas, schedule, entry, watch)
+    (query,) = next(decoding)
     errors: dict[int, CacheError] = {}
     since = 0
     while True:
-        since = since + 1 if query.fresh else 0
-        (exact,) = yield [replace(query, readouts=query.readouts + TOP, held=None, fresh=())]
-        looked_up = (TOP[0], _own(query, exact[1]))
-        (cached,) = yield [replace(query, readouts=query.readouts + looked_up)]
+        since = since + 1 if query.computed else 0
+        whole = replace(query, readouts=query.readouts + TOP, kv_cache=None, computed=())
+        (exact,) = yield [whole]
+        own = _own(query, exact["top_id"])
+        (cached,) = yield [replace(query, readouts=(*query.readouts, TOP[0], own))]
         asked, decoded = query.positions, None
         try:
-            (query,) = course.send([cached[:1]])
+            (query,) = decoding.send([cached])
         except StopIteration as stop:
             decoded = stop.value
-        gaps, same = np.abs(cached[2] - exact[2]), cached[1] == exact[1]
-        theirs = committed(asked, exact[0], schedule, len(watch.chosen))
+        gaps = np.abs(cached[own] - exact["top_logprob"])
+        same = cached["top_id"] == exact["top_id"]
+        theirs = committed(asked, exact["candidates"], schedule, len(watch.chosen))
         errors.setdefault(since, CacheError(since)).add(gaps, same, watch.chosen, theirs)
         if decoded is not None:
             return CachedDecoding(decoded, tuple(errors[since] for since in sorted(errors)))
@@ -155,44 +156,71 @@ def committed(
 # ---------------------------------------------------------------------- many at once
 
 
-def compare(
-    engine: Engine | DryRun, canvases: Sequence[Canvas], schedules: Sequence[Schedule]
-) -> list[tuple[Decoded, CachedDecoding]]:
-    """Fills in canvases exactly and from kept keys and values, side by side.
+Compared = tuple[Decoded, CachedDecoding]
+"""A canvas filled in exactly, and from kept keys and values."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A canvas to be filled in both ways, as work for an engine.
 
     As long as both write the same, the whole pass of a step serves both.
-
-    Args:
-        engine: a Counter takes the passes of whole canvases, as if nothing were kept, and nothing
-            is found.
-        canvases, schedules: one of each a comparison; schedules keep keys and values.
     """
-    begun = [
-        multi_step.side_by_side(
+
+    canvas: Canvas
+    schedule: Schedule
+    entry: Checkpoint
+
+    @property
+    def kv_cache_tokens(self) -> int:
+        """All of the canvas."""
+        return len(self.canvas.ids)
+
+    def steps(self) -> MultiStep[Compared]:
+        """Fills the canvas in."""
+        return self._both(self.schedule)
+
+    def brief(self) -> MultiStep[Compared]:
+        """Fills it in at once."""
+        return self._both(self.schedule.brief())
+
+    def passes(self) -> list[list[Pass]]:
+        """Of each step: the exact decoding and the exact rows of the cached one, then the cached
+        ones; all as if nothing were kept.
+        """
+        whole = Decoding(self.canvas, self.schedule, self.entry).passes()
+        return [passes for (own,) in whole for passes in ([own, own], [own])]
+
+    def _both(self, schedule: Schedule) -> MultiStep[Compared]:
+        exact = replace(schedule, cache="none")
+        done = yield from multi_step.side_by_side(
             [
-                _paced(decode(canvas, replace(schedule, cache="none"), engine.entry)),
-                follow(canvas, schedule, engine.entry),
+                _paced(decode(self.canvas, exact, self.entry)),
+                follow(self.canvas, schedule, self.entry),
             ]
         )
-        for canvas, schedule in zip(canvases, schedules, strict=True)
-    ]
-    if hasattr(engine, "repeat"):
-        first = [query for course in begun for query in next(course)]
-        made = [s.made(len(c.places)) for c, s in zip(canvases, schedules, strict=True)]
-        engine.ask(first)
-        # the exact course, the exact rows of the cached one, and the cached ones
-        engine.repeat(first, [n - 1 for n in made for _ in range(2)])
-        engine.repeat(first[::2], made)
-        return []
-    return [tuple(both) for both in in_waves(engine, begun, [len(c.ids) for c in canvases])]
+        return tuple(done)
 
 
-def _paced(course: MultiStep[Decoded]) -> MultiStep[Decoded]:
-    """A course in the pace of `follow`: every second call it asks for nothing."""
+def compare(
+    engine: AnyEngine, canvases: Sequence[Canvas], schedules: Sequence[Schedule]
+) -> list[Compared]:
+    """Fills in canvases exactly and from kept keys and values, side by side.
+
+    Args:
+        engine: over a masked model that can keep keys and values.
+        canvases, schedules: one of each a comparison; schedules keep keys and values.
+    """
+    pairs = zip(canvases, schedules, strict=True)
+    return engine.run([Comparison(*pair, engine.entry) for pair in pairs])
+
+
+def _paced(decoding: MultiStep[Decoded]) -> MultiStep[Decoded]:
+    """A decoding in the pace of `follow`: every second call it asks for nothing."""
     answers: list[Answer] | None = None
     while True:
         try:
-            queries = course.send(answers)
+            queries = decoding.send(answers)  # type: ignore[arg-type]  # the first is sent None
         except StopIteration as stop:
             return stop.value
         answers = yield queries

@@ -26,8 +26,7 @@ from mdlm_probe.probes.cache.cache_error import CachedDecoding, CacheError
 from mdlm_probe.prompts import texts
 
 if TYPE_CHECKING:
-    from mdlm_probe.engine.dry_run import DryRun
-    from mdlm_probe.engine.engine import Engine
+    from mdlm_probe.engine.contract import AnyEngine
     from mdlm_probe.models._checkpoint import Checkpoint
 
 KINDS = ("masked",)
@@ -109,7 +108,7 @@ def refuse(cell: Cell, entry: Checkpoint) -> str:
 
 
 def measure(
-    engine: Engine | DryRun, cells: Sequence[Cell]
+    engine: AnyEngine, cells: Sequence[Cell]
 ) -> Iterator[tuple[Cell, list[dict[str, Any]]]]:
     """A row for the answer, and one for each number of steps since a block began."""
     known = {(c.prompts, c.lexicon): texts.load(c.prompts, c.lexicon) for c in cells}
@@ -119,8 +118,7 @@ def measure(
         for c in cells
     ]
     found = cache_error.compare(engine, canvases, list(map(_schedule, cells)))
-    # of a Counter nothing is found, and then there are no rows
-    for cell, (decoded, followed) in zip(cells, found, strict=False):
+    for cell, (decoded, followed) in zip(cells, found, strict=True):
         exact, ours = (
             answers.answer_of(engine.border, engine.entry, d) for d in (decoded, followed.decoded)
         )
@@ -132,7 +130,7 @@ def _text(exact: Answer, ours: Answer, followed: CachedDecoding) -> dict[str, An
     differ = [a != b for a, b in zip_longest(exact.ids, ours.ids)]
     first, second = exact.decoded, followed.decoded
     found = {"unit": "text", "passes": second.passes, "passes_exact": first.passes}
-    found |= {"fed": followed.decoded.fed, "fed_exact": first.fed}
+    found |= {"fed": second.network_tokens, "fed_exact": first.network_tokens}
     found |= {"written": len(ours.ids), "written_exact": len(exact.ids)}
     found |= {"edits": text_metrics.edit_distance(exact.ids, ours.ids)}
     found |= {"diverged": text_metrics.divergence(exact.ids, ours.ids)}

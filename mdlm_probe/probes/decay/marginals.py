@@ -12,7 +12,7 @@ from mdlm_probe.core.cells import key
 from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.columns import FILE, Unit, empty
 from mdlm_probe.decoding import canvas_of_prompt, coordinates
-from mdlm_probe.engine.queries import Block, Query, Readout
+from mdlm_probe.engine.queries import Answer, Block, Query, Readout
 from mdlm_probe.probes.decay import distances as spans
 from mdlm_probe.probes.decay import unigrams, zipf_bound
 from mdlm_probe.probes.decay.columns import COLUMNS, ERRORS, MASSES
@@ -91,18 +91,16 @@ class MarginalQuery:
         at = {place: n for n, place in enumerate(places)}
         rows = tuple((at[a], at[b]) for a, b in pairs)
         compared = Block("divergences", tuple(p - 1 for p in places), (rows, wish.memory * 2**20))
+        far = Block("mean", spans.far(wish.masks, wish.context))
         return Query(
             self.span.ids,
             self.span.places,
             (
                 *(Readout("top_logprob"), Readout("entropy"), Readout("top_id")),
-                *(Readout("mass", members) for members in self.sets),
+                *self._masses,
             ),
             key(wish),
-            (
-                Block("mean", spans.far(wish.masks, wish.context)),
-                *([compared] if pairs else []),
-            ),
+            (far, compared) if pairs else (far,),
         )
 
     def prompt(self) -> SampledPrompt:
@@ -111,16 +109,21 @@ class MarginalQuery:
         seed = seed_of("continuations", wish.prompts, wish.prompt, wish.seed)
         return SampledPrompt(self.span.ids, self.sets, seed, key(wish))
 
-    def rows(self, border: Border, answer: Sequence[np.ndarray]) -> list[dict[str, Any]]:
+    def rows(self, border: Border, answer: Answer) -> list[dict[str, Any]]:
         """The rows of a masked model's answer to `query`."""
-        top, entropy, top_id, frequent, own, end, far, *compared = answer
-        found = {"top1_prob": np.exp(top.astype(float)), "entropy": entropy, "top_id": top_id}
-        rows = self._places(border, found, np.stack([frequent, own, end], axis=1))
-        for (place, other), (js, tv) in zip(self.pairs, *compared, strict=False):
+        found = {
+            "top1_prob": np.exp(answer["top_logprob"].astype(float)),
+            "entropy": answer["entropy"],
+            "top_id": answer["top_id"],
+        }
+        masses = np.stack([answer[mass] for mass in self._masses], axis=1)
+        rows = self._places(border, found, masses)
+        compared = answer["divergences"] if self.pairs else ()
+        for (place, other), (js, tv) in zip(self.pairs, compared, strict=True):
             nearest = min(self._distances[place - 1], self._distances[other - 1])
             pair = {"place": place, "distance": nearest, "other": other}
             rows.append(self._row("pair", **pair, js=float(js), tv=float(tv)))
-        return rows + self._far(border, far)
+        return rows + self._far(border, answer["mean"])
 
     def sampled_rows(self, border: Border, found: Marginals) -> list[dict[str, Any]]:
         """The rows of a causal model's sampled continuations: of places only.
@@ -139,6 +142,10 @@ class MarginalQuery:
         if not self.ends:
             del values["end_se"]
         return self._places(border, values, found.masses)
+
+    @property
+    def _masses(self) -> tuple[Readout, ...]:
+        return tuple(Readout("mass", members) for members in self.sets)
 
     @property
     def _distances(self) -> tuple[int, ...]:

@@ -28,8 +28,7 @@ from mdlm_probe.probes.decay import (
 from mdlm_probe.prompts import texts
 
 if TYPE_CHECKING:
-    from mdlm_probe.engine.dry_run import DryRun
-    from mdlm_probe.engine.engine import Engine
+    from mdlm_probe.engine.contract import AnyEngine
     from mdlm_probe.models._checkpoint import Checkpoint
 
 KINDS = ("masked", "causal")
@@ -133,16 +132,16 @@ def refuse(cell: Cell, entry: Checkpoint) -> str:
 
 
 def measure(
-    engine: Engine | DryRun, cells: Sequence[Cell]
+    engine: AnyEngine, cells: Sequence[Cell]
 ) -> Iterator[tuple[Cell, list[dict[str, Any]]]]:
     """A row for each mask, each pair of masks on the grid, and the far end and its tokens."""
     readings = marginals.readings(engine, cells)
     if engine.entry.kind == "causal":
         prompts = [reading.prompt() for reading in readings]
         found = sampled_continuations.marginals(engine, prompts, cells[0].samples, cells[0].masks)
-    else:
-        found = engine.ask([reading.query() for reading in readings])
-    # a Counter answers nothing, and then there are no rows
-    for cell, reading, answer in zip(cells, readings, found, strict=False):
-        rows = reading.sampled_rows if engine.entry.kind == "causal" else reading.rows
-        yield cell, rows(engine.border, answer)
+        for cell, reading, sampled in zip(cells, readings, found, strict=True):
+            yield cell, reading.sampled_rows(engine.border, sampled)
+        return
+    answers = engine.ask([reading.query() for reading in readings])
+    for cell, reading, answer in zip(cells, readings, answers, strict=True):
+        yield cell, reading.rows(engine.border, answer)

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mdlm_probe.engine.queries import Query, Readout
-from mdlm_probe.models._kv_cache import KVCache
+from mdlm_probe.decoding.canvas import Step
+from mdlm_probe.decoding.loop import proceed_all
+from mdlm_probe.decoding.schedule import Schedule
+from mdlm_probe.engine.queries import Readout
 
 if TYPE_CHECKING:
-    from mdlm_probe.engine.dry_run import DryRun
-    from mdlm_probe.engine.engine import Engine
+    from mdlm_probe.engine.contract import AnyEngine
 
 TOPS = 64
 """Tokens of each conditional distribution that are kept; the rest is the tail."""
+TOP = (Readout("top_ids", (TOPS,)), Readout("top_logprobs", (TOPS,)))
 
 
 @dataclass(frozen=True)
@@ -59,48 +61,39 @@ class Marginals:
     masses_se: np.ndarray
 
 
-@dataclass
 class _Sample:
-    """One continuation: its tokens so far, and what was read at each of them."""
+    """One continuation: draws its tokens, and keeps what was read at each of them."""
 
-    prompt: SampledPrompt
-    shares: np.ndarray
-    ids: list[int]
-    held: KVCache | None = None
-    ended: bool = False
-    tops: list[np.ndarray] = field(default_factory=list)
-    probs: list[np.ndarray] = field(default_factory=list)
-    masses: list[np.ndarray] = field(default_factory=list)
+    def __init__(self, prompt: SampledPrompt, shares: np.ndarray) -> None:
+        self._shares = shares
+        self._sets = prompt.sets
+        self._masses = tuple(Readout("mass", members) for members in prompt.sets)
+        self.tops: list[np.ndarray] = []
+        self.probs: list[np.ndarray] = []
+        self.masses: list[np.ndarray] = []
 
-    def query(self, step: int) -> Query:
-        drawn = Readout("drawn", (float(self.shares[step]),))
-        tops = Readout("top_ids", (TOPS,)), Readout("top_logprobs", (TOPS,))
-        masses = tuple(Readout("mass", members) for members in self.prompt.sets)
-        fresh = (len(self.ids) - 1,) if self.held and step else ()
-        return Query(
-            *(tuple(self.ids), (len(self.ids),), (drawn, *tops, *masses), self.prompt.name),
-            held=self.held,
-            fresh=fresh,
-        )
+    def readouts(self, number: int, asked: Sequence[int]) -> tuple[Readout, ...]:
+        drawn = Readout("drawn", (float(self._shares[number - 1]),))
+        return (drawn, *TOP, *self._masses)
 
-    def go_on(self, found: Sequence[np.ndarray], ends: Sequence[int]) -> None:
-        drawn, tops, logprobs, *masses = (array[0] for array in found)
-        self.tops.append(tops)
-        self.probs.append(np.exp(logprobs.astype(float)))
-        self.masses.append(np.array(masses, dtype=float))
-        self.ids.append(int(drawn))
-        self.ended = int(drawn) in ends
+    def write(self, step: Step) -> dict[int, int]:
+        found = step.answer
+        self.tops.append(found["top_ids"][0])
+        self.probs.append(np.exp(found["top_logprobs"][0].astype(float)))
+        self.masses.append(np.array([found[mass][0] for mass in self._masses], dtype=float))
+        (place,) = step.chosen
+        return {place: int(found["drawn"][0])}
 
-    def stay(self) -> None:
+    def stay(self, end: int, length: int) -> None:
         """After its end a text stays ended, with certainty."""
-        end = self.ids[-1]
-        self.tops.append(np.array([end]))
-        self.probs.append(np.array([1.0]))
-        self.masses.append(np.array([float(end in members) for members in self.prompt.sets]))
+        rest = length - len(self.tops)
+        self.tops += [np.array([end])] * rest
+        self.probs += [np.array([1.0])] * rest
+        self.masses += [np.array([float(end in members) for members in self._sets])] * rest
 
 
 def marginals(
-    engine: Engine | DryRun, prompts: Sequence[SampledPrompt], samples: int, length: int
+    engine: AnyEngine, prompts: Sequence[SampledPrompt], samples: int, length: int
 ) -> list[Marginals]:
     """Marginals at distances 1..length, by `samples` continuations of each prompt.
 
@@ -109,61 +102,26 @@ def marginals(
     few samples miss what rarely happens. Source: ours.
 
     Args:
-        engine: a Counter takes the queries of continuations that don't end, and nothing is found.
+        engine: over a causal model.
         prompts, samples, length: what to continue, how often (4 or more), and how far.
     """
-    found: list[Marginals] = []
-    for some, holds in _waves(engine, prompts, samples, length):
-        found += _wave(engine, some, samples, length, holds)
-    return found
-
-
-def _waves(
-    engine: Engine | DryRun, prompts: Sequence[SampledPrompt], samples: int, length: int
-) -> list[tuple[Sequence[SampledPrompt], bool]]:
-    """Prompts whose continuations are written side by side; whether keys and values are kept."""
-    if hasattr(engine, "repeat") or not getattr(engine, "holds", False):
-        return [(prompts, False)]
-    most = samples * (max(len(prompt.ids) for prompt in prompts) + length)
-    size = engine.held_tokens // most
-    if not size:
-        return [(prompts, False)]
-    return [(prompts[at : at + size], True) for at in range(0, len(prompts), size)]
-
-
-def _wave(
-    engine: Engine | DryRun,
-    prompts: Sequence[SampledPrompt],
-    samples: int,
-    length: int,
-    holds: bool,
-) -> list[Marginals]:
-    paths = [
-        _Sample(prompt, shares, list(prompt.ids), KVCache() if holds else None)
+    drawn = [
+        (prompt, _Sample(prompt, shares))
         for prompt in prompts
         for shares in np.random.default_rng(prompt.seed).random((samples, length))
     ]
-    for step in range(length):
-        running = [path for path in paths if not path.ended]
-        found = engine.ask([path.query(step) for path in running]) if running else []
-        if running and not found:
-            _count(engine, prompts, samples, length - 1)
-            return []
-        for path in (path for path in paths if path.ended):
-            path.stay()
-        for path, answer in zip(running, found, strict=True):
-            path.go_on(answer, engine.entry.eos_ids)
+    paths = [path for _, path in drawn]
+    made = proceed_all(
+        engine,
+        [prompt.ids for prompt, _ in drawn],
+        length,
+        [Schedule()] * len(drawn),
+        [prompt.name for prompt, _ in drawn],
+        paths,
+    )
+    for path, decoded in zip(paths, made, strict=True):
+        path.stay(decoded.tokens[-1], length)
     return [_averaged(paths[i : i + samples]) for i in range(0, len(paths), samples)]
-
-
-def _count(
-    engine: Engine | DryRun, prompts: Sequence[SampledPrompt], samples: int, steps: int
-) -> None:
-    """Asks a Counter for the steps after the first one."""
-    for prompt in prompts:
-        for step in range(1, steps + 1):
-            ids = prompt.ids + (0,) * step
-            engine.ask([Query(ids, (len(ids),), (), prompt.name)] * samples)
 
 
 def _averaged(paths: Sequence[_Sample]) -> Marginals:

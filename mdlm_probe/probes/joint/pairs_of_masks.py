@@ -1,4 +1,4 @@
-"""Couplings: what two masks know of each other, and what filling both at once forgets.
+"""Pairs of masks: what two masks know of each other, and what filling both at once forgets.
 
 Parallel: both tokens from their own marginals, p(x_i) p(x_j). Sequential: p(x_i) p(x_j | x_i), the
 left one first. Sums run over the top candidates only; what they leave out is bounded by mass that
@@ -16,11 +16,10 @@ from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.decoding import canvas_of_prompt
 from mdlm_probe.decoding.canvas import Canvas
 from mdlm_probe.engine.multi_step import MultiStep, side_by_side
-from mdlm_probe.engine.queries import Query, Readout
+from mdlm_probe.engine.queries import Answer, Query, Readout
 from mdlm_probe.probes.joint import orders, word_pairs
 
 if TYPE_CHECKING:
-    from mdlm_probe.engine.engine import Answer
     from mdlm_probe.engine.queries import Asker
     from mdlm_probe.probes.joint.word_pairs import PairSet
     from mdlm_probe.prompts.texts import Text
@@ -119,7 +118,7 @@ def _rest(logs: np.ndarray) -> np.ndarray:
     return np.maximum(1.0 - np.exp(logs).sum(-1), 0.0)
 
 
-# ---------------------------------------------------------------------- courses
+# ---------------------------------------------------------------------- two places
 
 
 class MaskPair(NamedTuple):
@@ -151,23 +150,24 @@ def couple(
     places = canvas.places[first], canvas.places[second]
     tops = (Readout("top_ids", (top,)), Readout("top_logprobs", (top,)))
     (base,) = yield [Query(canvas.ids, places, (Readout("entropy"), *tops), canvas.name)]
-    entropy, ids, logps = base
+    entropy, ids, logps = base["entropy"], base["top_ids"], base["top_logprobs"]
     likeliest = int(ids[0][0]), int(ids[1][0])
     queries = [Query(canvas.filled({first: int(a)}), places[1:], tops, canvas.name) for a in ids[0]]
     turning = circulate(canvas, first, second, tokens or likeliest)
     answers, circulation = yield from side_by_side([_ask(queries), turning])
-    after_ids, after = (np.concatenate(parts) for parts in zip(*answers, strict=True))
+    after_ids = np.concatenate([answer["top_ids"] for answer in answers])
+    after = np.concatenate([answer["top_logprobs"] for answer in answers])
     union = np.unique(after_ids)
     wanted = (Readout("chosen", tuple(map(int, union))),)
-    ((chosen,),) = yield [Query(canvas.ids, places[1:], wanted, canvas.name)]
-    before = chosen[0][np.searchsorted(union, after_ids)]
+    (unasked,) = yield [Query(canvas.ids, places[1:], wanted, canvas.name)]
+    before = unasked["chosen"][0][np.searchsorted(union, after_ids)]
     first_logs, after, before = (np.asarray(part, float) for part in (logps[0], after, before))
     coupling = Coupling(first_logs, (float(entropy[0]), float(entropy[1])), after, before)
     return MaskPair(coupling, tokens or likeliest, circulation)
 
 
 def _ask(queries: list[Query]) -> MultiStep[list[Answer]]:
-    """A course of one step."""
+    """Asks in one step."""
     answers = yield queries
     return answers
 
@@ -185,7 +185,8 @@ def circulate(canvas: Canvas, first: int, second: int, tokens: tuple[int, int]) 
         Query(canvas.filled({second: tokens[1]}), places[:1], readout, canvas.name),
         Query(canvas.filled({first: tokens[0]}), places[1:], readout, canvas.name),
     ]
-    return float(left[0][0, 0] + alone[0][1, 1]) - float(right[0][0, 1] + alone[0][0, 0])
+    alone, left, right = (answer["chosen"] for answer in (alone, left, right))
+    return float(left[0, 0] + alone[1, 1]) - float(right[0, 1] + alone[0, 0])
 
 
 def find(source: str, lexicon: str, name: str) -> PairSet:
@@ -216,8 +217,9 @@ def mix(asker: Asker, pair_set: PairSet, name: str) -> MultiStep[list[dict[str, 
         Query(ids, places, (left, right), name),
         *(Query(canvas.filled({0: a}), places[1:], (right,), name) for a in firsts),
     ]
-    first, second = np.exp(alone[0][0], dtype=float), np.exp(alone[1][1], dtype=float)
-    given = np.exp(np.concatenate([answer[0] for answer in after]), dtype=float)
+    first = np.exp(alone[left][0], dtype=float)
+    second = np.exp(alone[right][1], dtype=float)
+    given = np.exp(np.concatenate([answer[right] for answer in after]), dtype=float)
     found: dict[str, Any] = {"words": len(tokens)}
     joints = {"parallel": np.outer(first, second), "sequential": first[:, None] * given}
     for way, joint in joints.items():
@@ -299,13 +301,13 @@ def sweep(asker: Asker, text: Text, window: Window, name: str) -> MultiStep[list
         )
     spots = sorted({round(at) for at in np.linspace(0, end - max(gaps), window.anchors)})
     places = [(at, at + gap) for at in spots for gap in gaps]
-    courses = []
+    couplings = []
     for first, second in places:
         shown = {i: t for i, t in enumerate(known) if i not in (first, second)}
         hidden = replace(canvas, ids=canvas.filled(shown)) if window.canvas == "holes" else canvas
         tokens = (known[first], known[second]) if window.outcome == "true" else None
-        courses.append(couple(hidden, first, second, window.top, tokens))
-    found = yield from side_by_side(courses)
+        couplings.append(couple(hidden, first, second, window.top, tokens))
+    found = yield from side_by_side(couplings)
     return [
         {"at": first, "distance": second - first, "circulation": met.circulation}
         | met.coupling.divergences()

@@ -20,7 +20,8 @@ from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.columns import FILE, Unit, empty
 from mdlm_probe.core.options import AMOUNT, Traits, check, check_once
 from mdlm_probe.decoding import answers
-from mdlm_probe.engine.multi_step import MultiStep, run
+from mdlm_probe.engine import multi_step
+from mdlm_probe.engine.multi_step import MultiStep
 from mdlm_probe.likelihood.chain_rule import Order
 from mdlm_probe.probes.joint import columns, pairs_of_masks
 from mdlm_probe.probes.joint import word_pairs as pair_sets
@@ -35,8 +36,7 @@ from mdlm_probe.prompts import texts
 from mdlm_probe.prompts.prompt import MASK
 
 if TYPE_CHECKING:
-    from mdlm_probe.engine.dry_run import DryRun
-    from mdlm_probe.engine.engine import Engine
+    from mdlm_probe.engine.contract import AnyEngine
     from mdlm_probe.engine.queries import Asker
     from mdlm_probe.models._checkpoint import Checkpoint
 
@@ -145,16 +145,16 @@ def refuse(cell: Cell, entry: Checkpoint) -> str:
     return ""
 
 
-def measure(engine: Engine | DryRun, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Rows]]:
+def measure(engine: AnyEngine, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Rows]]:
     """A row for a pair of masks, a pair set, an order, or a number of masks in a step."""
-    found = run(engine, [_course(engine, cell) for cell in cells])
-    for cell, rows in zip(cells, found, strict=False):  # of a Counter: none
+    found = multi_step.run(engine, [_rows(engine, cell) for cell in cells])
+    for cell, rows in zip(cells, found, strict=True):
         for row in rows:
             row |= {n: engine.border.decode(row[n]) for n in TOKENS if n in row}
         yield cell, [empty(COLUMNS) | row for row in rows]
 
 
-def _course(asker: Asker, cell: Cell) -> MultiStep[Rows]:
+def _rows(asker: Asker, cell: Cell) -> MultiStep[Rows]:
     name, where = key(cell), (cell.source, cell.lexicon, cell.prompt)
     if cell.measure == "sets":
         return pairs_of_masks.mix(asker, pairs_of_masks.find(*where), name)

@@ -22,8 +22,7 @@ from mdlm_probe.prompts.prompt import Prompt
 from mdlm_probe.prompts.suite import Example, ask
 
 if TYPE_CHECKING:
-    from mdlm_probe.engine.dry_run import DryRun
-    from mdlm_probe.engine.engine import Engine
+    from mdlm_probe.engine.contract import AnyEngine
 
 KINDS = ("masked", "causal")
 refuse, sources = questions.refuse, questions.sources
@@ -110,7 +109,7 @@ def shown(cell: Cell, example: Example, causal: bool) -> Prompt:
 
 
 def measure(
-    engine: Engine | DryRun, cells: Sequence[Cell]
+    engine: AnyEngine, cells: Sequence[Cell]
 ) -> Iterator[tuple[Cell, list[dict[str, Any]]]]:
     """One row a test point: the answer as decoded text, and the distribution it came from."""
     points = questions.test_points(cells)
@@ -122,6 +121,5 @@ def measure(
     answers = lm_eval_choices.grouped(
         asks, engine.ask([query for one in asks for query in one.queries])
     )
-    # a Counter answers nothing, and then there are no rows
-    for cell, example, one, found in zip(cells, points, asks, answers, strict=False):
+    for cell, example, one, found in zip(cells, points, asks, answers, strict=True):
         yield cell, [questions.answered(engine, cell, example, one, found)]

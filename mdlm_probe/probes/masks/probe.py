@@ -28,8 +28,7 @@ from mdlm_probe.probes.masks.fillers import Filler, Side, Tail, amount, extend
 from mdlm_probe.prompts import lm_eval_suite
 
 if TYPE_CHECKING:
-    from mdlm_probe.engine.dry_run import DryRun
-    from mdlm_probe.engine.engine import Engine
+    from mdlm_probe.engine.contract import AnyEngine
     from mdlm_probe.models._checkpoint import Checkpoint
 
 Order = Literal["low_confidence", "random"]
@@ -138,7 +137,7 @@ def refuse(cell: Cell, entry: Checkpoint) -> str:
 
 
 def measure(
-    engine: Engine | DryRun, cells: Sequence[Cell]
+    engine: AnyEngine, cells: Sequence[Cell]
 ) -> Iterator[tuple[Cell, list[dict[str, Any]]]]:
     """One row a test point and tail: the answer when its mask was committed."""
     points, causal = questions.test_points(cells), engine.entry.kind == "causal"
@@ -158,9 +157,8 @@ def measure(
         schedule = Schedule(cell.steps, order=order, seed=seed_of(cell), stop=False)
         schedules += [schedule] * len(asks[-1].queries)
     found = watched_mask.read(engine, [query for one in asks for query in one.queries], schedules)
-    # a Counter answers nothing, and then there are no rows
     answers = lm_eval_choices.grouped(asks, found)
-    for cell, example, one, read in zip(cells, points, asks, answers, strict=False):
+    for cell, example, one, read in zip(cells, points, asks, answers, strict=True):
         row = questions.answered(engine, cell, example, one, [reading.answer for reading in read])
         own = len(prompts[cell.set, cell.shots, cell.distractors, cell.item].ids)
         extra = {"appended": len(one.query.ids) - own, "step": read[0].step}

@@ -1,4 +1,4 @@
-"""Readings: what stands at one mask in the step of the unmasking loop that commits it."""
+"""What stands at one mask in the step of the decoding loop that commits it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,10 @@ from mdlm_probe.decoding.canvas import Canvas, Step
 from mdlm_probe.decoding.loop import decode
 from mdlm_probe.decoding.schedule import Schedule
 from mdlm_probe.engine import multi_step
-from mdlm_probe.engine.queries import Query, Readout
+from mdlm_probe.engine.queries import Answer, Query, Readout
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from mdlm_probe.engine.dry_run import DryRun
-    from mdlm_probe.engine.engine import Engine
+    from mdlm_probe.engine.contract import AnyEngine
     from mdlm_probe.models._checkpoint import Checkpoint
 
 
@@ -23,11 +20,11 @@ class WatchedMask(NamedTuple):
     """What stood at a watched mask when it was committed.
 
     Attributes:
-        answer: the query's readouts, one array each, [1, ...].
+        answer: to the query, at that mask: arrays [1, ...].
         step: the step that committed it, from 1.
     """
 
-    answer: tuple[np.ndarray, ...]
+    answer: Answer
     step: int
 
 
@@ -44,25 +41,26 @@ class _Recorder:
     def write(self, step: Step) -> dict[int, int] | None:
         if self.mask not in step.chosen:
             return step.chosen
-        self.reading = WatchedMask(tuple(a[None] for a in step.found[self.mask]), step.number)
+        answer = step.answer.part(self._readouts, [step.at(self.mask)])
+        self.reading = WatchedMask(answer, step.number)
         return None
 
 
 def read(
-    engine: Engine | DryRun, queries: Sequence[Query], schedules: Sequence[Schedule]
+    engine: AnyEngine, queries: Sequence[Query], schedules: Sequence[Schedule]
 ) -> list[WatchedMask]:
     """Fills in canvases until each query's one position is committed, and reads it in that step.
 
     One step is a plain forward pass. A query may ask a causal model, in one step.
 
     Args:
-        engine: a Counter takes the queries of a likely course, and nothing is read.
+        engine: over any model.
         queries: each asks one position; the canvas is every mask of its ids that can be predicted.
         schedules: one a query; more steps than masks are as many as masks.
     """
     single = [i for i, schedule in enumerate(schedules) if schedule.steps == 1]
     found = engine.ask([queries[i] for i in single]) if single else []
-    readings = {i: WatchedMask(answer, 1) for i, answer in zip(single, found, strict=False)}
+    readings = {i: WatchedMask(answer, 1) for i, answer in zip(single, found, strict=True)}
     watches: dict[int, _Recorder] = {}
     begun = []
     for i, (query, schedule) in enumerate(zip(queries, schedules, strict=True)):
@@ -70,9 +68,8 @@ def read(
             canvas = _all_masks(query, engine.entry)
             watches[i] = _Recorder(canvas.places.index(query.positions[0]), query.readouts)
             begun.append(decode(canvas, schedule, engine.entry, watches[i]))
-    done = multi_step.run(engine, begun) if begun else []
-    if (single and not found) or (begun and not done):
-        return []
+    if begun:
+        multi_step.run(engine, begun)
     readings |= {i: watch.reading for i, watch in watches.items() if watch.reading}
     return [readings[i] for i in range(len(queries))]
 

@@ -22,14 +22,13 @@ from mdlm_probe.core import options
 from mdlm_probe.core.cells import key
 from mdlm_probe.core.columns import FILE, Unit
 from mdlm_probe.core.errors import ProbeError, Refusal
-from mdlm_probe.engine.queries import Query, Readout
+from mdlm_probe.engine.queries import Answer, Query, Readout
 from mdlm_probe.probes._few_shot import questions
 from mdlm_probe.probes.needle import columns, haystack
 from mdlm_probe.probes.needle.facts import load
 
 if TYPE_CHECKING:
-    from mdlm_probe.engine.dry_run import DryRun
-    from mdlm_probe.engine.engine import Engine
+    from mdlm_probe.engine.contract import AnyEngine
     from mdlm_probe.models._checkpoint import Checkpoint
     from mdlm_probe.probes.needle.haystack import Haystack
 
@@ -117,7 +116,7 @@ def refuse(cell: Cell, entry: Checkpoint) -> str:
 
 
 def measure(
-    engine: Engine | DryRun, cells: Sequence[Cell]
+    engine: AnyEngine, cells: Sequence[Cell]
 ) -> Iterator[tuple[Cell, list[dict[str, Any]]]]:
     """One row a cell: the answer from left to right, every token given those before it."""
     asked = []
@@ -129,9 +128,7 @@ def measure(
         asked.append((hidden, depth, haystack.queries(engine, hidden, depth, readouts, key(cell))))
     answers = iter(engine.ask([query for _, _, queries in asked for query in queries]))
     for cell, (hidden, depth, queries) in zip(cells, asked, strict=True):
-        found = list(islice(answers, len(queries)))
-        if found:  # a Counter answers nothing
-            yield cell, [_row(engine, hidden, depth, queries, found)]
+        yield cell, [_row(engine, hidden, depth, queries, list(islice(answers, len(queries))))]
 
 
 def _before(hidden: Haystack, depth: int) -> int:
@@ -142,28 +139,27 @@ def _before(hidden: Haystack, depth: int) -> int:
 
 
 def _row(
-    engine: Engine | DryRun,
+    engine: AnyEngine,
     hidden: Haystack,
     depth: int | None,
     queries: Sequence[Query],
-    found: Sequence[Sequence[np.ndarray]],
+    found: Sequence[Answer],
 ) -> dict[str, Any]:
     """The columns of an answer; it is right if the most probable token is, at every step."""
-    chosen, entropy, top, top_logprob = (
-        np.concatenate(parts) for parts in zip(*found, strict=True)
-    )
+    names = ("chosen", "entropy", "top_id", "top_logprob")
+    read = {name: np.concatenate([answer[name] for answer in found]) for name in names}
     steps = range(len(hidden.answer))
     return {
         "form": hidden.needle.form,
         "tokens": len(queries[0].ids) + (engine.entry.kind == "causal"),  # its last token is unseen
         "needle_at": haystack.start_of(engine.border, hidden, depth),
         "right": hidden.needle.value,
-        "predicted": engine.border.decode(top.tolist()),
+        "predicted": engine.border.decode(read["top_id"].tolist()),
         "answer_tokens": len(steps),
-        "correct": tuple(top.tolist()) == hidden.answer,
-        "logp_right": float(sum(chosen[n, n] for n in steps)),
-        "entropy": float(entropy[0]),
-        "top1_prob": math.exp(float(top_logprob[0])),
+        "correct": tuple(read["top_id"].tolist()) == hidden.answer,
+        "logp_right": float(sum(read["chosen"][n, n] for n in steps)),
+        "entropy": float(read["entropy"][0]),
+        "top1_prob": math.exp(float(read["top_logprob"][0])),
         "sentences": len(hidden.sentences),
         "fact_after": None if depth is None else _before(hidden, depth),
     }

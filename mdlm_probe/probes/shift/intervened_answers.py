@@ -21,8 +21,7 @@ from mdlm_probe.probes.shift.interventions import Hit, Intervene, exchanged
 from mdlm_probe.prompts.texts import Text, load
 
 if TYPE_CHECKING:
-    from mdlm_probe.engine.dry_run import DryRun
-    from mdlm_probe.engine.engine import Engine
+    from mdlm_probe.engine.contract import AnyEngine
     from mdlm_probe.models._border import Border
     from mdlm_probe.models._checkpoint import Checkpoint
 
@@ -102,8 +101,8 @@ class IntervenedAnswer:
     wrote: frozenset[int]
 
 
-def rows(engine: Engine | DryRun, wishes: Sequence[AnswerCell]) -> list[dict[str, Any]]:
-    """The columns of some answers, in their order; nothing from a Counter.
+def rows(engine: AnyEngine, wishes: Sequence[AnswerCell]) -> list[dict[str, Any]]:
+    """The columns of some answers, in their order.
 
     Args:
         engine: its `scorer` gives likelihoods, where there is one.
@@ -114,8 +113,6 @@ def rows(engine: Engine | DryRun, wishes: Sequence[AnswerCell]) -> list[dict[str
     """
     known = {text.id: text for text in load(wishes[0].prompts, wishes[0].lexicon)}
     runs = _decode(engine, wishes, known)
-    if not runs:
-        return []
     found = [_run(engine, wish, runs) for wish in wishes]
     asked = [known[wish.prompt] for wish in wishes]
     scores = answers.score(engine.scorer, asked, [run.answer.text for run in found])
@@ -129,12 +126,11 @@ def rows(engine: Engine | DryRun, wishes: Sequence[AnswerCell]) -> list[dict[str
 
 
 def _decode(
-    engine: Engine | DryRun, wishes: Sequence[AnswerCell], known: dict[str, Text]
+    engine: AnyEngine, wishes: Sequence[AnswerCell], known: dict[str, Text]
 ) -> dict[AnswerCell, IntervenedAnswer]:
     """Every answer that has to be decoded, all side by side."""
-    needed = dict.fromkeys(wish.decoded() for wish in wishes)
-    if not hasattr(engine, "repeat"):  # a Counter samples cells: it finds these as cells themselves
-        needed |= dict.fromkeys(wish.plain() for wish in wishes)
+    own = dict.fromkeys(wish.decoded() for wish in wishes)
+    needed = own | dict.fromkeys(wish.plain() for wish in wishes)
     hooks = [wish.intervene(engine.entry) for wish in needed]
     found = answers.write(
         engine,
@@ -143,11 +139,11 @@ def _decode(
         [wish.schedule() for wish in needed],
         [key(wish) for wish in needed],
         hooks,
+        beside=len(needed) - len(own),
     )
-    # a Counter answers nothing, and then there are no runs
     return {
         wish: _as_decoded(answer, hook)
-        for wish, hook, answer in zip(needed, hooks, found, strict=False)
+        for wish, hook, answer in zip(needed, hooks, found, strict=True)
     }
 
 
@@ -162,7 +158,7 @@ def _as_decoded(answer: Answer, hook: Intervene | None) -> IntervenedAnswer:
 
 
 def _run(
-    engine: Engine | DryRun, wish: AnswerCell, runs: dict[AnswerCell, IntervenedAnswer]
+    engine: AnyEngine, wish: AnswerCell, runs: dict[AnswerCell, IntervenedAnswer]
 ) -> IntervenedAnswer:
     """An answer as it was decoded, or the unintervened one with the moves of a shift."""
     run = runs[wish.decoded()]

@@ -83,7 +83,7 @@ class Intervene:
 
     def _change(self, hit: Hit, step: Step, free: frozenset[int]) -> Hit:
         if self.kind == "replace":
-            return hit._replace(written=int(step.found[hit.mask][0]))
+            return hit._replace(written=int(step.answer["other"][step.at(hit.mask)]))
         if self.kind == "hold":
             self._held.add(hit.mask)
             return hit._replace(written=None)

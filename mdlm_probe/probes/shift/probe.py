@@ -25,8 +25,7 @@ from mdlm_probe.probes.shift.intervened_answers import Kind
 from mdlm_probe.prompts import texts
 
 if TYPE_CHECKING:
-    from mdlm_probe.engine.dry_run import DryRun
-    from mdlm_probe.engine.engine import Engine
+    from mdlm_probe.engine.contract import AnyEngine
     from mdlm_probe.models._checkpoint import Checkpoint
 
 KINDS = ("masked",)
@@ -104,9 +103,8 @@ def refuse(cell: Cell, entry: Checkpoint) -> str:
 
 
 def measure(
-    engine: Engine | DryRun, cells: Sequence[Cell]
+    engine: AnyEngine, cells: Sequence[Cell]
 ) -> Iterator[tuple[Cell, list[dict[str, Any]]]]:
     """One row an answer: its text, what was done to it, and how far it went from the other."""
-    # a Counter answers nothing, and then there are no rows
-    for cell, row in zip(cells, intervened_answers.rows(engine, cells), strict=False):
+    for cell, row in zip(cells, intervened_answers.rows(engine, cells), strict=True):
         yield cell, [row]

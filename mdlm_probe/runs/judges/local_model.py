@@ -76,7 +76,7 @@ class LocalJudge:
                     reason = f"the prompt has {length} tokens, the judge's context {context}"
                     yield call, {"failed": reason}
                     continue
-                a, b = (float(value) for value in letters[call.id][0][0])
+                a, b = (float(value) for value in letters[call.id]["chosen"][0])
                 yield call, {"response": {"A": a, "B": b, "tokens": length}}
 
     def _query(self, engine: Engine, call: Call) -> Query:

@@ -219,10 +219,10 @@ def test_ends_that_come_last_are_left_until_nothing_else_is(loaded, temperature)
     for ours, watch in zip(decode(model, given, schedule, 4096, watching), watching, strict=True):
         for step in watch.steps:
             ((mask, token),) = step.chosen.items()
-            others = {int(step.found[m][0][0]) for m in step.masked}
+            others = set(map(int, watch.candidates(step)[:, 0]))
             seen.append(token in model.entry.eos_ids)
             assert others <= set(model.entry.eos_ids) or not seen[-1]
-            assert step.found[mask][0][0] == token
+            assert watch.candidates(step)[step.at(mask), 0] == token
         assert MASK not in ours.tokens
     assert 0 < sum(seen) < len(seen)
 
@@ -237,6 +237,11 @@ class Watch:
         temperature = self.schedule.temperature
         seed = seed_of(self.schedule.seed, number) if temperature else 0
         return (loop.Readout("candidates", ("probability", temperature, seed, (), self.ends)),)
+
+    @staticmethod
+    def candidates(step):
+        _, own = step.answer.values()
+        return own
 
     def write(self, step):
         self.steps.append(step)
@@ -452,7 +457,7 @@ def test_waves_are_as_one(loaded, monkeypatch, cache):
     model, given = loaded["llada"], canvases(count=5)
     at_once = decode(model, given, Schedule(6, 4, cache=cache))
     calls = []
-    monkeypatch.setattr(memory, "held_tokens", lambda model: 40)
+    monkeypatch.setattr(memory, "kv_cache_tokens", lambda model: 40)
     ask = Engine.ask
     monkeypatch.setattr(Engine, "ask", lambda self, q: calls.append(len(q)) or ask(self, q))
     assert [d.tokens for d in decode(model, given, Schedule(6, 4, cache=cache))] == [
@@ -467,7 +472,7 @@ def test_waves_are_as_one(loaded, monkeypatch, cache):
 class Forgetful(Engine):
     """An engine that keeps no keys and values."""
 
-    holds = False
+    has_kv_cache = False
 
 
 @pytest.mark.parametrize("engine", [Engine, Forgetful])
@@ -551,12 +556,13 @@ def check(hit, ours, kind):
         assert ours.steps[hit.mask] > hit.step, "the slot it left is filled in later"
 
 
-def test_a_counter_counts_what_an_engine_feeds(loaded):
+def test_a_dry_run_counts_what_an_engine_takes(loaded):
     model, (canvas,) = loaded["llada"], canvases(count=1)
     for guidance in (0.0, 1.0):
         for order in ("low_confidence", "dream_entropy"):
             schedule = Schedule(8, 6, order, guidance=guidance, stop=False)
             counter, engine = DryRun(model.entry, model.border), Engine(model, batch_tokens=4096)
-            assert loop.decode_all(counter, [canvas], [schedule]) == []
-            loop.decode_all(engine, [canvas], [schedule])
+            for asker in (counter, engine):
+                (decoded,) = loop.decode_all(asker, [canvas], [schedule])
+                assert len(decoded.tokens) == len(canvas.places)
             assert sum(counter.lengths) == engine.tokens

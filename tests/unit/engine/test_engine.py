@@ -7,17 +7,15 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from checkpoints import bpe, write_dream, write_llada, write_llama
+from checkpoints import write_dream, write_llada, write_llama
 
 from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.engine import batches, gradients, memory
 from mdlm_probe.engine.batches import pack
-from mdlm_probe.engine.dry_run import DryRun
 from mdlm_probe.engine.engine import Engine
 from mdlm_probe.engine.gradients import Attributed
 from mdlm_probe.engine.queries import Block, Query, Readout
-from mdlm_probe.models._border import Border
 from mdlm_probe.models._checkpoint import Checkpoint
 
 READOUTS = (
@@ -62,10 +60,10 @@ def test_results_do_not_depend_on_the_batch(model):
     for budget in (1, 70, 333, 100_000):
         together = Engine(model, batch_tokens=budget).ask(queries)
         for query, a, b in zip(queries, alone, together, strict=True):
-            assert [x.shape[0] for x in b] == [len(query.positions)] * len(query.readouts)
-            assert (a[0] == b[0]).all()
-            for x, y in zip(a[1:], b[1:], strict=True):
-                assert np.allclose(x, y, atol=1e-5, rtol=0)
+            assert tuple(a) == tuple(b) == query.readouts
+            assert {len(values) for values in b.values()} == {len(query.positions)}
+            assert (a["top_id"] == b["top_id"]).all()
+            assert all(np.allclose(a[name], b[name], atol=1e-5, rtol=0) for name in a)
 
 
 def test_output_rows_in_turns_change_nothing(model, monkeypatch):
@@ -73,7 +71,8 @@ def test_output_rows_in_turns_change_nothing(model, monkeypatch):
     whole = Engine(model, batch_tokens=4096).ask(queries)
     monkeypatch.setattr(memory, "ROW_BYTES", 4 * model.vocab * 3)
     for a, b in zip(whole, Engine(model, batch_tokens=4096).ask(queries), strict=True):
-        assert all(np.allclose(x, y, atol=1e-5, rtol=0) for x, y in zip(a, b, strict=True))
+        assert tuple(a) == tuple(b)
+        assert all(np.allclose(a[name], b[name], atol=1e-5, rtol=0) for name in a)
 
 
 def test_rows_are_distributions_without_the_mask(model):
@@ -84,11 +83,11 @@ def test_rows_are_distributions_without_the_mask(model):
         ),
         strict=True,
     ):
-        rows = np.exp(answer[4].astype(np.float64))
+        rows = np.exp(answer["whole"].astype(np.float64))
         assert rows.sum(-1) == pytest.approx(np.ones(len(query.positions)), abs=1e-5)
         if model.entry.mask_id is not None:
             assert (rows[:, model.entry.mask_id] == 0).all()
-        assert answer[4].dtype == np.float32
+        assert answer["whole"].dtype == np.float32
 
 
 class Stub:
@@ -126,7 +125,7 @@ def test_out_of_memory_halves_the_budget_and_goes_on():
     stub = Stub(fits=25)
     engine = Engine(stub, batch_tokens=80)
     answers = engine.ask(stub_queries(16))
-    assert np.allclose([a[0] for a in answers], np.log(7))
+    assert np.allclose([a["entropy"] for a in answers], np.log(7))
     assert engine.batch_tokens <= 25
     assert all("out of memory" in e for e in engine.events)
     assert engine.tokens == 160
@@ -162,14 +161,6 @@ def test_prompts_longer_than_the_context_are_refused_before_any_work():
     ):
         Engine(stub, batch_tokens=80).ask([*stub_queries(1, 65), *stub_queries(1)])
     assert not stub.sizes
-
-
-def test_counter_counts_and_checks():
-    counter = DryRun(Stub().entry, Border(bpe(), Stub().entry))
-    assert counter.ask(stub_queries(3)) == []
-    assert (counter.lengths, counter.asked) == ([10, 10, 10], 3)
-    with pytest.raises(ProbeError, match="65 tokens"):
-        counter.ask(stub_queries(1, 65))
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -235,7 +226,8 @@ def test_blocks_reduce_the_rows_of_their_own_query(model, monkeypatch):
     for budget, row_bytes in ((1, memory.ROW_BYTES), (333, 4 * model.vocab * 4), (100_000, 10**9)):
         monkeypatch.setattr(memory, "ROW_BYTES", row_bytes)
         answers = Engine(model, batch_tokens=budget).ask(queries)
-        for query, (rows, mean, pair) in zip(queries, answers, strict=True):
+        for query, answer in zip(queries, answers, strict=True):
+            rows, mean, pair = answer["whole"], answer["mean"], answer["divergences"]
             assert rows.shape == (len(query.positions), model.vocab)
             shares = np.exp(rows.astype(float))
             assert np.allclose(mean, shares.mean(axis=0), atol=1e-5, rtol=0)
@@ -255,9 +247,9 @@ def test_blocks_of_more_rows_than_there_is_room_for_name_the_cell(model, monkeyp
 
 def test_a_query_may_ask_blocks_only(model):
     query = replace(blocked(model, 1, seed=4)[0], readouts=())
-    mean, pair = Engine(model, batch_tokens=100).ask([query])[0]
-    assert mean.sum() == pytest.approx(1, abs=1e-5)
-    assert pair.shape == (1, 2)
+    (answer,) = Engine(model, batch_tokens=100).ask([query])
+    assert answer["mean"].sum() == pytest.approx(1, abs=1e-5)
+    assert answer["divergences"].shape == (1, 2)
 
 
 # ---------------------------------------------------------------------- gradients
@@ -296,8 +288,8 @@ def test_attributions_do_not_depend_on_the_batch(network, method, monkeypatch):
 def test_attributions_explain_what_ask_predicts(network):
     queries = single(ragged(network, 8, seed=6))
     engine = Engine(network, batch_tokens=300)
-    for (top, *_), found in zip(engine.ask(queries), engine.attribute(queries), strict=True):
-        assert int(top[0]) == found.token
+    for answer, found in zip(engine.ask(queries), engine.attribute(queries), strict=True):
+        assert int(answer["top_id"][0]) == found.token
 
 
 def planted(fits, bad=-1):
@@ -392,14 +384,6 @@ def test_gradient_batches_are_found_by_real_passes():
     assert Engine(network).events == []
 
 
-def test_a_counter_counts_attributions_as_several_passes():
-    counter = DryRun(Stub().entry, Border(bpe(), Stub().entry))
-    assert counter.attribute(stub_queries(3)) == []
-    assert (counter.lengths, counter.asked, counter.passes) == ([10, 10, 10], 3, 2)
-    counter.attribute(stub_queries(1), "integrated-gradients", 20)
-    assert counter.passes == 40
-
-
 @pytest.mark.parametrize("name", ["oracle", "oracle-causal"])
 def test_oracles_have_no_gradients(name):
     engine = Engine(models.load(models.resolve(name)), batch_tokens=80)
@@ -415,7 +399,7 @@ def test_cuda_gives_the_cpu_answers(tmp_path):
     on_gpu = models.load(models.resolve(folder), models.LoadOptions("float32", "cuda"))
     queries = ragged(on_cpu, 20, seed=4)
     for a, b in zip(Engine(on_cpu).ask(queries), Engine(on_gpu).ask(queries), strict=True):
-        assert np.allclose(a[2], b[2], atol=1e-3)
+        assert np.allclose(a["top_logprob"], b["top_logprob"], atol=1e-3)
 
 
 def test_a_restored_gradient_budget_is_no_larger_than_asked_now():

@@ -90,7 +90,8 @@ def test_a_masked_choice_of_one_token_is_the_engines_row(folder, masked):
         tokens = tuple(masked.border.token(c) for _, c in sample["arguments"])
         ids = (*masked.border.encode(context), masked.entry.mask_id)
         readouts = (Readout("chosen", tokens), Readout("top_id"))
-        ((logps, top),) = masked.ask([Query(ids, (len(ids) - 1,), readouts)])
+        (answer,) = masked.ask([Query(ids, (len(ids) - 1,), readouts)])
+        logps, top = answer["chosen"], answer["top_id"]
         found = sample["filtered_resps"]
         assert [logp for logp, _ in found] == pytest.approx(logps[0].tolist(), abs=1e-5)
         assert [greedy for _, greedy in found] == [token == top[0] for token in tokens]
@@ -188,7 +189,7 @@ def test_a_document_longer_than_the_context_is_read_in_windows(causal):
             before = ids[max(0, begin + len(new) - room - 1) : begin]
         own = Readout("own", (len(before), *new))
         query = Query((before + new)[:-1], tuple(range(len(before), len(before + new))), (own,))
-        total += float(causal.ask([query])[0][0].sum())
+        total += float(causal.ask([query])[0]["own"].sum())
         begin += len(new)
     assert found == pytest.approx(total, rel=1e-6)
 
@@ -304,8 +305,9 @@ def test_a_repeated_pass_is_remembered_exactly(masked):
     noting = continuation_scores.Noting(masked)
     ids = (*masked.border.encode(" the wind"), masked.entry.mask_id)
     asked = [Query(ids, (len(ids) - 1,), (Readout(name),)) for name in ("entropy", "top_id")]
-    (entropy,), (top,) = noting.ask(asked[:1])[0], noting.ask(asked[1:])[0]
-    (plain,), (right,) = masked.ask(asked)
+    entropy, top = noting.ask(asked[:1])[0]["entropy"], noting.ask(asked[1:])[0]["top_id"]
+    first, second = masked.ask(asked)
+    plain, right = first["entropy"], second["top_id"]
     assert entropy == pytest.approx(plain)
     assert top.tolist() == right.tolist()
     assert math.isfinite(float(entropy[0]))

@@ -1,4 +1,4 @@
-"""Courses and chains against exact enumeration; broken joints must show."""
+"""The chain rule and multi-step work against exact enumeration; broken joints must show."""
 
 import itertools
 
@@ -25,8 +25,8 @@ def canvas(length: int) -> Canvas:
     return Canvas(PROMPT + (MASK,) * length, places, "c")
 
 
-def only(asker, course):
-    (found,) = multi_step.run(asker, [course])
+def only(asker, work):
+    (found,) = multi_step.run(asker, [work])
     return found
 
 
@@ -139,7 +139,7 @@ def test_one_at_a_time_saw_what_it_is_scored_by_and_all_at_once_did_not():
     assert max(losses) > 0.1
 
 
-# ---------------------------------------------------------------------- courses
+# ---------------------------------------------------------------------- multi-step work
 
 
 class Recorder:
@@ -154,7 +154,7 @@ class Recorder:
         return self.inner.ask(queries)
 
 
-def test_courses_share_a_call_a_step_and_a_pass_a_sequence():
+def test_works_share_a_call_a_step_and_a_pass_a_sequence():
     recorder = Recorder(engine(0))
     alone = [only(engine(0), write(canvas(4), n, ENTRY)) for n in (1, 2, 4)]
     together = multi_step.run(recorder, [write(canvas(4), n, ENTRY) for n in (1, 2, 4)])
@@ -173,35 +173,36 @@ def test_merged_queries_get_their_own_rows_and_readouts():
         Query(ids, (3, 4), (Readout("entropy"),)),
     ]
 
-    def course(query):
+    def work(query):
         (answer,) = yield [query]
         return answer
 
     recorder = Recorder(engine(0))
-    found = multi_step.run(recorder, [course(query) for query in queries])
+    found = multi_step.run(recorder, [work(query) for query in queries])
     assert [len(call) for call in recorder.calls] == [1]
     for answer, query in zip(found, queries, strict=True):
         (expected,) = engine(0).ask([query])
-        for one, other in zip(answer, expected, strict=True):
-            assert np.array_equal(one, other)
+        assert tuple(answer) == query.readouts
+        assert all(np.array_equal(answer[name], expected[name]) for name in query.readouts)
 
 
-def test_a_counter_takes_a_whole_course_and_finds_nothing():
+def test_a_dry_run_takes_all_steps():
     entry, border = model(0).entry, model(0).border
     counter = DryRun(entry, border)
-    assert multi_step.run(counter, [write(canvas(8), n, ENTRY) for n in (2, 8)]) == []
+    found = multi_step.run(counter, [write(canvas(8), n, ENTRY) for n in (2, 8)])
+    assert [row["steps"] for row in found] == [4, 1]
     assert len(counter.lengths) == 1 + 3 + 8 + 8 - 1, "steps and scores; the first is shared"
     assert multi_step.run(counter, []) == []
 
 
-def test_a_course_that_asks_nothing_ends_beside_one_that_does():
+def test_work_that_asks_nothing_ends_beside_one_that_does():
     def empty():
         return 5
         yield
 
     def one():
         (answer,) = yield [Query(canvas(1).ids, (2,), (Readout("top_id"),))]
-        return int(answer[0][0])
+        return int(answer["top_id"][0])
 
     found = multi_step.run(engine(0), [empty(), one()])
     assert found[0] == 5

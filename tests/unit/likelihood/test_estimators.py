@@ -16,6 +16,7 @@ from simulations import between, repeats, simulation, tolerance
 from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.engine.engine import Engine
+from mdlm_probe.engine.queries import Answer
 from mdlm_probe.likelihood import estimators
 from mdlm_probe.likelihood.estimators import Item, Settings
 from mdlm_probe.models import oracle
@@ -267,7 +268,7 @@ class Pairwise:
         for query in queries:
             at, places = query.ids[0], np.array(query.positions) - 1
             pairs = self.pairs[at][np.ix_(places, places)].sum(1)
-            found.append((self.own[at][places] + pairs,))
+            found.append(Answer({query.readouts[0]: self.own[at][places] + pairs}))
         return found
 
 

@@ -59,10 +59,10 @@ def every_place(model, batch):
     return [(row, i + model.shift) for row, ids in enumerate(batch) for i in range(len(ids))]
 
 
-def feed(model, batch, fresh, asked, held):
+def feed(model, batch, computed, asked, caches):
     rows, positions = (torch.tensor(part) for part in zip(*asked, strict=True))
-    fresh = None if fresh is None else torch.tensor(fresh)
-    return model.fed(*padded(batch), fresh, rows, positions, held)
+    computed = None if computed is None else torch.tensor(computed)
+    return model.states_with_cache(*padded(batch), computed, rows, positions, caches)
 
 
 def exact(model, batch, asked):
@@ -75,19 +75,19 @@ def empty(batch):
 
 
 def filled(model, batch):
-    held = empty(batch)
-    feed(model, batch, None, [(0, 1)], held)
-    return held
+    caches = empty(batch)
+    feed(model, batch, None, [(0, 1)], caches)
+    return caches
 
 
 # ---------------------------------------------------------------------- exact
 
 
 def test_all_fed_equals_states(model):
-    held, asked = empty(BATCH), every_place(model, BATCH)
-    assert close(feed(model, BATCH, None, asked, held), exact(model, BATCH, asked), 1e-5)
+    caches, asked = empty(BATCH), every_place(model, BATCH)
+    assert close(feed(model, BATCH, None, asked, caches), exact(model, BATCH, asked), 1e-5)
     heads = model.network.config.num_key_value_heads
-    for one, ids in zip(held, BATCH, strict=True):
+    for one, ids in zip(caches, BATCH, strict=True):
         assert len(one.layers) == 2
         for keys, values in one.layers:
             assert keys.shape == values.shape == (heads, len(ids), 8)
@@ -96,25 +96,25 @@ def test_all_fed_equals_states(model):
 
 @pytest.mark.parametrize("batch", [[TEXT], [TEXT, OTHER]])
 def test_all_named_as_fresh_equals_states(model, batch):
-    """With nothing held, then over what another canvas left, which mustn't show."""
-    everything, held = [list(range(len(TEXT)))] * len(batch), empty(batch)
+    """With nothing cached, then over what another canvas left, which mustn't show."""
+    everything, caches = [list(range(len(TEXT)))] * len(batch), empty(batch)
     for canvas in (batch, [OTHER] * len(batch), batch):
         asked = every_place(model, canvas)
-        ours = feed(model, canvas, everything, asked, held)
+        ours = feed(model, canvas, everything, asked, caches)
         assert close(ours, exact(model, canvas, asked), 1e-5)
 
 
 def test_a_block_of_the_same_canvas_is_exact(model):
-    """Nothing has changed, so nothing but the fed tokens' own rows is computed again."""
-    fresh = [[3, 4, 5, 8], [0, 1, 2, 3], [1, 2, 3, 6]]
-    held = filled(model, BATCH)
-    asked = [(row, i + model.shift) for row, places in enumerate(fresh) for i in places]
-    where = [part.data_ptr() for one in held for pair in one.layers for part in pair]
+    """Nothing has changed, so nothing but the computed tokens' own rows is computed again."""
+    computed = [[3, 4, 5, 8], [0, 1, 2, 3], [1, 2, 3, 6]]
+    caches = filled(model, BATCH)
+    asked = [(row, i + model.shift) for row, places in enumerate(computed) for i in places]
+    where = [part.data_ptr() for one in caches for pair in one.layers for part in pair]
     for _ in range(2):
-        ours = feed(model, BATCH, fresh, asked, held)
+        ours = feed(model, BATCH, computed, asked, caches)
         assert close(ours, exact(model, BATCH, asked), 1e-5)
     # written in place, never copied
-    assert where == [part.data_ptr() for one in held for pair in one.layers for part in pair]
+    assert where == [part.data_ptr() for one in caches for pair in one.layers for part in pair]
 
 
 @pytest.mark.parametrize("bits", ["8bit", "4bit"])
@@ -123,10 +123,10 @@ def test_quantised_networks(tmp_path, kind, bits):
     folder = WRITERS[kind](tmp_path / "m", hidden=64, intermediate=128)
     model = models.load(models.resolve(str(folder)), LoadOptions(quantize=bits))
     with torch.inference_mode():
-        held = filled(model, BATCH)
-        fresh = [[6, 7], [2, 3], [1, 2]]
-        asked = [(row, i + model.shift) for row, places in enumerate(fresh) for i in places]
-        ours = feed(model, BATCH, fresh, asked, held)
+        caches = filled(model, BATCH)
+        computed = [[6, 7], [2, 3], [1, 2]]
+        asked = [(row, i + model.shift) for row, places in enumerate(computed) for i in places]
+        ours = feed(model, BATCH, computed, asked, caches)
         assert close(ours, exact(model, BATCH, asked), 1e-4)
 
 
@@ -136,17 +136,17 @@ def test_quantised_networks(tmp_path, kind, bits):
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("batch", [[TEXT], [TEXT, TEXT[:4], OTHER[2:9]]])
 def test_some_tokens_at_a_time_equal_the_whole(loaded, batch, count):
-    model, held = loaded["llama"], empty(batch)
+    model, caches = loaded["llama"], empty(batch)
     grown = [list(ids) for ids in batch]
     asked = every_place(model, grown)
-    assert close(feed(model, grown, None, asked, held), exact(model, grown, asked), 1e-5)
+    assert close(feed(model, grown, None, asked, caches), exact(model, grown, asked), 1e-5)
     for step in range(3):
-        fresh = [list(range(len(ids), len(ids) + count)) for ids in grown]
+        computed = [list(range(len(ids), len(ids) + count)) for ids in grown]
         for row, ids in enumerate(grown):
             ids += [30 + 7 * row + 2 * step + n for n in range(count)]
-        asked = [(row, i + 1) for row, places in enumerate(fresh) for i in places]
-        assert close(feed(model, grown, fresh, asked, held), exact(model, grown, asked), 1e-5)
-    assert [one.layers[1][0].shape[1] for one in held] == [len(ids) for ids in grown]
+        asked = [(row, i + 1) for row, places in enumerate(computed) for i in places]
+        assert close(feed(model, grown, computed, asked, caches), exact(model, grown, asked), 1e-5)
+    assert [one.layers[1][0].shape[1] for one in caches] == [len(ids) for ids in grown]
 
 
 OTHERS = {
@@ -174,19 +174,19 @@ def test_other_architectures_equal_their_whole(tmp_path, kind):
     folder = write_llama(tmp_path / "m")  # for its tokenizer
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     model = models.load(models.resolve(str(folder)))
-    held, prompts = empty([1, 2]), [TEXT[:6], TEXT[:3]]
-    feed(model, prompts, None, [(0, 1)], held)
-    batch, fresh, asked = [TEXT[:8], TEXT[:5]], [[6, 7], [3, 4]], [(0, 7), (0, 8), (1, 5)]
-    assert close(feed(model, batch, fresh, asked, held), exact(model, batch, asked), 1e-5)
+    caches, prompts = empty([1, 2]), [TEXT[:6], TEXT[:3]]
+    feed(model, prompts, None, [(0, 1)], caches)
+    batch, computed, asked = [TEXT[:8], TEXT[:5]], [[6, 7], [3, 4]], [(0, 7), (0, 8), (1, 5)]
+    assert close(feed(model, batch, computed, asked, caches), exact(model, batch, asked), 1e-5)
 
 
 def greedy(model, batch, count):
     """The most probable token, again and again; keys and values kept."""
-    grown, held, fresh = [list(ids) for ids in batch], empty(batch), None
+    grown, caches, computed = [list(ids) for ids in batch], empty(batch), None
     for _ in range(count):
         ends = [(row, len(ids)) for row, ids in enumerate(grown)]
-        best = model.logprobs(feed(model, grown, fresh, ends, held)).argmax(-1).tolist()
-        fresh = [[len(ids)] for ids in grown]
+        best = model.logprobs(feed(model, grown, computed, ends, caches)).argmax(-1).tolist()
+        computed = [[len(ids)] for ids in grown]
         for ids, token in zip(grown, best, strict=True):
             ids.append(token)
     return [ids[len(prompt) :] for ids, prompt in zip(grown, batch, strict=True)]
@@ -214,10 +214,10 @@ def test_greedy_decoding_equals_that_of_transformers(loaded):
 
 @dataclass
 class Kept(Plain):
-    """`Plain` with the keys and values of earlier canvases everywhere but at `fresh`."""
+    """`Plain` with the keys and values of earlier canvases everywhere but at `computed`."""
 
     kept: dict = field(default_factory=dict)
-    fresh: list | None = None
+    computed: list | None = None
 
     def _attend(self, at, x):
         w, n = self.weights, self.names
@@ -229,9 +229,9 @@ class Kept(Plain):
             for r in "qkv"
         )
         q, k = self._rotate(q), self._rotate(k)
-        if self.fresh is not None:
+        if self.computed is not None:
             for old, new in zip(self.kept[at], (k, v), strict=True):
-                old[self.fresh] = new[self.fresh]
+                old[self.computed] = new[self.computed]
             k, v = self.kept[at]
         self.kept[at] = k, v
         k, v = (t.repeat_interleave(self.heads // self.kv_heads, 1) for t in (k, v))
@@ -243,7 +243,7 @@ def test_the_brute_force_is_plain_where_all_is_fresh(masked):
     _, facts = masked
     kept, plain = Kept(**facts), Plain(**facts)
     assert close(kept.logprobs(TEXT, MASK), plain.logprobs(TEXT, MASK), 1e-12)
-    kept.fresh = list(range(len(OTHER)))
+    kept.computed = list(range(len(OTHER)))
     assert close(kept.logprobs(OTHER, MASK), plain.logprobs(OTHER, MASK), 1e-12)
 
 
@@ -261,25 +261,25 @@ RAGGED = [
 @pytest.mark.parametrize(("start", "passes"), [([TEXT], PASSES), (BATCH, RAGGED)])
 def test_a_block_over_another_canvas_equals_the_brute_force(masked, start, passes):
     model, facts = masked
-    held, brute = filled(model, start), [Kept(**facts) for _ in start]
+    caches, brute = filled(model, start), [Kept(**facts) for _ in start]
     for one, ids in zip(brute, start, strict=True):
         one.logits(ids)
-    for canvas, fresh in passes:
-        asked = [(row, i + model.shift) for row, places in enumerate(fresh) for i in places]
-        ours = model.logprobs(feed(model, canvas, fresh, asked, held)).double()
+    for canvas, computed in passes:
+        asked = [(row, i + model.shift) for row, places in enumerate(computed) for i in places]
+        ours = model.logprobs(feed(model, canvas, computed, asked, caches)).double()
         expected = []
-        for one, ids, places in zip(brute, canvas, fresh, strict=True):
-            one.fresh = places
+        for one, ids, places in zip(brute, canvas, computed, strict=True):
+            one.computed = places
             expected.append(one.logprobs(ids, MASK)[places])
         assert close(ours, torch.cat(expected))
-        for one, other in zip(held, brute, strict=True):
+        for one, other in zip(caches, brute, strict=True):
             for pair, theirs in zip(one.layers, other.kept.values(), strict=True):
                 for mine, tensor in zip(pair, theirs, strict=True):
                     assert close(mine.double(), tensor.transpose(0, 1), 1e-5)
 
 
 def test_another_canvas_shows(masked):
-    """What is held for another canvas is an approximation: far from exact, far from its own."""
+    """What is cached for another canvas is an approximation: far from exact, far from its own."""
     model, _ = masked
     places = [3, 4, 5]
     asked = [(0, i + model.shift) for i in places]
@@ -294,52 +294,52 @@ def test_another_canvas_shows(masked):
 
 def test_a_shift_needs_the_position_before(loaded):
     model = loaded["dream"]
-    held, asked = filled(model, [TEXT]), [(0, 5), (0, 6)]
-    with pytest.raises(AssertionError, match="row 4 is asked, and its token wasn't fed"):
-        feed(model, [TEXT], [[5, 6]], asked, held)
-    ours = feed(model, [TEXT], [[4, 5]], asked, held)
+    caches, asked = filled(model, [TEXT]), [(0, 5), (0, 6)]
+    with pytest.raises(AssertionError, match="row 4 is asked, and its token isn't computed"):
+        feed(model, [TEXT], [[5, 6]], asked, caches)
+    ours = feed(model, [TEXT], [[4, 5]], asked, caches)
     assert close(ours, exact(model, [TEXT], asked), 1e-5)
     with pytest.raises(ProbeError, match="position 0"):
-        feed(model, [TEXT], [[0, 1]], [(0, 0)], held)
+        feed(model, [TEXT], [[0, 1]], [(0, 0)], caches)
 
 
 @pytest.mark.parametrize(
-    ("fresh", "match"),
+    ("computed", "match"),
     [
         ([[5, 4]], "don't ascend"),
         ([[4, 4]], "don't ascend"),
         ([[4, 10]], "outside"),
-        ([[4, 9]], "of 8 positions are held, those from 9 on"),
-        ([[6, 7]], "of 8 positions are held, those from 10 on"),
+        ([[4, 9]], "of 8 positions are cached, those from 9 on"),
+        ([[6, 7]], "of 8 positions are cached, those from 10 on"),
     ],
 )
-def test_what_is_neither_fed_nor_held_is_refused(loaded, fresh, match):
+def test_what_is_neither_computed_nor_cached_is_refused(loaded, computed, match):
     model = loaded["llama"]
-    held = filled(model, [TEXT[:8]])
+    caches = filled(model, [TEXT[:8]])
     with pytest.raises(AssertionError, match=match):
-        feed(model, [TEXT], fresh, [(0, fresh[0][0] + 1)], held)
+        feed(model, [TEXT], computed, [(0, computed[0][0] + 1)], caches)
 
 
 def test_a_shorter_sequence_than_held_is_refused(loaded):
-    held = filled(loaded["llama"], [TEXT])
-    with pytest.raises(AssertionError, match="of 10 positions are held"):
-        feed(loaded["llama"], [TEXT[:8]], [[6, 7]], [(0, 8)], held)
+    caches = filled(loaded["llama"], [TEXT])
+    with pytest.raises(AssertionError, match="of 10 positions are cached"):
+        feed(loaded["llama"], [TEXT[:8]], [[6, 7]], [(0, 8)], caches)
 
 
 @pytest.mark.parametrize("fill", [True, False])
 def test_a_pass_that_breaks_off_may_be_repeated(loaded, fill):
     """Out of memory in the second layer: the first one's keys and values are written already."""
     model = loaded["llama"]
-    held = filled(model, [TEXT[:7], TEXT[:8]]) if fill else empty([1, 2])
+    caches = filled(model, [TEXT[:7], TEXT[:8]]) if fill else empty([1, 2])
     batch, asked = [TEXT[:9], TEXT], [(0, 9), (1, 10)]
-    fresh = [[7, 8], [8, 9]] if fill else None
+    computed = [[7, 8], [8, 9]] if fill else None
 
     def fail(*_):
         raise MemoryError
 
     hook = model.network.base_model.layers[1].self_attn.register_forward_pre_hook(fail)
     with pytest.raises(MemoryError):
-        feed(model, batch, fresh, asked, held)
+        feed(model, batch, computed, asked, caches)
     hook.remove()
-    assert held[0].layers[0][0].shape[1] == 9
-    assert close(feed(model, batch, fresh, asked, held), exact(model, batch, asked), 1e-5)
+    assert caches[0].layers[0][0].shape[1] == 9
+    assert close(feed(model, batch, computed, asked, caches), exact(model, batch, asked), 1e-5)

@@ -7,6 +7,7 @@ from mdlm_probe import models
 from mdlm_probe.core.columns import names
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.engine.dry_run import DryRun
+from mdlm_probe.engine.queries import Answer
 from mdlm_probe.probes._few_shot import questions
 from mdlm_probe.probes.locality.probe import Cell
 from mdlm_probe.prompts.suite import ask, load
@@ -46,12 +47,13 @@ def test_correct_is_a_match_of_decoded_text(asker, top, correct):
     order = [example.right, (example.right + 1) % 3]
     prompt = questions.prompt(CELL, (ask(questions.template_of(CELL), example, 0),))
     query = questions.query(asker, CELL, example, prompt)
-    found = (
-        np.log([[0.5, 0.3, 0.1]]),
-        np.array([0.9]),
-        np.array([asker.border.token(example.options[order[top]])]),
-        np.log([0.5]),
-    )
+    values = {
+        "chosen": np.log([[0.5, 0.3, 0.1]]),
+        "entropy": np.array([0.9]),
+        "top_id": np.array([asker.border.token(example.options[order[top]])]),
+        "top_logprob": np.log([0.5]),
+    }
+    found = Answer({readout: values[readout.name] for readout in query.readouts})
     row = questions.row(asker, CELL, example, query, found)
     assert set(row) == set(names(questions.COLUMNS))
     assert row["correct"] is correct

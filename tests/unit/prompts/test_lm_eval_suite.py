@@ -11,13 +11,14 @@ import pytest
 from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.engine.dry_run import DryRun
+from mdlm_probe.engine.queries import Answer, Readout
 from mdlm_probe.probes._few_shot import lm_eval_choices, questions
 from mdlm_probe.probes.locality import probe as locality
 from mdlm_probe.prompts import lm_eval_documents, lm_eval_suite, shipped
 from mdlm_probe.prompts.prompt import Prompt
 from mdlm_probe.prompts.suite import Example, Task, ask, load, shot
 from mdlm_probe.prompts.suite import Template as PlainTemplate
-from mdlm_probe.runs import survey
+from mdlm_probe.runs.rough_border import RoughBorder
 
 SUITE = ("suite_animal", "suite_colour", "suite_verb")
 LOCAL = [*SUITE, *(f"{name}_words" for name in SUITE)]
@@ -104,7 +105,13 @@ def test_metrics_choose_as_lm_eval_does(tmp_path):
         for doc in list(task.eval_docs) * 5:
             lls = rng.uniform(-9, -1, 3)
             wanted = task.process_results(doc, [(ll, False) for ll in lls])
-            answers = [[np.array([[ll]]), np.zeros(1), np.zeros(1), np.zeros(1)] for ll in lls]
+            answers = [
+                Answer(
+                    {Readout("chosen", (0,)): np.array([[ll]])}
+                    | dict.fromkeys(questions.READOUTS, np.zeros(1))
+                )
+                for ll in lls
+            ]
             asked = lm_eval_choices.ChoiceQueries(
                 SimpleNamespace(ids=()), (), (((0, 0),), ((1, 0),), ((2, 0),))
             )
@@ -347,9 +354,9 @@ def test_words_that_a_tokenizer_lacks_are_said(tmp_path):
 
 def test_a_plan_needs_no_tokenizer():
     entry = models.resolve("llada-8b")
-    counter = DryRun(entry, survey.RoughBorder(entry))
+    counter = DryRun(entry, RoughBorder(entry))
     cells = locality.plan(lm_eval_task="suite_animal", limit=2, positions=(0, 40))
-    assert list(locality.measure(counter, cells)) == []
+    assert [cell for cell, _ in locality.measure(counter, cells)] == cells
     assert len(counter.lengths) == 2 * 2 * 2
 
 

@@ -22,7 +22,7 @@ from mdlm_probe.engine.engine import Engine
 from mdlm_probe.models._checkpoint import Checkpoint
 from mdlm_probe.probes.blocks import probe as blocks
 from mdlm_probe.probes.blocks.equivalent import SERIES, EquivalentCells
-from mdlm_probe.probes.blocks.filling_order import course
+from mdlm_probe.probes.blocks.filling_order import filling_columns
 from mdlm_probe.probes.blocks.grid import Combination, combinations
 
 ORDERS = ("random", "left_to_right", "low_confidence", "threshold", "dream_entropy")
@@ -166,10 +166,10 @@ def made(tokens, steps, logprobs, ends=(9,)):
     found = Decoded(canvas, tokens, steps, tokens, logprobs, nan, max(steps), max(steps), 8 * 4)
     cut = next((i for i, token in enumerate(tokens) if token in ends), len(tokens))
     answer = answers.Answer(tokens[:cut], "", cut < len(tokens), found)
-    return course(answer, Checkpoint("m", "llada", "masked", eos_ids=ends))
+    return filling_columns(answer, Checkpoint("m", "llada", "masked", eos_ids=ends))
 
 
-def test_the_course_of_an_answer_in_closed_form():
+def test_filling_columns_in_closed_form():
     logs = tuple(map(math.log, (0.5, 0.125, 0.9, 0.1, 0.9, 0.9)))
     row = made((1, 2, 9, 3, 9, 9), (2, 4, 3, 4, 1, 1), logs)
     assert row["confidence"] == pytest.approx(0.25)
@@ -207,7 +207,8 @@ def test_what_a_plan_counts_is_what_a_run_takes(prompts):
     asker = oracles.engine(3)
     options = {"length": (6, 8), "order": ("random", "low_confidence", "left_to_right")}
     counter = DryRun(asker.entry, asker.border)
-    assert list(blocks.measure(counter, blocks.plan(prompts=prompts, **options))) == []
+    cells = blocks.plan(prompts=prompts, **options)
+    assert [cell for cell, _ in blocks.measure(counter, cells)] == cells
     rows = [row for _, row in measured(asker, prompts, **options)]
     assert sum(counter.lengths) == sum(row["canvas_tokens"] for row in rows)
 

@@ -52,18 +52,20 @@ def compared(engine, schedule, canvas=None):
 
 
 def literal(engine, canvas, kept, block, at_once):
-    """The cached loop written plainly on whole rows: a line a pass, tokens fed, and the text."""
-    ids, held, lines, fed = list(canvas.ids), KVCache(), [], 0
+    """The cached loop written plainly on whole rows: a line a pass, network tokens, the text."""
+    ids, kept_pairs, lines, tokens = list(canvas.ids), KVCache(), [], 0
     for first in range(0, len(canvas.places), block):
         left, since = list(canvas.places[first : first + block]), 0
         end = left[-1] + 1 if kept == "dual" else len(ids)
         span = tuple(range(left[0] - engine.entry.shift, end))
         while left:
             exact, ours = (
-                engine.ask([Query(tuple(ids), tuple(left), WHOLE, held=h, fresh=fresh)])[0][0]
-                for h, fresh in ((None, ()), (held, span if since else ()))
+                engine.ask(
+                    [Query(tuple(ids), tuple(left), WHOLE, kv_cache=pairs, computed=computed)]
+                )[0]["whole"]
+                for pairs, computed in ((None, ()), (kept_pairs, span if since else ()))
             )
-            fed += len(span) if since else len(ids)
+            tokens += len(span) if since else len(ids)
             best, row = exact.argmax(1), np.arange(len(left))
             gaps = np.abs(exact[row, best] - ours[row, best])
             writes = [
@@ -78,7 +80,7 @@ def literal(engine, canvas, kept, block, at_once):
                 ids[at] = token
                 left.remove(at)
             since += 1
-    return lines, fed, ids
+    return lines, tokens, ids
 
 
 @pytest.mark.parametrize("kept", ["prefix", "dual"])
@@ -86,11 +88,11 @@ def literal(engine, canvas, kept, block, at_once):
 def test_errors_equal_a_literal_loop(engines, kept, block, at_once):
     engine = engines[2]
     canvas = canvas_of(engine.entry)
-    lines, fed, ids = literal(engine, canvas, kept, block, at_once)
+    lines, tokens, ids = literal(engine, canvas, kept, block, at_once)
     schedule = Schedule(12 // at_once, block, cache=kept)
     _, followed = compared(engine, schedule, canvas)
     assert list(followed.decoded.tokens) == [ids[place] for place in canvas.places]
-    assert followed.decoded.fed == fed
+    assert followed.decoded.network_tokens == tokens
     assert [error.since for error in followed.errors] == list(range(block // at_once))
     for error in followed.errors:
         since, masks, same, gaps, *commits = zip(
@@ -108,7 +110,7 @@ def test_errors_equal_a_literal_loop(engines, kept, block, at_once):
 @pytest.mark.parametrize("order", get_args(Order))
 def test_one_layer_reuses_without_error(engines, kept, order, temperature):
     """Its keys and values are those of a token alone, and what is kept keeps its tokens. So the
-    exact rows must choose as the loop does, by every order, and a whole pass serves both courses.
+    exact rows must choose as the loop does, by every order, and a whole pass serves both.
     """
     engine = engines[1]
     canvas, began = canvas_of(engine.entry), engine.tokens
@@ -119,7 +121,7 @@ def test_one_layer_reuses_without_error(engines, kept, order, temperature):
         assert error.gap_max < 1e-5
         assert error.same_top == error.masks
         assert error.same_choice == error.same_commit == error.committed
-    assert engine.tokens - began == followed.decoded.fed + exact.passes * len(canvas.ids)
+    assert engine.tokens - began == followed.decoded.network_tokens + exact.passes * len(canvas.ids)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +157,7 @@ def test_steps_that_reuse_nothing_are_exact(engines, kept):
     """One step a block: every pass is a whole one."""
     exact, followed = compared(engines[2], Schedule(3, 4, cache=kept))
     assert followed.decoded.tokens == exact.tokens
-    assert followed.decoded.fed == exact.passes * len(exact.canvas.ids) == 3 * 16
+    assert followed.decoded.network_tokens == exact.passes * len(exact.canvas.ids) == 3 * 16
     (error,) = followed.errors
     assert (error.since, error.passes, error.masks) == (0, 3, 12)
     assert error.gap_max < 1e-5
@@ -168,16 +170,16 @@ def test_one_block_has_nothing_behind_it(engines):
     )
     assert prefix.decoded == dual.decoded
     assert prefix.errors == dual.errors
-    assert prefix.decoded.fed == 16 + 11 * (12 + engines[2].entry.shift)
+    assert prefix.decoded.network_tokens == 16 + 11 * (12 + engines[2].entry.shift)
 
 
 def test_waves_change_nothing(engines):
     class Narrow(Engine):
-        held_tokens, most = 31, 0
+        kv_cache_tokens, most = 31, 0
 
         def ask(self, queries):
-            held = {id(query.held): query for query in queries if query.held}
-            self.most = max(self.most, sum(len(query.ids) for query in held.values()))
+            kept = {id(query.kv_cache): query for query in queries if query.kv_cache}
+            self.most = max(self.most, sum(len(query.ids) for query in kept.values()))
             return super().ask(queries)
 
     engine = engines[2]
@@ -190,7 +192,7 @@ def test_waves_change_nothing(engines):
     assert 0 < narrow.most <= 31
     for (exact, ours), (same, other) in zip(together, alone, strict=True):
         assert (exact.tokens, ours.decoded.tokens) == (same.tokens, other.decoded.tokens)
-        assert ours.decoded.fed == other.decoded.fed
+        assert ours.decoded.network_tokens == other.decoded.network_tokens
         for a, b in zip(ours.errors, other.errors, strict=True):
             assert a.gap == pytest.approx(b.gap, abs=1e-4)
 
@@ -251,11 +253,11 @@ def test_random_numbers_are_the_same_for_every_cache_and_block():
     assert len(set.union(*seeds.values())) == 2
 
 
-def test_a_counter_counts_three_courses():
+def test_a_dry_run_counts_three_passes_a_step():
     entry = models.resolve("tiny-mdlm")
     counter = DryRun(entry, models.load_border(entry))
     cells = cache.plan(**{**SMALL, "tasks": ("prose",), "cache": ("dual",)})
-    assert list(cache.measure(counter, cells)) == []
+    assert [cell for cell, _ in cache.measure(counter, cells)] == cells
     assert len(counter.lengths) == 3 * 16
     assert len(set(counter.lengths)) == 1
 

@@ -188,8 +188,8 @@ def test_circulation_is_right_to_left_minus_left_to_right():
     asker = engine(2, Sharpened)
     text = (1, 3)
     left, right, (turn,) = (
-        multi_step.run(asker, [course])
-        for course in (
+        multi_step.run(asker, [work])
+        for work in (
             chain_rule.score(canvas(2), text, (0, 1)),
             chain_rule.score(canvas(2), text, (1, 0)),
             pairs_of_masks.circulate(canvas(2), 0, 1, text),

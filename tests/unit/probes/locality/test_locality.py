@@ -25,7 +25,7 @@ def prompts(model, **options):
     entry = models.resolve(model)
     recorder = Recorder(entry, models.load_border(entry))
     cells = locality.plan(**{**SMALL, **options})
-    assert list(locality.measure(recorder, cells)) == []
+    assert [cell for cell, _ in locality.measure(recorder, cells)] == cells
     return cells, [recorder.border.decode(q.ids) for q in recorder.queries], recorder.queries
 
 
@@ -192,7 +192,7 @@ def test_chat_models_get_messages_and_the_opening_starts_the_assistants_turn(tmp
         positions=(0,),
         question=("middle", "right"),
     )
-    assert list(locality.measure(recorder, cells)) == []
+    assert [cell for cell, _ in locality.measure(recorder, cells)] == cells
     middle, right = (recorder.border.decode(q.ids) for q in recorder.queries)
     opening = "<|start_header_id|>assistant<|end_header_id|>\n\nAnswer:["
     assert right.endswith(opening + "<|mdm_mask|>].")

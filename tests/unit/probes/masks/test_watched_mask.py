@@ -10,7 +10,7 @@ from mdlm_probe import models
 from mdlm_probe.decoding.schedule import Schedule, amounts
 from mdlm_probe.engine.dry_run import DryRun
 from mdlm_probe.engine.engine import Engine
-from mdlm_probe.engine.queries import Query, Readout
+from mdlm_probe.engine.queries import Answer, Query, Readout
 from mdlm_probe.probes.masks import watched_mask
 
 MASK = 99
@@ -37,7 +37,7 @@ class Table:
             tops, logprobs = rows.argmax(1), rows.max(1)
             values = {"top_id": tops, "top_logprob": logprobs, "whole": rows}
             values["candidates"] = np.stack([tops, logprobs, logprobs], axis=1)
-            found.append(tuple(values[readout.name] for readout in query.readouts))
+            found.append(Answer({name: values[name.name] for name in query.readouts}))
         return found
 
 
@@ -83,7 +83,7 @@ def test_readings_equal_the_literal_loop(steps, order):
         used = min(steps, ids.count(MASK))
         expected, step = literal(ids, watched, used, order, schedule.seed)
         assert reading.step == step
-        np.testing.assert_array_equal(reading.answer[0], expected[None])
+        np.testing.assert_array_equal(reading.answer["whole"], expected[None])
 
 
 def test_the_comparison_can_fail():
@@ -103,7 +103,8 @@ def test_a_reading_does_not_depend_on_its_company():
     for query, schedule, expected in zip(queries, schedules, together, strict=True):
         (alone,) = watched_mask.read(Table(), [query], [schedule])
         assert alone.step == expected.step
-        assert all(np.array_equal(a, b) for a, b in zip(alone.answer, expected.answer, strict=True))
+        assert tuple(alone.answer) == tuple(expected.answer) == LETTERS
+        assert all(np.array_equal(alone.answer[n], expected.answer[n]) for n in LETTERS)
 
 
 def test_finished_canvases_leave_and_one_step_is_one_pass():
@@ -125,12 +126,14 @@ def test_amounts_are_even_with_the_remainder_first(masks, steps, expected):
     assert amounts(masks, steps) == expected
 
 
-def test_a_counter_counts_a_likely_course():
+def test_a_dry_run_counts_a_likely_number_of_steps():
     entry = models.resolve("oracle")
     counter = DryRun(entry, models.load_border(entry))
     query = Query((5, *(entry.mask_id,) * 9), (1,), LETTERS)
     schedules = [Schedule(1), Schedule(9, order="random", seed=1), Schedule(9, seed=2)]
-    assert watched_mask.read(counter, [query] * 3, schedules) == []
+    found = watched_mask.read(counter, [query] * 3, schedules)
+    assert [tuple(reading.answer) for reading in found] == [LETTERS] * 3
+    assert found[0].step == 1
     assert 3 <= len(counter.lengths) <= 19
 
 
@@ -145,4 +148,4 @@ def test_order_does_not_matter_to_the_oracle():
     schedules = [Schedule(), Schedule(5), Schedule(12), Schedule(5, order="random", seed=3)]
     found = watched_mask.read(engine, [query] * 4, schedules)
     for reading in found:
-        assert engine.border.decode([int(reading.answer[0][0])]) == "sing"
+        assert engine.border.decode([int(reading.answer["top_id"][0])]) == "sing"

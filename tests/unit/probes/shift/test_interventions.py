@@ -18,6 +18,7 @@ from mdlm_probe.decoding import loop
 from mdlm_probe.decoding.canvas import Canvas, Step
 from mdlm_probe.decoding.schedule import Schedule
 from mdlm_probe.engine.engine import Engine
+from mdlm_probe.engine.queries import Answer
 from mdlm_probe.models import oracle
 from mdlm_probe.models._checkpoint import Checkpoint
 from mdlm_probe.probes.shift.interventions import Hit, Intervene, exchanged
@@ -280,7 +281,7 @@ def test_hold_leaves_each_mask_for_a_step_once_at_most(order, steps):
 
 def step(chosen, masked):
     logprobs = dict.fromkeys(chosen, -1.0)
-    return Step(number=1, chosen=chosen, logprobs=logprobs, masked=frozenset(masked), found={})
+    return Step(1, chosen, logprobs, frozenset(masked), tuple(masked), Answer())
 
 
 def test_a_token_moves_only_where_a_free_mask_is():

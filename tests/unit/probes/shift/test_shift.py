@@ -271,12 +271,22 @@ def test_a_cell_alone_gives_the_same_row(prompts):
         assert dict(shift.measure(engine, [cell])) == {cell: together[cell]}
 
 
-def test_a_counter_decodes_every_cell_once(prompts):
+def test_a_dry_run_counts_every_cell_once(prompts):
     engine = oracles.engine(3)
     counter = DryRun(engine.entry, engine.border)
     cells = shift.plan(prompts=prompts, length=LENGTH, block=6, frac=(0.2, 0.6))
-    assert list(shift.measure(counter, cells)) == []
+    assert [cell for cell, _ in shift.measure(counter, cells)] == cells
     assert len(counter.lengths) == 4 * (1 + 3 * 2) * LENGTH
+
+
+def test_a_dry_run_of_some_cells_counts_no_unintervened_answers_beside(prompts):
+    """They are cells of the plan, and counted where they stand."""
+    engine = oracles.engine(3)
+    counter = DryRun(engine.entry, engine.border)
+    cells = shift.plan(prompts=prompts, length=LENGTH, block=6, frac=(0.2,), limit=1)
+    some = [cell for cell in cells if cell.intervention in ("replace", "hold")]
+    assert [cell for cell, _ in shift.measure(counter, some)] == some
+    assert len(counter.lengths) == len(some) * LENGTH
 
 
 # ---------------------------------------------------------------------- runs

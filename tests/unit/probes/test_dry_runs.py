@@ -1,0 +1,74 @@
+"""Every probe measures on a dry run as on a network: no probe asks which it is."""
+
+import ast
+import inspect
+
+import pytest
+
+from mdlm_probe import models
+from mdlm_probe.core import catalog
+from mdlm_probe.core.files import PACKAGE
+from mdlm_probe.engine.dry_run import DryRun
+from mdlm_probe.runs.plan import Job, prepare
+from mdlm_probe.runs.rough_border import RoughBorder
+
+PROBES = catalog.names("probe")
+SMALL = {"lexicon": "small", "limit": 1, "length": 32, "masks": 4, "ar_sample": 4}
+"""Taken by whatever probe has such an option, of this type."""
+
+
+def planned(name, model, **given):
+    """A plan of few cells; None where the probe isn't for such a model."""
+    probe = catalog.load("probe", name)
+    known = inspect.signature(probe.plan).parameters
+    options = {
+        option: value
+        for option, value in (SMALL | given).items()
+        if option in known and isinstance(value, type(known[option].default))
+    }
+    if models.resolve(model).kind in probe.KINDS:
+        return prepare(Job(name, model, options))
+    return None
+
+
+@pytest.mark.parametrize("model", ["tiny-mdlm", "tiny-arlm", "llada-8b", "llama3-8b"])
+@pytest.mark.parametrize("name", PROBES)
+def test_every_cell_has_rows_of_the_columns_declared(name, model):
+    """With a tokenizer and without one."""
+    tiny = model.startswith("tiny")
+    plan = planned(name, model, lexicon="small" if tiny else "full")
+    if plan is None:
+        return
+    border = models.load_border(plan.entry) if tiny else RoughBorder(plan.entry)
+    counter = DryRun(border.entry, border)
+    cells = plan.cells[:: max(1, len(plan.cells) // 20)]
+    found = list(plan.probe.measure(counter, cells))
+    assert [cell for cell, _ in found] == cells
+    assert all(rows for _, rows in found)
+    assert {column for _, rows in found for row in rows for column in row} <= set(plan.columns)
+    assert counter.lengths
+
+
+MEASURING = [
+    *PACKAGE.glob("decoding/*.py"),
+    *PACKAGE.glob("likelihood/*.py"),
+    *PACKAGE.glob("harness/*.py"),
+    *PACKAGE.glob("probes/**/*.py"),
+]
+
+
+@pytest.mark.parametrize("path", MEASURING, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_nothing_asks_whether_it_talks_to_a_network(path):
+    """By its type, its name, or by what it has."""
+    tree = ast.parse(path.read_text())
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    names |= {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert "DryRun" not in names
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    asked = [ast.unparse(c) for c in calls if ast.unparse(c.func) in ("hasattr", "isinstance")]
+    assert not [call for call in asked if "engine" in call]
