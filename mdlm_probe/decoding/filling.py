@@ -52,8 +52,8 @@ class Filling:
         """The next step's question."""
         schedule, rule = self.schedule, self.schedule.rule
         seed = seed_of(schedule.seed, self.made + 1) if schedule.temperature else 0
-        args = (rule.measure or "probability", schedule.temperature, seed)
-        args = (*args, self._never, self._last, rule.dream)
+        how = (rule.measure or "probability", schedule.temperature, seed)
+        args = (*how, self._never, self._last, rule.dream)
         places = self.canvas.places
         computed: tuple[int, ...] = ()
         if self.kv_cache is not None and self._block == block:

@@ -50,11 +50,12 @@ def decode(
             query = filling.query(asked, block, extra)
             (answer,) = yield [query]
             filling.count(query)
-            tokens: dict[int, int] | None = filling.choose(asked, amount, answer[query.readouts[0]])
+            chosen = filling.choose(asked, amount, answer[query.readouts[0]])
+            tokens: dict[int, int] | None = chosen
             if intervention:
-                logprobs = {mask: filling.logprobs[mask] for mask in tokens}
+                logprobs = {mask: filling.logprobs[mask] for mask in chosen}
                 masked = frozenset(filling.masked)
-                made = Step(filling.made, tokens, logprobs, masked, asked, answer)
+                made = Step(filling.made, chosen, logprobs, masked, asked, answer)
                 tokens = intervention.write(made)
             if tokens is None:
                 return filling.decoded()

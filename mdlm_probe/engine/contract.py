@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from mdlm_probe.engine.multi_step import Found, Work
-from mdlm_probe.engine.queries import Answer, Asker, Attribution, Query
+from mdlm_probe.engine.multi_step import Answering, Found, Work
+from mdlm_probe.engine.queries import Asker, Attribution, Query
 
 if TYPE_CHECKING:
     from mdlm_probe.engine.gradients import Method
 
 
-class AnyEngine(Asker, Protocol):
+class AskingEngine(Asker, Answering, Protocol):
+    """Whatever answers queries about a checkpoint."""
+
+
+class AnyEngine(AskingEngine, Protocol):
     """An engine over a network, or a dry run: both answer alike, and no probe asks which it is."""
 
     @property
@@ -22,9 +26,6 @@ class AnyEngine(Asker, Protocol):
     @property
     def has_kv_cache(self) -> bool:
         """Whether keys and values can be kept between passes."""
-
-    def ask(self, queries: Sequence[Query]) -> list[Answer]:
-        """The answers to queries, in the order asked."""
 
     def attribute(
         self, queries: Sequence[Query], method: Method = "grad-norm", ig_steps: int = 32

@@ -194,7 +194,7 @@ class Engine:
             if not guidances:
                 return reading.read(self.model, batch, self.model.logprobs, states)
             for row, guidance in enumerate(guidances):
-                ids[row, list(guidance.hidden)] = self.entry.mask_id
+                ids[row, list(guidance.hidden)] = self.entry.mask
             blind = self.model.states(ids, lengths, rows, positions)
             scales = torch.tensor([guidance.scale for guidance in guidances]).to(ids.device)[rows]
             # in float32, which holds all of bfloat16 and the scales

@@ -86,7 +86,8 @@ def find_batch_tokens(model: Model, run: Callable[..., None] = forward_pass) -> 
     per_token = max(1.0, growth / (large - small))
     free = _free(device)
     fitting = max(1, int(MARGIN * (free - ROW_BYTES * 2) / per_token))
-    return min(max(2 ** int(math.log2(fitting)), SMALLEST), largest)
+    power: int = 2 ** int(math.log2(fitting))
+    return min(max(power, SMALLEST), largest)
 
 
 KV_CACHE_SHARE = 0.3

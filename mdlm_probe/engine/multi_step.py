@@ -14,6 +14,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 from mdlm_probe.engine.queries import Answer, Query
 
 Found = TypeVar("Found")
+One = TypeVar("One")
+Other = TypeVar("Other")
 FoundCo = TypeVar("FoundCo", covariant=True)
 MultiStep = Generator[list[Query], list[Answer], Found]
 
@@ -65,7 +67,8 @@ def run(engine: Answering, begun: Sequence[MultiStep[Found]]) -> list[Found]:
         while True:
             queries = steps.send(_asked(engine, queries))
     except StopIteration as stop:
-        return stop.value
+        found: list[Found] = stop.value
+        return found
 
 
 def side_by_side(begun: Sequence[MultiStep[Found]]) -> MultiStep[list[Found]]:
@@ -83,6 +86,13 @@ def side_by_side(begun: Sequence[MultiStep[Found]]) -> MultiStep[list[Found]]:
             return [found[i] for i in range(len(begun))]
         left = iter((yield [query for queries in asked.values() for query in queries]))
         answers = {i: [next(left) for _ in queries] for i, queries in asked.items()}
+
+
+def both(one: MultiStep[One], other: MultiStep[Other]) -> MultiStep[tuple[One, Other]]:
+    """Takes the steps of two together, whatever each returns."""
+    begun: list[MultiStep[Any]] = [one, other]
+    first, second = yield from side_by_side(begun)
+    return first, second
 
 
 # ---------------------------------------------------------------------- equal sequences

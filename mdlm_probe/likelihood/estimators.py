@@ -32,7 +32,7 @@ from mdlm_probe.likelihood import chain_rule
 from mdlm_probe.likelihood.mask_sets import MaskSet, MaskSetSample, bernoulli, complements
 
 if TYPE_CHECKING:
-    from mdlm_probe.engine.engine import Engine
+    from mdlm_probe.engine.contract import AskingEngine
     from mdlm_probe.engine.multi_step import MultiStep
 
 Estimator = Literal["auto", "exact-chain", "mc", "bernoulli", "pseudo"]
@@ -127,7 +127,7 @@ def check(settings: Settings) -> None:
 
 
 def estimate(
-    engine: Engine, items: Sequence[Item], settings: Settings = Settings()
+    engine: AskingEngine, items: Sequence[Item], settings: Settings = Settings()
 ) -> list[LikelihoodEstimate]:
     """The log-likelihood of every item, in their order.
 
@@ -138,7 +138,7 @@ def estimate(
 
 
 def rank(
-    engine: Engine,
+    engine: AskingEngine,
     groups: Sequence[Sequence[Item]],
     settings: Settings = Settings(),
     weights: Sequence[Sequence[float]] = (),
@@ -184,21 +184,24 @@ def _parts(groups: Sequence[Sequence[Item]], settings: Settings) -> Iterator[sli
         yield slice(begin, len(groups))
 
 
-def is_greedy(engine: Engine, items: Sequence[Item]) -> list[bool]:
+def is_greedy(engine: AskingEngine, items: Sequence[Item]) -> list[bool]:
     """Whether greedy decoding from left to right, one token a step, writes each continuation.
 
     Masked models: as many masks as the continuation has tokens. A wrong token ends the search.
     """
-    begun = [_greedy(item, engine.entry.mask_id) for item in items]
     if engine.entry.kind == "causal":
         begun = [_greedy_causal(item) for item in items]
+    else:
+        begun = [_greedy(item, engine.entry.mask) for item in items]
     return multi_step.run(engine, begun)
 
 
 # ---------------------------------------------------------------------- causal models
 
 
-def _causal(engine: Engine, groups: Sequence[Sequence[Item]]) -> list[list[LikelihoodEstimate]]:
+def _causal(
+    engine: AskingEngine, groups: Sequence[Sequence[Item]]
+) -> list[list[LikelihoodEstimate]]:
     items = [item for group in groups for item in group]
     queries = [
         Query(
@@ -238,10 +241,11 @@ def _greedy(item: Item, mask_id: int) -> MultiStep[bool]:
 
 
 def _group(
-    engine: Engine, items: Sequence[Item], weights: Sequence[float], settings: Settings
+    engine: AskingEngine, items: Sequence[Item], weights: Sequence[float], settings: Settings
 ) -> MultiStep[list[LikelihoodEstimate]]:
     """A group of items: exact ones at once, drawn ones in rounds until they are precise enough."""
-    mask_id, found = engine.entry.mask_id, {}
+    mask_id = engine.entry.mask
+    found: dict[int, LikelihoodEstimate] = {}
     drawn: dict[int, MaskSetSample] = {}
     rounds = _rounds(settings)
     for i, item in enumerate(items):

@@ -41,7 +41,7 @@ def extremes(plan: Plan) -> list[Any]:
     kinds = coordinates(plan.probe.Cell)
     texts = [column.name for column in kinds if column.type is str]
     numbers = [column.name for column in kinds if column.type is not str]
-    found: dict[Any, dict[str, Any]] = {}
+    found: dict[Any, dict[tuple[str, int], Any]] = {}
     for cell in plan.cells:
         ends = found.setdefault(tuple(getattr(cell, name) for name in texts), {})
         for name in numbers:

@@ -62,7 +62,7 @@ def query(asker: Asker, source: LmSet, example: Example, asked: Prompt, name: st
     ids = asker.border.encode(asked)
     if asker.entry.kind == "causal":
         return Query(ids, (len(ids),), (), name)
-    at, mask = ids.index(asker.entry.mask_id), (asker.entry.mask_id,)
+    at, mask = ids.index(asker.entry.mask), (asker.entry.mask,)
     longest = max(map(len, tokens_of(asker, source, example)))
     return Query(ids[:at] + mask * longest + ids[at + 1 :], (at,), (), name)
 
@@ -87,7 +87,7 @@ def spread(
         path = []
         for step, token in enumerate(tokens):
             rest = () if causal and step else after
-            masks = () if causal else (asker.entry.mask_id,) * (len(tokens) - step)
+            masks = () if causal else (asker.entry.mask,) * (len(tokens) - step)
             asked = before + tokens[:step] + masks + rest, at + step
             found = wanted.setdefault(asked, [])
             found += [] if token in found else [token]

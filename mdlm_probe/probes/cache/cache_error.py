@@ -193,13 +193,8 @@ class Comparison:
 
     def _both(self, schedule: Schedule) -> MultiStep[Compared]:
         exact = replace(schedule, cache="none")
-        done = yield from multi_step.side_by_side(
-            [
-                _paced(decode(self.canvas, exact, self.entry)),
-                follow(self.canvas, schedule, self.entry),
-            ]
-        )
-        return tuple(done)
+        whole = _paced(decode(self.canvas, exact, self.entry))
+        return (yield from multi_step.both(whole, follow(self.canvas, schedule, self.entry)))
 
 
 def compare(
@@ -222,6 +217,7 @@ def _paced(decoding: MultiStep[Decoded]) -> MultiStep[Decoded]:
         try:
             queries = decoding.send(answers)  # type: ignore[arg-type]  # the first is sent None
         except StopIteration as stop:
-            return stop.value
+            decoded: Decoded = stop.value
+            return decoded
         answers = yield queries
         yield []

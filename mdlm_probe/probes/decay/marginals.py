@@ -21,6 +21,7 @@ from mdlm_probe.probes.decay.unigrams import Unigrams
 from mdlm_probe.prompts.texts import Context, load
 
 if TYPE_CHECKING:
+    from mdlm_probe.engine.queries import Asker
     from mdlm_probe.models._border import Border
 
 ENOUGH = 20

@@ -129,9 +129,10 @@ def _averaged(paths: Sequence[_Sample]) -> Marginals:
         _distance([path.tops[step] for path in paths], [path.probs[step] for path in paths])
         for step in range(len(paths[0].tops))
     ]
+    top_id, top1, top1_se, naive, entropy = map(np.array, zip(*found, strict=True))
     masses = np.stack([path.masses for path in paths])
     error = masses.std(axis=0, ddof=1) / np.sqrt(len(paths))
-    return Marginals(*map(np.array, zip(*found, strict=True)), masses.mean(axis=0), error)
+    return Marginals(top_id, top1, top1_se, naive, entropy, masses.mean(axis=0), error)
 
 
 def _distance(

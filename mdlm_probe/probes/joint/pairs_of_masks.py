@@ -15,7 +15,7 @@ import numpy as np
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.decoding import canvas_of_prompt
 from mdlm_probe.decoding.canvas import Canvas
-from mdlm_probe.engine.multi_step import MultiStep, side_by_side
+from mdlm_probe.engine.multi_step import MultiStep, both, side_by_side
 from mdlm_probe.engine.queries import Answer, Query, Readout
 from mdlm_probe.probes.joint import orders, word_pairs
 
@@ -115,7 +115,7 @@ def _finite(logs: np.ndarray) -> np.ndarray:
 
 def _rest(logs: np.ndarray) -> np.ndarray:
     """The mass that rows of log-probabilities leave out."""
-    return np.maximum(1.0 - np.exp(logs).sum(-1), 0.0)
+    return np.asarray(np.maximum(1.0 - np.exp(logs).sum(-1), 0.0))
 
 
 # ---------------------------------------------------------------------- two places
@@ -154,7 +154,7 @@ def couple(
     likeliest = int(ids[0][0]), int(ids[1][0])
     queries = [Query(canvas.filled({first: int(a)}), places[1:], tops, canvas.name) for a in ids[0]]
     turning = circulate(canvas, first, second, tokens or likeliest)
-    answers, circulation = yield from side_by_side([_ask(queries), turning])
+    answers, circulation = yield from both(_ask(queries), turning)
     after_ids = np.concatenate([answer["top_ids"] for answer in answers])
     after = np.concatenate([answer["top_logprobs"] for answer in answers])
     union = np.unique(after_ids)
@@ -180,12 +180,12 @@ def circulate(canvas: Canvas, first: int, second: int, tokens: tuple[int, int]) 
     """
     readout = (Readout("chosen", tokens),)
     places = canvas.places[first], canvas.places[second]
-    alone, left, right = yield [
+    answers = yield [
         Query(canvas.ids, places, readout, canvas.name),
         Query(canvas.filled({second: tokens[1]}), places[:1], readout, canvas.name),
         Query(canvas.filled({first: tokens[0]}), places[1:], readout, canvas.name),
     ]
-    alone, left, right = (answer["chosen"] for answer in (alone, left, right))
+    alone, left, right = (answer["chosen"] for answer in answers)
     return float(left[0, 0] + alone[1, 1]) - float(right[0, 1] + alone[0, 0])
 
 
