@@ -3,7 +3,6 @@
 import itertools
 import math
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -251,7 +250,7 @@ class Pairwise:
     """
 
     def __init__(self, length, items, gap):
-        self.entry = SimpleNamespace(kind="masked", mask_id=-1)
+        self.entry = Checkpoint("pairwise", "stub", "masked", mask_id=-1)
         self.asked = 0
         rng = np.random.default_rng(length)
         self.own = -rng.gamma(2, 1, (items, length))
