@@ -16,7 +16,7 @@ from mdlm_probe.core.errors import ProbeError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mdlm_probe.analysis.pairing import Points
+    from mdlm_probe.analysis.paired_differences import Points
     from mdlm_probe.reports.compare.compare import Compared
     from mdlm_probe.reports.compare.measurements import Measurement
 
@@ -112,12 +112,12 @@ def callback(
 
 def footer(found: Sequence[Compared]) -> str:
     """What p-values are corrected for, and what `least` promises."""
-    from mdlm_probe.analysis import pairing
+    from mdlm_probe.analysis import paired_differences
 
     tables = [table for one in found for table in one.tables.values()]
     over, *points = [
         sum(tables[place]["p"].notna().iloc[line] for place, line in family)
-        for family in pairing.families(tables)
+        for family in paired_differences.families(tables)
     ]
     said = f"difference: B minus A\np_holm: corrected for the {over} tests over whole sweeps"
     if points:
@@ -139,13 +139,13 @@ def both(text: str) -> tuple[str, str]:
 
 def show(one: Compared) -> None:
     """Prints a pair: who is A and who is B, notes, and tables."""
-    from mdlm_probe.analysis import pairing
+    from mdlm_probe.analysis import paired_differences
 
     click.echo(f"\n{one.title}\nA: {told(one.first)}\nB: {told(one.second)}")
     for note in one.notes:
         click.echo(note)
     for name, table in one.tables.items():
-        over, points = pairing.apart(table)
+        over, points = paired_differences.apart(table)
         echo(f"{one.title}: {name}" if name else "", over)
         for measure, part in points.items():
             echo(f"{one.title}: {measure}", part)

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from mdlm_probe.analysis import paired_differences
 from mdlm_probe.analysis import pairing as _pairing
-from mdlm_probe.analysis.pairing import Pairs, Points
+from mdlm_probe.analysis.paired_differences import Points
+from mdlm_probe.analysis.pairing import Pairs
 from mdlm_probe.core import catalog
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import unusable
@@ -32,9 +34,9 @@ class Compared:
     Attributes:
         first, second: A and B.
         tables: lines by what is compared; "" where a probe has one such thing. Differences are
-            B minus A; the columns are those of `_pairing.compared`, and p_holm: corrected by
-            Holm's method, whole sweeps for all of all pairs that were compared together, points for
-            the points of their measure.
+            B minus A; the columns are those of `paired_differences.compared`, and p_holm:
+            corrected by Holm's method, whole sweeps for all of all pairs that were compared
+            together, points for the points of their measure.
         notes: what a reader should know.
     """
 
@@ -138,7 +140,7 @@ def _corrected(compared: Sequence[Compared]) -> list[Compared]:
             expected="runs of the same items: equal --tasks, --limit, positions, ...",
             hint="; ".join(note for one in compared for note in one.notes),
         )
-    left = iter(_pairing.corrected(tables))
+    left = iter(paired_differences.corrected(tables))
     return [replace(one, tables={name: next(left) for name in one.tables}) for one in compared]
 
 
@@ -152,7 +154,7 @@ def _compared(
         for given in pairings(first.probe, first.frame):
             pairing = replace(given, by=tuple(name for name in given.by if name not in free))
             both = _pairing.pair(first.frame, second.frame, pairing, keys)
-            table = _pairing.lines(both, pairing, points)
+            table = paired_differences.lines(both, pairing, points)
             if len(table):
                 tables[given.name] = table
             notes += _unpaired(given.name, both, bool(len(table)))
@@ -235,9 +237,9 @@ def whole(found: Sequence[Compared]) -> pd.DataFrame:
         for name, table in one.tables.items():
             head = {"run": one.title, "what": name, "model_a": one.first.model}
             head |= {"model_b": one.second.model}
-            sweep = _pairing.swept(table)
+            sweep = paired_differences.swept(table)
             named = table.drop(columns=sweep).assign(
-                point=[_pairing.named(line, sweep) for _, line in table.iterrows()]
+                point=[paired_differences.named(line, sweep) for _, line in table.iterrows()]
             )
             parts.append(named.assign(**head)[[*head, "point", *table.columns[len(sweep) :]]])
     return pd.concat(parts, ignore_index=True)

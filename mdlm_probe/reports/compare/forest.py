@@ -10,7 +10,7 @@ import pandas as pd
 from mdlm_probe.analysis.chart_data import ChartData, of_report
 from mdlm_probe.analysis.charts import MEASURE, Axis, Chart, at
 from mdlm_probe.analysis.frames import Tables
-from mdlm_probe.analysis.pairing import EVERY, named, swept
+from mdlm_probe.analysis.paired_differences import EVERY, named, swept
 
 SURE = 0.05
 """Corrected p-values under it are drawn filled."""

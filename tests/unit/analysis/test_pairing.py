@@ -10,9 +10,10 @@ from scipy import stats as scipy_stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
-from mdlm_probe.analysis import chart_picture, chart_style, stats
+from mdlm_probe.analysis import chart_picture, chart_style, paired_differences, stats
 from mdlm_probe.analysis import pairing as _pairing
-from mdlm_probe.analysis.pairing import EVERY, Measure, Pairing
+from mdlm_probe.analysis.paired_differences import EVERY
+from mdlm_probe.analysis.pairing import Measure, Pairing
 from mdlm_probe.analysis.power import by_clusters, by_signs, shown
 from mdlm_probe.reports.compare import forest
 
@@ -51,7 +52,7 @@ def paired(first, second, pairing=PAIRING):
 
 
 def lines(first, second, pairing=PAIRING, points="main"):
-    return _pairing.lines(paired(first, second, pairing), pairing, points)
+    return paired_differences.lines(paired(first, second, pairing), pairing, points)
 
 
 def test_order_and_missing_rows_change_nothing_but_who_is_alone():
@@ -152,12 +153,12 @@ def test_points_of_the_sweep_are_asked_for():
 
 def test_narrower_tables_hold_the_same_lines():
     table = lines(frame(1), frame(2), points="all")
-    over, points = _pairing.apart(table)
+    over, points = paired_differences.apart(table)
     assert list(over["measure"]) == list(points) == list(table["measure"].unique())
     assert "position" not in over
     assert [list(part["position"]) for part in points.values()] == [["0", "5", "10"]] * 2
     assert len(over) + sum(map(len, points.values())) == len(table)
-    over, points = _pairing.apart(lines(frame(1), frame(2), points="none"))
+    over, points = paired_differences.apart(lines(frame(1), frame(2), points="none"))
     assert (len(over), points) == (2, {})
 
 
@@ -175,7 +176,7 @@ def test_planted_differences_are_found_and_none_are_not():
     for over in (True, False):  # each family by itself
         found = []
         for table in null:
-            own = _pairing.corrected([table])[0]
+            own = paired_differences.corrected([table])[0]
             found.append((own["p_holm"][(own["position"] == EVERY) == over] < 0.05).any())
         assert np.mean(found) <= 0.15
     gaps = np.array([t["difference"].iloc[-1] for t in planted])
@@ -196,7 +197,7 @@ def test_holms_families_are_whole_sweeps_and_the_points_of_each_measure():
     first, second = frame(1), frame(2, gain=0.1)
     tables = [lines(first, second), lines(second, first, points="all")]
     tables.append(lines(first, second, points="none"))
-    found = _pairing.corrected(tables)
+    found = paired_differences.corrected(tables)
     over = [t["position"] == EVERY if "position" in t else pd.Series(True, t.index) for t in tables]
     p, p_holm = (
         np.concatenate([t[name][whole] for t, whole in zip(ts, over, strict=True)])
@@ -211,7 +212,7 @@ def test_holms_families_are_whole_sweeps_and_the_points_of_each_measure():
             assert mended["p_holm"][part.index].to_numpy() == pytest.approx(expected)
             families += 1
     assert families == 3
-    assert [len(family) for family in _pairing.families(tables)] == [6, 3, 3, 3]
+    assert [len(family) for family in paired_differences.families(tables)] == [6, 3, 3, 3]
     assert "p_holm" not in tables[0]
 
 
@@ -346,7 +347,7 @@ def picture(table, left="base", right="tuned"):
 
 
 def test_the_picture_shows_every_line_and_fills_the_sure_ones():
-    table = _pairing.corrected([lines(frame(1, sets=8), frame(2, sets=8, gain=0.5))])[0]
+    table = paired_differences.corrected([lines(frame(1, sets=8), frame(2, sets=8, gain=0.5))])[0]
     drawn = picture(table)
     assert "tuned minus base" in drawn.title
     assert "masks: 2 appended" in drawn.caption
@@ -372,13 +373,13 @@ def test_the_picture_shows_every_line_and_fills_the_sure_ones():
 def test_a_long_name_has_its_room():
     table = lines(frame(1), frame(2, gain=0.5), points="all")
     table = table.assign(position=table["position"].replace("10", "a long name of one, " * 3))
-    drawn = picture(_pairing.corrected([table])[0])
+    drawn = picture(paired_differences.corrected([table])[0])
     axis = drawn.panels[0].encoding("y")["axis"]
     assert axis["labelLimit"] == 0, "nothing is cut"
     assert drawn.panels[0].spec["width"] < 400
 
 
 def test_a_picture_of_nothing_different_can_be_drawn():
-    table = _pairing.corrected([lines(frame(1), frame(1))])[0]
+    table = paired_differences.corrected([lines(frame(1), frame(1))])[0]
     low, high = picture(table, "A", "B").panels[0].domain("x")
     assert low < 0 < high

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from mdlm_probe.analysis import stats
-from mdlm_probe.analysis.pairing import EVERY
+from mdlm_probe.analysis.paired_differences import EVERY
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.probes.locality import report as locality
 from mdlm_probe.reports.compare import compare

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 import reference
 
+from mdlm_probe.analysis import paired_differences
 from mdlm_probe.analysis import pairing as _pairing
-from mdlm_probe.analysis.pairing import EVERY
+from mdlm_probe.analysis.paired_differences import EVERY
 from mdlm_probe.core import catalog
 from mdlm_probe.reports.compare import compare, declarations
 
@@ -147,7 +148,7 @@ def test_part_of_a_run_is_compared_as_far_as_it_goes(real, probe, kind):
         for pairing in catalog.load("report", probe).PAIRED:
             cells = declarations.coordinates(probe)
             both = _pairing.pair(part, frames[1][name], pairing, cells)
-            if len(_pairing.lines(both, pairing)):
+            if len(paired_differences.lines(both, pairing)):
                 compared.add(pairing.name)
     # a drop is a difference of two kinds, and needs both
     assert compared == found.tables.keys() - {"drop"}
@@ -161,7 +162,7 @@ def test_judged_ties_by_definition_are_left_out(real):
         pd.concat([m.frame, m.frame.assign(frac=0.0, score=0.5, verdict="A=B")])
         for m in (found.first, found.second)
     ]
-    table = _pairing.lines(_pairing.pair(*frames, pairing, []), pairing)
+    table = paired_differences.lines(_pairing.pair(*frames, pairing, []), pairing)
     assert list(table["difference"]) == list(found.tables[""]["difference"])
     nothing = [frame[frame["frac"] == 0] for frame in frames]
-    assert not len(_pairing.lines(_pairing.pair(*nothing, pairing, []), pairing))
+    assert not len(paired_differences.lines(_pairing.pair(*nothing, pairing, []), pairing))
