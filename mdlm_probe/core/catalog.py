@@ -13,16 +13,14 @@ import importlib
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
-from typing import Literal
 
+from mdlm_probe.core import contract
 from mdlm_probe.core.columns import MODEL, Column
 from mdlm_probe.core.columns import coordinates as coordinates_of
+from mdlm_probe.core.contract import Part
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import PACKAGE
 from mdlm_probe.core.options import Traits, traits_of
-
-Part = Literal["probe", "columns", "report", "charts", "examples", "card", "format"]
-"""What a module is to a probe, or "format" for a file format of exports."""
 
 JUDGE = "judge"
 """Verdicts have rows, tables and examples like a probe's, but a command of their own."""
@@ -55,13 +53,16 @@ def load(part: Part, name: str) -> ModuleType:
     """A module by what it is and by its probe's or format's name.
 
     Raises:
-        ProbeError: there is none of that name; the nearest one is suggested.
+        ProbeError: there is none of that name; the nearest one is suggested. Or it doesn't keep the
+            contract.
     """
     known = _paths(part)
     if name not in known:
         raise unknown(part, name, names(part))
     path = known[name].relative_to(PACKAGE.parent).with_suffix("")
-    return importlib.import_module(".".join(path.parts))
+    module = importlib.import_module(".".join(path.parts))
+    contract.check(part, name, module)
+    return module
 
 
 def charts(name: str) -> ModuleType:

@@ -14,6 +14,7 @@ from mdlm_probe.analysis import frames
 from mdlm_probe.analysis.chart_data import ChartData, of_report
 from mdlm_probe.analysis.frames import Tables
 from mdlm_probe.core import catalog
+from mdlm_probe.core.contract import value
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import read_run, read_study, run_folders
 from mdlm_probe.reports import pictures
@@ -91,15 +92,14 @@ def _made(folder: Path, probe: str, frame: pd.DataFrame, models: tuple[str, ...]
 
     def draw() -> dict[str, ChartData]:
         with _read(folder, probe):
-            found = {
-                one.name: of_report(one, tables, frame) for one in getattr(declared, "CHARTS", ())
-            }
+            drawn = value("charts", declared, "CHARTS")
+            found = {one.name: of_report(one, tables, frame) for one in drawn}
         return {name: data for name, data in found.items() if data}
 
     with _read(folder, probe):
         tables = report.tables(frame)
-    masks = masks_used(getattr(declared, "MASKS", ""), entries_of(probe, read_run(folder)))
-    printed = getattr(report, "PRINTED", tuple(tables))
+    masks = masks_used(value("charts", declared, "MASKS"), entries_of(probe, read_run(folder)))
+    printed = value("report", report, "PRINTED") or tuple(tables)
     return ProbeReport(frame, tables, draw, printed, masks, models)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from mdlm_probe import models
 from mdlm_probe.core import catalog, columns
+from mdlm_probe.core.contract import value
 from mdlm_probe.core.errors import ProbeError, options_of
 from mdlm_probe.core.options import traits_of
 from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
@@ -141,7 +142,7 @@ def prepare(
         if empty:
             return Plan(name, job, probe, entry, {}, [], {reason: 1})
         raise ProbeError(f"{reason} such as '{entry.name}'", expected=" or ".join(probe.KINDS))
-    if getattr(probe, "GRADIENTS", False) and not entry.gradients:
+    if value("probe", probe, "GRADIENTS") and not entry.gradients:
         reason = f"probe '{job.probe}' needs gradients; '{entry.name}' is computed without them"
         if empty:
             return Plan(name, job, probe, entry, {}, [], {reason: 1})

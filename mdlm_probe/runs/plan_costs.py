@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mdlm_probe.core.contract import value
 from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
 from mdlm_probe.runs import cost as estimate
 from mdlm_probe.runs import loaded_models, survey
@@ -101,7 +102,7 @@ class PlanCosts:
         device, dtype = self._place(plan.job.load)
         seen = self._surveyed(plan, run, device)
         self._dtypes[dtype] = self._batches[seen.batch_tokens] = None
-        gradients = getattr(plan.probe, "GRADIENTS", False)
+        gradients = value("probe", plan.probe, "GRADIENTS")
         if gradients:
             note = "memory is for the gradients of one prompt at a time, at least"
             self._note(note, plan.entry.name)

@@ -16,6 +16,7 @@ from mdlm_probe.analysis import pairing as _pairing
 from mdlm_probe.analysis.paired_differences import Points
 from mdlm_probe.analysis.pairing import Pairs
 from mdlm_probe.core import catalog
+from mdlm_probe.core.contract import value
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import unusable
 from mdlm_probe.reports import pictures
@@ -59,7 +60,7 @@ class Compared:
     def picture(self) -> Picture:
         """Differences with their intervals, a panel for each measure."""
         entries = {"A": self.first.answers, "B": self.second.answers}
-        masks = masks_used(getattr(catalog.charts(self.first.probe), "MASKS", ""), entries)
+        masks = masks_used(value("charts", catalog.charts(self.first.probe), "MASKS"), entries)
         return draw(forest.forest(self.tables, self.title, *self.models), (), masks)
 
 

@@ -7,13 +7,15 @@ import pandas as pd
 from mdlm_probe.analysis import pairing as _pairing
 from mdlm_probe.analysis.pairing import Pairing
 from mdlm_probe.core import catalog, columns
+from mdlm_probe.core.contract import value
 from mdlm_probe.core.options import Traits
 
 
 def pairings(probe: str, frame: pd.DataFrame) -> tuple[Pairing, ...]:
     """What is compared of a probe: as its report says, or every number of every cell."""
-    report = catalog.load("report", probe) if probe in catalog.names("report") else None
-    found: tuple[Pairing, ...] = getattr(report, "PAIRED", ())
+    found: tuple[Pairing, ...] = ()
+    if probe in catalog.names("report"):
+        found = value("report", catalog.load("report", probe), "PAIRED")
     return found or (_pairing.plain(frame, coordinates(probe)),)
 
 

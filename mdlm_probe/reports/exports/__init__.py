@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 from mdlm_probe.core import catalog
+from mdlm_probe.core.contract import value
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import read_run, run_folders
 from mdlm_probe.reports import probe_report
@@ -43,22 +44,26 @@ def export(
     _check_only(modules, wish)
     runs, said = load(folder, probes)
     made, lacking = _made(modules, runs, wish)
-    if lacking and not made and not any(hasattr(module, "send") for module in modules.values()):
+    if (
+        lacking
+        and not made
+        and not any(value("format", module, "send") for module in modules.values())
+    ):
         raise next(iter(lacking.values()))
     if made:
         said += [f"wrote {path}" for path in write(wish.folder, made)]
     said += [f"no {name}: {error.found}; {error.hint}" for name, error in lacking.items()]
     for module in modules.values():
-        if hasattr(module, "send"):
+        if value("format", module, "send"):
             said += module.send(runs, wish)
     return said
 
 
 def _check_only(modules: dict[str, ModuleType], wish: ExportRequest) -> None:
     """Refuses rows alone where no format holds rows."""
-    if not wish.tables and not any(getattr(module, "ROWS", False) for module in modules.values()):
+    if not wish.tables and not any(value("format", module, "ROWS") for module in modules.values()):
         known = {name: catalog.load("format", name) for name in catalog.names("format")}
-        both = [name for name, module in known.items() if getattr(module, "ROWS", False)]
+        both = [name for name, module in known.items() if value("format", module, "ROWS")]
         raise ProbeError(
             f"--only rows leaves nothing for {', '.join(modules)}: no rows are in there",
             expected=f"--only with {' or '.join(both)}, which have rows and tables",
@@ -74,7 +79,7 @@ def _made(
     made: dict[str, bytes] = {}
     lacking: dict[str, Lacking] = {}
     for name, module in modules.items():
-        if hasattr(module, "files"):
+        if value("format", module, "files"):
             try:
                 made |= module.files(runs, wish)
             except Lacking as error:

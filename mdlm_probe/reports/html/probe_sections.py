@@ -13,6 +13,7 @@ import pandas as pd
 
 from mdlm_probe.analysis.chart_data import ALL, Source
 from mdlm_probe.core import catalog
+from mdlm_probe.core.contract import value
 from mdlm_probe.core.run_folder import probe_of
 from mdlm_probe.reports import pictures
 from mdlm_probe.reports.html import examples, published_values, run_facts
@@ -106,7 +107,7 @@ def _section(
     module = catalog.charts(probe)
     entries = {name: entry for name, entry in run.entries.items() if probe_of(name, entry) == probe}
     notes = [note for note in run.notes if any(note.startswith(f"{name} ") for name in entries)]
-    task = getattr(module, "TASK", "")
+    task = value("charts", module, "TASK")
     sources = _sources(module, probe, made, task)
     found = [page_chart(data.chart, sources, models, made.masks) for data in made.charts.values()]
     shown = _examples(run.folder, probe, made.frame, entries, notes.append)
@@ -115,7 +116,7 @@ def _section(
         id=re.sub(r"[^A-Za-z0-9-]+", "-", f"{run.name}-{probe}" if run.name else probe),
         title=title,
         question=_question(probe),
-        read=getattr(module, "READ", ""),
+        read=value("charts", module, "READ"),
         masks=made.masks,
         facts=run_facts.facts(made.frame, entries, notes),
         charts=[chart for chart in found if chart],
@@ -125,7 +126,7 @@ def _section(
             if name in made.printed and len(table)
         ],
         published=published_values.table(module, made.tables),
-        says=getattr(module, "SAYS", ""),
+        says=value("charts", module, "SAYS"),
         what=task if len(sources) > 1 else "",
         tasks=[name for name in sources if name != ALL],
         examples=shown,
@@ -140,7 +141,7 @@ def _question(probe: str) -> str:
 
 def _sources(module: ModuleType, probe: str, made: ProbeReport, task: str) -> dict[str, Source]:
     """The tables of all tasks together, and those of each task."""
-    tables = getattr(module, "task_tables", None) or catalog.load("report", probe).tables
+    tables = value("charts", module, "task_tables") or catalog.load("report", probe).tables
     found: dict[str, Source] = {ALL: (made.tables, made.frame)}
     names = list(made.frame[task].dropna().unique()) if task in made.frame else []
     if not 1 < len(names) <= TASKS:

@@ -8,6 +8,7 @@ from types import ModuleType
 from mdlm_probe.analysis.frames import Tables
 from mdlm_probe.analysis.published import OwnValue, PublishedValue
 from mdlm_probe.analysis.tables import MISSING
+from mdlm_probe.core.contract import value
 from mdlm_probe.reports.html.page_tables import PageTable, interval, number
 
 
@@ -17,9 +18,9 @@ def table(module: ModuleType, tables: Tables) -> PageTable | None:
     A probe's page has PUBLISHED, figures, and `ours`, which finds the same measures in the
     report's tables.
     """
-    published: tuple[PublishedValue, ...] = getattr(module, "PUBLISHED", ())
-    ours: Callable[[Tables], Iterable[OwnValue]] = getattr(module, "ours", lambda tables: ())
-    if not published:
+    published: tuple[PublishedValue, ...] = value("charts", module, "PUBLISHED")
+    ours: Callable[[Tables], Iterable[OwnValue]] | None = value("charts", module, "ours")
+    if not published or not ours:
         return None
     measured = {(one.what, one.model): one for one in ours(tables)}
     rows = []
