@@ -203,9 +203,9 @@ def check(length: int, schedule: Schedule) -> None:
         ProbeError: naming the option.
     """
     block = schedule.block or length
-    for name, value in (("length", length), ("block", block), ("steps", schedule.steps)):
-        if value < 1:
-            raise ProbeError(f"--{name} has {value}", expected="1 or more", option=name)
+    for name, count in (("length", length), ("block", block), ("steps", schedule.steps)):
+        if count < 1:
+            raise ProbeError(f"--{name} has {count}", expected="1 or more", option=name)
     if length % block:
         raise ProbeError(
             f"--block {block} does not divide --length {length}",

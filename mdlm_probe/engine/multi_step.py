@@ -79,7 +79,7 @@ def side_by_side(begun: Sequence[MultiStep[Found]]) -> MultiStep[list[Found]]:
         asked: dict[int, list[Query]] = {}
         for i, own in answers.items():
             try:
-                asked[i] = begun[i].send(own)  # type: ignore[arg-type]  # the first is sent None
+                asked[i] = next(begun[i]) if own is None else begun[i].send(own)
             except StopIteration as stop:
                 found[i] = stop.value
         if not asked:

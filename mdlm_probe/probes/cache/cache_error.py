@@ -215,7 +215,7 @@ def _paced(decoding: MultiStep[Decoded]) -> MultiStep[Decoded]:
     answers: list[Answer] | None = None
     while True:
         try:
-            queries = decoding.send(answers)  # type: ignore[arg-type]  # the first is sent None
+            queries = next(decoding) if answers is None else decoding.send(answers)
         except StopIteration as stop:
             decoded: Decoded = stop.value
             return decoded

@@ -77,7 +77,8 @@ class AnswerCell:
             return None
         never = self.schedule().never(entry.eos_ids)
         seed = seed_of("intervene", self.prompt, self.seed)
-        return Intervene(self.intervention, self.frac, seed, never)  # type: ignore[arg-type]
+        kind = self.intervention
+        return Intervene(kind, self.frac, seed, never)  # type: ignore[arg-type]  # a cell has text
 
 
 @dataclass(frozen=True)
