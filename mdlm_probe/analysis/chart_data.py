@@ -1,29 +1,37 @@
-"""The data of a chart: its rows as they are shown, its panels, and where its axes end."""
+"""The data of a chart: its rows, its panels, and where its axes end."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mdlm_probe.analysis.charts import MEASURE, Axis, Chart, ChartLayer
+from mdlm_probe.analysis.axis_limits import Limits, axis_limits
+from mdlm_probe.analysis.chart_rows import (
+    ENDS,
+    LAYER,
+    Source,
+    kinds_of,
+    measure,
+    measured_axes,
+    own_rows,
+    series_of,
+    several,
+    text_of,
+    value_field,
+    values_of,
+    with_layers,
+)
+from mdlm_probe.analysis.charts import MEASURE, Axis, Chart
 from mdlm_probe.analysis.frames import Tables
-
-Source = tuple[Tables, pd.DataFrame]
-"""A report's tables, and the rows they were made of."""
-Limits = tuple[float, float]
 
 ALL = ""
 """The name of all tasks together."""
 ALONE = ("model", "task", "set", MEASURE)
 """Columns whose values say by themselves what they are."""
-ENDS = ("low", "high")
-LAYER = "layer"
-"""The field that says which layer a row is of; the chart's own rows have none."""
 MARGIN = 0.04
 """Of the range of values, empty at both ends of an axis."""
 FEW = 9
@@ -80,7 +88,7 @@ class ChartData:
     @property
     def value(self) -> str:
         """The field of what is measured."""
-        return {"heat": "fill", "interval": "x"}.get(self.chart.kind, "y")
+        return value_field(self.chart)
 
     def own(self, task: str = ALL) -> pd.DataFrame:
         """The chart's own rows, without those of layers."""
@@ -143,12 +151,14 @@ class ChartData:
         if MEASURE in panel.where:
             own = rows[MEASURE]
             alike = rows[own.isna() | (own == panel.where[MEASURE])]
-        names = [self.value, *(n for n in alike if n in ENDS or str(n).startswith("beside_"))]
-        measured = _limits(alike[names], panel.axis, MARGIN)
+        beside = [f"beside_{i}" for i, _ in enumerate(chart.beside)]
+        names = [self.value, *(end for end in ENDS if end in alike), *beside]
+        measured = axis_limits(_flat(alike, names), panel.axis, MARGIN)
         if chart.kind == "interval":
             return measured, (0.0, 1.0)
         margin = MARGIN / 2 if chart.kind == "line" else MARGIN
-        return _limits(rows[["x", *_along(rows)]], chart.x, margin), measured
+        along = [name for name in ("x", "x_low", "x_high") if name in rows]
+        return axis_limits(_flat(rows, along), chart.x, margin), measured
 
     def fill_limits(self) -> Limits:
         """The values at the ends of a heat map's colours."""
@@ -157,17 +167,19 @@ class ChartData:
             return colours.ends
         values = self.rows[ALL]["fill"].to_numpy(dtype=float)
         values = values[np.isfinite(values)]
-        low, high = (values.min(), values.max()) if len(values) else (0.0, 1.0)
+        low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
         if colours.centred:
             high = max(colours.centred, abs(low), abs(high))
             low = -high
-        return (_round(low), _round(high if high > low else low + 1.0))
+        high = high if high > low else low + 1.0
+        return float(f"{low:.4g}"), float(f"{high:.4g}")
 
     def counted(self, task: str = ALL) -> str:
         """How many its values are over: "n = 32 to 40 items, 4 sets"; "" where nobody says."""
         rows, parts = self.own(task), []
         for column, what in self.chart.counts:
-            if column in rows and len(known := rows[column].dropna()):
+            known = list(rows[column].dropna()) if column in rows else []
+            if known:
                 few, many = text_of(min(known)), text_of(max(known))
                 parts.append(f"{few if few == many else f'{few} to {many}'} {what}")
         return f"n = {', '.join(parts)}" if parts else ""
@@ -183,7 +195,7 @@ class ChartData:
             return ""
         rows = self.own(task)
         known = rows[rows["low"].notna()]
-        named = dict.fromkeys(known["over"]) if "over" in rows else {self.chart.over: None}
+        named = list(dict.fromkeys(known["over"])) if "over" in rows else [self.chart.over]
         return " or ".join(filter(None, named)) or "observations"
 
 
@@ -195,28 +207,23 @@ def chart_data(chart: Chart, sources: Mapping[str, Source]) -> ChartData | None:
         sources: by task; that of all tasks together is `ALL`, and comes first.
     """
     tables = {task: chart.rows(*source).reset_index(drop=True) for task, source in sources.items()}
-    tables = {task: table for task, table in tables.items() if _measures(chart, table)}
+    tables = {task: table for task, table in tables.items() if measured_axes(chart, table)}
     if ALL not in tables:
         return None
     chart = _known(chart, tables[ALL])
-    series = _series(chart)
-    shown = {task: _rows(chart, table, series) for task, table in tables.items()}
-    whole = shown[ALL]
-    columns = _columns(chart, whole, series)
-    panels = _panels(chart, tables[ALL])
-    rows = {
-        task: _with_layers(chart, table, sources[task], series) for task, table in shown.items()
-    }
-    names = list(tables.values())
+    shown = {task: own_rows(chart, table) for task, table in tables.items()}
+    each = list(tables.values())
+    named = chart.kind in ("heat", "interval")
+    across = values_of(each, chart.x.column) if chart.kind == "heat" else ()
     return ChartData(
         chart=chart,
-        rows=rows,
-        columns=columns,
-        panels=panels,
-        colours=_values(names, chart.colour),
-        kinds=_kinds(names, chart.colour),
-        dashes=_values(names, chart.dash),
-        labels=_labels(chart, names),
+        rows={task: with_layers(chart, rows, sources[task]) for task, rows in shown.items()},
+        columns=_columns(chart, shown[ALL]),
+        panels=_panels(chart, tables[ALL]),
+        colours=values_of(each, chart.colour),
+        kinds=kinds_of(each, chart.colour),
+        dashes=values_of(each, chart.dash),
+        labels=(across, values_of(each, chart.up.column) if named else ()),
         ticks=_ticks(chart, list(shown.values())),
     )
 
@@ -226,132 +233,33 @@ def of_report(chart: Chart, tables: Tables, frame: pd.DataFrame) -> ChartData | 
     return chart_data(chart, {ALL: (tables, frame)})
 
 
-def _measures(chart: Chart, table: pd.DataFrame) -> list[Axis]:
-    """The measured axes that a table has values of."""
-    return [a for a in chart.measured if a.column in table and table[a.column].notna().any()]
-
-
 def _known(chart: Chart, table: pd.DataFrame) -> Chart:
     """A chart without what its table doesn't have."""
-    changed: dict[str, Any] = {
-        "beside": tuple(b for b in chart.beside if b[0] in table and table[b[0]].notna().any())
-    }
-    if isinstance(chart.y, tuple):
-        changed["y"] = tuple(_measures(chart, table))
-    return Chart(**{**vars(chart), **changed})
+    beside = tuple(b for b in chart.beside if b[0] in table and table[b[0]].notna().any())
+    known = replace(chart, beside=beside)
+    return replace(known, y=tuple(measured_axes(chart, table))) if several(chart) else known
 
 
-def _several(chart: Chart) -> bool:
-    """Whether each measure has panels of its own, by having an axis of its own."""
-    return isinstance(chart.y, tuple)
+def _flat(rows: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
+    return rows[list(names)].to_numpy(dtype=float).ravel()
 
 
-def measure(axis: Axis) -> str:
-    """What an axis shows, as a value of the column "measure"."""
-    return " ".join(axis.title.split())
+Column = tuple[str, tuple[str, ...]]
 
 
-def _series(chart: Chart) -> list[str]:
-    """The columns that tell rows apart, the model first."""
-    names = [*chart.panels, chart.colour, chart.dash]
-    names += [MEASURE] if _several(chart) else []
-    return list(dict.fromkeys(sorted(filter(None, names), key=lambda name: name != "model")))
-
-
-def _rows(chart: Chart, table: pd.DataFrame, series: Sequence[str]) -> pd.DataFrame:
-    """A chart's rows by field: one of each measure for every row of its table."""
-    found = pd.concat(
-        [_of_measure(chart, table, axis) for axis in _measures(chart, table)], ignore_index=True
-    )
-    texts = {name: found[name].map(text_of).astype(object) for name in series}
-    fields = [f for f in ("x", "y", "fill", *ENDS) if f in found]
-    fields += [f"beside_{i}" for i, _ in enumerate(chart.beside)]
-    kept = (chart.filled, *(name for name, _ in chart.counts), *chart.more, "over")
-    fields += [name for name in dict.fromkeys(kept) if name in found and name not in series]
-    return found.assign(**texts)[[*series, *fields]]
-
-
-def _of_measure(chart: Chart, table: pd.DataFrame, axis: Axis) -> pd.DataFrame:
-    out = table.copy()
-    value = number(table[axis.column], axis.times)
-    names = {"heat": (chart.x, chart.up), "interval": (chart.up,)}.get(chart.kind, ())
-    for field, shown in (("x", chart.x), ("y", chart.up)):
-        if shown in names:
-            out[field] = table[shown.column].map(text_of).astype(object)
-        elif shown.column in table and shown is not axis:
-            out[field] = number(table[shown.column], shown.times)
-    out[{"heat": "fill", "interval": "x"}.get(chart.kind, "y")] = value
-    if axis.ends:
-        for end in ENDS:
-            out[end] = number(table[f"{axis.ends}_{end}"], axis.times)
-    for i, (name, _) in enumerate(chart.beside):
-        out[f"beside_{i}"] = number(table[name], axis.times)
-    return out.assign(**{MEASURE: measure(axis)}) if _several(chart) else out
-
-
-def _with_layers(
-    chart: Chart, own: pd.DataFrame, source: Source, series: Sequence[str]
-) -> pd.DataFrame:
-    """The chart's rows, then those of its layers."""
-    found = [_layer(chart, layer, i, source, series) for i, layer in enumerate(chart.layers)]
-    found = [rows for rows in found if len(rows)]
-    if not found:
-        return own
-    fields = dict.fromkeys(name for rows in (own, *found) for name in rows)
-    return pd.concat([own.astype(object), *found], ignore_index=True).reindex(columns=list(fields))
-
-
-def _layer(
-    chart: Chart, layer: ChartLayer, place: int, source: Source, series: Sequence[str]
-) -> pd.DataFrame:
-    """A layer's rows by field, for each measure that it has."""
-    table = layer.rows(*source)
-    if not len(table):
-        return pd.DataFrame()
-    measured: list[Axis | None] = [a for a in chart.measured if a.column in table]
-    parts = []
-    for axis in measured or [None]:
-        out = pd.DataFrame({LAYER: place}, index=table.index, dtype=object)
-        for name in series:
-            if name in table:
-                out[name] = table[name].map(text_of)
-        for field, shown in (("x", chart.x), ("y", axis or chart.up)):
-            of = axis if axis and chart.kind == "interval" and field == "x" else shown
-            named = chart.kind == "interval" and field == "y"
-            of = chart.up if named else of
-            if of.column in table:
-                column = table[of.column]
-                out[field] = column.map(text_of) if named else number(column, of.times)
-        if layer.ends:
-            for end in ENDS:
-                out[f"x_{end}"] = number(table[f"{layer.ends}_{end}"], chart.x.times)
-        if layer.text:
-            out["text"] = table[layer.text].map(text_of)
-        if axis and _several(chart):
-            out[MEASURE] = measure(axis)
-        parts.append(out)
-    return pd.concat(parts, ignore_index=True).astype(object)
-
-
-def _along(rows: pd.DataFrame) -> list[str]:
-    """Fields of intervals along x."""
-    return [f"x_{end}" for end in ENDS if f"x_{end}" in rows]
-
-
-def _columns(
-    chart: Chart, rows: pd.DataFrame, series: Sequence[str]
-) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _columns(chart: Chart, rows: pd.DataFrame) -> tuple[Column, ...]:
     """The columns of the table beneath the chart: a title, and a field or an interval's two."""
     names = dict(chart.names)
-    titles = {"x": chart.x.title, "y": chart.up.title}
-    if _several(chart):
-        titles["y"] = "value"
+    titles = {"x": chart.x.title, "y": "value" if several(chart) else chart.up.title}
+    titles["y"] = titles["y"] or chart.up.column
     shown = {"heat": (chart.x.column, chart.up.column), "interval": (chart.up.column,)}
     there = shown.get(chart.kind, (chart.x.column,))
-    found: list[tuple[str, tuple[str, ...]]] = [
-        (names.get(name) or name, (name,)) for name in series if name not in there
-    ]
     order = ("y", "x") if chart.kind == "interval" else ("x", "y")
+
+    def called(column: str) -> Column:
+        return names.get(column) or column, (column,)
+
+    found: list[Column] = [called(name) for name in series_of(chart) if name not in there]
     found += [(titles[field], (field,)) for field in order]
     if chart.fill:
         found.append((chart.fill.title, ("fill",)))
@@ -359,8 +267,7 @@ def _columns(
         found.append(("95 %", ENDS))
     found += [(title, (f"beside_{i}",)) for i, (_, title) in enumerate(chart.beside)]
     found += [(what, (name,)) for name, what in chart.counts if name in rows]
-    found += [(names.get(name) or name, (name,)) for name in chart.more if name in rows]
-    return tuple(found)
+    return (*found, *(called(name) for name in chart.more if name in rows))
 
 
 def _panels(chart: Chart, table: pd.DataFrame) -> tuple[Panel, ...]:
@@ -368,8 +275,8 @@ def _panels(chart: Chart, table: pd.DataFrame) -> tuple[Panel, ...]:
     axes = chart.measured
     found: list[Panel] = []
     for title, where in _groups(chart, table):
-        for axis in axes if _several(chart) else axes[:1]:
-            own = {MEASURE: measure(axis)} if _several(chart) else {}
+        for axis in axes if several(chart) else axes[:1]:
+            own = {MEASURE: measure(axis)} if several(chart) else {}
             found.append(Panel(title, where | own, axis, len(found)))
     return tuple(found)
 
@@ -378,16 +285,15 @@ def _groups(chart: Chart, table: pd.DataFrame) -> list[tuple[str, dict[str, str]
     """The title and the values of each combination of the columns of panels."""
     if not chart.panels:
         return [("", {})]
-    names = dict(chart.names)
-    kinds = table[list(chart.panels)].drop_duplicates()
-    kinds = kinds.sort_values(list(chart.panels), key=_order, kind="stable")
+    names, columns = dict(chart.names), list(chart.panels)
+    kinds = table[columns].drop_duplicates().sort_values(columns, key=_order, kind="stable")
     found = []
     for values in kinds.itertuples(index=False):
-        where = dict(zip(chart.panels, map(text_of, values), strict=True))
-        several = [name for name in where if len(chart.panels) == 1 or table[name].nunique() > 1]
+        where = dict(zip(columns, map(text_of, values), strict=True))
+        varying = [name for name in where if len(columns) == 1 or table[name].nunique() > 1]
         parts = [
             where[name] if name in ALONE else f"{names.get(name, name)} {where[name]}".strip()
-            for name in several or chart.panels
+            for name in varying or columns
             if where[name]
         ]
         found.append((", ".join(parts), where))
@@ -401,14 +307,6 @@ def _order(column: pd.Series) -> pd.Series:
     return pd.Series(pd.factorize(column)[0], index=column.index)
 
 
-def _labels(
-    chart: Chart, tables: Sequence[pd.DataFrame]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    across = _values(tables, chart.x.column) if chart.kind == "heat" else ()
-    up = _values(tables, chart.up.column) if chart.kind in ("heat", "interval") else ()
-    return across, up
-
-
 def _ticks(chart: Chart, rows: Sequence[pd.DataFrame]) -> tuple[float, ...]:
     """The values of x where they are few and short, for axes that aren't linear."""
     if chart.kind not in ("line", "points") or chart.x.scale == "linear":
@@ -416,84 +314,3 @@ def _ticks(chart: Chart, rows: Sequence[pd.DataFrame]) -> tuple[float, ...]:
     values = sorted({float(x) for table in rows for x in table["x"].dropna()})
     short = all(float(f"{value:.3g}") == value for value in values)
     return tuple(values) if short and len(values) <= FEW else ()
-
-
-def _kinds(tables: Sequence[pd.DataFrame], column: str) -> tuple[str, ...]:
-    """The categories of a column, also those that don't occur; of other columns its values."""
-    first = tables[0].get(column)
-    if first is not None and isinstance(first.dtype, pd.CategoricalDtype):
-        return tuple(map(text_of, first.dtype.categories))
-    return _values(tables, column)
-
-
-def _values(tables: Sequence[pd.DataFrame], column: str) -> tuple[str, ...]:
-    """A column's values: numbers and categories in order, others as they first appear."""
-    if not column:
-        return ()
-    found = pd.concat([table[column] for table in tables if column in table]).drop_duplicates()
-    if isinstance(found.dtype, pd.CategoricalDtype) or pd.api.types.is_numeric_dtype(found):
-        found = found.sort_values()
-    return tuple(map(text_of, found))
-
-
-# ---------------------------------------------------------------------- numbers
-
-
-def number(column: pd.Series, times: float = 1.0) -> pd.Series:
-    """Values with as many digits as a CSV keeps, so that a chart says what its table says."""
-    scaled = times * pd.to_numeric(column).astype(float)
-    return scaled.map(lambda value: float(f"{value:.6g}"))
-
-
-def text_of(value: Any) -> str:
-    """A value that tells rows apart, as text."""
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _limits(values: pd.DataFrame, axis: Axis, margin: float) -> Limits:
-    """The smallest and the largest value that an axis can show, and a margin."""
-    known = values.to_numpy(dtype=float).ravel()
-    known = known[np.isfinite(known) & ((known > 0) | (axis.scale != "log"))]
-    if not len(known):
-        return (1.0, 10.0) if axis.scale == "log" else (0.0, 1.0)
-    low, high = _bent(np.array([known.min(), known.max()]), axis)
-    apart = margin * (high - low) if high > low else _alone(axis)
-    ends = _unbent(np.array([low - apart, high + apart]), axis)
-    return _down(ends[0]), -_down(-ends[1])
-
-
-def _alone(axis: Axis) -> float:
-    """How far an axis reaches about its only value."""
-    return np.log(2.0) if axis.scale == "log" else 0.5
-
-
-def _bent(values: np.ndarray, axis: Axis) -> np.ndarray:
-    """Values to where a scale has them."""
-    bent: np.ndarray = values
-    if axis.scale == "log":
-        bent = np.log(values)
-    elif axis.scale == "symlog":
-        bent = np.sign(values) * np.log1p(np.abs(values) / axis.knee)
-    return bent
-
-
-def _unbent(places: np.ndarray, axis: Axis) -> np.ndarray:
-    plain: np.ndarray = places
-    if axis.scale == "log":
-        plain = np.exp(places)
-    elif axis.scale == "symlog":
-        plain = np.sign(places) * np.expm1(np.abs(places)) * axis.knee
-    return plain
-
-
-def _round(value: float) -> float:
-    return float(f"{value:.4g}")
-
-
-def _down(value: float) -> float:
-    """The largest number of six digits that isn't above a value."""
-    near = float(f"{value:.6g}")
-    if near <= value:
-        return near
-    step = 10.0 ** (np.floor(np.log10(abs(value))) - 5)
-    return float(f"{near - step:.6g}")

@@ -6,19 +6,16 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from mdlm_probe.analysis.chart_data import ALL, ChartData, Panel
-from mdlm_probe.analysis.chart_spec import SCHEMA, Json, PanelSize, config, panel_spec
-from mdlm_probe.analysis.chart_style import ChartStyle, LegendEntry, Theme
+from mdlm_probe.analysis.chart_encodings import Json, PanelSize
+from mdlm_probe.analysis.chart_legend import LINE, legend_spec
+from mdlm_probe.analysis.chart_rows import plain
+from mdlm_probe.analysis.chart_spec import PADDING, SCHEMA, config, panel_spec
+from mdlm_probe.analysis.chart_style import ChartStyle
 from mdlm_probe.analysis.charts import MEASURE
 from mdlm_probe.analysis.frames import records
-from mdlm_probe.analysis.text_width import balanced, rows_of, width, wrapped
+from mdlm_probe.analysis.text_width import balanced, width, wrapped
 
-SWATCH = 2.2
-"""Width of a legend's line, in sizes of its text."""
-LINE = 1.35
-"""Height of a line of text, in its size."""
 MARK_WORDS = {"line": "bands", "points": "bars", "interval": "bars"}
 
 
@@ -72,16 +69,16 @@ def picture(
     across = columns(data, style, size)
     plot = plot_width(data, style, size, across) if plot is None else plot
     panels = [_panel(data, style, place, across, plot) for place in range(len(data.panels))]
-    wide = across * plot + (across - 1) * size.apart
+    room = 0.98 * (size.width - 2 * PADDING)
     parts: list[Json] = [{"concat": panels, "columns": across, "spacing": size.apart}]
     if style.legend:
-        parts.append(_legend(style, size.width - _left(data, style)))
+        parts.append(legend_spec(style, room - _left(data, style)))
     said = caption(data, style, masks)
     return {
         "$schema": SCHEMA,
         "title": {
-            "text": wrapped(data.chart.title, theme.title, size.width),
-            "subtitle": wrapped(said, theme.text, size.width),
+            "text": wrapped(data.chart.title, theme.title, room),
+            "subtitle": wrapped(said, theme.text, room),
             "anchor": "start",
             "frame": "bounds",
             "offset": theme.text,
@@ -90,18 +87,20 @@ def picture(
         "vconcat": parts,
         "spacing": theme.text,
         "config": config(style) | {"aria": False},
-        "usermeta": {"width": wide},
     }
 
 
 def columns(data: ChartData, style: ChartStyle, size: PictureSize) -> int:
     """How many panels stand side by side: as many as measures or values of the last column."""
     wanted, least = wanted_columns(data), _least(data, style, size)
-    fits = int((size.width - _left(data, style) + size.apart) // (least + size.apart))
+    left = _left(data, style)
+    each = least + size.apart + (left if _own_labels(data) else 0.0)
+    room = size.width - (0.0 if _own_labels(data) else left) + size.apart
+    fits = int(room // each)
     if wanted <= max(fits, 1):
         return wanted
-    divisors = [n for n in range(max(fits, 1), 0, -1) if wanted % n == 0]
-    return divisors[0]
+    count = wanted if _own_labels(data) else len(data.panels)
+    return next(n for n in range(max(fits, 1), 0, -1) if count % n == 0)
 
 
 def wanted_columns(data: ChartData) -> int:
@@ -131,10 +130,15 @@ def _cells(data: ChartData, style: ChartStyle) -> float:
 def plot_width(data: ChartData, style: ChartStyle, size: PictureSize, across: int) -> float:
     """The width of a plot that makes the picture as wide as it should be, about."""
     beside = (across - 1) * size.apart
-    if isinstance(data.chart.y, tuple) and len(data.chart.y) > 1 and across > 1:
-        beside += (across - 1) * _left(data, style)  # each has labels of its own
+    if _own_labels(data):
+        beside += (across - 1) * _left(data, style)
     room = size.width - _left(data, style) - beside - style.theme.text
     return max(_cells(data, style), min(size.most, room / across))
+
+
+def _own_labels(data: ChartData) -> bool:
+    """Whether panels that stand side by side measure different things."""
+    return isinstance(data.chart.y, tuple) and len(data.chart.y) > 1
 
 
 def _left(data: ChartData, style: ChartStyle) -> float:
@@ -150,8 +154,6 @@ def _panel(data: ChartData, style: ChartStyle, place: int, across: int, plot: fl
     size = _panel_size(data, style, place, across, plot)
     found = panel_spec(data, panel, style, size, data.limits(panel))
     found["data"] = {"values": _values(data, panel)}
-    for layer in found["layer"]:
-        del layer["data"]
     if panel.title:
         found["layer"].append(_heading(balanced(panel.title, text, plot), text, theme.ink, plot))
     return found
@@ -159,7 +161,7 @@ def _panel(data: ChartData, style: ChartStyle, place: int, across: int, plot: fl
 
 def _heading(lines: list[str], text: float, ink: str, plot: float) -> Json:
     """A panel's title as a mark above its plot: Vega's own stand at different heights."""
-    mark = {"type": "text", "align": "center", "baseline": "bottom", "fontSize": text}
+    mark: Json = {"type": "text", "align": "center", "baseline": "bottom", "fontSize": text}
     mark |= {"x": round(plot / 2, 2), "y": round(-0.45 * text - LINE * text * (len(lines) - 1), 2)}
     mark |= {"lineHeight": LINE * text, "color": ink, "limit": 0, "text": lines}
     return {"data": {"values": [{}]}, "mark": mark}
@@ -180,7 +182,7 @@ def _panel_size(
     left = same_left or (named and not first and MEASURE not in data.chart.panels)
     return PanelSize(
         width=round(plot, 2),
-        height=_height(data, style, panels[place], plot),
+        height=_height(data, style, panels[place], plot, across),
         x_title=not same_below,
         x_labels=not same_below,
         y_title=not left,
@@ -188,7 +190,7 @@ def _panel_size(
     )
 
 
-def _height(data: ChartData, style: ChartStyle, panel: Panel, plot: float) -> float:
+def _height(data: ChartData, style: ChartStyle, panel: Panel, plot: float, across: int) -> float:
     text = style.theme.text
     if data.chart.kind == "heat":
         rows = len(data.labels[1])
@@ -199,7 +201,8 @@ def _height(data: ChartData, style: ChartStyle, panel: Panel, plot: float) -> fl
         many = max(1, len(style.colours)) if data.chart.colour not in data.chart.panels else 1
         many = max(many, len(style.dashes) or 1)
         return round(text * max(1.7, 0.75 * many) * len(data.labels_of(panel)), 1)
-    return round(min(max(0.62 * plot, 11 * text), 20 * text), 1)
+    ratio = 0.62 if len(data.panels) <= 2 * across else 0.5
+    return round(min(max(ratio * plot, 11 * text), 20 * text), 1)
 
 
 def _values(data: ChartData, panel: Panel) -> list[dict[str, Any]]:
@@ -209,95 +212,3 @@ def _values(data: ChartData, panel: Panel) -> list[dict[str, Any]]:
         {name: known for name, value in row.items() if (known := plain(value)) is not None}
         for row in records(rows)
     ]
-
-
-def plain(value: Any) -> Any:
-    """A value as JSON holds it: no NaN, no infinity, whole numbers without a point."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            return None
-        return int(value) if value == int(value) and abs(value) < 1e15 else float(f"{value:.6g}")
-    return value
-
-
-# ---------------------------------------------------------------------- legend
-
-
-def _legend(style: ChartStyle, room: float) -> Json:
-    """The legend as a drawing of its own: lines with their marks, and words."""
-    theme = style.theme
-    text = theme.text
-    lined = any(entry.dash for entry in style.legend)
-    swatch, gap = (SWATCH if lined else 0.9) * text, 1.3 * text
-    widths = [swatch + 0.5 * text + width(e.label, text) + gap for e in style.legend]
-    values = []
-    rows = rows_of(widths, room)
-    for line, places in enumerate(rows):
-        left = 0.0
-        for place in places:
-            values.append(_entry(style.legend[place], left, line, swatch, theme))
-            left += widths[place]
-    height, wide = LINE * text * len(rows), max(sum(widths[p] for p in row) for row in rows)
-
-    def scaled(field: str, most: float) -> Json:
-        scale = {"domain": [0, most], "nice": False, "zero": False, "range": [0, most]}
-        return {"field": field, "type": "quantitative", "scale": scale, "axis": None}
-
-    x = {end: scaled(end, wide) for end in ("x", "x2", "middle", "words")}
-    y = {**scaled("row", len(rows)), "title": None}
-    y["scale"] |= {"range": [0, height]}
-    ink = {"color": {"field": "colour", "type": "nominal", "scale": None}}
-    rule: Json = {"mark": {"type": "rule", "strokeWidth": theme.line, "aria": False}}
-    rule |= {
-        "transform": [{"filter": "isValid(datum.dash)"}],
-        "encoding": {
-            "x": x["x"],
-            "x2": {"field": "x2"},
-            "y": y,
-            **ink,
-            "strokeDash": {"field": "dash", "type": "nominal", "scale": None},
-        },
-    }
-    point = {
-        "mark": {"type": "point", "opacity": 1, "size": theme.mark, "aria": False}
-        | {"strokeWidth": 0.8 * theme.line},
-        "transform": [{"filter": "isValid(datum.shape)"}],
-        "encoding": {
-            "x": x["middle"],
-            "y": y,
-            **ink,
-            "fill": {"field": "colour", "type": "nominal", "scale": None},
-            "fillOpacity": {"field": "filled", "type": "quantitative", "scale": None},
-            "shape": {"field": "shape", "type": "nominal", "scale": None},
-        },
-    }
-    said = {
-        "mark": {"type": "text", "align": "left", "baseline": "middle", "fontSize": text}
-        | {"color": theme.ink, "limit": 0},
-        "encoding": {
-            "x": x["words"],
-            "y": y,
-            "text": {"field": "label", "type": "nominal"},
-        },
-    }
-    return {
-        "data": {"values": values},
-        "width": round(wide, 1),
-        "height": round(height, 1),
-        "view": {"stroke": None},
-        "layer": [rule, point, said],
-    }
-
-
-def _entry(entry: LegendEntry, x: float, line: int, swatch: float, theme: Theme) -> Json:
-    text, ink = theme.text, theme.ink
-    found: Json = {"label": entry.label, "x": round(x, 2), "x2": round(x + swatch, 2)}
-    found |= {"middle": round(x + swatch / 2, 2), "words": round(x + swatch + 0.5 * text, 2)}
-    found |= {"row": line + 0.5, "colour": entry.colour or ink}
-    if entry.dash:
-        found["dash"] = list(entry.dash)
-    if entry.shape:
-        found |= {"shape": entry.shape, "filled": 0 if entry.hollow else 1}
-    return found

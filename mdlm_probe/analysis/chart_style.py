@@ -50,6 +50,7 @@ class Theme:
     """Inks and sizes of a place where charts are drawn.
 
     Attributes:
+        background: of a picture.
         models, categories: colours, in the order in which they are given out.
         ink, soft, grid, ground, beside: of text, of small text, of lines behind, of the paper, of
             theory and thresholds.
@@ -60,6 +61,7 @@ class Theme:
 
     models: tuple[str, ...] = MODELS
     categories: tuple[str, ...] = CATEGORIES
+    background: str = "#ffffff"
     ink: str = "#1b1f24"
     soft: str = "#4d5661"
     grid: str = "#d5dae0"
@@ -86,6 +88,7 @@ PAGE = Theme(
     soft="currentColor",
     grid="var(--grid)",
     ground="var(--ground)",
+    background="transparent",
     beside="var(--beside)",
     font='system-ui, -apple-system, "Segoe UI", Roboto, sans-serif',  # as the page's own
 )
@@ -155,8 +158,7 @@ def chart_style(data: ChartData, models: Sequence[str], theme: Theme = SCREEN) -
     """
     chart = data.chart
     if chart.colour == "model":
-        known = list(dict.fromkeys((*models, *data.colours)))
-        given = model_colours(known, theme)
+        given = model_colours(list(dict.fromkeys((*models, *data.colours))), theme)
         colours = {name: given[name] for name in data.colours}
     else:
         places = {value: data.kinds.index(value) for value in data.colours}

@@ -25,8 +25,8 @@ PIXELS = {"screen": 144, "paper": 300}
 """Of a PNG, in an inch of 72 units."""
 ENDS = ("png", "svg", "pdf")
 TRIES = 4
-NEAR = 0.25
-"""How far from the width asked a picture may be before it is drawn again."""
+SPARE = 2.0
+"""Units by which a picture may be narrower than asked before it is drawn again."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,10 @@ def draw(data: ChartData, models: Sequence[str], masks: str = "", inches: float 
     plot = plot_width(data, style, size, across)
     for _ in range(TRIES if inches else 1):
         svg = steady_svg(vl_convert.vegalite_to_svg(picture(data, style, masks, size, plot)))
-        wide, _ = _size(svg)
-        if not inches or abs(wide - size.width) < NEAR:
+        spare = size.width - _size(svg)[0]
+        if not inches or 0 <= spare + 0.5 <= SPARE:
             break
-        plot += (size.width - wide) / across
+        plot += (spare - SPARE / 2) / across
     return Picture(_as_wide(svg, size.width) if inches else svg, inches)
 
 
@@ -97,10 +97,10 @@ def _size(svg: str) -> tuple[float, float]:
 
 
 def _as_wide(svg: str, width: float) -> str:
-    """A picture exactly as wide as asked: what is left is less than a hair's width."""
-    wide, high = _size(svg)
-    scaled = f'width="{width:g}" height="{high * width / wide:.4f}"'
-    return _SIZE.sub(scaled, svg, 1)
+    """A picture exactly as wide as asked, its text as large: with an edge at the right."""
+    high = _size(svg)[1]
+    sized = _SIZE.sub(f'width="{width:g}" height="{high:g}"', svg, 2)  # the ground, too
+    return re.sub(r'viewBox="[^"]*"', f'viewBox="0 0 {width:g} {high:g}"', sized, count=1)
 
 
 # ---------------------------------------------------------------------- files
@@ -175,8 +175,6 @@ def steady_pdf(pdf: bytes) -> bytes:
     """A PDF whose dictionaries of resources are in order: theirs is another each time."""
 
     def ordered(match: re.Match[bytes]) -> bytes:
-        lines = match[0].splitlines(keepends=True)
-        lines.sort(key=lambda line: (len(line.split()[0]), line))
-        return b"".join(lines)
+        return b"".join(sorted(match[0].splitlines(keepends=True)))
 
     return re.sub(rb"(?:^ *+/[a-z]+\d+ \d+ 0 R\n){2,}", ordered, pdf, flags=re.MULTILINE)

@@ -8,10 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mdlm_probe.analysis import frames, stats
-from mdlm_probe.analysis.charts import Axis, Chart, ChartLayer, over_sets
-from mdlm_probe.analysis.frames import Tables
 from mdlm_probe.analysis.pairing import Measure, Pairing
-from mdlm_probe.analysis.published import OwnValue, PublishedValue
 
 SETTING = ["model", "question", "masks", "method"]
 PLACES = ("left", "middle", "right")
@@ -140,132 +137,6 @@ def _estimate(frame: pd.DataFrame, value: str, *also: str, least: float = 0.0) -
         found |= {f"{name}_low": np.maximum(ends.low, least)}
         found |= {f"{name}_high": np.minimum(ends.high, 1.0)}
     return found | {"sets": sets.n, "sets_p": sets.p}
-
-
-# ---------------------------------------------------------------------- charts
-
-
-READ = (
-    "How much the answer hangs on an example, by its position: ends above the middle are primacy"
-    " (at the left) and recency (at the right). Beneath, the mean score of a token by group: masks"
-    " that carry nothing should have little. Scores are relative to the largest of a prompt."
-)
-MASKS = "{masks} appended (0: the answer's own only)"
-TABLE = "arXiv 2511.21338, table 1"
-SAME = ("right", 50, "grad-norm")
-"""Question, masks and method of the published values."""
-SAID = dict(
-    zip(
-        GROUPS[1:],
-        (f"gradient norm, 50 masks: {what}" for what in ("masks", "last 50 others", "all others")),
-        strict=True,
-    )
-)
-PUBLISHED = tuple(
-    PublishedValue(what, model, f"{value:.3f}", TABLE)
-    for what, values in zip(SAID.values(), zip(*PAPER.values(), strict=True), strict=True)
-    for model, value in zip(PAPER, values, strict=True)
-)
-
-
-def ours(tables: Tables) -> Iterator[OwnValue]:
-    """Mean scores of groups in the published setting."""
-    table = over_sets(tables["groups"])
-    for row in frames.records(table):
-        if (row["question"], row["masks"], row["method"]) == SAME and row["group"] in SAID:
-            ends = row["best_low"], row["best_high"]
-            yield OwnValue(SAID[row["group"]], row["model"], row["normalised"], *ends)
-
-
-LINES = {"any": "any example", "relevant": "relevant ones", "distractor": "distractors"}
-NAMED = dict(
-    zip(
-        GROUPS,
-        ("the answer's mask", "appended masks", "last 50 other tokens", "all other tokens"),
-        strict=True,
-    )
-)
-
-
-def _positions(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
-    """Scores by position, of any example, of relevant ones and of distractors."""
-    table = tables["positions"]
-    if not len(table):
-        return table
-    labels = pd.Categorical(table["label"].map(LINES), list(LINES.values()), ordered=True)
-    return _placed(over_sets(table).assign(label=labels))
-
-
-def _question(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
-    """Where the question stands among the examples."""
-    table = tables["positions"]
-    count = int(table["position"].max()) + 1
-    at = {"left": -0.5, "middle": count // 2 - 0.5, "right": count - 0.5}
-    places = list(dict.fromkeys(table["question"]))
-    return pd.DataFrame({"question": places, "position": [at[place] for place in places]})
-
-
-def _groups(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
-    table = over_sets(tables["groups"])
-    return _placed(table.assign(group=_grouped(table["group"])))
-
-
-def _paper(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
-    """The paper's values of its six models, beside runs of its setting."""
-    table = tables["groups"]
-    if set(table["method"]) != {SAME[2]}:
-        return pd.DataFrame()
-    rows = [
-        {"question": SAME[0], "masks": SAME[1], "group": group, "normalised": value}
-        for values in PAPER.values()
-        for group, value in zip(GROUPS[1:], values, strict=True)
-    ]
-    found = pd.DataFrame(rows)
-    return found.assign(group=_grouped(found["group"]))
-
-
-def _grouped(group: pd.Series) -> pd.Categorical[str]:
-    return pd.Categorical(group.map(NAMED), list(NAMED.values()), ordered=True)
-
-
-def _placed(table: pd.DataFrame) -> pd.DataFrame:
-    """The question's places in order, from left to right."""
-    places = pd.Categorical(table["question"], PLACES, ordered=True)
-    return table.assign(question=places)
-
-
-SCORE = Axis("normalised", "score / largest of its prompt", ends="best")
-SHOWN = (("question", "question"), ("masks", "masks appended:"), ("label", ""), ("method", ""))
-COUNTS = (("n", "items"), ("sets", "sets"))
-CHARTS = (
-    Chart(
-        "",
-        "Attribution of the answer by position of the example",
-        _positions,
-        "line",
-        Axis("position", "position of the example (0: far left)"),
-        SCORE,
-        dash="method",
-        panels=("masks", "question", "label"),
-        names=SHOWN,
-        counts=COUNTS,
-        layers=(ChartLayer("question", _question, "rule"),),
-    ),
-    Chart(
-        "groups",
-        "Attribution to masks and other tokens",
-        _groups,
-        "interval",
-        SCORE,
-        Axis("group", ""),
-        dash="method",
-        panels=("masks", "question"),
-        names=SHOWN,
-        counts=COUNTS,
-        beside=(("paper", f"{TABLE}: the same model"),),
-        layers=(ChartLayer(f"{TABLE}: its six models", _paper, "point"),),
-    ),
-)
 
 
 # ---------------------------------------------------------------------- comparing

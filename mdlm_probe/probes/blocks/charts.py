@@ -148,8 +148,8 @@ def shares(unmasked: pd.Series, length: int, bins: int = BINS) -> np.ndarray:
     when = (np.maximum(steps, 1) - 1) * bins // length
     found = np.zeros((bins, bins))
     np.add.at(found, (when[steps > 0], at[steps > 0]), 1)
-    shares: np.ndarray = found / np.maximum(found.sum(axis=0), 1)
-    return shares
+    whole: np.ndarray = np.maximum(found.sum(axis=0), 1)
+    return np.asarray(found / whole)
 
 
 NAMES = (("length", "canvas of"), ("rate", "masks a step:"), ("where", ""), ("order", ""))

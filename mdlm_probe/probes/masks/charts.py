@@ -59,10 +59,12 @@ def ours(tables: Tables) -> Iterator[OwnValue]:
         if len(one):
             line = one.iloc[0]
             ends = "sets" if pd.notna(line["sets_low"]) else "items"
-            yield OwnValue(DROP, model, line["points"], line[f"{ends}_low"], line[f"{ends}_high"])
+            yield OwnValue(
+                DROP, str(model), line["points"], line[f"{ends}_low"], line[f"{ends}_high"]
+            )
         few = rows[(rows["order"] == "random") & rows["steps"].isin(STEPS)]
         if set(few["steps"]) == STEPS:
-            yield OwnValue(FEW, model, 100 * few["degradation"].mean())
+            yield OwnValue(FEW, str(model), 100 * few["degradation"].mean())
 
 
 NAMES = {"mask": "masks", "text": "plain text", "dot": "dots", "none": "nothing"}

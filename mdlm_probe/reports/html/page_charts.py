@@ -8,16 +8,16 @@ from typing import Any
 
 import pandas as pd
 
-from mdlm_probe.analysis.chart_data import ALL, ChartData, Panel, Source, chart_data
-from mdlm_probe.analysis.chart_picture import caption, plain, wanted_columns
-from mdlm_probe.analysis.chart_spec import PanelSize, config, panel_spec
+from mdlm_probe.analysis.chart_data import ALL, ChartData, Panel, chart_data
+from mdlm_probe.analysis.chart_encodings import Json, PanelSize
+from mdlm_probe.analysis.chart_picture import caption, wanted_columns
+from mdlm_probe.analysis.chart_rows import Source, plain
+from mdlm_probe.analysis.chart_spec import config, panel_spec
 from mdlm_probe.analysis.chart_style import PAGE, SHAPES, ChartStyle, LegendEntry, chart_style
 from mdlm_probe.analysis.charts import Chart
 from mdlm_probe.analysis.frames import records
 from mdlm_probe.reports.html import chart_descriptions
 from mdlm_probe.reports.html.page_tables import PageTable, interval, number
-
-Json = dict[str, Any]
 
 HEIGHT = 230
 """Pixels of a panel with its axes; its width is the page's."""

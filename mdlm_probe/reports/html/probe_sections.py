@@ -11,7 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from mdlm_probe.analysis.chart_data import ALL, Source
+from mdlm_probe.analysis.chart_data import ALL
+from mdlm_probe.analysis.chart_rows import Source
 from mdlm_probe.core import catalog
 from mdlm_probe.core.contract import value
 from mdlm_probe.core.run_folder import probe_of

@@ -11,7 +11,8 @@ import two_models
 from pictured import outside, pictured
 
 from mdlm_probe.analysis import chart_data, chart_picture, chart_style
-from mdlm_probe.analysis.chart_spec import ENDS, PanelSize, panel_spec
+from mdlm_probe.analysis.chart_encodings import ENDS, PanelSize
+from mdlm_probe.analysis.chart_spec import panel_spec
 from mdlm_probe.analysis.chart_style import CATEGORIES, DARK, MODELS, PAGE, PAPER
 from mdlm_probe.core import catalog
 from mdlm_probe.reports import html, pictures

@@ -8,6 +8,7 @@ import pytest
 from pictured import pictured
 
 from mdlm_probe.analysis import stats
+from mdlm_probe.probes.attribution import charts
 from mdlm_probe.probes.attribution import report as attribution
 
 SETS = ("a-x", "b-x", "c-x")
@@ -159,7 +160,7 @@ def test_a_prompt_without_gradients_is_left_out():
 
 
 def pictures(rows):
-    return pictured(attribution, attribution.tables(rows), rows)
+    return pictured(charts, attribution.tables(rows), rows)
 
 
 def test_the_chart_shows_the_tables_numbers():
