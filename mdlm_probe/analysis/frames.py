@@ -70,7 +70,7 @@ def frames(
         raise unreadable[0]
     if not found:
         state = f"any more: {'; '.join(changed)}" if changed else "yet"
-        hint = "run it again, then report" if changed else "let the run go on, then report"
+        hint = "run it again, then report" if changed else "let the run finish, then report"
         raise ProbeError(f"{folder} holds no rows {state}", hint=hint)
     whole = {probe: pd.concat(parts, ignore_index=True) for probe, parts in found.items()}
     return whole, [*changed, *notes]

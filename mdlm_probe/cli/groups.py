@@ -11,7 +11,7 @@ from click.shell_completion import CompletionItem
 from mdlm_probe.core import catalog
 from mdlm_probe.core.errors import ProbeError
 
-STOPPED = "Stopped. What was measured is kept; the same command, without --fresh, goes on."
+STOPPED = "Stopped. What was measured is kept; the same command, without --fresh, resumes."
 
 
 def no_other(name: str) -> click.Command | None:

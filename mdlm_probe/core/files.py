@@ -79,7 +79,7 @@ def append_whole(file: RawIOBase, data: bytes, end: int) -> None:
 
 
 @contextmanager
-def alone(folder: Path, lock: str, doing: str) -> Iterator[None]:
+def exclusive(folder: Path, lock: str, doing: str) -> Iterator[None]:
     """A folder, created if absent, for this process alone.
 
     Args:

@@ -3,7 +3,7 @@
 A run folder holds one `PROBE__MODEL.csv` a measurement and one run.json for all of them. Rows are
 written a group of cells at a time, in the order of the plan, and a small seal file beside the CSV
 says up to which byte the groups are whole. Whatever stops a process, the next one cuts the file
-there and goes on: resuming equals never having stopped, byte for byte.
+there and resumes: that equals never having stopped, byte for byte.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.core.files import alone, unusable, write_json
+from mdlm_probe.core.files import exclusive, unusable, write_json
 
 RUN = "run.json"
 STUDY = "study.json"
@@ -40,7 +40,7 @@ class RunFolder:
     @contextmanager
     def locked(cls, folder: Path, *, fresh: bool = False) -> Iterator[RunFolder]:
         """The folder, created if absent, for this process alone; `fresh` forgets old rows."""
-        with alone(folder, "run.lock", f"writing to {folder}"):
+        with exclusive(folder, "run.lock", f"writing to {folder}"):
             yield cls(folder, fresh=fresh)
 
     def path(self, name: str) -> Path:

@@ -14,7 +14,7 @@ from mdlm_probe.harness.lm_eval_tasks import Loaded, load
 from mdlm_probe.harness.presets import presets_for
 from mdlm_probe.harness.probe_lm import ProbeLM
 from mdlm_probe.harness.result_files import COLUMNS, rows_of, save, write
-from mdlm_probe.harness.text_generation import check_wishes
+from mdlm_probe.harness.text_generation import check_generation_arguments
 
 __all__ = [
     "COLUMNS",
@@ -22,7 +22,7 @@ __all__ = [
     "EvaluationProgress",
     "Loaded",
     "ProbeLM",
-    "check_wishes",
+    "check_generation_arguments",
     "load",
     "presets_for",
     "rows_of",

@@ -1,4 +1,4 @@
-"""What every kind of request needs: the engine, answers that are kept, and a front end."""
+"""What every kind of request needs: the engine, earlier answers, and a front end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mdlm_probe.engine.engine import Engine
 
 GROUP = 4
-"""Batches that are answered before answers are kept: a crash costs no more than these."""
+"""Batches that are answered between two writes of answers: a crash costs no more than these."""
 
 Work = TypeVar("Work")
 
@@ -34,13 +34,13 @@ class EvaluationProgress(Protocol):
         """Something a person should know."""
 
     def start(self, name: str, cells: int, done: int) -> None:
-        """So many requests begin, or go on."""
+        """So many requests begin, or resume."""
 
     def advance(self, cells: int, tokens: int) -> None:
-        """So many are answered and kept."""
+        """So many are answered and on disk."""
 
 
-class Logged:
+class LoggedProgress:
     """Progress for those who drive lm-eval themselves: notes are logged, the rest is silent."""
 
     def note(self, text: str) -> None:
@@ -54,7 +54,7 @@ class Logged:
         """Nothing."""
 
 
-class Base(LM):
+class EngineLM(LM):
     """What answers requests, and keeps what it answered; see `ProbeLM`."""
 
     def __init__(
@@ -73,7 +73,7 @@ class Base(LM):
         estimators.check(self.settings)
         self.answers = AnswerLog() if answers is None else answers
         self.presets, self.user = presets or {}, tuple(user)
-        self.progress = progress or Logged()
+        self.progress = progress or LoggedProgress()
         self.scored: dict[tuple[Any, ...], Scored] = {}
         self._identity = identity(engine.model.facts, engine.entry)
         self._device = engine.model.device
@@ -81,7 +81,7 @@ class Base(LM):
         engine.watch = partial(self.progress.advance, 0)
 
     def parts(self, work: Sequence[Work], cost: Sequence[int]) -> Iterator[list[Work]]:
-        """Work that is done before answers are kept: a few batches of it."""
+        """Work that is done between two writes of answers: a few batches of it."""
         part: list[Work] = []
         taken = 0
         for one, own in zip(work, cost, strict=True):

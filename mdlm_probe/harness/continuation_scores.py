@@ -39,7 +39,7 @@ class Scored:
         return asdict(self)
 
 
-class Noting:
+class TopTokenRecorder:
     """An engine that reads the most probable token where it is asked anyway, and remembers it.
 
     Greedy flags then cost no pass of their own for causal models, for answers of one token, and for
@@ -89,7 +89,7 @@ def score(
     weights: Sequence[Sequence[float]] = (),
 ) -> list[list[Scored]]:
     """Log-likelihoods of groups of items with their greedy flags; see `likelihood.rank`."""
-    noting = Noting(engine)
+    noting = TopTokenRecorder(engine)
     found = estimators.rank(noting, groups, settings, weights)
     flags = iter(estimators.is_greedy(noting, [item for group in groups for item in group]))
     return [[Scored(**asdict(one), greedy=next(flags)) for one in group] for group in found]

@@ -11,7 +11,7 @@ from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.harness import continuation_scores, request_tokens
 from mdlm_probe.harness.answer_log import name_of
-from mdlm_probe.harness.base_model import Base, letters, place, title
+from mdlm_probe.harness.base_model import EngineLM, letters, place, title
 from mdlm_probe.harness.continuation_scores import Scored
 from mdlm_probe.likelihood import estimators
 from mdlm_probe.likelihood.estimators import Item
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
 
 
-class Likelihoods(Base):
+class Likelihoods(EngineLM):
     """Answers requests for likelihoods."""
 
     def loglikelihood(

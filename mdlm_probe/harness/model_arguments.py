@@ -23,7 +23,7 @@ LOAD = tuple(field.name for field in fields(LoadOptions))
 SETTINGS = tuple(field.name for field in fields(Settings))
 OWN = ("model", "batch_tokens", "seed", "answers")
 FOREIGN = ("batch_size", "max_batch_size")
-"""What lm-eval adds by itself: our batches are cut by tokens."""
+"""What lm-eval adds by itself: our batches are cut by their tokens."""
 
 
 def build(given: Mapping[str, Any]) -> tuple[Engine, dict[str, Any]]:

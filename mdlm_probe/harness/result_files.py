@@ -39,7 +39,7 @@ NAMES = names(COLUMNS)
 def rows_of(
     name: str, lm: ProbeLM, loaded: Loaded, results: dict[str, Any]
 ) -> list[dict[str, Any]]:
-    """A row for every metric of every task and group; the errors go into lm-eval's results, too."""
+    """One row per metric of a task or group; the errors go into lm-eval's results as well."""
     spreads = {}
     for title, task in loaded.tasks.items():
         found = results["results"][title]

@@ -76,7 +76,7 @@ class EvaluationRequest:
             ProbeError: naming the option.
         """
         check(self.settings)
-        harness.check_wishes(self.gen_kwargs)
+        harness.check_generation_arguments(self.gen_kwargs)
         if not self.tasks:
             raise ProbeError("no tasks are named", expected="--tasks NAME,NAME")
         if self.limit is not None and not 0 < self.limit < math.inf:
@@ -94,7 +94,7 @@ class EvaluationRequest:
 
 
 def run(
-    job: plan.Job, wish: EvaluationRequest, progress: harness.EvaluationProgress
+    job: plan.Job, request: EvaluationRequest, progress: harness.EvaluationProgress
 ) -> list[dict[str, Any]]:
     """Evaluates a job's model; answers of an earlier run in its folder are used again.
 
@@ -106,15 +106,15 @@ def run(
         KeyboardInterrupt: Ctrl-C; the same job resumes after the last answers in its file.
     """
     entry = job.load.apply(models.resolve(job.model, job.load.revision))
-    wish.check()
+    request.check()
     with lm_eval_documents.quiet():
-        loaded = harness.load(wish.tasks, wish.include_path, wish.data)
-    _check_tasks(loaded, wish)
-    presets = harness.presets_for(wish.preset, entry, _generative(loaded))
+        loaded = harness.load(request.tasks, request.include_path, request.data)
+    _check_tasks(loaded, request)
+    presets = harness.presets_for(request.preset, entry, _generative(loaded))
     for task, preset in presets.items():
         said = ", ".join(f"{name} {value}" for name, value in preset.settings.items())
         progress.note(f"{entry.name}, {task}: preset {preset.name}: {said}")
-    if entry.chat and not wish.apply_chat_template:
+    if entry.chat and not request.apply_chat_template:
         progress.note(f"{entry.name} was trained on chats: --apply_chat_template writes prompts so")
     name = f"eval__{plan.slug(entry.name)}"
     with RunFolder.locked(job.output, fresh=job.fresh) as folder:
@@ -122,17 +122,17 @@ def run(
         if job.fresh:
             folder.path(name).unlink(missing_ok=True)
         known = folder.begin(name, {"config": _config(job, entry)}, log)
-        settings = asdict(wish) | {"presets": {t: p._asdict() for t, p in presets.items()}}
+        settings = asdict(request) | {"presets": {t: p._asdict() for t, p in presets.items()}}
         begun = {"started": runner.now(), "options": settings, "status": "started"}
         begun |= {"version": __version__, "machine": machine.facts()}
         evaluations = [*known.get("evaluations", []), begun]
         folder.update(name, status="started", evaluations=evaluations)
-        lm = _model(job, entry, wish, log, progress, presets)
+        lm = _model(job, entry, request, log, progress, presets)
         try:
             folder.update(name, model=runner.facts_of(lm.engine.model), batch=lm.engine.budgets)
-            results, tracker = _evaluate(lm, loaded, wish, job.output)
+            results, tracker = _evaluate(lm, loaded, request, job.output)
             rows = harness.rows_of(entry.name, lm, loaded, results)
-            written = harness.save(results, tracker, job.output, wish.log_samples)
+            written = harness.save(results, tracker, job.output, request.log_samples)
             harness.write(folder.path(name), rows)
         finally:
             if lm.engine.events:
@@ -157,12 +157,12 @@ def _config(job: plan.Job, entry: Checkpoint) -> dict[str, Any]:
     }
 
 
-def _check_tasks(loaded: Loaded, wish: EvaluationRequest) -> None:
+def _check_tasks(loaded: Loaded, request: EvaluationRequest) -> None:
     """Refuses tasks that these models can't be asked."""
     for name, task in loaded.tasks.items():
         if getattr(task, "MULTIMODAL", False):
             raise ProbeError(f"task '{name}' shows pictures or sounds", expected="tasks of text")
-        if getattr(task, "UNSAFE_CODE", False) and not wish.confirm_run_unsafe_code:
+        if getattr(task, "UNSAFE_CODE", False) and not request.confirm_run_unsafe_code:
             raise ProbeError(
                 f"task '{name}' runs code that the model writes",
                 hint="--confirm_run_unsafe_code lets it, on this machine",
@@ -177,7 +177,7 @@ def _generative(loaded: Loaded) -> list[str]:
 def _model(
     job: plan.Job,
     entry: Checkpoint,
-    wish: EvaluationRequest,
+    request: EvaluationRequest,
     path: Path,
     progress: harness.EvaluationProgress,
     presets: dict[str, Any],
@@ -189,25 +189,25 @@ def _model(
     engine = Engine(models.load(entry, job.load), batch_tokens=job.batch_tokens)
     return ProbeLM(
         engine,
-        wish.settings,
-        seed=wish.seed[0] or 0,
+        request.settings,
+        seed=request.seed[0] or 0,
         answers=answers,
         presets=presets,
-        user=tuple(wish.gen_kwargs),
+        user=tuple(request.gen_kwargs),
         progress=progress,
     )
 
 
 def _evaluate(
-    lm: ProbeLM, loaded: Loaded, wish: EvaluationRequest, output: Path
+    lm: ProbeLM, loaded: Loaded, request: EvaluationRequest, output: Path
 ) -> tuple[dict[str, Any], EvaluationTracker]:
     """lm-eval's evaluator, and what writes its files."""
     import jinja2
     from lm_eval import simple_evaluate
 
-    name, chat = lm.engine.entry.name, wish.apply_chat_template
-    several = chat if wish.fewshot_as_multiturn is None else wish.fewshot_as_multiturn
-    seeds = dict(zip(SEEDS, wish.seed, strict=True))
+    name, chat = lm.engine.entry.name, request.apply_chat_template
+    several = chat if request.fewshot_as_multiturn is None else request.fewshot_as_multiturn
+    seeds = dict(zip(SEEDS, request.seed, strict=True))
     tracker = EvaluationTracker(output_path=str(output))
     try:
         with lm_eval_documents.quiet():
@@ -216,15 +216,15 @@ def _evaluate(
                 model_args={"model": name},
                 tasks=loaded.top,
                 task_manager=loaded.manager,
-                num_fewshot=wish.num_fewshot,
-                limit=wish.limit,
-                gen_kwargs=dict(wish.gen_kwargs) or None,
+                num_fewshot=request.num_fewshot,
+                limit=request.limit,
+                gen_kwargs=dict(request.gen_kwargs) or None,
                 log_samples=True,
                 evaluation_tracker=tracker,
-                system_instruction=wish.system_instruction,
+                system_instruction=request.system_instruction,
                 apply_chat_template=chat,
                 fewshot_as_multiturn=several,
-                confirm_run_unsafe_code=wish.confirm_run_unsafe_code,
+                confirm_run_unsafe_code=request.confirm_run_unsafe_code,
                 **seeds,
             )
     except (jinja2.UndefinedError, KeyError) as error:

@@ -62,7 +62,7 @@ class Written:
     passes: int
 
 
-def check_wishes(given: Mapping[str, Any]) -> None:
+def check_generation_arguments(given: Mapping[str, Any]) -> None:
     """Refuses generation arguments of the user's that would have no effect.
 
     Raises:
@@ -77,7 +77,7 @@ def check_wishes(given: Mapping[str, Any]) -> None:
                 hint=f"did you mean '{near[0]}'?" if near else "",
                 option="gen_kwargs",
             )
-    wish(given, {}, "masked", given)
+    writing_options(given, {}, "masked", given)
 
 
 def ignored(given: Mapping[str, Any]) -> list[str]:
@@ -89,7 +89,7 @@ def ignored(given: Mapping[str, Any]) -> list[str]:
     )
 
 
-def wish(
+def writing_options(
     given: Mapping[str, Any],
     preset: Mapping[str, Any],
     kind: str,
@@ -163,28 +163,28 @@ def _until(value: Any) -> tuple[str, ...]:
 def write(
     engine: Engine,
     contexts: Sequence[tuple[int, ...]],
-    wish: WritingOptions,
+    options: WritingOptions,
     seeds: Sequence[int],
     names: Sequence[str],
 ) -> list[Written]:
-    """Texts after contexts, written side by side, all as one wish asks."""
-    own = [replace(wish.schedule, seed=seed) for seed in seeds]
-    pens = [_Writer(engine.border, wish.until) if wish.until else None for _ in contexts]
+    """Texts after contexts, written side by side, all with the same options."""
+    own = [replace(options.schedule, seed=seed) for seed in seeds]
+    pens = [_Writer(engine.border, options.until) if options.until else None for _ in contexts]
     if engine.entry.kind == "causal":
-        found = loop.proceed_all(engine, contexts, wish.length, own, names, pens)
+        found = loop.proceed_all(engine, contexts, options.length, own, names, pens)
     else:
-        blank = (engine.entry.mask,) * wish.length
+        blank = (engine.entry.mask,) * options.length
         canvases = [
-            Canvas(ids + blank, tuple(range(len(ids), len(ids) + wish.length)), name)
+            Canvas(ids + blank, tuple(range(len(ids), len(ids) + options.length)), name)
             for ids, name in zip(contexts, names, strict=True)
         ]
         found = loop.decode_all(engine, canvases, own, pens)
-    return [_written(engine, decoded, wish) for decoded in found]
+    return [_written(engine, decoded, options) for decoded in found]
 
 
-def _written(engine: Engine, decoded: Decoded, wish: WritingOptions) -> Written:
-    answer = answers.cut(engine.border, engine.entry, decoded.tokens[: wish.most], decoded)
-    return Written(before(answer.text, wish.until), len(answer.ids), decoded.passes)
+def _written(engine: Engine, decoded: Decoded, options: WritingOptions) -> Written:
+    answer = answers.cut(engine.border, engine.entry, decoded.tokens[: options.most], decoded)
+    return Written(before(answer.text, options.until), len(answer.ids), decoded.passes)
 
 
 def before(text: str, until: Sequence[str]) -> str:

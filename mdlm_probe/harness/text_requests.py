@@ -11,38 +11,38 @@ from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.harness import request_tokens, text_generation
 from mdlm_probe.harness.answer_log import name_of
-from mdlm_probe.harness.base_model import Base, title
+from mdlm_probe.harness.base_model import EngineLM, title
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
 
 
-class Texts(Base):
+class Texts(EngineLM):
     """Answers requests for texts."""
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Texts written after contexts, each up to the first of its stop texts."""
-        wishes = [self._wish(request) for request in requests]
+        options = [self._options(request) for request in requests]
         self._note_ignored(requests)
         times: Tally[int] = Tally()
         seeds, names = [], []
-        for request, wish in zip(requests, wishes, strict=True):
+        for request, own in zip(requests, options, strict=True):
             # repeats of a request are other draws; without any, they are one
-            number = times[id(request)] if wish.schedule.temperature else 0
+            number = times[id(request)] if own.schedule.temperature else 0
             times[id(request)] += 1
             parts = ("generate_until", self.seed, request.args[0], number)
             seeds.append(seed_of(*parts))
-            names.append(name_of(*parts, self._identity, wish.row()))
-        contexts, cut = self._contexts(requests, wishes)
+            names.append(name_of(*parts, self._identity, own.row()))
+        contexts, cut = self._contexts(requests, options)
         self.note_cuts(cut)
         new = {name: at for at, name in enumerate(names) if name not in self.answers}
         done = sum(name not in new for name in names)
         self.progress.start(f"{self.engine.entry.name} texts", len(requests), done)
-        for part in self._side_by_side(list(new.values()), wishes, contexts):
+        for part in self._side_by_side(list(new.values()), options, contexts):
             found = text_generation.write(
                 self.engine,
                 [contexts[at] for at in part],
-                wishes[part[0]],
+                options[part[0]],
                 [seeds[at] for at in part],
                 [title(requests[at]) for at in part],
             )
@@ -54,11 +54,11 @@ class Texts(Base):
             self.cache_hook.add_partial("generate_until", request.args, text)
         return texts
 
-    def _wish(self, request: Instance) -> text_generation.WritingOptions:
+    def _options(self, request: Instance) -> text_generation.WritingOptions:
         preset = self.presets.get(request.task_name or "")
         settings = preset.settings if preset else {}
         try:
-            return text_generation.wish(
+            return text_generation.writing_options(
                 request.args[1], settings, self.engine.entry.kind, self.user
             )
         except ProbeError as error:
@@ -70,18 +70,18 @@ class Texts(Base):
             ) from None
 
     def _contexts(
-        self, requests: Sequence[Instance], wishes: Sequence[text_generation.WritingOptions]
+        self, requests: Sequence[Instance], options: Sequence[text_generation.WritingOptions]
     ) -> tuple[list[tuple[int, ...]], Tally[str]]:
         """Contexts as tokens, cut on the left to leave room for the canvas."""
         found, context = [], self.engine.entry.context
         cut: Tally[str] = Tally()
-        for request, wish in zip(requests, wishes, strict=True):
+        for request, own in zip(requests, options, strict=True):
             border = self.engine.border
             ids = request_tokens.encode(border, request.args[0]) or (request_tokens.prefix(border),)
-            room = context - wish.length
+            room = context - own.length
             if room < 1:
                 raise ProbeError(
-                    f"{title(request)} asks for {wish.length} tokens",
+                    f"{title(request)} asks for {own.length} tokens",
                     expected=f"fewer than {context}, the context of '{self.engine.entry.name}'",
                     hint="--gen_kwargs max_gen_toks=N",
                 )
@@ -92,16 +92,16 @@ class Texts(Base):
     def _side_by_side(
         self,
         places: Sequence[int],
-        wishes: Sequence[text_generation.WritingOptions],
+        options: Sequence[text_generation.WritingOptions],
         contexts: Sequence[tuple[int, ...]],
     ) -> Iterator[list[int]]:
-        """Requests of one wish and about one length, as many as fill a batch."""
+        """Requests with the same options and about one length, as many as fill a batch."""
         alike: dict[text_generation.WritingOptions, list[int]] = {}
         for at in places:
-            alike.setdefault(wishes[at], []).append(at)
-        for wish, group in alike.items():
+            alike.setdefault(options[at], []).append(at)
+        for own, group in alike.items():
             group.sort(key=lambda at: len(contexts[at]))
-            longest = len(contexts[group[-1]]) + wish.length
+            longest = len(contexts[group[-1]]) + own.length
             size = max(1, self.engine.batch_tokens // longest)
             yield from (group[first : first + size] for first in range(0, len(group), size))
 

@@ -162,7 +162,7 @@ def layer_rate(geometry: dict[str, int], device: str, dtype: str) -> float:
 def _layer(
     states: Float[Tensor, "batch length width"], weights: list[Tensor], geometry: dict[str, int]
 ) -> Float[Tensor, "batch length width"]:
-    """A layer as Llama and Qwen have it, but for norms and rotary positions, which cost little."""
+    """A layer as Llama and Qwen have it, without norms and rotary positions, which cost little."""
     from torch.nn import functional
 
     query, key, value, out, gate, up, down = weights

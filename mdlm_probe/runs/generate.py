@@ -56,7 +56,7 @@ def plan(
     tasks: answers.TasksOption = ("all",),
     limit: answers.LimitOption = 1000,
     length: Annotated[int, "masks of the canvas; causal models: most tokens"] = 256,
-    steps: Annotated[int | None, "unmasking steps; default: one a mask"] = None,
+    steps: Annotated[int | None, "unmasking steps; default: one per mask"] = None,
     block: answers.BlockOption = None,
     order: Annotated[Order, "which masks of a block a step commits"] = "low_confidence",
     threshold: answers.ThresholdOption = 0.9,

@@ -72,7 +72,7 @@ class Plan:
         """What must be equal for rows to belong together."""
         load = asdict(self.job.load)
         load["revision"] = load["revision"] or self.entry.revision
-        if load["rope_scale"] == 1:  # runs that began before there was a choice go on
+        if load["rope_scale"] == 1:  # runs that began before there was a choice resume
             del load["rope_scale"]
         return {
             "probe": self.job.probe,
@@ -91,7 +91,7 @@ class Progress(Protocol):
         """Something a person should know."""
 
     def start(self, name: str, cells: int, done: int) -> None:
-        """A measurement begins, or goes on."""
+        """A measurement begins, or resumes."""
 
     def advance(self, cells: int, tokens: int) -> None:
         """Tokens went through the network; a group of cells is safe on disk."""
@@ -101,7 +101,7 @@ def prepare_all(jobs: Sequence[Job]) -> tuple[list[Plan], list[str]]:
     """Plans jobs together; returns the plans, and why models that can't be asked are left out.
 
     Raises:
-        ProbeError: as `prepare`, but for nothing to ask only if that goes for every model.
+        ProbeError: as `prepare`; that there is nothing to ask, only if that is so of every model.
     """
     written: dict[str, Sequence[Any]] = {}
     plans = [prepare(job, empty=len(jobs) > 1, written=written) for job in jobs]

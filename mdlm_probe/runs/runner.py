@@ -52,7 +52,7 @@ def run(plan: Plan, progress: Progress, loaded: LoadedModels | None = None) -> P
 
     Raises:
         ProbeError: whatever the user can mend; rows written before stay.
-        KeyboardInterrupt: Ctrl-C; the same job goes on from the last whole group.
+        KeyboardInterrupt: Ctrl-C; the same job resumes after the last whole group.
     """
     for reason, number in plan.refused.items():
         progress.note(f"{plan.entry.name}: {number} cells left out: {reason}")

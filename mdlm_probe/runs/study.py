@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from mdlm_probe.core.catalog import JUDGE
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.core.files import alone
+from mdlm_probe.core.files import exclusive
 from mdlm_probe.core.run_folder import RUN
 from mdlm_probe.runs import judges, loaded_models, runner
 from mdlm_probe.runs.loaded_models import LoadedModels
@@ -96,7 +96,7 @@ def execute(
     Raises:
         ProbeError: a folder that can't be used, or whose rows were measured with other settings,
             before anything is loaded. What fails in a run is an outcome.
-        KeyboardInterrupt: Ctrl-C; the same study goes on.
+        KeyboardInterrupt: Ctrl-C; the same study resumes.
     """
     parts = [part for part in study.parts if not only or part.name in only]
     loaded, found = LoadedModels(), []
@@ -139,7 +139,7 @@ def _judgement(
 def _outcome(
     part: StudyRun, model: str, run: Callable[[], int], record: StudyRecord, progress: StudyProgress
 ) -> RunOutcome:
-    """Runs one thing. Whatever goes wrong is told, but for Ctrl-C: others may well succeed."""
+    """Runs one thing. Whatever goes wrong is told, except Ctrl-C: others may well succeed."""
     began = time.monotonic()
     rows, error, advised = 0, "", False
     try:
@@ -179,5 +179,5 @@ def locked(folder: Path) -> Iterator[None]:
             expected="a folder for the study's runs",
             hint="choose another --output",
         )
-    with alone(folder, "study.lock", f"running a study in {folder}"):
+    with exclusive(folder, "study.lock", f"running a study in {folder}"):
         yield

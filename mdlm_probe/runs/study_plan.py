@@ -24,7 +24,7 @@ class StudyRun:
     Attributes:
         name: of the run, and of its folder.
         probe: the probe's name, or "judge".
-        plans: what is to be measured, a plan a model.
+        plans: what is to be measured, one plan per model.
         verdicts: what a judge is asked; then there are no plans.
     """
 

@@ -15,7 +15,7 @@ from mdlm_probe.runs.study_plan import StudyRun, Verdicts
 
 
 def check_settings(folder: Path, parts: Sequence[StudyRun], fresh: bool = False) -> None:
-    """Refuses to go on with other settings than the rows in the run folders were measured with.
+    """Refuses to resume with other settings than the rows in the run folders were measured with.
 
     Raises:
         ProbeError: every setting that differs, old and new, with its run, models and file.
@@ -40,7 +40,7 @@ def check_settings(folder: Path, parts: Sequence[StudyRun], fresh: bool = False)
         ]
         raise ProbeError(
             f"{folder} holds rows that were measured with other settings:\n" + "\n".join(lines),
-            expected="the settings before the arrows, with which the same study goes on",
+            expected="the settings before the arrows, with which the same study resumes",
             hint=f"--output DIR keeps both; --only {runs} --fresh forgets the rows of these runs",
         )
 
@@ -54,7 +54,7 @@ def _changed(plan: Plan) -> list[str]:
 
 
 def _changed_judge(asked: Verdicts, folder: Path) -> list[str]:
-    """The same of a judge, but for what is judged, which may not be measured yet."""
+    """The same of a judge, except what is judged, which may not be measured yet."""
     options = {n: list(v) if isinstance(v, tuple) else v for n, v in asdict(asked.choice).items()}
     known = _recorded(folder, f"judge__{slug(asked.by.name)}")
     new = {"options": options, **asked.by.config} if known else {}

@@ -36,7 +36,7 @@ def _write_out(plan: Plan, counter: DryRun, cells: Sequence[Any]) -> None:
 def extremes(plan: Plan) -> list[Any]:
     """Of every combination of texts, the cells with the largest and least of each number.
 
-    If these can be asked, all can, but for a few tokens between items.
+    If these can be asked, all can, within a few tokens between items.
     """
     kinds = coordinates(plan.probe.Cell)
     texts = [column.name for column in kinds if column.type is str]

@@ -203,7 +203,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch):
 
     monkeypatch.setattr(runner, "run", interrupted)
     output = fails("locality", "-m", "oracle", *QUICK, "-o", tmp_path, code=130)
-    assert "the same command, without --fresh, goes on" in output
+    assert "the same command, without --fresh, resumes" in output
 
 
 def test_a_changed_configuration_shows_the_difference(tmp_path):

@@ -36,10 +36,10 @@ def test_answers_are_those_of_the_loop(tmp_path):
     typed("-m", "tiny-mdlm", *SHORT, "--order", "random", "-o", tmp_path)
     found = rows(tmp_path / "generate__tiny-mdlm.jsonl")
     assert [row["id"] for row in found] == ["prose-01", "prose-02", "question-01", "question-02"]
-    wish = generate.plan(lexicon="small", length=8, limit=2, order="random")
+    request = generate.plan(lexicon="small", length=8, limit=2, order="random")
     engine = Engine(models.load(models.resolve("tiny-mdlm")), batch_tokens=4096)
-    for row, text in zip(found, wish.texts, strict=True):
-        (alone,) = answers.write(engine, [text], 8, [wish.schedule_of(text)], ["x"])
+    for row, text in zip(found, request.texts, strict=True):
+        (alone,) = answers.write(engine, [text], 8, [request.schedule_of(text)], ["x"])
         assert row["answer"] == alone.text
         assert row["prompt"] == text.prompt
         assert row["steps"] == list(alone.decoded.steps)
@@ -180,7 +180,7 @@ def test_a_checkpoint_folder_has_no_defaults(tmp_path):
 
 
 def test_schedules_get_seeds_of_their_own():
-    wish = generate.plan(text=("a", "b"), length=4)
-    first, second = (wish.schedule_of(text) for text in wish.texts)
+    request = generate.plan(text=("a", "b"), length=4)
+    first, second = (request.schedule_of(text) for text in request.texts)
     assert first.seed != second.seed
     assert Schedule(4, 4, seed=first.seed) == first

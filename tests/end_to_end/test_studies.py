@@ -308,7 +308,7 @@ def test_ctrl_c_anywhere_and_the_same_command_goes_on(tmp_path, monkeypatch, who
 
     monkeypatch.setattr(Engine, "ask", stopping)
     result = call("study", path, "-o", tmp_path / "out", code=130)
-    assert "the same command, without --fresh, goes on" in result.stderr
+    assert "the same command, without --fresh, resumes" in result.stderr
     states = [run["status"] for run in record(tmp_path / "out")["runs"].values()]
     assert states.count("stopped") == 1
     assert set(states) <= {"finished", "stopped", "pending"}

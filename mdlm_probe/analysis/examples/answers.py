@@ -42,7 +42,7 @@ def tokens(row: Fields) -> list[str] | None:
 
 
 def beside(label: str, first: Fields, second: Fields) -> DifferencePart:
-    """How the second row's answer differs from the first's: by tokens, or else by words."""
+    """How the second row's answer differs from the first's: by its tokens, or else by its words."""
     ours, theirs = tokens(first), tokens(second)
     if ours is None or theirs is None:
         ours, theirs = words(first["answer"]), words(second["answer"])

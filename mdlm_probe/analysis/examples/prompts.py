@@ -52,5 +52,5 @@ def edits(count: str) -> str:
 
 
 def listed(lines: dict[str, str]) -> str:
-    """Names with values, one a line; those without a value are left out."""
+    """Names with values, one per line; those without a value are left out."""
     return "\n".join(f"{name}: {value}" for name, value in lines.items() if value)

@@ -47,7 +47,7 @@ def bootstrap(
     leaves out 0.
 
     Args:
-        rows: one a unit.
+        rows: one per unit.
         statistic: maps means [..., columns] to values [...].
         within: what values there can be: the interval is cut there.
 

@@ -20,7 +20,7 @@ from mdlm_probe.likelihood import estimators
 HELP = """Evaluates models on lm-eval's tasks: its evaluator, its options, our numbers.
 
 Shipped tasks (tasks/lm_eval) and local YAMLs need no network. Every answer is kept at once: the
-same command goes on after Ctrl-C, and more tasks or documents reuse what is there.
+same command resumes after Ctrl-C, and more tasks or documents reuse what is there.
 
 Example: mdlm-probe eval --model tiny-mdlm --tasks suite_animal --limit 20
 """
@@ -97,20 +97,20 @@ def callback(**given: Any) -> None:
     from mdlm_probe.analysis.tables import number
     from mdlm_probe.harness import run
 
-    wish = wish_of(given)
+    request = request_of(given)
     rows = []
     with Requests(given["quiet"]) as bar:
         if given["batch_size"]:
             bar.note("--batch_size means nothing here: batches are cut by --batch-tokens")
         for job in jobs:
-            rows += run.run(job, wish, bar)
+            rows += run.run(job, request, bar)
     columns = names(run.COLUMNS)
     heads = [HEADS.get(name, name) for name in columns]
     echo_table(heads, [[number(row[name]) for name in columns] for row in rows])
     click.echo(f"\nwrote {jobs[0].output}")
 
 
-def wish_of(given: dict[str, Any]) -> Any:
+def request_of(given: dict[str, Any]) -> Any:
     """What parsed options ask for."""
     from mdlm_probe.harness import run
 

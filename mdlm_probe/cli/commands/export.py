@@ -64,7 +64,7 @@ def callback(
     """Exports, and says what was written where."""
     from mdlm_probe.reports import exports
 
-    wish = exports.ExportRequest(
+    request = exports.ExportRequest(
         rows=only != "tables",
         tables=only != "rows",
         project=project,
@@ -73,7 +73,7 @@ def callback(
         folder=output or run / "export",
     )
     asked = [name for part in to for name in part]
-    for line in exports.export(run, asked, wish, probe or ()):
+    for line in exports.export(run, asked, request, probe or ()):
         click.echo(line)
 
 

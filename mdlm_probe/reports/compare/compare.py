@@ -196,7 +196,7 @@ def _notes(first: Measurement, second: Measurement) -> list[str]:
         notes.append("both sides have the same weights")
     tokenizers = [f.get("files", {}).get("tokenizer.json") for f in facts]
     if all(tokenizers) and tokenizers[0] != tokenizers[1]:
-        notes.append("the tokenizers differ: what is by token is by other tokens")
+        notes.append("the tokenizers differ: what is per token is per other tokens")
     if len({f.get("chat", False) for f in facts}) > 1:
         chat, text = "AB" if facts[0].get("chat") else "BA"
         notes.append(f"{chat} is asked in chat messages, {text} in plain text: see --style")
@@ -208,7 +208,7 @@ def _notes(first: Measurement, second: Measurement) -> list[str]:
 def save(folder: Path, found: Sequence[Compared]) -> list[Path]:
     """Writes compare.csv, and a picture of each pair; returns the paths.
 
-    PNG, and of a single pair SVG and PDF, too: of many pairs few are printed.
+    PNG, and SVG and PDF of a single pair: of many pairs few are printed.
 
     Raises:
         ProbeError: the folder can't be written.

@@ -1,8 +1,8 @@
 """Exports: a run's rows, tables and figures for other tools.
 
 A format is a file in `formats`, which is all its registration. One that makes files has
-`files(runs, wish)`, which returns contents by path; one that tracks runs elsewhere has
-`send(runs, wish)`, which returns what to tell the user. Equal input gives equal files.
+`files(runs, request)`, which returns contents by path; one that tracks runs elsewhere has
+`send(runs, request)`, which returns what to tell the user. Equal input gives equal files.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ __all__ = ["ExportRequest", "ExportedRun", "export", "load"]
 
 
 def export(
-    folder: Path, to: Sequence[str], wish: ExportRequest, probes: Sequence[str] = ()
+    folder: Path, to: Sequence[str], request: ExportRequest, probes: Sequence[str] = ()
 ) -> list[str]:
     """Exports a run's or a study's folder; returns what to tell the user, a line each.
 
     Args:
         folder: of a run or of a study.
         to: formats.
-        wish: what of it, and where to.
+        request: what of it, and where to.
         probes: those to export; none: all.
 
     Where nothing is there for one of several formats, the others are made, and a line says so.
@@ -41,27 +41,25 @@ def export(
             was changed, a missing package, or a service that can't be reached.
     """
     modules = {name: catalog.load("format", name) for name in to}
-    _check_only(modules, wish)
+    _check_only(modules, request)
     runs, said = load(folder, probes)
-    made, lacking = _made(modules, runs, wish)
-    if (
-        lacking
-        and not made
-        and not any(value("format", module, "send") for module in modules.values())
-    ):
+    made, lacking = _made(modules, runs, request)
+    sent = any(value("format", module, "send") for module in modules.values())
+    if lacking and not made and not sent:
         raise next(iter(lacking.values()))
     if made:
-        said += [f"wrote {path}" for path in write(wish.folder, made)]
+        said += [f"wrote {path}" for path in write(request.folder, made)]
     said += [f"no {name}: {error.found}; {error.hint}" for name, error in lacking.items()]
     for module in modules.values():
         if value("format", module, "send"):
-            said += module.send(runs, wish)
+            said += module.send(runs, request)
     return said
 
 
-def _check_only(modules: dict[str, ModuleType], wish: ExportRequest) -> None:
+def _check_only(modules: dict[str, ModuleType], request: ExportRequest) -> None:
     """Refuses rows alone where no format holds rows."""
-    if not wish.tables and not any(value("format", module, "ROWS") for module in modules.values()):
+    rows = any(value("format", module, "ROWS") for module in modules.values())
+    if not request.tables and not rows:
         known = {name: catalog.load("format", name) for name in catalog.names("format")}
         both = [name for name, module in known.items() if value("format", module, "ROWS")]
         raise ProbeError(
@@ -73,7 +71,7 @@ def _check_only(modules: dict[str, ModuleType], wish: ExportRequest) -> None:
 
 
 def _made(
-    modules: dict[str, ModuleType], runs: Sequence[ExportedRun], wish: ExportRequest
+    modules: dict[str, ModuleType], runs: Sequence[ExportedRun], request: ExportRequest
 ) -> tuple[dict[str, bytes], dict[str, Lacking]]:
     """Contents by path, and the formats that there is nothing for."""
     made: dict[str, bytes] = {}
@@ -81,7 +79,7 @@ def _made(
     for name, module in modules.items():
         if value("format", module, "files"):
             try:
-                made |= module.files(runs, wish)
+                made |= module.files(runs, request)
             except Lacking as error:
                 lacking[name] = error
     return made, lacking

@@ -11,14 +11,14 @@ from mdlm_probe.reports.exports.exported_run import ExportedRun, ExportRequest
 from mdlm_probe.reports.exports.typed_rows import typed
 
 
-def arrow_tables(runs: Sequence[ExportedRun], wish: ExportRequest) -> list[tuple[str, pa.Table]]:
+def arrow_tables(runs: Sequence[ExportedRun], request: ExportRequest) -> list[tuple[str, pa.Table]]:
     """Rows and tables by path, without an ending; a table's NaN means that there is no value."""
     found = []
     for run in runs:
         for probe, one in run.made.items():
-            if wish.rows:
+            if request.rows:
                 found.append((run.file(probe), typed(run, probe)))
-            if wish.tables:
+            if request.tables:
                 found += [
                     (run.file(f"{probe}-{name}"), arrow(frame))
                     for name, frame in one.tables.items()

@@ -36,7 +36,7 @@ class CaptionedTable:
 
 
 def captioned_table(probe: str, name: str, frame: pd.DataFrame) -> CaptionedTable:
-    """A report's table; coordinates that don't vary leave the columns, but for the model."""
+    """A report's table; coordinates that don't vary are no columns, except the model."""
     same = [c for c in coordinates_in(probe, frame) if frame[c].nunique() == 1]
     first = text_table(frame[same].head(1), head=column_words)
     fixed = dict(zip(first.heads, first.rows[0], strict=True)) if same else {}

@@ -63,7 +63,7 @@ def escape(text: str) -> str:
 
 
 def _letter(character: str) -> str:
-    """A character, for itself."""
+    """A character on its own."""
     if character in SPECIAL:
         return SPECIAL[character]
     if " " <= character <= "~":

@@ -46,10 +46,10 @@ def unreached(service: str, error: BaseException) -> ProbeError:
     )
 
 
-def named(run: ExportedRun, wish: ExportRequest) -> str:
+def named(run: ExportedRun, request: ExportRequest) -> str:
     """The tracked run's name: --name or the folder's, and that of a study's run."""
     folder = run.folder.resolve()
-    name = wish.name or (folder.parent if run.name else folder).name
+    name = request.name or (folder.parent if run.name else folder).name
     return f"{name}/{run.name}" if run.name else name
 
 

@@ -11,9 +11,9 @@ from mdlm_probe.analysis import tables
 from mdlm_probe.analysis.tables import text_table
 
 number = partial(tables.number, rounding="shortest")
-"""A value as the page's script writes it, too."""
+"""A value, written as the page's script writes it."""
 interval = partial(tables.interval, rounding="shortest")
-"""Both ends of an interval as the page's script writes them, too."""
+"""Both ends of an interval, written as the page's script writes them."""
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ def load(folder: Path, choice: Choice, *, prompts: bool) -> tuple[list[AnswerPai
         path = folder / f"{name}.csv"
         command = f"`mdlm-probe {entry['config']['probe']}`"
         if entry.get("status") != "finished":
-            raise ProbeError(f"{path} is unfinished", hint=f"let {command} go on first")
+            raise ProbeError(f"{path} is unfinished", hint=f"let {command} finish first")
         rows, digests[name] = _rows(path, command)
         found = _paired(rows, path)
         pairs += _asked(found, entry["config"], path) if prompts else found

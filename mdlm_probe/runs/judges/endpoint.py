@@ -83,7 +83,7 @@ class EndpointJudge:
     """
 
     orders = BOTH
-    kept = True
+    keeps_replies = True
     needs_prompts = True
 
     def __init__(self, name: str, access: Access, prompt: JudgePrompt) -> None:

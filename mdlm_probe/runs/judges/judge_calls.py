@@ -58,14 +58,14 @@ class Judge(Protocol):
 
     Attributes:
         name: what its rows and files are called after.
-        kept: whether its replies are worth a file: they took time or money.
+        keeps_replies: whether its replies are worth a file: they took time or money.
         needs_prompts: whether it reads the prompts.
         config: what else must be equal for verdicts to belong together.
         facts: what is known of it once it is open, which must not change either.
     """
 
     name: str
-    kept: bool
+    keeps_replies: bool
     needs_prompts: bool
     config: dict[str, Any]
     facts: dict[str, Any]

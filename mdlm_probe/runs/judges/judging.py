@@ -58,7 +58,7 @@ def judge(
 
     Raises:
         ProbeError: whatever the user can mend; replies that came before stay.
-        KeyboardInterrupt: Ctrl-C; the same call goes on.
+        KeyboardInterrupt: Ctrl-C; the same call resumes.
     """
     pairs, digests = answer_pairs.load(folder, choice, prompts=by.needs_prompts)
     calls = judge_calls.plan(pairs, by.orders)
@@ -66,7 +66,7 @@ def judge(
     config = _config(by, choice, digests)
     with RunFolder.locked(folder, fresh=fresh) as run:
         path = run.path(name)
-        raw = path.with_suffix(".replies.jsonl") if by.kept else None
+        raw = path.with_suffix(".replies.jsonl") if by.keeps_replies else None
         if fresh and raw:
             raw.unlink(missing_ok=True)
         try:

@@ -17,7 +17,7 @@ class LikelihoodJudge:
 
     name = "nll"
     orders = ONCE
-    kept = False
+    keeps_replies = False
     needs_prompts = False
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class LikelihoodJudge:
         """Nothing to do."""
 
     def ask(self, calls: Sequence[Call]) -> Iterator[tuple[Call, Reply]]:
-        """The two answers' nats by token.
+        """The two answers' nats per token.
 
         Raises:
             ProbeError: answers that were not scored at all.

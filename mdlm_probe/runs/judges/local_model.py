@@ -34,7 +34,7 @@ class LocalJudge:
     """
 
     orders = BOTH
-    kept = True
+    keeps_replies = True
     needs_prompts = True
 
     def __init__(

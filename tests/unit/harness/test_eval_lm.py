@@ -302,7 +302,7 @@ def test_model_arguments_that_are_wrong(given, message):
 
 
 def test_a_repeated_pass_is_remembered_exactly(masked):
-    noting = continuation_scores.Noting(masked)
+    noting = continuation_scores.TopTokenRecorder(masked)
     ids = (*masked.border.encode(" the wind"), masked.entry.mask_id)
     asked = [Query(ids, (len(ids) - 1,), (Readout(name),)) for name in ("entropy", "top_id")]
     entropy, top = noting.ask(asked[:1])[0]["entropy"], noting.ask(asked[1:])[0]["top_id"]

@@ -14,41 +14,44 @@ from mdlm_probe.engine.engine import Engine
 from mdlm_probe.harness import AnswerLog, monte_carlo_errors, presets_for, text_generation
 from mdlm_probe.harness.continuation_scores import Scored
 from mdlm_probe.harness.monte_carlo_errors import MonteCarloErrors, pooled
-from mdlm_probe.harness.text_generation import before, ignored, wish
+from mdlm_probe.harness.text_generation import before, ignored, writing_options
 
-# ---------------------------------------------------------------------- wishes
+# ---------------------------------------------------------------------- options
 
 
 def test_lengths_are_rounded_up_to_whole_blocks():
-    found = wish({"max_gen_toks": 100, "until": "."}, {}, "masked")
+    found = writing_options({"max_gen_toks": 100, "until": "."}, {}, "masked")
     assert (found.most, found.length, found.schedule.block) == (100, 128, 32)
     assert found.schedule.steps == 128
     assert found.until == (".",)
-    found = wish({"max_new_tokens": 20}, {}, "masked")
+    found = writing_options({"max_new_tokens": 20}, {}, "masked")
     assert (found.most, found.length, found.schedule.block) == (20, 20, 20)
-    found = wish({"max_gen_toks": 20, "block": 8, "steps": 6}, {}, "masked")
+    found = writing_options({"max_gen_toks": 20, "block": 8, "steps": 6}, {}, "masked")
     assert (found.length, found.schedule.steps) == (24, 6)
-    assert wish({}, {}, "masked").length == 256
-    assert wish({"max_gen_toks": 100}, {}, "causal").length == 100
-    whole = wish({"max_gen_toks": 100, "order": "dream_entropy"}, {}, "masked")
+    assert writing_options({}, {}, "masked").length == 256
+    assert writing_options({"max_gen_toks": 100}, {}, "causal").length == 100
+    whole = writing_options({"max_gen_toks": 100, "order": "dream_entropy"}, {}, "masked")
     assert (whole.length, whole.schedule.block) == (100, 100)
 
 
 def test_sampling_is_asked_for_as_in_lm_eval():
-    assert wish({"temperature": 0.7}, {}, "masked").schedule.temperature == 0.7
-    assert wish({"temperature": 0.7, "do_sample": False}, {}, "masked").schedule.temperature == 0
-    assert wish({"do_sample": True}, {}, "masked").schedule.temperature == 0
+    assert writing_options({"temperature": 0.7}, {}, "masked").schedule.temperature == 0.7
+    assert (
+        writing_options({"temperature": 0.7, "do_sample": False}, {}, "masked").schedule.temperature
+        == 0
+    )
+    assert writing_options({"do_sample": True}, {}, "masked").schedule.temperature == 0
     assert ignored({"top_p": 0.9, "top_k": 50, "num_beams": 1, "until": "."}) == ["top_p"]
 
 
 def test_the_user_goes_before_the_preset_and_that_before_the_task():
     preset = {"length": 512, "steps": 512, "block": 512, "eos": "eos_last"}
     task = {"max_gen_toks": 64, "temperature": 0.0}
-    found = wish(task, preset, "masked")
+    found = writing_options(task, preset, "masked")
     assert (found.most, found.schedule.steps, found.schedule.block) == (512, 512, 512)
     assert found.schedule.eos == "eos_last"
     user = {"max_gen_toks": 48, "eos": "free"}
-    found = wish(task | user, preset, "masked", user)
+    found = writing_options(task | user, preset, "masked", user)
     assert (found.most, found.schedule.steps, found.schedule.block) == (48, 48, 48)
     assert found.schedule.eos == "free"
 
@@ -64,9 +67,9 @@ def test_the_user_goes_before_the_preset_and_that_before_the_task():
         ({"until": 3}, "until is 3"),
     ],
 )
-def test_wishes_that_mean_nothing(given, message):
+def test_options_that_mean_nothing(given, message):
     with pytest.raises(ProbeError, match=message):
-        wish(given, {}, "masked", given)
+        writing_options(given, {}, "masked", given)
 
 
 def test_texts_end_before_the_first_stop_text():
@@ -79,15 +82,15 @@ def test_stopping_early_changes_no_text():
     engine = Engine(models.load(models.resolve("tiny-mdlm")), batch_tokens=2048)
     contexts = [engine.border.encode(text) for text in (" the wind loved a", " the quiet hill.")]
     for block in (4, 8, 32):
-        free = wish({"max_gen_toks": 32, "block": block}, {}, "masked")
-        cut = wish({"max_gen_toks": 32, "block": block, "until": ["."]}, {}, "masked")
+        free = writing_options({"max_gen_toks": 32, "block": block}, {}, "masked")
+        cut = writing_options({"max_gen_toks": 32, "block": block, "until": ["."]}, {}, "masked")
         whole = text_generation.write(engine, contexts, free, [0, 1], ["a", "b"])
         ended = text_generation.write(engine, contexts, cut, [0, 1], ["a", "b"])
         assert [one.text for one in ended] == [before(one.text, ["."]) for one in whole]
         assert any("." in one.text for one in whole)
-    assert sum(one.passes for one in text_generation.write(
-        engine, contexts, wish({"max_gen_toks": 32, "block": 4, "until": ["."]}, {}, "masked"),
-        [0, 1], ["a", "b"])) < 64  # fmt: skip
+    options = writing_options({"max_gen_toks": 32, "block": 4, "until": ["."]}, {}, "masked")
+    found = text_generation.write(engine, contexts, options, [0, 1], ["a", "b"])
+    assert sum(one.passes for one in found) < 64
 
 
 # ---------------------------------------------------------------------- presets
@@ -99,7 +102,7 @@ def test_presets_are_for_their_model_and_task_alone():
     found = presets_for("auto", entry, names)
     assert set(found) == {"gsm8k", "gsm8k_cot"}
     assert found["gsm8k"].name == "llada-instruct-512"
-    made = wish({}, found["gsm8k"].settings, "masked")
+    made = writing_options({}, found["gsm8k"].settings, "masked")
     assert (made.length, made.schedule) == (512, schedule.Schedule(512, 512, eos="eos_last"))
     assert presets_for("auto", other, names) == {}
     assert presets_for("none", entry, names) == {}

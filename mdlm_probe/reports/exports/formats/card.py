@@ -29,7 +29,7 @@ questions, unless they say otherwise.
 """
 
 
-def files(runs: Sequence[ExportedRun], wish: ExportRequest) -> dict[str, bytes]:
+def files(runs: Sequence[ExportedRun], request: ExportRequest) -> dict[str, bytes]:
     """card-MODEL.md for each masked model: YAML metadata, then the section.
 
     Raises:

@@ -1,4 +1,4 @@
-"""JSON lines: rows and tables, an object a line."""
+"""JSON lines: rows and tables, one object per line."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ ROWS = True
 """Whether it holds rows beside tables, so that --only chooses between them."""
 
 
-def files(runs: Sequence[ExportedRun], wish: ExportRequest) -> dict[str, bytes]:
+def files(runs: Sequence[ExportedRun], request: ExportRequest) -> dict[str, bytes]:
     """PROBE.jsonl with the rows of all its models, PROBE-TABLE.jsonl with a report's table."""
-    return {f"{path}.jsonl": _lines(table) for path, table in arrow_tables(runs, wish)}
+    return {f"{path}.jsonl": _lines(table) for path, table in arrow_tables(runs, request)}
 
 
 def _lines(table: pa.Table) -> bytes:

@@ -1,4 +1,4 @@
-r"""LaTeX: a file a table, to \input where the packages named at its head are loaded."""
+r"""LaTeX: one file per table, to \input where the packages named at its head are loaded."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ WIDE = 7
 TURNED = 12
 """A table of more columns has a page of its own, in landscape."""
 LONG = 40
-"""A table of more rows goes on over pages."""
+"""A table of more rows spans several pages."""
 
 
-def files(runs: Sequence[ExportedRun], wish: ExportRequest) -> dict[str, bytes]:
+def files(runs: Sequence[ExportedRun], request: ExportRequest) -> dict[str, bytes]:
     """PROBE-TABLE.tex with each of the reports' tables."""
     return {
         run.file(f"{probe}-{name}.tex"): table(

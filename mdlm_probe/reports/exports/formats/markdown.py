@@ -1,4 +1,4 @@
-"""Markdown: a file a probe with its tables, as GitHub shows them."""
+"""Markdown: one file per probe with its tables, as GitHub shows them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mdlm_probe.reports.exports.captioned_tables import CaptionedTable, captione
 from mdlm_probe.reports.exports.exported_run import ExportedRun, ExportRequest
 
 
-def files(runs: Sequence[ExportedRun], wish: ExportRequest) -> dict[str, bytes]:
+def files(runs: Sequence[ExportedRun], request: ExportRequest) -> dict[str, bytes]:
     """PROBE.md with the reports' tables that hold something."""
     return {
         run.file(f"{probe}.md"): "\n".join(

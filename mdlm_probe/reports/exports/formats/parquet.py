@@ -14,9 +14,9 @@ ROWS = True
 """Whether it holds rows beside tables, so that --only chooses between them."""
 
 
-def files(runs: Sequence[ExportedRun], wish: ExportRequest) -> dict[str, bytes]:
+def files(runs: Sequence[ExportedRun], request: ExportRequest) -> dict[str, bytes]:
     """PROBE.parquet with the rows of all its models, PROBE-TABLE.parquet with a report's table."""
-    return {f"{path}.parquet": _bytes(table) for path, table in arrow_tables(runs, wish)}
+    return {f"{path}.parquet": _bytes(table) for path, table in arrow_tables(runs, request)}
 
 
 def _bytes(table: pa.Table) -> bytes:

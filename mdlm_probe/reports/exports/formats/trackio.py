@@ -25,7 +25,7 @@ from mdlm_probe.reports.exports.tracker_data import (
 )
 
 
-def send(runs: Sequence[ExportedRun], wish: ExportRequest) -> list[str]:
+def send(runs: Sequence[ExportedRun], request: ExportRequest) -> list[str]:
     """Logs runs: run.json as configuration, tables, figures, and estimates as metrics of one step.
 
     It keeps them on this machine (TRACKIO_DIR), unless TRACKIO_SPACE_ID names a Space. Exporting
@@ -38,14 +38,14 @@ def send(runs: Sequence[ExportedRun], wish: ExportRequest) -> list[str]:
     trackio = package("trackio")
     said = []
     for run in runs:
-        name = named(run, wish)
+        name = named(run, request)
         try:
             with contextlib.redirect_stdout(io.StringIO()):  # its own advertisements
-                name = _new(name, _known(trackio, wish.project))
+                name = _new(name, _known(trackio, request.project))
                 trackio.init(
-                    project=wish.project,
+                    project=request.project,
                     name=name,
-                    group=wish.name or run.folder.resolve().parent.name if run.name else None,
+                    group=request.name or run.folder.resolve().parent.name if run.name else None,
                     config=config(run),
                     embed=False,
                     auto_log_gpu=False,
@@ -57,7 +57,7 @@ def send(runs: Sequence[ExportedRun], wish: ExportRequest) -> list[str]:
         # its own, the network's, and whatever lies below: none of it is a bug of ours to trace
         except Exception as error:
             raise unreached("trackio", error) from error
-        said.append(f"trackio has {name}: trackio show --project {shlex.quote(wish.project)}")
+        said.append(f"trackio has {name}: trackio show --project {shlex.quote(request.project)}")
     return said
 
 

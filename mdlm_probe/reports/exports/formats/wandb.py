@@ -23,7 +23,7 @@ from mdlm_probe.reports.exports.tracker_data import (
 )
 
 
-def send(runs: Sequence[ExportedRun], wish: ExportRequest) -> list[str]:
+def send(runs: Sequence[ExportedRun], request: ExportRequest) -> list[str]:
     """Logs runs: run.json as configuration, tables, figures, estimates as summary.
 
     WANDB_MODE=offline keeps them in the export's folder, for `wandb sync`.
@@ -33,20 +33,20 @@ def send(runs: Sequence[ExportedRun], wish: ExportRequest) -> list[str]:
     """
     wandb = package("wandb")
     try:
-        wish.folder.mkdir(parents=True, exist_ok=True)
+        request.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise unusable(wish.folder, error) from error
+        raise unusable(request.folder, error) from error
     said = []
     for run in runs:
         try:
             with wandb.init(
-                project=wish.project,
-                entity=wish.entity or None,
-                name=named(run, wish),
-                group=wish.name or run.folder.resolve().parent.name if run.name else None,
+                project=request.project,
+                entity=request.entity or None,
+                name=named(run, request),
+                group=request.name or run.folder.resolve().parent.name if run.name else None,
                 job_type="mdlm-probe",
                 config=config(run),
-                dir=wish.folder,
+                dir=request.folder,
                 settings=wandb.Settings(silent=True, console="off"),
             ) as tracked:
                 tracked.log(logged(run, partial(_table, wandb), wandb.Image))
@@ -56,7 +56,7 @@ def send(runs: Sequence[ExportedRun], wish: ExportRequest) -> list[str]:
         # theirs, the network's, and whatever lies below: none of it is a bug of ours to trace
         except Exception as error:
             raise unreached("wandb", error) from error
-        said.append(f"wandb has {named(run, wish)}: {place}")
+        said.append(f"wandb has {named(run, request)}: {place}")
     return said
 
 

@@ -306,7 +306,7 @@ def test_items_of_one_side_alone_are_counted(tmp_path):
         (
             {"files": {"tokenizer.json": "1"}},
             {"files": {"tokenizer.json": "2"}},
-            "the tokenizers differ: what is by token is by other tokens",
+            "the tokenizers differ: what is per token is per other tokens",
         ),
         ({}, {"chat": True}, "B is asked in chat messages, A in plain text: see --style"),
     ],

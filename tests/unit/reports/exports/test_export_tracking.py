@@ -98,8 +98,8 @@ def test_a_tracker_gets_configuration_tables_estimates_and_figures(run, made, fa
     assert fake.finished == 1
 
 
-def send(tracker, runs, **wish):
-    return catalog.load("format", tracker).send(runs, exports.ExportRequest(**wish))
+def send(tracker, runs, **request):
+    return catalog.load("format", tracker).send(runs, exports.ExportRequest(**request))
 
 
 def test_a_studys_runs_are_tracked_as_a_group(run, made, fake, tmp_path):
