@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import click
+import probe_cases
 import pytest
 from checkpoints import write_llada
 from click.testing import CliRunner
@@ -25,14 +26,7 @@ SHORT = dict(
     for pair in "limit=1 tasks=verb-smallest shots=1 distractors=1 positions=0,1 orders=1 "
     "ig_steps=2 lengths=64,128 depths=0,100".split()
 )
-WRITING = {"tasks": "question", "length": "16", "block": "8"}
-OWN = {
-    "shift": WRITING,
-    "blocks": WRITING,
-    "cache": WRITING,
-    "decay": {"tasks": "prose", "masks": "16"},
-    "joint": {"tasks": "prose", "masks": "8", "length": "8"},
-}
+OWN = probe_cases.gathered("SHORT")
 """What makes a command of these short, beside `SHORT`."""
 STUDY = """
 model: [oracle]

@@ -4,7 +4,9 @@ import json
 import re
 
 import pandas as pd
+import probe_cases
 import pytest
+from probe_cases import WRITTEN
 from progress import Silent
 
 from mdlm_probe import models
@@ -18,23 +20,8 @@ from mdlm_probe.prompts.texts import load
 from mdlm_probe.reports.html import examples
 from mdlm_probe.runs import plan, runner
 
-BOTH, MASKED = ("tiny-mdlm", "tiny-arlm"), ("tiny-mdlm", "oracle")
-FEW = {"tasks": ("verb-smallest",), "limit": 2, "shots": 2, "distractors": 4}
-WRITTEN = {"limit": 1, "length": 16, "scorer": "none", "tasks": ("prose",)}
-RUNS = {
-    "locality": (BOTH, FEW | {"positions": (0, 2, 4), "masks": (0, 3)}),
-    "masks": (BOTH, FEW | {"shots": (2,), "distractors": (4,), "masks": ("0", "3", "5")}),
-    "attribution": (BOTH, FEW | {"limit": 1, "orders": 2, "masks": (0, 3)}),
-    "needle": (BOTH, {"limit": 2, "lengths": (64, 96), "depths": (0, 50, 100)}),
-    "decay": (BOTH, {"limit": 2, "masks": 8, "ar_sample": 4, "tasks": ("prose",)}),
-    "joint": (
-        ("tiny-mdlm",),
-        {"limit": 1, "masks": 4, "length": 4, "random": 1, "tasks": ("prose",)},
-    ),
-    "blocks": (MASKED, WRITTEN | {"length": (16,), "block": (4, 16), "steps": (16,)}),
-    "shift": (MASKED, WRITTEN | {"frac": (0.3,), "intervention": ("shift", "post-hoc")}),
-    "cache": (("tiny-mdlm",), {"limit": 2, "length": 16, "block": (8,)}),
-}
+MODELS, OPTIONS = probe_cases.gathered("MODELS"), probe_cases.gathered("OPTIONS")
+RUNS = {probe: (MODELS[probe], OPTIONS[probe]) for probe in MODELS}
 
 
 class Watched:

@@ -4,6 +4,7 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
+import probe_cases
 import pytest
 import reference
 
@@ -133,8 +134,7 @@ def test_every_measure_of_a_real_run_has_values(real, probe):
         assert ((table["p"] == 1) | (table["n"] == 1)).all()
 
 
-KINDS = {"attribution": "unit", "cache": "unit", "decay": "unit", "joint": "measure"}
-KINDS |= {"judge": "intervention", "masks": "filler", "needle": "depth", "shift": "intervention"}
+KINDS = probe_cases.gathered("KIND") | {"judge": "intervention"}
 
 
 @pytest.mark.parametrize(("probe", "kind"), KINDS.items())
