@@ -81,8 +81,8 @@ CARD = {
 }
 FORMAT = {
     "ROWS": Attribute("bool", "whether it holds rows beside tables", default=False),
-    "files": function("contents by path", "runs", "wish"),
-    "send": function("tracks runs elsewhere; what to tell the user", "runs", "wish"),
+    "files": function("contents by path", "runs", "request"),
+    "send": function("tracks runs elsewhere; what to tell the user", "runs", "request"),
 }
 CONTRACTS: dict[Part, dict[str, Attribute]] = {
     "probe": PROBE,

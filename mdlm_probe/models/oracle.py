@@ -140,8 +140,8 @@ class Oracle:
 
 def build(entry: Checkpoint, options: LoadOptions) -> Model:
     """The oracle of the small language, with the bundled models' vocabulary."""
-    wishes = {"quantize": "", "adapter": "", "dtype": "auto", "rope_scale": 1.0}
-    asked = [name for name, usual in wishes.items() if getattr(options, name) != usual]
+    defaults = {"quantize": "", "adapter": "", "dtype": "auto", "rope_scale": 1.0}
+    asked = [name for name, usual in defaults.items() if getattr(options, name) != usual]
     if options.device not in ("auto", "cpu"):
         asked.append("device")
     if asked:

@@ -62,13 +62,13 @@ class MarginalQuery:
     """All that is read of one prompt.
 
     Attributes:
-        wish: the probe's cell.
+        cell: the probe's cell.
         span: the prompt with its masks.
         counts: frequent tokens, and the unigrams of texts like this one.
         ends: tokens that end a text.
     """
 
-    wish: MarginalCell
+    cell: MarginalCell
     span: canvas_of_prompt.Span
     counts: Unigrams
     ends: tuple[int, ...]
@@ -81,18 +81,18 @@ class MarginalQuery:
     @property
     def pairs(self) -> list[tuple[int, int]]:
         """Masks to compare, from 1."""
-        wish = self.wish
-        steps = spans.grid(wish.grid.split(), wish.masks, wish.context)
-        return spans.pairs(steps, wish.lag, wish.masks, wish.context)
+        cell = self.cell
+        steps = spans.grid(cell.grid.split(), cell.masks, cell.context)
+        return spans.pairs(steps, cell.lag, cell.masks, cell.context)
 
     def query(self) -> Query:
         """One forward pass for all of it (masked models)."""
-        wish, pairs = self.wish, self.pairs
+        cell, pairs = self.cell, self.pairs
         places = sorted({place for pair in pairs for place in pair})
         at = {place: n for n, place in enumerate(places)}
         rows = tuple((at[a], at[b]) for a, b in pairs)
-        compared = Block("divergences", tuple(p - 1 for p in places), (rows, wish.memory * 2**20))
-        far = Block("mean", spans.far(wish.masks, wish.context))
+        compared = Block("divergences", tuple(p - 1 for p in places), (rows, cell.memory * 2**20))
+        far = Block("mean", spans.far(cell.masks, cell.context))
         return Query(
             self.span.ids,
             self.span.places,
@@ -100,15 +100,15 @@ class MarginalQuery:
                 *(Readout("top_logprob"), Readout("entropy"), Readout("top_id")),
                 *self._masses,
             ),
-            key(wish),
+            key(cell),
             (far, compared) if pairs else (far,),
         )
 
     def prompt(self) -> SampledPrompt:
         """What a causal model is to continue."""
-        wish = self.wish
-        seed = seed_of("continuations", wish.prompts, wish.prompt, wish.seed)
-        return SampledPrompt(self.span.ids, self.sets, seed, key(wish))
+        cell = self.cell
+        seed = seed_of("continuations", cell.prompts, cell.prompt, cell.seed)
+        return SampledPrompt(self.span.ids, self.sets, seed, key(cell))
 
     def rows(self, border: Border, answer: Answer) -> list[dict[str, Any]]:
         """The rows of a masked model's answer to `query`."""
@@ -150,7 +150,7 @@ class MarginalQuery:
 
     @property
     def _distances(self) -> tuple[int, ...]:
-        return spans.distances(self.wish.masks, self.wish.context)
+        return spans.distances(self.cell.masks, self.cell.context)
 
     def _row(self, unit: str, **values: Any) -> dict[str, Any]:
         seen = len(self.span.ids) - len(self.span.places)
@@ -159,14 +159,14 @@ class MarginalQuery:
     def _places(
         self, border: Border, found: dict[str, np.ndarray], masses: np.ndarray
     ) -> list[dict[str, Any]]:
-        wish, distances = self.wish, np.array(self._distances)
-        floor = self.counts.largest if wish.floor is None else wish.floor
+        cell, distances = self.cell, np.array(self._distances)
+        floor = self.counts.largest if cell.floor is None else cell.floor
         columns = found | dict(zip(MASSES, masses.T, strict=True))
         if not self.ends:
             del columns["end_mass"]
-        if wish.context == "left":  # it is no theory of what text on the right tells, too
+        if cell.context == "left":  # it is no theory of what text on the right tells, too
             for name, curve in (("bound", zipf_bound.bound), ("greedy", zipf_bound.greedy)):
-                columns[name] = curve(distances, floor, wish.exponent, wish.ranks)
+                columns[name] = curve(distances, floor, cell.exponent, cell.ranks)
         return [
             self._row(
                 "place",
@@ -212,7 +212,7 @@ class MarginalQuery:
         ]
 
 
-def readings(asker: Asker, wishes: Sequence[MarginalCell]) -> list[MarginalQuery]:
+def readings(asker: Asker, cells: Sequence[MarginalCell]) -> list[MarginalQuery]:
     """What is read of each cell's prompt.
 
     Tokens are counted in all texts of its task, or of all tasks where that is too few.
@@ -221,13 +221,13 @@ def readings(asker: Asker, wishes: Sequence[MarginalCell]) -> list[MarginalQuery
         ProbeError: as `spans.span`.
     """
     found = []
-    for wish in wishes:
-        texts = {text.id: text for text in load(wish.prompts, wish.lexicon)}
-        text = texts[wish.prompt]
+    for cell in cells:
+        texts = {text.id: text for text in load(cell.prompts, cell.lexicon)}
+        text = texts[cell.prompt]
         corpus = tuple(t for t in texts.values() if t.task == text.task)
         if len(corpus) < ENOUGH:
             corpus = tuple(texts.values())
-        span = canvas_of_prompt.span(asker, text, wish.masks, wish.context)
-        counts = unigrams.load(asker.border, corpus, wish.frequent, wish.count)
-        found.append(MarginalQuery(wish, span, counts, asker.entry.eos_ids))
+        span = canvas_of_prompt.span(asker, text, cell.masks, cell.context)
+        counts = unigrams.load(asker.border, corpus, cell.frequent, cell.count)
+        found.append(MarginalQuery(cell, span, counts, asker.entry.eos_ids))
     return found

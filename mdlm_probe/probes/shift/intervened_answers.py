@@ -102,24 +102,24 @@ class IntervenedAnswer:
     wrote: frozenset[int]
 
 
-def rows(engine: AnyEngine, wishes: Sequence[AnswerCell]) -> list[dict[str, Any]]:
+def rows(engine: AnyEngine, cells: Sequence[AnswerCell]) -> list[dict[str, Any]]:
     """The columns of some answers, in their order.
 
     Args:
         engine: its `scorer` gives likelihoods, where there is one.
-        wishes: what is decoded for several of them is decoded once.
+        cells: what is decoded for several of them is decoded once.
 
     Raises:
         ProbeError: a prompt that leaves no room, or can't be read.
     """
-    known = {text.id: text for text in load(wishes[0].prompts, wishes[0].lexicon)}
-    runs = _decode(engine, wishes, known)
-    found = [_run(engine, wish, runs) for wish in wishes]
-    asked = [known[wish.prompt] for wish in wishes]
+    known = {text.id: text for text in load(cells[0].prompts, cells[0].lexicon)}
+    runs = _decode(engine, cells, known)
+    found = [_run(engine, cell, runs) for cell in cells]
+    asked = [known[cell.prompt] for cell in cells]
     scores = answers.score(engine.scorer, asked, [run.answer.text for run in found])
     return [
-        _row(engine.border, engine.entry, wish, text, run, runs[wish.plain()], score)
-        for wish, text, run, score in zip(wishes, asked, found, scores, strict=True)
+        _row(engine.border, engine.entry, cell, text, run, runs[cell.plain()], score)
+        for cell, text, run, score in zip(cells, asked, found, scores, strict=True)
     ]
 
 
@@ -127,24 +127,24 @@ def rows(engine: AnyEngine, wishes: Sequence[AnswerCell]) -> list[dict[str, Any]
 
 
 def _decode(
-    engine: AnyEngine, wishes: Sequence[AnswerCell], known: dict[str, Text]
+    engine: AnyEngine, cells: Sequence[AnswerCell], known: dict[str, Text]
 ) -> dict[AnswerCell, IntervenedAnswer]:
     """Every answer that has to be decoded, all side by side."""
-    own = dict.fromkeys(wish.decoded() for wish in wishes)
-    needed = own | dict.fromkeys(wish.plain() for wish in wishes)
-    hooks = [wish.intervene(engine.entry) for wish in needed]
+    own = dict.fromkeys(cell.decoded() for cell in cells)
+    needed = own | dict.fromkeys(cell.plain() for cell in cells)
+    hooks = [cell.intervene(engine.entry) for cell in needed]
     found = answers.write(
         engine,
-        [known[wish.prompt] for wish in needed],
-        wishes[0].length,
-        [wish.schedule() for wish in needed],
-        [key(wish) for wish in needed],
+        [known[cell.prompt] for cell in needed],
+        cells[0].length,
+        [cell.schedule() for cell in needed],
+        [key(cell) for cell in needed],
         hooks,
         beside=len(needed) - len(own),
     )
     return {
-        wish: _as_decoded(answer, hook)
-        for wish, hook, answer in zip(needed, hooks, found, strict=True)
+        cell: _as_decoded(answer, hook)
+        for cell, hook, answer in zip(needed, hooks, found, strict=True)
     }
 
 
@@ -159,13 +159,13 @@ def _as_decoded(answer: Answer, hook: Intervene | None) -> IntervenedAnswer:
 
 
 def _run(
-    engine: AnyEngine, wish: AnswerCell, runs: dict[AnswerCell, IntervenedAnswer]
+    engine: AnyEngine, cell: AnswerCell, runs: dict[AnswerCell, IntervenedAnswer]
 ) -> IntervenedAnswer:
     """An answer as it was decoded, or the unintervened one with the moves of a shift."""
-    run = runs[wish.decoded()]
-    if wish.intervention != "post-hoc":
+    run = runs[cell.decoded()]
+    if cell.intervention != "post-hoc":
         return run
-    plain = runs[wish.plain()]
+    plain = runs[cell.plain()]
     tokens = exchanged(plain.tokens, run.done)
     answer = answers.cut(engine.border, engine.entry, tokens, plain.answer.decoded)
     wrote = frozenset(place for hit in run.done for place in (hit.mask, hit.to))
@@ -178,7 +178,7 @@ def _run(
 def _row(
     border: Border,
     entry: Checkpoint,
-    wish: AnswerCell,
+    cell: AnswerCell,
     text: Text,
     run: IntervenedAnswer,
     plain: IntervenedAnswer,
@@ -194,18 +194,18 @@ def _row(
         "scorer_tokens": score.tokens if score else None,
         "right": text.answer,
         "correct": text_metrics.exact(run.answer.text, text.answer) if text.answer else None,
-        **_changes(entry, wish.intervention, run),
+        **_changes(entry, cell.intervention, run),
         **_against(entry, run, plain),
         "passes": decoded.passes,
         "moves": " ".join(f"{hit.step}:{hit.mask}:{hit.to}" for hit in run.done),
-        "unmasked": " ".join(map(str, _steps(wish, run))),
+        "unmasked": " ".join(map(str, _steps(cell, run))),
         "canvas": answers.pieces(border, entry, run.tokens),
     }
 
 
-def _steps(wish: AnswerCell, run: IntervenedAnswer) -> list[int]:
+def _steps(cell: AnswerCell, run: IntervenedAnswer) -> list[int]:
     steps = list(run.answer.decoded.steps)
-    if wish.intervention == "post-hoc":
+    if cell.intervention == "post-hoc":
         after = max(steps, default=0) + 1
         steps = [after if place in run.wrote else step for place, step in enumerate(steps)]
     return steps
