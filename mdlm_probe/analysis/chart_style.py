@@ -13,7 +13,7 @@ MODELS = (
     *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"),
     *("#882255", "#117733", "#999933", "#332288", "#AA4499", "#661100", "#888888"),
 )
-"""Okabe and Ito's palette, then Tol's, told apart with any colour vision; one colour a model."""
+"""Okabe and Ito's palette, then Tol's, told apart with any colour vision; one colour per model."""
 CATEGORIES = (
     *("#6A3D9A", "#8A8D00", "#C2187E", "#0F8B99", "#8A5A2B", "#5E6C77", "#B8860B"),
     *("#9B7BC4", "#00574B", "#F0788C"),

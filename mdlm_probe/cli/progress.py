@@ -49,7 +49,7 @@ class Bar:
     def start(self, name: str, cells: int, done: int) -> None:
         """A new bar, filled as far as earlier runs came."""
         if done:
-            self.note(f"{name}: going on after {done} of {cells} {self.unit}")
+            self.note(f"{name}: resuming after {done} of {cells} {self.unit}")
         self._name, self._cells, self._done, self._tokens = name, cells, done, 0
         self._before = done
         self._began = self._said = self._last = time.monotonic()
@@ -164,7 +164,7 @@ class StudyBar(Bar):
     def start(self, name: str, cells: int, done: int) -> None:
         """Its measurement begins, filled as far as earlier ones came."""
         if done:
-            self.note(f"  going on after {done} of {cells} {self.unit}")
+            self.note(f"  resuming after {done} of {cells} {self.unit}")
         self._cells, self._done, self._tokens, self._before = cells, done, 0, done
         self._began = self._said = self._last = time.monotonic()
         self._bar.reset(self._task, total=cells, completed=done, visible=True, speed="")

@@ -174,7 +174,7 @@ def _is_json(path: Path) -> bool:
 
 
 def differences(old: Any, new: Any, at: str = "") -> list[str]:
-    """Where two configurations differ, one line a setting: `name: old -> new`."""
+    """Where two configurations differ, one line per setting: `name: old -> new`."""
     if isinstance(old, dict) and isinstance(new, dict):
         return [
             line

@@ -3,7 +3,7 @@
 In each step the network scores the masks of the active block, an order strategy chooses which of
 them are committed, an intervention may have a say, and tokens are written. The output layer runs at
 those masks only, and a canvas that is whole takes part in no pass. See `schedule` for what is
-published, and what was chosen here. A causal model writes one token a step, at the end.
+published, and what was chosen here. A causal model writes one token per step, at the end.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ def run(
     """Evaluates a job's model; answers of an earlier run in its folder are used again.
 
     Returns:
-        A row a metric, with `COLUMNS`: what the CSV holds of these tasks.
+        One row per metric, with `COLUMNS`: what the CSV holds of these tasks.
 
     Raises:
         ProbeError: whatever the user can mend; answers found before stay.

@@ -185,7 +185,7 @@ def _parts(groups: Sequence[Sequence[Item]], settings: Settings) -> Iterator[sli
 
 
 def is_greedy(engine: AskingEngine, items: Sequence[Item]) -> list[bool]:
-    """Whether greedy decoding from left to right, one token a step, writes each continuation.
+    """Whether greedy decoding from left to right, one token per step, writes each continuation.
 
     Masked models: as many masks as the continuation has tokens. A wrong token ends the search.
     """
@@ -366,8 +366,8 @@ def _decided(found: Sequence[_Guess], weights: Sequence[float], looks: int) -> b
 def _chance_of_error(best: _Guess, rival: _Guess) -> float:
     """How probable it is that of two equal items one seems this much better: Welch's test.
 
-    Student's, not normal: after a first round a handful of pairs tell the standard error, and where
-    it happens to come out small a normal test is wrong ten times as often as it says.
+    A t interval, not a normal one: after a first round a handful of pairs tell the standard error,
+    and where it happens to come out small a normal test is wrong ten times as often as it says.
     """
     from mdlm_probe.analysis import stats
 

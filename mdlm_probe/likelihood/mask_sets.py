@@ -110,7 +110,7 @@ class MaskSetSample:
     def freedom(self) -> float:
         """Degrees of freedom of the standard error, by Welch and Satterthwaite; inf if it is 0.
 
-        So an interval is Student's: few observations tell little about their own spread.
+        So it is a t interval: few observations tell little about their own spread.
         """
         parts = [
             (own, len(s.values) - 1) for own, s in zip(self._variances(), self.strata, strict=True)

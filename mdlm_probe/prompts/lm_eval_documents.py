@@ -276,7 +276,7 @@ def _rows(data: str) -> list[dict[str, Any]]:
             rows = rows[0] if len(rows) == 1 and isinstance(rows[0], list) else rows
     except (OSError, ValueError) as error:
         raise ProbeError(
-            f"--data: {data} can't be read: {error}", expected="a row a doc", option="data"
+            f"--data: {data} can't be read: {error}", expected="one row per document", option="data"
         ) from None
     if not rows or not all(isinstance(row, dict) and row.keys() == rows[0].keys() for row in rows):
         raise ProbeError(

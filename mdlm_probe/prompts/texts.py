@@ -66,12 +66,12 @@ class Text:
 def load(prompts: str = "decay", lexicon: str = "full") -> tuple[Text, ...]:
     """Texts to continue, in the order of their file.
 
-    A JSONL file has one object a line. Its fields: `prompt` (a text, needed), `id` (default: the
+    A JSONL file has one object per line. Its fields: `prompt` (a text, needed), `id` (default: the
     number of the line), `task` (default: the file's name), `continuation` and `answer` (default:
     ""); others are ignored. Lines of Arena-Hard are read as they are: `uid`, `prompt` and
     `subcategory`, or `question_id`, `category` and the first of `turns`.
 
-    A .txt file has a prompt a line; its id is the line's number, its task the file's name. The
+    A .txt file has one prompt per line; its id is the line's number, its task the file's name. The
     standard input is JSONL if its first line with something in it is a JSON object, else such a
     text; it is read once.
 
@@ -155,7 +155,7 @@ def _read(path: Path, seen: dict[str, str]) -> Iterator[Text]:
         seen[text.id] = f"{path.name}, line {number}"
         yield text
     if not filled:
-        expected = f"one {'prompt' if plain else 'JSON object'} a line"
+        expected = f"one {'prompt' if plain else 'JSON object'} per line"
         raise ProbeError(f"no prompts in {path}", expected=expected, hint=_hint(plain))
 
 

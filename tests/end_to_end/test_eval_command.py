@@ -1,4 +1,4 @@
-"""`mdlm-probe eval`: what it writes, how it goes on, what it refuses."""
+"""`mdlm-probe eval`: what it writes, how it resumes, what it refuses."""
 
 import csv
 import json

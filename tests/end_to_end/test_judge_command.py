@@ -85,7 +85,7 @@ def test_progress_counts_what_is_asked(tmp_path):
     said = call("judge", write(tmp_path, lines)).stderr
     assert "ties, which nobody is asked: 1" in said
     assert "nll: 3 of 3 verdicts" in said
-    assert "going on" not in said
+    assert "resuming" not in said
 
 
 def test_a_folder_without_answers_is_refused(tmp_path):

@@ -1,4 +1,4 @@
-"""Judging that stops and goes on: replies in any order, torn lines, Ctrl-C, kill -9."""
+"""Judging that stops and resumes: replies in any order, torn lines, Ctrl-C, kill -9."""
 
 import os
 import signal

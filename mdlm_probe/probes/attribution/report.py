@@ -126,8 +126,8 @@ def _settings(frame: pd.DataFrame) -> Iterator[tuple[dict, pd.DataFrame]]:
 def _estimate(frame: pd.DataFrame, value: str, *also: str, least: float = 0.0) -> dict[str, float]:
     """Mean of test points' means, with two 95 % intervals over items, and over sets.
 
-    Student's, cut at `least` and 1. The items of a set share examples and orders, so the interval
-    over items is the narrower one.
+    A t interval, cut at `least` and 1. The items of a set share examples and orders, so the
+    interval over items is the narrower one.
     """
     names = [value, *also]
     units = frame.groupby(["set", "item"], observed=True)[names].mean().dropna().reset_index()

@@ -77,7 +77,7 @@ def _ratio(means: np.ndarray) -> np.ndarray:
 
 
 def _mean(name: str, values: pd.Series, least: float, most: float) -> dict[str, float]:
-    """A mean over the prompts that have a value, with Student's interval."""
+    """A mean over the prompts that have a value, with the t interval."""
     known = values.dropna().to_numpy(dtype=float)
     none = stats.Estimate(np.nan, np.nan, np.nan, 0)
     return _line(name, stats.mean(known) if len(known) else none, least, most)
@@ -103,7 +103,7 @@ def quality(frame: pd.DataFrame) -> pd.DataFrame:
     `perplexity` of the answers under the scorer: a ratio of sums, with a bootstrap interval;
     `correct` (of the prompts that have a right answer) and `ended` are shares with Wilson's.
     `passes_a_token` and `tokens_a_pass` are ratios of sums, over tokens before the first end of
-    text. Other columns are means of the rows' columns, with Student's intervals where there is one.
+    text. Other columns are means of the rows' columns, with t intervals where there is one.
     """
     found = []
     for named, part in _parts(frame):
@@ -167,7 +167,7 @@ def _nats(frame: pd.DataFrame, line: pd.Series) -> pd.DataFrame:
 
 
 def _gap(both: pd.DataFrame) -> stats.Estimate:
-    """Nats by token of the first two columns minus those of the last two, over prompts."""
+    """Nats per token of the first two columns minus those of the last two, over prompts."""
     if not len(both):
         return stats.Estimate(np.nan, np.nan, np.nan, 0)
     return stats.bootstrap(both.to_numpy(), lambda m: _ratio(m[..., :2]) - _ratio(m[..., 2:]))
@@ -183,7 +183,7 @@ def orders(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     right, too; all of them together, or each by itself. `loss`: nats by scorer token more than from
     left to right (threshold: a mask a step), over the same prompts and combinations, with a
     bootstrap interval over prompts; negative where this order's answers surprise the scorer less.
-    Taus are means over prompts, with Student's interval.
+    Taus are means over prompts, with the t interval.
 
     Args:
         frame: the rows.
@@ -271,7 +271,7 @@ def _several(rows: pd.DataFrame, names: list[str]) -> pd.Series:
 
 
 def weighed(frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows with nats by token of the scorer, and passes by token of the answer."""
+    """Rows with nats per token of the scorer, and passes per token of the answer."""
     tokens = {
         name: frame[name].where(frame[name] > 0) for name in ("scorer_tokens", "answer_tokens")
     }
@@ -282,11 +282,11 @@ def weighed(frame: pd.DataFrame) -> pd.DataFrame:
 PAIRED = (
     Pairing(
         {
-            "nats": Measure("negative log-likelihood (nats by token)"),
+            "nats": Measure("negative log-likelihood (nats per token)"),
             "correct": Measure("exact match (points)", hits=True, scale=100),
             "repeated": Measure("repeated 4-grams (points)", scale=100),
             "answer_tokens": Measure("tokens of the answer"),
-            "cost": Measure("passes by token of the answer"),
+            "cost": Measure("passes per token of the answer"),
             "tau": Measure("Kendall's tau with left to right"),
         },
         item=("task", "prompt"),

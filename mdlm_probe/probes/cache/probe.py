@@ -2,7 +2,7 @@
 
 Each prompt is answered exactly, and with keys and values kept while a block is filled in: those
 left of it (prefix), or those on both sides (dual), as in Fast-dLLM (arXiv 2505.22618). Under
-bidirectional attention that is an approximation. The canvases of the cached course are asked once
+bidirectional attention that is an approximation. The canvases of the cached decoding are asked once
 more with nothing kept (see reuse.py). Ours: the comparison and its measures.
 """
 

@@ -66,7 +66,7 @@ def _wide(part: pd.DataFrame, measure: str) -> pd.DataFrame:
 
 
 def _band(values: np.ndarray, measure: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Means of columns with Student's interval over rows, cut at what the measure can be."""
+    """Means of columns with the t interval over rows, cut at what the measure can be."""
     means, low, high = stats.means(values)
     return means, np.maximum(low, 0.0), np.minimum(high, MOST.get(measure, 1.0))
 
@@ -78,7 +78,7 @@ def _line(values: np.ndarray, measure: str) -> dict[str, float]:
 
 
 def curve(frame: pd.DataFrame) -> pd.DataFrame:
-    """Means over prompts at every distance, with Student's interval over them, and the theory.
+    """Means over prompts at every distance, with the t interval over them, and the theory.
 
     `bound` and `greedy` are means of the prompts' theory; `common` is the token that is most
     probable in most prompts, `common_share` how many. `top1_prob_se`, where continuations were
@@ -181,7 +181,7 @@ def _falls(means: np.ndarray, to: np.ndarray, steps: np.ndarray) -> np.ndarray:
 def neighbours(frame: pd.DataFrame) -> pd.DataFrame:
     """Divergence between the distributions at distances d and d + lag, against d.
 
-    Means over prompts with Student's interval over them.
+    Means over prompts with the t interval over them.
     """
     found = []
     for named, part in _parts(_apart(frame), "pair", [*SERIES, "lag", "distance"]):
@@ -245,7 +245,7 @@ def matrix(frame: pd.DataFrame) -> pd.DataFrame:
 def limit(frame: pd.DataFrame) -> pd.DataFrame:
     """What the far end is like: means over prompts of their mean distributions there.
 
-    `js` and `tv` are from the unigrams of the task's texts, with Student's intervals over prompts,
+    `js` and `tv` are from the unigrams of the task's texts, with t intervals over prompts,
     which don't hold that few texts were counted: `js_halves`, between two halves of the texts, says
     how much that may be. With a large vocabulary it is most of `js`; give --frequent a list with
     counts then.

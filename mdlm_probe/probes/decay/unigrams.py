@@ -1,8 +1,8 @@
 """Which tokens are frequent: counted in the prompts, or as a list says, a user's or a model's own.
 
-A list is a text file of one token a line, as it is spelt, leading space included; a tab and a count
-may follow, and then the list also says how frequent each token is. Words of several tokens count
-for each of these; a line break in a token is written `\\n`.
+A list is a text file of one token per line, as it is spelt, leading space included; a tab and a
+count may follow, and then the list also says how frequent each token is. Words of several tokens
+count for each of these; a line break in a token is written `\\n`.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def read(path: str) -> tuple[tuple[str, float | None], ...]:
         ) from None
     found = [_line(path, n, line) for n, line in enumerate(lines, 1) if line.strip()]
     if not found:
-        raise ProbeError(f"no tokens in {path}", expected="one token a line")
+        raise ProbeError(f"no tokens in {path}", expected="one token per line")
     if len({number is None for _, number in found}) > 1:
         raise ProbeError(f"{path} has counts in some lines only", expected="in all, or in none")
     return tuple(found)

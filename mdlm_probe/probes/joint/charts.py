@@ -18,7 +18,7 @@ READ = (
 )
 TASK = "task"
 MASKS = "{masks} on the canvas (pairs), {length} (orders and budget)"
-SPAN = "span of a text's log-likelihood over reveal orders (nats a token)"
+SPAN = "span of a text's log-likelihood over reveal orders (nats per token)"
 PUBLISHED = (PublishedValue(SPAN, "masked models of the paper", "up to 0.49", "arXiv 2606.00997"),)
 
 

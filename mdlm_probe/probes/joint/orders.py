@@ -141,7 +141,7 @@ def write(canvas: Canvas, at_once: int, entry: Checkpoint) -> MultiStep[dict[str
     A step commits the places whose most probable token is most probable (the leftmost among equals)
     and writes that token; the last one what is left. The text is then scored by the chain rule, one
     token a pass, in the order of the commits: by step, within a step the more confident first. With
-    one place a step the two are the same.
+    one place per step the two are the same.
 
     Returns:
         `written`: the tokens, left to right; `length` and `steps`: how many;

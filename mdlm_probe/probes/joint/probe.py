@@ -52,7 +52,7 @@ class Cell:
     """One measure of one text, or of one pair set; "none" and 0 are what it has no use for.
 
     `masks` is the window's length. `eps` is the probability under which a pair is unlikely, or the
-    nats a token that a budget may cost.
+    nats per token that a budget may cost.
     """
 
     measure: Annotated[str, "what is measured: pairs, sets, orders or budget"]
@@ -96,7 +96,7 @@ def plan(
     budget: Annotated[
         tuple[int, ...], "budget: masks a step commits, and 1; default: 1,2,4,8,16,32 if they fit"
     ] = (),
-    budget_eps: Annotated[float, "budget: nats a token that a step may cost"] = 0.1,
+    budget_eps: Annotated[float, "budget: nats per token that a step may cost"] = 0.1,
     prompts: answers.PromptsOption = "decay",
     pairs: Annotated[
         str, "sets: pair sets in tasks/, or a path to your own YAML", Traits(material=True)

@@ -119,7 +119,7 @@ def sets(frame: pd.DataFrame) -> pd.DataFrame:
     """Every model and pair set, and all sets: the share of fillings that mix two pairs.
 
     Given that both slots got words of the set; `mass` is the probability that they do. Intervals
-    are Student's over sets, and so is the test of the paired difference (`lost`: parallel minus
+    are t intervals over sets, and a t test is that of the paired difference (`lost`: parallel minus
     sequential) against none. Sets of which this model knows fewer than two pairs count nowhere.
     """
     found = []
@@ -161,10 +161,10 @@ def _pooled(wide: pd.DataFrame) -> pd.DataFrame:
 
 
 def orders(frame: pd.DataFrame) -> pd.DataFrame:
-    """Every model, task and order: log-likelihood of the texts' own continuations, nats a token.
+    """Every model, task and order: log-likelihood of the texts' own continuations, nats per token.
 
     Random orders are averaged for each text. `gain` is the paired difference from left to right
-    (positive: the text is likelier in this order). Student's intervals over texts; `gain_holm` are
+    (positive: the text is likelier in this order). T intervals over texts; `gain_holm` are
     p-values that Holm's method corrects over the orders of a model and task.
     """
     found = []
@@ -185,7 +185,7 @@ def orders(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def spread(frame: pd.DataFrame) -> pd.DataFrame:
-    """Every model and task: how much the order matters for one text, in nats a token.
+    """Every model and task: how much the order matters for one text, in nats per token.
 
     `span` is the largest minus the smallest log-likelihood of a text over its orders, every random
     one for itself, and `deviation` their standard deviation: means with intervals of amounts over
@@ -207,18 +207,18 @@ def spread(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _drops(part: pd.DataFrame) -> pd.DataFrame:
-    """What n masks a step cost in nats a token, texts as rows and n as columns, 1 first."""
+    """What n masks a step cost in nats per token, texts as rows and n as columns, 1 first."""
     rows = part.assign(value=part["logp"] / part["length"])
     wide = rows.pivot_table(index="prompt", columns="at_once", values="value").dropna()
     return wide.rsub(wide[1], axis=0)
 
 
 def budget(frame: pd.DataFrame) -> pd.DataFrame:
-    """Every model, task and n: what n masks a step cost, in nats a token, over the same texts.
+    """Every model, task and n: what n masks a step cost, in nats per token, over the same texts.
 
     `drop` is the sequential log-likelihood of what steps of one wrote minus that of what steps of n
     wrote. `illusion` is how much likelier the steps themselves took it to be, as a product of
-    marginals. Student's intervals over texts.
+    marginals. T intervals over texts.
     """
     found = []
     for named, part in _parts(_of(frame, "budget")):
@@ -284,7 +284,7 @@ def mixed(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def ordered(frame: pd.DataFrame) -> pd.DataFrame:
-    """Every text's log-likelihood by token in each order, and its `gain` over left to right."""
+    """Every text's log-likelihood per token in each order, and its `gain` over left to right."""
     rows = _of(frame, "orders")
     kinds = rows["order"].astype(str).str.split("-").str[0]
     rows = rows.assign(order=kinds, value=rows["logp"] / rows["length"])
@@ -294,7 +294,7 @@ def ordered(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def budgeted(frame: pd.DataFrame) -> pd.DataFrame:
-    """What n masks a step cost every text, in nats by token, and how much they are mistaken."""
+    """What n masks a step cost every text, in nats per token, and how much they are mistaken."""
     rows = _of(frame, "budget")
     value = rows["logp"] / rows["length"]
     one = value[rows["at_once"] == 1].set_axis(
@@ -330,8 +330,8 @@ PAIRED = (
     ),
     Pairing(
         {
-            "value": Measure("log-likelihood (nats by token)"),
-            "gain": Measure("gain over left to right (nats by token)"),
+            "value": Measure("log-likelihood (nats per token)"),
+            "gain": Measure("gain over left to right (nats per token)"),
         },
         item=ITEM,
         by=("order",),
@@ -341,8 +341,8 @@ PAIRED = (
     ),
     Pairing(
         {
-            "drop": Measure("lost by steps of n (nats by token)"),
-            "illusion": Measure("illusion of steps of n (nats by token)"),
+            "drop": Measure("lost by steps of n (nats per token)"),
+            "illusion": Measure("illusion of steps of n (nats per token)"),
         },
         item=ITEM,
         by=("at_once",),

@@ -30,7 +30,7 @@ def accuracy(frame: pd.DataFrame) -> pd.DataFrame:
 
     Two 95 % intervals: over items (Wilson), and over sets (`stats.share_over`; the paper's, of
     the sets' means, fails near 100 %). `p_right` is the mean probability of the right answer, with
-    Student's interval over the sets' means, cut at 0 and 1.
+    The t interval over the sets' means, cut at 0 and 1.
     """
     rows = []
     for coordinates, part in frame.groupby(CURVE, observed=True, sort=False):
@@ -68,7 +68,7 @@ def index(frame: pd.DataFrame) -> pd.DataFrame:
     """The locality index: accuracy nearest to the question minus farthest, over the same items.
 
     Over items: `stats.paired_hits`, whose exact sign test is McNemar's where one position each is
-    nearest and farthest, and stricter than the interval. Over sets: Student's, of the sets'
+    nearest and farthest, and stricter than the interval. Over sets: a t test of the sets'
     differences. The items of a set share their examples, so that the interval and test over sets
     are the ones to trust; those over items say what holds for these examples. `_holm` are p-values
     corrected for a model's rows. A model without bias has index 0. Source: ours.

@@ -85,8 +85,8 @@ def curve(rows: pd.DataFrame) -> pd.DataFrame:
 
     `appended` is the mean number of tokens appended, `mask_tokens` the mean number of masks in the
     prompt, the answer's own included. Accuracy has Wilson's interval over items and that of
-    `stats.share_over` over sets; probability has Student's over sets, as the paper's bands, which
-    for accuracy fail near 100 %.
+    `stats.share_over` over sets; probability has the t interval over sets, as the paper's bands,
+    which for accuracy fail near 100 %.
     """
     found = []
     for named, part in grouped(rows, [*SERIES, "k", "masks"]):
@@ -145,7 +145,7 @@ def _wide(part: pd.DataFrame, measure: str) -> pd.DataFrame:
 def drop(rows: pd.DataFrame, by: list[str] | None = None) -> pd.DataFrame:
     """What the tail costs: accuracy at its best k minus at the largest k, over the same items.
 
-    In points of 100; the intervals over items and over sets are Student's, `items_p` is an exact
+    In points of 100; the intervals over items and over sets are t intervals, `items_p` is an exact
     sign test, stricter than the interval. Items of a set share their examples, so that tests over
     items find what holds for these examples; those over sets, what holds for others, too. The best
     k is chosen by the same rows, which flatters it: `from_start` is the drop from the smallest k,
@@ -189,8 +189,8 @@ def _ends(name: str, found: stats.Estimate) -> dict[str, float]:
 def _difference(first: pd.Series, second: pd.Series, *, hits: bool) -> stats.Estimate:
     """First minus second over the items that both have: over sets, or over items of a single set.
 
-    Of the mean over items; over sets `stats.clustered`, which is Student's where all are of one
-    size, and over items the sign test of hits.
+    Of the mean over items; over sets `stats.clustered`, which is the t interval where all are of
+    one size, and over items the sign test of hits.
     """
     gap = (first - second).dropna()
     sets = gap.index.get_level_values("set").to_numpy()
@@ -228,7 +228,7 @@ def _significant(wide: pd.DataFrame, names: Sequence[str]) -> str:
 def changes(rows: pd.DataFrame) -> pd.DataFrame:
     """Every k against the smallest k over the same items: accuracy and probability, in points.
 
-    Intervals and tests are over sets (Student's), or over the items of a single set; `_holm` are
+    Intervals and tests are over sets (t tests), or over the items of a single set; `_holm` are
     p-values corrected for the number of k in a series.
     """
     found = []

@@ -88,9 +88,9 @@ def overview(frame: pd.DataFrame) -> pd.DataFrame:
     """Exact match and log-probability of every model and length, with the fact and without.
 
     Over needles that were asked at all depths, with intervals over needles: of exact match
-    `stats.share_over`, of the rest Student's. `guessed` is the exact match without the fact, `gain`
-    the log-probability (nats) that the fact adds, tested against none; `gain_holm` is corrected for
-    a model's rows.
+    `stats.share_over`, of the rest the t interval. `guessed` is the exact match without the fact,
+    `gain` the log-probability (nats) that the fact adds, tested against none; `gain_holm` is
+    corrected for a model's rows.
     """
     rows = []
     for model, size, part in _parts(frame):
@@ -110,7 +110,7 @@ def overview(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def grid(frame: pd.DataFrame) -> pd.DataFrame:
-    """Every model, length and depth: exact match (Wilson), log-probability and gain (Student).
+    """Every model, length and depth: exact match (Wilson), log-probability and gain (t interval).
 
     Intervals are over needles. `gain` is the log-probability (nats) minus that of the same text
     without the fact; depth -1 is that text.
@@ -133,8 +133,8 @@ def depth(frame: pd.DataFrame) -> pd.DataFrame:
 
     "end - start": deepest minus shallowest; positive where a model reads best what is near the
     question. "ends - middle": the mean of both ends minus the depth halfway; positive where a model
-    gets lost in the middle. Student's intervals over needles, of exact match and of log-probability
-    (nats); sign tests, stricter than the interval, and Student's. `_holm` are p-values corrected
+    gets lost in the middle. T intervals over needles, of exact match and of log-probability
+    (nats); sign tests, stricter than the interval, and t tests. `_holm` are p-values corrected
     for a model's rows.
     """
     rows = []

@@ -1,7 +1,7 @@
 """What moved tokens cost: harm against the fraction, beside controls, and how far damage runs.
 
 Prompts are the independent units: every interval and test is over prompts. Shares, exact matches
-and edit distances are in percent, likelihoods in nats by token of the scorer.
+and edit distances are in percent, likelihoods in nats per token of the scorer.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
 def compared(frame: pd.DataFrame) -> pd.DataFrame:
     """Rows beside the unintervened answer to their prompt.
 
-    New columns: `by_token` is nats by token of the scorer, `nats` the same above the unintervened
-    answer's; `edit` is the edit distance by token of the longer answer, in percent; `differs`
+    New columns: `by_token` is nats per token of the scorer, `nats` the same above the unintervened
+    answer's; `edit` is the edit distance per token of the longer answer, in percent; `differs`
     whether the answers differ; `plain_correct` is the unintervened answer's.
     """
     rows = frame.assign(**{name: pd.to_numeric(frame[name]) for name in NUMBERS})
@@ -96,7 +96,7 @@ def grouped(rows: pd.DataFrame, names: list[str]) -> list[tuple[dict[str, Any], 
 
 
 def _mean(values: pd.Series) -> stats.Estimate:
-    """Student's interval of what is there."""
+    """The t interval of what is there."""
     values = values.dropna()
     return stats.mean(values.to_numpy()) if len(values) else NOTHING
 
@@ -119,7 +119,7 @@ def _ratio(part: pd.DataFrame, top: str, bottom: str, most: float = 1.0) -> stat
 
 
 def _hits(first: pd.Series, second: pd.Series) -> stats.Estimate:
-    """A difference of exact matches: Student's interval, sign test."""
+    """A difference of exact matches: the t interval, sign test."""
     both = pd.concat([first, second], axis=1).dropna().to_numpy()
     return stats.paired_hits(both[:, 0], both[:, 1]) if len(both) else NOTHING
 
@@ -149,7 +149,7 @@ def unintervened(rows: pd.DataFrame) -> pd.DataFrame:
 
     `tokens` is their mean length, `ended` and `correct` are percent of them (Wilson's intervals;
     `correct` of the prompts that have a right answer), `nats` is the mean over prompts of nats by
-    token of the scorer (Student), `perplexity` its exponential.
+    token of the scorer (t interval), `perplexity` its exponential.
     """
     found = []
     for model, part in rows[rows["intervention"] == NO_INTERVENTION].groupby("model", sort=False):
@@ -170,9 +170,9 @@ def harm(rows: pd.DataFrame) -> pd.DataFrame:
     `realised` is the percentage of committed tokens that were changed (bootstrap); `edit` is the
     edit distance as percent of the longer answer's tokens (bootstrap), `differ` the percentage of
     answers that differ at all (Wilson). `nats` is the mean over the `scored` prompts of the
-    difference in nats by token, positive where the scorer likes the answer less (Student's interval
+    difference in nats per token, positive where the scorer likes the answer less (t interval
     and test). `correct` is the difference of exact matches in points of 100, over the `answerable`
-    prompts (Student's interval; the sign test is stricter). `_holm` are p-values corrected for a
+    prompts (t interval; the sign test is stricter). `_holm` are p-values corrected for a
     model's rows.
     """
     found = []
@@ -196,7 +196,7 @@ def compounding(rows: pd.DataFrame) -> pd.DataFrame:
     """A shift minus each control at the same fraction, over the same prompts.
 
     Minus "post-hoc": what later steps make of moved tokens, beyond the moves themselves. Positive:
-    the shift costs more. `nats` by token, `edit` in points of 100 (Student's intervals and tests),
+    the shift costs more. `nats` by token, `edit` in points of 100 (t intervals and tests),
     `correct` in points (sign test); `_holm` are corrected for a model's rows. Some moves are
     blocked, so that shifts change fewer tokens than other controls: `realised` says how many, in
     percent of the committed ones, of the shift and of the `control`.
@@ -322,7 +322,7 @@ ITEM = ("task", "prompt")
 PAIRED = (
     Pairing(
         {
-            "nats": Measure("harm (nats by token)"),
+            "nats": Measure("harm (nats per token)"),
             "edit": Measure("edit distance (% of the longer answer)"),
             "missed": Measure("exact matches lost (points)", scale=100),
         },
@@ -333,7 +333,7 @@ PAIRED = (
     ),
     Pairing(
         {
-            "by_token": Measure("negative log-likelihood (nats by token)"),
+            "by_token": Measure("negative log-likelihood (nats per token)"),
             "correct": Measure("exact match (points)", hits=True, scale=100),
             "answer_tokens": Measure("tokens of the answer"),
         },

@@ -53,11 +53,11 @@ def of_prompts(frame: pd.DataFrame) -> pd.Series:
 def winrate(frame: pd.DataFrame) -> pd.DataFrame:
     """The share of shifted answers that win, ties as half, by judge, model, intervention, fraction.
 
-    - winrate: the mean of the prompts' scores, with a 95 % interval over prompts, Student's with a
-      win and a loss added by half (`stats.paired_hits`); `p` is the exact sign test of prompts'
-      scores against a half, which counts signs only and is stricter than the interval; `p_holm` is
-      corrected for all of a judge's tests of a model. A fraction of 0 tests nothing. `wins`, `ties`
-      and `losses` count prompts (of `n`).
+    - winrate: the mean of the prompts' scores, with a 95 % interval over prompts, a t
+      interval with half a win and half a loss added (`stats.paired_hits`); `p` is the exact sign
+      test of prompts' scores against a half, which counts signs only and is stricter than the
+      interval; `p_holm` is corrected for all of a judge's tests of a model. A fraction of 0 tests
+      nothing. `wins`, `ties` and `losses` count prompts (of `n`).
     - identical: pairs of equal texts, ties by definition.
     - refused, unparsable, failed: calls without a verdict.
     - flips: share of pairs, asked in both orders, that fare differently when the order changes,

@@ -29,7 +29,7 @@ def test_plain_lines_say_how_far_all_runs_are(capsys):
         bar.advance(2, 0)
         bar.end()
     lines = capsys.readouterr().err.splitlines()
-    assert "going on after 1 of 4 cells" in lines[1]
+    assert "resuming after 1 of 4 cells" in lines[1]
     assert "4 of 4 cells" in lines[2]
     assert "all runs: 4 of 10" in lines[2]
     assert "2 of 2 verdicts" in lines[-1]

@@ -120,7 +120,7 @@ def amounts_of(order, masks, steps):
 
 
 def literal(model, canvas, schedule):
-    """One sequence, one pass a step, logits everywhere, until all steps are made.
+    """One sequence, one pass per step, logits everywhere, until all steps are made.
 
     Returns the tokens of the window, the step that wrote each, and the number of passes.
     """

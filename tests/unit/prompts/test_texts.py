@@ -338,7 +338,7 @@ def test_faults_of_a_text_file_name_file_and_line(own):
         texts.load(path)
     assert str(caught.value).startswith(path)
     assert str(caught.value).endswith("\nhint: every line is a prompt, empty ones apart")
-    with pytest.raises(ProbeError, match=r"no prompts in .*\nexpected: one prompt a line\n"):
+    with pytest.raises(ProbeError, match=r"no prompts in .*\nexpected: one prompt per line\n"):
         texts.load(own("", " ", name="empty.txt"))
     with pytest.raises(ProbeError, match=r"cannot read none\.txt: No such file"):
         texts.load("none.txt")

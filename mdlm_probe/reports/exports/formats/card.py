@@ -1,8 +1,8 @@
 """A model card's section: accuracy at every number of masks, and metadata for the Hub.
 
-A file a masked model. The guideline is that of "Masks Can Be Distracting" (arXiv 2511.21338): every
-result says how many masks it was measured with, and sensitivity to masks in long contexts is a part
-of evaluating these models. Metadata: the `model-index` of the Hugging Face Hub.
+One file per masked model. The guideline is that of "Masks Can Be Distracting" (arXiv 2511.21338):
+every result says how many masks it was measured with, and sensitivity to masks in long contexts is
+a part of evaluating these models. Metadata: the `model-index` of the Hugging Face Hub.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from mdlm_probe.analysis.examples import choice
 
 
 def frame(models=("one", "two"), items=12, settings=3, wrong=()):
-    """A row a model, item and setting; `wrong` items have a 0."""
+    """One row per model, item and setting; `wrong` items have a 0."""
     rows = [
         {"model": m, "set": f"s{i % 3}", "item": i, "at": s, "correct": int(i not in wrong)}
         | {"logp": -i / 100}

@@ -52,7 +52,7 @@ def compared(engine, schedule, canvas=None):
 
 
 def literal(engine, canvas, kept, block, at_once):
-    """The cached loop written plainly on whole rows: a line a pass, network tokens, the text."""
+    """The cached loop written plainly on whole rows: a line per pass, network tokens, text."""
     ids, kept_pairs, lines, tokens = list(canvas.ids), KVCache(), [], 0
     for first in range(0, len(canvas.places), block):
         left, since = list(canvas.places[first : first + block]), 0

@@ -107,7 +107,7 @@ def test_pairs_are_means_over_texts_by_distance():
 
 
 def test_intervals_end_where_there_is_nothing():
-    """Of two texts that differ, Student's interval is wider than all there can be."""
+    """Of two texts that differ, the t interval is wider than all there can be."""
     frame = pairs(tasks=("a",))
     frame = frame[frame["prompt"].isin(["a-0", "a-1"])].copy()
     names = ("tv", "unlikely", "unlikely_sequential")

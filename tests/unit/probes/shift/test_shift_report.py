@@ -32,7 +32,7 @@ def frame(models=("m",), fracs=FRACS, kinds=KINDS, scored=True, answerable=True)
 
 
 def row(model, prompt, kind, frac, scored, answerable):
-    """1 % changes 2 or 4 of 100 tokens, and adds `NATS` to the nats by token."""
+    """1 % changes 2 or 4 of 100 tokens, and adds `NATS` to the nats per token."""
     tens = round(100 * frac)
     changed = tens * CHANGED.get(kind, 0)
     more = tens * (NATS.get(kind, 0) + 0.1 * wobble(prompt) * (kind != "none"))

@@ -1,4 +1,4 @@
-"""The embedded judge: fewer nats by token win."""
+"""The embedded judge: fewer nats per token win."""
 
 import csv
 
