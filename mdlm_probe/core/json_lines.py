@@ -59,7 +59,7 @@ class JsonLines:
         if not isinstance(record, dict) or not self._needs <= record.keys():
             raise ProbeError(
                 f"{self.path}, line {number}: no {self._what}",
-                expected="one JSON object a line, as an earlier run left them",
+                expected="one JSON object per line, as an earlier run left them",
                 hint="take the line away, or start over with --fresh",
             )
         return record

@@ -341,7 +341,7 @@ def _questions(doc: Document, at: tuple[str, ...], count: int) -> tuple[Example,
         if line.strip():
             examples.append(_question(path, number, line, count))
     if not examples:
-        raise doc.error(at, f"no questions in {path}", "one JSON object a line")
+        raise doc.error(at, f"no questions in {path}", "one JSON object per line")
     return tuple(dict.fromkeys(examples))
 
 

@@ -300,7 +300,7 @@ def test_the_standard_input_is_jsonl_or_a_prompt_a_line_and_read_once(data, expe
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "no prompts in stdin\nexpected: one JSON object a line"),
+        (b"", "no prompts in stdin\nexpected: one JSON object per line"),
         (b' \n{"prompt": "a"}\n{"text": 1}', "stdin, line 3, field 'prompt': is missing\n"),
         (b'{"prompt": "a"}\nb', "stdin, line 2, field 'the line': not JSON"),
         (b'{"prompt": "a"}\n{"prompt": "b", "id": 1}', "'1' stands in stdin, line 1, too"),
