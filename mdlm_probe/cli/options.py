@@ -77,6 +77,7 @@ def plan_options(plan: Callable[..., Any]) -> list[click.Option]:
             default = ",".join(map(str, default))
         if "default:" not in text:
             text += f"; default: {default}"
+        text = f"{text[0].upper()}{text[1:]}."
         flag = "--" + name.replace("_", "-")
         offers = OFFERS[traits[name].offers] if traits[name].offers else None
         out.append(click.Option([flag], type=click_type(kind), help=text, shell_complete=offers))
@@ -96,10 +97,12 @@ MODEL_OPTIONS = [
         default="auto",
         help="Number format of the weights; auto: bfloat16 on CUDA, else float32.",
     ),
-    click.Option(["--device"], default="auto", help="auto, cpu, cuda, cuda:1, mps."),
+    click.Option(["--device"], default="auto", help="Device: auto, cpu, cuda, cuda:1, mps."),
     click.Option(["--revision"], default="", help="Hub revision; default: the registry's."),
     click.Option(
-        ["--quantize"], type=click.Choice(["4bit", "8bit"]), help="Load quantised (needs quanto)."
+        ["--quantize"],
+        type=click.Choice(["4bit", "8bit"]),
+        help="Quantise the weights (needs optimum-quanto).",
     ),
     click.Option(["--adapter"], default="", help="Folder of a PEFT adapter."),
     click.Option(
@@ -111,16 +114,20 @@ MODEL_OPTIONS = [
         ["--rope-scale"],
         type=click.FLOAT,
         default=1.0,
-        help="NTK factor: read inputs that many times as long as the model's context; default: 1.",
+        help="NTK factor: read inputs this many times as long as the model's context; default: 1.",
     ),
-    click.Option(["--batch-tokens"], default="auto", help="Padded tokens of a batch, or auto."),
+    click.Option(
+        ["--batch-tokens"], default="auto", help="Tokens per batch, padding included, or auto."
+    ),
 ]
 RUN_OPTIONS = [
     click.Option(
         ["--output", "-o"], type=click.Path(path_type=Path), help="Default: results/PROBE."
     ),
     click.Option(
-        ["--fresh"], is_flag=True, help="Forget this probe's rows of these models; start over."
+        ["--fresh"],
+        is_flag=True,
+        help="Forget the rows of this probe and these models, and start over.",
     ),
     click.Option(["--quiet", "-q"], is_flag=True, help="No progress; results only."),
 ]

@@ -25,19 +25,22 @@ if TYPE_CHECKING:
 
 PromptsOption = Annotated[
     str,
-    "prompts in tasks/, or a path to your own .jsonl or .txt",
+    "prompts in tasks/, or path to a .jsonl or .txt file of your own",
     Traits("prompts", material=True),
 ]
-LexiconOption = Annotated[str, "which of the shipped prompts: full or small", Traits("lexicons")]
-TasksOption = Annotated[tuple[str, ...], "types of prompts, or 'all'", Traits("tasks")]
-LimitOption = Annotated[int, "prompts of each task", AMOUNT]
+LexiconOption = Annotated[str, "lexicon of the shipped prompts: full or small", Traits("lexicons")]
+TasksOption = Annotated[tuple[str, ...], "prompt types, or 'all'", Traits("tasks")]
+LimitOption = Annotated[int, "prompts per task", AMOUNT]
 BlockOption = Annotated[
-    int | None, "masks of a block, filled from the left; default: 32 or less; Dream's: one block"
+    int | None,
+    "masks per block, filled from left to right; default: 32 or fewer; Dream's orders: one block",
 ]
-TemperatureOption = Annotated[float, "of the tokens drawn; 0: the most probable ones"]
-GuidanceOption = Annotated[float, "scale of classifier-free guidance (a second pass); 0: none"]
+TemperatureOption = Annotated[float, "sampling temperature; 0: the most probable token"]
+GuidanceOption = Annotated[
+    float, "scale of classifier-free guidance, which takes a second pass; 0: none"
+]
 EosOption = Annotated[
-    Eos, "ends of text: like any token (free), never (eos_inf), or last in a block (eos_last)"
+    Eos, "ends of text: like any token (free), never (eos_inf), or last in their block (eos_last)"
 ]
 ThresholdOption = Annotated[float, "confidence above which --order threshold commits a mask"]
 ScorerOption = Annotated[

@@ -37,19 +37,19 @@ METRICS: dict[str, Callable[[str], float]] = {
 
 LmTaskOption = Annotated[
     str,
-    "a multiple-choice task of lm-eval in place of the suite's; default: none",
+    "multiple-choice task of lm-eval in place of the suite; default: none",
     Traits("lm_eval_tasks", uncompared=True),
 ]
 DataOption = Annotated[
     str,
-    "that task's documents: .jsonl, .json, .csv or .tsv; default: what its YAML names",
+    "documents of that task (.jsonl, .json, .csv, .tsv); default: those its YAML names",
     UNCOMPARED,
 ]
 IncludeOption = Annotated[
-    str, "a folder of lm-eval task YAMLs; default: tasks/lm_eval only", UNCOMPARED
+    str, "folder of lm-eval task YAMLs; default: tasks/lm_eval only", UNCOMPARED
 ]
 MetricOption = Annotated[
-    Literal["acc", "acc_norm", "acc_bytes"] | None, "that task's metric; default: its first"
+    Literal["acc", "acc_norm", "acc_bytes"] | None, "metric of that task; default: its first"
 ]
 """Options of probes that can ask an lm-eval task."""
 

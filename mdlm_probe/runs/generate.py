@@ -49,13 +49,15 @@ def plan(
     text: Annotated[tuple[str, ...], "prompts as they are", Traits(material=True)] = (),
     prompts: Annotated[
         str,
-        "prompts in tasks/, a path to your own .jsonl or .txt, or - for stdin",
+        "prompts in tasks/, path to a .jsonl or .txt file of your own, or - for stdin",
         Traits("prompts", material=True),
     ] = "open",
     lexicon: answers.LexiconOption = "full",
     tasks: answers.TasksOption = ("all",),
     limit: answers.LimitOption = 1000,
-    length: Annotated[int, "masks of the canvas; causal models: most tokens"] = 256,
+    length: Annotated[
+        int, "masks of the canvas; for causal models: most tokens of an answer"
+    ] = 256,
     steps: Annotated[int | None, "unmasking steps; default: one per mask"] = None,
     block: answers.BlockOption = None,
     order: Annotated[Order, "which masks of a block a step commits"] = "low_confidence",
@@ -64,9 +66,9 @@ def plan(
     guidance: answers.GuidanceOption = 0.0,
     eos: answers.EosOption = "free",
     cache: Annotated[
-        Cache, "keys and values kept within a block; other than none: an approximation"
+        Cache, "keys and values kept within a block; all but none are approximations"
     ] = "none",
-    seed: Annotated[int, "seed of random orders and of tokens drawn"] = 0,
+    seed: Annotated[int, "seed of random orders and sampled tokens"] = 0,
 ) -> GenerationRequest:
     """The prompts, and the schedule of their answers.
 

@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 
 HELP = """Compares two runs, item by item: a base model and a fine-tuned one, say.
 
-RUN_A and RUN_B are folders of runs or of studies, or a single CSV in a run's folder. The same probe
-on both sides is a pair if there is one model each, or models of equal names. Runs that weren't made
+RUN_A and RUN_B are folders of runs or of studies, or a single CSV in a run's folder. Equal
+probes are paired if each side has one model, or models of equal names. Runs that weren't made in
 the same way are refused, and the settings that differ are named.
 
 \b
-difference  B minus A over the same items, with a 95 % interval
-p           of no difference, by this line's own test
-p_holm      corrected: lines over a whole sweep for all of these in the
-            command, a point for all points of its measure
-dz          Cohen's: the mean difference in its standard deviations
-odds        of hits: items with more of them in B by items with fewer
-least       the smallest true difference of which this line's own test
-            would have had p < .05 in 80 % of cases, before Holm's
-            correction; a dash where nothing can be shown: hits need
-            six items
+difference  B minus A over the same items, with a 95 % confidence interval
+p           of no difference, by the line's own test
+p_holm      p corrected by Holm's method: lines over whole sweeps for all
+            such lines of the command, points for all points of a measure
+dz          Cohen's dz: the mean difference / its standard deviation
+odds        for hits: items with more hits in B / items with fewer
+least       minimum detectable effect: the smallest true difference for
+            which the line's own test has p < .05 in 80 % of cases, before
+            Holm's correction; a dash where there is none: hits need six
+            items
 
 Tests are over items; over sets where items share their examples. Items that are hit or
 not are compared by the exact sign test, all else by t tests. What isn't on both sides is left
@@ -50,25 +50,25 @@ OPTIONS = [
         ["--probe", "-p"],
         type=Commas(click.STRING),
         shell_complete=probe_names,
-        help="Those to compare; default: all.",
+        help="Probes to compare; default: all.",
     ),
     click.Option(
         ["--model", "-m", "models"],
         multiple=True,
         metavar="A=B",
-        help="Models to pair by hand, or one name for both sides; repeat for more.",
+        help="Models to pair by hand, or one name for both sides; may be repeated.",
     ),
     click.Option(
         ["--across", "-x"],
         multiple=True,
         metavar="SETTING",
-        help="A setting that may differ, such as load.quantize or options.seed; repeat for more.",
+        help="Setting that may differ, such as load.quantize or options.seed; may be repeated.",
     ),
     click.Option(
         ["--points"],
         type=click.Choice(["main", "all", "none"]),
         default="main",
-        help="Measures with a line for every point of the sweep: the first one (main), all, none.",
+        help="Measures that have a line for every point of the sweep: the first (main), all, none.",
     ),
     click.Option(
         ["--output", "-o"], type=click.Path(path_type=Path), help="Default: RUN_B/compare."

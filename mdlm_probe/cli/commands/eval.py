@@ -43,23 +43,23 @@ YES: dict[str, Any] = {"is_flag": False, "flag_value": "true", "type": click.BOO
 LM_EVAL_OPTIONS = [
     _option("tasks", "-t", type=Commas(click.STRING), required=True, shell_complete=lm_task_names,
             help="Tasks, groups, tags, or task YAMLs; * stands for any text."),
-    _option("limit", "-L", type=click.FLOAT, help="Documents of each task; below 1: a share."),
-    _option("num_fewshot", "-f", type=click.INT, help="Examples; default: the task's."),
-    _option("apply_chat_template", default=False, **YES, help="Write prompts as chats."),
+    _option("limit", "-L", type=click.FLOAT, help="Documents per task; below 1: a share."),
+    _option("num_fewshot", "-f", type=click.INT, help="Examples per prompt; default: the task's."),
+    _option("apply_chat_template", default=False, **YES, help="Write prompts as chat messages."),
     _option("fewshot_as_multiturn", **YES, default=None,
             help="Examples as messages; default: with the chat template."),
     _option("system_instruction", help="A system message, or the first line of prompts."),
     _option("gen_kwargs", help="Generation arguments: max_gen_toks=64,steps=32,block=8,"
-            "order=threshold,eos=eos_last,temperature=0.5,cache=prefix; they win."),
+            "order=threshold,eos=eos_last,temperature=0.5,cache=prefix; they override the task's."),
     _option("preset", default="auto", help="Generation settings that authors publish: auto"
             " (those of this model and task), none, or a name in presets.yaml."),
-    _option("include_path", default="", help="A folder of task YAMLs."),
-    _option("data", default="", help="A file that replaces the documents of the one task."),
-    _option("log_samples", "-s", is_flag=True, help="Also write every document's answers."),
+    _option("include_path", default="", help="Folder of task YAMLs."),
+    _option("data", default="", help="File that replaces the documents of a single task."),
+    _option("log_samples", "-s", is_flag=True, help="Also write the answer to every document."),
     _option("seed", default=",".join(map(str, SEEDS)),
-            help="One seed, or four: of python and our draws, numpy, torch, examples."),
-    _option("batch_size", "-b", help="Means nothing here: see --batch-tokens."),
-    _option("confirm_run_unsafe_code", is_flag=True, help="Let tasks run code of a model's."),
+            help="One seed, or four: Python and our draws, NumPy, torch, examples."),
+    _option("batch_size", "-b", help="Ignored: see --batch-tokens."),
+    _option("confirm_run_unsafe_code", is_flag=True, help="Let tasks run code that a model wrote."),
 ]  # fmt: skip
 """lm-eval's options, in both spellings."""
 
@@ -69,15 +69,16 @@ LIKELIHOOD_OPTIONS = [
             default=USUAL.estimator, help="Likelihoods of masked models; auto: the chain"
             " rule up to --bound tokens, mc beyond."),
     _option("order", type=click.Choice(typing.get_args(estimators.Order)),
-            default=USUAL.order, help="Of the chain rule."),
+            default=USUAL.order, help="Order of the chain rule."),
     _option("bound", type=click.INT, default=USUAL.bound,
-            help=f"Most tokens that auto takes by the chain rule; default: {USUAL.bound}."),
+            help="Longest text that auto scores by the chain rule, in tokens;"
+            f" default: {USUAL.bound}."),
     _option("draws", type=click.INT, default=USUAL.draws,
-            help=f"Most passes of a Monte Carlo estimate; default: {USUAL.draws}."),
+            help=f"Most passes per Monte Carlo estimate; default: {USUAL.draws}."),
     _option("target_se", type=click.FLOAT, default=USUAL.target_se,
-            help="Standard error (nats) that is precise enough; default: 0, all draws."),
+            help="Standard error (nats) at which drawing stops; default: 0, all draws."),
     _option("decide", is_flag=True,
-            help="Stop drawing once a document's best choice is 99.9 % sure."),
+            help="Stop drawing once the best choice of a document is 99.9 % certain."),
 ]  # fmt: skip
 OUTPUT = click.Option(
     ["--output", "-o", "--output_path", "--output-path"],

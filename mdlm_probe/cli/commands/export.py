@@ -15,7 +15,7 @@ HELP = """Exports a run's rows and tables, or a study's: files, or a tracker.
 \b
 parquet, jsonl   rows (PROBE) and tables (PROBE-TABLE), with types
 latex, markdown  tables, with intervals and units
-card             a model card's section and metadata: accuracy by number of masks
+card             a model card's section and metadata: accuracy per number of masks
 wandb, trackio   configuration, tables, estimates and figures, to a tracker
 
 Example: mdlm-probe export results/masks --to parquet,latex,card
@@ -41,13 +41,13 @@ OPTIONS = [
     click.Option(
         ["--only"],
         type=click.Choice(["rows", "tables"]),
-        help="Of parquet and jsonl: one of the two; default: both. The others have no rows.",
+        help="For parquet and jsonl: rows or tables; default: both. Other formats have no rows.",
     ),
     click.Option(
-        ["--project"], default="mdlm-probe", help="The tracker's project; default: mdlm-probe."
+        ["--project"], default="mdlm-probe", help="Project of the tracker; default: mdlm-probe."
     ),
-    click.Option(["--name"], default="", help="The tracker's run; default: the folder's name."),
-    click.Option(["--entity"], default="", help="Of wandb: a user or team; default: its own."),
+    click.Option(["--name"], default="", help="Run of the tracker; default: the folder's name."),
+    click.Option(["--entity"], default="", help="For wandb: a user or team; default: its own."),
 ]
 
 

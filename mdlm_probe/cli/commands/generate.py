@@ -81,7 +81,7 @@ class Writing(Bar):
 OPTIONS = [option for option in plan_options(generate.plan) if option.name != "text"]
 OWN = [
     click.Argument(["text"], nargs=-1, metavar="[PROMPT]..."),
-    click.Option(["--show"], is_flag=True, help="Draw each canvas as it fills in."),
+    click.Option(["--show"], is_flag=True, help="Show each canvas as it is filled in."),
     click.Option(
         ["--arena-hard"], is_flag=True, help="Also write Arena-Hard's model_answer/MODEL.jsonl."
     ),

@@ -32,7 +32,7 @@ NEEDED = {"nll": (), "model": ("judge_model",), "endpoint": ("endpoint", "judge"
 
 HELP = """Judges a run's shifted answers against its unshifted ones: win rates.
 
-RUN is a folder that `mdlm-probe shift` wrote. Verdicts that are there already are kept.
+RUN is a folder that `mdlm-probe shift` wrote. Existing verdicts are kept.
 
 Example: mdlm-probe judge results/shift --endpoint http://localhost:8000/v1 --judge NAME
 """
@@ -43,10 +43,10 @@ OPTIONS = [
         ["--judge-by"],
         type=click.Choice(list(OWN)),
         help="Who judges: the run's own scorer (nll), a local model, or a chat endpoint; default:"
-        " what the other options mean, or nll.",
+        " what the other options imply, or nll.",
     ),
     click.Option(["--endpoint"], help="URL of an OpenAI-compatible server, up to /v1."),
-    click.Option(["--judge"], help="Name of the judging model at the endpoint."),
+    click.Option(["--judge"], help="Name of the judge at the endpoint."),
     click.Option(
         ["--judge-model"],
         shell_complete=model_names,
@@ -56,30 +56,34 @@ OPTIONS = [
         ["--api-key-env"], help="Environment variable with the key; default: OPENAI_API_KEY."
     ),
     click.Option(
-        ["--concurrency"], type=click.IntRange(1, 256), help="Calls on the way; default: 8."
+        ["--concurrency"], type=click.IntRange(1, 256), help="Calls in flight; default: 8."
     ),
     click.Option(
         ["--timeout"],
         type=click.FloatRange(0, min_open=True),
         help="Seconds a call may take; default: 60.",
     ),
+    click.Option(["--retries"], type=click.IntRange(0, 100), help="Retries per call; default: 5."),
     click.Option(
-        ["--retries"], type=click.IntRange(0, 100), help="Times to ask again; default: 5."
+        ["--max-tokens"], type=click.IntRange(1), help="Most tokens of a reply; default: 1024."
     ),
-    click.Option(["--max-tokens"], type=click.IntRange(1), help="Longest reply; default: 1024."),
-    click.Option(["--limit"], type=click.IntRange(1), help="Prompts of each task; default: all."),
+    click.Option(["--limit"], type=click.IntRange(1), help="Prompts per task; default: all."),
     click.Option(
         ["--intervention"], type=Commas(click.STRING), help="Interventions to judge; default: all."
     ),
     click.Option(["--frac"], type=Commas(click.FLOAT), help="Fractions to judge; default: all."),
-    click.Option(["--batch-tokens"], help="Padded tokens of a local judge's batch, or auto."),
+    click.Option(
+        ["--batch-tokens"], help="Of a local judge: tokens per batch, padding included, or auto."
+    ),
     click.Option(["--device"], help="Of a local judge: auto, cpu, cuda, cuda:1, mps."),
     click.Option(
         ["--dtype"],
         type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
-        help="Number format of a local judge's weights; default: auto.",
+        help="Of a local judge: number format of the weights; default: auto.",
     ),
-    click.Option(["--fresh"], is_flag=True, help="Forget this judge's verdicts; start over."),
+    click.Option(
+        ["--fresh"], is_flag=True, help="Forget the verdicts of this judge, and start over."
+    ),
     click.Option(["--quiet", "-q"], is_flag=True, help="No progress; results only."),
 ]
 

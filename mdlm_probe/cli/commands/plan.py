@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 GPU = click.Option(
     ["--gpu"],
     type=click.Choice(list(cost.CARDS)),
-    help="Plan for such a card, by its published speed; default: for this machine.",
+    help="Plan for this GPU, by its published speed; default: for this machine.",
 )
 
 
@@ -101,7 +101,7 @@ def _judging(part: StudyRun) -> str:
 def command() -> None:
     """What a probe, or a study's YAML file, would run and cost; loads no weights.
 
-    Options are those of the command itself, so that any one can be planned as it stands.
+    It takes the options of the command itself, so that any command can be planned as it is.
 
     Example: mdlm-probe plan locality --model llada-8b
     """

@@ -39,8 +39,8 @@ OPTIONS = [
     click.Option(
         ["--only"], type=Commas(click.STRING), help="Runs of the study, by name; default: all."
     ),
-    click.Option(["--fresh"], is_flag=True, help="Forget these runs' rows; start over."),
-    click.Option(["--tables"], is_flag=True, help="Print the tables of the report, too."),
+    click.Option(["--fresh"], is_flag=True, help="Forget the rows of these runs, and start over."),
+    click.Option(["--tables"], is_flag=True, help="Also print the tables of the report."),
     click.Option(["--quiet", "-q"], is_flag=True, help="No progress; results only."),
 ]
 

@@ -13,7 +13,7 @@ from mdlm_probe.prompts.suite import load
 @click.command(name="tasks")
 @click.option(
     "--suite",
-    help="A suite in tasks/, or a path to your own YAML; default: all.",
+    help="Suite in tasks/, or path to a YAML file of your own; default: all.",
     shell_complete=suite_names,
 )
 def command(suite: str | None) -> None:

@@ -41,16 +41,14 @@ COLUMNS = (
 )
 """Columns of an answered question."""
 
-TasksOption = Annotated[tuple[str, ...], "sets or relevant tasks, or 'all'", Traits("tasks")]
+TasksOption = Annotated[tuple[str, ...], "sets, relevant tasks, or 'all'", Traits("tasks")]
 AnswerOption = Annotated[
-    Literal["letter", "word"] | None, "what the answer is; default: the suite's, letter"
+    Literal["letter", "word"] | None, "form of the answer; default: the suite's (letter)"
 ]
-LexiconOption = Annotated[
-    str, "the suite's word lists to draw from: full or small", Traits("lexicons")
-]
-CountOption = Annotated[int | None, "options of a question; default: the suite's, 3"]
+LexiconOption = Annotated[str, "word lists of the suite: full or small", Traits("lexicons")]
+CountOption = Annotated[int | None, "options per question; default: the suite's (3)"]
 SuiteOption = Annotated[
-    str, "a suite in tasks/, or a path to your own YAML", Traits("suites", material=True)
+    str, "suite in tasks/, or path to a YAML file of your own", Traits("suites", material=True)
 ]
 """Options that every few-shot probe's plan has."""
 

@@ -1,11 +1,11 @@
 """Which parts of the context does a model's answer hang on?
 
-The gradient of the predicted token's logit with respect to the input embeddings, for every token:
-over the in-context examples in random orders, and over groups of tokens, with masks appended.
+The gradient of the predicted token's logit with respect to the input embeddings, for every token,
+summed over in-context examples in random orders and over groups of tokens, with masks appended.
 Source: "Masks Can Be Distracting" (arXiv 2511.21338), section 4: the gradient's norm, 50 masks, 30
-orders, 20 test points. Ours: how scores are normalised and which tokens are an example's (see
-`token_scores`), the other methods, the answer's own mask as a group, question places but the right
-end.
+orders, 20 test points. Ours: how scores are normalised, which tokens belong to an example (see
+`token_scores`), the other methods, the answer's own mask as a group, and positions of the question
+other than the right end.
 """
 
 from __future__ import annotations
@@ -42,31 +42,32 @@ class Cell(questions.FewShotCell):
     masks: Annotated[int, "masks appended after the answer's own", Unit("masks")]
     order: Annotated[int, "number of the random order of the examples, from 0"]
     method: Annotated[str, "how tokens are scored"]
-    ig_steps: Annotated[int, "points on the line of integrated gradients; 0: another method"]
+    ig_steps: Annotated[int, "interpolation points of integrated gradients; 0: another method"]
     detail: Annotated[str, "whether every token has a row: example or token"]
 
 
 def plan(
     *,
     question: Annotated[
-        tuple[Literal["left", "middle", "right"], ...], "where the question stands"
+        tuple[Literal["left", "middle", "right"], ...], "position of the question"
     ] = ("right",),
     masks: Annotated[
         tuple[int, ...],
-        "masks appended after the answer's own; 0: one mask, closed by the template",
+        "masks appended after the answer's own; 0: a single mask, closed by the template",
     ] = (0, 50),
     orders: Annotated[int, "random orders of the examples", AMOUNT] = 30,
     method: Annotated[
-        Literal["grad-norm", "input-x-gradient", "integrated-gradients"], "how tokens are scored"
+        Literal["grad-norm", "input-x-gradient", "integrated-gradients"], "attribution method"
     ] = "grad-norm",
-    ig_steps: Annotated[int, "points on the line of integrated gradients"] = 32,
+    ig_steps: Annotated[int, "interpolation points of integrated gradients"] = 32,
     detail: Annotated[
-        Literal["example", "token"], "rows of examples and groups only, or of every token too"
+        Literal["example", "token"],
+        "rows for examples and groups only (example), or for every token, too",
     ] = "example",
     tasks: questions.TasksOption = ("all",),
-    shots: Annotated[int | None, "relevant examples; default: the suite's, 10"] = None,
-    distractors: Annotated[int | None, "distractor examples; default: the suite's, 40"] = None,
-    limit: Annotated[int, "test points of each set", AMOUNT] = 20,
+    shots: Annotated[int | None, "relevant examples; default: the suite's (10)"] = None,
+    distractors: Annotated[int | None, "distractor examples; default: the suite's (40)"] = None,
+    limit: Annotated[int, "test points per set", AMOUNT] = 20,
     answer: questions.AnswerOption = None,
     lexicon: questions.LexiconOption = "full",
     options: questions.CountOption = None,

@@ -1,11 +1,12 @@
 """What do block size, steps and order cost, and what do they buy?
 
-Answers are written on canvases of a length, in blocks of a size, in so many steps, in an order; a
-causal model scores them: low perplexity is what repetitive text has, too, so repetition is measured
-beside it. Source of the question: "Why mask diffusion does not work" (arXiv 2510.03289); tau and
-tokens by step as in arXiv 2601.15593, lengths as in arXiv 2510.03680. The grid is ours, and what
-can't differ is asked once: see `combinations`. Cost is passes, and tokens through the network
-(`canvas_tokens`); seconds are said when a run ends.
+Answers are written on canvases of several lengths, in blocks of several sizes, in different numbers
+of steps and orders, and scored by a causal model. Repetitive text has a low perplexity, too, so
+repetition is measured beside it. Source of the question: "Why mask diffusion does not work" (arXiv
+2510.03289); tau and tokens per step as in arXiv 2601.15593, lengths as in arXiv 2510.03680. The
+grid is ours; combinations that cannot differ are asked once (see `combinations`). The cost is the
+number of passes, and of tokens through the network (`canvas_tokens`); a run says its seconds when
+it ends.
 """
 
 from __future__ import annotations
@@ -68,9 +69,11 @@ def plan(
     lexicon: answers.LexiconOption = "full",
     tasks: answers.TasksOption = ("all",),
     limit: answers.LimitOption = 1000,
-    length: Annotated[tuple[int, ...], "masks of a canvas"] = (256,),
-    block: Annotated[tuple[int, ...], "masks of a block; default: 1, 2, 4 ... up to --length"] = (),
-    steps: Annotated[tuple[int, ...], "default: --length, its half, and its quarter"] = (),
+    length: Annotated[tuple[int, ...], "masks per canvas"] = (256,),
+    block: Annotated[tuple[int, ...], "masks per block; default: 1, 2, 4, ... up to --length"] = (),
+    steps: Annotated[
+        tuple[int, ...], "unmasking steps; default: --length, half of it and a quarter"
+    ] = (),
     order: Annotated[
         tuple[Order, ...], "which masks of a block a step commits; threshold ignores --steps"
     ] = ("low_confidence", "random", "left_to_right"),
@@ -80,10 +83,10 @@ def plan(
     eos: answers.EosOption = "free",
     cache: Annotated[Cache, "keys and values kept while a block is filled in"] = "none",
     early_stop: Annotated[
-        Literal["no", "yes"], "end once the text is whole; the published loops go on"
+        Literal["no", "yes"], "stop once the text is complete; the published loops continue"
     ] = "no",
     scorer: answers.ScorerOption = "companion",
-    seed: Annotated[int, "seed of random orders and tokens"] = 0,
+    seed: Annotated[int, "seed of random orders and sampled tokens"] = 0,
 ) -> list[Cell]:
     """The cells: of every prompt, all combinations that are possible and differ."""
     options.check(limit=limit, seed=seed)

@@ -56,20 +56,21 @@ class Cell:
 def plan(
     *,
     cache: Annotated[
-        tuple[Literal["prefix", "dual"], ...], "what is kept: left of a block, or on both sides"
+        tuple[Literal["prefix", "dual"], ...],
+        "which are kept: those left of a block (prefix), or on both sides (dual)",
     ] = ("prefix", "dual"),
     prompts: answers.PromptsOption = "open",
     lexicon: answers.LexiconOption = "full",
     tasks: answers.TasksOption = ("all",),
     limit: answers.LimitOption = 1000,
     length: Annotated[int, "masks after the prompt"] = 256,
-    block: Annotated[tuple[int, ...], "masks of a block; 0: one block of all"] = (32,),
-    steps: Annotated[int | None, "steps of a whole answer; default: one for each mask"] = None,
+    block: Annotated[tuple[int, ...], "masks per block; 0: a single block"] = (32,),
+    steps: Annotated[int | None, "unmasking steps per answer; default: one per mask"] = None,
     order: Annotated[ways.Order, "which masks of a block a step commits"] = "low_confidence",
     threshold: answers.ThresholdOption = 0.9,
     temperature: answers.TemperatureOption = 0.0,
     eos: answers.EosOption = "free",
-    seed: Annotated[int, "seed of random orders and tokens"] = 0,
+    seed: Annotated[int, "seed of random orders and sampled tokens"] = 0,
 ) -> list[Cell]:
     """The cells: prompts of each task, blocks, caches, in this order."""
     options.check(limit=limit, block=tuple(block))

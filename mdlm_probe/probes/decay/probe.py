@@ -3,9 +3,9 @@
 Masks are appended to a prompt, and one forward pass reads the distribution at each of them: how
 certain it is, and of what, against the distance to the nearest visible token. Source: "Why mask
 diffusion does not work" (arXiv 2510.03289); masses of frequent tokens and of the prompt's as in
-arXiv 2509.15188. Ours: the prompts, the bound (see `zipf`), what counts as the far end (the last
-quarter of the distances), and the counterpart for causal models: continuations are sampled, and the
-model's distributions averaged over them at each distance (see `continuations`).
+arXiv 2509.15188. Ours: the prompts, the bound (see `zipf_bound`), what counts as the far end (the
+last quarter of the distances), and the counterpart for causal models: continuations are sampled,
+and the model's distributions are averaged over them at each distance (see `sampled_continuations`).
 """
 
 from __future__ import annotations
@@ -48,25 +48,33 @@ def plan(
     limit: answers.LimitOption = 1000,
     masks: Annotated[int, "masks to append"] = 256,
     context: Annotated[
-        texts.Context, "text on the masks' left, or its continuation on their right, too"
+        texts.Context,
+        "visible text: left of the masks only, or its continuation on their right, too",
     ] = "left",
     grid: Annotated[
         tuple[str, ...], "distances to compare: octaves (1,2,3,4,6,8,12,...), all, or numbers"
     ] = ("octaves",),
-    lag: Annotated[int, "tokens between a grid's mask and the neighbour it is compared with"] = 1,
+    lag: Annotated[
+        int, "tokens between a mask of the grid and the neighbour it is compared with"
+    ] = 1,
     frequent: Annotated[
-        str, "frequent tokens: corpus (the prompts), model (its own counts), or a path to a list"
+        str,
+        "frequent tokens: by the prompts (corpus), by the model's own counts, or path to a list",
     ] = "corpus",
-    frequent_count: Annotated[int, "how many tokens are frequent, at most"] = 100,
-    ar_sample: Annotated[int, "continuations to sample of causal models, 4 or more; 0: none"] = 0,
+    frequent_count: Annotated[int, "number of frequent tokens, at most"] = 100,
+    ar_sample: Annotated[
+        int, "continuations that causal models sample per prompt, 4 or more; 0: none"
+    ] = 0,
     seed: Annotated[int, "seed of sampled continuations"] = 0,
-    zipf_exponent: Annotated[float, "s of the bound's Zipfian next tokens"] = zipf_bound.EXPONENT,
-    zipf_ranks: Annotated[int, "N, how many ranks they have"] = zipf_bound.RANKS,
+    zipf_exponent: Annotated[
+        float, "exponent s of the bound's Zipfian next tokens"
+    ] = zipf_bound.EXPONENT,
+    zipf_ranks: Annotated[int, "number N of their ranks"] = zipf_bound.RANKS,
     floor: Annotated[
         float | None, "what the bound falls to; default: the share of the most frequent token"
     ] = None,
     memory_limit: Annotated[
-        int, "MiB that comparing distributions takes, beside them", options.UNCOMPARED
+        int, "memory for comparing distributions, in MiB", options.UNCOMPARED
     ] = 64,
 ) -> list[Cell]:
     """The cells: prompts of each task, in the order of their file."""

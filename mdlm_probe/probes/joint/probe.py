@@ -77,29 +77,33 @@ def plan(
     measure: Annotated[tuple[Measure, ...], "what to measure"] = get_args(Measure),
     masks: Annotated[int, "pairs: masks in the window"] = 16,
     canvas: Annotated[
-        Literal["appended", "holes"], "pairs: masks after the prompt, or two in its continuation"
+        Literal["appended", "holes"],
+        "pairs: masks after the prompt, or two holes in its continuation",
     ] = "appended",
     spacing: Annotated[
-        tuple[int, ...], "pairs: tokens from one mask to the other; default: 1,2,4,8 if they fit"
+        tuple[int, ...],
+        "pairs: distances of the two masks, in tokens; default: those of 1,2,4,8 that fit",
     ] = (),
-    anchors: Annotated[int, "pairs: first masks, spread over the window"] = 4,
-    top: Annotated[int, "pairs: candidates of a mask"] = 32,
-    eps: Annotated[float, "pairs: a pair is unlikely under this joint probability"] = 0.001,
+    anchors: Annotated[int, "pairs: positions of the first mask, spread over the window"] = 4,
+    top: Annotated[int, "pairs: candidates per mask"] = 32,
+    eps: Annotated[float, "pairs: joint probability below which a pair is unlikely"] = 0.001,
     outcome: Annotated[
-        Literal["top", "true"], "pairs: circulation of the most probable tokens, or the text's own"
+        Literal["top", "true"],
+        "pairs: circulation of the most probable tokens (top), or of the text's own",
     ] = "top",
-    orders: Annotated[tuple[Order, ...], "orders: of scoring a continuation", AMOUNT] = get_args(
-        Order
-    ),
-    random: Annotated[int, "orders: how many random ones"] = 4,
-    length: Annotated[int, "orders, budget: tokens scored, or written, after a prompt"] = 32,
+    orders: Annotated[
+        tuple[Order, ...], "orders: in which a continuation is scored", AMOUNT
+    ] = get_args(Order),
+    random: Annotated[int, "orders: number of random ones"] = 4,
+    length: Annotated[int, "orders, budget: tokens to score, or to write, after a prompt"] = 32,
     budget: Annotated[
-        tuple[int, ...], "budget: masks a step commits, and 1; default: 1,2,4,8,16,32 if they fit"
+        tuple[int, ...],
+        "budget: masks committed per step, besides 1; default: those of 1,2,4,8,16,32 that fit",
     ] = (),
     budget_eps: Annotated[float, "budget: nats per token that a step may cost"] = 0.1,
     prompts: answers.PromptsOption = "decay",
     pairs: Annotated[
-        str, "sets: pair sets in tasks/, or a path to your own YAML", Traits(material=True)
+        str, "sets: pair sets in tasks/, or path to a YAML file of your own", Traits(material=True)
     ] = "pairs",
     lexicon: answers.LexiconOption = "full",
     tasks: answers.TasksOption = ("all",),

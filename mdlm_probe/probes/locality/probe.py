@@ -1,10 +1,11 @@
 """Does a model find what it needs wherever it stands?
 
-The relevant few-shot examples form one block among distractors; only the block's position changes,
-and the place of the question. Source: "Masks Can Be Distracting" (arXiv 2511.21338), section 4.
+The relevant few-shot examples form one block among distractors; only the positions of this block
+and of the question change. Source: "Masks Can Be Distracting" (arXiv 2511.21338), section 4.
 Ours: the grid of positions (the paper gives none), the middle (after half of all examples), the
-word lists, and an answer read up to the first `]`. With an lm-eval task, the block is its shots and
-`masks` counts from the first mask of a choice: one of n tokens has n in place of that one.
+word lists, and reading an answer up to the first `]`. With an lm-eval task, its shots are the
+block, and `masks` counts from the first mask of a choice: a choice of n tokens has n masks in place
+of that one.
 """
 
 from __future__ import annotations
@@ -45,18 +46,19 @@ class Cell(questions.FewShotCell):
 def plan(
     *,
     question: Annotated[
-        tuple[Literal["left", "middle", "right"], ...], "where the question stands"
+        tuple[Literal["left", "middle", "right"], ...], "position of the question"
     ] = ("right",),
     positions: Annotated[
-        tuple[int, ...], "distractors left of the relevant block; default: nine from 0 to all"
+        tuple[int, ...],
+        "distractors left of the relevant block; default: nine values from 0 to all",
     ] = (),
     masks: Annotated[
-        tuple[int, ...], "masks the question ends in; 0: one mask, closed by the template"
+        tuple[int, ...], "masks that the question ends in; 0: a single mask, closed by the template"
     ] = (0,),
     tasks: questions.TasksOption = ("all",),
-    shots: Annotated[int | None, "relevant examples; default: the suite's, 10"] = None,
-    distractors: Annotated[int | None, "distractor examples; default: the suite's, 40"] = None,
-    limit: Annotated[int, "test points of each set", AMOUNT] = 1000,
+    shots: Annotated[int | None, "relevant examples; default: the suite's (10)"] = None,
+    distractors: Annotated[int | None, "distractor examples; default: the suite's (40)"] = None,
+    limit: Annotated[int, "test points per set", AMOUNT] = 1000,
     answer: questions.AnswerOption = None,
     lexicon: questions.LexiconOption = "full",
     options: questions.CountOption = None,

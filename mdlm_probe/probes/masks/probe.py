@@ -1,12 +1,12 @@
 """Do appended masks distract a model from its context?
 
-Relevant examples and distractors are randomly mixed, the question stands at the end, and k masks
-are appended to the mask of its answer, or as many tokens of something else: what masks do and what
-any long tail does are then told apart. Source: "Masks Can Be Distracting" (arXiv 2511.21338),
+Relevant examples and distractors are mixed at random, the question comes last, and k masks are
+appended to the mask of its answer, or as many tokens of something else: this tells apart what masks
+do and what any long tail does. Source: "Masks Can Be Distracting" (arXiv 2511.21338),
 section 5: masks, dots, steps. Ours: k counts the appended masks only (the paper's k from 1 on
 counts the answer's own mask, too); fillers other than dots; that the `].` between the answer's mask
 and a filler counts as a part of it; masks before the prompt; steps of about equal size. With an
-lm-eval task, k counts from a choice's last mask: one of n tokens has n masks of its own.
+lm-eval task, k counts from the last mask of a choice: one of n tokens has n masks of its own.
 """
 
 from __future__ import annotations
@@ -62,18 +62,20 @@ class Cell(questions.FewShotCell):
 def plan(
     *,
     masks: Annotated[
-        tuple[str, ...], "how many to append: counts, shares of the prompt (5%), or max"
+        tuple[str, ...], "how many masks to append: counts, shares of the prompt (5%), or max"
     ] = GRID,
     filler: Annotated[tuple[Filler, ...], "what to append"] = ("mask", "dot", "text"),
-    side: Annotated[tuple[Side, ...], "after the prompt, before it, or half each"] = ("right",),
+    side: Annotated[
+        tuple[Side, ...], "where: after the prompt, before it, or half on each side"
+    ] = ("right",),
     steps: Annotated[tuple[int, ...], "unmasking steps that the masks are spread over"] = (1,),
-    order: Annotated[
-        tuple[Order, ...], "which masks a step commits, where there are several steps"
-    ] = ("low_confidence",),
+    order: Annotated[tuple[Order, ...], "which masks a step commits, with several steps"] = (
+        "low_confidence",
+    ),
     tasks: questions.TasksOption = ("all",),
-    shots: Annotated[tuple[int, ...], "relevant examples; default: the suite's, 10"] = (),
-    distractors: Annotated[tuple[int, ...], "distractor examples; default: the suite's, 40"] = (),
-    limit: Annotated[int, "test points of each set", AMOUNT] = 1000,
+    shots: Annotated[tuple[int, ...], "relevant examples; default: the suite's (10)"] = (),
+    distractors: Annotated[tuple[int, ...], "distractor examples; default: the suite's (40)"] = (),
+    limit: Annotated[int, "test points per set", AMOUNT] = 1000,
     answer: questions.AnswerOption = None,
     lexicon: questions.LexiconOption = "full",
     options: questions.CountOption = None,

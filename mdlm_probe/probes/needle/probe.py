@@ -57,22 +57,22 @@ class Cell:
 def plan(
     *,
     lengths: Annotated[
-        tuple[int, ...], "context lengths in tokens, question and answer included"
+        tuple[int, ...], "context lengths in tokens, including question and answer"
     ] = (256, 512, 1024, 2048, 4096),
     depths: Annotated[
-        tuple[int, ...], "where the fact stands, in percent; 0: at the start"
+        tuple[int, ...], "position of the fact, in percent of the text; 0: at the start"
     ] = tuple(range(0, 101, 10)),
-    limit: Annotated[int, "needles for each length and depth", options.AMOUNT] = 10,
+    limit: Annotated[int, "needles per length and depth", options.AMOUNT] = 10,
     baseline: Annotated[
         Literal["absent", "none"],
-        "also ask without the fact, to see what guessing gives",
+        "also ask without the fact (absent), to see what guessing gives",
         options.AMOUNT,
     ] = "absent",
     needles: Annotated[
-        str, "needles in tasks/, or a path to your own YAML", options.Traits(material=True)
+        str, "needles in tasks/, or path to a YAML file of your own", options.Traits(material=True)
     ] = "needle",
     lexicon: Annotated[
-        str, "which of the file's lexicons: full or small", options.Traits("lexicons")
+        str, "lexicon of the needles: full or small", options.Traits("lexicons")
     ] = "full",
     seed: Annotated[int, "seed of needles and filler"] = 0,
 ) -> list[Cell]:

@@ -1,7 +1,7 @@
 """What does it cost to move one token in a hundred by one place?
 
-While a masked model writes an answer, tokens are committed one place off, at a rate, and the answer
-is compared with the unintervened one. Source of the question: "Reconsidering Positional
+While a masked model writes an answer, a fraction of its tokens is committed one place off, and the
+answer is compared with the unintervened one. Source of the question: "Reconsidering Positional
 Supervision" (arXiv 2601.22947). Ours: how tokens are moved (see `interventions`), the controls, and
 the way of decoding. Controls at the same rate: the same moves after decoding has ended (post-hoc),
 another token in place of the predicted one (replace), and a token not committed in this step
@@ -42,27 +42,27 @@ class Cell(intervened_answers.AnswerCell):
 def plan(
     *,
     frac: Annotated[
-        tuple[float, ...], "shares of the committed tokens to change: 0.01 is one in a hundred"
+        tuple[float, ...], "fractions of the committed tokens to change; 0.01: one in a hundred"
     ] = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1),
     intervention: Annotated[
         tuple[Kind, ...],
-        "moved by a place (shift), moved after decoding (post-hoc), another token, a step later",
+        "moved by one place (shift), moved after decoding (post-hoc), replaced, or held for a step",
     ] = ("shift", "post-hoc", "replace", "hold"),
     prompts: answers.PromptsOption = "open",
     lexicon: answers.LexiconOption = "full",
     tasks: answers.TasksOption = ("all",),
     limit: answers.LimitOption = 1000,
     length: Annotated[int, "masks after each prompt"] = 512,
-    steps: Annotated[int | None, "steps that they are filled in; default: one for each"] = None,
+    steps: Annotated[int | None, "unmasking steps; default: one per mask"] = None,
     block: answers.BlockOption = None,
     order: Annotated[Order, "which masks of a block a step commits"] = "low_confidence",
     threshold: answers.ThresholdOption = 0.9,
     temperature: answers.TemperatureOption = 0.0,
     guidance: answers.GuidanceOption = 0.0,
     eos: answers.EosOption = "free",
-    cache: Annotated[Cache, "keys and values to keep within a block: none, prefix, dual"] = "none",
+    cache: Annotated[Cache, "keys and values kept within a block"] = "none",
     scorer: answers.ScorerOption = "companion",
-    seed: Annotated[int, "seed of moves, other tokens, random orders and drawn tokens"] = 0,
+    seed: Annotated[int, "seed of moves, other tokens, random orders and sampled tokens"] = 0,
 ) -> list[Cell]:
     """The cells: all answers to a prompt stand together, the unintervened one first."""
     options.check(limit=limit, seed=seed)
