@@ -1,6 +1,6 @@
 """The sink: append-only CSV of whole cells, and run.json, which says what the rows are.
 
-A run folder holds one `PROBE__MODEL.csv` a measurement and one run.json for all of them. Rows are
+A run folder holds one `PROBE__MODEL.csv` per measurement, and one run.json for all. Rows are
 written a group of cells at a time, in the order of the plan, and a small seal file beside the CSV
 says up to which byte the groups are whole. Whatever stops a process, the next one cuts the file
 there and resumes: that equals never having stopped, byte for byte.

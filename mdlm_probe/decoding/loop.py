@@ -74,7 +74,7 @@ def proceed(
     cached: bool,
     intervention: Intervention | None = None,
 ) -> MultiStep[Decoded]:
-    """Continues a text by a causal model, a token a step, until an end of text.
+    """Continues a text by a causal model, one token per step, until an end of text.
 
     Args:
         prompt: token ids.

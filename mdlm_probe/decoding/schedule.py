@@ -1,6 +1,6 @@
 """Schedules: how a canvas of masks is filled in, in which order and in how many steps. No torch.
 
-Facts of the published loops: LLaDA (arXiv 2502.09992): as many masks a step as divide evenly, the
+Facts of the published loops: LLaDA (arXiv 2502.09992): as many masks per step as divide evenly, the
 remainder first. Dream (arXiv 2508.15487): a share of the masks that are left, by time steps.
 Fast-dLLM (arXiv 2505.22618): every mask above a confidence threshold, one at least.
 """

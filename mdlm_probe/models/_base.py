@@ -84,7 +84,7 @@ class CachingModel(Model, Protocol):
                 since the last pass.
             computed: ascending in each row, as many in every row; None computes all. Whatever isn't
                 cached yet must be among them, and `position - shift` of every asked position.
-            caches: one a row. Afterwards `layers` has a pair (keys, values) a layer, each
+            caches: one per row. Afterwards `layers` has one pair (keys, values) per layer, each
                 [kv_heads, length of the row, head_dim] on the device, unpadded.
         """
         ...

@@ -22,7 +22,7 @@ class Cache:
     hasn't grown; a pass that breaks off may be repeated, since it writes the same places again.
 
     Args:
-        caches: one a row; `layers` is empty, or has one (keys, values) a layer, each
+        caches: one per row; `layers` is empty, or has one (keys, values) per layer, each
             [kv_heads, positions, head_dim], which are those of the first positions.
         lengths: tokens of each row.
         computed: positions of the tokens in this pass, ascending in each row; None: all.

@@ -29,7 +29,7 @@ class Checkpoint:
         chat: whether prompts are written as messages, with the checkpoint's chat template.
         geometry: hidden, layers, heads, kv_heads, intermediate, vocab, parameters: for estimates.
         defaults: options that suit this checkpoint, by probe, "all" for every probe; options given
-            by the user win.
+            by the user take precedence.
         gradients: whether it is a network, through which gradients flow.
         companion: the causal model that scores what it writes, by name; "" where none is known.
         note: one line for listings.
@@ -73,7 +73,7 @@ class LoadOptions:
         revision: hub revision; "" for the entry's own.
         quantize: "", "4bit" or "8bit".
         adapter: folder of a PEFT adapter, or "".
-        style: "base" or "chat" to write prompts so whatever the entry says; "" for the entry's.
+        style: "base" or "chat" to write prompts that way whatever the entry says; "": as it says.
         rope_scale: how many times its own context a model is to read; see `_rope.stretch`.
     """
 

@@ -29,7 +29,7 @@ def numbers(model: NativeModel) -> None:
     """Eight ordinary tokens give finite states.
 
     Raises:
-        ProbeError: when they don't; the other tests would then say the wrong thing.
+        ProbeError: when they aren't; the other tests would then be misleading.
     """
     if not _states(model, last=0).isfinite().all():
         raise ProbeError(
@@ -41,8 +41,8 @@ def numbers(model: NativeModel) -> None:
 def attention(model: NativeModel) -> None:
     """The last token moves the first state of a masked model, and no earlier state of a causal one.
 
-    Releases of transformers that ignore `config.is_causal` would otherwise turn a masked model
-    causal without a word.
+    Releases of transformers that ignore `config.is_causal` would otherwise make a masked model
+    causal silently.
 
     Raises:
         ProbeError: when attention goes the wrong way.

@@ -133,7 +133,7 @@ class NativeModel:
             return torch.log_softmax(logits, dim=-1)
 
     def _logits(self, states: Float[Tensor, "asked width"]) -> Float[Tensor, "asked vocab"]:
-        """The output layer in float32, whatever the weights: few rows are asked, it costs little.
+        """The output layer in float32, whatever the weights: few rows are asked, that costs little.
 
         In bfloat16 logits near 20 would lie on a grid of 1/8, where letters tie and the first wins.
         Quantised layers compute in their own way.

@@ -8,8 +8,8 @@ from typing import Any
 
 @dataclass(eq=False, slots=True)
 class KVCache:
-    """Keys and values of one sequence, kept between passes: made empty by who asks, filled by the
-    engine. `layers` holds what the model puts there, or nothing.
+    """Keys and values of one sequence, kept between passes: created empty by the caller, filled
+    by the engine. `layers` holds what the model puts there, or nothing.
     """
 
     layers: list[Any] = field(default_factory=list)

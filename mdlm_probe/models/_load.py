@@ -218,7 +218,7 @@ def _check_quantize(quantize: str) -> None:
 
 
 def _unpack(packed: torch.Tensor, bits: int) -> torch.Tensor:
-    """The numbers that bytes are packed of: the lowest bits of all bytes, then the next ones."""
+    """The numbers that are packed into bytes: the lowest bits of all bytes, then the next ones."""
     return torch.cat([packed >> at & (1 << bits) - 1 for at in range(0, 8, bits)])
 
 

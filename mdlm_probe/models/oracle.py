@@ -28,7 +28,7 @@ SMOOTHING = 1e-6
 """Probability that a state emits any token at all: texts outside the language have a posterior."""
 
 GAP, STAY = 0.1, 0.9
-"""Probabilities that an answer is followed by a gap, and that a gap goes on."""
+"""Probabilities that an answer is followed by a gap, and that a gap continues."""
 
 States = dict[int, np.ndarray]
 """Position -> a weight for every hidden state, [states, batch]."""
@@ -37,8 +37,8 @@ States = dict[int, np.ndarray]
 class Oracle:
     """The exact posterior of a hidden Markov chain, as a model.
 
-    Masked: p(x_i | all unmasked tokens) by the forward-backward algorithm, for a text that goes on
-    for ever on its right. Causal: p(x_i | x_<i) by the forward algorithm. Float64 throughout.
+    Masked: p(x_i | all unmasked tokens) by the forward-backward algorithm, for a text that continues
+    forever on its right. Causal: p(x_i | x_<i) by the forward algorithm. Float64 throughout.
 
     Args:
         entry: name, kind, mask id and context.
@@ -159,7 +159,7 @@ def language() -> HiddenMarkov:
     """Few-shot documents of the small lexicon, or prose: one or the other, evenly.
 
     A few-shot document has one relevant task, evenly drawn, for good; each of its examples is
-    relevant or about numbers, evenly. So an example tells the same wherever it stands: the ideal
+    relevant or about numbers, evenly. So an example says the same wherever it stands: the ideal
     answer doesn't depend on position. Number examples are drawn without a rule.
     """
     suite = load("few-shot", "small")

@@ -27,7 +27,7 @@ Example: mdlm-probe generate --model tiny-mdlm --limit 2 --length 32 --show
 
 
 class Writing(Bar):
-    """Progress of answers: tokens written and steps made a second; a canvas where one is wanted."""
+    """Progress of answers: tokens and steps per second; a canvas where one is wanted."""
 
     unit = "answers"
 
@@ -49,11 +49,11 @@ class Writing(Bar):
         self.tick()
 
     def speed(self, seconds: float) -> str:
-        """Tokens and steps of all answers together, a second."""
+        """Tokens and steps of all answers together, per second."""
         return f"{self._written / seconds:.1f} tokens/s, {self._made / seconds:.1f} steps/s"
 
     def watcher(self, text: Text, engine: Engine, length: int) -> CanvasDisplay | None:
-        """A painter of this answer, where one is wanted."""
+        """The display of this answer, where one is wanted."""
         if not self.watches:
             return None
         self.end()
@@ -89,7 +89,7 @@ OWN = [
 
 
 def callback(text: tuple[str, ...], arena_hard: bool, show: bool, **given: Any) -> None:
-    """Writes answers, a model at a time, and says where they are."""
+    """Writes answers, one model after another, and says where they are."""
     drawn = [n for n in ("prompts", "tasks", "limit", "lexicon") if given[n] is not None]
     if text and drawn:
         raise ProbeError(

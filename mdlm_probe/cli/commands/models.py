@@ -27,5 +27,5 @@ def command() -> None:
 
 
 def place(entry: models.Checkpoint) -> str:
-    """Where a checkpoint comes from, shortly."""
+    """Where a checkpoint comes from, in short."""
     return "bundled" if not entry.source or Path(entry.source).exists() else entry.source

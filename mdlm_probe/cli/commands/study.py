@@ -121,7 +121,7 @@ def _next_step(failed: Sequence[RunOutcome]) -> str:
 
 def show_outcomes(found: Sequence[RunOutcome]) -> None:
     """A line for every run and model: how many rows, or why there are none; below the table where
-    that is long, once for all whom it holds up.
+    that is long, once for all that it stops.
     """
     long: dict[str, list[str]] = {}
     rows = []

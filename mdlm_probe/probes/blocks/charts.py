@@ -152,7 +152,7 @@ def shares(unmasked: pd.Series, length: int, bins: int = BINS) -> np.ndarray:
     return np.asarray(found / whole)
 
 
-NAMES = (("length", "canvas of"), ("rate", "masks a step:"), ("where", ""), ("order", ""))
+NAMES = (("length", "canvas of"), ("rate", "masks per step:"), ("where", ""), ("order", ""))
 COUNTS = (("n", "prompts"),)
 CHARTS = (
     Chart(
@@ -211,7 +211,7 @@ CHARTS = (
         dash="where",
         panels=("model",),
         names=NAMES,
-        counts=(("a_step", "masks a step"),),
+        counts=(("a_step", "masks per step"),),
         over="prompts",
     ),
 )

@@ -230,9 +230,9 @@ def _beside_left(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def lengths(table: pd.DataFrame) -> pd.DataFrame:
-    """Every model and order at several lengths: as many masks a step, in one block and in some.
+    """Every model and order at several lengths: as many masks per step, in one block and in some.
 
-    Of the fewest masks a step that several lengths have (`a_step`), the whole canvas as one block
+    Of the fewest masks per step that several lengths have (`a_step`), the whole canvas as one block
     and the middle one of the block sizes that most lengths have. All else is in "quality".
     """
     if table["length"].nunique() < 2:

@@ -49,7 +49,7 @@ def error(frame: pd.DataFrame) -> pd.DataFrame:
     masks, with the interval of `stats.amount`. A block of one step reuses nothing.
 
     Of the answers, against exact decoding: `equal`, the share that is the same (Wilson); `edits`,
-    tokens to insert, delete or replace, by tokens of the longer answer (likewise); `differ`, places
+    tokens to insert, delete or replace, per token of the longer answer (likewise); `differ`, places
     with another token; `saving`, tokens that needn't go through the network, of those that exact
     decoding feeds.
     """

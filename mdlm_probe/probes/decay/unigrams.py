@@ -112,7 +112,7 @@ def _of_model(border: Border) -> str:
     if not path.is_file():
         raise ProbeError(
             f"--frequent {MODEL}: '{border.entry.name}' comes without counts of its own",
-            expected=f"a file {UNIGRAMS} in its folder: a token a line, a tab, its count",
+            expected=f"a file {UNIGRAMS} in its folder: one token per line, a tab, its count",
             hint=f"--frequent {CORPUS} counts in the prompts, --frequent FILE takes a list",
             option="frequent",
         )

@@ -72,6 +72,6 @@ def _orders(found: list[Fields]) -> tuple[TextPart, ...]:
 
 def _budget(found: list[Fields]) -> tuple[TextPart, ...]:
     return tuple(
-        TextPart(f"written, {row['at_once']} masks a step ({row['logp']} nats)", row["written"])
+        TextPart(f"written, {row['at_once']} masks per step ({row['logp']} nats)", row["written"])
         for row in found
     )

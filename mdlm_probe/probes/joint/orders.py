@@ -125,7 +125,7 @@ def rescore(
 
 
 def budget_settings(length: int, budget: tuple[int, ...], eps: float) -> list[dict[str, Any]]:
-    """What the cells of one text have of these options: masks a step each, one among them.
+    """What the cells of one text have of these options: masks per step, 1 among them.
 
     Raises:
         ProbeError: naming an option.

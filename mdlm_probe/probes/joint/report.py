@@ -207,14 +207,14 @@ def spread(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _drops(part: pd.DataFrame) -> pd.DataFrame:
-    """What n masks a step cost in nats per token, texts as rows and n as columns, 1 first."""
+    """What n masks per step cost in nats per token, texts as rows and n as columns, 1 first."""
     rows = part.assign(value=part["logp"] / part["length"])
     wide = rows.pivot_table(index="prompt", columns="at_once", values="value").dropna()
     return wide.rsub(wide[1], axis=0)
 
 
 def budget(frame: pd.DataFrame) -> pd.DataFrame:
-    """Every model, task and n: what n masks a step cost, in nats per token, over the same texts.
+    """Every model, task and n: what n masks per step cost, in nats per token, over the same texts.
 
     `drop` is the sequential log-likelihood of what steps of one wrote minus that of what steps of n
     wrote. `illusion` is how much likelier the steps themselves took it to be, as a product of
@@ -294,7 +294,7 @@ def ordered(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def budgeted(frame: pd.DataFrame) -> pd.DataFrame:
-    """What n masks a step cost every text, in nats per token, and how much they are mistaken."""
+    """What n masks per step cost every text, in nats per token, and how much they are mistaken."""
     rows = _of(frame, "budget")
     value = rows["logp"] / rows["length"]
     one = value[rows["at_once"] == 1].set_axis(

@@ -196,7 +196,7 @@ def compounding(rows: pd.DataFrame) -> pd.DataFrame:
     """A shift minus each control at the same fraction, over the same prompts.
 
     Minus "post-hoc": what later steps make of moved tokens, beyond the moves themselves. Positive:
-    the shift costs more. `nats` by token, `edit` in points of 100 (t intervals and tests),
+    the shift costs more. `nats` per token, `edit` in points of 100 (t intervals and tests),
     `correct` in points (sign test); `_holm` are corrected for a model's rows. Some moves are
     blocked, so that shifts change fewer tokens than other controls: `realised` says how many, in
     percent of the committed ones, of the shift and of the `control`.
