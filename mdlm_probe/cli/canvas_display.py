@@ -21,7 +21,7 @@ BINS = ((0.2, "red"), (0.4, "magenta"), (0.6, "yellow"), (0.8, "cyan"), (2.0, "g
 
 
 class CanvasDisplay(Observer):
-    """Draws one canvas, one frame per step: masks grey, tokens from red (unlikely) to green (certain).
+    """Draws a canvas, one frame per step: masks grey, tokens from red (unlikely) to green (sure).
 
     Tokens of the last step are reversed. Without a terminal only the last frame is drawn.
 

@@ -20,7 +20,7 @@ def quiet(*, downloads: bool = False) -> Iterator[None]:
     checked by us and raised as an error.
 
     Args:
-        downloads: let the hub show the progress of downloads, unless the user has switched that off.
+        downloads: let the hub show the progress of downloads, unless the user switched that off.
     """
     levels = {name: logging.getLogger(name).level for name in LOUD}
     bars = os.environ.get("HF_HUB_DISABLE_PROGRESS_BARS")

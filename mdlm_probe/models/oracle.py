@@ -37,8 +37,8 @@ States = dict[int, np.ndarray]
 class Oracle:
     """The exact posterior of a hidden Markov chain, as a model.
 
-    Masked: p(x_i | all unmasked tokens) by the forward-backward algorithm, for a text that continues
-    forever on its right. Causal: p(x_i | x_<i) by the forward algorithm. Float64 throughout.
+    Masked: p(x_i | all unmasked tokens) by the forward-backward algorithm, for a text that has
+    no end on its right. Causal: p(x_i | x_<i) by the forward algorithm. Float64 throughout.
 
     Args:
         entry: name, kind, mask id and context.
