@@ -19,6 +19,9 @@ Tables = dict[str, pd.DataFrame]
 """A report's tables by name: what its charts are drawn from."""
 
 
+PROMPT_COLUMNS = ["prompts", "lexicon", "prompt"]
+"""Those that name a prompt in the rows of probes that ask prompts."""
+
 BLOCK = 2**20
 """Bytes that are parsed at a time at least: no row lies in two blocks."""
 

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+PROMPT_ITEM = ("task", "prompt")
+"""The item of probes that ask prompts."""
 SIDES = ("_a", "_b")
 """Suffixes of what the first and the second measurement have."""
 

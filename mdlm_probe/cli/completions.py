@@ -75,7 +75,7 @@ def model_names(ctx: click.Context) -> Iterable[Offer]:
 @completer()
 def probe_names(ctx: click.Context) -> Iterable[Offer]:
     """Probes, with their questions."""
-    return [(name, catalog.first_line("probe", name)) for name in catalog.names("probe")]
+    return catalog.questions()
 
 
 @completer("file")

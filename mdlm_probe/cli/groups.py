@@ -68,7 +68,11 @@ class ProbeGroup(click.Group):
         """Names that begin so, probes first; unlike click's, no probe is imported for it."""
         if incomplete.startswith("-"):
             return super().shell_complete(ctx, incomplete)
-        rows = [*_probes(), *self._own(self.commands), *((name, "") for name in self.others())]
+        rows = [
+            *catalog.questions(),
+            *self._own(self.commands),
+            *((name, "") for name in self.others()),
+        ]
         return [
             CompletionItem(name, help=text) for name, text in rows if name.startswith(incomplete)
         ]
@@ -82,7 +86,7 @@ class ProbeGroup(click.Group):
         names, text = self.together
         ordered = (*self.order, *sorted({*self.commands} - {*self.order}))
         own = self._own(name for name in ordered if name not in names)
-        for title, rows in zip(self.titles, (_probes(), own), strict=True):
+        for title, rows in zip(self.titles, (catalog.questions(), own), strict=True):
             if rows:
                 with formatter.section(title):
                     formatter.write_dl(rows)
@@ -91,10 +95,6 @@ class ProbeGroup(click.Group):
 
     def _own(self, names: Iterable[str]) -> list[tuple[str, str]]:
         return [(name, self.commands[name].get_short_help_str(70)) for name in names]
-
-
-def _probes() -> list[tuple[str, str]]:
-    return [(name, catalog.first_line("probe", name)) for name in catalog.names("probe")]
 
 
 class MainGroup(ProbeGroup):

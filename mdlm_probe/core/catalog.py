@@ -49,6 +49,11 @@ def _declared(part: Part, name: str) -> set[str]:
     return {target.id for target in targets if isinstance(target, ast.Name)}
 
 
+def questions() -> list[tuple[str, str]]:
+    """The probes, each with the question that it answers."""
+    return [(name, first_line("probe", name)) for name in names("probe")]
+
+
 def load(part: Part, name: str) -> ModuleType:
     """A module by what it is and by its probe's or format's name.
 

@@ -16,10 +16,8 @@ from jaxtyping import Int
 from torch import Tensor
 
 from mdlm_probe.engine import gradients
+from mdlm_probe.engine.limits import ROW_BYTES
 from mdlm_probe.models._base import Model
-
-ROW_BYTES = 256 * 2**20
-"""Most memory that rows of the output layer take at a time; more rows are done in turns."""
 
 MARGIN = 0.6
 """Share of the free memory that `--batch-tokens auto` may plan to use."""

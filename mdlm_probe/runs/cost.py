@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from jaxtyping import Float
 
+from mdlm_probe.engine.limits import ROW_BYTES
 from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
 
 if TYPE_CHECKING:
@@ -48,10 +49,6 @@ CARDS = {
 }
 """Operations per second in bfloat16, dense, of cards by name. Source: NVIDIA's data sheets (SXM
 where there are several; half of what is given with sparsity)."""
-
-
-ROWS = 256 * 2**20
-"""Most bytes that rows of the output layer take at a time (the engine's `ROW_BYTES`)."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +109,7 @@ def cost(
     if gradients:  # every layer's are kept, of one prompt where there isn't room for more
         batch = math.ceil(min(batch, length))
         width *= g["layers"]
-    rows = min(asked / tokens * batch * g["vocab"] * 4, ROWS)
+    rows = min(asked / tokens * batch * g["vocab"] * 4, ROW_BYTES)
     weight: float = BYTES[dtype]
     if load.quantize:  # the embedding table and the output layer stay as they are
         weight = PACKED[load.quantize] + SCALES[load.quantize] * BYTES[dtype]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 from scipy import special
 
 NAN = math.nan
@@ -30,6 +31,24 @@ class Estimate:
     high: float
     n: int
     p: float = NAN
+
+    def within(self, least: float, most: float) -> Estimate:
+        """The same, its interval cut at what values there can be."""
+        low, high = (float(np.clip(end, least, most)) for end in (self.low, self.high))
+        return replace(self, low=low, high=high)
+
+    def times(self, scale: float) -> Estimate:
+        """The same in another unit."""
+        mean, low, high = (scale * value for value in (self.mean, self.low, self.high))
+        return replace(self, mean=mean, low=low, high=high)
+
+    def columns(self, name: str) -> dict[str, float]:
+        """As columns of a report's table: NAME, NAME_low and NAME_high."""
+        return {name: self.mean} | self.ends(name)
+
+    def ends(self, name: str) -> dict[str, float]:
+        """The interval alone as columns of a report's table: NAME_low and NAME_high."""
+        return {f"{name}_low": self.low, f"{name}_high": self.high}
 
 
 def t_quantile(n: int) -> float:

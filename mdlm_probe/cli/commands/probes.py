@@ -14,5 +14,5 @@ def command() -> None:
 
     Example: mdlm-probe probes
     """
-    rows = [(name, catalog.first_line("probe", name)) for name in catalog.names("probe")]
+    rows = catalog.questions()
     echo_table(("probe", "question"), rows)

@@ -10,6 +10,7 @@ import pandas as pd
 from mdlm_probe.analysis.charts import Axis, Chart, ChartLayer, over_sets
 from mdlm_probe.analysis.frames import Tables, records
 from mdlm_probe.analysis.published import OwnValue, PublishedValue
+from mdlm_probe.probes._few_shot.report_parts import COUNTS, PLACES
 from mdlm_probe.probes.attribution import report
 
 READ = (
@@ -96,13 +97,12 @@ def _grouped(group: pd.Series) -> pd.Categorical[Any]:
 
 def _placed(table: pd.DataFrame) -> pd.DataFrame:
     """The question's places in order, from left to right."""
-    places = pd.Categorical(table["question"], report.PLACES, ordered=True)
+    places = pd.Categorical(table["question"], PLACES, ordered=True)
     return table.assign(question=places)
 
 
 SCORE = Axis("normalised", "score / largest of its prompt", ends="best")
 SHOWN = (("question", "question"), ("masks", "masks appended:"), ("label", ""), ("method", ""))
-COUNTS = (("n", "items"), ("sets", "sets"))
 CHARTS = (
     Chart(
         "",

@@ -9,9 +9,9 @@ import pandas as pd
 
 from mdlm_probe.analysis import frames, stats
 from mdlm_probe.analysis.pairing import Measure, Pairing
+from mdlm_probe.probes._few_shot.report_parts import ITEM
 
 SETTING = ["model", "question", "masks", "method"]
-PLACES = ("left", "middle", "right")
 GROUPS = ("answer", "masks", "last-50", "all")
 TESTED = ("primacy", "recency")
 PRINTED = ("shape", "groups", "gaps")
@@ -133,9 +133,7 @@ def _estimate(frame: pd.DataFrame, value: str, *also: str, least: float = 0.0) -
     units = frame.groupby(["set", "item"], observed=True)[names].mean().dropna().reset_index()
     items, sets = stats.mean(units[value].to_numpy()), stats.mean_over(units, value, "set")
     found = {name: float(units[name].mean()) for name in names} | {"n": items.n}
-    for name, ends in (("items", items), ("sets", sets)):
-        found |= {f"{name}_low": np.maximum(ends.low, least)}
-        found |= {f"{name}_high": np.minimum(ends.high, 1.0)}
+    found |= items.within(least, 1.0).ends("items") | sets.within(least, 1.0).ends("sets")
     return found | {"sets": sets.n, "sets_p": sets.p}
 
 
@@ -163,7 +161,6 @@ def placed(frame: pd.DataFrame) -> pd.DataFrame:
     return _examples(frame).rename(columns={"place": "position"})
 
 
-ITEM = ("set", "item")
 PAIRED = (
     Pairing(
         {"normalised": Measure("score of a token / largest of its prompt")},

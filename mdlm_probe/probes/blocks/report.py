@@ -61,14 +61,6 @@ def _parts(
     yield from grouped(frame, names)
 
 
-def _line(
-    name: str, found: stats.Estimate, least: float = -np.inf, most: float = np.inf
-) -> dict[str, float]:
-    """An estimate as columns; its interval ends at `least` and `most`, what there can be."""
-    low, high = (float(np.clip(end, least, most)) for end in (found.low, found.high))
-    return {name: found.mean, f"{name}_low": low, f"{name}_high": high}
-
-
 def _ratio(means: np.ndarray) -> np.ndarray:
     """The first column by the second, [..., 2] to [...]; NaN where that is 0."""
     top, bottom = means[..., 0], means[..., 1]
@@ -80,21 +72,21 @@ def _mean(name: str, values: pd.Series, least: float, most: float) -> dict[str, 
     """A mean over the prompts that have a value, with the t interval."""
     known = values.dropna().to_numpy(dtype=float)
     none = stats.Estimate(np.nan, np.nan, np.nan, 0)
-    return _line(name, stats.mean(known) if len(known) else none, least, most)
+    return (stats.mean(known) if len(known) else none).within(least, most).columns(name)
 
 
 def _share(name: str, hits: pd.Series) -> dict[str, float]:
     """A share of yes among the prompts that have an answer to it, with Wilson's interval."""
     known = hits.dropna().to_numpy()
     none = stats.Estimate(np.nan, np.nan, np.nan, 0)
-    return _line(name, stats.proportion(known) if len(known) else none)
+    return (stats.proportion(known) if len(known) else none).columns(name)
 
 
 def _perplexity(part: pd.DataFrame) -> dict[str, float]:
     """exp of all nats by all scorer tokens, with a bootstrap interval over prompts."""
     known = part[NLL].dropna().to_numpy(dtype=float)
     found = stats.bootstrap(known, lambda means: np.exp(_ratio(means)), (1.0, np.inf))
-    return _line("perplexity", found)
+    return found.columns("perplexity")
 
 
 def quality(frame: pd.DataFrame) -> pd.DataFrame:
@@ -112,7 +104,7 @@ def quality(frame: pd.DataFrame) -> pd.DataFrame:
         line |= _share("ended", part["ended"])
         line |= {str(name): mean for name, mean in part[list(MEANS)].mean().items()}
         work = part[["passes", "answer_tokens"]].to_numpy(dtype=float)
-        line |= _line("passes_a_token", stats.bootstrap(work, _ratio, (0.0, np.inf)))
+        line |= stats.bootstrap(work, _ratio, (0.0, np.inf)).columns("passes_a_token")
         line["tokens_a_pass"] = float(work[:, 1].sum() / work[:, 0].sum())
         for name in SHARES:
             line |= _mean(name, part[name], 0.0, 1.0)
@@ -149,7 +141,7 @@ def front(frame: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
             ends = {name: line[f"perplexity_{name}"] for name in ("low", "high")}
             shown |= {f"perplexity_{name}": end for name, end in ends.items()}
             shown["repeated"] = line["repeated"]
-            found.append(shown | _line("loss", gap))
+            found.append(shown | gap.columns("loss"))
     return pd.DataFrame(found)
 
 
@@ -203,7 +195,7 @@ def orders(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
         gap = (
             _gap(sums) if named["order"] != LEFT else stats.Estimate(0.0, np.nan, np.nan, len(sums))
         )
-        found.append(line | _line("loss", gap))
+        found.append(line | gap.columns("loss"))
     return pd.DataFrame(found)
 
 

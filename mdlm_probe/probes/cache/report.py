@@ -10,11 +10,10 @@ import pandas as pd
 
 from mdlm_probe.analysis import stats
 from mdlm_probe.analysis.charts import Axis, Chart
-from mdlm_probe.analysis.frames import Tables, by_value, grouped
-from mdlm_probe.analysis.pairing import Measure, Pairing
+from mdlm_probe.analysis.frames import PROMPT_COLUMNS, Tables, by_value, grouped
+from mdlm_probe.analysis.pairing import PROMPT_ITEM, Measure, Pairing
 
 SERIES = ["model", "cache", "block"]
-PROMPT = ["prompts", "lexicon", "prompt"]
 SHARES = {"same_top": "masks", "same_choice": "committed", "same_commit": "committed"}
 """What each share is of."""
 PRINTED = ("error",)
@@ -64,7 +63,7 @@ def error(frame: pd.DataFrame) -> pd.DataFrame:
             | _line("dlogp", _means(reused, "dlogp_mean", "masks"))
             | {"dlogp_max": float(reused["dlogp_max"].max())}
             | {name: _mean(reused, name) for name in ("same_choice", "same_commit")}
-            | {"equal": equal.mean, "equal_low": equal.low, "equal_high": equal.high}
+            | equal.columns("equal")
             | _line("edits", edits(texts).to_numpy(), most=1.0)
             | {"differ": float(texts["differ"].mean())}
             | {"saving": 1 - texts["fed"].sum() / texts["fed_exact"].sum()}
@@ -99,7 +98,7 @@ def edits(texts: pd.DataFrame) -> pd.Series:
 
 def _means(passes: pd.DataFrame, name: str, weight: str) -> np.ndarray:
     """A prompt's mean of a measure over all its masks, for each prompt, [prompts]."""
-    sums = passes.assign(value=passes[name] * passes[weight]).groupby(PROMPT, observed=True)
+    sums = passes.assign(value=passes[name] * passes[weight]).groupby(PROMPT_COLUMNS, observed=True)
     return (sums["value"].sum() / sums[weight].sum()).to_numpy()
 
 
@@ -111,10 +110,7 @@ def _mean(passes: pd.DataFrame, share: str) -> float:
 
 def _line(name: str, values: np.ndarray, most: float = np.inf) -> dict[str, float]:
     """The columns of a mean over prompts and its interval, which can't leave 0..`most`."""
-    if not len(values):
-        return dict.fromkeys((name, f"{name}_low", f"{name}_high"), np.nan)
-    found = stats.amount(values, most)
-    return {name: found.mean, f"{name}_low": found.low, f"{name}_high": found.high}
+    return stats.amount(values, most).columns(name)
 
 
 # ---------------------------------------------------------------------- charts
@@ -200,7 +196,6 @@ def erred(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(means).reset_index()
 
 
-ITEM = ("task", "prompt")
 PAIRED = (
     Pairing(
         {
@@ -208,7 +203,7 @@ PAIRED = (
             "equal": Measure("equal texts (points)", hits=True, scale=100),
             "saving": Measure("tokens that needn't be fed (%)", scale=100),
         },
-        item=ITEM,
+        item=PROMPT_ITEM,
         by=("cache", "block"),
         name="texts",
         rows=written,
@@ -219,7 +214,7 @@ PAIRED = (
             "same_top": Measure("same most probable token (points)", scale=100),
             "same_commit": Measure("same token committed (points)", scale=100),
         },
-        item=ITEM,
+        item=PROMPT_ITEM,
         by=("cache", "block"),
         name="error",
         rows=erred,

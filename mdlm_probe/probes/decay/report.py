@@ -10,12 +10,11 @@ import numpy as np
 import pandas as pd
 
 from mdlm_probe.analysis import stats
-from mdlm_probe.analysis.frames import grouped
-from mdlm_probe.analysis.pairing import Measure, Pairing
+from mdlm_probe.analysis.frames import PROMPT_COLUMNS, grouped
+from mdlm_probe.analysis.pairing import PROMPT_ITEM, Measure, Pairing
 from mdlm_probe.probes.decay.distances import FAR
 
 SERIES = ["model", "context", "masks", "task"]
-PROMPT = ["prompts", "lexicon", "prompt"]
 MEASURES = ("top1_prob", "entropy", "frequent_mass", "prompt_mass", "end_mass")
 SUFFIXES = ("", "_low", "_high")
 PRINTED = ("half", "homogenisation", "limit")
@@ -62,7 +61,7 @@ def _parts(
 
 def _wide(part: pd.DataFrame, measure: str) -> pd.DataFrame:
     """Prompts as rows, distances as columns; sides of a span that are equally far are averaged."""
-    return part.pivot_table(index=PROMPT, columns="distance", values=measure, observed=True)
+    return part.pivot_table(index=PROMPT_COLUMNS, columns="distance", values=measure, observed=True)
 
 
 def _band(values: np.ndarray, measure: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -88,7 +87,7 @@ def curve(frame: pd.DataFrame) -> pd.DataFrame:
     for named, part in _parts(frame, "place"):
         by = part.groupby("distance", observed=True)
         table = pd.DataFrame({"distance": sorted(part["distance"].unique())})
-        table["n"] = by[PROMPT[-1]].nunique().to_numpy()
+        table["n"] = by[PROMPT_COLUMNS[-1]].nunique().to_numpy()
         for measure in MEASURES:
             wide = _wide(part, measure)
             if len(wide):  # a tokenizer without an end of text has no mass there
@@ -185,9 +184,9 @@ def neighbours(frame: pd.DataFrame) -> pd.DataFrame:
     """
     found = []
     for named, part in _parts(_apart(frame), "pair", [*SERIES, "lag", "distance"]):
-        line = named | {"n": part[PROMPT[-1]].nunique()}
+        line = named | {"n": part[PROMPT_COLUMNS[-1]].nunique()}
         for measure in ("js", "tv"):
-            each = part.groupby(PROMPT, observed=True)[measure].mean().to_numpy()
+            each = part.groupby(PROMPT_COLUMNS, observed=True)[measure].mean().to_numpy()
             line |= _line(each, measure)
         found.append(line)
     return pd.DataFrame(found)
@@ -309,7 +308,6 @@ def ended(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["unit"] == "far"]
 
 
-ITEM = ("task", "prompt")
 FREE = ("memory", "exponent", "ranks", "floor")
 PAIRED = (
     Pairing(
@@ -320,14 +318,14 @@ PAIRED = (
             "prompt_mass": Measure("mass of the prompt's tokens (points)", scale=100),
             "end_mass": Measure("mass of end of text (points)", scale=100),
         },
-        item=ITEM,
+        item=PROMPT_ITEM,
         by=("context", "distance"),
         rows=flattened,
         free=FREE,
     ),
     Pairing(
         {"js": Measure("divergence of neighbours (nats)")},
-        item=ITEM,
+        item=PROMPT_ITEM,
         by=("context", "lag", "distance"),
         name="neighbours",
         rows=alike,
@@ -335,7 +333,7 @@ PAIRED = (
     ),
     Pairing(
         {"js": Measure("divergence from the unigrams (nats)")},
-        item=ITEM,
+        item=PROMPT_ITEM,
         by=("context",),
         name="limit",
         rows=ended,

@@ -10,7 +10,7 @@ import pandas as pd
 
 from mdlm_probe.analysis import stats
 from mdlm_probe.analysis.frames import by_value
-from mdlm_probe.analysis.pairing import Measure, Pairing
+from mdlm_probe.analysis.pairing import PROMPT_ITEM, Measure, Pairing
 
 PRINTED = ("circulation", "sets", "orders", "spread", "bound")
 UNITS = {
@@ -61,14 +61,6 @@ def _parts(rows: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
             yield {"model": model, "task": ALL}, own
 
 
-def _line(
-    name: str, found: stats.Estimate, least: float = -np.inf, most: float = np.inf
-) -> dict[str, float]:
-    """An estimate as columns; its interval ends at `least` and `most`, what there can be."""
-    low, high = (float(np.clip(end, least, most)) for end in (found.low, found.high))
-    return {name: found.mean, f"{name}_low": low, f"{name}_high": high}
-
-
 def _by_text(rows: pd.DataFrame, name: str, most: float = np.inf) -> stats.Estimate:
     """The mean over texts of the texts' means of an amount."""
     return stats.amount(rows.groupby("prompt", observed=True)[name].mean().to_numpy(), most)
@@ -89,7 +81,7 @@ def pairs(frame: pd.DataFrame) -> pd.DataFrame:
             line = named | {"distance": int(distance), "n": own["prompt"].nunique()}
             for name in ("mi", "tv", "unlikely", "unlikely_sequential"):
                 most = np.inf if name == "mi" else 1.0
-                line |= _line(name, _by_text(own, name, most))
+                line |= _by_text(own, name, most).columns(name)
                 line[f"{name}_bound"] = own.groupby("prompt")[f"{name}_bound"].mean().mean()
             found.append(line)
     return pd.DataFrame(found)
@@ -108,7 +100,7 @@ def circulation(frame: pd.DataFrame) -> pd.DataFrame:
             size = part.assign(size=part["circulation"].abs())
             line: dict[str, Any] = {"model": model, "distance": distance}
             line |= {"n": part["prompt"].nunique(), "pairs": len(part)}
-            line |= _line("size", _by_text(size, "size"))
+            line |= _by_text(size, "size").columns("size")
             values = np.quantile(part["circulation"], QUANTILES)
             line |= {f"q{100 * q:02.0f}": v for q, v in zip(QUANTILES, values, strict=True)}
             found.append(line)
@@ -137,9 +129,9 @@ def sets(frame: pd.DataFrame) -> pd.DataFrame:
         for name in names:
             estimate = stats.mean(known[name].to_numpy())
             share = "incoherent" in name
-            line |= _line(name, estimate, 0.0, 1.0) if share else {name: estimate.mean}
+            line |= estimate.within(0.0, 1.0).columns(name) if share else {name: estimate.mean}
         lost = stats.paired(known[names[0]].to_numpy(), known[names[1]].to_numpy())
-        found.append(line | _line("lost", lost, -1.0, 1.0) | {"lost_p": lost.p})
+        found.append(line | lost.within(-1.0, 1.0).columns("lost") | {"lost_p": lost.p})
     return pd.DataFrame(found)
 
 
@@ -174,10 +166,10 @@ def orders(frame: pd.DataFrame) -> pd.DataFrame:
         for name in wide.columns if len(wide) else ():
             logp = wide[name].to_numpy()
             line = named | {"order": name, "n": len(wide)}
-            line |= _line("logp", stats.mean(logp), most=0.0)
+            line |= stats.mean(logp).within(-np.inf, 0.0).columns("logp")
             if START in wide and name != START:
                 gain = stats.paired(logp, wide[START].to_numpy())
-                line |= _line("gain", gain) | {"gain_p": gain.p}
+                line |= gain.columns("gain") | {"gain_p": gain.p}
             lines.append(line)
         p = stats.holm([line.get("gain_p", np.nan) for line in lines])
         found += [line | {"gain_holm": float(v)} for line, v in zip(lines, p, strict=True)]
@@ -198,8 +190,9 @@ def spread(frame: pd.DataFrame) -> pd.DataFrame:
         if wide.shape[1] < 2 or not len(wide):
             continue
         line = named | {"orders": wide.shape[1], "n": len(wide)}
-        line |= _line("span", stats.amount(np.ptp(wide.to_numpy(), axis=1)))
-        found.append(line | _line("deviation", stats.amount(wide.std(axis=1).to_numpy())))
+        line |= stats.amount(np.ptp(wide.to_numpy(), axis=1)).columns("span")
+        deviation = stats.amount(wide.std(axis=1).to_numpy())
+        found.append(line | deviation.columns("deviation"))
     return pd.DataFrame(found)
 
 
@@ -228,8 +221,8 @@ def budget(frame: pd.DataFrame) -> pd.DataFrame:
         found += [
             named
             | {"at_once": int(n), "n": len(wide)}
-            | _line("drop", stats.mean(wide[n].to_numpy()))
-            | _line("illusion", stats.mean(gaps[n].to_numpy()))
+            | stats.mean(wide[n].to_numpy()).columns("drop")
+            | stats.mean(gaps[n].to_numpy()).columns("illusion")
             for n in (wide.columns if len(wide) else ())
         ]
     return pd.DataFrame(found)
@@ -305,7 +298,6 @@ def budgeted(frame: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(drop=drop, illusion=illusion / rows["length"])[rows["at_once"] > 1]
 
 
-ITEM = ("task", "prompt")
 PAIRED = (
     Pairing(
         {
@@ -314,7 +306,7 @@ PAIRED = (
             "unlikely": Measure("unlikely pairs (points)", scale=100),
             "size": Measure("|circulation| (nats)"),
         },
-        item=ITEM,
+        item=PROMPT_ITEM,
         by=("distance",),
         name="pairs",
         rows=coupled,
@@ -324,7 +316,7 @@ PAIRED = (
             "incoherent_parallel": Measure("mixed fillings, parallel (points)", scale=100),
             "mixing": Measure("mixed fillings, parallel - sequential (points)", scale=100),
         },
-        item=ITEM,
+        item=PROMPT_ITEM,
         name="sets",
         rows=mixed,
     ),
@@ -333,7 +325,7 @@ PAIRED = (
             "value": Measure("log-likelihood (nats per token)"),
             "gain": Measure("gain over left to right (nats per token)"),
         },
-        item=ITEM,
+        item=PROMPT_ITEM,
         by=("order",),
         name="orders",
         rows=ordered,
@@ -344,7 +336,7 @@ PAIRED = (
             "drop": Measure("lost by steps of n (nats per token)"),
             "illusion": Measure("illusion of steps of n (nats per token)"),
         },
-        item=ITEM,
+        item=PROMPT_ITEM,
         by=("at_once",),
         name="budget",
         rows=budgeted,

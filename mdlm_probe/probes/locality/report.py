@@ -10,9 +10,9 @@ from mdlm_probe.analysis.charts import Axis, Chart, over_sets
 from mdlm_probe.analysis.frames import Tables
 from mdlm_probe.analysis.pairing import Measure, Pairing
 from mdlm_probe.analysis.stats import corrected
+from mdlm_probe.probes._few_shot.report_parts import ACCURACY, COUNTS, ITEM, P_RIGHT, PLACES
 
 CURVE = ["model", "question", "masks", "position"]
-PLACES = ("left", "middle", "right")
 
 
 def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -40,11 +40,11 @@ def accuracy(frame: pd.DataFrame) -> pd.DataFrame:
         rows.append(
             dict(zip(CURVE, coordinates, strict=True))
             | {"accuracy": items.mean, "n": items.n}
-            | {"items_low": items.low, "items_high": items.high}
-            | {"sets_low": sets.low, "sets_high": sets.high, "sets": sets.n}
+            | items.ends("items")
+            | sets.ends("sets")
+            | {"sets": sets.n}
             | {"p_right": float(np.exp(part["logp_right"]).mean())}
-            | {"p_right_low": np.maximum(right.low, 0.0)}
-            | {"p_right_high": np.minimum(right.high, 1.0)}
+            | right.within(0.0, 1.0).ends("p_right")
         )
     table = pd.DataFrame(rows)
     table["question"] = pd.Categorical(table["question"], PLACES, ordered=True)
@@ -87,9 +87,9 @@ def index(frame: pd.DataFrame) -> pd.DataFrame:
             dict(zip(CURVE[:3], coordinates, strict=True))
             | {"nearest_distance": near, "farthest_distance": far}
             | {"index": items.mean, "n": items.n}
-            | {"items_low": np.maximum(items.low, -1.0), "items_high": np.minimum(items.high, 1.0)}
+            | items.within(-1.0, 1.0).ends("items")
             | {"items_p": items.p}
-            | {"sets_low": np.maximum(sets.low, -1.0), "sets_high": np.minimum(sets.high, 1.0)}
+            | sets.within(-1.0, 1.0).ends("sets")
             | {"sets_p": sets.p, "sets": sets.n}
         )
     return corrected(pd.DataFrame(rows), ("items", "sets"))
@@ -133,9 +133,6 @@ def _under_masks(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 POSITION = Axis("position", "distractors left of the relevant block")
-ACCURACY = Axis("accuracy", "accuracy (%)", 100, ends="best")
-P_RIGHT = Axis("p_right", "probability of the right answer (%)", 100, ends="p_right")
-COUNTS = (("n", "items"), ("sets", "sets"))
 CHARTS = (
     Chart(
         "",
@@ -197,7 +194,6 @@ def nearness(frame: pd.DataFrame) -> pd.DataFrame:
     return index.rename("index").dropna().reset_index()
 
 
-ITEM = ("set", "item")
 PAIRED = (
     Pairing(
         {

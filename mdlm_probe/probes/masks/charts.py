@@ -9,6 +9,7 @@ import pandas as pd
 from mdlm_probe.analysis.charts import Axis, Chart, over_sets
 from mdlm_probe.analysis.frames import Tables, grouped
 from mdlm_probe.analysis.published import OwnValue, PublishedValue
+from mdlm_probe.probes._few_shot.report_parts import ACCURACY, COUNTS, P_RIGHT
 from mdlm_probe.probes.masks import report
 
 READ = (
@@ -125,11 +126,8 @@ def _contexts(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-COUNTS = (("n", "items"), ("sets", "sets"))
 EXAMPLES = (("shots", "relevant examples"), ("distractors", "distractors"))
 APPENDED = Axis("appended", "tokens appended", scale="symlog", knee=10)
-ACCURACY = Axis("accuracy", "accuracy (%)", 100, ends="best")
-P_RIGHT = Axis("p_right", "probability of the right answer (%)", 100, ends="p_right")
 CHARTS = (
     Chart(
         "",

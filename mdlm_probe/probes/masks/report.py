@@ -12,11 +12,11 @@ from mdlm_probe.analysis import stats
 from mdlm_probe.analysis.frames import grouped
 from mdlm_probe.analysis.pairing import Measure, Pairing
 from mdlm_probe.analysis.stats import corrected
+from mdlm_probe.probes._few_shot.report_parts import ITEM
 
 CONTEXT = ["model", "shots", "distractors"]
 SERIES = [*CONTEXT, "filler", "side", "steps", "order"]
 FILLERS = ("mask", "text", "dot", "eos", "pad", "space", "random", "none")
-ITEM = ["set", "item"]
 MEASURES = ("correct", "p_right")
 NUDGE = 1e-15
 """Keeps equal numbers of tokens apart that were asked for in two ways, such as 25 and 5%."""
@@ -97,11 +97,10 @@ def curve(rows: pd.DataFrame) -> pd.DataFrame:
             {name: value for name, value in named.items() if name != "k"}
             | {"appended": part["appended"].mean(), "mask_tokens": part["mask_tokens"].mean()}
             | {"accuracy": items.mean, "n": items.n}
-            | {"items_low": items.low, "items_high": items.high}
-            | {"sets_low": sets.low, "sets_high": sets.high}
+            | items.ends("items")
+            | sets.ends("sets")
             | {"p_right": part["p_right"].mean()}
-            | {"p_right_low": np.maximum(right.low, 0.0)}
-            | {"p_right_high": np.minimum(right.high, 1.0)}
+            | right.within(0.0, 1.0).ends("p_right")
             | {"entropy": part["entropy"].mean(), "top1_prob": part["top1_prob"].mean()}
             | {"step": part["step"].mean(), "sets": sets.n, "k": named["k"]}
         )
@@ -138,7 +137,7 @@ def _order(rows: pd.DataFrame) -> Any:
 
 def _wide(part: pd.DataFrame, measure: str) -> pd.DataFrame:
     """Test points as rows, amounts as columns in order; points that miss an amount are left."""
-    wide = part.pivot_table(index=ITEM, columns="k", values=measure, sort=False)
+    wide = part.pivot_table(index=[*ITEM], columns="k", values=measure, sort=False)
     return wide[sorted(wide.columns)].dropna()
 
 
@@ -182,8 +181,7 @@ def drop(rows: pd.DataFrame, by: list[str] | None = None) -> pd.DataFrame:
 
 def _ends(name: str, found: stats.Estimate) -> dict[str, float]:
     """The interval of a difference of shares, in points: it can't leave -100..100."""
-    low, high = np.clip([100 * found.low, 100 * found.high], -100, 100)
-    return {f"{name}_low": low, f"{name}_high": high}
+    return found.times(100).within(-100, 100).ends(name)
 
 
 def _difference(first: pd.Series, second: pd.Series, *, hits: bool) -> stats.Estimate:
@@ -208,9 +206,7 @@ def _degradation(hits: np.ndarray) -> dict[str, float]:
         lost: np.ndarray = largest - means.min(axis=-1)
         return lost / np.where(largest > 0, largest, np.nan)
 
-    found = stats.resampled(hits, relative, (0.0, 1.0))
-    low, high = found.low, found.high
-    return {"degradation": found.mean, "degradation_low": low, "degradation_high": high}
+    return stats.resampled(hits, relative, (0.0, 1.0)).columns("degradation")
 
 
 def _significant(wide: pd.DataFrame, names: Sequence[str]) -> str:
@@ -318,7 +314,7 @@ PAIRED = (
             "p_right": Measure("probability of the right answer (points)", scale=100),
             "entropy": Measure("entropy (nats)"),
         },
-        item=tuple(ITEM),
+        item=ITEM,
         by=(*TAIL, "masks"),
         cluster="set",
         rows=answered,
@@ -328,7 +324,7 @@ PAIRED = (
             "correct": Measure("accuracy lost to the tail (points)", scale=100),
             "p_right": Measure("probability lost to the tail (points)", scale=100),
         },
-        item=tuple(ITEM),
+        item=ITEM,
         by=(*TAIL, "smallest", "largest"),
         cluster="set",
         name="drop",

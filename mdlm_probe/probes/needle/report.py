@@ -74,8 +74,7 @@ def _gain(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _line(name: str, found: stats.Estimate, *, p: bool = False) -> dict[str, float]:
-    line = {name: found.mean, f"{name}_low": found.low, f"{name}_high": found.high}
-    return line | ({f"{name}_p": found.p} if p else {})
+    return found.columns(name) | ({f"{name}_p": found.p} if p else {})
 
 
 def _within(line: dict[str, float], least: float) -> dict[str, float]:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from mdlm_probe.analysis import stats
-from mdlm_probe.analysis.pairing import Measure, Pairing
+from mdlm_probe.analysis.pairing import PROMPT_ITEM, Measure, Pairing
 from mdlm_probe.analysis.stats import corrected
 from mdlm_probe.decoding.canvas import NO_INTERVENTION
 
@@ -127,10 +127,8 @@ def _hits(first: pd.Series, second: pd.Series) -> stats.Estimate:
 def _line(
     name: str, found: stats.Estimate, scale: float = 1, within: tuple[float, float] | None = None
 ) -> dict[str, float]:
-    low, high = scale * found.low, scale * found.high
-    if within:
-        low, high = np.clip([low, high], *within)
-    return {name: scale * found.mean, f"{name}_low": low, f"{name}_high": high}
+    scaled = found.times(scale)
+    return (scaled.within(*within) if within else scaled).columns(name)
 
 
 def _corrected(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
@@ -318,7 +316,6 @@ def harmed(frame: pd.DataFrame) -> pd.DataFrame:
     return rows[(rows["intervention"] != NO_INTERVENTION) & (rows["frac"] > 0)]
 
 
-ITEM = ("task", "prompt")
 PAIRED = (
     Pairing(
         {
@@ -326,7 +323,7 @@ PAIRED = (
             "edit": Measure("edit distance (% of the longer answer)"),
             "missed": Measure("exact matches lost (points)", scale=100),
         },
-        item=ITEM,
+        item=PROMPT_ITEM,
         by=("intervention", "frac"),
         name="harm",
         rows=harmed,
@@ -337,7 +334,7 @@ PAIRED = (
             "correct": Measure("exact match (points)", hits=True, scale=100),
             "answer_tokens": Measure("tokens of the answer"),
         },
-        item=ITEM,
+        item=PROMPT_ITEM,
         name="unintervened",
         rows=plain,
     ),

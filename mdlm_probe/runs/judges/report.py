@@ -115,7 +115,7 @@ def _bias(part: pd.DataFrame) -> dict[str, float]:
     found = {"flips": nan, "flips_low": nan, "flips_high": nan, "first": nan}
     if {"first", "second"} <= set(both.columns) and len(both := both.dropna()):
         share = stats.proportion((both["first"] != both["second"]).to_numpy())
-        found |= {"flips": share.mean, "flips_low": share.low, "flips_high": share.high}
+        found |= share.columns("flips")
     decided = asked[asked["score"] != 0.5]
     if len(decided):
         found["first"] = float(decided["verdict"].str.startswith("A>").mean())
@@ -141,8 +141,8 @@ def trend(frame: pd.DataFrame) -> pd.DataFrame:
         found = stats.bootstrap(slopes[:, None], lambda means: means[..., 0])
         rows.append(
             dict(zip(LINE, coordinates, strict=True))
-            | {"fractions": len(x), "slope": found.mean}
-            | {"slope_low": found.low, "slope_high": found.high}
+            | {"fractions": len(x)}
+            | found.columns("slope")
             | {"p": found.p, "sign_p": stats.paired_hits(slopes, np.zeros(len(slopes))).p}
             | {"n": found.n}
         )

@@ -1,0 +1,6 @@
+"""What the engine allows itself, for those who plan without torch as well."""
+
+from __future__ import annotations
+
+ROW_BYTES = 256 * 2**20
+"""Most memory that rows of the output layer take at a time; more rows are done in turns."""
