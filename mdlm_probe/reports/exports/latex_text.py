@@ -1,6 +1,9 @@
 r"""Text as LaTeX prints it, in ASCII: what pdflatex has no letter for becomes [U+65E5].
 
-Needs nothing but the LaTeX of 2020, or `textcomp` before it, in any font encoding.
+Needs nothing but the LaTeX of 2020, or `textcomp` before it, in any font encoding. pylatexenc can't
+promise that: its table has commands of other encodings and packages (all of Cyrillic,
+\guillemotleft, \varnothing), some that no package has (\truestate), and other letters than asked
+for (a plain acute for a double one).
 """
 
 from __future__ import annotations

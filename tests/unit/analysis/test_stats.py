@@ -345,3 +345,14 @@ def test_rows_that_nearly_all_agree_have_an_interval_of_their_own_size():
     above[0] = 1.0
     found = stats.bootstrap(np.stack([above, below], 1), lambda m: m[..., 0] / m[..., 1])
     assert 1 < found.low < found.mean < 2 < found.high < 3
+
+
+def test_an_estimate_is_columns_cut_to_what_there_can_be_in_any_unit():
+    found = stats.Estimate(0.5, -0.25, 1.5, 4, 0.01)
+    assert found.columns("x") == {"x": 0.5, "x_low": -0.25, "x_high": 1.5}
+    assert found.ends("x") == {"x_low": -0.25, "x_high": 1.5}
+    assert found.within(0, 1) == stats.Estimate(0.5, 0.0, 1.0, 4, 0.01)
+    assert found.within(-1, 2) == found
+    assert found.times(100) == stats.Estimate(50.0, -25.0, 150.0, 4, 0.01)
+    nothing = stats.mean(np.array([1.0]))
+    assert np.isnan(list(nothing.within(0, 1).times(2).ends("x").values())).all()
