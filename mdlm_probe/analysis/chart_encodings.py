@@ -113,7 +113,7 @@ def across(drawn: DrawnPanel, field: str = "x") -> Json:
     chart, size = drawn.chart, drawn.size
     interval = chart.kind == "interval"
     axis = drawn.panel.axis if interval else chart.x
-    room = size.width and 1.15 * size.width
+    room = size.width
     title = _title(drawn, axis.title, room) if size.x_title else None
     ticks = _ticks(axis, drawn.whole[0], () if interval else drawn.data.ticks)
     ends = (drawn.end("x_low"), drawn.end("x_high"))
@@ -150,7 +150,7 @@ def cells(
     first = channel == "x"
     axis = drawn.chart.x if first else drawn.chart.up
     shown = size.x_title if first else size.y_title
-    room = size.width and 1.15 * size.width if first else 1.1 * size.height
+    room = size.width if first else 1.1 * size.height
     ticks = {
         "values": list(range(len(names))),
         "grid": False,

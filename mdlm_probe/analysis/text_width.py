@@ -9,10 +9,14 @@ FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 """The first is part of vl-convert; the others are as wide, where a page or an SVG lacks it."""
 
 _WIDTHS = {
+    191: "'",
     222: "ijl",
     278: " !,./:;I[]\\ft",
-    333: "()-`r",
+    260: "|",
+    333: "()-`r{}",
     355: '"',
+    389: "*",
+    469: "^",
     500: "Jckvsxyz",
     556: "#$0123456789?L_abdeghnopqu",
     584: "+<=>~",

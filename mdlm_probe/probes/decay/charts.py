@@ -145,7 +145,7 @@ CHARTS = (
         dash="way",
         panels=("task",),
         names=NAMES,
-        counts=(*COUNTS, ("lag", "tokens apart")),
+        counts=(*COUNTS, ("lag", "token(s) apart")),
         over="prompts",
         layers=(ChartLayer(f"thresholds: {ALIKE} nats", _thresholds, "rule"),),
     ),

@@ -1,0 +1,168 @@
+"""Charts as files: text that is drawn and fits, sizes on paper, equal bytes, one colour a model."""
+
+import io
+import re
+import shutil
+import string
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import reference
+import two_models
+import vl_convert
+from commands import call
+from PIL import Image
+from svg_texts import TextBox, size, texts, view
+
+from mdlm_probe.analysis import chart_data, text_width
+from mdlm_probe.analysis.chart_style import MODELS
+from mdlm_probe.core import catalog
+from mdlm_probe.reports import html, pictures, probe_report
+
+MASKS = "tiny-mdlm: 0, 10, 50, 200 appended (0: nothing after the answer's own); another: none"
+"""As long as it comes."""
+
+
+@pytest.fixture(scope="module", params=catalog.names("report"))
+def charts(request):
+    """A probe's charts with two models, by name."""
+    rows, probe = two_models.rows(request.param), request.param
+    tables = catalog.load("report", probe).tables(rows)
+    found = {c.name: chart_data.of_report(c, tables, rows) for c in catalog.charts(probe).CHARTS}
+    return {name: data for name, data in found.items() if data}
+
+
+@pytest.mark.parametrize("inches", [0.0, *pictures.PAPERS.values()])
+def test_no_text_is_cut_or_lies_over_another(charts, inches):
+    for name, data in charts.items():
+        drawn = pictures.draw(data, ("tiny-mdlm", "another"), MASKS, inches)
+        wide, high = view(drawn.svg)
+        boxes = texts(drawn.svg)
+        assert len(boxes) > 8
+        said = " ".join(box.text for box in boxes)
+        assert data.counted() in said.replace("\n", " ") or inches, name
+        for n, box in enumerate(boxes):
+            assert box.left >= -0.5, (name, box)
+            assert box.top >= -0.5, (name, box)
+            assert box.right <= wide + 0.5, (name, box)
+            assert box.bottom <= high + 0.5, (name, box)
+            over = [other.text for other in boxes[:n] if box.overlaps(other)]
+            assert over == [], (name, box.text)
+
+
+def test_the_check_of_texts_sees_them():
+    svg = (
+        '<svg xmlns="http://www.w3.org/2000/svg" width="99" height="99" viewBox="0 0 99 99">'
+        '<g transform="translate(10,20)"><text font-size="10px" text-anchor="end">ab</text>'
+        '<text font-size="10px" transform="translate(30,0) rotate(-90)">ab</text></g></svg>'
+    )
+    first, second = texts(svg)
+    wide = text_width.width("ab", 10)
+    assert (first.left, first.right) == pytest.approx((10 - wide, 10))
+    assert (second.bottom, second.top) == pytest.approx((20, 20 - wide))
+    assert not first.overlaps(second)
+    assert first.overlaps(TextBox("", 1, 0, 0, 99, 99))
+
+
+@pytest.mark.parametrize(("name", "inches"), pictures.PAPERS.items())
+def test_paper_has_its_width_and_eight_points(charts, name, inches):
+    assert name == f"{inches}in"
+    for data in charts.values():
+        drawn = pictures.draw(data, (), MASKS, inches)
+        written = drawn.sized_svg()
+        assert size(written)[0] == f"{inches}in"
+        wide, high = view(written)
+        assert wide == pytest.approx(72 * inches)  # a unit is a point
+        assert float(size(written)[1].removesuffix("in")) == pytest.approx(high / 72, abs=1e-3)
+        assert {box.size for box in texts(written)} == {8}
+        (box,) = re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", drawn.pdf())
+        assert [float(end) for end in box] == pytest.approx([72 * inches, high], abs=0.5)
+    with Image.open(io.BytesIO(drawn.png())) as picture:
+        assert picture.info["dpi"] == pytest.approx((300, 300), abs=0.5)
+        assert picture.width == pytest.approx(300 * inches, abs=2)
+
+
+def test_text_is_drawn(charts):
+    """Converters draw no text in a font that they lack, and say nothing of it."""
+    drawn = pictures.draw(charts[""], ("tiny-mdlm", "another"), MASKS)
+    assert b"LiberationSans" in drawn.pdf()
+    with Image.open(io.BytesIO(drawn.png())) as picture:
+        grey = np.asarray(picture.convert("L"))
+        scale = picture.width / view(drawn.svg)[0]
+    for box in texts(drawn.svg):
+        edges = (np.array([box.left, box.top, box.right, box.bottom]) * scale).round().astype(int)
+        part = grey[max(edges[1], 0) : edges[3], max(edges[0], 0) : edges[2]]
+        assert part.max() - part.min() > 60, box.text
+
+
+def test_widths_of_letters_are_those_of_the_font():
+    letters = string.ascii_letters + string.digits + string.punctuation
+    pairs = [f"{letter}n" * 5 for letter in letters]  # not by themselves: ff is one sign
+    for text in (*pairs, "Accuracy by position of the relevant examples"):
+        escaped = text.replace("&", "&amp;").replace("<", "&lt;")
+        svg = (
+            '<svg xmlns="http://www.w3.org/2000/svg" width="900" height="60">'
+            '<rect width="900" height="60" fill="white"/><text x="9" y="40" font-size="40"'
+            f' font-family="Liberation Sans">{escaped}|</text></svg>'
+        )
+        with Image.open(io.BytesIO(vl_convert.svg_to_png(svg))) as picture:
+            last = np.flatnonzero((np.asarray(picture.convert("L")) < 128).any(axis=0)).max()
+        bar = last - 9 - text_width.width(text, 40)  # stands behind the text
+        assert bar == pytest.approx(6.4, abs=3.5), text
+
+
+def test_equal_rows_give_equal_bytes(tmp_path):
+    """In one process and in another, though the converter counts on and shuffles."""
+    first, second = (reference.run(tmp_path / name, "locality") for name in "ab")
+    code = (
+        "import sys; from pathlib import Path; from mdlm_probe.reports import probe_report as r\n"
+        "made, _ = r.make(Path(sys.argv[1]))\n"
+        "for style in ('screen', 'paper'): r.save(Path(sys.argv[1]), made, style)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(first)], check=True)
+    made, _ = probe_report.make(second)
+    for _ in range(2):
+        for style in pictures.STYLES:
+            paths = probe_report.save(second, made, style)
+    names = {path.name for path in paths}
+    assert {"locality-3.3in.pdf", "locality-p_right-6.8in.svg", "locality-index.csv"} <= names
+    for path in (*second.glob("*.png"), *second.glob("*.svg"), *second.glob("*.pdf")):
+        assert path.read_bytes() == (first / path.name).read_bytes(), path.name
+    assert len(list(second.glob("*.pdf"))) == 6
+
+
+def test_a_model_has_one_colour_in_a_study_and_each_of_its_runs(tmp_path):
+    study = reference.study(tmp_path / "study")
+    (html_run,) = (run for run in html.read(study) if run.name == "decay")
+    alone, _ = probe_report.make(study / "decay")
+    assert alone["decay"].models == html_run.made["decay"].models
+    models = alone["decay"].models
+    assert {"oracle", "tiny-arlm", "tiny-mdlm"} == set(models)
+    (other,) = probe_report.make(study / "locality")[0].values()
+    assert other.models == models
+    drawn = alone["decay"].pictures()[""].svg
+    for name in models:
+        assert MODELS[models.index(name)] in drawn
+    shutil.copytree(study / "decay", tmp_path / "elsewhere")
+    assert probe_report.models_of(tmp_path / "elsewhere") == ("oracle", "tiny-arlm", "tiny-mdlm")
+
+
+def test_the_command_writes_figures_for_a_paper(tmp_path):
+    run = reference.run(tmp_path / "run", "cache")
+    said = call("report", run, "--style", "paper").output
+    made = {path.name for path in run.iterdir()}
+    for stem in ("cache-3.3in", "cache-6.8in", "cache-saving-3.3in", "cache-saving-6.8in"):
+        assert {f"{stem}.{end}" for end in pictures.ENDS} <= made
+        assert f"wrote {run / stem}.pdf" in said
+        assert f'href="{stem}.svg"' in (run / "report.html").read_text()
+    assert "cache.png" not in made
+    assert "cache-error.csv" in made
+    assert "'screen', 'paper'" in call("report", run, "--style", "wall", code=2).output
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_of_one_line(tmp_path):
+    run = reference.run(tmp_path / "run", "cache")
+    (run / "cache.svg").mkdir()
+    assert re.match(r"Error: cannot write .*cache\.svg", call("report", run, code=1).output)
