@@ -43,20 +43,6 @@ def traits_of(plan: Callable[..., Any]) -> dict[str, Traits]:
     }
 
 
-COUNTS = ("limit", "orders", "steps", "ig_steps")
-"""Options that count something there must be one of; others may be 0."""
-
-
-def check(**given: int | tuple[int, ...]) -> None:
-    """Refuses numbers that are too small, by the option's name.
-
-    Raises:
-        ProbeError: a negative number, or 0 where something is counted.
-    """
-    for name, value in given.items():
-        check_least(1 if name in COUNTS else 0, **{name: value})
-
-
 def check_least(least: int, **given: float | tuple[int, ...]) -> None:
     """Refuses numbers that aren't `least` or more, by the option's name.
 

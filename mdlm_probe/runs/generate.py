@@ -17,7 +17,7 @@ from mdlm_probe import models
 from mdlm_probe.core.columns import MODEL, Column
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.json_lines import JsonLines
-from mdlm_probe.core.options import Traits, check, traits_of
+from mdlm_probe.core.options import Traits, check_least, traits_of
 from mdlm_probe.core.run_folder import RunFolder
 from mdlm_probe.decoding import answers, canvas_of_prompt
 from mdlm_probe.decoding.schedule import Cache, Order, Schedule
@@ -75,7 +75,8 @@ def plan(
     Raises:
         ProbeError: a schedule that no canvas of this length has, or prompts that can't be read.
     """
-    check(limit=limit, seed=seed)
+    check_least(1, limit=limit)
+    check_least(0, seed=seed)
     made = Schedule(
         *(
             steps or length,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from mdlm_probe.core.columns import Unit
-from mdlm_probe.core.options import AMOUNT, check, check_once
+from mdlm_probe.core.options import AMOUNT, check_least, check_once
 from mdlm_probe.probes._few_shot import questions
 from mdlm_probe.probes.attribution import columns, token_scores
 from mdlm_probe.prompts.prompt import Prompt
@@ -79,7 +79,8 @@ def plan(
     shots = source.shots if shots is None else shots
     distractors = source.distractors if distractors is None else distractors
     counts = {"limit": limit, "orders": orders, "ig_steps": ig_steps}
-    check(**counts, shots=shots, distractors=distractors, masks=masks)
+    check_least(1, **counts)
+    check_least(0, shots=shots, distractors=distractors, masks=masks)
     check_once(question=question, masks=masks)
     steps = ig_steps if method == "integrated-gradients" else 0
     return [

@@ -78,7 +78,8 @@ def plan(
     ] = 64,
 ) -> list[Cell]:
     """The cells: prompts of each task, in the order of their file."""
-    options.check(limit=limit, seed=seed)
+    options.check_least(1, limit=limit)
+    options.check_least(0, seed=seed)
     options.check_least(1, masks=masks, lag=lag, memory_limit=memory_limit)
     options.check_least(1, frequent_count=frequent_count)
     options.check_least(4 if ar_sample else 0, ar_sample=ar_sample)

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.core.options import check as check_none_below_0
-from mdlm_probe.core.options import check_once
+from mdlm_probe.core.options import check_least, check_once
 from mdlm_probe.decoding.canvas import Canvas
 from mdlm_probe.decoding.canvas_of_prompt import appended, continuation_ids
 from mdlm_probe.decoding.loop import decode
@@ -99,7 +98,7 @@ def order_settings(
         ProbeError: naming an option.
     """
     check(length=length)
-    check_none_below_0(random=draws)
+    check_least(0, random=draws)
     check_once(orders=orders)
     named = [name for order in orders for name in names(order, draws)]
     return [{"masks": length, "order": name, "seed": seed} for name in named]

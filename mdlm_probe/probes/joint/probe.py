@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from mdlm_probe.core.cells import key
 from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.columns import FILE, Unit, empty
-from mdlm_probe.core.options import AMOUNT, Traits, check, check_once
+from mdlm_probe.core.options import AMOUNT, Traits, check_least, check_once
 from mdlm_probe.decoding import answers
 from mdlm_probe.engine import multi_step
 from mdlm_probe.engine.multi_step import MultiStep
@@ -124,7 +124,7 @@ def plan(
             names = [found.name for found in pair_sets.load(pairs, lexicon)]
             cells += [Cell(name, pairs, lexicon, "sets", n, masks=2) for n in names]
             continue
-        check(limit=limit)
+        check_least(1, limit=limit)
         own = settings[name]()
         chosen = texts.chosen(texts.load(prompts, lexicon), tasks, limit, "left")
         if name == "orders" or (name == "pairs" and pairs_of_masks.continued(canvas, outcome)):
@@ -141,12 +141,10 @@ def sources(prompts: str, pairs: str, lexicon: str, **_: Any) -> dict[str, str]:
 
 def refuse(cell: Cell, entry: Checkpoint) -> str:
     """Why a cell can't be asked of a model; empty if it can."""
-    if cell.measure == "sets" and entry.shift:
-        begins = (
-            pairs_of_masks.find(cell.source, cell.lexicon, cell.prompt).prompt().startswith(MASK)
-        )
-        return f"pair set '{cell.prompt}' begins with a slot: no first token" if begins else ""
-    return ""
+    if cell.measure != "sets" or not entry.shift:
+        return ""
+    first = pairs_of_masks.find(cell.source, cell.lexicon, cell.prompt).prompt()[:1]
+    return f"pair set '{cell.prompt}' begins with a slot: no first token" if first == MASK else ""
 
 
 def measure(engine: AnyEngine, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Rows]]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from mdlm_probe.core.columns import Unit
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.core.options import AMOUNT, check, check_once
+from mdlm_probe.core.options import AMOUNT, check_least, check_once
 from mdlm_probe.probes._few_shot import lm_eval_choices, questions
 from mdlm_probe.prompts import lm_eval_suite
 from mdlm_probe.prompts.prompt import Prompt
@@ -75,9 +75,9 @@ def plan(
     shots = source.shots if shots is None else shots
     distractors = source.distractors if distractors is None else distractors
     positions = positions or tuple(dict.fromkeys(round(distractors * i / 8) for i in range(9)))
-    counts = {"shots": shots, "distractors": distractors, "limit": limit}
     lists = {"masks": masks, "positions": positions}
-    check(**counts, **lists)
+    check_least(1, limit=limit)
+    check_least(0, shots=shots, distractors=distractors, **lists)
     check_once(question=question, **lists)
     lm_eval_suite.check_documents(source, limit, shots, seed)
     for place in (p for p in positions if p > distractors):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from mdlm_probe.core.cells import key
 from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.columns import Column, Unit
-from mdlm_probe.core.options import AMOUNT, check, check_once
+from mdlm_probe.core.options import AMOUNT, check_least, check_once
 from mdlm_probe.decoding.schedule import Schedule
 from mdlm_probe.engine.queries import Query
 from mdlm_probe.probes._few_shot import lm_eval_choices, questions
@@ -90,7 +90,8 @@ def plan(
     suite = lm_eval_suite.named(suite, options, lm_eval_task, data, include_path, metric)
     source = questions.load(suite, lexicon, options)
     shots, distractors = shots or (source.shots,), distractors or (source.distractors,)
-    check(limit=limit, shots=shots, distractors=distractors, steps=steps)
+    check_least(1, limit=limit, steps=steps)
+    check_least(0, shots=shots, distractors=distractors)
     check_once(
         masks=tuple(map(amount, masks)),
         filler=filler,

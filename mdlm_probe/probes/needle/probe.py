@@ -77,7 +77,8 @@ def plan(
     seed: Annotated[int, "seed of needles and filler"] = 0,
 ) -> list[Cell]:
     """The cells of the sweep: lengths, needles, depths, in this order."""
-    options.check(limit=limit, lengths=lengths, depths=depths)
+    options.check_least(1, limit=limit)
+    options.check_least(0, lengths=lengths, depths=depths)
     options.check_once(lengths=lengths, depths=depths)
     for depth in (d for d in depths if d > 100):
         raise ProbeError(

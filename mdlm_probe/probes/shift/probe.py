@@ -65,7 +65,8 @@ def plan(
     seed: Annotated[int, "seed of moves, other tokens, random orders and sampled tokens"] = 0,
 ) -> list[Cell]:
     """The cells: all answers to a prompt stand together, the unintervened one first."""
-    options.check(limit=limit, seed=seed)
+    options.check_least(1, limit=limit)
+    options.check_least(0, seed=seed)
     _check_fracs(frac)
     options.check_once(intervention=intervention)
     steps = length if steps is None else steps

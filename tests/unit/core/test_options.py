@@ -7,7 +7,7 @@ import pytest
 from mdlm_probe.cli.completions import OFFERS
 from mdlm_probe.core import catalog
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.core.options import AMOUNT, UNCOMPARED, Traits, check, check_once, traits_of
+from mdlm_probe.core.options import AMOUNT, UNCOMPARED, Traits, check_least, check_once, traits_of
 
 Shared = Annotated[str, "a file", Traits("suites", material=True)]
 
@@ -39,9 +39,10 @@ def test_a_probes_traits_are_of_its_options(name):
 
 
 def test_numbers_and_lists_are_checked_by_the_options_name():
-    with pytest.raises(ProbeError, match="--ig-steps has 0"):
-        check(ig_steps=0, masks=(0, 1))
+    check_least(0, masks=(0, 1))
+    with pytest.raises(ProbeError, match=r"--ig-steps has 0\nexpected: 1 or more"):
+        check_least(1, limit=2, ig_steps=0)
     with pytest.raises(ProbeError, match="--masks has -1"):
-        check(masks=(0, -1))
+        check_least(0, masks=(0, -1))
     with pytest.raises(ProbeError, match="--tasks names a value twice"):
         check_once(tasks=("a", "a"))
