@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from mdlm_probe.core.errors import ProbeError
@@ -43,17 +44,48 @@ def traits_of(plan: Callable[..., Any]) -> dict[str, Traits]:
     }
 
 
-def check_least(least: int, **given: float | tuple[int, ...]) -> None:
-    """Refuses numbers that aren't `least` or more, by the option's name.
+# ---------------------------------------------------------------------- checks
+
+
+def check_least(least: float, **given: float | tuple[float, ...]) -> None:
+    """Refuses numbers that are below `least`, or no finite number, by the option's name.
 
     Raises:
         ProbeError: naming the option.
     """
-    for name, value in given.items():
-        values = value if isinstance(value, tuple) else (value,)
-        if too_small := [number for number in values if not number >= least]:
-            found = f"--{name.replace('_', '-')} has {min(too_small)}"
-            raise ProbeError(found, expected=f"{least} or more", option=name)
+    check_range(least, math.inf, f"{least:g} or more", **given)
+
+
+def check_positive(**given: float | tuple[float, ...]) -> None:
+    """Refuses numbers that aren't above 0, by the option's name.
+
+    Raises:
+        ProbeError: naming the option.
+    """
+    for name, values in _numbers(given):
+        for number in values:
+            if not (number > 0 and math.isfinite(number)):
+                expected = "more than 0" if isinstance(number, float) else "1 or more"
+                raise wrong(name, number, expected)
+
+
+def check_range(
+    low: float, high: float, expected: str, hint: str = "", **given: float | tuple[float, ...]
+) -> None:
+    """Refuses numbers that aren't in a range, or no finite number, by the option's name.
+
+    Args:
+        low, high: the least and the largest that are allowed.
+        expected, hint: for the error.
+        given: the numbers of each option.
+
+    Raises:
+        ProbeError: naming the option.
+    """
+    for name, values in _numbers(given):
+        bad = [value for value in values if not (low <= value <= high and math.isfinite(value))]
+        if bad:
+            raise wrong(name, min(bad), expected, hint)
 
 
 def check_once(**given: tuple[Any, ...]) -> None:
@@ -64,6 +96,45 @@ def check_once(**given: tuple[Any, ...]) -> None:
     """
     for name, values in given.items():
         if len(set(values)) < len(values):
-            raise ProbeError(
-                f"--{name} names a value twice", expected="each value once", option=name
-            )
+            found = f"{flag(name)} names a value twice"
+            raise ProbeError(found, expected="each value once", option=name)
+
+
+def fitting(
+    name: str, given: tuple[int, ...], usual: tuple[int, ...], most: int, room: str
+) -> list[int]:
+    """The numbers of an option, sorted: those a user gave, or as many of the usual ones as fit.
+
+    Args:
+        name: the option's.
+        given: by the user; () for the usual ones.
+        usual: positive, each once.
+        most: the largest that fits.
+        room: the option that leaves no more room.
+
+    Raises:
+        ProbeError: a given number that is below 1 or beyond `most`, or stands twice.
+    """
+    check_once(**{name: given})
+    check_least(1, **{name: given})
+    if max(given, default=0) > most:
+        raise wrong(name, max(given), f"at most {most}, as {flag(room)} leaves")
+    return sorted(given or (number for number in usual if number <= most))
+
+
+def flag(name: str) -> str:
+    """An option as it is typed."""
+    return "--" + name.replace("_", "-")
+
+
+def wrong(name: str, value: float, expected: str, hint: str = "") -> ProbeError:
+    """The error for a number that an option doesn't take."""
+    shown = f"{value:g}" if isinstance(value, float) else value
+    return ProbeError(f"{flag(name)} has {shown}", expected=expected, hint=hint, option=name)
+
+
+def _numbers(
+    given: dict[str, float | tuple[float, ...]],
+) -> Iterator[tuple[str, tuple[float, ...]]]:
+    for name, value in given.items():
+        yield name, value if isinstance(value, tuple) else (value,)

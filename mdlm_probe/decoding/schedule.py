@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from mdlm_probe.core import options
 from mdlm_probe.core.errors import ProbeError
 
 if TYPE_CHECKING:
@@ -203,9 +204,7 @@ def check(length: int, schedule: Schedule) -> None:
         ProbeError: naming the option.
     """
     block = schedule.block or length
-    for name, count in (("length", length), ("block", block), ("steps", schedule.steps)):
-        if count < 1:
-            raise ProbeError(f"--{name} has {count}", expected="1 or more", option=name)
+    options.check_least(1, length=length, block=block, steps=schedule.steps)
     if length % block:
         raise ProbeError(
             f"--block {block} does not divide --length {length}",
@@ -228,14 +227,9 @@ def check(length: int, schedule: Schedule) -> None:
             option=("steps", "length"),
         )
     if not 0 < schedule.threshold <= 1:
-        raise ProbeError(
-            f"--threshold has {schedule.threshold:g}",
-            expected="a probability: above 0, at most 1",
-            option="threshold",
-        )
-    for name, value in (("temperature", schedule.temperature), ("guidance", schedule.guidance)):
-        if not 0 <= value < float("inf"):
-            raise ProbeError(f"--{name} has {value:g}", expected="0 or more", option=name)
+        expected = "a probability: above 0, at most 1"
+        raise options.wrong("threshold", schedule.threshold, expected)
+    options.check_least(0, temperature=schedule.temperature, guidance=schedule.guidance)
     if schedule.eos == "eos_last" and not schedule.rule.measure:
         raise ProbeError(
             f"--eos eos_last has no say in --order {schedule.order}, which is known beforehand",

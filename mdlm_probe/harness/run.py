@@ -18,7 +18,7 @@ from lm_eval.api.registry import register_model
 from lm_eval.loggers import EvaluationTracker
 
 from mdlm_probe import __version__, harness, models
-from mdlm_probe.core import machine
+from mdlm_probe.core import machine, options
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import RunFolder
 from mdlm_probe.harness import COLUMNS, AnswerLog, Loaded, ProbeLM
@@ -80,13 +80,9 @@ class EvaluationRequest:
         if not self.tasks:
             raise ProbeError("no tasks are named", expected="--tasks NAME,NAME")
         if self.limit is not None and not 0 < self.limit < math.inf:
-            raise ProbeError(f"--limit has {self.limit:g}", expected="above 0", option="limit")
+            raise options.wrong("limit", self.limit, "above 0")
         if self.limit is not None and self.limit > 1 and self.limit % 1:
-            raise ProbeError(
-                f"--limit has {self.limit:g}",
-                expected="a whole number, or a share below 1",
-                option="limit",
-            )
+            raise options.wrong("limit", self.limit, "a whole number, or a share below 1")
         if self.num_fewshot is not None and self.num_fewshot < 0:
             raise ProbeError(
                 f"--num_fewshot has {self.num_fewshot}", expected="0 or more", option="num_fewshot"

@@ -23,6 +23,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from mdlm_probe.core import options
 from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.decoding.canvas import Canvas
@@ -114,16 +115,9 @@ def check(settings: Settings) -> None:
     Raises:
         ProbeError: naming the option.
     """
-    if settings.draws < LEAST_DRAWS:
-        raise ProbeError(
-            f"--draws has {settings.draws}", expected=f"{LEAST_DRAWS} or more", option="draws"
-        )
-    if settings.bound < 1:
-        raise ProbeError(f"--bound has {settings.bound}", expected="1 or more", option="bound")
-    if not 0 <= settings.target_se < math.inf:
-        raise ProbeError(
-            f"--target-se has {settings.target_se:g}", expected="0 or more", option="target_se"
-        )
+    options.check_least(LEAST_DRAWS, draws=settings.draws)
+    options.check_least(1, bound=settings.bound)
+    options.check_least(0, target_se=settings.target_se)
 
 
 def estimate(

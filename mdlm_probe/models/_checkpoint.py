@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.options import check_range
 
 Kind = Literal["masked", "causal"]
 
@@ -91,12 +92,7 @@ class LoadOptions:
         Raises:
             ProbeError: a factor below 1, or one for a model that is no network.
         """
-        if not (math.isfinite(self.rope_scale) and self.rope_scale >= 1):
-            raise ProbeError(
-                f"--rope-scale has {self.rope_scale:g}",
-                expected="a factor of 1 or more",
-                option="rope_scale",
-            )
+        check_range(1, math.inf, "a factor of 1 or more", rope_scale=self.rope_scale)
         if self.style:
             entry = replace(entry, chat=self.style == "chat")
         if self.rope_scale == 1:

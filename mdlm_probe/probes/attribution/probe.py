@@ -78,8 +78,7 @@ def plan(
     source = load(suite, lexicon, options or 0)
     shots = source.shots if shots is None else shots
     distractors = source.distractors if distractors is None else distractors
-    counts = {"limit": limit, "orders": orders, "ig_steps": ig_steps}
-    check_least(1, **counts)
+    check_least(1, limit=limit, orders=orders, ig_steps=ig_steps)
     check_least(0, shots=shots, distractors=distractors, masks=masks)
     check_once(question=question, masks=masks)
     steps = ig_steps if method == "integrated-gradients" else 0

@@ -89,9 +89,8 @@ def plan(
     seed: Annotated[int, "seed of random orders and sampled tokens"] = 0,
 ) -> list[Cell]:
     """The cells: of every prompt, all combinations that are possible and differ."""
-    options.check_least(1, limit=limit)
+    options.check_least(1, limit=limit, length=length, block=block, steps=steps)
     options.check_least(0, seed=seed)
-    options.check_least(1, length=length, block=block, steps=steps)
     options.check_once(length=length, block=block, steps=steps, order=order)
     settings = (threshold, temperature, guidance, eos, cache, early_stop, seed)
     check(1, Schedule(1, 1, "random", *settings[:5]))

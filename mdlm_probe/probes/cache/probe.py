@@ -73,8 +73,8 @@ def plan(
     seed: Annotated[int, "seed of random orders and sampled tokens"] = 0,
 ) -> list[Cell]:
     """The cells: prompts of each task, blocks, caches, in this order."""
-    options.check_least(0, block=tuple(block))
     options.check_least(1, limit=limit, length=length)
+    options.check_least(0, block=tuple(block))
     blocks = tuple(size or length for size in block)
     options.check_once(cache=tuple(cache), block=blocks)
     steps = length if steps is None else steps

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mdlm_probe.core import options
-from mdlm_probe.core.errors import ProbeError, Refusal
+from mdlm_probe.core.errors import Refusal
 from mdlm_probe.decoding import answers
 from mdlm_probe.probes.decay import (
     columns,
@@ -78,19 +78,14 @@ def plan(
     ] = 64,
 ) -> list[Cell]:
     """The cells: prompts of each task, in the order of their file."""
-    options.check_least(1, limit=limit)
+    counts = {"limit": limit, "masks": masks, "lag": lag, "frequent_count": frequent_count}
+    options.check_least(1, **counts, memory_limit=memory_limit)
     options.check_least(0, seed=seed)
-    options.check_least(1, masks=masks, lag=lag, memory_limit=memory_limit)
-    options.check_least(1, frequent_count=frequent_count)
     options.check_least(4 if ar_sample else 0, ar_sample=ar_sample)
-    options.check_least(0, zipf_exponent=zipf_exponent)
-    options.check_least(2, zipf_ranks=zipf_ranks)
+    zipf_bound.check(zipf_exponent, zipf_ranks, floor)
     distances.grid(grid, masks, context)
-    _check_ranges(floor, zipf_exponent, zipf_ranks)
     if lag > 1 and lag >= (most := max(distances.distances(masks, context))):
-        raise ProbeError(
-            f"--lag has {lag}", expected=f"less than {most}, the largest distance", option="lag"
-        )
+        raise options.wrong("lag", lag, f"less than {most}, the largest distance")
     unigrams.digest(frequent)
     named = " ".join(grid)
     return [
@@ -110,19 +105,6 @@ def plan(
         )
         for text in texts.chosen(texts.load(prompts, lexicon), tasks, limit, context)
     ]
-
-
-def _check_ranges(floor: float | None, exponent: float, ranks: int) -> None:
-    if not 0 <= (floor or 0) <= 1:
-        raise ProbeError(f"--floor has {floor:g}", expected="a probability, 0 to 1", option="floor")
-    if not exponent < 100:
-        raise ProbeError(
-            f"--zipf-exponent has {exponent:g}", expected="less than 100", option="zipf_exponent"
-        )
-    if ranks > 10**7:
-        raise ProbeError(
-            f"--zipf-ranks has {ranks}", expected="at most ten million", option="zipf_ranks"
-        )
 
 
 def sources(prompts: str, lexicon: str, frequent: str, **_: Any) -> dict[str, str]:

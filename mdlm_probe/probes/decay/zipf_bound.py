@@ -39,8 +39,24 @@ from functools import lru_cache
 
 import numpy as np
 
+from mdlm_probe.core import options
+
 EXPONENT, RANKS = 2.31, 130_000
 """Next-token probabilities of language models, as arXiv 2510.03289 states them."""
+
+
+def check(exponent: float, ranks: int, floor: float | None) -> None:
+    """Refuses a law, or a floor, that there is none of.
+
+    Raises:
+        ProbeError: naming the option.
+    """
+    options.check_least(0, zipf_exponent=exponent)
+    if exponent >= 100:
+        raise options.wrong("zipf_exponent", exponent, "less than 100")
+    options.check_least(2, zipf_ranks=ranks)
+    options.check_range(2, 10**7, "at most ten million", zipf_ranks=ranks)
+    options.check_range(0, 1, "a probability, 0 to 1", floor=floor or 0)
 
 
 @lru_cache(maxsize=16)

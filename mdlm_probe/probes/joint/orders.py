@@ -1,4 +1,4 @@
-"""Chains: texts scored, and written, one token after another in some order.
+"""Orders: texts scored, and written, one token after another in some order.
 
 Scoring by the chain rule in different orders: arXiv 2606.00997. Ours: confidence as an order of a
 known text, and what a text that parallel steps wrote is scored by.
@@ -10,8 +10,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from mdlm_probe.core import options
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.core.options import check_least, check_once
 from mdlm_probe.decoding.canvas import Canvas
 from mdlm_probe.decoding.canvas_of_prompt import appended, continuation_ids
 from mdlm_probe.decoding.loop import decode
@@ -45,42 +45,6 @@ def check_continued(texts: Sequence[Text]) -> None:
         )
 
 
-def check(**given: float | Sequence[int]) -> None:
-    """Refuses numbers that are no positive ones, by the option's name.
-
-    Raises:
-        ProbeError: naming the option.
-    """
-    for name, value in given.items():
-        values = value if isinstance(value, tuple) else (value,)
-        for bad in (v for v in values if not (v > 0 and math.isfinite(v))):
-            least = "more than 0" if isinstance(bad, float) else "1 or more"
-            raise ProbeError(f"--{name.replace('_', '-')} has {bad}", expected=least, option=name)
-
-
-def fitting(
-    name: str, given: tuple[int, ...], usual: tuple[int, ...], flag: str, most: int
-) -> list[int]:
-    """The numbers of an option, sorted: those a user gave, or as many of the usual ones as fit.
-
-    Args:
-        name: the option's.
-        given: by the user; () for the usual ones.
-        usual: positive, each once.
-        flag: the option that leaves room for numbers of at most `most`.
-
-    Raises:
-        ProbeError: a given number that is below 1 or beyond `most`, or stands twice.
-    """
-    check(**{name: given})
-    check_once(**{name: given})
-    if max(given, default=0) > most:
-        raise ProbeError(
-            f"--{name} has {max(given)}", expected=f"at most {most}, as {flag} leaves", option=name
-        )
-    return sorted(given or (number for number in usual if number <= most))
-
-
 # ---------------------------------------------------------------------- orders
 
 
@@ -97,9 +61,9 @@ def order_settings(
     Raises:
         ProbeError: naming an option.
     """
-    check(length=length)
-    check_least(0, random=draws)
-    check_once(orders=orders)
+    options.check_least(1, length=length)
+    options.check_least(0, random=draws)
+    options.check_once(orders=orders)
     named = [name for order in orders for name in names(order, draws)]
     return [{"masks": length, "order": name, "seed": seed} for name in named]
 
@@ -129,8 +93,9 @@ def budget_settings(length: int, budget: tuple[int, ...], eps: float) -> list[di
     Raises:
         ProbeError: naming an option.
     """
-    check(length=length, budget_eps=eps)
-    steps = {1, *fitting("budget", budget, BUDGET, "--length", length)}
+    options.check_least(1, length=length)
+    options.check_positive(budget_eps=eps)
+    steps = {1, *options.fitting("budget", budget, BUDGET, length, "length")}
     return [{"masks": length, "at_once": n, "eps": eps} for n in sorted(steps)]
 
 

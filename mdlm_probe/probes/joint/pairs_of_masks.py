@@ -1,121 +1,29 @@
-"""Pairs of masks: what two masks know of each other, and what filling both at once forgets.
+"""Pairs of masks: couplings of two places of a window, and their circulation.
 
-Parallel: both tokens from their own marginals, p(x_i) p(x_j). Sequential: p(x_i) p(x_j | x_i), the
-left one first. Sums run over the top candidates only; what they leave out is bounded by mass that
-is known. Circulation: arXiv 2605.09303. Ours: candidates, bounds, what counts as unlikely.
+Circulation: arXiv 2605.09303. Ours: which pairs of a window are measured.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from mdlm_probe.core import options
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.decoding import canvas_of_prompt
 from mdlm_probe.decoding.canvas import Canvas
 from mdlm_probe.engine.multi_step import MultiStep, both, side_by_side
 from mdlm_probe.engine.queries import Answer, Query, Readout
-from mdlm_probe.probes.joint import orders, word_pairs
+from mdlm_probe.probes.joint.coupling import Coupling
 
 if TYPE_CHECKING:
     from mdlm_probe.engine.queries import Asker
-    from mdlm_probe.probes.joint.word_pairs import PairSet
     from mdlm_probe.prompts.texts import Text
 
 GAPS = (1, 2, 4, 8)
-ROUNDING = 1e-6
-"""Mass that float32 can't tell from none."""
-
-
-@dataclass(frozen=True)
-class Coupling:
-    """Two masks i and j by their top candidates; all log-probabilities in nats.
-
-    Attributes:
-        first: log p(a) of the candidates a of i, most probable first, [a].
-        entropies: of the whole distributions of i and of j, without the other.
-        after: log p(b | a) of the candidates b of j after each a, most probable first, [a, b].
-        before: log p(b) of the same, without a, [a, b].
-    """
-
-    first: np.ndarray
-    entropies: tuple[float, float]
-    after: np.ndarray
-    before: np.ndarray
-
-    def divergences(self) -> dict[str, float]:
-        """Mutual information (nats) and total variation between sequential and parallel filling.
-
-        Both are means over a of a divergence of p(. | a) from p(.): KL, and half the L1 norm. Of
-        each a, the tokens outside its own candidates are one lump, which makes neither divergence
-        larger; a outside the candidates add nothing, and no divergence is negative. So `mi` and
-        `tv` are lower ends; `_bound` is how much is missing at most. With t the mass of the a left
-        out, and r(a) that of the b left out after a:
-
-            tv_bound = t + sum_a p(a) min(r(a), its lump's mass in p(.))
-
-        as a total variation is 1 at most, and within the lump at most its smaller mass. For MI, one
-        joint has p(a) p(b | a) <= p(b): the logarithm of p(b | a) / p(b) is log 1/p(a) at most, so
-
-            mi_bound = sum_{a left out} p(a) log 1/p(a)
-                       + sum_a p(a) r(a) (log 1/p(a) - log(r(a) / its lump's mass in p(.)))
-
-        where the first sum is the entropy of i less what its candidates have of it. In one joint MI
-        is no more than either entropy, so `mi_bound` is at most min(H_i, H_j) - mi, too. A model
-        whose circulation isn't zero has no one joint, and may exceed this; it can't exceed tv's.
-        """
-        p, log_p = np.exp(self.first), _finite(self.first)
-        q, lump_q = np.exp(self.after), _rest(self.after)
-        base, lump_base = np.exp(self.before), _rest(self.before)
-        # without mass in p(.), an allowed token would make the divergence infinite
-        odds = np.log(np.maximum(lump_q, ROUNDING) / np.maximum(lump_base, ROUNDING))
-        odds = np.where(lump_q > ROUNDING, odds, 0.0)
-        ratio = np.zeros_like(q)
-        np.subtract(self.after, self.before, out=ratio, where=q > 0)
-        kl = (q * ratio).sum(1) + lump_q * odds
-        tv = 0.5 * (np.abs(q - base).sum(1) + np.abs(lump_q - lump_base))
-        own = np.maximum(self.entropies[0] + (p * log_p).sum(), 0.0)
-        lump = lump_q * np.maximum(-log_p - odds, 0.0)
-        mi = float((p * kl).sum())
-        room = max(min(self.entropies) - mi, 0.0)
-        return {
-            "mi": mi,
-            "mi_bound": min(float(own + (p * lump).sum()), room),
-            "tv": float((p * tv).sum()),
-            "tv_bound": float(_rest(self.first) + (p * np.minimum(lump_q, lump_base)).sum()),
-        }
-
-    def unlikely(self, eps: float) -> dict[str, float]:
-        """Probability of a pair with p(a) p(b | a) < eps, of a parallel and of a sequential draw.
-
-        The sequential draw is the measure's zero: it has rare pairs, too. What candidates leave out
-        is no more probable than the least of them: where that makes a pair unlikely, its mass
-        counts; where it doesn't, it is in `_bound`, how much may be missing.
-        """
-        limit, p = np.log(eps), np.exp(self.first)
-        tail, sure = _rest(self.first), self.first.min() < limit
-        joint = self.first[:, None] + self.after
-        unsure = joint.min(1) >= limit
-        found = {}
-        for name, drawn in (("unlikely", self.before), ("unlikely_sequential", self.after)):
-            rare = np.where(joint < limit, np.exp(drawn), 0.0).sum(1)
-            lump = p * _rest(drawn)
-            seen = (p * rare).sum() + lump[~unsure].sum()
-            found[name] = float(seen + (tail if sure else 0.0))
-            found[f"{name}_bound"] = float(lump[unsure].sum() + (0.0 if sure else tail))
-        return found
-
-
-def _finite(logs: np.ndarray) -> np.ndarray:
-    """Logarithms; those of impossible tokens are 0, since they come times nothing."""
-    return np.where(np.isneginf(logs), 0.0, logs)
-
-
-def _rest(logs: np.ndarray) -> np.ndarray:
-    """The mass that rows of log-probabilities leave out."""
-    return np.asarray(np.maximum(1.0 - np.exp(logs).sum(-1), 0.0))
 
 
 # ---------------------------------------------------------------------- two places
@@ -189,46 +97,6 @@ def circulate(canvas: Canvas, first: int, second: int, tokens: tuple[int, int]) 
     return float(left[0, 0] + alone[1, 1]) - float(right[0, 1] + alone[0, 0])
 
 
-def find(source: str, lexicon: str, name: str) -> PairSet:
-    """The pair set of a file by its name."""
-    return next(found for found in word_pairs.load(source, lexicon) if found.name == name)
-
-
-def mix(asker: Asker, pair_set: PairSet, name: str) -> MultiStep[list[dict[str, Any]]]:
-    """How often two slots get words that don't go together, and how often words of the set at all.
-
-    Returns:
-        `words`: pairs whose words are a token each for this model; with fewer than two there is no
-        more. `mass_parallel`, `mass_sequential`: probability that both slots get words of the set;
-        `incoherent_parallel`, `incoherent_sequential`: given that they do, that the words are of
-        two pairs. Sequential: the left slot first.
-    """
-    ids = asker.border.encode(pair_set.prompt())
-    tokens = pair_set.tokens(asker.border.pieces)
-    if min(ids) < 0:  # a rough count of tokens, by no tokenizer
-        tokens = ((0, 0),) * len(pair_set.pairs)
-    if len(tokens) < 2:
-        return [{"words": len(tokens)}]
-    places = tuple(i for i, token in enumerate(ids) if token == asker.entry.mask_id)
-    canvas = Canvas(ids, places, name)
-    firsts, seconds = (tuple(side) for side in zip(*tokens, strict=True))
-    left, right = Readout("chosen", firsts), Readout("chosen", seconds)
-    alone, *after = yield [
-        Query(ids, places, (left, right), name),
-        *(Query(canvas.filled({0: a}), places[1:], (right,), name) for a in firsts),
-    ]
-    first = np.exp(alone[left][0], dtype=float)
-    second = np.exp(alone[right][1], dtype=float)
-    given = np.exp(np.concatenate([answer[right] for answer in after]), dtype=float)
-    found: dict[str, Any] = {"words": len(tokens)}
-    joints = {"parallel": np.outer(first, second), "sequential": first[:, None] * given}
-    for way, joint in joints.items():
-        mass = float(joint.sum())
-        apart = mass - float(np.trace(joint))
-        found |= {f"incoherent_{way}": apart / mass if mass else None, f"mass_{way}": mass}
-    return [found]
-
-
 # ---------------------------------------------------------------------- all pairs of a text
 
 
@@ -267,10 +135,9 @@ def settings(masks: int, spacing: tuple[int, ...], **how: Any) -> list[dict[str,
     Raises:
         ProbeError: naming an option.
     """
-    orders.check(masks=masks, **{n: how[n] for n in ("anchors", "top", "eps")})
-    if masks < 2:
-        raise ProbeError(f"--masks has {masks}", expected="2 or more, for a pair", option="masks")
-    gaps = orders.fitting("spacing", spacing, GAPS, "--masks", masks - 1)
+    options.check_positive(**{name: how[name] for name in ("anchors", "top", "eps")})
+    options.check_range(2, math.inf, "2 or more, for a pair", masks=masks)
+    gaps = options.fitting("spacing", spacing, GAPS, masks - 1, "masks")
     return [{"masks": masks, "spacing": " ".join(map(str, gaps)), **how}]
 
 

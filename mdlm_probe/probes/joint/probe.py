@@ -23,15 +23,8 @@ from mdlm_probe.decoding import answers
 from mdlm_probe.engine import multi_step
 from mdlm_probe.engine.multi_step import MultiStep
 from mdlm_probe.likelihood.chain_rule import Order
-from mdlm_probe.probes.joint import columns, pairs_of_masks
-from mdlm_probe.probes.joint import word_pairs as pair_sets
-from mdlm_probe.probes.joint.orders import (
-    budget_settings,
-    check_continued,
-    order_settings,
-    rescore,
-    rewrite,
-)
+from mdlm_probe.probes.joint import columns, incoherent_words, pairs_of_masks, word_pairs
+from mdlm_probe.probes.joint import orders as chains
 from mdlm_probe.prompts import texts
 from mdlm_probe.prompts.prompt import MASK
 
@@ -115,20 +108,20 @@ def plan(
     how = {"canvas": canvas, "outcome": outcome, "anchors": anchors, "top": top, "eps": eps}
     settings: dict[str, Callable[[], Rows]] = {  # each checks its own options
         "pairs": lambda: pairs_of_masks.settings(masks, spacing, **how),
-        "orders": lambda: order_settings(length, orders, random, seed),
-        "budget": lambda: budget_settings(length, budget, budget_eps),
+        "orders": lambda: chains.order_settings(length, orders, random, seed),
+        "budget": lambda: chains.budget_settings(length, budget, budget_eps),
     }
     cells = []
     for name in measure:
         if name == "sets":
-            names = [found.name for found in pair_sets.load(pairs, lexicon)]
+            names = [found.name for found in word_pairs.load(pairs, lexicon)]
             cells += [Cell(name, pairs, lexicon, "sets", n, masks=2) for n in names]
             continue
         check_least(1, limit=limit)
         own = settings[name]()
         chosen = texts.chosen(texts.load(prompts, lexicon), tasks, limit, "left")
         if name == "orders" or (name == "pairs" and pairs_of_masks.continued(canvas, outcome)):
-            check_continued(chosen)
+            chains.check_continued(chosen)
         where = [(name, prompts, lexicon, text.task, text.id) for text in chosen]
         cells += [Cell(*at, **setting) for at in where for setting in own]
     return cells
@@ -136,15 +129,16 @@ def plan(
 
 def sources(prompts: str, pairs: str, lexicon: str, **_: Any) -> dict[str, str]:
     """What the cells are made of, as hashes: other files are another measurement."""
-    return {"prompts": texts.digest(prompts, lexicon), "pairs": pair_sets.digest(pairs, lexicon)}
+    return {"prompts": texts.digest(prompts, lexicon), "pairs": word_pairs.digest(pairs, lexicon)}
 
 
 def refuse(cell: Cell, entry: Checkpoint) -> str:
     """Why a cell can't be asked of a model; empty if it can."""
-    if cell.measure != "sets" or not entry.shift:
-        return ""
-    first = pairs_of_masks.find(cell.source, cell.lexicon, cell.prompt).prompt()[:1]
-    return f"pair set '{cell.prompt}' begins with a slot: no first token" if first == MASK else ""
+    if cell.measure == "sets" and entry.shift:
+        asked = word_pairs.find(cell.source, cell.lexicon, cell.prompt).prompt()
+        if asked.startswith(MASK):
+            return f"pair set '{cell.prompt}' begins with a slot: no first token"
+    return ""
 
 
 def measure(engine: AnyEngine, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Rows]]:
@@ -159,12 +153,12 @@ def measure(engine: AnyEngine, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Ro
 def _rows(asker: Asker, cell: Cell) -> MultiStep[Rows]:
     name, where = key(cell), (cell.source, cell.lexicon, cell.prompt)
     if cell.measure == "sets":
-        return pairs_of_masks.mix(asker, pairs_of_masks.find(*where), name)
+        return incoherent_words.mix(asker, word_pairs.find(*where), name)
     text = next(t for t in texts.load(cell.source, cell.lexicon) if t.id == cell.prompt)
     if cell.measure == "orders":
-        return rescore(asker, text, cell.masks, cell.order, seed_of(cell), name)
+        return chains.rescore(asker, text, cell.masks, cell.order, seed_of(cell), name)
     if cell.measure == "budget":
-        return rewrite(asker, text, cell.masks, cell.at_once, name)
+        return chains.rewrite(asker, text, cell.masks, cell.at_once, name)
     gaps = tuple(map(int, cell.spacing.split()))
     how = (cell.masks, cell.canvas, cell.outcome, gaps, cell.anchors, cell.top, cell.eps)
     return pairs_of_masks.sweep(asker, text, pairs_of_masks.Window(*how), name)

@@ -96,6 +96,11 @@ def load(pairs: str = "pairs", lexicon: str = "full") -> tuple[PairSet, ...]:
     return found
 
 
+def find(source: str, lexicon: str, name: str) -> PairSet:
+    """The pair set of a file by its name."""
+    return next(found for found in load(source, lexicon) if found.name == name)
+
+
 def digest(pairs: str = "pairs", lexicon: str = "full") -> str:
     """A hash of all that is written: with other pairs, a measurement is another one."""
     made = repr(load(pairs, lexicon))

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from mdlm_probe.core.columns import Unit
-from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.core.options import AMOUNT, check_least, check_once
+from mdlm_probe.core.options import AMOUNT, check_least, check_once, check_range
 from mdlm_probe.probes._few_shot import lm_eval_choices, questions
 from mdlm_probe.prompts import lm_eval_suite
 from mdlm_probe.prompts.prompt import Prompt
@@ -75,17 +74,11 @@ def plan(
     shots = source.shots if shots is None else shots
     distractors = source.distractors if distractors is None else distractors
     positions = positions or tuple(dict.fromkeys(round(distractors * i / 8) for i in range(9)))
-    lists = {"masks": masks, "positions": positions}
     check_least(1, limit=limit)
-    check_least(0, shots=shots, distractors=distractors, **lists)
-    check_once(question=question, **lists)
+    check_least(0, shots=shots, distractors=distractors, masks=masks)
+    check_range(0, distractors, f"0 to {distractors}, --distractors", positions=positions)
+    check_once(question=question, masks=masks, positions=positions)
     lm_eval_suite.check_documents(source, limit, shots, seed)
-    for place in (p for p in positions if p > distractors):
-        raise ProbeError(
-            f"--positions has {place}",
-            expected=f"0 to {distractors}, --distractors",
-            option="positions",
-        )
     return [
         Cell(
             *(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import product
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from mdlm_probe.core.errors import ProbeError
@@ -59,6 +61,25 @@ def amount(text: str) -> Amount:
             option="masks",
         )
     return Amount("%" if share else "tokens", number)
+
+
+def combinations(
+    masks: Sequence[str],
+    fillers: Sequence[str],
+    sides: Sequence[str],
+    steps: Sequence[int],
+    orders: Sequence[str],
+) -> list[tuple[str, str, str, int, str]]:
+    """What is appended to every test point; combinations that make the same prompt stand once."""
+    found = []
+    for filler, side, k, count, order in product(fillers, sides, masks, steps, orders):
+        if amount(k).none:
+            found.append((k.strip(), "none", "none", 1, "none"))
+        elif filler != "mask" or count == 1:  # one mask is committed in one step
+            found.append((k.strip(), filler, side, 1, "none"))
+        else:
+            found.append((k.strip(), filler, side, count, order))
+    return list(dict.fromkeys(found))
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from mdlm_probe.decoding.schedule import Schedule
 from mdlm_probe.engine.queries import Query
 from mdlm_probe.probes._few_shot import lm_eval_choices, questions
 from mdlm_probe.probes.masks import watched_mask
-from mdlm_probe.probes.masks.fillers import Filler, Side, Tail, amount, extend
+from mdlm_probe.probes.masks.fillers import Filler, Side, Tail, amount, combinations, extend
 from mdlm_probe.prompts import lm_eval_suite
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def plan(
         distractors=distractors,
     )
     lm_eval_suite.check_documents(source, limit, shots, seed)
-    tails = _tails(masks, filler, side, steps, order)
+    tails = combinations(masks, filler, side, steps, order)
     drawn = (lexicon, answer or source.answer, source.options)
     return [
         Cell(suite, name, *(*drawn, relevant, others, seed, item, *tail))
@@ -111,25 +111,6 @@ def plan(
         for item in range(limit)
         for tail in tails
     ]
-
-
-def _tails(
-    masks: Sequence[str],
-    fillers: Sequence[str],
-    sides: Sequence[str],
-    steps: Sequence[int],
-    orders: Sequence[str],
-) -> list[tuple[str, str, str, int, str]]:
-    """What is appended to every test point; combinations that make the same prompt stand once."""
-    found = []
-    for filler, side, k, count, order in product(fillers, sides, masks, steps, orders):
-        if amount(k).none:
-            found.append((k.strip(), "none", "none", 1, "none"))
-        elif filler != "mask" or count == 1:  # one mask is committed in one step
-            found.append((k.strip(), filler, side, 1, "none"))
-        else:
-            found.append((k.strip(), filler, side, count, order))
-    return list(dict.fromkeys(found))
 
 
 def refuse(cell: Cell, entry: Checkpoint) -> str:

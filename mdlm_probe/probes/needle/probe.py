@@ -21,7 +21,7 @@ import numpy as np
 from mdlm_probe.core import options
 from mdlm_probe.core.cells import key
 from mdlm_probe.core.columns import FILE, Unit
-from mdlm_probe.core.errors import ProbeError, Refusal
+from mdlm_probe.core.errors import Refusal
 from mdlm_probe.engine.queries import Answer, Query, Readout
 from mdlm_probe.probes._few_shot import questions
 from mdlm_probe.probes.needle import columns, haystack
@@ -78,22 +78,16 @@ def plan(
 ) -> list[Cell]:
     """The cells of the sweep: lengths, needles, depths, in this order."""
     options.check_least(1, limit=limit)
-    options.check_least(0, lengths=lengths, depths=depths)
+    options.check_least(0, lengths=lengths)
+    options.check_range(0, 100, "0 to 100, percent of the text", depths=depths)
     options.check_once(lengths=lengths, depths=depths)
-    for depth in (d for d in depths if d > 100):
-        raise ProbeError(
-            f"--depths has {depth}", expected="0 to 100, percent of the text", option="depths"
-        )
     source = load(needles, lexicon)
     for item in range(limit):
         needle = source.needle(item, seed)
         words = len(f"{needle.fact} {needle.question} {needle.opening} {needle.answer}".split())
         if min(lengths) <= words:
-            raise ProbeError(
-                f"--lengths has {min(lengths)}",
-                expected=f"more than {words} tokens, for the needle '{needle.fact}'",
-                option="lengths",
-            )
+            expected = f"more than {words} tokens, for the needle '{needle.fact}'"
+            raise options.wrong("lengths", min(lengths), expected)
     wanted = (*depths, *((ABSENT,) if baseline == "absent" else ()))
     return [
         Cell(needles, lexicon, seed, length, item, depth)

@@ -16,7 +16,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mdlm_probe.core import options
-from mdlm_probe.core.errors import ProbeError, Refusal
+from mdlm_probe.core.errors import Refusal
 from mdlm_probe.decoding import answers, schedule
 from mdlm_probe.decoding.canvas import NO_INTERVENTION
 from mdlm_probe.decoding.schedule import Cache, Order, Schedule
@@ -67,7 +67,9 @@ def plan(
     """The cells: all answers to a prompt stand together, the unintervened one first."""
     options.check_least(1, limit=limit)
     options.check_least(0, seed=seed)
-    _check_fracs(frac)
+    hint = "one token in a hundred is 0.01"
+    options.check_range(0, 1, "shares of the committed tokens, 0 to 1", hint, frac=frac)
+    options.check_once(frac=tuple(f"{abs(share):.6g}" for share in frac))
     options.check_once(intervention=intervention)
     steps = length if steps is None else steps
     block = answers.block_of(block, length, order)
@@ -82,18 +84,6 @@ def plan(
         for text in texts.chosen(texts.load(prompts, lexicon), tasks, limit, "left")
         for what in whats
     ]
-
-
-def _check_fracs(fracs: tuple[float, ...]) -> None:
-    for share in fracs:
-        if not 0 <= share <= 1:
-            raise ProbeError(
-                f"--frac has {share:g}",
-                expected="shares of the committed tokens, 0 to 1",
-                hint="one token in a hundred is 0.01",
-                option="frac",
-            )
-    options.check_once(frac=tuple(f"{abs(share):.6g}" for share in fracs))
 
 
 def refuse(cell: Cell, entry: Checkpoint) -> str:

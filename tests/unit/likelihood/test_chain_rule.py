@@ -13,7 +13,7 @@ from mdlm_probe.engine import multi_step
 from mdlm_probe.engine.dry_run import DryRun
 from mdlm_probe.engine.queries import Query, Readout
 from mdlm_probe.likelihood import chain_rule
-from mdlm_probe.probes.joint.orders import check, check_continued, names, write
+from mdlm_probe.probes.joint.orders import check_continued, names, write
 from mdlm_probe.prompts.texts import Text
 
 PROMPT = (0, 2)
@@ -225,17 +225,3 @@ def test_texts_without_a_continuation_are_named():
 def test_a_prompt_beyond_the_context_is_named_with_both_numbers():
     with pytest.raises(ProbeError, match=r"prompt 'long' has 60 tokens.*\n.*64"):
         canvas_of_prompt.appended(engine(0), Text("long", "t", "a" * 60), 8, "c")
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ({"masks": 0}, "--masks has 0\nexpected: 1 or more"),
-        ({"spacing": (1, -2)}, "--spacing has -2"),
-        ({"budget_eps": float("nan")}, "--budget-eps has nan\nexpected: more than 0"),
-        ({"eps": 0.0}, "--eps has 0.0"),
-    ],
-)
-def test_numbers_that_count_nothing_are_refused(given, message):
-    with pytest.raises(ProbeError, match=message):
-        check(**given)

@@ -60,14 +60,15 @@ def test_twice_the_context_equals_plain_torch_with_the_raised_base(kind, tmp_pat
     query = Query(tuple(ids), (100,), (Readout("whole"),), "long")
     with pytest.raises(ProbeError, match=r"128 tokens.*\n.*at most 64"):
         Engine(load(folder, 1.0), batch_tokens=512).ask([query])
-    ((row,),) = Engine(load(folder, 2.0), batch_tokens=512).ask([query])
+    (answer,) = Engine(load(folder, 2.0), batch_tokens=512).ask([query])
+    row = torch.tensor(answer["whole"][0]).double()
     theirs = Plain(read(folder), names, theta=base(5e5, 2), causal=kind == "causal")
     place = 100 if kind == "masked" else 99
     expected = theirs.logprobs(ids, MASK_ID if kind == "masked" else None)[place]
-    assert close(torch.tensor(row[0]).double(), expected, 1e-4)
+    assert close(row, expected, 1e-4)
     wrong = Plain(read(folder), names, causal=kind == "causal")
     missed = wrong.logprobs(ids, MASK_ID if kind == "masked" else None)[place]
-    assert not close(torch.tensor(row[0]).double(), missed, 1e-3)
+    assert not close(row, missed, 1e-3)
 
 
 def test_factor_1_changes_no_bit(tmp_path):
