@@ -124,6 +124,11 @@ class Window(NamedTuple):
     eps: float
 
 
+def window(masks: int, canvas: str, outcome: str, spacing: str, *how: Any) -> Window:
+    """The window of a cell, whose spacing is a text."""
+    return Window(masks, canvas, outcome, tuple(map(int, spacing.split())), *how)
+
+
 def settings(masks: int, spacing: tuple[int, ...], **how: Any) -> list[dict[str, Any]]:
     """What the cells of one text have of these options.
 

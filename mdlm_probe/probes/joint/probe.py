@@ -26,11 +26,9 @@ from mdlm_probe.likelihood.chain_rule import Order
 from mdlm_probe.probes.joint import columns, incoherent_words, pairs_of_masks, word_pairs
 from mdlm_probe.probes.joint import orders as chains
 from mdlm_probe.prompts import texts
-from mdlm_probe.prompts.prompt import MASK
 
 if TYPE_CHECKING:
     from mdlm_probe.engine.contract import AnyEngine
-    from mdlm_probe.engine.queries import Asker
     from mdlm_probe.models._checkpoint import Checkpoint
 
 Rows = list[dict[str, Any]]
@@ -134,10 +132,9 @@ def sources(prompts: str, pairs: str, lexicon: str, **_: Any) -> dict[str, str]:
 
 def refuse(cell: Cell, entry: Checkpoint) -> str:
     """Why a cell can't be asked of a model; empty if it can."""
-    if cell.measure == "sets" and entry.shift:
-        asked = word_pairs.find(cell.source, cell.lexicon, cell.prompt).prompt()
-        if asked.startswith(MASK):
-            return f"pair set '{cell.prompt}' begins with a slot: no first token"
+    where = cell.source, cell.lexicon, cell.prompt
+    if cell.measure == "sets" and entry.shift and word_pairs.begins_with_slot(*where):
+        return f"pair set '{cell.prompt}' begins with a slot: no first token"
     return ""
 
 
@@ -150,7 +147,7 @@ def measure(engine: AnyEngine, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Ro
         yield cell, [empty(COLUMNS) | row for row in rows]
 
 
-def _rows(asker: Asker, cell: Cell) -> MultiStep[Rows]:
+def _rows(asker: AnyEngine, cell: Cell) -> MultiStep[Rows]:
     name, where = key(cell), (cell.source, cell.lexicon, cell.prompt)
     if cell.measure == "sets":
         return incoherent_words.mix(asker, word_pairs.find(*where), name)
@@ -159,6 +156,5 @@ def _rows(asker: Asker, cell: Cell) -> MultiStep[Rows]:
         return chains.rescore(asker, text, cell.masks, cell.order, seed_of(cell), name)
     if cell.measure == "budget":
         return chains.rewrite(asker, text, cell.masks, cell.at_once, name)
-    gaps = tuple(map(int, cell.spacing.split()))
-    how = (cell.masks, cell.canvas, cell.outcome, gaps, cell.anchors, cell.top, cell.eps)
-    return pairs_of_masks.sweep(asker, text, pairs_of_masks.Window(*how), name)
+    how = (cell.masks, cell.canvas, cell.outcome, cell.spacing, cell.anchors, cell.top, cell.eps)
+    return pairs_of_masks.sweep(asker, text, pairs_of_masks.window(*how), name)

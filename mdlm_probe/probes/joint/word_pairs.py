@@ -101,6 +101,11 @@ def find(source: str, lexicon: str, name: str) -> PairSet:
     return next(found for found in load(source, lexicon) if found.name == name)
 
 
+def begins_with_slot(source: str, lexicon: str, name: str) -> bool:
+    """Whether nothing stands before the first slot of a pair set."""
+    return find(source, lexicon, name).prompt().startswith(MASK)
+
+
 def digest(pairs: str = "pairs", lexicon: str = "full") -> str:
     """A hash of all that is written: with other pairs, a measurement is another one."""
     made = repr(load(pairs, lexicon))

@@ -6,7 +6,7 @@ import os
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdlm_probe.core.errors import ProbeError
@@ -173,6 +173,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), JSON)), st.data()
 )
