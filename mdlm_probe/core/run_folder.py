@@ -1,4 +1,4 @@
-"""The sink: append-only CSV of whole cells, and run.json, which says what the rows are.
+"""Run folders: CSVs, and run.json, which says what their rows are; studies have several.
 
 A run folder holds one `PROBE__MODEL.csv` per measurement, and one run.json for all. Rows are
 written a group of cells at a time, in the order of the plan, and a small seal file beside the CSV

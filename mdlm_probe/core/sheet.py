@@ -35,7 +35,7 @@ def text_of(value: Any) -> str:
 
 
 def text_from(field: str) -> str:
-    r"""The text that a CSV field stands for: the inverse of the sink's escapes, such as `\n`."""
+    r"""The text that a CSV field stands for; undoes the escapes of `text_of`, such as `\n`."""
     return re.sub(r"\\(.)", lambda found: PLAIN.get(found[1], found[0]), field)
 
 

@@ -19,7 +19,7 @@ Answer = dict[str, Any]
 
 
 class AnswerLog:
-    """Answers by name, on a line of a file each; without a path, in memory alone.
+    """Answers by name, one per line of a file; without a path, in memory alone.
 
     Args:
         path: of the file; made with the first answer.

@@ -55,7 +55,7 @@ class LoggedProgress:
 
 
 class EngineLM(LM):
-    """What answers requests, and keeps what it answered; see `ProbeLM`."""
+    """lm-eval's model over our engine: what every kind of request needs; see `ProbeLM`."""
 
     def __init__(
         self,

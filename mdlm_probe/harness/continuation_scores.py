@@ -35,7 +35,7 @@ class Scored:
     greedy: bool = False
 
     def row(self) -> dict[str, Any]:
-        """As it is kept."""
+        """As it is written to the log."""
         return asdict(self)
 
 

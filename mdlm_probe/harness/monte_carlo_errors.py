@@ -37,7 +37,7 @@ class MonteCarloErrors(NamedTuple):
 
     @classmethod
     def of(cls, task: Any, lm: ProbeLM, values: Mapping[Metric, float]) -> MonteCarloErrors:
-        """The spread of a task that was evaluated.
+        """The errors of a task that was evaluated.
 
         Args:
             task: lm-eval's, with its requests and their answers.
@@ -96,7 +96,7 @@ def _propagated(
     documents: Mapping[Any, Sequence[Any]],
     records: Mapping[int, Scored],
 ) -> float:
-    """The error of exp(-sum / size), or of bits a byte, from those of the sum's parts."""
+    """The error of exp(-sum / size), or of bits per byte, from those of the sum's parts."""
     name, kept = metric
     variance = size = 0.0
     for requests in documents.values():

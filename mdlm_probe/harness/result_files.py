@@ -40,26 +40,26 @@ def rows_of(
     name: str, lm: ProbeLM, loaded: Loaded, results: dict[str, Any]
 ) -> list[dict[str, Any]]:
     """One row per metric of a task or group; the errors go into lm-eval's results as well."""
-    spreads = {}
+    by_title = {}
     for title, task in loaded.tasks.items():
         found = results["results"][title]
-        spreads[title] = MonteCarloErrors.of(
+        by_title[title] = MonteCarloErrors.of(
             task, lm, {m: found[",".join(m)] for m in _metrics(found)}
         )
     for title, group in loaded.groups.items():
-        spreads[title] = _of_group(group, spreads, results)
+        by_title[title] = _of_group(group, by_title, results)
     rows = []
-    for title, spread in spreads.items():
+    for title, own in by_title.items():
         found = results["results"][title]
         for metric in _metrics(found):
-            error = spread.errors.get(metric, math.nan)
+            error = own.errors.get(metric, math.nan)
             found["{}_mc_stderr,{}".format(*metric)] = error if error == error else "N/A"
             stderr = found.get("{}_stderr,{}".format(*metric))
             shots = results["n-shot"].get(title)
             values = (
                 *(name, title, *metric, float(found[",".join(metric)])),
                 *(stderr if isinstance(stderr, float) else math.nan, error),
-                *(found["sample_len"], "" if shots is None else shots, spread.estimators),
+                *(found["sample_len"], "" if shots is None else shots, own.estimators),
             )
             rows.append(dict(zip(NAMES, values, strict=True)))
     return rows
@@ -78,14 +78,14 @@ def _is_number(value: Any) -> bool:
 
 
 def _of_group(
-    group: Any, spreads: dict[str, MonteCarloErrors], results: dict[str, Any]
+    group: Any, tasks: dict[str, MonteCarloErrors], results: dict[str, Any]
 ) -> MonteCarloErrors:
-    """The spread of a group's means, where all its tasks have theirs."""
+    """The errors of a group's means, where all its tasks have theirs."""
     by_size = {c.metric: c.weight_by_size for c in group.aggregate_metric_list or ()}
     names = [task.task_name for task in group.get_all_tasks()]
     errors = {}
     for metric in _metrics(results["results"][group.name]):
-        own = [(spreads[n].errors[metric], n) for n in names if metric in spreads[n].errors]
+        own = [(tasks[n].errors[metric], n) for n in names if metric in tasks[n].errors]
         sizes = [results["results"][n]["sample_len"] for _, n in own]
         errors[metric] = pooled([error for error, _ in own], sizes, by_size.get(metric[0], True))
     return MonteCarloErrors(errors, "of its tasks")

@@ -93,8 +93,8 @@ def cost(
 ) -> Cost:
     """Estimates a measurement of `tokens` tokens, once a pass, in prompts of about `length`.
 
-    Two operations a weight and token, attention on top, the output layer only where asked. The
-    activations of a batch of `batch` tokens are about ten widths and three inner widths a token;
+    Two operations per weight and token, attention on top, the output layer only where asked. The
+    activations of a batch of `batch` tokens are about ten widths and three inner widths per token;
     for `gradients` those of every layer are kept, at least of one prompt.
     """
     g = entry.geometry

@@ -1,4 +1,4 @@
-"""The runner: pending cells through a probe into the sink, a group at a time."""
+"""The runner: pending cells through a probe into the CSV, one group at a time."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ SHOWN = 4
 
 
 def check_known(pairs: Sequence[Pair], across: Sequence[str]) -> None:
-    """Refuses names of what no measurement has, or of what tells items apart."""
+    """Refuses names that no measurement has, and those that tell items apart."""
     items = {
         name
         for first, _ in pairs
@@ -200,7 +200,7 @@ def scorer_of(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _gathered(lines: Sequence[str]) -> list[str]:
-    """Lines of which those that say the same of several names are one: `a, b: only in A; ...`."""
+    """The lines, those that say the same of several names in one: `a, b: only in A; ...`."""
     names: dict[str, list[str]] = {}
     for line in lines:
         name, _, said = line.partition(": ")

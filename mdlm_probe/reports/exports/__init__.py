@@ -1,6 +1,6 @@
 """Exports: a run's rows, tables and figures for other tools.
 
-A format is a file in `formats`, which is all its registration. One that makes files has
+A format is a file in `formats`, and needs no other registration. One that makes files has
 `files(runs, request)`, which returns contents by path; one that tracks runs elsewhere has
 `send(runs, request)`, which returns what to tell the user. Equal input gives equal files.
 """
@@ -26,7 +26,7 @@ __all__ = ["ExportRequest", "ExportedRun", "export", "load"]
 def export(
     folder: Path, to: Sequence[str], request: ExportRequest, probes: Sequence[str] = ()
 ) -> list[str]:
-    """Exports a run's or a study's folder; returns what to tell the user, a line each.
+    """Exports a run's or a study's folder; returns what to tell the user, one line each.
 
     Args:
         folder: of a run or of a study.

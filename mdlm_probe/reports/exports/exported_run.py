@@ -12,7 +12,7 @@ from mdlm_probe.reports.probe_report import ProbeReport
 
 
 class Lacking(ProbeError):
-    """A format that these runs hold nothing for: no reason not to make the others."""
+    """The error for a format that these runs hold nothing for; the others are made all the same."""
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ class EndpointJudge:
         self._plain = False
 
     def open(self) -> None:
-        """Makes the client, and asks once whether somebody is there."""
+        """Makes the client, and checks once that the endpoint answers."""
         import openai
 
         self._client = openai.OpenAI(

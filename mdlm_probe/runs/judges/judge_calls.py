@@ -54,7 +54,7 @@ class Verdict:
 
 
 class Judge(Protocol):
-    """Someone who says which of two answers is better.
+    """What says which of two answers is better.
 
     Attributes:
         name: what its rows and files are called after.

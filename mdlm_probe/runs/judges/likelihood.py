@@ -13,7 +13,7 @@ from mdlm_probe.runs.judges.judge_calls import ONCE, Call, Reply, Verdict
 
 
 class LikelihoodJudge:
-    """Fewer nats by scorer token win; equal values are a tie. Source: ours."""
+    """Fewer nats per scorer token win; equal values are a tie. Source: ours."""
 
     name = "nll"
     orders = ONCE
@@ -43,7 +43,7 @@ class LikelihoodJudge:
                     hint=f"`mdlm-probe {' or '.join(catalog.judged())} --scorer MODEL` scores"
                     " answers; or ask another judge: --endpoint, --judge-model",
                 )
-            yield call, {"response": [by_token(answer) for answer in (pair.shifted, pair.plain)]}
+            yield call, {"response": [nats_per_token(pair.shifted), nats_per_token(pair.plain)]}
 
     def read(self, reply: Reply) -> Verdict:
         """The lower one wins; no text loses; one too long for the scorer has no verdict."""
@@ -53,8 +53,8 @@ class LikelihoodJudge:
         return Verdict("A=B" if a == b else "A>B" if a < b else "B>A")
 
 
-def by_token(answer: JudgedAnswer) -> float | None:
-    """Nats by scorer token: infinite for no text at all; None for one that was too long."""
+def nats_per_token(answer: JudgedAnswer) -> float | None:
+    """Nats per scorer token: infinite for no text at all; None for one that was too long."""
     if answer.nll is None:
         return None
     return answer.nll / answer.tokens if answer.tokens else math.inf

@@ -1,4 +1,4 @@
-"""Raw replies on disk: one JSON line a call, safe as soon as it came."""
+"""Raw replies on disk: one JSON line per call, safe as soon as it came."""
 
 from __future__ import annotations
 
