@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from mdlm_probe import models
 from mdlm_probe.core.cells import seed as seed_of
+from mdlm_probe.core.columns import MODEL, Column
 from mdlm_probe.core.json_lines import JsonLines
 from mdlm_probe.core.run_folder import RunFolder
 from mdlm_probe.decoding import answers
@@ -20,6 +21,20 @@ from mdlm_probe.runs.plan import Job
 
 if TYPE_CHECKING:
     from mdlm_probe.engine.engine import Engine
+
+COLUMNS = (
+    Column("id", str, "", "id of the prompt"),
+    Column("task", str, "", "type of the prompt"),
+    MODEL,
+    Column("prompt", str, "", "text of the prompt"),
+    Column("answer", str, "", "text of the answer, up to the first end of text"),
+    Column("ended", bool, "", "whether an end of text was written"),
+    Column("tokens", int, "tokens", "tokens of the answer"),
+    Column("passes", int, "passes", "forward passes"),
+    Column("steps", list, "", "step that wrote each token of the answer, from 1"),
+    Column("logprobs", list, "nats", "log-probability of each token when it was written"),
+)
+"""What a line of the JSONL holds."""
 
 
 class GenerationProgress(Protocol):

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from mdlm_probe import models
-from mdlm_probe.core.columns import MODEL, Column
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.json_lines import JsonLines
 from mdlm_probe.core.options import Traits, check_least, traits_of
@@ -28,20 +27,6 @@ from mdlm_probe.prompts.texts import Text, chosen
 from mdlm_probe.runs import loaded_models, runner
 from mdlm_probe.runs.answer_writer import AnswerWriter, GenerationProgress, GenerationRequest
 from mdlm_probe.runs.plan import Job, slug
-
-COLUMNS = (
-    Column("id", str, "", "id of the prompt"),
-    Column("task", str, "", "type of the prompt"),
-    MODEL,
-    Column("prompt", str, "", "text of the prompt"),
-    Column("answer", str, "", "text of the answer, up to the first end of text"),
-    Column("ended", bool, "", "whether an end of text was written"),
-    Column("tokens", int, "tokens", "tokens of the answer"),
-    Column("passes", int, "passes", "forward passes"),
-    Column("steps", list, "", "step that wrote each token of the answer, from 1"),
-    Column("logprobs", list, "nats", "log-probability of each token when it was written"),
-)
-"""What a line of the JSONL holds."""
 
 
 def plan(

@@ -12,11 +12,13 @@ from checkpoints import write_llada
 from commands import call
 
 from mdlm_probe import models
+from mdlm_probe.core.columns import names
 from mdlm_probe.decoding import answers
 from mdlm_probe.decoding.schedule import Schedule
 from mdlm_probe.engine.engine import Engine
 from mdlm_probe.prompts import texts
 from mdlm_probe.runs import generate
+from mdlm_probe.runs.answer_writer import COLUMNS
 from mdlm_probe.runs.arena_hard import write_arena_hard
 
 SHORT = ["--length", "8", "--limit", "2", "--quiet"]
@@ -42,6 +44,8 @@ def test_answers_are_those_of_the_loop(tmp_path):
         (alone,) = answers.write(engine, [text], 8, [request.schedule_of(text)], ["x"])
         assert row["answer"] == alone.text
         assert row["prompt"] == text.prompt
+        assert tuple(row) == names(COLUMNS)
+        assert all(isinstance(row[column.name], column.type) for column in COLUMNS)
         assert row["steps"] == list(alone.decoded.steps)
         assert row["tokens"] == len(alone.ids) == len(row["logprobs"])
         assert row["passes"] == 8
