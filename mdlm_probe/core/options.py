@@ -70,7 +70,7 @@ def check_positive(**given: float | tuple[float, ...]) -> None:
 
 
 def check_range(
-    low: float, high: float, expected: str, hint: str = "", **given: float | tuple[float, ...]
+    low: float, high: float, expected: str, hint: str = "", /, **given: float | tuple[float, ...]
 ) -> None:
     """Refuses numbers that aren't in a range, or no finite number, by the option's name.
 
