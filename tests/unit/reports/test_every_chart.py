@@ -196,7 +196,9 @@ def _encoding(spec, channel):
 @every_chart
 def test_specifications_are_valid_vega_lite(probe, name):
     picture = drawn(probe)[name]
-    altair.VConcatChart.from_dict(picture.spec)
+    panels, *legend = picture.spec["vconcat"]
+    few = [p | {"data": {"values": p["data"]["values"][:2]}} for p in panels["concat"][:3]]
+    altair.VConcatChart.from_dict(picture.spec | {"vconcat": [panels | {"concat": few}, *legend]})
     style = chart_style.chart_style(picture.data, ALL_MODELS, PAGE)
     spec = panel_spec(picture.data, picture.data.panels[0], style, PanelSize(None, 200))
     altair.LayerChart.from_dict(spec)
