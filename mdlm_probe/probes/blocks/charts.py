@@ -95,7 +95,8 @@ def _lengths(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
         return table
     whole = table["blocks"] == "whole"
     where = ("blocks of " + table["blocks"].astype(str)).where(~whole, "one block")
-    return _ordered(table.assign(where=where))
+    prompts = frame.groupby(["model", "length"], observed=True)["prompt"].nunique()
+    return _ordered(table.assign(where=where).join(prompts.rename("n"), on=["model", "length"]))
 
 
 def _places(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
@@ -211,7 +212,7 @@ CHARTS = (
         dash="where",
         panels=("model",),
         names=NAMES,
-        counts=(("a_step", "masks per step"),),
+        counts=(*COUNTS, ("a_step", "masks per step")),
         over="prompts",
     ),
 )

@@ -56,6 +56,42 @@ def test_two_models_are_there_and_far_apart():
         assert set(drawn(probe)) == {name for p, name in (p.values for p in each()) if p == probe}
 
 
+@pytest.mark.parametrize("probe", PROBES)
+def test_a_probe_has_a_main_chart_and_says_how_to_read_it(probe):
+    declared = catalog.charts(probe)
+    names = [chart.name for chart in declared.CHARTS]
+    assert names[0] == ""
+    assert len(set(names)) == len(names)
+    assert declared.READ
+
+
+ABSENT = {
+    "attribution-groups": {"paper"},  # of models that the paper has
+    "blocks-blocks": {"correct", "repeated"},  # of measures the first that there is
+    "shift-main": {"differ"},  # where there is a right answer, that is told
+}
+"""Columns that charts have for other rows than these."""
+
+
+@every_chart
+def test_all_that_a_chart_declares_is_there(probe, name):
+    """A misspelt column would be a panel, a line or a count that nobody misses."""
+    chart = next(one for one in catalog.charts(probe).CHARTS if one.name == name)
+    data = drawn(probe)[name].data
+    shown = {axis.column for panel in data.panels for axis in (panel.axis, chart.x, chart.up)}
+    asked = {axis.column for axis in (*chart.measured, chart.x)}
+    asked |= {column for column, _ in chart.beside}
+    shown |= {column for column, _ in data.chart.beside}
+    assert asked - shown == ABSENT.get(f"{probe}-{chart.slug}", set())
+    rows = data.rows[chart_data.ALL]
+    assert {*chart.more, *(column for column, _ in chart.counts)} <= set(rows)
+    known = {int(place) for place in rows["layer"].dropna()} if "layer" in rows else set()
+    assert known == set(range(len(chart.layers)))
+    for axis in chart.measured:
+        if axis.ends and axis.column in shown:
+            assert "low" in rows
+
+
 @every_chart
 def test_every_point_and_every_interval_is_inside_its_panel(probe, name):
     picture = drawn(probe)[name]
@@ -110,8 +146,7 @@ def test_palettes_share_no_colour():
 def test_n_masks_and_what_intervals_are_over_stand_in_it(probe, name):
     picture = drawn(probe)[name]
     rows = picture.data.own()
-    if "a_step" not in rows:
-        assert re.search(r"n = \d+( to \d+)? \w+", picture.caption)
+    assert re.search(r"n = \d+( to \d+)? \w+", picture.caption)
     assert f"masks: {MASKS}" in picture.caption
     known = "low" in rows and rows["low"].notna().any()
     marked = picture.data.chart.kind != "heat"
