@@ -12,7 +12,8 @@ from torch import Tensor
 from transformers import LlamaForCausalLM
 
 from mdlm_probe.prompts import prompt, toy_language
-from mdlm_probe.prompts.suite import ask, load, shot
+from mdlm_probe.prompts.few_shot_sets import ask, shot
+from mdlm_probe.prompts.suite import load
 from training import _bundled_data as data
 
 POSITIONS = (0, 5, 10, 15, 20, 25, 30, 35, 40)

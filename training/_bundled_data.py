@@ -97,7 +97,7 @@ def _hashes() -> np.ndarray:
 
 
 def splits_of(options: Int[np.ndarray, "*shape 3"]) -> np.ndarray:
-    """The split of every option triple, given as token ids; equal to `tasks.split` of the texts."""
+    """The split of every option triple, given as token ids; equal to `split` of the texts."""
     total = _hashes()[options].sum(-1)  # wraps at 2^64, which the remainder by 2^32 divides
     bucket = (total * np.uint64(2654435761) % np.uint64(2**32)) >> np.uint64(29)
     return SPLITS[bucket.astype(np.int64)]

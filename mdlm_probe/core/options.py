@@ -47,7 +47,7 @@ def traits_of(plan: Callable[..., Any]) -> dict[str, Traits]:
 # ---------------------------------------------------------------------- checks
 
 
-def check_least(least: float, **given: float | tuple[float, ...]) -> None:
+def check_least(least: float, /, **given: float | tuple[float, ...]) -> None:
     """Refuses numbers that are below `least`, or no finite number, by the option's name.
 
     Raises:

@@ -21,7 +21,8 @@ from mdlm_probe.models._base import Model
 from mdlm_probe.models._border import Border, load_border
 from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
 from mdlm_probe.prompts import toy_language
-from mdlm_probe.prompts.suite import Example, Task, Template, load
+from mdlm_probe.prompts.few_shot_sets import Example, Task, Template
+from mdlm_probe.prompts.suite import load
 from mdlm_probe.prompts.toy_language import HiddenMarkov
 
 SMOOTHING = 1e-6

@@ -12,23 +12,14 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.prompts import suite
+from mdlm_probe.prompts.few_shot_sets import LETTERS, Example, Joined
 from mdlm_probe.prompts.shipped import folder
-from mdlm_probe.prompts.suite import Example
 
 FILES = ("json", "csv", "parquet", "text")
 """Values of `dataset_path` that read files."""
-
-
-class Joined(NamedTuple):
-    """An answered turn: what joins question and answer in plain text, and what follows both."""
-
-    turn: tuple[str, str]
-    joint: str
-    end: str
 
 
 class Documents:
@@ -80,7 +71,7 @@ class Documents:
         if isinstance(right, str) or not 0 <= int(right) < len(choices):
             found = f"the right answer of a document is {gold!r}"
             raise self._error(found, f"one of {choices}, or its number from 0")
-        if not all(choices) or not 2 <= len(choices) <= len(suite.LETTERS):
+        if not all(choices) or not 2 <= len(choices) <= len(LETTERS):
             raise self._error(f"a document has the choices {choices}", "2 to 26 texts")
         messages = task.build_qa_turn(
             q=text, gen_prefix=prefix, tgt_delim=task.config.target_delimiter, few_delim=""

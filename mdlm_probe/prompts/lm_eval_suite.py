@@ -9,7 +9,7 @@ draws the shots once for a set, where lm-eval draws new ones for every document.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Annotated, Any, Literal
@@ -20,9 +20,18 @@ from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.options import UNCOMPARED, Traits
 from mdlm_probe.prompts import lm_eval_documents
 from mdlm_probe.prompts import suite as tasks
-from mdlm_probe.prompts.lm_eval_documents import Documents, Joined
+from mdlm_probe.prompts.few_shot_sets import (
+    Example,
+    FewShotSet,
+    Joined,
+    Task,
+    Template,
+    Turn,
+    shot,
+)
+from mdlm_probe.prompts.lm_eval_documents import Documents
 from mdlm_probe.prompts.prompt import Prompt
-from mdlm_probe.prompts.suite import Example, FewShotSet, Suite, Task, Template
+from mdlm_probe.prompts.suite import Suite
 
 PREFIX = "lm-eval:"
 """What the suite of a cell begins with where an lm-eval task stands in for one."""
@@ -97,7 +106,7 @@ def name_of(task: str, **given: str) -> str:
 
 
 @cache
-def load(suite: str, lexicon: str) -> Suite:
+def load(suite: str, lexicon: str) -> LmSuite:
     """Reads a task as a suite: with each of the shipped suite's number tasks it is a set.
 
     Args:
@@ -119,12 +128,12 @@ def load(suite: str, lexicon: str) -> Suite:
     closing, end = source.ending
     template = ChoiceTemplate("{question}", "{text}", ", ", "{answer}" + closing, "", end)
     own = Task(source.name, source.choices)
-    sets: dict[str, FewShotSet] = {}
+    sets = {}
     for fs in numbers.sets.values():
         joined = f"{own.name}-{fs.distractor.name}"
         sets[joined] = LmSet(joined, own, fs.distractor, template, fs.template, source, metric)
     shots = source.task.config.num_fewshot or numbers.shots
-    return Suite(own.name, sets, {}, numbers.answer, own.options, shots, numbers.distractors)
+    return LmSuite(own.name, sets, {}, numbers.answer, own.options, shots, numbers.distractors)
 
 
 def sources(
@@ -141,7 +150,7 @@ def sources(
     """The text of a task's documents that are used, as a hash: other data, another measurement."""
     source = load(named(suite, options, **{name: given[name] for name in OWN}), lexicon)
     most = _most(shots, source.shots), _most(distractors, source.distractors)
-    found = [lm.digest(limit, *most, seed) for lm in source.sets.values() if isinstance(lm, LmSet)]
+    found = [lm.digest(limit, *most, seed) for lm in source.sets.values()]
     return {"lm_eval_task": "-".join(found)}
 
 
@@ -151,8 +160,8 @@ def check_documents(source: Suite, limit: int, shots: int | tuple[int, ...], see
     Raises:
         ProbeError: naming the set.
     """
-    for lm in (lm for lm in source.sets.values() if isinstance(lm, LmSet)):
-        lm.items(limit, seed, _most(shots, source.shots))
+    for fs in source.sets.values():
+        fs.check_enough(limit, seed, _most(shots, source.shots))
 
 
 def _most(count: int | tuple[int, ...] | None, default: int) -> int:
@@ -187,6 +196,13 @@ class ChoiceTemplate(Template):
 
 
 @dataclass(frozen=True)
+class LmSuite(Suite):
+    """A task with each of the shipped suite's number tasks."""
+
+    sets: dict[str, LmSet]  # type: ignore[assignment]  # nobody puts others in
+
+
+@dataclass(frozen=True)
 class LmSet(FewShotSet):
     """A set whose relevant examples are an lm-eval task's documents.
 
@@ -195,6 +211,8 @@ class LmSet(FewShotSet):
         documents: of the task.
         metric: one of `METRICS`: what says which choice the model takes.
     """
+
+    scored = "choices"
 
     other: Template = field(repr=False)
     documents: Documents = field(repr=False, compare=False)
@@ -217,7 +235,7 @@ class LmSet(FewShotSet):
         """The answered turns of a side; `answer` is the distractors': letter or word."""
         if side == "relevant":
             return tuple(self.documents.shot(doc) for doc in self._drawn(count, seed))
-        turns = [tasks.shot(self.other, e, answer) for e in self.shots(side, count, seed)]
+        turns = [shot(self.other, e, answer) for e in self.shots(side, count, seed)]
         return tuple(Joined(turn, self.other.turn, self.other.end) for turn in turns)
 
     def continuations(self, example: Example, chat: bool) -> tuple[str, ...]:
@@ -226,8 +244,9 @@ class LmSet(FewShotSet):
         before = "" if chat else cut + self.documents.task.config.target_delimiter
         return tuple(before + choice for choice in example.options)
 
-    def prompt(self, turns: tuple[tuple[str, str], ...], known: dict[Any, Joined]) -> MixedPrompt:
-        """A prompt of these turns: the one that isn't known is asked."""
+    def prompt(self, turns: tuple[Turn, ...], written: Sequence[Joined]) -> MixedPrompt:
+        """As in other sets; the turn that isn't written is asked."""
+        known = {one.turn: one for one in written}
         joints = tuple(
             (known[turn].joint, known[turn].end) if turn in known else ("", self.template.end)
             for turn in turns
@@ -235,6 +254,10 @@ class LmSet(FewShotSet):
         (question, answer), *others = turns
         opened = ((self.documents.description + question, answer), *others)
         return MixedPrompt(opened, "", self.template.end, joints)
+
+    def check_enough(self, count: int, seed: int, shots: int) -> None:
+        """As in other sets: the documents are counted."""
+        self.items(count, seed, shots)
 
     def digest(self, count: int, shots: int, distractors: int, seed: int) -> str:
         """A hash of the text of everything that this many test points are asked with."""

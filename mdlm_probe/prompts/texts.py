@@ -22,7 +22,7 @@ from typing import Any, Literal
 from mdlm_probe.core.catalog import unknown
 from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.prompts import shipped, toy_language
+from mdlm_probe.prompts import few_shot_sets, shipped, toy_language
 from mdlm_probe.prompts import suite as tasks
 from mdlm_probe.prompts.prompt import MASK, Prompt
 
@@ -287,12 +287,12 @@ def _questions(opened: bool) -> Iterator[Text]:
         source, side = list(sources.values())[number % len(sources)]
         shots = source.shots(side, before + after, seed_of("texts", "question", number))
         template, asked = source.template, shots[before]
-        turns = tuple(tasks.shot(template, example, "word") for example in shots)
-        first = turns[:before] + ((tasks.ask(template, asked, None),) if opened else ())
+        turns = tuple(few_shot_sets.shot(template, example, "word") for example in shots)
+        first = turns[:before] + ((few_shot_sets.ask(template, asked, None),) if opened else ())
         prompt, whole = (
             Prompt(part, template.turn, template.end).text() for part in (first, turns)
         )
-        answer = tasks.answer_text(asked, asked.right, "word") if opened else ""
+        answer = few_shot_sets.answer_text(asked, asked.right, "word") if opened else ""
         name = f"question-{number + 1:02}"
         yield Text(name, "question", prompt, whole[len(prompt) :], answer)
 

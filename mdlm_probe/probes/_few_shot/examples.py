@@ -12,7 +12,7 @@ from mdlm_probe.analysis.examples.prompts import percent, prompt
 from mdlm_probe.analysis.examples.rows import Fields, Rows
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.probes._few_shot import questions
-from mdlm_probe.prompts import suite
+from mdlm_probe.prompts import few_shot_sets
 from mdlm_probe.prompts.prompt import Prompt
 
 POINT = tuple(field.name for field in dataclasses.fields(questions.FewShotCell))
@@ -26,7 +26,7 @@ def example(
     rows: Rows,
     at: int,
     setting: str,
-    shown: Callable[[Any, suite.Example, bool], Prompt],
+    shown: Callable[[Any, few_shot_sets.Example, bool], Prompt],
     more: tuple[TextPart, ...] = (),
 ) -> ExampleItem:
     """A test point as a model was asked it.
@@ -64,10 +64,10 @@ def _known(rows: Rows, model: str, cell: questions.FewShotCell) -> bool:
     return True
 
 
-def _options(row: Fields, point: suite.Example | None) -> tuple[TextPart, ...]:
+def _options(row: Fields, point: few_shot_sets.Example | None) -> tuple[TextPart, ...]:
     """Every option with its probability; only letters where the test point can't be drawn."""
     lines = []
-    for number, letter in enumerate(suite.LETTERS[: suite.MAX_OPTIONS]):
+    for number, letter in enumerate(few_shot_sets.LETTERS[: few_shot_sets.MAX_OPTIONS]):
         if logp := row.get(f"logp_{letter}", ""):
             text = f" {point.options[number]}" if point else ""
             right = " (right)" if point and number == point.right else ""

@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from itertools import islice
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.engine.queries import Answer, Asker, Query, Readout
-from mdlm_probe.prompts import suite
+from mdlm_probe.probes._few_shot.scoring import READOUTS, ScoringQueries
+from mdlm_probe.prompts.few_shot_sets import LETTERS, MAX_OPTIONS, Example
 from mdlm_probe.prompts.lm_eval_suite import METRICS, LmSet
 from mdlm_probe.prompts.prompt import Prompt
-from mdlm_probe.prompts.suite import Example
-
-
-class ChoiceQueries(NamedTuple):
-    """What is asked to score every choice of a test point.
-
-    Attributes:
-        query: the test point's prompt with whatever is appended.
-        queries: what is asked; just that one where a token answers.
-        paths: for each choice, where its tokens' log-probabilities are: the number of a query, and
-            the place in its first readout.
-    """
-
-    query: Query
-    queries: tuple[Query, ...]
-    paths: tuple[tuple[tuple[int, int], ...], ...] = ()
 
 
 def tokens_of(asker: Asker, source: LmSet, example: Example) -> list[tuple[int, ...]]:
@@ -54,7 +38,9 @@ def _letters(text: str) -> str:
     return "".join(text.split())
 
 
-def query(asker: Asker, source: LmSet, example: Example, asked: Prompt, name: str) -> Query:
+def query(
+    asker: Asker, source: LmSet, example: Example, asked: Prompt, answer: str, name: str
+) -> Query:
     """A prompt with as many masks in place of its first as the longest choice has tokens.
 
     Causal models: nothing stands there; the asked position is the token after the end.
@@ -68,15 +54,20 @@ def query(asker: Asker, source: LmSet, example: Example, asked: Prompt, name: st
 
 
 def spread(
-    asker: Asker, source: LmSet, example: Example, query: Query, readouts: tuple[Readout, ...]
-) -> ChoiceQueries:
+    asker: Asker, source: LmSet, example: Example, query: Query, steps: int
+) -> ScoringQueries:
     """The queries whose answers make the log-likelihood of every choice, by the chain rule.
 
     A choice of n tokens stands for n masks, filled from left to right: n passes; first passes of
     choices of equal length are one. Masks beyond those n are the appended ones. What follows a
     causal model's answer can't reach it: it stays in the first pass only.
+
+    Raises:
+        ProbeError: choices of several tokens, which several steps can't be read for.
     """
     choices = tokens_of(asker, source, example)
+    if steps > 1 and max(map(len, choices)) > 1:
+        raise _several_tokens(asker, source, example, choices, steps)
     at, causal = query.positions[0], asker.entry.kind == "causal"
     before, after = query.ids[:at], query.ids[at:]
     wanted: dict[tuple[tuple[int, ...], int], list[int]] = {}
@@ -94,21 +85,32 @@ def spread(
             path.append((list(wanted).index(asked), found.index(token)))
         numbers.append(tuple(path))
     queries = tuple(
-        Query(ids, (place,), (Readout("chosen", tuple(chosen)), *readouts), query.name)
+        Query(ids, (place,), (Readout("chosen", tuple(chosen)), *READOUTS), query.name)
         for (ids, place), chosen in wanted.items()
     )
-    return ChoiceQueries(query, queries, tuple(numbers))
+    return ScoringQueries(query, queries, tuple(numbers))
 
 
-def grouped(spreads: Sequence[ChoiceQueries], answers: Sequence[Any]) -> Iterator[list[Any]]:
-    """The answers to each spread's queries."""
-    left = iter(answers)
-    for found in spreads:
-        yield list(islice(left, len(found.queries)))
+def _several_tokens(
+    asker: Asker, source: LmSet, example: Example, choices: list[tuple[int, ...]], steps: int
+) -> ProbeError:
+    longest = max(range(len(choices)), key=lambda i: len(choices[i]))
+    return ProbeError(
+        f"--steps has {steps}, but choice '{example.options[longest]}' of {source.name} is "
+        f"{len(choices[longest])} tokens for {asker.entry.name}",
+        expected="choices of one token each",
+        hint="--steps 1, or a task that is answered by letter",
+        option="steps",
+    )
 
 
 def row(
-    source: LmSet, example: Example, asked: ChoiceQueries, answers: Sequence[Answer]
+    asker: Asker,
+    source: LmSet,
+    example: Example,
+    asked: ScoringQueries,
+    answers: Sequence[Answer],
+    answer: str,
 ) -> dict[str, Any]:
     """The answer by the task's metric: `right` and `predicted` are letters, the first choice A.
 
@@ -120,10 +122,10 @@ def row(
         value / METRICS[source.metric](text)
         for value, text in zip(logps, example.options, strict=True)
     ]
-    top = suite.LETTERS[values.index(max(values))]
-    right = suite.LETTERS[example.right]
+    top = LETTERS[values.index(max(values))]
+    right = LETTERS[example.right]
     first = answers[asked.paths[example.right][0][0]]
-    named = zip(suite.LETTERS[: suite.MAX_OPTIONS], [*logps, *[None] * 5], strict=False)
+    named = zip(LETTERS[:MAX_OPTIONS], [*logps, *[None] * 5], strict=False)
     return {
         "tokens": len(asked.query.ids),
         "right": right,

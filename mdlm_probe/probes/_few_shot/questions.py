@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,15 +12,24 @@ from mdlm_probe.core.catalog import unknown
 from mdlm_probe.core.cells import key
 from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.columns import FILE, Column, Unit
-from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.options import Traits
-from mdlm_probe.engine.queries import Answer, Asker, Query, Readout
-from mdlm_probe.probes._few_shot import lm_eval_choices
-from mdlm_probe.probes._few_shot.lm_eval_choices import ChoiceQueries
+from mdlm_probe.engine.queries import Answer, Asker, Query
+from mdlm_probe.probes._few_shot import lm_eval_choices, one_token
+from mdlm_probe.probes._few_shot.scoring import Scoring, ScoringQueries
 from mdlm_probe.prompts import lm_eval_suite
 from mdlm_probe.prompts import suite as tasks
+from mdlm_probe.prompts.few_shot_sets import (
+    LETTERS,
+    MAX_OPTIONS,
+    Example,
+    FewShotSet,
+    Joined,
+    Template,
+    Turn,
+    ask,
+)
 from mdlm_probe.prompts.prompt import Prompt
-from mdlm_probe.prompts.suite import Example, Suite, Template
+from mdlm_probe.prompts.suite import Suite
 
 if TYPE_CHECKING:
     from mdlm_probe.models._checkpoint import Checkpoint
@@ -34,7 +42,7 @@ COLUMNS = (
     Column("logp_right", float, "nats", "log-probability of the right answer"),
     *(
         Column(f"logp_{letter}", float, "nats", f"log-probability of option {letter}")
-        for letter in tasks.LETTERS[: tasks.MAX_OPTIONS]
+        for letter in LETTERS[:MAX_OPTIONS]
     ),
     Column("entropy", float, "nats", "entropy at the answer's mask, or its first token"),
     Column("top1_prob", float, "probability", "of the most probable token there"),
@@ -52,9 +60,10 @@ SuiteOption = Annotated[
 ]
 """Options that every few-shot probe's plan has."""
 
-READOUTS = (Readout("entropy"), Readout("top_id"), Readout("top_logprob"))
+SIDES = ("relevant", "distractor")
 
-Turns = tuple[tuple[str, str], ...]
+Draw = tuple[str, str, int, str, int, int]
+"""What examples and test points are drawn by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,147 +140,97 @@ def template_of(cell: FewShotCell) -> Template:
     return _set(cell).template
 
 
-def shots(cell: FewShotCell, side: str) -> Turns:
+def shots(cell: FewShotCell, side: str) -> tuple[Turn, ...]:
     """The answered turns of a side's examples, "relevant" or "distractor", in fixed order."""
-    count = cell.shots if side == "relevant" else cell.distractors
-    return _shots(_draw(cell), side, count, cell.answer)
+    return tuple(one.turn for one in _written(_draw(cell), side, *_how(cell, side)))
 
 
-def mixed(cell: FewShotCell, order: int = 0) -> list[tuple[str, tuple[str, str]]]:
+def mixed(cell: FewShotCell, order: int = 0) -> list[tuple[str, Turn]]:
     """All examples of a cell's set in one of its random orders, each as (side, answered turn).
 
     The order depends on the set and on how many examples there are, not on the test point: as in
     arXiv 2511.21338, every test point of a set sees the same examples in the same order.
     """
-    sides = ("relevant", "distractor")
-    found = [(side, turn) for side in sides for turn in shots(cell, side)]
+    found = [(side, turn) for side in SIDES for turn in shots(cell, side)]
     rng = random.Random(seed_of("order", *_draw(cell), cell.distractors, order))
     return rng.sample(found, len(found))
 
 
-def prompt(cell: FewShotCell, turns: Turns) -> Prompt:
-    """A prompt of these turns, joined as the set's template says."""
-    source = _set(cell)
-    if isinstance(source, lm_eval_suite.LmSet):
-        counts = {"relevant": cell.shots, "distractor": cell.distractors}
-        sides = [source.written(s, n, cell.seed, cell.answer) for s, n in counts.items()]
-        return source.prompt(turns, {known.turn: known for side in sides for known in side})
-    template = source.template
-    return Prompt(turns, template.turn, template.end)
-
-
-def query(asker: Asker, cell: FewShotCell, example: Example, asked: Prompt) -> Query:
-    """Asks for the first mask of a prompt, or for the token after its end (causal models).
-
-    What an lm-eval task asks is made of this by `spread`.
-    """
-    source = _set(cell)
-    if isinstance(source, lm_eval_suite.LmSet):
-        return lm_eval_choices.query(asker, source, example, asked, key(cell))
-    ids = asker.border.encode(asked)
-    place = len(ids) if asker.entry.kind == "causal" else ids.index(asker.entry.mask_id)
-    texts = [tasks.answer_text(example, i, cell.answer) for i in range(len(example.options))]
-    opening = template_of(cell).opening()
-    options = Readout("chosen", tuple(asker.border.token(text, opening) for text in texts))
-    return Query(ids, (place,), (options, *READOUTS), key(cell))
+def prompt(cell: FewShotCell, turns: tuple[Turn, ...]) -> Prompt:
+    """A prompt of these turns, joined as the cell's set writes them."""
+    known = [one for side in SIDES for one in _written(_draw(cell), side, *_how(cell, side))]
+    return _set(cell).prompt(turns, known)
 
 
 def mixed_prompt(cell: FewShotCell, example: Example, causal: bool) -> Prompt:
     """A test point after its examples in random order, ending in one mask, or open (causal)."""
     turns = [turn for _, turn in mixed(cell)]
-    asked = tasks.ask(template_of(cell), example, None if causal else 1)
+    asked = ask(template_of(cell), example, None if causal else 1)
     return prompt(cell, (*turns, asked))
+
+
+# ---------------------------------------------------------------------- scoring
+
+
+SCORING: dict[str, Scoring] = {"token": one_token, "choices": lm_eval_choices}
+"""Ways of scoring, by what sets say of themselves (`FewShotSet.scored`)."""
+
+
+def query(asker: Asker, cell: FewShotCell, example: Example, asked: Prompt) -> Query:
+    """A prompt that asks for the first token of the answer."""
+    source = _set(cell)
+    scoring = SCORING[source.scored]
+    return scoring.query(asker, source, example, asked, cell.answer, key(cell))
 
 
 def spread(
     asker: Asker, cell: FewShotCell, example: Example, query: Query, steps: int = 1
-) -> ChoiceQueries:
+) -> ScoringQueries:
     """All that is asked of a test point: one query, or those of choices of several tokens.
 
     Raises:
         ProbeError: choices of several tokens, which several steps can't be read for.
     """
     source = _set(cell)
-    if not isinstance(source, lm_eval_suite.LmSet):
-        return ChoiceQueries(query, (query,))
-    found = lm_eval_choices.spread(asker, source, example, query, READOUTS)
-    if steps > 1 and max(map(len, found.paths)) > 1:
-        longest = max(range(len(found.paths)), key=lambda i: len(found.paths[i]))
-        raise ProbeError(
-            f"--steps has {steps}, but choice '{example.options[longest]}' of {source.name} is "
-            f"{len(found.paths[longest])} tokens for {asker.entry.name}",
-            expected="choices of one token each",
-            hint="--steps 1, or a task that is answered by letter",
-            option="steps",
-        )
-    return found
+    return SCORING[source.scored].spread(asker, source, example, query, steps)
 
 
 def answered(
     asker: Asker,
     cell: FewShotCell,
     example: Example,
-    asked: ChoiceQueries,
+    asked: ScoringQueries,
     answers: Sequence[Answer],
 ) -> dict[str, Any]:
     """The columns of an answered test point, by the answers to its queries."""
     source = _set(cell)
-    if isinstance(source, lm_eval_suite.LmSet):
-        return lm_eval_choices.row(source, example, asked, answers)
-    return row(asker, cell, example, asked.query, answers[0])
+    scoring = SCORING[source.scored]
+    return scoring.row(asker, source, example, asked, answers, cell.answer)
 
 
-def correct(predicted: str, right: str) -> bool:
-    """Whether a decoded token is the right answer: a match of texts, as in arXiv 2511.21338.
-
-    Up to the first `]` and without spaces (ours), against the letter or word.
-    """
-    return predicted.split("]")[0].strip() == right
+# ---------------------------------------------------------------------- draws
 
 
-def row(
-    asker: Asker, cell: FewShotCell, example: Example, query: Query, found: Answer
-) -> dict[str, Any]:
-    """The columns of an answered question."""
-    options = found["chosen"][0]
-    right = tasks.answer_text(example, example.right, cell.answer)
-    predicted = asker.border.decode([int(found["top_id"][0])])
-    logps = {
-        f"logp_{letter}": float(options[i]) if i < len(options) else None
-        for i, letter in enumerate(tasks.LETTERS[: tasks.MAX_OPTIONS])
-    }
-    return {
-        "tokens": len(query.ids),
-        "right": right,
-        "predicted": predicted,
-        "correct": correct(predicted, right),
-        "logp_right": float(options[example.right]),
-        **logps,
-        "entropy": float(found["entropy"][0]),
-        "top1_prob": math.exp(float(found["top_logprob"][0])),
-    }
-
-
-def _draw(cell: FewShotCell) -> tuple[str, str, int, str, int, int]:
+def _draw(cell: FewShotCell) -> Draw:
     return cell.suite, cell.lexicon, cell.options, cell.set, cell.shots, cell.seed
 
 
-def _set(cell: FewShotCell) -> tasks.FewShotSet:
+def _set(cell: FewShotCell) -> FewShotSet:
     return load(cell.suite, cell.lexicon, cell.options)[cell.set]
 
 
 @lru_cache(maxsize=64)
-def _points(draw: tuple[str, str, int, str, int, int], count: int) -> tuple[Example, ...]:
+def _points(draw: Draw, count: int) -> tuple[Example, ...]:
     suite, lexicon, options, name, shots, seed = draw
     return load(suite, lexicon, options)[name].items(count, seed, shots)
 
 
 @lru_cache(maxsize=256)
-def _shots(draw: tuple[str, str, int, str, int, int], side: str, count: int, answer: str) -> Turns:
+def _written(draw: Draw, side: str, count: int, answer: str) -> tuple[Joined, ...]:
     suite, lexicon, options, name, _, seed = draw
-    source = load(suite, lexicon, options)[name]
-    if isinstance(source, lm_eval_suite.LmSet):
-        return tuple(known.turn for known in source.written(side, count, seed, answer))
-    return tuple(
-        tasks.shot(source.template, example, answer) for example in source.shots(side, count, seed)
-    )
+    return load(suite, lexicon, options)[name].written(side, count, seed, answer)
+
+
+def _how(cell: FewShotCell, side: str) -> tuple[int, str]:
+    """How many examples of a side there are, and how they are answered."""
+    return cell.shots if side == "relevant" else cell.distractors, cell.answer

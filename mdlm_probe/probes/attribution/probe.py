@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from mdlm_probe.core.columns import Unit
 from mdlm_probe.core.options import AMOUNT, check_least, check_once
-from mdlm_probe.probes._few_shot import questions
+from mdlm_probe.probes._few_shot import one_token, questions
 from mdlm_probe.probes.attribution import columns, token_scores
+from mdlm_probe.prompts.few_shot_sets import Example, answer_text, ask
 from mdlm_probe.prompts.prompt import Prompt
-from mdlm_probe.prompts.suite import Example, answer_text, ask, load
+from mdlm_probe.prompts.suite import load
 
 if TYPE_CHECKING:
     from mdlm_probe.engine.contract import AnyEngine
@@ -130,5 +131,5 @@ def measure(
         right = answer_text(example, example.right, cell.answer)
         predicted = engine.border.decode([found.token])
         shared = {"right": right, "predicted": predicted, "logit": found.logit, "gap": found.gap}
-        shared["correct"] = questions.correct(predicted, right)
+        shared["correct"] = one_token.correct(predicted, right)
         yield cell, [row | shared for row in rows]

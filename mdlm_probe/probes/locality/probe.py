@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from mdlm_probe.core.columns import Unit
 from mdlm_probe.core.options import AMOUNT, check_least, check_once, check_range
-from mdlm_probe.probes._few_shot import lm_eval_choices, questions
+from mdlm_probe.probes._few_shot import questions, scoring
 from mdlm_probe.prompts import lm_eval_suite
+from mdlm_probe.prompts.few_shot_sets import Example, ask
 from mdlm_probe.prompts.prompt import Prompt
-from mdlm_probe.prompts.suite import Example, ask
 
 if TYPE_CHECKING:
     from mdlm_probe.engine.contract import AnyEngine
@@ -113,8 +113,6 @@ def measure(
     for cell, example in zip(cells, points, strict=True):
         query = questions.query(engine, cell, example, shown(cell, example, causal))
         asks.append(questions.spread(engine, cell, example, query))
-    answers = lm_eval_choices.grouped(
-        asks, engine.ask([query for one in asks for query in one.queries])
-    )
+    answers = scoring.grouped(asks, engine.ask([query for one in asks for query in one.queries]))
     for cell, example, one, found in zip(cells, points, asks, answers, strict=True):
         yield cell, [questions.answered(engine, cell, example, one, found)]

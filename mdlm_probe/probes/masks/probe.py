@@ -22,7 +22,7 @@ from mdlm_probe.core.columns import Column, Unit
 from mdlm_probe.core.options import AMOUNT, check_least, check_once
 from mdlm_probe.decoding.schedule import Schedule
 from mdlm_probe.engine.queries import Query
-from mdlm_probe.probes._few_shot import lm_eval_choices, questions
+from mdlm_probe.probes._few_shot import questions, scoring
 from mdlm_probe.probes.masks import watched_mask
 from mdlm_probe.probes.masks.fillers import Filler, Side, Tail, amount, combinations, extend
 from mdlm_probe.prompts import lm_eval_suite
@@ -141,7 +141,7 @@ def measure(
         schedule = Schedule(cell.steps, order=order, seed=seed_of(cell), stop=False)
         schedules += [schedule] * len(asks[-1].queries)
     found = watched_mask.read(engine, [query for one in asks for query in one.queries], schedules)
-    answers = lm_eval_choices.grouped(asks, found)
+    answers = scoring.grouped(asks, found)
     for cell, example, one, read in zip(cells, points, asks, answers, strict=True):
         row = questions.answered(engine, cell, example, one, [reading.answer for reading in read])
         own = len(prompts[cell.set, cell.shots, cell.distractors, cell.item].ids)

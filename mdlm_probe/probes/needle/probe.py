@@ -23,7 +23,7 @@ from mdlm_probe.core.cells import key
 from mdlm_probe.core.columns import FILE, Unit
 from mdlm_probe.core.errors import Refusal
 from mdlm_probe.engine.queries import Answer, Query, Readout
-from mdlm_probe.probes._few_shot import questions
+from mdlm_probe.probes._few_shot import scoring
 from mdlm_probe.probes.needle import columns, haystack
 from mdlm_probe.probes.needle.facts import load
 
@@ -118,7 +118,7 @@ def measure(
     for cell in cells:
         source = load(cell.needles, cell.lexicon)
         hidden = haystack.fit(engine.border, source, cell.item, cell.seed, cell.length)
-        readouts = (Readout("chosen", hidden.answer), *questions.READOUTS)
+        readouts = (Readout("chosen", hidden.answer), *scoring.READOUTS)
         depth = None if cell.depth == ABSENT else cell.depth
         asked.append((hidden, depth, haystack.queries(engine, hidden, depth, readouts, key(cell))))
     answers = iter(engine.ask([query for _, _, queries in asked for query in queries]))

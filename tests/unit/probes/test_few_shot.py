@@ -10,7 +10,8 @@ from mdlm_probe.engine.dry_run import DryRun
 from mdlm_probe.engine.queries import Answer
 from mdlm_probe.probes._few_shot import questions
 from mdlm_probe.probes.locality.probe import Cell
-from mdlm_probe.prompts.suite import ask, load
+from mdlm_probe.prompts.few_shot_sets import ask
+from mdlm_probe.prompts.suite import load
 
 CELL = Cell("few-shot", "animal-smallest", "small", "word", 3, 2, 4, 0, 5, "right", 0, 1)
 
@@ -54,7 +55,8 @@ def test_correct_is_a_match_of_decoded_text(asker, top, correct):
         "top_logprob": np.log([0.5]),
     }
     found = Answer({readout: values[readout.name] for readout in query.readouts})
-    row = questions.row(asker, CELL, example, query, found)
+    asked = questions.spread(asker, CELL, example, query)
+    row = questions.answered(asker, CELL, example, asked, [found])
     assert set(row) == set(names(questions.COLUMNS))
     assert row["correct"] is correct
     assert row["right"] == example.options[example.right]

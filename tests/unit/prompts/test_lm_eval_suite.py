@@ -12,12 +12,13 @@ from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.engine.dry_run import DryRun
 from mdlm_probe.engine.queries import Answer, Readout
-from mdlm_probe.probes._few_shot import lm_eval_choices, questions
+from mdlm_probe.probes._few_shot import lm_eval_choices, questions, scoring
 from mdlm_probe.probes.locality import probe as locality
 from mdlm_probe.prompts import lm_eval_documents, lm_eval_suite, shipped
+from mdlm_probe.prompts.few_shot_sets import Example, Task, ask, shot
+from mdlm_probe.prompts.few_shot_sets import Template as PlainTemplate
 from mdlm_probe.prompts.prompt import Prompt
-from mdlm_probe.prompts.suite import Example, Task, ask, load, shot
-from mdlm_probe.prompts.suite import Template as PlainTemplate
+from mdlm_probe.prompts.suite import load
 from mdlm_probe.runs.rough_border import RoughBorder
 
 SUITE = ("suite_animal", "suite_colour", "suite_verb")
@@ -80,7 +81,7 @@ def test_the_text_is_lm_evals_own(tmp_path, more):
     theirs = task.fewshot_context(doc, num_fewshot=3, gen_prefix=task.doc_to_prefix(doc))
     known = source.written("relevant", 3, 0, "letter")
     turns = (*(k.turn for k in known), ask(source.template, item, None))
-    assert source.prompt(turns, {k.turn: k for k in known}).text() == theirs
+    assert source.prompt(turns, known).text() == theirs
     requests = task.construct_requests(doc, theirs)
     assert source.continuations(item, chat=False) == tuple(r.args[1] for r in requests)
     assert source.continuations(item, chat=True) == item.options
@@ -108,14 +109,16 @@ def test_metrics_choose_as_lm_eval_does(tmp_path):
             answers = [
                 Answer(
                     {Readout("chosen", (0,)): np.array([[ll]])}
-                    | dict.fromkeys(questions.READOUTS, np.zeros(1))
+                    | dict.fromkeys(scoring.READOUTS, np.zeros(1))
                 )
                 for ll in lls
             ]
-            asked = lm_eval_choices.ChoiceQueries(
+            asked = scoring.ScoringQueries(
                 SimpleNamespace(ids=()), (), (((0, 0),), ((1, 0),), ((2, 0),))
             )
-            row = lm_eval_choices.row(source, source.documents.example(doc), asked, answers)
+            row = lm_eval_choices.row(
+                None, source, source.documents.example(doc), asked, answers, "letter"
+            )
             assert row["correct"] == wanted[metric]
             assert row["logp_right"] == lls[doc["label"]]
             seen.add(tuple(wanted.values()))
@@ -132,12 +135,12 @@ def test_choices_of_any_length_are_scored_exactly():
     example = Example(("a", "b", "cad", "cab"), 2, "abcdabd")
     engine = oracles.engine(3)
     prompt = Prompt((ask(template, example, 1),), "", "")
-    query = lm_eval_choices.query(engine, source, example, prompt, "x")
-    spread = lm_eval_choices.spread(engine, source, example, query, questions.READOUTS)
+    query = lm_eval_choices.query(engine, source, example, prompt, "letter", "x")
+    spread = lm_eval_choices.spread(engine, source, example, query, 1)
     # a or b; the first, second and third token of cad and cab
     assert [len(q.readouts[0].args) for q in spread.queries] == [2, 1, 1, 2]
     found = engine.ask(list(spread.queries))
-    row = lm_eval_choices.row(source, example, spread, found)
+    row = lm_eval_choices.row(engine, source, example, spread, found, "letter")
     context = engine.border.pieces("abcdabd")
     for letter, text in zip("ABCD", example.options, strict=True):
         exact = oracles.joint(3, context, len(text))[engine.border.pieces(text)]
@@ -365,6 +368,4 @@ def test_a_suites_answer_is_one_query():
     cell = questions.FewShotCell("few-shot", "animal-smallest", "small", "word", 3, 2, 0, 0, 0)
     assert isinstance(questions.template_of(cell), PlainTemplate)
     query = SimpleNamespace(ids=())
-    assert questions.spread(None, cell, None, query) == lm_eval_choices.ChoiceQueries(
-        query, (query,)
-    )
+    assert questions.spread(None, cell, None, query) == scoring.ScoringQueries(query, (query,))

@@ -6,8 +6,9 @@ import json
 import pytest
 
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.prompts.few_shot_sets import Example, ask, shot, split
 from mdlm_probe.prompts.prompt import MASK, Prompt
-from mdlm_probe.prompts.suite import Example, ask, load, shot, split
+from mdlm_probe.prompts.suite import load
 
 SUITE = load()
 WORDS = {  # target <- where wrong options come from, arXiv 2511.21338

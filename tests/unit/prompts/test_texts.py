@@ -11,7 +11,8 @@ import pytest
 from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.prompts import prompt, shipped, texts, toy_language
-from mdlm_probe.prompts.suite import load, split
+from mdlm_probe.prompts.few_shot_sets import split
+from mdlm_probe.prompts.suite import load
 
 ROOT = Path(__file__).parent.parent.parent.parent
 TASKS = ("arithmetic", "code", "prose", "question")

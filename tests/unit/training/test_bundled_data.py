@@ -6,7 +6,7 @@ import random
 import numpy as np
 import pytest
 
-from mdlm_probe.prompts import prompt, toy_language
+from mdlm_probe.prompts import few_shot_sets, prompt, toy_language
 from mdlm_probe.prompts import suite as tasks
 from training import _bundled_data as data
 
@@ -23,11 +23,11 @@ def suite_text(name, masks=None):
     fewshot = SMALL[name]
     template = fewshot.template
     turns = [
-        tasks.shot(template, example, "word")
+        few_shot_sets.shot(template, example, "word")
         for side, count in (("relevant", 10), ("distractor", 40))
         for example in fewshot.shots(side, count, 0)
     ]
-    asked = tasks.ask(template, fewshot.items(1, 0, 10)[0], masks)
+    asked = few_shot_sets.ask(template, fewshot.items(1, 0, 10)[0], masks)
     return prompt.Prompt((*turns, asked), template.turn, template.end).text()
 
 
@@ -96,7 +96,7 @@ def test_splits_equal_those_of_the_suite():
     low, high = data.ids_of()["A"] + 3, data.ids_of()["40"]
     triples = [tuple(rng.sample(range(low, high + 1), 3)) for _ in range(3000)]
     found = data.splits_of(np.array(triples)).tolist()
-    assert found == [tasks.split(texts_of(t)) for t in triples]
+    assert found == [few_shot_sets.split(texts_of(t)) for t in triples]
     assert set(found) == {"train", "validation", "test"}
 
 

@@ -14,7 +14,7 @@ from mdlm_probe.engine.engine import Attribution, Engine
 from mdlm_probe.probes._few_shot import questions
 from mdlm_probe.probes.attribution import columns
 from mdlm_probe.probes.attribution import probe as attribution
-from mdlm_probe.prompts import suite
+from mdlm_probe.prompts import few_shot_sets
 from mdlm_probe.runs import plan
 from mdlm_probe.runs.plan import Job
 
@@ -144,7 +144,7 @@ def test_every_row_says_what_was_predicted(monkeypatch):
     options = {"masks": (0,), "method": "integrated-gradients"}
     cells, (rows,), engine = planted("tiny-mdlm", **options)
     (example,) = questions.test_points(cells)
-    right = suite.answer_text(example, example.right, "word")
+    right = few_shot_sets.answer_text(example, example.right, "word")
     for row in rows:
         assert set(row) == set(names(attribution.COLUMNS))
         assert (row["right"], row["logit"]) == (right, 2.5)
@@ -164,7 +164,7 @@ def test_chat_models_count_the_messages_only(tmp_path):
         turns = [turn for _, turn in questions.mixed(cell, cell.order)]
         (point,) = questions.test_points([cell])
         template = questions.template_of(cell)
-        turns.append(suite.ask(template, point, 4 if cell.masks else 0))
+        turns.append(few_shot_sets.ask(template, point, 4 if cell.masks else 0))
         sizes = [sum(len(engine.border.pieces(text)) for text in turn) for turn in turns]
         assert [row["tokens"] for row in rows if row["unit"] == "example"] == sizes
 
