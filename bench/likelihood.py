@@ -23,7 +23,8 @@ from bench.decoding import sharpened
 from bench.engine import LLADA, MASK, SMALL, VOCAB
 from mdlm_probe.engine.engine import Engine
 from mdlm_probe.likelihood import estimators
-from mdlm_probe.likelihood.estimators import Item, Settings
+from mdlm_probe.likelihood.items import Item
+from mdlm_probe.likelihood.settings import Settings
 from mdlm_probe.models._hf import NativeModel
 from mdlm_probe.models._load import pick_device
 

@@ -13,8 +13,7 @@ from lm_eval.api.model import LM
 from mdlm_probe.harness.answer_log import AnswerLog, identity
 from mdlm_probe.harness.continuation_scores import Scored
 from mdlm_probe.harness.presets import Preset
-from mdlm_probe.likelihood import estimators
-from mdlm_probe.likelihood.estimators import Settings
+from mdlm_probe.likelihood.settings import Settings
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
@@ -70,7 +69,7 @@ class EngineLM(LM):
     ) -> None:
         super().__init__()
         self.engine, self.settings, self.seed = engine, settings or Settings(), seed
-        estimators.check(self.settings)
+        self.settings.check()
         self.answers = AnswerLog() if answers is None else answers
         self.presets, self.user = presets or {}, tuple(user)
         self.progress = progress or LoggedProgress()

@@ -10,7 +10,9 @@ import numpy as np
 
 from mdlm_probe.engine.queries import Answer, Query, Readout
 from mdlm_probe.likelihood import estimators
-from mdlm_probe.likelihood.estimators import Item, Settings
+from mdlm_probe.likelihood.greedy import is_greedy
+from mdlm_probe.likelihood.items import Item
+from mdlm_probe.likelihood.settings import Settings
 
 if TYPE_CHECKING:
     from mdlm_probe.engine.engine import Engine
@@ -91,7 +93,7 @@ def score(
     """Log-likelihoods of groups of items with their greedy flags; see `likelihood.rank`."""
     noting = TopTokenRecorder(engine)
     found = estimators.rank(noting, groups, settings, weights)
-    flags = iter(estimators.is_greedy(noting, [item for group in groups for item in group]))
+    flags = iter(is_greedy(noting, [item for group in groups for item in group]))
     return [[Scored(**asdict(one), greedy=next(flags)) for one in group] for group in found]
 
 

@@ -14,7 +14,7 @@ from mdlm_probe.harness.answer_log import name_of
 from mdlm_probe.harness.base_model import EngineLM, letters, place, title
 from mdlm_probe.harness.continuation_scores import Scored
 from mdlm_probe.likelihood import estimators
-from mdlm_probe.likelihood.estimators import Item
+from mdlm_probe.likelihood.items import Item, windows
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
@@ -118,7 +118,7 @@ class Likelihoods(EngineLM):
         """A document's windows; a document without tokens has none."""
         border, (text,) = self.engine.border, request.args
         ids, begin = request_tokens.encode(border, text), request_tokens.prefix(border)
-        found = estimators.windows(ids, begin, request_tokens.longest(self.engine.entry))
+        found = windows(ids, begin, request_tokens.longest(self.engine.entry))
         return [
             replace(item, name=title(request), seed=seed_of("rolling", self.seed, text, number))
             for number, item in enumerate(found)

@@ -12,8 +12,7 @@ from mdlm_probe import models
 from mdlm_probe.core import catalog
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.harness.answer_log import AnswerLog
-from mdlm_probe.likelihood import estimators
-from mdlm_probe.likelihood.estimators import Settings
+from mdlm_probe.likelihood.settings import Estimator, Order, Settings
 from mdlm_probe.models._checkpoint import LoadOptions
 
 if TYPE_CHECKING:
@@ -46,10 +45,10 @@ def build(given: Mapping[str, Any]) -> tuple[Engine, dict[str, Any]]:
     if "model" not in given:
         raise ProbeError("model arguments name no model", expected="model=NAME, such as tiny-mdlm")
     settings = Settings(**{name: given[name] for name in SETTINGS if name in given})
-    for name, kinds in (("estimator", estimators.Estimator), ("order", estimators.Order)):
+    for name, kinds in (("estimator", Estimator), ("order", Order)):
         if (value := getattr(settings, name)) not in typing.get_args(kinds):
             raise catalog.unknown(name, str(value), typing.get_args(kinds))
-    estimators.check(settings)
+    settings.check()
     load = LoadOptions(**{name: given[name] for name in LOAD if name in given})
     entry = load.apply(models.resolve(str(given["model"]), load.revision))
     engine = Engine(models.load(entry, load), batch_tokens=given.get("batch_tokens"))

@@ -22,7 +22,7 @@ from mdlm_probe.core import machine, options
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import RunFolder
 from mdlm_probe.harness import COLUMNS, AnswerLog, Loaded, ProbeLM
-from mdlm_probe.likelihood.estimators import Settings, check
+from mdlm_probe.likelihood.settings import Settings
 from mdlm_probe.models._checkpoint import Checkpoint
 from mdlm_probe.prompts import lm_eval_documents
 from mdlm_probe.runs import loaded_models, plan, runner
@@ -75,7 +75,7 @@ class EvaluationRequest:
         Raises:
             ProbeError: naming the option.
         """
-        check(self.settings)
+        self.settings.check()
         harness.check_generation_arguments(self.gen_kwargs)
         if not self.tasks:
             raise ProbeError("no tasks are named", expected="--tasks NAME,NAME")

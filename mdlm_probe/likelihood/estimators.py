@@ -20,108 +20,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING
 
-from mdlm_probe.core import options
 from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.decoding.canvas import Canvas
 from mdlm_probe.engine import multi_step
 from mdlm_probe.engine.queries import Query, Readout
 from mdlm_probe.likelihood import chain_rule
+from mdlm_probe.likelihood.items import Item, LikelihoodEstimate
 from mdlm_probe.likelihood.mask_sets import MaskSet, MaskSetSample, bernoulli, complements
+from mdlm_probe.likelihood.rankings import Guess, is_decided
+from mdlm_probe.likelihood.settings import USUAL, Settings
 
 if TYPE_CHECKING:
     from mdlm_probe.engine.contract import AskingEngine
     from mdlm_probe.engine.multi_step import MultiStep
 
-Estimator = Literal["auto", "exact-chain", "mc", "bernoulli", "pseudo"]
-Order = Literal["left_to_right", "right_to_left", "best_first"]
-
-LEAST_DRAWS = 5
-"""All masked, and two pairs of sets: one pair has no spread, and tells no standard error."""
-FIRST = 16
-"""Draws of a first round, where a precision is wanted; every further round doubles them."""
-SURE = 0.999
-"""Probability that a ranking must have before no more is drawn for it."""
 AT_ONCE = 2**22
 """Tokens of queries that are written out at a time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A continuation to be scored.
-
-    Attributes:
-        ids: tokens of context and continuation.
-        first: position of the continuation's first token.
-        name: for error messages.
-        seed: of the draws: an item's value does not depend on its company.
-    """
-
-    ids: tuple[int, ...]
-    first: int
-    name: str = ""
-    seed: int = 0
-
-    @property
-    def tokens(self) -> tuple[int, ...]:
-        """The continuation."""
-        return self.ids[self.first :]
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How masked models are asked; causal models have no choice.
-
-    Attributes:
-        estimator: see the module.
-        order: of the chain rule.
-        bound: most tokens of a continuation that `auto` scores by the chain rule.
-        draws: most passes of an estimate by Monte Carlo.
-        target_se: standard error (nats) at which an item needs no more draws; 0: all are made.
-        decide: whether a group of items needs no more draws once its ranking is sure, see `SURE`.
-    """
-
-    estimator: Estimator = "auto"
-    order: Order = "left_to_right"
-    bound: int = 16
-    draws: int = 128
-    target_se: float = 0.0
-    decide: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class LikelihoodEstimate:
-    """A log-likelihood in nats.
-
-    Attributes:
-        logp: of the continuation.
-        se: its Monte Carlo standard error; 0 where nothing was drawn.
-        passes: through the network.
-        estimator: what was done: "exact", "exact-chain", "mc", "bernoulli", "pseudo" or "causal".
-    """
-
-    logp: float
-    se: float
-    passes: int
-    estimator: str
-
-
-def check(settings: Settings) -> None:
-    """Refuses settings that mean nothing.
-
-    Raises:
-        ProbeError: naming the option.
-    """
-    options.check_least(LEAST_DRAWS, draws=settings.draws)
-    options.check_least(1, bound=settings.bound)
-    options.check_least(0, target_se=settings.target_se)
-
-
 def estimate(
-    engine: AskingEngine, items: Sequence[Item], settings: Settings = Settings()
+    engine: AskingEngine, items: Sequence[Item], settings: Settings = USUAL
 ) -> list[LikelihoodEstimate]:
     """The log-likelihood of every item, in their order.
 
@@ -134,7 +55,7 @@ def estimate(
 def rank(
     engine: AskingEngine,
     groups: Sequence[Sequence[Item]],
-    settings: Settings = Settings(),
+    settings: Settings = USUAL,
     weights: Sequence[Sequence[float]] = (),
 ) -> list[list[LikelihoodEstimate]]:
     """The log-likelihoods of groups of items, such as the choices of a question.
@@ -146,7 +67,7 @@ def rank(
         weights: of each item, a length by which its value is divided in a second ranking, which
             must be sure as well; none: there is one ranking.
     """
-    check(settings)
+    settings.check()
     for item in (item for group in groups for item in group):
         if not item.tokens:
             raise ProbeError(
@@ -178,18 +99,6 @@ def _parts(groups: Sequence[Sequence[Item]], settings: Settings) -> Iterator[sli
         yield slice(begin, len(groups))
 
 
-def is_greedy(engine: AskingEngine, items: Sequence[Item]) -> list[bool]:
-    """Whether greedy decoding from left to right, one token per step, writes each continuation.
-
-    Masked models: as many masks as the continuation has tokens. A wrong token ends the search.
-    """
-    if engine.entry.kind == "causal":
-        begun = [_greedy_causal(item) for item in items]
-    else:
-        begun = [_greedy(item, engine.entry.mask) for item in items]
-    return multi_step.run(engine, begun)
-
-
 # ---------------------------------------------------------------------- causal models
 
 
@@ -216,22 +125,7 @@ def _causal(
     ]
 
 
-def _greedy_causal(item: Item) -> MultiStep[bool]:
-    places = tuple(range(item.first, len(item.ids)))
-    (answer,) = yield [Query(item.ids[:-1], places, (Readout("top_id"),), item.name)]
-    return tuple(answer["top_id"].tolist()) == item.tokens
-
-
 # ---------------------------------------------------------------------- masked models
-
-
-def _greedy(item: Item, mask_id: int) -> MultiStep[bool]:
-    for at, token in enumerate(item.tokens):
-        ids = item.ids[: item.first + at] + (mask_id,) * (len(item.tokens) - at)
-        (answer,) = yield [Query(ids, (item.first + at,), (Readout("top_id"),), item.name)]
-        if int(answer["top_id"][0]) != token:
-            return False
-    return True
 
 
 def _group(
@@ -241,9 +135,9 @@ def _group(
     mask_id = engine.entry.mask
     found: dict[int, LikelihoodEstimate] = {}
     drawn: dict[int, MaskSetSample] = {}
-    rounds = _rounds(settings)
+    rounds = settings.rounds()
     for i, item in enumerate(items):
-        name = _name(settings, len(item.tokens))
+        name = settings.estimator_of(len(item.tokens))
         if name in ("mc", "bernoulli"):
             make = complements if name == "mc" else bernoulli
             first = rounds[0] if len(rounds) > 1 else 0
@@ -251,40 +145,28 @@ def _group(
             drawn[i] = make(len(item.tokens), settings.draws, seed, first)
     exact = [i for i in range(len(items)) if i not in drawn]
     begun = [_exact(items[i], mask_id, settings) for i in exact]
-    begun += [_draw(items[i], mask_id, draws, rounds[0]) for i, draws in drawn.items()]
+    begun += [_sample(items[i], mask_id, drawn[i], rounds[0]) for i in drawn]
     done = yield from multi_step.side_by_side(begun)
     found |= dict(zip([*exact, *drawn], done, strict=True))
     for size in rounds[1:]:
         left = [i for i in drawn if drawn[i].strata and found[i].se > settings.target_se]
-        guesses = [
-            _Guess(found[i].logp, found[i].se, drawn[i].freedom() if i in drawn else math.inf)
-            for i in range(len(items))
-        ]
-        if settings.decide and _decided(guesses, weights, len(rounds)):
-            break
-        if not left:
+        if not left or (
+            settings.decide and is_decided(_guesses(found, drawn), weights, len(rounds))
+        ):
             break
         done = yield from multi_step.side_by_side(
-            [_draw(items[i], mask_id, drawn[i], size) for i in left]
+            [_sample(items[i], mask_id, drawn[i], size) for i in left]
         )
         found |= dict(zip(left, done, strict=True))
     return [found[i] for i in range(len(items))]
 
 
-def _name(settings: Settings, tokens: int) -> str:
-    if settings.estimator != "auto":
-        return settings.estimator
-    return "exact-chain" if tokens <= settings.bound else "mc"
-
-
-def _rounds(settings: Settings) -> list[int]:
-    """Draws after each round, all rounds before it included."""
-    if not (settings.target_se or settings.decide):
-        return [settings.draws]
-    sizes = [min(FIRST, settings.draws)]
-    while sizes[-1] < settings.draws:
-        sizes.append(min(2 * sizes[-1], settings.draws))
-    return sizes
+def _guesses(found: dict[int, LikelihoodEstimate], drawn: dict[int, MaskSetSample]) -> list[Guess]:
+    """The estimates so far, in the order of their items."""
+    return [
+        Guess(found[i].logp, found[i].se, drawn[i].freedom() if i in drawn else math.inf)
+        for i in range(len(found))
+    ]
 
 
 def _exact(item: Item, mask_id: int, settings: Settings) -> MultiStep[LikelihoodEstimate]:
@@ -305,10 +187,10 @@ def _exact(item: Item, mask_id: int, settings: Settings) -> MultiStep[Likelihood
     return LikelihoodEstimate(float(logps.sum()), 0.0, size, name)
 
 
-def _draw(
+def _sample(
     item: Item, mask_id: int, drawn: MaskSetSample, size: int
 ) -> MultiStep[LikelihoodEstimate]:
-    """An estimate with as many draws as the next round has; those made before stay."""
+    """An estimate with as many mask sets as the next round has, those of earlier rounds included."""
     new = drawn.more(size)
     values = yield from _ask(item, mask_id, new)
     drawn.add(values)
@@ -316,83 +198,18 @@ def _draw(
     return LikelihoodEstimate(logp, se, drawn.passes, drawn.name)
 
 
-def _ask(item: Item, mask_id: int, draws: Sequence[MaskSet]) -> MultiStep[list[float]]:
-    """Of every draw, the sum of its masked tokens' log-probabilities, times its weight."""
+def _ask(item: Item, mask_id: int, sets: Sequence[MaskSet]) -> MultiStep[list[float]]:
+    """Of every mask set, the sum of its tokens' log-probabilities, times its weight."""
     queries = []
     own = Readout("own", (item.first, *item.tokens))
-    for draw in (draw for draw in draws if draw.places):
+    for one in (one for one in sets if one.places):
         ids = list(item.ids)
-        for place in draw.places:
+        for place in one.places:
             ids[item.first + place] = mask_id
-        asked = tuple(item.first + place for place in draw.places)
+        asked = tuple(item.first + place for place in one.places)
         queries.append(Query(tuple(ids), asked, (own,), item.name))
     answers = iter((yield queries))
     return [
-        draw.weight * float(next(answers)["own"].sum(dtype=float)) if draw.places else 0.0
-        for draw in draws
+        one.weight * float(next(answers)["own"].sum(dtype=float)) if one.places else 0.0
+        for one in sets
     ]
-
-
-class _Guess(NamedTuple):
-    """A value on the way: how sure it is, and on how many degrees of freedom that stands."""
-
-    logp: float
-    se: float
-    freedom: float
-
-
-def _decided(found: Sequence[_Guess], weights: Sequence[float], looks: int) -> bool:
-    """Whether the best of a group is the best with the probability wanted, in every ranking.
-
-    Each rival and each look has its share of the error, so that together they keep to it.
-    """
-    if len(found) < 2:
-        return False
-    share = (1 - SURE) / (len(found) - 1) / looks
-    for own in [[1.0] * len(found)] + ([weights] if weights else []):
-        scaled = [_Guess(g.logp / w, g.se / w, g.freedom) for g, w in zip(found, own, strict=True)]
-        best = scaled.pop(max(range(len(scaled)), key=lambda i: scaled[i].logp))
-        if not all(_chance_of_error(best, rival) < share for rival in scaled):
-            return False
-    return True
-
-
-def _chance_of_error(best: _Guess, rival: _Guess) -> float:
-    """How probable it is that of two equal items one seems this much better: Welch's test.
-
-    A t interval, not a normal one: after a first round a handful of pairs tell the standard error,
-    and where it happens to come out small a normal test is wrong ten times as often as it says.
-    """
-    from mdlm_probe.analysis import stats
-
-    errors, freedoms = (best.se, rival.se), (best.freedom, rival.freedom)
-    return stats.welch(best.logp - rival.logp, errors, freedoms)
-
-
-# ---------------------------------------------------------------------- documents
-
-
-def windows(ids: Sequence[int], prefix: int, longest: int) -> list[Item]:
-    """A document cut into windows, each of its tokens a part of one continuation.
-
-    The first window is given `prefix` alone, every other one token of what came before it; the last
-    one is filled up with context on its left.
-
-    Args:
-        ids: of the document.
-        prefix: a token to begin with, such as the tokenizer's first or the end of text.
-        longest: tokens of a window with its context.
-
-    Raises:
-        ProbeError: a window that holds no token besides its context.
-    """
-    if longest < 2:
-        raise ProbeError(f"a window has {longest} tokens", expected="2 or more")
-    found, begin = [], 0
-    while begin < len(ids):
-        end = min(begin + longest - 1, len(ids))
-        start = max(0, end - longest)
-        before = tuple(ids[start:begin]) if begin else (prefix,)
-        found.append(Item(before + tuple(ids[begin:end]), len(before)))
-        begin = end
-    return found

@@ -1,6 +1,6 @@
-"""Draws: which tokens of a continuation are masked together, and what an estimate makes of it.
+"""Mask sets: tokens of a continuation that are masked together, and the estimate they make.
 
-No torch. See `likelihood` for what is estimated, and for the sources.
+No torch. See `estimators` for what is estimated, and for the sources.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class MaskSet(NamedTuple):
 
 
 Unit = tuple[MaskSet, ...]
-"""Draws that make one observation together: their sum."""
+"""Mask sets that make one observation together: their sum."""
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Stratum:
 
     Attributes:
         weight: with which their mean is added to the estimate.
-        make: a new observation's draws.
+        make: a new observation's mask sets.
         values: observations so far.
     """
 
@@ -53,13 +53,13 @@ class Stratum:
 
 @dataclass
 class MaskSetSample:
-    """The draws of one item, and what they gave so far.
+    """The mask sets of one item, and what they gave so far.
 
     Attributes:
         name: of the estimator.
-        fixed: draws that are no sample: made first, and added up.
+        fixed: mask sets that are no sample: scored first, and added up.
         strata: the samples; none where all that there is to draw is `fixed`.
-        size: draws of a unit.
+        size: mask sets of a unit.
     """
 
     name: str
@@ -72,7 +72,7 @@ class MaskSetSample:
     _given: list[int] = field(default_factory=list)
 
     def more(self, passes: int) -> list[MaskSet]:
-        """The next draws, so that all made so far are `passes` at most."""
+        """The next mask sets, so that all so far take `passes` at most."""
         new = list(self.fixed) if self._base is None else []
         self._asked = []
         self._given = self._given or [0] * len(self.strata)
@@ -81,7 +81,7 @@ class MaskSetSample:
             at = self._next()
             self._given[at] += 1
             self._asked.append((self.strata[at], self.strata[at].make()))
-        return new + [draw for _, unit in self._asked for draw in unit]
+        return new + [one for _, unit in self._asked for one in unit]
 
     def _next(self) -> int:
         """The stratum that lags most behind its share."""
@@ -89,14 +89,14 @@ class MaskSetSample:
         return max(range(len(shares)), key=shares.__getitem__)
 
     def add(self, values: Sequence[float]) -> None:
-        """The values of the draws that `more` gave last, weighted sums, in their order."""
+        """The values of the mask sets that `more` gave last, weighted sums, in their order."""
         left = list(values)
         if self._base is None:
             self.passes = len(self.fixed)
             self._base = math.fsum(left[: len(self.fixed)])
             left = left[len(self.fixed) :]
         for stratum, unit in self._asked:
-            self.passes += sum(1 for draw in unit if draw.places)
+            self.passes += sum(1 for one in unit if one.places)
             stratum.values.append(math.fsum(left[: len(unit)]))
             left = left[len(unit) :]
 
@@ -133,9 +133,9 @@ def complements(length: int, passes: int, seed: int, first: int = 0) -> MaskSetS
 
     Args:
         length: tokens of the continuation.
-        passes: draws that will be made at most. If they are enough for all sets, all are made.
+        passes: mask sets to score at most. If they are enough for all there are, all are.
         seed: of the sets.
-        first: draws of a first round that must tell a standard error; 0: there is one round.
+        first: mask sets of a first round that must tell a standard error; 0: there is one round.
     """
     if 2 ** min(length, 64) - 1 <= passes:
         return MaskSetSample("mc", _all_sets(length), [], 1)

@@ -15,7 +15,7 @@ from mdlm_probe.cli.progress import Bar
 from mdlm_probe.cli.show import echo_table
 from mdlm_probe.core.columns import names
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.likelihood import estimators
+from mdlm_probe.likelihood.settings import USUAL, Estimator, Order, Settings
 
 HELP = """Evaluates models on lm-eval's tasks: its evaluator, its options, our numbers.
 
@@ -63,12 +63,11 @@ LM_EVAL_OPTIONS = [
 ]  # fmt: skip
 """lm-eval's options, in both spellings."""
 
-USUAL = estimators.Settings()
 LIKELIHOOD_OPTIONS = [
-    _option("estimator", type=click.Choice(typing.get_args(estimators.Estimator)),
+    _option("estimator", type=click.Choice(typing.get_args(Estimator)),
             default=USUAL.estimator, help="Likelihoods of masked models; auto: the chain"
             " rule up to --bound tokens, mc beyond."),
-    _option("order", type=click.Choice(typing.get_args(estimators.Order)),
+    _option("order", type=click.Choice(typing.get_args(Order)),
             default=USUAL.order, help="Order of the chain rule."),
     _option("bound", type=click.INT, default=USUAL.bound,
             help="Longest text that auto scores by the chain rule, in tokens;"
@@ -124,7 +123,7 @@ def request_of(given: dict[str, Any]) -> Any:
         **{name: given[name] for name in names},
         seed=seeds_of(given["seed"]),
         gen_kwargs=arguments_of(given["gen_kwargs"] or ""),
-        settings=estimators.Settings(**{name: given[name] for name in SETTINGS}),
+        settings=Settings(**{name: given[name] for name in SETTINGS}),
     )
 
 

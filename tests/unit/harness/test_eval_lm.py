@@ -13,7 +13,7 @@ from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.engine.engine import Engine
 from mdlm_probe.engine.queries import Query, Readout
 from mdlm_probe.harness import ProbeLM, continuation_scores, request_tokens, run
-from mdlm_probe.likelihood.estimators import Settings
+from mdlm_probe.likelihood.settings import Settings
 from mdlm_probe.models._checkpoint import LoadOptions
 
 NAMES = ("t_choice", "t_long", "t_rolling", "t_written")

@@ -17,7 +17,9 @@ from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.engine.engine import Engine
 from mdlm_probe.engine.queries import Answer
 from mdlm_probe.likelihood import estimators
-from mdlm_probe.likelihood.estimators import Item, Settings
+from mdlm_probe.likelihood.greedy import is_greedy
+from mdlm_probe.likelihood.items import Item, windows
+from mdlm_probe.likelihood.settings import LEAST_DRAWS, Settings
 from mdlm_probe.models import oracle
 from mdlm_probe.models._checkpoint import Checkpoint
 
@@ -408,7 +410,7 @@ def test_greedy_is_what_decoding_writes(kind, request):
     # a masked model that writes one token sees one mask, not four
     expected = [tuple(greedy(model, context, n)) == tuple(written[:n]) for n in (1, length)]
     assert expected[-1]
-    found = estimators.is_greedy(Engine(model, batch_tokens=64), items)
+    found = is_greedy(Engine(model, batch_tokens=64), items)
     assert found == expected + [False] * length
 
 
@@ -421,7 +423,7 @@ def test_windows_are_those_of_lm_eval_and_cover_every_token_once(count, longest)
     from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
     ids = list(range(100, 100 + count))
-    found = estimators.windows(ids, 7, longest)
+    found = windows(ids, 7, longest)
     pairs = map(make_disjoint_window, get_rolling_token_windows(ids, 7, longest - 1, 1))
     assert [([*i.ids[: i.first]], [*i.tokens]) for i in found] == [(a, b) for a, b in pairs]
     assert [token for i in found for token in i.tokens] == ids
@@ -430,7 +432,7 @@ def test_windows_are_those_of_lm_eval_and_cover_every_token_once(count, longest)
 
 def test_a_windowed_document_has_the_likelihood_of_its_parts():
     ids = TEXT
-    found = estimators.estimate(engine(0), estimators.windows(ids, 3, 5), Settings())
+    found = estimators.estimate(engine(0), windows(ids, 3, 5), Settings())
     expected = [(3, *ids[:4]), ids[3:8], ids[5:10]]
     parts = [
         one(engine(0), Item(part, first)).logp
@@ -458,7 +460,7 @@ def test_settings_that_mean_nothing_are_refused(settings, message):
 
 
 def test_the_fewest_draws_tell_a_standard_error():
-    found = one(engine(2, Sharpened), item(8), estimator="mc", draws=estimators.LEAST_DRAWS)
+    found = one(engine(2, Sharpened), item(8), estimator="mc", draws=LEAST_DRAWS)
     assert 0 < found.se < math.inf
 
 
@@ -482,7 +484,7 @@ def test_the_last_token_of_a_causal_models_text_need_not_fit(llama):
 
 def test_a_window_that_holds_no_token_is_refused():
     with pytest.raises(ProbeError, match="a window has 1 tokens"):
-        estimators.windows([1, 2, 3], 0, 1)
+        windows([1, 2, 3], 0, 1)
 
 
 def test_items_that_share_a_canvas_but_begin_elsewhere():

@@ -1,0 +1,66 @@
+"""How likelihoods under masked models are estimated: see `estimators` for what there is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from mdlm_probe.core import options
+
+Estimator = Literal["auto", "exact-chain", "mc", "bernoulli", "pseudo"]
+Order = Literal["left_to_right", "right_to_left", "best_first"]
+
+LEAST_DRAWS = 5
+"""All masked, and two pairs of sets: one pair has no spread, and tells no standard error."""
+FIRST = 16
+"""Mask sets of a first round, where a precision is wanted; every further round doubles them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How masked models are asked; causal models have no choice.
+
+    Attributes:
+        estimator: see the module.
+        order: of the chain rule.
+        bound: most tokens of a continuation that `auto` scores by the chain rule.
+        draws: most passes of an estimate by Monte Carlo.
+        target_se: standard error (nats) at which an item needs no more mask sets; 0: all are scored.
+        decide: whether a group of items needs no more of them once its ranking is sure, see `SURE`.
+    """
+
+    estimator: Estimator = "auto"
+    order: Order = "left_to_right"
+    bound: int = 16
+    draws: int = 128
+    target_se: float = 0.0
+    decide: bool = False
+
+    def estimator_of(self, tokens: int) -> Estimator:
+        """The estimator of a continuation of so many tokens."""
+        if self.estimator != "auto":
+            return self.estimator
+        return "exact-chain" if tokens <= self.bound else "mc"
+
+    def rounds(self) -> list[int]:
+        """Passes of an estimate after each round, those of all rounds before it included."""
+        if not (self.target_se or self.decide):
+            return [self.draws]
+        sizes = [min(FIRST, self.draws)]
+        while sizes[-1] < self.draws:
+            sizes.append(min(2 * sizes[-1], self.draws))
+        return sizes
+
+    def check(self) -> None:
+        """Refuses settings that mean nothing.
+
+        Raises:
+            ProbeError: naming the option.
+        """
+        options.check_least(LEAST_DRAWS, draws=self.draws)
+        options.check_least(1, bound=self.bound)
+        options.check_least(0, target_se=self.target_se)
+
+
+USUAL = Settings()
+"""Where nobody says otherwise."""
