@@ -190,7 +190,7 @@ def _exact(item: Item, mask_id: int, settings: Settings) -> MultiStep[Likelihood
 def _sample(
     item: Item, mask_id: int, drawn: MaskSetSample, size: int
 ) -> MultiStep[LikelihoodEstimate]:
-    """An estimate with as many mask sets as the next round has, those of earlier rounds included."""
+    """An estimate with the mask sets of the next round, and those of the rounds before it."""
     new = drawn.more(size)
     values = yield from _ask(item, mask_id, new)
     drawn.add(values)

@@ -21,12 +21,12 @@ class Settings:
     """How masked models are asked; causal models have no choice.
 
     Attributes:
-        estimator: see the module.
+        estimator: see `estimators`.
         order: of the chain rule.
         bound: most tokens of a continuation that `auto` scores by the chain rule.
-        draws: most passes of an estimate by Monte Carlo.
-        target_se: standard error (nats) at which an item needs no more mask sets; 0: all are scored.
-        decide: whether a group of items needs no more of them once its ranking is sure, see `SURE`.
+        draws: mask sets of an estimate by Monte Carlo, at most.
+        target_se: standard error (nats) at which an item needs no more of them; 0: all are made.
+        decide: whether a group of items needs no more once its ranking is sure, see `rankings`.
     """
 
     estimator: Estimator = "auto"
