@@ -233,7 +233,9 @@ def apart(drawn: DrawnPanel) -> Json:
     name, values = chart.colour, list(style.colours)
     if style.dashes and (name in chart.panels or len(values) < 2):
         name, values = chart.dash, list(style.dashes)
-    if not name or name in chart.panels or len(values) < 2:
+    rows = drawn.data.own()
+    alone = not rows.duplicated([*drawn.panel.where, "y"]).any()
+    if not name or name in chart.panels or len(values) < 2 or alone:
         return {}
     return {"yOffset": {"field": name, "type": "nominal", "scale": {"domain": values}}}
 

@@ -123,11 +123,10 @@ def _dots(drawn: DrawnPanel, size: float = 1.0, **told: Json) -> Json:
     theme, style, filled = drawn.theme, drawn.style, drawn.chart.filled
     area = (0.15 if style.dense else size) * theme.mark
     looks = {"size": area, "opacity": 1, "strokeWidth": 0.8 * theme.line}
-    mark = _hovered(drawn, "point", **looks, filled=bool(filled) or not style.hollow)
+    mark = _hovered(drawn, "point", **looks, filled=not filled and not style.hollow)
     if filled:
-        mark |= {"strokeOpacity": 1}
         inner = {"condition": {"test": f"datum['{filled}']", "value": 1}, "value": 0}
-        told |= {"fillOpacity": inner}
+        told |= {"fill": told["color"], "fillOpacity": inner}
     return _layer(mark, drawn.own(), **told, **shape(drawn))
 
 

@@ -14,12 +14,13 @@ import two_models
 import vl_convert
 from commands import call
 from PIL import Image
-from svg_texts import TextBox, size, texts, view
+from svg_texts import TextBox, points, size, texts, view
 
 from mdlm_probe.analysis import chart_data, text_width
 from mdlm_probe.analysis.chart_style import MODELS
 from mdlm_probe.core import catalog
 from mdlm_probe.reports import html, pictures, probe_report
+from mdlm_probe.reports.compare import compare
 
 MASKS = "tiny-mdlm: 0, 10, 50, 200 appended (0: nothing after the answer's own); another: none"
 """As long as it comes."""
@@ -95,6 +96,26 @@ def test_text_is_drawn(charts):
         edges = (np.array([box.left, box.top, box.right, box.bottom]) * scale).round().astype(int)
         part = grey[max(edges[1], 0) : edges[3], max(edges[0], 0) : edges[2]]
         assert part.max() - part.min() > 60, box.text
+
+
+def test_every_point_has_ink(charts):
+    for name, data in charts.items():
+        if data.chart.kind != "heat":
+            drawn = pictures.draw(data, ("tiny-mdlm", "another"))
+            rows = data.own().dropna(subset=["x", "y"])
+            assert points(drawn.svg) >= len(rows), name
+
+
+def test_every_line_of_a_comparison_has_its_point_filled_or_not(tmp_path):
+    one = reference.FOLDER / "locality" / "locality__tiny-arlm.csv"
+    found, _ = compare.compare(one, one.with_name("locality__tiny-mdlm.csv"))
+    (pair,) = found
+    lines = sum(map(len, pair.tables.values()))
+    legend = 3  # both kinds of lines, and what filled means
+    svg = pair.picture().svg
+    assert points(svg) == lines + legend
+    assert not any((table["p_holm"] < 0.05).any() for table in pair.tables.values())
+    assert 'fill-opacity="0"' in svg
 
 
 def test_widths_of_letters_are_those_of_the_font():

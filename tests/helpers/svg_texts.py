@@ -1,4 +1,4 @@
-"""Where the texts of an SVG stand, and how large they are."""
+"""Where the texts of an SVG stand, how large they are, and which marks can be seen."""
 
 import math
 import re
@@ -45,6 +45,20 @@ def view(svg):
 def texts(svg):
     """The lines of text that can be seen."""
     return [box for box, _ in _found(ElementTree.fromstring(svg), (1, 0, 0, 1, 0, 0), True)]
+
+
+def points(svg):
+    """How many points have ink."""
+    root = ElementTree.fromstring(svg)
+    groups = [g for g in root.iter(f"{SPACE}g") if "mark-symbol role-mark" in g.get("class", "")]
+    return sum(_inked(path) for group in groups for path in group.iter(f"{SPACE}path"))
+
+
+def _inked(path):
+    strokes = path.get("stroke") not in (None, "none", "transparent")
+    strokes = strokes and path.get("stroke-opacity") != "0" and path.get("stroke-width") != "0"
+    filled = path.get("fill") not in (None, "none", "transparent")
+    return path.get("opacity") != "0" and (strokes or (filled and path.get("fill-opacity") != "0"))
 
 
 def _found(element, matrix, visible):

@@ -78,7 +78,7 @@ def _named(table: pd.DataFrame) -> pd.DataFrame:
     words = {filler: NAMES.get(filler, filler) for filler in report.FILLERS}
     return table.assign(
         filler=pd.Categorical(table["filler"].map(words), list(words.values()), ordered=True),
-        side=table["side"].map(SIDES),
+        side=table["side"].map(SIDES) if table["side"].nunique() > 1 else "",
         way=[
             f"{steps} steps, {order}" if steps > 1 else "one step"
             for steps, order in zip(table["steps"], table["order"], strict=True)
@@ -113,17 +113,20 @@ def _contexts(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     only = masked[masked["filler"] == "mask"]["model"].unique()
     named = _named(table[~table["model"].isin(only) | table["filler"].isin(["mask", "none"])])
     amounts = sorted(named["masks"].unique(), key=report.rank)
+    nothing = named["masks"] == "0"
     label = named["masks"] + " " + named["filler"].astype(str)
     for name in ("side", "way"):
         if named[name].nunique() > 1:
             label = label + ", " + named[name]
+    label = label.where(~nothing, "nothing")
     if named[other].nunique() > 1:
         label = label + ", " + named[other].astype(str) + " " + other
     order = named.assign(label=label, rank=named["masks"].map(amounts.index))
     labels = list(dict.fromkeys(order.sort_values("rank", kind="stable")["label"]))
-    return named.assign(
+    found = named.assign(
         appends=pd.Categorical(label, labels, ordered=True), length=named[across], across=across
     )
+    return found.drop_duplicates(["model", "appends", "length"])  # nothing is nothing of each
 
 
 EXAMPLES = (("shots", "relevant examples"), ("distractors", "distractors"))
@@ -163,7 +166,7 @@ CHARTS = (
         "What is appended, by the length of the context",
         _contexts,
         "line",
-        Axis("length", "examples"),
+        Axis("length", "distractors (relevant examples, where only these vary)"),
         (ACCURACY, P_RIGHT),
         colour="appends",
         panels=("model", "across"),

@@ -366,7 +366,11 @@ def test_the_picture_shows_every_line_and_fills_the_sure_ones():
         assert [row["x"] for row in panel.layer()] == [0]
     assert outside(drawn) == []
     assert (table["p_holm"] < 0.05).any()
-    filled = drawn.panels[0].marks("point")[-1]["encoding"]["fillOpacity"]
+    dots = drawn.panels[0].marks("point")[-1]
+    assert not dots["mark"]["filled"], "its edge is drawn where it isn't filled"
+    assert dots["encoding"]["fill"] == dots["encoding"]["color"]
+    assert "yOffset" not in dots["encoding"], "each line has a place of its own"
+    filled = dots["encoding"]["fillOpacity"]
     assert filled == {"condition": {"test": "datum['sure']", "value": 1}, "value": 0}
 
 
