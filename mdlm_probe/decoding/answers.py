@@ -13,8 +13,7 @@ from mdlm_probe.decoding.canvas import Canvas, Decoded, Intervention
 from mdlm_probe.decoding.schedule import RULES, Eos, Order, Schedule
 from mdlm_probe.engine.queries import Answer as Readings
 from mdlm_probe.engine.queries import Query, Readout
-from mdlm_probe.prompts.prompt import Prompt
-from mdlm_probe.prompts.texts import Text
+from mdlm_probe.prompts.prompt import Prompt, Text
 
 if TYPE_CHECKING:
     from mdlm_probe.engine.contract import AnyEngine

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.decoding.canvas import Canvas
-from mdlm_probe.prompts.prompt import MASK, Prompt
-from mdlm_probe.prompts.texts import Context, Text
+from mdlm_probe.prompts.prompt import MASK, Prompt, Text
+from mdlm_probe.prompts.texts import Context
 
 if TYPE_CHECKING:
     from mdlm_probe.engine.queries import Asker

@@ -1,4 +1,4 @@
-"""A prompt before any tokenizer, and how a mask is written in it."""
+"""Prompts and texts before any tokenizer, and how a mask is written in them."""
 
 from __future__ import annotations
 
@@ -23,3 +23,22 @@ class Prompt:
     def text(self) -> str:
         """Plain concatenation, for base models: nothing follows the last answer."""
         return self.end.join(f"{question}{self.turn}{answer}" for question, answer in self.turns)
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text to continue.
+
+    Attributes:
+        id: its name, different from all others loaded with it.
+        task: the type of text it is.
+        prompt: the text that a model sees.
+        continuation: what follows it, joined without anything between; "" where nobody knows.
+        answer: the right answer, for an exact match; "" where there is none.
+    """
+
+    id: str
+    task: str
+    prompt: str
+    continuation: str = ""
+    answer: str = ""

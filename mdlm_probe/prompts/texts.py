@@ -9,57 +9,17 @@ their names nor its prompts.
 from __future__ import annotations
 
 import hashlib
-import json
-import random
-import re
-import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 from mdlm_probe.core.catalog import unknown
-from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.prompts import few_shot_sets, shipped, toy_language
-from mdlm_probe.prompts import suite as tasks
-from mdlm_probe.prompts.prompt import MASK, Prompt
+from mdlm_probe.prompts import shipped, small_texts, text_files
+from mdlm_probe.prompts.prompt import Text
 
 LEXICONS = ("full", "small")
-SMALL = 50
-"""Prompts of each of the small language's tasks."""
-WORDS = (40, 64)
-"""Fewest and most words of a prose prompt in the small language, commas and stops among them."""
-FOLLOWING = 32
-"""Words of a prose continuation in the small language."""
-ANSWERED = (5, 3)
-"""Answered examples in a few-shot prompt of the small language, and in its continuation.
-
-Where the prompt ends in an open question, the first of the latter is its answer."""
-HINT = 'a line looks like {"prompt": "Once upon a time", "continuation": " there was a king."}'
-PLAIN_HINT = "every line is a prompt, empty ones apart"
-STDIN = Path("stdin")
-"""Stands for the standard input, by identity: a file of this name is another path."""
-
-
-@dataclass(frozen=True)
-class Text:
-    """A text to continue.
-
-    Attributes:
-        id: its name, different from all others loaded with it.
-        task: the type of text it is.
-        prompt: the text that a model sees.
-        continuation: what follows it, joined without anything between; "" where nobody knows.
-        answer: the right answer, for an exact match; "" where there is none.
-    """
-
-    id: str
-    task: str
-    prompt: str
-    continuation: str = ""
-    answer: str = ""
 
 
 @cache
@@ -87,9 +47,9 @@ def load(prompts: str = "decay", lexicon: str = "full") -> tuple[Text, ...]:
         raise ProbeError(f"no lexicon '{lexicon}'", expected="one of " + ", ".join(LEXICONS))
     files = paths(prompts)
     if lexicon == "small" and not _is_path(prompts):
-        return (*_prose(), *_questions(opened=prompts == "open"))
+        return (*small_texts.prose(), *small_texts.questions(opened=prompts == "open"))
     seen: dict[str, str] = {}
-    return tuple(text for path in files for text in _read(path, seen))
+    return tuple(text for path in files for text in text_files.read(path, seen))
 
 
 def digest(prompts: str = "decay", lexicon: str = "full") -> str:
@@ -113,13 +73,13 @@ def corpus(texts: Sequence[Text]) -> str:
 
 
 def paths(prompts: str) -> tuple[Path, ...]:
-    """The files of prompts: a folder's in tasks/, or a user's own; `STDIN` for "-".
+    """The files of prompts: a folder's in tasks/, or a user's own; `text_files.STDIN` for "-".
 
     Raises:
         ProbeError: there are none of that name.
     """
     if _is_path(prompts):
-        return (STDIN if prompts == "-" else Path(prompts),)
+        return (text_files.STDIN if prompts == "-" else Path(prompts),)
     found = tuple(sorted((shipped.folder() / prompts).glob("*.jsonl"))) if prompts else ()
     if not found:
         folders = {path.parent.name for path in shipped.folder().glob("*/*.jsonl")}
@@ -131,170 +91,6 @@ def paths(prompts: str) -> tuple[Path, ...]:
 
 def _is_path(prompts: str) -> bool:
     return prompts == "-" or prompts.endswith((".jsonl", ".json", ".txt")) or "/" in prompts
-
-
-# ---------------------------------------------------------------------- files
-
-
-def _read(path: Path, seen: dict[str, str]) -> Iterator[Text]:
-    """The texts of a file; `seen` holds where each id read so far stands."""
-    try:
-        data = _stdin() if path is STDIN else path.read_bytes()
-    except OSError as error:
-        reason = error.strerror or error
-        raise ProbeError(f"cannot read {path}: {reason}", expected="a file of prompts") from None
-    # not splitlines(): a JSON text may hold U+2028 and its like as they are
-    lines = enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1)
-    filled = [(number, line) for number, line in lines if line.strip()]
-    plain = path.suffix == ".txt" or (path is STDIN and bool(filled) and not _object(filled[0][1]))
-    for number, content in filled:
-        line = _Line(path, number, content, plain)
-        text = line.text()
-        if text.id in seen:
-            raise line.fault("id", f"'{text.id}' stands in {seen[text.id]}, too", "every id once")
-        seen[text.id] = f"{path.name}, line {number}"
-        yield text
-    if not filled:
-        expected = f"one {'prompt' if plain else 'JSON object'} per line"
-        raise ProbeError(f"no prompts in {path}", expected=expected, hint=_hint(plain))
-
-
-@cache
-def _stdin() -> bytes:
-    """The standard input, which can be read only once.
-
-    Raises:
-        OSError: it is closed, or can't be read.
-    """
-    if sys.stdin is None:
-        raise OSError("it is closed")
-    return sys.stdin.buffer.read()
-
-
-def _object(line: bytes) -> bool:
-    """Whether a line is a JSON object."""
-    try:
-        return isinstance(json.loads(line), dict)
-    except (ValueError, RecursionError):
-        return False
-
-
-def _hint(plain: bool) -> str:
-    return PLAIN_HINT if plain else HINT
-
-
-class _Line:
-    """One line of a file of prompts, JSON or a plain prompt; errors name it and the field."""
-
-    def __init__(self, path: Path, number: int, line: bytes, plain: bool) -> None:
-        self.path, self.number, self.hint = path, number, _hint(plain)
-        try:
-            text = line.decode("utf-8")
-            self.row = {"prompt": text.removesuffix("\r")} if plain else json.loads(text)
-        except UnicodeDecodeError as error:
-            raise self.fault("the line", f"not UTF-8: {error.reason}", "text in UTF-8") from None
-        except (ValueError, RecursionError) as error:
-            raise self.fault("the line", f"not JSON: {error}", "one JSON object") from None
-        if not isinstance(self.row, dict):
-            raise self.fault("the line", f"found {type(self.row).__name__}", "one JSON object")
-
-    def fault(self, field: str, found: str, expected: str) -> ProbeError:
-        where = f"{self.path}, line {self.number}, field '{field}'"
-        return ProbeError(f"{where}: {found}", expected=expected, hint=self.hint)
-
-    def text(self) -> Text:
-        follows, answer = self.row.get("continuation"), self.row.get("answer")
-        return Text(
-            self._named(("id", "uid", "question_id"), str(self.number)),
-            self._named(("task", "subcategory", "category"), self.path.stem),
-            self._prompt(),
-            "" if follows is None else self._plain("continuation", follows, needed=False),
-            "" if answer in (None, "") else self._scalar("answer", answer),
-        )
-
-    def _named(self, fields: tuple[str, ...], default: str) -> str:
-        """The first of these fields that the line has."""
-        for field in fields:
-            if self.row.get(field) is not None:
-                return self._scalar(field, self.row[field])
-        return default
-
-    def _scalar(self, field: str, value: Any) -> str:
-        """A text or a whole number, as a text."""
-        number = isinstance(value, int) and not isinstance(value, bool)
-        return str(value) if number else self._plain(field, value)
-
-    def _prompt(self) -> str:
-        if "prompt" in self.row or "turns" not in self.row:
-            if "prompt" not in self.row:
-                raise self.fault("prompt", "is missing", "a text")
-            return self._plain("prompt", self.row["prompt"])
-        turns = self.row["turns"]
-        first = turns[0] if isinstance(turns, list) and turns else None
-        if not isinstance(first, dict) or "content" not in first:
-            raise self.fault("turns", f"found {_short(turns)}", 'a list like [{"content": "..."}]')
-        return self._plain("turns.content", first["content"])
-
-    def _plain(self, field: str, value: Any, needed: bool = True) -> str:
-        if not isinstance(value, str):
-            raise self.fault(field, f"found {_short(value)}", "a text")
-        if needed and not value.strip():
-            raise self.fault(field, "is empty", "a text with something to read in it")
-        if MASK in value:
-            raise self.fault(field, "holds U+E000, which stands for a mask", "a text without it")
-        if any("\ud800" <= letter <= "\udfff" for letter in value):
-            raise self.fault(field, "holds half a surrogate pair", "whole characters")
-        return value
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-# ---------------------------------------------------------------------- the small language
-
-
-def _prose() -> Iterator[Text]:
-    """The beginnings of sentences of the small language, cut anywhere, and the words that follow.
-
-    Not whole sentences: after every full stop the language begins anew, and all prompts would be
-    continued alike.
-    """
-    for number in range(SMALL):
-        seed = seed_of("texts", "prose", number)
-        words = _words("".join(toy_language.sentences(WORDS[1] + FOLLOWING, seed)))
-        cut = random.Random(seed).randint(*WORDS)
-        prompt, follows = words[:cut], words[cut : cut + FOLLOWING]
-        yield Text(f"prose-{number + 1:02}", "prose", "".join(prompt), "".join(follows))
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r" \w+|[,.]", text)
-
-
-def _questions(opened: bool) -> Iterator[Text]:
-    """Answered examples of the few-shot suite's sets, relevant tasks and distractors in turn.
-
-    Opened, only of relevant tasks, and the prompt goes on to the next example's open answer.
-    """
-    suite = tasks.load("few-shot", "small")
-    kinds = ("relevant",) if opened else ("relevant", "distractor")
-    sides = [(s, side) for s in suite.sets.values() for side in kinds]
-    sources = {getattr(s, side).name: (s, side) for s, side in sides}
-    before, after = ANSWERED
-    for number in range(SMALL):
-        source, side = list(sources.values())[number % len(sources)]
-        shots = source.shots(side, before + after, seed_of("texts", "question", number))
-        template, asked = source.template, shots[before]
-        turns = tuple(few_shot_sets.shot(template, example, "word") for example in shots)
-        first = turns[:before] + ((few_shot_sets.ask(template, asked, None),) if opened else ())
-        prompt, whole = (
-            Prompt(part, template.turn, template.end).text() for part in (first, turns)
-        )
-        answer = few_shot_sets.answer_text(asked, asked.right, "word") if opened else ""
-        name = f"question-{number + 1:02}"
-        yield Text(name, "question", prompt, whole[len(prompt) :], answer)
 
 
 Context = Literal["left", "both"]

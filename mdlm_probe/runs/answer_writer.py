@@ -15,7 +15,7 @@ from mdlm_probe.decoding import answers
 from mdlm_probe.decoding.canvas import Intervention, Observer, Step
 from mdlm_probe.decoding.schedule import Schedule
 from mdlm_probe.models._checkpoint import Checkpoint
-from mdlm_probe.prompts.texts import Text
+from mdlm_probe.prompts.prompt import Text
 from mdlm_probe.runs import loaded_models, runner
 from mdlm_probe.runs.plan import Job
 

@@ -23,7 +23,8 @@ from mdlm_probe.decoding.schedule import Cache, Order, Schedule
 from mdlm_probe.decoding.schedule import check as check_schedule
 from mdlm_probe.models._checkpoint import Checkpoint
 from mdlm_probe.prompts import texts
-from mdlm_probe.prompts.texts import Text, chosen
+from mdlm_probe.prompts.prompt import Text
+from mdlm_probe.prompts.texts import chosen
 from mdlm_probe.runs import loaded_models, runner
 from mdlm_probe.runs.answer_writer import AnswerWriter, GenerationProgress, GenerationRequest
 from mdlm_probe.runs.plan import Job, slug

@@ -8,6 +8,7 @@ from mdlm_probe.analysis.examples.parts import TextPart
 from mdlm_probe.analysis.examples.rows import Fields, Rows, readable
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.prompts import texts
+from mdlm_probe.prompts.prompt import Text
 
 TEXT = ("prompts", "lexicon", "task", "prompt")
 """Columns that name a text to continue."""
@@ -31,7 +32,7 @@ def prompt(rows: Rows, model: str, make: Callable[[], str]) -> TextPart:
     return TextPart("no prompt", reason)
 
 
-def text(row: Fields, source: str = "prompts") -> texts.Text:
+def text(row: Fields, source: str = "prompts") -> Text:
     """The text that a row's columns name.
 
     Raises:

@@ -11,7 +11,7 @@ from mdlm_probe.cli.canvas_display import CanvasDisplay
 from mdlm_probe.cli.options import MODEL_OPTIONS, RUN_OPTIONS, jobs_of, plan_options
 from mdlm_probe.cli.progress import Bar
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.prompts.texts import Text
+from mdlm_probe.prompts.prompt import Text
 from mdlm_probe.runs import generate, plan
 from mdlm_probe.runs.arena_hard import write_arena_hard
 

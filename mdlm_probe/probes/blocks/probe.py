@@ -25,6 +25,7 @@ from mdlm_probe.probes.blocks import columns
 from mdlm_probe.probes.blocks.filling_order import filling_columns
 from mdlm_probe.probes.blocks.grid import combinations
 from mdlm_probe.prompts import texts
+from mdlm_probe.prompts.prompt import Text
 
 if TYPE_CHECKING:
     from mdlm_probe.engine.contract import AnyEngine
@@ -138,5 +139,5 @@ def measure(
         yield cell, [{name: None if v != v else v for name, v in row.items()}]
 
 
-def _by_id(prompts: str, lexicon: str) -> dict[str, texts.Text]:
+def _by_id(prompts: str, lexicon: str) -> dict[str, Text]:
     return {text.id: text for text in texts.load(prompts, lexicon)}

@@ -18,8 +18,8 @@ import numpy as np
 from scipy.special import rel_entr
 
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.prompts.prompt import Text
 from mdlm_probe.prompts.shipped import UNIGRAMS
-from mdlm_probe.prompts.texts import Text
 
 if TYPE_CHECKING:
     from mdlm_probe.models._border import Border

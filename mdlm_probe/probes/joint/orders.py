@@ -22,7 +22,7 @@ from mdlm_probe.likelihood.chain_rule import Order, score, score_by_confidence, 
 if TYPE_CHECKING:
     from mdlm_probe.engine.queries import Asker
     from mdlm_probe.models._checkpoint import Checkpoint
-    from mdlm_probe.prompts.texts import Text
+    from mdlm_probe.prompts.prompt import Text
 
 BUDGET = (1, 2, 4, 8, 16, 32)
 

@@ -21,7 +21,7 @@ from mdlm_probe.probes.joint.coupling import Coupling
 
 if TYPE_CHECKING:
     from mdlm_probe.engine.queries import Asker
-    from mdlm_probe.prompts.texts import Text
+    from mdlm_probe.prompts.prompt import Text
 
 GAPS = (1, 2, 4, 8)
 

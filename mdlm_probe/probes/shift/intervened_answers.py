@@ -18,7 +18,8 @@ from mdlm_probe.decoding.answers import Answer, Score
 from mdlm_probe.decoding.canvas import NO_INTERVENTION
 from mdlm_probe.decoding.schedule import Schedule
 from mdlm_probe.probes.shift.interventions import Hit, Intervene, exchanged
-from mdlm_probe.prompts.texts import Text, load
+from mdlm_probe.prompts.prompt import Text
+from mdlm_probe.prompts.texts import load
 
 if TYPE_CHECKING:
     from mdlm_probe.engine.contract import AnyEngine

@@ -13,7 +13,7 @@ from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.json_lines import JsonLines
 from mdlm_probe.decoding.answers import Answer
 from mdlm_probe.harness import AnswerLog
-from mdlm_probe.prompts.texts import Text
+from mdlm_probe.prompts.prompt import Text
 from mdlm_probe.runs.answer_writer import record_of
 from mdlm_probe.runs.judges.answer_pairs import AnswerPair, JudgedAnswer
 from mdlm_probe.runs.judges.judge_calls import Call

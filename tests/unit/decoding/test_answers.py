@@ -14,7 +14,7 @@ from mdlm_probe.decoding.schedule import Schedule
 from mdlm_probe.engine.dry_run import DryRun
 from mdlm_probe.engine.engine import Engine
 from mdlm_probe.models import LoadOptions
-from mdlm_probe.prompts.texts import Text
+from mdlm_probe.prompts.prompt import Text
 
 IDS = special_ids()
 MASK, ENDS = IDS[MASK_TEXT], (IDS[EOS], IDS[EOT])

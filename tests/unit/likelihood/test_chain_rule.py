@@ -14,7 +14,7 @@ from mdlm_probe.engine.dry_run import DryRun
 from mdlm_probe.engine.queries import Query, Readout
 from mdlm_probe.likelihood import chain_rule
 from mdlm_probe.probes.joint.orders import check_continued, names, write
-from mdlm_probe.prompts.texts import Text
+from mdlm_probe.prompts.prompt import Text
 
 PROMPT = (0, 2)
 ENTRY = model(0).entry

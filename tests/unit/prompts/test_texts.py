@@ -10,8 +10,9 @@ import pytest
 
 from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.prompts import prompt, shipped, texts, toy_language
+from mdlm_probe.prompts import prompt, shipped, text_files, texts, toy_language
 from mdlm_probe.prompts.few_shot_sets import split
+from mdlm_probe.prompts.prompt import Text
 from mdlm_probe.prompts.suite import load
 
 ROOT = Path(__file__).parent.parent.parent.parent
@@ -55,7 +56,7 @@ def piped(monkeypatch):
 
     def forget():
         texts.load.cache_clear()
-        texts._stdin.cache_clear()
+        text_files._stdin.cache_clear()
 
     yield pipe
     forget()
@@ -236,8 +237,8 @@ def test_a_file_of_ones_own_with_defaults(own):
         "",
     )
     assert texts.load(path) == (
-        texts.Text("1", "own", "Once upon a time"),
-        texts.Text("7", "odd", " a\u2028b ", " c"),
+        Text("1", "own", "Once upon a time"),
+        Text("7", "odd", " a\u2028b ", " c"),
     )
     assert {text.answer for text in texts.load(path)} == {""}
     assert texts.load(path, "small") == texts.load(path)
@@ -259,10 +260,10 @@ def test_a_text_file_has_a_prompt_a_line(own):
     lines = ("\ufeffOnce upon", "", ' {"prompt": "b"}\r', "\t\r", "c\u2028d ", "é", "")
     path = own(*lines, name="mine.txt")
     assert texts.load(path) == (
-        texts.Text("1", "mine", "Once upon"),
-        texts.Text("3", "mine", ' {"prompt": "b"}'),
-        texts.Text("5", "mine", "c\u2028d "),
-        texts.Text("6", "mine", "é"),
+        Text("1", "mine", "Once upon"),
+        Text("3", "mine", ' {"prompt": "b"}'),
+        Text("5", "mine", "c\u2028d "),
+        Text("6", "mine", "é"),
     )
     assert texts.load(path, "small") == texts.load(path)
 
@@ -283,7 +284,7 @@ def test_the_standard_input_is_jsonl_or_a_prompt_a_line_and_read_once(data, expe
     source = piped(data)
     found = texts.load("-")
     if expected == "json":
-        wanted = texts.Text("1", "stdin", "a"), texts.Text("x", "t", "b", answer="3")
+        wanted = Text("1", "stdin", "a"), Text("x", "t", "b", answer="3")
         assert found == wanted
     else:
         assert [text.prompt for text in found] == expected
@@ -354,8 +355,8 @@ def test_arena_hard_is_read_as_it_is(own):
         "turns": [{"content": "Solve."}, {"content": "Why?"}],
     }
     assert texts.load(own(newer, older)) == (
-        texts.Text("2e", "coding", "Write."),
-        texts.Text("32", "arena-hard-v0.1", "Solve."),
+        Text("2e", "coding", "Write."),
+        Text("32", "arena-hard-v0.1", "Solve."),
     )
 
 

@@ -9,7 +9,8 @@ from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.decoding import canvas_of_prompt
 from mdlm_probe.probes.decay import distances as spans
-from mdlm_probe.prompts.texts import Text, chosen
+from mdlm_probe.prompts.prompt import Text
+from mdlm_probe.prompts.texts import chosen
 from mdlm_probe.runs.rough_border import RoughBorder
 
 TEXT = Text("one", "prose", " the wind crossed a hill.", " every door kept the light.")

@@ -8,7 +8,8 @@ import pytest
 from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.probes.decay import unigrams
-from mdlm_probe.prompts.texts import Text, load
+from mdlm_probe.prompts.prompt import Text
+from mdlm_probe.prompts.texts import load
 
 TEXTS = (
     Text("a", "prose", " the wind crossed the hill.", " the door"),

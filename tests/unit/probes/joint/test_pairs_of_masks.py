@@ -11,7 +11,7 @@ from mdlm_probe.likelihood import chain_rule
 from mdlm_probe.probes.joint import pairs_of_masks
 from mdlm_probe.probes.joint.coupling import Coupling
 from mdlm_probe.probes.joint.pairs_of_masks import Window
-from mdlm_probe.prompts.texts import Text
+from mdlm_probe.prompts.prompt import Text
 
 PROMPT = (0, 2)
 FIELDS = ("mi", "tv", "unlikely", "unlikely_sequential")
