@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mdlm_probe.engine import multi_step
-from mdlm_probe.engine.likely import LikelyAnswers
+from mdlm_probe.engine.likely_answers import LikelyAnswers
 from mdlm_probe.engine.multi_step import Found, Pass, Work
 from mdlm_probe.engine.queries import Answer, Attribution, Query
 from mdlm_probe.models._border import Border

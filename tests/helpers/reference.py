@@ -42,3 +42,20 @@ def rows(name, model, probe=""):
 def entry(name, model, probe=""):
     """What run.json says of a run's model."""
     return json.loads((FOLDER / name / "run.json").read_text())[f"{probe or name}__{model}"]
+
+
+def runs():
+    """Every probe and model that was measured."""
+    return [
+        (path.parent.name, path.stem.partition("__")[2])
+        for path in sorted(FOLDER.glob("*/*__*.csv"))
+        if path.stem.startswith(f"{path.parent.name}__")
+    ]
+
+
+def options(entry):
+    """A run's options as a command gives them: lists are tuples."""
+    return {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in entry["config"]["options"].items()
+    }

@@ -116,7 +116,7 @@ def refuse(cell: Cell, entry: Checkpoint) -> str:
 def measure(
     engine: AnyEngine, cells: Sequence[Cell]
 ) -> Iterator[tuple[Cell, list[dict[str, Any]]]]:
-    """One row a cell: the answer, what the scorer thinks of it, and how it came about."""
+    """One row per cell: the answer, what the scorer thinks of it, and how it came about."""
     known = {at: _by_id(*at) for at in {(cell.prompts, cell.lexicon) for cell in cells}}
     asked = [known[cell.prompts, cell.lexicon][cell.prompt] for cell in cells]
     canvases = [

@@ -106,7 +106,7 @@ def shown(cell: Cell, example: Example, causal: bool) -> Prompt:
 def measure(
     engine: AnyEngine, cells: Sequence[Cell]
 ) -> Iterator[tuple[Cell, list[dict[str, Any]]]]:
-    """One row a test point: the answer as decoded text, and the distribution it came from."""
+    """One row per test point: the answer as decoded text, and the distribution it came from."""
     points = questions.test_points(cells)
     causal = engine.entry.kind == "causal"
     asks = []

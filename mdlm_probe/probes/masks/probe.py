@@ -123,7 +123,7 @@ def refuse(cell: Cell, entry: Checkpoint) -> str:
 def measure(
     engine: AnyEngine, cells: Sequence[Cell]
 ) -> Iterator[tuple[Cell, list[dict[str, Any]]]]:
-    """One row a test point and tail: the answer when its mask was committed."""
+    """One row per test point and tail: the answer when its mask was committed."""
     points, causal = questions.test_points(cells), engine.entry.kind == "causal"
     prompts: dict[Any, Query] = {}
     asks, schedules = [], []

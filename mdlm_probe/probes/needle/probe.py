@@ -113,7 +113,7 @@ def refuse(cell: Cell, entry: Checkpoint) -> str:
 def measure(
     engine: AnyEngine, cells: Sequence[Cell]
 ) -> Iterator[tuple[Cell, list[dict[str, Any]]]]:
-    """One row a cell: the answer from left to right, every token given those before it."""
+    """One row per cell: the answer from left to right, every token given those before it."""
     asked = []
     for cell in cells:
         source = load(cell.needles, cell.lexicon)

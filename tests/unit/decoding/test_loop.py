@@ -17,7 +17,7 @@ from mdlm_probe import models
 from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.decoding import loop
-from mdlm_probe.decoding.canvas import Canvas
+from mdlm_probe.decoding.canvas import Canvas, Observer
 from mdlm_probe.decoding.schedule import RULES, Schedule
 from mdlm_probe.engine import memory
 from mdlm_probe.engine.dry_run import DryRun
@@ -506,6 +506,42 @@ def test_causal_models_write_what_generate_writes(loaded, engine, name):
         for ours in loop.proceed_all(engine(model, batch_tokens=64), prompts, 12, never, names):
             assert model.entry.eos_ids[0] not in ours.tokens
             assert len(ours.tokens) == 12 or ours.tokens[-1] in model.entry.eos_ids
+
+
+class Second(Observer):
+    """Writes the second most probable token in place of the first, for some steps."""
+
+    def __init__(self, steps):
+        self.steps, self.seen = steps, []
+
+    def readouts(self, number, asked):
+        return (loop.Readout("top_ids", (2,)),)
+
+    def write(self, step):
+        (place,) = step.chosen
+        first, second = map(int, step.answer["top_ids"][step.at(place)])
+        assert step.chosen[place] == first
+        self.seen.append(second)
+        return {place: second} if step.number <= self.steps else None
+
+
+@pytest.mark.parametrize("engine", [Engine, Forgetful])
+def test_an_intervention_on_a_causal_model_writes_other_tokens_and_ends_the_text(loaded, engine):
+    """The text goes on from what was written; the last token is the model's own again."""
+    model, hook = loaded["llama"], Second(3)
+    (prompt,) = [canvas.ids for canvas in canvases(0, count=1, after=(0, 0))]
+    asker = engine(model, batch_tokens=64)
+    (ours,) = loop.proceed_all(asker, [prompt], 12, [Schedule()], ["?"], [hook])
+    assert len(ours.tokens) == 4
+    ids = list(prompt)
+    for step, token in enumerate(ours.tokens):
+        with torch.inference_mode():
+            row = model.network(torch.tensor([ids])).logits[0, -1]
+        first, second = row.topk(2).indices.tolist()
+        assert ours.candidates[step] == first
+        assert token == (second if step < 3 else first)
+        assert hook.seen[step] == second
+        ids.append(token)
 
 
 # ---------------------------------------------------------------------- interventions

@@ -12,19 +12,7 @@ from mdlm_probe.core.sheet import text_of
 from mdlm_probe.runs.plan import Job, prepare
 
 PROBES = catalog.names("probe")
-RUNS = [
-    (probe, path.stem.removeprefix(f"{probe}__"))
-    for probe in PROBES
-    for path in sorted((reference.FOLDER / probe).glob(f"{probe}__*.csv"))
-]
-
-
-def options_of(entry):
-    """A run's options as a command gives them: lists are tuples."""
-    return {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in entry["config"]["options"].items()
-    }
+RUNS = reference.runs()
 
 
 def test_every_probe_was_measured():
@@ -38,7 +26,7 @@ def test_rows_stand_by_cell_in_the_order_of_the_plan(probe, model):
     assert list(found[0]) == ["model", *coordinates, *names(module.COLUMNS)]
     assert {row["model"] for row in found} == {model}
     entry = reference.entry(probe, model)
-    plan = prepare(Job(probe, model, options_of(entry)))
+    plan = prepare(Job(probe, model, reference.options(entry)))
     planned = [tuple(map(text_of, astuple(cell))) for cell in plan.cells]
     measured = groupby(tuple(row[name] for name in coordinates) for row in found)
     assert [cell for cell, _ in measured] == planned
@@ -49,6 +37,6 @@ def test_rows_stand_by_cell_in_the_order_of_the_plan(probe, model):
 def test_a_run_begun_before_may_be_resumed(probe, model):
     """Its configuration, with the hashes of its texts, is what the same command has today."""
     entry = reference.entry(probe, model)
-    config = prepare(Job(probe, model, options_of(entry))).config
+    config = prepare(Job(probe, model, reference.options(entry))).config
     assert config["sources"] == entry["config"]["sources"]
-    assert options_of({"config": config}) == options_of(entry)
+    assert reference.options({"config": config}) == reference.options(entry)

@@ -1,0 +1,82 @@
+"""Some cells of the committed run, measured again: the same rows, but for rounding."""
+
+from dataclasses import astuple, fields
+from functools import cache
+from itertools import groupby
+
+import pytest
+import reference
+
+from mdlm_probe import models
+from mdlm_probe.core.sheet import text_of
+from mdlm_probe.engine.engine import Engine
+from mdlm_probe.runs.loaded_models import scorer_of
+from mdlm_probe.runs.plan import Job, prepare
+
+SOME = 3
+"""Cells of each run: the first, the last, and those evenly between."""
+
+ROUNDING = {"rel": 1e-3, "abs": 2e-5}
+"""How far a number may be from the committed one: other processors add up in another order."""
+
+
+@cache
+def loaded(name):
+    return models.load(models.resolve(name))
+
+
+def engine_of(plan, entry):
+    batch = entry["batch"]
+    engine = Engine(
+        loaded(plan.entry.name),
+        batch_tokens=batch["tokens"],
+        gradients=batch.get("gradients"),
+        kv_cache_tokens=batch.get("held"),
+    )
+    if scorer := scorer_of(plan.options, plan.entry):
+        engine.scorer = Engine(loaded(scorer.name), batch_tokens=batch["scorer"])
+    return engine
+
+
+def changes(row, before):
+    """Fields of a row that aren't as they were written before; numbers may be rounded otherwise."""
+    differ = [name for name in row if text_of(row[name]) != before[name]]
+    return [
+        name
+        for name in differ
+        if not isinstance(row[name], float)
+        or not before[name]
+        or row[name] != pytest.approx(float(before[name]), **ROUNDING)
+    ]
+
+
+@pytest.mark.parametrize(("probe", "model"), reference.runs())
+def test_cells_measured_again_give_the_committed_rows(probe, model):
+    entry = reference.entry(probe, model)
+    plan = prepare(Job(probe, model, reference.options(entry)))
+    coordinates = [field.name for field in fields(plan.probe.Cell)]
+    kept = {
+        cell: list(rows)
+        for cell, rows in groupby(
+            reference.rows(probe, model), lambda row: tuple(row[name] for name in coordinates)
+        )
+    }
+    last = len(plan.cells) - 1
+    cells = [plan.cells[last * n // (SOME - 1)] for n in range(SOME)]
+    found = list(plan.probe.measure(engine_of(plan, entry), cells))
+    assert [cell for cell, _ in found] == cells
+    for cell, rows in found:
+        committed = kept[tuple(map(text_of, astuple(cell)))]
+        assert len(rows) == len(committed)
+        for row, before in zip(rows, committed, strict=True):
+            assert not changes(row, before), (row, before)
+
+
+def test_a_change_is_seen():
+    before = {"text": "a", "number": "0.123457", "none": "", "right": "1"}
+    row = {"text": "a", "number": 0.1234567, "none": None, "right": True}
+    assert changes(row, before) == []
+    assert changes(row | {"number": 0.12348}, before) == [], "the last digits may differ"
+    assert changes(row | {"number": 0.1237}, before) == ["number"]
+    assert changes(row | {"text": "b", "right": False}, before) == ["text", "right"]
+    assert changes(row | {"none": 0.0, "number": None}, before) == ["number", "none"]
