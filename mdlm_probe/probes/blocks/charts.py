@@ -93,6 +93,10 @@ def _lengths(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     table = tables.get("lengths", pd.DataFrame())
     if not len(table):
         return table
+    measured = [name for name in ("perplexity", "correct") if name in table]
+    ends = [f"{name}_{end}" for name in measured for end in ("low", "high")]
+    # a single prompt has no intervals, and then the table has no columns of them
+    table = table.reindex(columns=list(dict.fromkeys((*table.columns, *ends))))
     whole = table["blocks"] == "whole"
     where = ("blocks of " + table["blocks"].astype(str)).where(~whole, "one block")
     prompts = frame.groupby(["model", "length"], observed=True)["prompt"].nunique()

@@ -217,3 +217,13 @@ def test_heat_maps_of_a_middle_and_the_largest_block():
     ]
     shares = [row["fill"] for row in drawn.panels[0].rows if row["x"] == "1"]
     assert sum(shares) == pytest.approx(100)
+
+
+def test_a_single_prompt_has_no_intervals_and_its_charts_all_the_same():
+    frame = rows(lengths=(8, 16))
+    frame = frame[frame["prompt"] == "p0"].reset_index(drop=True)
+    found = blocks.tables(frame)
+    assert "perplexity_low" not in found["lengths"]
+    panel = pictured(charts, found, frame)["lengths"].panels[0]
+    assert all(row.get("low") is None for row in panel.rows)
+    assert panel.line(order=LOW, where="one block")
