@@ -40,7 +40,12 @@ class Border:
         entry: whether prompts are chats, and the mask id.
         template: the chat template (Jinja), or "".
         specials: texts of special tokens that the template may ask for, such as `bos_token`.
+
+    Attributes:
+        is_rough: whether tokens are only counted roughly, where there is no tokenizer.
     """
+
+    is_rough = False
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ import string
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from mdlm_probe.core.cells import seed as seed_of
@@ -186,7 +187,7 @@ class FewShotSet:
         """
 
     def _take(self, stream: Iterator[Example], count: int, what: str) -> tuple[Example, ...]:
-        taken = tuple(example for example, _ in zip(stream, range(count), strict=False))
+        taken = tuple(islice(stream, count))
         if len(taken) < count:
             raise ProbeError(
                 f"set '{self.name}' has only {len(taken)} {what}",

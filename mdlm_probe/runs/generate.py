@@ -147,8 +147,8 @@ def _longest(job: Job, entry: Checkpoint, request: GenerationRequest) -> int:
     from mdlm_probe.engine.dry_run import DryRun
 
     border = models.load_border(entry, job.load)
-    counter = DryRun(border.entry, border)
-    found = (canvas_of_prompt.span(counter, t, request.length, "left") for t in request.texts)
+    asker = DryRun(border.entry, border)
+    found = (canvas_of_prompt.span(asker, t, request.length, "left") for t in request.texts)
     own = request.length if entry.kind == "causal" else 0
     return max(len(span.ids) for span in found) + own
 

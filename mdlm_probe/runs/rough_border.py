@@ -18,6 +18,7 @@ SOME = -1
 class RoughBorder(Border):
     """A token for every 2.8 characters, all alike; masks are exact, and stand at the end."""
 
+    is_rough = True
     start, pad, ordinary = (), 0, (0,)
 
     def __init__(self, entry: Checkpoint) -> None:

@@ -21,15 +21,15 @@ SAMPLE = 24
 """Cells that are written out to learn how long prompts are."""
 
 
-def count(plan: Plan, counter: DryRun) -> int:
-    """Writes out a few random cells for a counter, always the same ones; returns how many."""
+def count(plan: Plan, dry_run: DryRun) -> int:
+    """Measures a few random cells on a dry run, always the same ones; returns how many."""
     chosen = random.Random(0).sample(range(len(plan.cells)), min(SAMPLE, len(plan.cells)))
-    _write_out(plan, counter, [plan.cells[i] for i in sorted(chosen)])
+    _measure(plan, dry_run, [plan.cells[i] for i in sorted(chosen)])
     return len(chosen)
 
 
-def _write_out(plan: Plan, counter: DryRun, cells: Sequence[Any]) -> None:
-    for _ in plan.probe.measure(counter, cells):
+def _measure(plan: Plan, dry_run: DryRun, cells: Sequence[Any]) -> None:
+    for _ in plan.probe.measure(dry_run, cells):
         pass
 
 
@@ -66,10 +66,10 @@ def cell_tokens(plan: Plan, border: Border | None = None) -> tuple[float, int]:
     from mdlm_probe.engine.dry_run import DryRun
 
     border = border or models.load_border(plan.entry, plan.job.load)
-    _write_out(plan, DryRun(border.entry, border), extremes(plan))
-    counter = DryRun(border.entry, border)
-    sampled = count(plan, counter)
-    return counter.largest / sampled, max(counter.passes, counter.calls)
+    _measure(plan, DryRun(border.entry, border), extremes(plan))
+    dry_run = DryRun(border.entry, border)
+    sampled = count(plan, dry_run)
+    return dry_run.largest / sampled, max(dry_run.passes, dry_run.calls)
 
 
 @dataclass(frozen=True)
@@ -111,24 +111,24 @@ def survey(plan: Plan, device: str, load: Callable[..., Border] | None = None) -
         border = RoughBorder(plan.entry)
         notes.append("tokens are a rough guess: there is no tokenizer")
         fault = error.found
-    counter = DryRun(plan.entry, border)
-    scale = len(plan.cells) / count(plan, counter)
-    tokens = sum(counter.lengths) * counter.passes
+    dry_run = DryRun(plan.entry, border)
+    scale = len(plan.cells) / count(plan, dry_run)
+    tokens = sum(dry_run.lengths) * dry_run.passes
     largest = LARGEST.get(device.partition(":")[0], LARGEST["cpu"])
     if plan.options.get("cache", "none") != "none":
         notes.append("passes that keep keys and values are counted as whole ones: at most that")
-    elif counter.calls > 1:  # it takes steps
+    elif dry_run.calls > 1:  # it takes steps
         notes.append("at most: equal canvases go through the network once")
-    if counter.passes > 1:
+    if dry_run.passes > 1:
         notes.append(
-            f"{counter.passes} passes a forward in tokens and operations: the way back of gradients"
+            f"{dry_run.passes} passes a forward in tokens and operations: the way back of gradients"
             " counts as one more"
         )
     return Survey(
-        round(len(counter.lengths) * scale),
-        round(counter.asked * scale),
+        round(len(dry_run.lengths) * scale),
+        round(dry_run.asked * scale),
         tokens * scale,
-        tokens / counter.passes / len(counter.lengths),
+        tokens / dry_run.passes / len(dry_run.lengths),
         plan.job.batch_tokens or largest,
         notes,
         fault,

@@ -25,8 +25,7 @@ def tokens_of(asker: Asker, source: LmSet, example: Example) -> list[tuple[int, 
         joined = both[: len(before)] == before
         tokens = tuple(both[len(before) :] if joined else border.pieces(text))
         found.append(tokens or (border.token(text, question),))
-        rough = max(found[-1]) <= 0  # a survey without a tokenizer
-        if not rough and _letters(border.decode(found[-1])) != _letters(text):
+        if not border.is_rough and _letters(border.decode(found[-1])) != _letters(text):
             raise ProbeError(
                 f"the choice {text!r} has words that {asker.entry.name} doesn't know",
                 expected="choices that its tokenizer can spell",
@@ -125,14 +124,15 @@ def row(
     top = LETTERS[values.index(max(values))]
     right = LETTERS[example.right]
     first = answers[asked.paths[example.right][0][0]]
-    named = zip(LETTERS[:MAX_OPTIONS], [*logps, *[None] * 5], strict=False)
+    columns: dict[str, float | None] = dict.fromkeys(f"logp_{x}" for x in LETTERS[:MAX_OPTIONS])
+    columns |= {f"logp_{LETTERS[n]}": value for n, value in enumerate(logps[:MAX_OPTIONS])}
     return {
         "tokens": len(asked.query.ids),
         "right": right,
         "predicted": top,
         "correct": top == right,
         "logp_right": logps[example.right],
-        **{f"logp_{letter}": value for letter, value in named},
+        **columns,
         "entropy": float(first["entropy"][0]),
         "top1_prob": math.exp(float(first["top_logprob"][0])),
     }

@@ -26,7 +26,7 @@ def mix(asker: Asker, pair_set: PairSet, name: str) -> MultiStep[list[dict[str, 
     """
     ids = asker.border.encode(pair_set.prompt())
     tokens = pair_set.tokens(asker.border.pieces)
-    if min(ids) < 0:  # a rough count of tokens, by no tokenizer
+    if asker.border.is_rough:  # each word may be one token
         tokens = ((0, 0),) * len(pair_set.pairs)
     if len(tokens) < 2:
         return [{"words": len(tokens)}]

@@ -170,9 +170,7 @@ def _answer(border: Border, needle: Needle) -> tuple[int, ...]:
 def _check_known(border: Border, needles: Needles, needle: Needle) -> None:
     text = needles.prompt(needle, (), 0).text() + needle.answer
     ids = border.encode(text)
-    if min(ids) < 0:
-        return  # a rough count of tokens, by no tokenizer
-    if _alike(border.decode(ids[len(border.start) :]), text):
+    if border.is_rough or _alike(border.decode(ids[len(border.start) :]), text):
         return
     parts = {"intro": needles.intro, "fact": needle.fact, "question": needle.question}
     parts |= {"turn": needles.turn, "answer": needle.opening + needle.answer}

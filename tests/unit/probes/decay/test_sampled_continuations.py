@@ -119,11 +119,12 @@ def test_samples_do_not_depend_on_the_other_prompts(chain):
 def test_a_dry_run_counts_every_step(chain):
     entry = engine(chain).entry
     counter = DryRun(entry, Border(bpe(), entry))
-    prompts = [SampledPrompt((0, 1), SETS, 0)]
-    (found,) = sampled_continuations.marginals(counter, prompts, 4, 3)
-    assert found.masses.shape == (3, len(SETS))
-    assert len(found.top1) == 3
-    assert sorted(counter.lengths) == [2] * 4 + [3] * 4 + [4] * 4
+    prompts = [SampledPrompt((0, 1), SETS, 0), SampledPrompt((0,) * 5, SETS, 0)]
+    for found in sampled_continuations.marginals(counter, prompts, 4, 3):
+        assert found.masses.shape == (3, len(SETS))
+        assert len(found.top1) == 3
+    assert sorted(counter.lengths) == [n for n in range(2, 8) for _ in range(4)][:24]
+    assert (counter.calls, counter.largest) == (3, 4 * (2 + 5)), "prompts take steps side by side"
 
 
 def test_kept_keys_and_values_change_nothing():
