@@ -123,7 +123,7 @@ def across(drawn: DrawnPanel, field: str = "x") -> Json:
 def up(drawn: DrawnPanel, field: str = "y") -> Json:
     """The vertical axis of numbers."""
     axis, size = drawn.panel.axis, drawn.size
-    title = _title(drawn, axis.title, 1.1 * size.height) if size.y_title else None
+    title = _title(drawn, axis.title, _room_up(size)) if size.y_title else None
     ends = (drawn.end("y_low"), drawn.end("y_high"))
     ticks = _ticks(axis, drawn.whole[1])
     return _encoding(field, title, _scale(axis, ends), ticks, size.y_labels)
@@ -150,7 +150,7 @@ def cells(
     first = channel == "x"
     axis = drawn.chart.x if first else drawn.chart.up
     shown = size.x_title if first else size.y_title
-    room = size.width if first else 1.1 * size.height
+    room = size.width if first else _room_up(size)
     ticks = {
         "values": list(range(len(names))),
         "grid": False,
@@ -188,6 +188,11 @@ def _ticks(axis: Axis, limits: Limits, values: Sequence[float] = ()) -> Json:
     small = f"datum.value !== 0 && abs(datum.value) < {SMALL} ? '.0e' : '{NUMBER}'"
     label = f"format(datum.value, {small})"
     return {"values": list(values or bent_ticks(axis, limits)), "labelExpr": label}
+
+
+def _room_up(size: PanelSize) -> float:
+    """The room of a vertical title: a page's height has the horizontal axis in it, too."""
+    return (0.75 if size.width is None else 1.1) * size.height
 
 
 def _title(drawn: DrawnPanel, title: str, room: float | None) -> list[str] | str:

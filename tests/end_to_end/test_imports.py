@@ -19,6 +19,9 @@ SLOW |= {"lm_eval", "datasets", "huggingface_hub"}
 NETWORKS = {"torch", "transformers", "lm_eval", "wandb", "trackio"}
 """What reports, exports and comparisons never need."""
 
+DRAWING = {"matplotlib", "altair", "PIL"}
+"""What charts are drawn without."""
+
 CHILD = """
 import contextlib, io, json, os, sys
 from click.testing import CliRunner
@@ -159,7 +162,7 @@ def test_reports_and_examples_import_no_torch(steps, step):
 def test_what_is_made_of_rows_needs_no_torch(steps, name):
     found, imported = steps[name]
     assert "locality" in found
-    assert not NETWORKS & {*imported}
+    assert not (NETWORKS | DRAWING) & {*imported}
 
 
 def test_examples_need_no_torch(steps):
