@@ -12,6 +12,7 @@ from mdlm_probe.cli.options import Commas, batch_tokens
 from mdlm_probe.cli.progress import Bar
 from mdlm_probe.cli.show import show_report
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.options import flag
 from mdlm_probe.models._checkpoint import LoadOptions
 
 if TYPE_CHECKING:
@@ -148,11 +149,6 @@ def judge_of(given: dict[str, Any]) -> Judge:
         tokens = batch_tokens(own.get("batch_tokens", "auto"))
         return judges.LocalJudge(own["judge_model"], judges.load_prompt(), load, tokens)
     return judges.LikelihoodJudge()
-
-
-def flag(name: str) -> str:
-    """An option as it is typed."""
-    return "--" + name.replace("_", "-")
 
 
 command = click.Command(
