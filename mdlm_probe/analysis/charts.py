@@ -152,6 +152,8 @@ def over_sets(table: pd.DataFrame) -> pd.DataFrame:
 
     A column `over` says which.
     """
+    if not len(table):
+        return table
     sets = table["sets_low"].notna()
     ends = {
         f"best{end}": table[f"sets{end}"].fillna(table[f"items{end}"]) for end in ("_low", "_high")

@@ -74,13 +74,13 @@ def _question(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
 
 def _groups(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     table = over_sets(tables["groups"])
-    return _placed(table.assign(group=_grouped(table["group"])))
+    return _placed(table.assign(group=_grouped(table["group"]))) if len(table) else table
 
 
 def _paper(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     """The paper's values of its six models, beside runs of its setting."""
     table = tables["groups"]
-    if set(table["method"]) != {SAME[2]}:
+    if not len(table) or set(table["method"]) != {SAME[2]}:
         return pd.DataFrame()
     rows = [
         {"question": SAME[0], "masks": SAME[1], "group": group, "normalised": value}

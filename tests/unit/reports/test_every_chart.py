@@ -92,6 +92,30 @@ def test_all_that_a_chart_declares_is_there(probe, name):
             assert "low" in rows
 
 
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.7])
+@pytest.mark.parametrize("probe", PROBES)
+def test_an_unfinished_run_has_its_charts(probe, share):
+    rows = two_models.rows(probe)
+    cut = rows.iloc[: max(1, int(share * len(rows)))].reset_index(drop=True)
+    check_drawn(probe, cut)
+
+
+@pytest.mark.parametrize("probe", PROBES)
+def test_a_single_item_has_its_charts(probe):
+    """There are no intervals then, and some tables have no columns of them."""
+    rows = two_models.rows(probe)
+    names = [name for name in ("set", "prompt", "item") if name in rows]
+    one = (rows[names] == rows[names].iloc[0]).all(axis=1)
+    check_drawn(probe, rows[one].reset_index(drop=True))
+
+
+def check_drawn(probe, rows):
+    tables = catalog.load("report", probe).tables(rows)
+    for picture in pictured(catalog.charts(probe), tables, rows, masks=MASKS).values():
+        assert outside(picture) == []
+        assert picture.panels
+
+
 @every_chart
 def test_every_point_and_every_interval_is_inside_its_panel(probe, name):
     picture = drawn(probe)[name]
