@@ -1,5 +1,6 @@
 """Shapes in signatures are checked here, and only here; shared fixtures."""
 
+import gc
 import os
 import shutil
 
@@ -47,6 +48,12 @@ def pytest_collection_modifyitems(config, items):
         for mark, (present, reason) in wants.items():
             if item.get_closest_marker(mark) and not present:
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_collection_finish(session):
+    """What is loaded by now stays: looking through it for garbage takes as long as many tests."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

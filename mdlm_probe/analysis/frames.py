@@ -15,6 +15,8 @@ from pyarrow import csv as pa_csv
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import probe_of, read_run
 
+pa.enable_signal_handlers(False)  # its own drop a Ctrl-C that comes when a file is read to its end
+
 Tables = dict[str, pd.DataFrame]
 """A report's tables by name: what its charts are drawn from."""
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from mdlm_probe.cli import interrupts
 from mdlm_probe.core import catalog
 from mdlm_probe.core.errors import ProbeError
 
@@ -106,7 +107,8 @@ class MainGroup(ProbeGroup):
         Usage errors are click's own: exit code 2.
         """
         try:
-            return super().invoke(ctx)
+            with interrupts.obeyed():
+                return super().invoke(ctx)
         except ProbeError as error:
             code, said = 1, f"Error: {error}"
         except KeyboardInterrupt:

@@ -11,6 +11,7 @@ import ast
 import difflib
 import importlib
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 
@@ -33,8 +34,7 @@ def names(part: Part) -> list[str]:
 
 def first_line(part: Part, name: str) -> str:
     """The first line of a module's docstring: for a probe, the question it answers."""
-    source = _paths(part)[name].read_text(encoding="utf-8")
-    return (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
+    return (ast.get_docstring(_parsed(_paths(part)[name])) or "").partition("\n")[0]
 
 
 def judged() -> list[str]:
@@ -44,14 +44,19 @@ def judged() -> list[str]:
 
 def _declared(part: Part, name: str) -> set[str]:
     """Names that a module assigns, read from its source."""
-    tree = ast.parse(_paths(part)[name].read_text(encoding="utf-8"))
-    targets = [t for node in tree.body if isinstance(node, ast.Assign) for t in node.targets]
+    body = _parsed(_paths(part)[name]).body
+    targets = [t for node in body if isinstance(node, ast.Assign) for t in node.targets]
     return {target.id for target in targets if isinstance(target, ast.Name)}
 
 
 def questions() -> list[tuple[str, str]]:
     """The probes, each with the question that it answers."""
     return [(name, first_line("probe", name)) for name in names("probe")]
+
+
+@lru_cache
+def _parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def load(part: Part, name: str) -> ModuleType:

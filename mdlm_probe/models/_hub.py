@@ -6,11 +6,11 @@ import hashlib
 import re
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.threads import results
 
 TEXT_FILES = (
     "config.json",
@@ -163,8 +163,8 @@ def fingerprints(files: Sequence[Path]) -> dict[str, str]:
     A file of the hub's cache is a link to a blob; the blob of a large file is named by its sha256,
     which saves reading 16 GB again.
     """
-    with ThreadPoolExecutor(4) as pool:
-        return dict(zip([f.name for f in files], pool.map(_sha256, files), strict=True))
+    found = dict(results(_sha256, files, at_once=4, name="sha256"))
+    return {file.name: found[file] for file in files}
 
 
 def _sha256(file: Path) -> str:

@@ -6,21 +6,7 @@ import pytest
 from commands import call
 from fakes import Server, chat, rows, write
 
-from mdlm_probe.analysis import frames as _frames
-from mdlm_probe.reports import probe_report
-
-
-@pytest.fixture(autouse=True)
-def judged_only(monkeypatch):
-    """Reports on verdicts alone: the run's own rows are another report's."""
-    inner = _frames.frames
-
-    def frames(folder):
-        found, notes = inner(folder)
-        return {name: frame for name, frame in found.items() if name == "judge"}, notes
-
-    monkeypatch.setattr(probe_report.frames, "frames", frames)
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+pytestmark = pytest.mark.usefixtures("verdicts_alone")
 
 
 def test_the_runs_own_scorer_judges_unless_told_otherwise(tmp_path):

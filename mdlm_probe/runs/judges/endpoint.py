@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import queue
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.threads import results
 from mdlm_probe.runs.judges import chat_reply
-from mdlm_probe.runs.judges.call_threads import in_threads
 from mdlm_probe.runs.judges.judge_calls import BOTH, Call, Reply, Verdict
 from mdlm_probe.runs.judges.judge_prompt import JudgePrompt
 
@@ -103,9 +102,14 @@ class EndpointJudge:
             timeout=self._access.timeout,
             max_retries=self._access.retries,
         )
-        quick = self._client.with_options(
-            max_retries=1, timeout=min(self._access.timeout, CHECK_SECONDS)
-        )
+        list(results(self._check, [self._client], at_once=1, name="judge-check"))
+
+    def _check(self, client: openai.OpenAI) -> None:
+        """Asks once whether somebody is there."""
+        import openai
+
+        seconds = min(self._access.timeout, CHECK_SECONDS)
+        quick = client.with_options(max_retries=1, timeout=seconds)
         try:
             try:
                 quick.models.with_raw_response.list()
@@ -129,7 +133,7 @@ class EndpointJudge:
             ProbeError: the endpoint refuses the key, or doesn't know the judge.
         """
         try:
-            yield from in_threads(calls, self._reply, self._access.concurrency)
+            yield from results(self._reply, calls, at_once=self._access.concurrency, name="judge")
         finally:
             self._client.close()  # calls that are still on the way come to nothing
 
@@ -171,24 +175,14 @@ class EndpointJudge:
 
     def _in_time(self, messages: Any) -> str:
         """A reply, or an end to waiting: the SDK's own limit starts anew with every byte."""
-        done: queue.SimpleQueue[str | BaseException] = queue.SimpleQueue()
-
-        def call() -> None:
-            try:
-                done.put(self._create(self._client, messages, max_tokens=self._access.max_tokens))
-            except BaseException as error:
-                done.put(error)
-
-        threading.Thread(target=call, name="judge-call", daemon=True).start()
         access = self._access
         longest = access.timeout * (access.retries + 1) + PAUSE * access.retries + GRACE
+        ask = partial(self._create, self._client, max_tokens=access.max_tokens)
         try:
-            found = done.get(timeout=longest)
-        except queue.Empty:
+            ((_, reply),) = results(ask, [messages], at_once=1, name="judge-call", seconds=longest)
+        except TimeoutError:
             raise TimeoutError(f"no whole reply in {longest:.0f} s") from None
-        if isinstance(found, BaseException):
-            raise found
-        return found
+        return reply
 
     def _create(self, client: openai.OpenAI, messages: Any, max_tokens: int) -> str:
         """The raw text of a reply."""

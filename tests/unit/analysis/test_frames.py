@@ -1,8 +1,12 @@
 """The one reader of result CSVs: values, texts, and what can't be read."""
 
 import csv
+import ctypes
 import io
 import json
+import signal
+import sys
+import threading
 
 import pytest
 from hypothesis import given
@@ -101,3 +105,25 @@ def test_where_nothing_can_be_read_that_is_the_error(damaged):
         (damaged / f"shift__{model}.csv").unlink()
     with pytest.raises(ProbeError, match=r"cannot read .*shift__two\.csv"):
         frames.frames(damaged, skip_unreadable=True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the system who handles a signal")
+def test_ctrl_c_stays_python_s_while_rows_are_read(tmp_path):
+    """Arrow's reader may handle it meanwhile, and drops one that comes at the end of a file."""
+    path, over, handlers = tmp_path / "locality__m.csv", threading.Event(), set()
+    path.write_text("model,set,item\n" + "m,verb,1\n" * 100_000)
+    system = ctypes.CDLL(None)
+
+    def watch():
+        action = (ctypes.c_uint64 * 32)()
+        while not over.is_set():
+            system.sigaction(signal.SIGINT, None, ctypes.byref(action))
+            handlers.add(action[0])
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    for _ in range(5):
+        frames.read_texts(path)
+    over.set()
+    watching.join()
+    assert len(handlers) == 1

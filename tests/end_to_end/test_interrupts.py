@@ -1,0 +1,121 @@
+"""Ctrl-C at two hundred random moments: obeyed each time, and what was there by then is kept."""
+
+import os
+import random
+import signal
+import threading
+from contextlib import contextmanager, suppress
+
+import pytest
+from commands import call
+from fakes import Server, chat, rows, write
+from jury import MARK
+
+pytestmark = [
+    pytest.mark.usefixtures("verdicts_alone"),
+    # a file that is stopped before it is closed is closed by Python, which says so
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+PATIENCE = 60
+"""Seconds: only what hangs takes so long."""
+CSV = "locality__oracle.csv"
+QUICK = "--tasks verb-smallest --limit 30 --shots 2 --distractors 4 --positions 0,4".split()
+
+
+@contextmanager
+def ctrl_c(delay, to_any_thread):
+    """Sends SIGINT some seconds after it has begun, but nothing once what is inside has ended."""
+    begun, over = threading.Event(), threading.Event()
+
+    def handler(number, frame):  # runs between two lines of the main thread
+        if not over.is_set():
+            raise KeyboardInterrupt
+
+    def send():
+        begun.wait(PATIENCE)
+        if not over.wait(delay):
+            if to_any_thread:  # the main thread isn't woken then: as if it came before a wait
+                signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+            else:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    old = signal.signal(signal.SIGINT, handler)
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        begun.set()
+        yield
+    finally:
+        over.set()
+        sender.join(PATIENCE)
+        signal.signal(signal.SIGINT, old)
+
+
+class Hanging(Server):
+    """Replies to the first calls of every turn; the others hang until the turn is over."""
+
+    def __init__(self):
+        self.turn, self.left = threading.Event(), 0
+        super().__init__(self._reply)
+
+    def begin(self, replies):
+        self.turn.set()
+        self.turn, self.left = threading.Event(), replies
+
+    def _reply(self, text, before):
+        self.left -= 1
+        if self.left < 0:
+            self.turn.wait(PATIENCE)
+        return 200, chat(MARK)
+
+
+def judge(folder, server, code=0):
+    asked = ["--endpoint", server.url, "--judge", "jury", "--timeout", PATIENCE, "--retries", 0]
+    return call("judge", folder, *asked, "--concurrency", 2, "-q", code=code)
+
+
+def test_a_judge_that_hangs(tmp_path):
+    rng, lines = random.Random(0), rows(prompts=20, fracs=(0.1, 0.2, 0.3))
+    folder, whole = write(tmp_path / "run", lines), write(tmp_path / "whole", lines)
+    replies, kept, obeyed = folder / "judge__jury.replies.jsonl", 0, 0
+    with Hanging() as server:
+        server.begin(replies=1000)
+        judge(whole, server)  # and all modules are loaded
+        for number in range(160):
+            server.begin(replies=number % 3)
+            with suppress(KeyboardInterrupt), ctrl_c(rng.uniform(0, 0.15), number % 2):
+                result = judge(folder, server, code=None)  # 1 where no command has begun
+                assert result.exit_code == 130 or "Aborted!" in result.output, result.output
+                obeyed += 1
+            size = replies.stat().st_size if replies.exists() else 0
+            assert size >= kept, "what came is kept"
+            kept = size
+        server.begin(replies=1000)
+        judge(folder, server)
+        server.turn.set()
+    assert kept > 0
+    assert obeyed > 100, "the others came when nothing had begun"
+    verdicts = [(place / "judge__jury.csv").read_bytes() for place in (folder, whole)]
+    assert verdicts[0] == verdicts[1]
+
+
+def test_a_measurement(tmp_path):
+    rng, stopped, kept = random.Random(1), 0, 0
+    asked = ["locality", "-m", "oracle", "--batch-tokens", 300, *QUICK, "-q", "-o"]
+    call(*asked, tmp_path / "whole")
+    expected, folder = (tmp_path / "whole" / CSV).read_bytes(), tmp_path / "cut"
+    for number in range(40):
+        with suppress(KeyboardInterrupt), ctrl_c(rng.uniform(0, 0.4), number % 2):
+            result = call(*asked, folder, code=None)
+            assert result.exit_code in (0, 130) or "Aborted!" in result.output, result.output
+            stopped += result.exit_code == 130
+        rows = (folder / CSV).read_bytes() if (folder / CSV).exists() else b""
+        assert expected.startswith(rows[: rows.rfind(b"\n") + 1])
+        assert len(rows) >= kept, "whole groups are kept"
+        kept = len(rows)
+        if rows == expected:
+            folder, kept = tmp_path / f"cut{number}", 0
+    assert stopped > 10
+    call(*asked, folder)
+    assert (folder / CSV).read_bytes() == expected

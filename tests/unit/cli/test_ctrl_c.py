@@ -1,0 +1,56 @@
+"""Ctrl-C that comes in a `__del__`, where Python drops errors, ends the command all the same."""
+
+import _thread
+import sys
+import time
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from mdlm_probe.cli.groups import STOPPED, MainGroup
+from mdlm_probe.cli.interrupts import obeyed
+
+PATIENCE = 30  # seconds
+
+
+class Stops:
+    """Something in whose clearing up Ctrl-C comes."""
+
+    def __del__(self):
+        _thread.interrupt_main()
+        for _ in range(1000):  # the mark is looked at between two lines
+            pass
+
+
+def work():
+    Stops()
+    for _ in range(PATIENCE * 100):
+        time.sleep(0.01)
+    pytest.fail("it goes on")
+
+
+def test_what_is_dropped_comes_again():
+    with pytest.raises(KeyboardInterrupt), obeyed():
+        work()
+
+
+def test_a_command_ends():
+    group = MainGroup("main", make=lambda name: click.Command(name))
+    group.add_command(click.Command("works", callback=work))
+    result = CliRunner().invoke(group, ["works"])
+    assert (result.exit_code, result.stdout) == (130, "")
+    assert STOPPED in result.stderr
+
+
+def test_other_errors_are_dropped_as_ever(monkeypatch):
+    class Fails:
+        def __del__(self):
+            raise ZeroDivisionError
+
+    dropped = []
+    monkeypatch.setattr(sys, "unraisablehook", dropped.append)
+    with obeyed():
+        Fails()
+    assert [found.exc_type for found in dropped] == [ZeroDivisionError]
+    assert sys.unraisablehook == dropped.append
