@@ -26,7 +26,7 @@ ALLOWED = {
     ("harness/text_generation.py", "cache"): OPTION,
     ("models/_load.py", "shift"): FAMILY,
     ("models/_registry.py", "shift"): FAMILY,
-    ("prompts/suite.py", "masks"): "an argument",
+    ("prompts/few_shot_sets.py", "masks"): "an argument",
     ("prompts/texts.py", "decay"): PROMPTS,
     ("reports/masks_used.py", "masks"): OPTION,
     ("runs/judges/answer_pairs.py", "cache"): OPTION,
