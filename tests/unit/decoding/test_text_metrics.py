@@ -49,7 +49,67 @@ def test_repetition_is_what_going_through_the_text_finds(ids, n):
         assert text_metrics.distinct(ids, n) == pytest.approx(1 - again / len(before))
 
 
-@pytest.mark.parametrize("measure", [text_metrics.repeated, text_metrics.distinct])
+@pytest.mark.parametrize(
+    ("ids", "tokens"),
+    [
+        ([], 0),
+        ([1], 0),
+        ([1, 2, 3], 0),
+        ([1, 2, 3, 1, 2], 2),
+        ([5] * 10, 9),
+        ((1, 2, 3, 4) * 8, 28),
+        ([1, 2, 9, 1, 2, 8, 1, 2, 9], 3),
+    ],
+)
+def test_the_longest_repeated_span_in_closed_form(ids, tokens):
+    assert text_metrics.longest_repeat(ids) == tokens
+
+
+@given(IDS)
+def test_the_longest_repeated_span_is_what_looking_at_all_pairs_of_places_finds(ids):
+    found = max(
+        (
+            size
+            for a in range(len(ids))
+            for b in range(a + 1, len(ids))
+            for size in range(1, len(ids) - b + 1)
+            if ids[a : a + size] == ids[b : b + size]
+        ),
+        default=0,
+    )
+    assert text_metrics.longest_repeat(ids) == found
+
+
+@pytest.mark.parametrize(
+    ("ids", "n", "nats"),
+    [
+        (range(8), 1, math.log(8)),
+        (range(8), 2, math.log(7)),
+        ([5] * 10, 1, 0.0),
+        ([5] * 10, 2, 0.0),
+        ([1, 2] * 4, 1, math.log(2)),
+        ([1, 2, 1, 2, 1], 2, math.log(2)),
+        ([1, 1, 1, 2], 1, math.log(4) - 0.75 * math.log(3)),
+    ],
+)
+def test_entropy_in_closed_form(ids, n, nats):
+    assert text_metrics.entropy(ids, n) == pytest.approx(nats, abs=1e-12)
+
+
+@given(IDS, st.integers(1, 3))
+def test_entropy_is_at_most_the_logarithm_of_the_different_ones(ids, n):
+    found = text_metrics.entropy(ids, n)
+    if len(ids) < n:
+        assert math.isnan(found)
+    else:
+        kinds = round(text_metrics.distinct(ids, n) * (len(ids) - n + 1))
+        assert 0 <= found <= math.log(kinds) + 1e-12
+        assert found == pytest.approx(text_metrics.entropy(ids[::-1], n), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    "measure", [text_metrics.repeated, text_metrics.distinct, text_metrics.entropy]
+)
 def test_n_grams_of_no_tokens_are_refused(measure):
     with pytest.raises(ProbeError, match="n-grams of 0 tokens\nexpected: 1 token or more"):
         measure([1, 2], 0)
