@@ -16,7 +16,9 @@ from mdlm_probe.probes.attribution import report
 READ = (
     "How much the answer hangs on an example, by its position: ends above the middle are primacy"
     " (at the left) and recency (at the right). Beneath, the mean score of a token by group: masks"
-    " that carry nothing should have little. Scores are relative to the largest of a prompt."
+    " that carry nothing should have little. Examples are relative to the largest of their prompt,"
+    " tokens to its largest but the answer's own mask, as in the paper; a second column of the"
+    " table has tokens relative to the largest of all."
 )
 MASKS = "{masks} appended (0: the answer's own only)"
 TABLE = "arXiv 2511.21338, table 1"
@@ -38,17 +40,18 @@ PUBLISHED = tuple(
 
 def ours(tables: Tables) -> Iterator[OwnValue]:
     """Mean scores of groups in the published setting."""
-    for row in records(over_sets(tables["groups"])):
+    for row in records(tables["groups"]):
         if (row["question"], row["masks"], row["method"]) == SAME and row["group"] in SAID:
-            ends = row["best_low"], row["best_high"]
-            yield OwnValue(SAID[row["group"]], row["model"], row["normalised"], *ends)
+            value, *ends = (row[f"by_others{end}"] for end in ("", "_low", "_high"))
+            if value == value:  # rows measured without the column have none
+                yield OwnValue(SAID[row["group"]], row["model"], value, *ends)
 
 
 LINES = {"any": "any example", "relevant": "relevant ones", "distractor": "distractors"}
 NAMED = dict(
     zip(
-        report.GROUPS,
-        ("the answer's mask", "appended masks", "last 50 other tokens", "all other tokens"),
+        report.GROUPS[1:],
+        ("appended masks", "last 50 other tokens", "all other tokens"),
         strict=True,
     )
 )
@@ -73,7 +76,9 @@ def _question(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _groups(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    """Scores of groups as the paper has them: the answer's own mask has none."""
     table = over_sets(tables["groups"])
+    table = table[table["group"] != report.GROUPS[0]] if len(table) else table
     return _placed(table.assign(group=_grouped(table["group"]))) if len(table) else table
 
 
@@ -83,7 +88,7 @@ def _paper(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     if not len(table) or set(table["method"]) != {SAME[2]}:
         return pd.DataFrame()
     rows = [
-        {"question": SAME[0], "masks": SAME[1], "group": group, "normalised": value}
+        {"question": SAME[0], "masks": SAME[1], "group": group, "by_others": value}
         for values in report.PAPER.values()
         for group, value in zip(report.GROUPS[1:], values, strict=True)
     ]
@@ -102,6 +107,7 @@ def _placed(table: pd.DataFrame) -> pd.DataFrame:
 
 
 SCORE = Axis("normalised", "score / largest of its prompt", ends="best")
+OTHERS = Axis("by_others", "score / largest other token of its prompt", ends="by_others")
 SHOWN = (("question", "question"), ("masks", "masks appended:"), ("label", ""), ("method", ""))
 CHARTS = (
     Chart(
@@ -122,7 +128,7 @@ CHARTS = (
         "Attribution to masks and other tokens",
         _groups,
         "interval",
-        SCORE,
+        OTHERS,
         Axis("group", ""),
         dash="method",
         panels=("masks", "question"),

@@ -12,13 +12,16 @@ SCORES = (
     Column("score", float, "logits", "sum of these scores, by the method"),
     Column("mean", float, "logits", "score per token"),
     Column("normalised", float, "share", "score or mean relative to the prompt's largest"),
+    Column("by_others", float, "share", "mean relative to the largest but the answer's own mask"),
 )
 """What the scores of a part of a prompt say.
 
 - place: of examples, the question isn't counted.
 - score: in the unit of the method: logits, or logits per unit of embedding.
 - normalised: of examples and the question, the sum by the largest sum of the prompt's examples; of
-  groups and tokens, the mean by the largest token of the prompt.
+  groups and tokens, the mean by the largest token of the prompt (ours).
+- by_others: of groups and tokens, the mean by the largest token other than the answer's own mask,
+  which has none itself (arXiv 2511.21338, table 1); empty for examples.
 """
 
 COLUMNS = (

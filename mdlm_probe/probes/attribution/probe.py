@@ -3,9 +3,10 @@
 The gradient of the predicted token's logit with respect to the input embeddings, for every token,
 summed over in-context examples in random orders and over groups of tokens, with masks appended.
 Source: "Masks Can Be Distracting" (arXiv 2511.21338), section 4: the gradient's norm, 50 masks, 30
-orders, 20 test points. Ours: how scores are normalised, which tokens belong to an example (see
-`token_scores`), the other methods, the answer's own mask as a group, and positions of the question
-other than the right end.
+orders, 20 test points; scores of groups by the largest token other than the answer's own mask
+(`by_others`). Ours: the same by the largest of all tokens (`normalised`), how examples are
+normalised, which tokens belong to an example (see `token_scores`), the other methods, the answer's
+own mask as a group, and positions of the question other than the right end.
 """
 
 from __future__ import annotations

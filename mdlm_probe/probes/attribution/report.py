@@ -83,10 +83,13 @@ def shape(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def groups(frame: pd.DataFrame) -> pd.DataFrame:
-    """Mean scores of the tokens of a group, by the largest token of the prompt.
+    """Mean scores of the tokens of a group, as shares of the prompt's largest token.
 
-    `paper` is the value of arXiv 2511.21338, table 1, where the setting is the same: gradient norm,
-    50 appended masks, question at the right.
+    - normalised: of the largest of all tokens, the answer's own mask among them (ours).
+    - by_others: of the largest but the answer's own mask, as the paper has it; its interval is the
+      wider one, over sets where there are several. Empty of rows that were measured without it.
+    - paper: the value of arXiv 2511.21338, table 1, to stand beside `by_others` where the setting
+      is the same: gradient norm, 50 appended masks, question at the right.
     """
     rows = []
     for coordinates, setting in _settings(frame[frame["unit"] == "group"]):
@@ -96,9 +99,21 @@ def groups(frame: pd.DataFrame) -> pd.DataFrame:
         for label in GROUPS:
             part = setting[setting["label"] == label]
             if len(part):
-                found = _estimate(part, "normalised") | {"paper": known.get(label, np.nan)}
+                found = _estimate(part, "normalised") | _by_others(part)
+                found["paper"] = known.get(label, np.nan)
                 rows.append(coordinates | {"group": label} | found)
     return pd.DataFrame(rows).drop(columns="sets_p", errors="ignore")
+
+
+def _by_others(part: pd.DataFrame) -> dict[str, float]:
+    """A group's mean share of the largest other token, with one interval."""
+    nan = float("nan")
+    if "by_others" not in part or part["by_others"].isna().all():
+        return {"by_others": nan, "by_others_low": nan, "by_others_high": nan}
+    found = _estimate(part, "by_others")
+    unit = "items" if np.isnan(found["sets_low"]) else "sets"
+    ends = {f"by_others_{end}": found[f"{unit}_{end}"] for end in ("low", "high")}
+    return {"by_others": found["by_others"]} | ends
 
 
 def gaps(frame: pd.DataFrame) -> pd.DataFrame:
@@ -153,7 +168,8 @@ def shapes(frame: pd.DataFrame) -> pd.DataFrame:
 
 def grouped(frame: pd.DataFrame) -> pd.DataFrame:
     """Scores of the groups of tokens, the group's name as `group`."""
-    return frame[frame["unit"] == "group"].rename(columns={"label": "group"})
+    rows = frame[frame["unit"] == "group"].rename(columns={"label": "group"})
+    return rows if "by_others" in rows else rows.assign(by_others=np.nan)
 
 
 def placed(frame: pd.DataFrame) -> pd.DataFrame:
@@ -163,7 +179,10 @@ def placed(frame: pd.DataFrame) -> pd.DataFrame:
 
 PAIRED = (
     Pairing(
-        {"normalised": Measure("score of a token / largest of its prompt")},
+        {
+            "normalised": Measure("score of a token / largest of its prompt"),
+            "by_others": Measure("score of a token / largest other of its prompt"),
+        },
         item=ITEM,
         by=(*SETTING[1:], "group"),
         cluster="set",

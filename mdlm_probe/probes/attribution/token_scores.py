@@ -37,20 +37,24 @@ def rows(
     at, found = labels.index("question"), []
     largest = max((sum(part) for i, part in enumerate(turns) if i != at), default=0.0)
     for i, (label, part) in enumerate(zip(labels, turns, strict=True)):
-        found.append(_row("example", i - (i > at), label, part, sum(part), largest))
-    for label, places in groups(query, asker.entry.mask_id).items():
+        found.append(_row("example", i - (i > at), label, part, _share(sum(part), largest)))
+    grouped = groups(query, asker.entry.mask_id)
+    own = grouped.get("answer", [])
+    for label, places in grouped.items():
         part = [sizes[i] for i in places]
-        found.append(_row("group", None, label, part, sum(part) / len(part), max(sizes)))
+        shares = _shares(sum(part) / len(part), sizes, own, label == "answer")
+        found.append(_row("group", None, label, part, *shares))
     return found
 
 
 def of_tokens(asker: Asker, query: Query, scores: Iterable[float]) -> list[dict[str, Any]]:
     """Rows of all tokens, signs kept; their normalised scores have none."""
     values = [float(score) for score in scores]
-    largest = max(map(abs, values))
+    sizes = [abs(value) for value in values]
+    own = groups(query, asker.entry.mask_id).get("answer", [])
     texts = [asker.border.decode([token]) for token in query.ids]
     return [
-        _row("token", i, text, [value], abs(value), largest)
+        _row("token", i, text, [value], *_shares(sizes[i], sizes, own, i in own))
         for i, (text, value) in enumerate(zip(texts, values, strict=True))
     ]
 
@@ -71,8 +75,32 @@ def groups(query: Query, mask_id: int | None) -> dict[str, list[int]]:
     return {label: places for label, places in found.items() if places}
 
 
+def _shares(
+    value: float, sizes: Sequence[float], own: Sequence[int], is_own: bool
+) -> tuple[float | None, float | None]:
+    """A value by the prompt's largest token, and by the largest but the answer's own mask.
+
+    Args:
+        value: the size of a token, or a mean of several.
+        sizes: of all tokens.
+        own: the place of the answer's mask; none in causal models.
+        is_own: whether the value is that mask's, which is no share of the others.
+    """
+    others = max((size for i, size in enumerate(sizes) if i not in own), default=0.0)
+    return _share(value, max(sizes)), None if is_own else _share(value, others)
+
+
+def _share(value: float, largest: float) -> float | None:
+    return value / largest if largest else None
+
+
 def _row(
-    unit: str, place: int | None, label: str, part: list[float], value: float, largest: float
+    unit: str,
+    place: int | None,
+    label: str,
+    part: list[float],
+    normalised: float | None,
+    by_others: float | None = None,
 ) -> dict[str, Any]:
     total = sum(part)
     return empty(SCORES) | {
@@ -82,5 +110,6 @@ def _row(
         "tokens": len(part),
         "score": total,
         "mean": total / len(part),
-        "normalised": value / largest if largest else None,
+        "normalised": normalised,
+        "by_others": by_others,
     }

@@ -32,9 +32,9 @@ class Planted(DryRun):
         return [Attribution(s.astype(np.float32), self.token, 2.5, None) for s in scored]
 
 
-def planted(model, **options):
+def planted(model, engine_class=None, **options):
     entry = models.resolve(model)
-    engine = Planted(entry, models.load_border(entry))
+    engine = (engine_class or Planted)(entry, models.load_border(entry))
     cells = attribution.plan(**{**SMALL, **options})
     rows = [found for _, found in attribution.measure(engine, cells)]
     return cells, rows, engine
@@ -120,6 +120,53 @@ def test_groups_of_tokens():
             assert groups[name]["mean"] == pytest.approx(part.mean())
             assert groups[name]["normalised"] == pytest.approx(part.mean() / len(ids))
             assert groups[name]["place"] is None
+
+
+OWN = 1000.0
+"""The score of the answer's mask that is to stand out from all the others."""
+
+
+class Loud(Planted):
+    """Scores every token by its position, and the answer's own mask far above all of them."""
+
+    def attribute(self, queries, method="grad-norm", ig_steps=32):
+        found = super().attribute(queries, method, ig_steps)
+        for query, one in zip(queries, found, strict=True):
+            one.scores[list(query.positions)] = OWN
+        return found
+
+
+@pytest.mark.parametrize("masks", [0, 50])
+def test_the_papers_shares_leave_out_the_answers_own_mask(masks):
+    """By hand: a token's score is its place; the largest but the answer's mask is at the end."""
+    options = {"masks": (masks,), "detail": "token"}
+    _, (rows,), engine = planted("tiny-mdlm", Loud, **options)
+    (query,) = engine.queries
+    own, count = query.positions[0], len(query.ids)
+    assert own < count - 1, "tokens follow the mask, so that the largest other one is the last"
+    values = np.arange(count) + 1.0
+    mask = np.array(query.ids) == engine.entry.mask_id
+    groups = {row["label"]: row for row in rows if row["unit"] == "group"}
+    others = {"last-50": values[~mask][-50:], "all": values[~mask]}
+    if masks:
+        mask[own] = False
+        others["masks"] = values[mask]
+    for name, part in others.items():
+        assert groups[name]["by_others"] == pytest.approx(part.mean() / count)
+        assert groups[name]["normalised"] == pytest.approx(part.mean() / OWN)
+    assert groups["answer"]["by_others"] is None
+    assert groups["answer"]["normalised"] == 1
+    tokens = [row for row in rows if row["unit"] == "token"]
+    expected = [(place + 1) / count for place in range(count)]
+    expected[own] = None
+    assert [row["by_others"] for row in tokens] == expected
+    assert {row["by_others"] for row in rows if row["unit"] == "example"} == {None}
+
+
+def test_causal_models_have_no_mask_to_leave_out():
+    _, (rows,), _ = planted("tiny-arlm", masks=(0,), detail="token")
+    parts = [row for row in rows if row["unit"] != "example"]
+    assert [row["by_others"] for row in parts] == [row["normalised"] for row in parts]
 
 
 def test_groups_of_a_causal_model_have_no_masks():

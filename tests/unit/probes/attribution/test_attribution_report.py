@@ -47,6 +47,7 @@ def frame(
         labels = ("answer", "masks", "last-50", "all") if k else ("answer", "last-50", "all")
         for label in labels:
             row = {"unit": "group", "place": np.nan, "label": label, "score": 1.0}
+            row["by_others"] = np.nan if label == "answer" else 2 * group(label, name)
             rows.append(cell | row | {"normalised": group(label, name)})
         rows.append(cell | {"unit": "token", "place": 0, "label": "cat", "score": -1.0})
         rows[-1] |= {"normalised": 1.0}
@@ -108,12 +109,37 @@ def test_groups_and_the_papers_values():
     row = table.loc[("llada-8b", 50, "masks")]
     assert row["normalised"] == pytest.approx(0.28)
     assert (row["sets_low"], row["sets_high"]) == pytest.approx((sets.low, sets.high))
+    assert row["by_others"] == pytest.approx(2 * 0.28)
+    ends = 2 * sets.low, 2 * sets.high
+    assert (row["by_others_low"], row["by_others_high"]) == pytest.approx(ends)
+    assert table.xs("answer", level="group")["by_others"].isna().all()
     paper = table["paper"].dropna()
     assert paper.to_dict() == {
         ("llada-8b", 50, "masks"): 0.234,
         ("llada-8b", 50, "last-50"): 0.005,
         ("llada-8b", 50, "all"): 0.005,
     }
+
+
+def test_the_published_values_stand_beside_the_papers_shares():
+    rows = frame(models=("llada-8b",), masks=(0, 50))
+    found = list(charts.ours(attribution.tables(rows)))
+    assert [(one.model, one.what) for one in found] == [
+        ("llada-8b", one.what) for one in charts.PUBLISHED if one.model == "llada-8b"
+    ]
+    assert [one.value for one in found] == pytest.approx([0.5] * 3)
+    assert all(one.low < 0.5 < one.high for one in found)
+
+
+def test_rows_measured_without_the_papers_shares_have_the_other_ones():
+    rows = frame(models=("llada-8b",), masks=(50,))
+    found = attribution.tables(rows.drop(columns="by_others"))
+    assert found["groups"]["by_others"].isna().all()
+    pd.testing.assert_series_equal(
+        found["groups"]["normalised"], attribution.tables(rows)["groups"]["normalised"]
+    )
+    assert not list(charts.ours(found))
+    assert attribution.grouped(rows.drop(columns="by_others"))["by_others"].isna().all()
 
 
 @pytest.mark.parametrize("changed", [{"method": "input-x-gradient"}, {"questions": ("left",)}])
@@ -206,10 +232,10 @@ def test_many_models_have_one_line_each():
 def test_intervals_stand_beside_the_papers_points():
     rows = frame(models=("llada-8b", "mine"), masks=(0, 50))
     plain, masked = pictures(rows)["groups"].panels
-    assert len(plain.rows) == 2 * 3
-    assert len(masked.rows) == 2 * 4
-    assert [row["x"] for row in masked.rows] == pytest.approx([0.25] * 8)
-    assert all(row["low"] < 0.25 < row["high"] for row in masked.rows)
+    assert len(plain.rows) == 2 * 2
+    assert len(masked.rows) == 2 * 3
+    assert [row["x"] for row in masked.rows] == pytest.approx([0.5] * 6), "the paper's shares"
+    assert all(row["low"] < 0.5 < row["high"] for row in masked.rows)
     own = [row["beside_0"] for row in masked.rows if "beside_0" in row]
     assert own == [0.234, 0.005, 0.005]
     others = [row["x"] for row in masked.layer() if row["y"] == "appended masks"]
