@@ -14,16 +14,16 @@ from mdlm_probe.probes.masks import report
 
 READ = (
     "What appended masks cost a model is the line of masks; what any tail of that length costs are"
-    " the lines of dots and text. Compare models at equal numbers of masks only. Bands are 95 %"
-    " over sets; where there is one set, over its items."
+    " the other lines, plain text first. Compare models at equal numbers of masks only. Bands are"
+    " 95 % over sets; where there is one set, over its items."
 )
 TASK = "set"
 MASKS = "{masks} appended (0: nothing after the answer's own)"
 DROP = "drop of accuracy from the best to the largest number of masks (points)"
 FEW = "(max - min) / max of accuracy over numbers of masks, random steps, mean of 2, 4, 6 (%)"
 SAYS = (
-    "dots in place of masks cost at most 3 points (base models) and 10 (instruct models)"
-    " (arXiv 2511.21338, section 5)."
+    "dots in place of masks (--filler dot) cost at most 3 points (base models) and 10 (instruct"
+    " models) (arXiv 2511.21338, section 5)."
 )
 P1 = "arXiv 2511.21338, section 5"
 PUBLISHED = (
@@ -68,7 +68,14 @@ def ours(tables: Tables) -> Iterator[OwnValue]:
             yield OwnValue(FEW, str(model), 100 * few["degradation"].mean())
 
 
-NAMES = {"mask": "masks", "text": "plain text", "dot": "dots", "none": "nothing"}
+NAMES = {
+    "mask": "masks",
+    "text": "plain text",
+    "eos": "end of text",
+    "dot": "dots",
+    "dot-token": "one dot's token",
+    "none": "nothing",
+}
 SIDES = {"right": "after", "left": "before", "both": "half each", "none": "nothing"}
 
 

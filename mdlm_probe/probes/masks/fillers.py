@@ -9,17 +9,19 @@ from functools import lru_cache
 from itertools import product
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
+from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.prompts import toy_language
 
 if TYPE_CHECKING:
     from mdlm_probe.engine.queries import Asker, Query
     from mdlm_probe.models._border import Border
+    from mdlm_probe.models._checkpoint import Checkpoint
 
 Side = Literal["right", "left", "both"]
-Filler = Literal["mask", "dot", "eos", "pad", "space", "random", "text"]
+Filler = Literal["mask", "text", "eos", "pad", "dot", "dot-token", "space", "random"]
 FILLERS: tuple[Filler, ...] = get_args(Filler)
-SPELLED = {"dot": ".", "space": " "}
+SPELLED = {"dot": ".", "dot-token": ".", "space": " "}
 
 
 class Amount(NamedTuple):
@@ -116,7 +118,10 @@ def extend(asker: Asker, query: Query, tail: Tail) -> Query:
     closing = () if tail.filler == "mask" else border.pieces(tail.closing)
     added = fill(border, tail.filler, count, tail.seed)
     at = border.opening(ids)
-    after = (*closing, *added[before:])[: count - before]
+    if tail.filler == "dot":  # cut together with what it follows, as any text is
+        after = _dots(border, tail.closing, count - before)
+    else:
+        after = (*closing, *added[before:])[: count - before]
     ids = (*ids[:at], *added[:before], *ids[at:], *after)
     return replace(query, ids=ids, positions=tuple(p + before for p in query.positions))
 
@@ -126,6 +131,8 @@ def fill(border: Border, filler: Filler, count: int, seed: int) -> tuple[int, ..
 
     "random" draws tokens of the vocabulary evenly, but for special ones; "text" is the project's
     own prose, cut after `count` tokens. Both depend on the seed; a smaller count gives a prefix.
+    "dot" is a long run of dots as the tokenizer writes it, where a token may be many dots; the
+    others, "dot-token" among them, are one token again and again.
 
     Raises:
         ProbeError: the tokenizer has no such token.
@@ -137,7 +144,38 @@ def fill(border: Border, filler: Filler, count: int, seed: int) -> tuple[int, ..
         return _prose(border, -(-count // toy_language.STRETCH) * toy_language.STRETCH, seed)[
             :count
         ]
+    if filler == "dot":
+        return _dots(border, "", count)
     return (_token(border, filler),) * count
+
+
+def pad_is_eos(entry: Checkpoint) -> bool:
+    """Whether a tokenizer pads with the token that ends a text; False where there is none to ask.
+
+    Args:
+        entry: the model's.
+    """
+    name = f"{entry.name} {entry.source} {entry.revision}"
+    if name not in _SAME:
+        try:
+            border = models.load_border(entry)
+        except ProbeError:  # no tokenizer at hand, as for a plan: tokens are only counted
+            return False
+        _SAME[name] = border.pad is not None and border.pad == _token(border, "eos")
+    return _SAME[name]
+
+
+_SAME: dict[str, bool] = {}
+"""Answers of `pad_is_eos` by model: every cell asks."""
+
+
+def _dots(border: Border, before: str, count: int) -> tuple[int, ...]:
+    """The first `count` tokens of a text and a run of dots after it; fewer are their beginning."""
+    _token(border, "dot")
+    length = toy_language.STRETCH
+    while len(ids := border.pieces(before + "." * length)) < count:
+        length *= 2
+    return ids[:count]
 
 
 @lru_cache(maxsize=256)

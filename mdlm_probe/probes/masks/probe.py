@@ -4,8 +4,10 @@ Relevant examples and distractors are mixed at random, the question comes last, 
 appended to the mask of its answer, or as many tokens of something else: this tells apart what masks
 do and what any long tail does. Source: "Masks Can Be Distracting" (arXiv 2511.21338),
 section 5: masks, dots, steps. Ours: k counts the appended masks only (the paper's k from 1 on
-counts the answer's own mask, too); fillers other than dots; that the `].` between the answer's mask
-and a filler counts as a part of it; masks before the prompt; steps of about equal size. With an
+counts the answer's own mask, too); fillers other than dots, and the defaults `text` and `eos`: a
+dot, which texts hardly repeat, costs by being unfamiliar what is then taken for its length (of a
+bundled model: one dot as much as 200); that the `].` between the answer's mask and a filler counts
+as a part of it; masks before the prompt; steps of about equal size. With an
 lm-eval task, k counts from the last mask of a choice: one of n tokens has n masks of its own.
 """
 
@@ -19,12 +21,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from mdlm_probe.core.cells import key
 from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.columns import Column, Unit
+from mdlm_probe.core.errors import Refusal
 from mdlm_probe.core.options import AMOUNT, check_least, check_once
 from mdlm_probe.decoding.schedule import Schedule
 from mdlm_probe.engine.queries import Query
 from mdlm_probe.probes._few_shot import questions, scoring
 from mdlm_probe.probes.masks import watched_mask
-from mdlm_probe.probes.masks.fillers import Filler, Side, Tail, amount, combinations, extend
+from mdlm_probe.probes.masks.fillers import (
+    Filler,
+    Side,
+    Tail,
+    amount,
+    combinations,
+    extend,
+    pad_is_eos,
+)
 from mdlm_probe.prompts import lm_eval_suite
 
 if TYPE_CHECKING:
@@ -53,7 +64,7 @@ class Cell(questions.FewShotCell):
     """
 
     masks: Annotated[str, "how much is appended: a count, a share of the prompt, or max"]
-    filler: Annotated[str, "what is appended, such as mask, dot or text"]
+    filler: Annotated[str, "what is appended, such as mask, text or eos"]
     side: Annotated[str, "where: right or left of the prompt, or both"]
     steps: Annotated[int, "unmasking steps that the masks are spread over", Unit("steps")]
     order: Annotated[str, "which masks a step commits, where there are several steps"]
@@ -64,7 +75,10 @@ def plan(
     masks: Annotated[
         tuple[str, ...], "how many masks to append: counts, shares of the prompt (5%), or max"
     ] = GRID,
-    filler: Annotated[tuple[Filler, ...], "what to append"] = ("mask", "dot", "text"),
+    filler: Annotated[
+        tuple[Filler, ...],
+        "what to append; dot: as the tokenizer writes a run of them, dot-token: one token repeated",
+    ] = ("mask", "text", "eos"),
     side: Annotated[
         tuple[Side, ...], "where: after the prompt, before it, or half on each side"
     ] = ("right",),
@@ -117,6 +131,8 @@ def refuse(cell: Cell, entry: Checkpoint) -> str:
     """Why a cell can't be asked of a model; empty if it can."""
     if entry.kind == "causal" and cell.filler == "mask":
         return "a causal model has no masks"
+    if cell.filler == "pad" and pad_is_eos(entry):
+        return Refusal.of("its padding is the token that ends a text: --filler eos", "filler")
     return ""
 
 

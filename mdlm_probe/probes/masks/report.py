@@ -16,7 +16,7 @@ from mdlm_probe.probes._few_shot.report_parts import ITEM
 
 CONTEXT = ["model", "shots", "distractors"]
 SERIES = [*CONTEXT, "filler", "side", "steps", "order"]
-FILLERS = ("mask", "text", "dot", "eos", "pad", "space", "random", "none")
+FILLERS = ("mask", "text", "eos", "pad", "dot", "dot-token", "space", "random", "none")
 MEASURES = ("correct", "p_right")
 NUDGE = 1e-15
 """Keeps equal numbers of tokens apart that were asked for in two ways, such as 25 and 5%."""

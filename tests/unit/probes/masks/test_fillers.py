@@ -3,13 +3,15 @@
 from dataclasses import replace
 
 import pytest
-from checkpoints import write_llada
+from checkpoints import bpe, bpe_parts, write_llada
+from tokenizers import models as tokenizer_models
 
 from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.engine.dry_run import DryRun
 from mdlm_probe.engine.queries import Query
-from mdlm_probe.probes.masks.fillers import Tail, amount, extend, fill
+from mdlm_probe.models._border import Border
+from mdlm_probe.probes.masks.fillers import Tail, amount, extend, fill, pad_is_eos
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +27,7 @@ def real(tmp_path_factory):
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 300])
-@pytest.mark.parametrize("filler", ["mask", "dot", "eos", "pad", "random", "text"])
+@pytest.mark.parametrize("filler", ["mask", "dot", "dot-token", "eos", "pad", "random", "text"])
 def test_exactly_as_many_tokens_as_asked(tiny, filler, count):
     ids = fill(tiny, filler, count, 1)
     assert len(ids) == count
@@ -33,12 +35,12 @@ def test_exactly_as_many_tokens_as_asked(tiny, filler, count):
     assert max(ids, default=0) < tiny.vocab
 
 
-@pytest.mark.parametrize("filler", ["dot", "space", "text", "random"])
+@pytest.mark.parametrize("filler", ["dot", "dot-token", "space", "text", "random"])
 def test_on_a_byte_level_tokenizer(real, filler):
     ids = fill(real, filler, 40, 0)
     assert len(ids) == 40
     text = real.decode(ids)
-    if filler == "dot":
+    if filler in ("dot", "dot-token"):
         assert text == "." * 40
     if filler == "space":
         assert text == " " * 40
@@ -100,6 +102,37 @@ def test_other_fillers_follow_the_closing_which_counts(tiny):
     assert extended(tiny, "3", "dot", "right")[0] == (10, 11, 12, close, dot, dot)
     assert extended(tiny, "1", "dot", "right")[0] == (10, 11, 12, close)
     assert extended(tiny, "2", "dot", "left")[0] == (dot, dot, 10, 11, 12)
+
+
+def test_dots_are_written_as_the_tokenizer_cuts_text(real):
+    """A tokenizer that knows `..`, `....` and `].` whole: dots as text are none of its single dots,
+    and the closing is cut together with them; one dot's token again and again is another filler.
+    """
+    vocab, merges = bpe_parts()
+    for merge in ((".", "."), ("..", ".."), ("]", ".")):
+        merges.append(merge)
+        vocab["".join(merge)] = len(vocab) + 50  # above the special tokens
+    tokenizer = bpe()
+    tokenizer.model = tokenizer_models.BPE(vocab=vocab, merges=merges)
+    border = Border(tokenizer, real.entry)
+    four, one = vocab["...."], vocab["."]
+    assert fill(border, "dot", 3, 0) == (four,) * 3
+    assert fill(border, "dot-token", 3, 0) == (one,) * 3
+    for count in (1, 2, 5, 70):
+        ids, _ = extended(border, str(count), "dot", "right")
+        assert ids[3:] == border.pieces("]." + "." * 4096)[:count]
+        assert vocab["]."] not in ids, "the first pair of dots is joined before `].` is"
+        ids, _ = extended(border, str(count), "dot-token", "right")
+        assert ids[3:] == (vocab["]."], *[one] * 69)[:count]
+    ids, at = extended(border, "7", "dot", "both")
+    assert ids == (four, four, four, 10, 11, 12, *border.pieces("]." + "." * 4096)[:4])
+    assert at == (5,)
+
+
+def test_padding_that_ends_a_text_is_no_filler_of_its_own(real):
+    assert pad_is_eos(models.resolve("tiny-mdlm"))
+    assert not pad_is_eos(real.entry)
+    assert not pad_is_eos(replace(models.resolve("llada-8b"), name="nowhere", source="no/where"))
 
 
 def test_what_opens_a_text_stays_first(tmp_path):

@@ -41,7 +41,7 @@ def test_defaults_are_the_issues():
     cells = masks.plan(limit=1)
     assert len(cells) == 16 * (1 + 3 * 11)
     assert {c.masks for c in cells} == set("0 1 2 5 10 20 35 50 75 100 150 200".split())
-    assert {c.filler for c in cells} == {"none", "mask", "dot", "text"}
+    assert {c.filler for c in cells} == {"none", "mask", "text", "eos"}
     first = cells[0]
     assert (first.shots, first.distractors, first.steps, first.side) == (10, 40, 1, "none")
 
@@ -101,6 +101,16 @@ def test_causal_models_get_fillers_but_no_masks():
     assert refused == {"mask"}
     assert "no masks" in masks.refuse(next(c for c in cells if c.filler == "mask"), causal)
     assert not any(masks.refuse(c, masked) for c in cells)
+
+
+def test_padding_is_asked_once_where_it_ends_a_text():
+    """Twice the same rows are no second control, but twice the tests that Holm corrects for."""
+    options = {**SMALL, "limit": 1, "masks": ("0", "4"), "filler": ("mask", "eos", "pad")}
+    made = plan.prepare(plan.Job("masks", "tiny-mdlm", options))
+    assert [cell.filler for cell in made.cells] == ["none", "mask", "eos"]
+    assert list(made.refused) == ["its padding is the token that ends a text: --filler eos"]
+    with pytest.raises(ProbeError, match="nothing to ask 'tiny-mdlm': its padding is"):
+        plan.prepare(plan.Job("masks", "tiny-mdlm", {**options, "filler": ("pad",), "masks": "4"}))
 
 
 @pytest.mark.parametrize("side", ["right", "left", "both"])
@@ -213,7 +223,7 @@ def test_one_mask_is_one_step():
     cells = masks.plan(limit=1, tasks=("verb-smallest",), masks=("0", "9"), steps=(1, 5))
     assert {(c.filler, c.steps, c.order) for c in cells} == {
         ("none", 1, "none"),
-        *((filler, 1, "none") for filler in ("mask", "dot", "text")),
+        *((filler, 1, "none") for filler in ("mask", "text", "eos")),
         ("mask", 5, "low_confidence"),
     }
 
