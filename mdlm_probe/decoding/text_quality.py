@@ -18,10 +18,10 @@ from mdlm_probe.prompts.toy_grammar import truth
 TRUTH = (
     Column("words", int, "words", "words and stops; all six: of the small language only"),
     Column("valid", int, "words", "words that the language lets follow the one before"),
-    Column("valid_new", int, "words", "of these, those that end no 4 words said before"),
+    Column("valid_new", int, "words", "of these, those that end 4 valid words not said before"),
     Column("pairs", int, "pairs", "first or second words of the language's fixed pairs"),
     Column("kept", int, "pairs", "of these, first words followed by their own second"),
-    Column("truth", float, "share", "new valid words and new kept pairs / (words + pairs)"),
+    Column("truth", float, "share", "valid words and kept pairs, those not new by half / all"),
 )
 REPETITION = (
     Column("repeated", float, "share", "4-grams of the answer that occurred before in it"),

@@ -16,6 +16,12 @@ from mdlm_probe.prompts import toy_language
 
 SPAN = 4
 """Words of a span that is said again: those that end one count for nothing new."""
+AGAIN = 0.5
+"""What a valid word counts that says nothing new.
+
+Not nothing: an error in a text that only repeats itself would cost nothing, and would win by the
+spans that it breaks.
+"""
 LEAST = 4
 """Fewest words of a prompt that say it is of the small language."""
 
@@ -28,11 +34,12 @@ class Truth:
         tokens: its words, stops and commas among them.
         valid: words that the language lets follow the one before them, the first of the text the
             last of its prompt.
-        valid_new: of these, those that end no span of `SPAN` words said before in the text.
+        valid_new: of these, those that end a span of `SPAN` words, each a valid one after the one
+            before, which wasn't said before in the text.
         pairs: first and second words of the fixed pairs: each first that something follows, with
             whatever follows it, and each second without its first.
         kept: of these, first words followed by their own second.
-        kept_new: of these, pairs whose second word ends no span said before.
+        kept_new: of these, pairs whose second word counts as new.
     """
 
     tokens: int
@@ -44,12 +51,15 @@ class Truth:
 
     @property
     def score(self) -> float:
-        """Valid transitions and kept pairs, per token and pair; each only as long as it is new.
+        """Valid transitions and kept pairs, per token and pair; those that aren't new count half.
 
-        0 to 1. True prose has 1 but for what it says again by chance. No repetition wins: a
-        sentence said again adds to what is counted, and nothing to what counts. 0 for no text.
+        0 to 1. True prose has 1 but for what it says again by chance. No repetition wins over it,
+        and no error over a repetition: two neighbours that change places never pay. 0 for no
+        text.
         """
-        return (self.valid_new + self.kept_new) / max(1, self.tokens + self.pairs)
+        new = self.valid_new + self.kept_new
+        again = self.valid + self.kept - new
+        return (new + AGAIN * again) / max(1, self.tokens + self.pairs)
 
 
 def truth(prompt: str, text: str) -> Truth | None:
@@ -78,13 +88,14 @@ def counted(before: list[str], said: list[str]) -> Truth:
     last = (before or [toy_language.STOP])[-1]
     partner, seconds = _partners(), set(_partners().values())
     known = followers()
-    valid = valid_new = pairs = kept = kept_new = 0
+    valid = valid_new = pairs = kept = kept_new = row = 0
     spans: set[tuple[str, ...]] = set()
     for place, word in enumerate(said):
-        span = tuple(said[place - SPAN + 1 : place + 1]) if place >= SPAN - 1 else ()
-        new = not span or span not in spans
-        spans.add(span)
         follows = word in known.get(last, ())
+        row = row + 1 if follows else 0  # valid transitions up to here
+        span = tuple(said[place - SPAN + 1 : place + 1]) if place >= SPAN - 1 else ()
+        new = row >= min(place + 1, SPAN - 1) and (not span or span not in spans)
+        spans.add(span)
         valid, valid_new = valid + follows, valid_new + (follows and new)
         whole = partner.get(last) == word
         kept, kept_new = kept + whole, kept_new + (whole and new)
