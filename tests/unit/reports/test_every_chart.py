@@ -17,6 +17,7 @@ from mdlm_probe.analysis.chart_style import CATEGORIES, DARK, MODELS, PAGE, PAPE
 from mdlm_probe.core import catalog
 from mdlm_probe.reports import html, pictures
 
+pytestmark = pytest.mark.slow
 PROBES = catalog.names("report")
 ALL_MODELS = ("third", "another", "tiny-mdlm", "tiny-arlm", "oracle")
 """Of a page: more than a probe's own, in another order."""
