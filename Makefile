@@ -29,9 +29,9 @@ demo: setup
 # one thread a worker: two workers on two cores don't fight; a file's tests share what they measured
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-# parts by themselves: no process is started, nothing is measured that another test measures
+# parts by themselves, without the few tests that take as long as all others
 quick: setup
-	$(PYTEST) tests/unit
+	$(PYTEST) -m 'not slow' tests/unit
 
 # and what users start: commands, studies, servers, a browser, the wheel
 test: setup browser
@@ -39,7 +39,7 @@ test: setup browser
 
 # the simulations with all their repetitions, of which the other targets make a tenth
 statistics: setup
-	MDLM_PROBE_STATISTICS=1 $(PYTEST) -m statistics tests/unit
+	MDLM_PROBE_STATISTICS=1 $(PYTEST) -m statistics
 
 # all tests, counting lines: takes half as long again
 coverage: setup browser

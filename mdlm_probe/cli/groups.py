@@ -11,6 +11,7 @@ from click.shell_completion import CompletionItem
 from mdlm_probe.cli import interrupts
 from mdlm_probe.core import catalog
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.threads import is_ctrl_c
 
 STOPPED = "Stopped. What was measured is kept; the same command, without --fresh, resumes."
 
@@ -117,6 +118,10 @@ class MainGroup(ProbeGroup):
             code, said = 0, ""  # the reader of a pipe had enough
         except OSError as error:
             code, said = 1, f"Error: the system refused: {error}"
+        except RuntimeError as error:
+            if not is_ctrl_c(error):
+                raise
+            code, said = 130, STOPPED
         if said:
             click.echo(said, err=True)
         raise click.exceptions.Exit(code)

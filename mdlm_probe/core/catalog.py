@@ -71,8 +71,14 @@ def load(part: Part, name: str) -> ModuleType:
         raise unknown(part, name, names(part))
     path = known[name].relative_to(PACKAGE.parent).with_suffix("")
     module = importlib.import_module(".".join(path.parts))
-    contract.check(part, name, module)
+    _checked(part, name, module, frozenset(vars(module)))
     return module
+
+
+@lru_cache
+def _checked(part: Part, name: str, module: ModuleType, own: frozenset[str]) -> None:
+    """Checks a module's contract once, and again only where it has other names than then."""
+    contract.check(part, name, module)
 
 
 def charts(name: str) -> ModuleType:

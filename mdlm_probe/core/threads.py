@@ -58,9 +58,9 @@ def results(
                 stopped.set()
                 done.put(error)
 
-    for number in range(min(at_once, len(items))):
-        threading.Thread(target=worker, name=f"{name}-{number}", daemon=True).start()
     try:
+        for number in range(min(at_once, len(items))):
+            _start(threading.Thread(target=worker, name=f"{name}-{number}", daemon=True))
         for _ in items:
             found = _next(done, seconds)
             if isinstance(found, BaseException):
@@ -68,6 +68,25 @@ def results(
             yield found
     finally:
         stopped.set()
+
+
+def is_ctrl_c(error: BaseException | None) -> bool:
+    """Whether an error is Ctrl-C, or was raised while that was on its way.
+
+    `threading` raises such errors about its own locks, when Ctrl-C comes while it waits for one.
+    """
+    while error and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
+
+
+def _start(thread: threading.Thread) -> None:
+    try:
+        thread.start()
+    except RuntimeError as error:
+        if is_ctrl_c(error):
+            raise KeyboardInterrupt from error
+        raise
 
 
 def _next(

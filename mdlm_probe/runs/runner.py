@@ -65,7 +65,8 @@ def run(plan: Plan, progress: Progress, loaded: LoadedModels | None = None) -> P
         try:
             _continue(plan, folder, known, progress, loaded or LoadedModels())
         finally:
-            free_memory()
+            if loaded is None:
+                free_memory()
         folder.update(plan.name, status="finished", ended=now(), size=path.stat().st_size)
         return path
 

@@ -85,7 +85,7 @@ def test_a_seed_draws_other_answers_and_the_same_one_the_same(tmp_path):
 
 
 def test_a_killed_run_goes_on_and_ends_the_same(tmp_path):
-    options = ["--limit", "12", "--length", "64", "--batch-tokens", "512"]
+    options = ["--limit", "6", "--length", "32", "--batch-tokens", "256"]
     typed("-m", "tiny-mdlm", *options, "-q", "-o", tmp_path / "whole")
     command = [sys.executable, "-m", "mdlm_probe", "generate", "-m", "tiny-mdlm", *options]
     process = subprocess.Popen([*command, "-o", str(tmp_path / "cut")], stderr=subprocess.DEVNULL)

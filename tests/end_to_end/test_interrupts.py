@@ -1,4 +1,7 @@
-"""Ctrl-C at two hundred random moments: obeyed each time, and what was there by then is kept."""
+"""Ctrl-C at random moments: obeyed each time, and what was there by then is kept.
+
+`make statistics` tries two hundred.
+"""
 
 import os
 import random
@@ -10,8 +13,10 @@ import pytest
 from commands import call
 from fakes import Server, chat, rows, write
 from jury import MARK
+from simulations import repeats, simulation
 
 pytestmark = [
+    simulation,
     pytest.mark.usefixtures("verdicts_alone"),
     # a file that is stopped before it is closed is closed by Python, which says so
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -82,7 +87,8 @@ def test_a_judge_that_hangs(tmp_path):
     with Hanging() as server:
         server.begin(replies=1000)
         judge(whole, server)  # and all modules are loaded
-        for number in range(160):
+        turns = repeats(160)
+        for number in range(turns):
             server.begin(replies=number % 3)
             with suppress(KeyboardInterrupt), ctrl_c(rng.uniform(0, 0.15), number % 2):
                 result = judge(folder, server, code=None)  # 1 where no command has begun
@@ -95,17 +101,17 @@ def test_a_judge_that_hangs(tmp_path):
         judge(folder, server)
         server.turn.set()
     assert kept > 0
-    assert obeyed > 100, "the others came when nothing had begun"
+    assert obeyed > 0.6 * turns, "the others came when nothing had begun"
     verdicts = [(place / "judge__jury.csv").read_bytes() for place in (folder, whole)]
     assert verdicts[0] == verdicts[1]
 
 
 def test_a_measurement(tmp_path):
-    rng, stopped, kept = random.Random(1), 0, 0
+    rng, stopped, kept, turns = random.Random(1), 0, 0, repeats(40)
     asked = ["locality", "-m", "oracle", "--batch-tokens", 300, *QUICK, "-q", "-o"]
     call(*asked, tmp_path / "whole")
     expected, folder = (tmp_path / "whole" / CSV).read_bytes(), tmp_path / "cut"
-    for number in range(40):
+    for number in range(turns):
         with suppress(KeyboardInterrupt), ctrl_c(rng.uniform(0, 0.4), number % 2):
             result = call(*asked, folder, code=None)
             assert result.exit_code in (0, 130) or "Aborted!" in result.output, result.output
@@ -116,6 +122,6 @@ def test_a_measurement(tmp_path):
         kept = len(rows)
         if rows == expected:
             folder, kept = tmp_path / f"cut{number}", 0
-    assert stopped > 10
+    assert stopped >= turns / 4
     call(*asked, folder)
     assert (folder / CSV).read_bytes() == expected

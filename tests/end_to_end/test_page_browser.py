@@ -18,18 +18,24 @@ ABSENT = ("locality-masks", "masks-context", "blocks-lengths")
 """What the study has no rows for: one number of masks, one context, one length."""
 
 
-def test_every_figure_is_drawn(chromium, page_file):
+@pytest.fixture(scope="module")
+def page(chromium, page_file):
+    """The page for those who only look: what is picked is for a page of its own."""
     with opened(chromium, page_file) as page:
-        panels = page.eval_on_selector_all(
-            ".panel",
-            """panels => panels.map(p => {
-              const svg = p.querySelector("svg.marks");
-              const box = svg.getBoundingClientRect();
-              const marks = svg.querySelectorAll(".role-mark path[d]:not([d=''])").length;
-              return [box.width, box.height, marks];
-            })""",
-        )
-        figures = page.locator("figure.chart").count()
+        yield page
+
+
+def test_every_figure_is_drawn(page):
+    panels = page.eval_on_selector_all(
+        ".panel",
+        """panels => panels.map(p => {
+          const svg = p.querySelector("svg.marks");
+          const box = svg.getBoundingClientRect();
+          const marks = svg.querySelectorAll(".role-mark path[d]:not([d=''])").length;
+          return [box.width, box.height, marks];
+        })""",
+    )
+    figures = page.locator("figure.chart").count()
     declared = [len(catalog.charts(name).CHARTS) for name in catalog.names("report")]
     assert figures == sum(declared) - len(ABSENT)
     assert len(panels) >= figures
@@ -82,29 +88,27 @@ def test_a_task_is_picked(chromium, page_file):
         assert table_of(page, ACCURACY) == before  # Python and JavaScript write numbers alike
 
 
-def test_every_table_is_written_alike_by_python_and_javascript(chromium, page_file):
-    with opened(chromium, page_file) as page:
-        figures = page.eval_on_selector_all("figure.chart", "all => all.map(f => f.id)")
-        before = {figure: table_of(page, figure) for figure in figures}
-        page.evaluate("charts.forEach(chart => chart.fill(models()))")
-        assert {figure: table_of(page, figure) for figure in figures} == before
-        assert all(before.values())
+def test_every_table_is_written_alike_by_python_and_javascript(page):
+    figures = page.eval_on_selector_all("figure.chart", "all => all.map(f => f.id)")
+    before = {figure: table_of(page, figure) for figure in figures}
+    page.evaluate("charts.forEach(chart => chart.fill(models()))")
+    assert {figure: table_of(page, figure) for figure in figures} == before
+    assert all(before.values())
 
 
-def test_hovering_says_what_the_table_says(chromium, page_file):
-    with opened(chromium, page_file) as page:
-        point = page.locator(f"#{ACCURACY} .mark-symbol path[aria-label]").nth(1)
-        point.scroll_into_view_if_needed()
-        box = point.bounding_box()
-        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-        tip = page.locator("#tip")
-        tip.wait_for(state="visible")
-        said = tip.locator("dd").all_text_contents()
-        heads = page.locator(f"#{ACCURACY} thead th").all_text_contents()
-        assert tip.locator("dt").all_text_contents() == heads
-        assert said in table_of(page, ACCURACY)
-        page.mouse.move(2, 2)
-        tip.wait_for(state="hidden")
+def test_hovering_says_what_the_table_says(page):
+    point = page.locator(f"#{ACCURACY} .mark-symbol path[aria-label]").nth(1)
+    point.scroll_into_view_if_needed()
+    box = point.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    tip = page.locator("#tip")
+    tip.wait_for(state="visible")
+    said = tip.locator("dd").all_text_contents()
+    heads = page.locator(f"#{ACCURACY} thead th").all_text_contents()
+    assert tip.locator("dt").all_text_contents() == heads
+    assert said in table_of(page, ACCURACY)
+    page.mouse.move(2, 2)
+    tip.wait_for(state="hidden")
 
 
 def test_a_heat_map_is_zoomed_and_moved(chromium, page_file):
@@ -296,20 +300,19 @@ def test_print_opens_everything_in_light(chromium, page_file):
         assert page.locator("details[open]").count() < count
 
 
-def test_names_for_those_who_do_not_see_it(chromium, page_file):
-    with opened(chromium, page_file) as page:
-        words = page.eval_on_selector_all(
-            ".drawing[role=img]", "all => all.map(s => s.getAttribute('aria-label'))"
-        )
-        drawings = page.locator(".drawing").count()
-        said = page.locator("body").aria_snapshot()
-        levels = page.eval_on_selector_all(
-            "h1, h2, h3, h4", "all => all.map(h => Number(h.tagName[1]))"
-        )
-        assert page.evaluate("document.documentElement.lang") == "en"
-        assert page.locator("img:not([alt])").count() == 0
-        page.keyboard.press("Tab")
-        assert page.evaluate("document.activeElement.className") == "skip"
+def test_names_for_those_who_do_not_see_it(page):
+    words = page.eval_on_selector_all(
+        ".drawing[role=img]", "all => all.map(s => s.getAttribute('aria-label'))"
+    )
+    drawings = page.locator(".drawing").count()
+    said = page.locator("body").aria_snapshot()
+    levels = page.eval_on_selector_all(
+        "h1, h2, h3, h4", "all => all.map(h => Number(h.tagName[1]))"
+    )
+    assert page.evaluate("document.documentElement.lang") == "en"
+    assert page.locator("img:not([alt])").count() == 0
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
     assert len(words) == drawings
     assert all(re.search(r"Across: .*Up: .*\d", label) for label in words)
     nameless = re.findall(
@@ -321,12 +324,11 @@ def test_names_for_those_who_do_not_see_it(chromium, page_file):
     assert all(b - a <= 1 for a, b in pairwise(levels))
 
 
-def test_texts_of_others_stay_texts(chromium, page_file):
-    with opened(chromium, page_file) as page:
-        assert page.title() == f"{NAME} - mdlm-probe report"
-        assert page.locator("h1").text_content() == NAME
-        assert HOSTILE in page.locator("section pre").last.text_content()
-        assert f"no <b>{HOSTILE}" in page.locator("#states + ul").text_content()
+def test_texts_of_others_stay_texts(page):
+    assert page.title() == f"{NAME} - mdlm-probe report"
+    assert page.locator("h1").text_content() == NAME
+    assert HOSTILE in page.locator("section pre").last.text_content()
+    assert f"no <b>{HOSTILE}" in page.locator("#states + ul").text_content()
 
 
 def test_lines_can_be_seen_on_both_grounds():

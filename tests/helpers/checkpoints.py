@@ -294,6 +294,32 @@ def write_llama(
     return folder
 
 
+CAUSAL_TYPES: dict[str, dict[str, Any]] = {
+    "qwen2": {},
+    "qwen3": {"head_dim": 8},
+    "mistral": {"sliding_window": 4},
+    "olmo2": {},
+    "phi3": {"pad_token_id": 0},
+    "smollm3": {"pad_token_id": 0},
+}
+"""Other causal model types than llama, with what a small config of each needs."""
+
+
+def write_causal(folder: Path, kind: str, **config: Any) -> tuple[Path, Any]:
+    """A causal checkpoint of one of `CAUSAL_TYPES`, and transformers' own network of it."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 64, "vocab_size": 320}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
+    ends = {"bos_token_id": 1, "eos_token_id": 2}
+    torch.manual_seed(0)
+    told = AutoConfig.for_model(kind, **sizes, **heads, **ends, **CAUSAL_TYPES[kind] | config)
+    network = AutoModelForCausalLM.from_config(told).eval()
+    write_llama(folder)  # for its tokenizer
+    network.save_pretrained(folder)
+    return folder, network
+
+
 def _hf_config(geometry: dict[str, Any], weights: dict[str, torch.Tensor]) -> dict[str, Any]:
     vocab, hidden = weights["model.embed_tokens.weight"].shape
     return {

@@ -53,6 +53,11 @@ def named(run: ExportedRun, request: ExportRequest) -> str:
     return f"{name}/{run.name}" if run.name else name
 
 
+def group(run: ExportedRun, request: ExportRequest) -> str | None:
+    """What the runs of one study have in common: --name or the study's folder."""
+    return request.name or run.folder.resolve().parent.name if run.name else None
+
+
 def config(run: ExportedRun) -> dict[str, Any]:
     """What was asked, and of what: each measurement's configuration and model, from run.json."""
     return {"mdlm_probe": __version__} | {

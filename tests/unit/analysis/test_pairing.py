@@ -183,6 +183,7 @@ def test_planted_differences_are_found_and_none_are_not():
     assert gaps.mean() == pytest.approx(0.6, abs=0.03)
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_truth_as_often_as_it_says():
     inside = []
     for seed in range(40):

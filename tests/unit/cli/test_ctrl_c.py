@@ -43,6 +43,23 @@ def test_a_command_ends():
     assert STOPPED in result.stderr
 
 
+def broken(cause):
+    try:
+        raise cause
+    finally:
+        raise RuntimeError("release unlocked lock")
+
+
+def test_a_lock_that_it_breaks_is_no_error_of_its_own():
+    group = MainGroup("main", make=lambda name: click.Command(name))
+    group.add_command(click.Command("works", callback=lambda: broken(KeyboardInterrupt)))
+    group.add_command(click.Command("fails", callback=lambda: broken(ValueError)))
+    result = CliRunner().invoke(group, ["works"])
+    assert result.exit_code == 130
+    assert STOPPED in result.stderr
+    assert isinstance(CliRunner().invoke(group, ["fails"]).exception, RuntimeError)
+
+
 def test_other_errors_are_dropped_as_ever(monkeypatch):
     class Fails:
         def __del__(self):

@@ -177,6 +177,7 @@ JSON = st.recursive(
 @given(
     st.lists(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), JSON)), st.data()
 )
+@pytest.mark.slow
 def test_what_is_read_is_what_was_written_up_to_the_cut(tmp_path_factory, given_records, data):
     path = tmp_path_factory.mktemp("log") / "log"
     records = [{**record, "id": n} for n, record in enumerate(given_records)]

@@ -45,6 +45,7 @@ def test_values_as_text():
 
 
 @pytest.mark.parametrize("sealed", [True, False])
+@pytest.mark.slow
 def test_resume_at_every_cut_equals_never_having_stopped(tmp_path, sealed):
     whole = fill(tmp_path / "whole.csv")
     assert not (tmp_path / "whole.seal").exists()

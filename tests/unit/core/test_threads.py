@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from mdlm_probe.core.threads import results
+from mdlm_probe.core.threads import is_ctrl_c, results
 
 PATIENCE = 30  # seconds: only what never comes takes so long
 
@@ -88,7 +88,11 @@ def test_ctrl_c_is_obeyed_at_any_moment():
     rng, hang = random.Random(0), threading.Event()
 
     def wait(seconds):
-        threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)).start()
+        def send():
+            time.sleep(seconds)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        _thread.start_new_thread(send, ())  # unlike a Thread's start, nothing waits for it
         return list(results(lambda _: hang.wait(PATIENCE), [1, 2], at_once=2, name="t"))
 
     try:
@@ -115,3 +119,26 @@ def test_a_ctrl_c_that_wakes_nobody_is_obeyed():
         list(results(work, range(3), at_once=3, name="t"))
     assert time.monotonic() - began < PATIENCE
     never.set()
+
+
+def test_ctrl_c_that_breaks_the_start_of_a_thread_is_ctrl_c(monkeypatch):
+    def broken(_):
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise RuntimeError("release unlocked lock")
+
+    monkeypatch.setattr(threading.Thread, "start", broken)
+    with pytest.raises(KeyboardInterrupt):
+        list(results(str, [1], at_once=1, name="t"))
+
+
+def test_other_errors_at_the_start_of_a_thread_are_themselves(monkeypatch):
+    def broken(_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", broken)
+    with pytest.raises(RuntimeError, match="new thread"):
+        list(results(str, [1], at_once=1, name="t"))
+    assert not is_ctrl_c(RuntimeError())
+    assert not is_ctrl_c(None)

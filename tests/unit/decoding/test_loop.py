@@ -382,6 +382,7 @@ def test_tokens_at_once_are_not_the_joint():
 
 @simulation
 @pytest.mark.parametrize("order", ["left_to_right", "random"])
+@pytest.mark.slow
 def test_whole_texts_at_temperature_1_follow_the_joint(order):
     runs = repeats(3000)
     schedules = [Schedule(3, 0, order, temperature=1.0, seed=n) for n in range(runs)]

@@ -73,6 +73,7 @@ def test_causal_values_are_those_of_lm_eval_itself(folder, causal):
 
 
 @pytest.mark.parametrize("name", ["tiny-mdlm", "tiny-arlm", "oracle"])
+@pytest.mark.slow
 def test_lm_eval_makes_the_model_by_name(name, folder):
     found = evaluated("mdlm", folder, ("t_choice",), model_args={"model": name}, limit=2)
     text = f"model={name},draws=32,batch_tokens=1024"

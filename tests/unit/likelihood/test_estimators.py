@@ -303,6 +303,7 @@ def test_rankings_are_decided_wrongly_as_seldom_as_they_say(length, items):
     assert between(wrong, 0, 0.0015, len(groups))
 
 
+@pytest.mark.slow
 def test_a_sure_ranking_takes_fewer_passes_and_is_the_same():
     length, groups = 12, groups_of(12, 4, 50)
     settings = Settings("mc", draws=128)

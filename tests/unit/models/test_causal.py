@@ -4,7 +4,15 @@ import json
 
 import pytest
 import torch
-from checkpoints import llama_weights, save_weights, write_dream, write_llada, write_llama
+from checkpoints import (
+    CAUSAL_TYPES,
+    llama_weights,
+    save_weights,
+    write_causal,
+    write_dream,
+    write_llada,
+    write_llama,
+)
 from plain import LLAMA, Plain, ask, close, read
 
 from mdlm_probe import models
@@ -78,39 +86,13 @@ def test_self_test_notices_a_masked_family_loaded_as_causal(tmp_path, monkeypatc
         models.load(entry)
 
 
-OTHERS = {
-    "qwen2": {},
-    "qwen3": {"head_dim": 8},
-    "mistral": {"sliding_window": 4},
-    "olmo2": {},
-    "phi3": {"pad_token_id": 0},
-    "smollm3": {"pad_token_id": 0},
-}
-
-
 def test_all_listed_architectures_are_tested():
-    assert {*OTHERS, "llama"} == set(causal.MODEL_TYPES)
+    assert {*CAUSAL_TYPES, "llama"} == set(causal.MODEL_TYPES)
 
 
-@pytest.mark.parametrize("kind", OTHERS)
+@pytest.mark.parametrize("kind", CAUSAL_TYPES)
 def test_other_architectures_equal_their_own_forward_pass(tmp_path, kind):
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    sizes = {
-        "hidden_size": 32,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "intermediate_size": 64,
-        "bos_token_id": 1,
-        "eos_token_id": 2,
-        "vocab_size": 320,
-    }
-    torch.manual_seed(0)
-    config = AutoConfig.for_model(kind, **sizes, **OTHERS[kind])
-    network = AutoModelForCausalLM.from_config(config).eval()
-    folder = write_llama(tmp_path / "m")  # for its tokenizer
-    network.save_pretrained(folder)
+    folder, network = write_causal(tmp_path / "m", kind)
     ours = ask(models.load(models.resolve(str(folder))), [TEXT, TEXT[:3]], [(0, 7), (1, 3)])
     with torch.no_grad():
         whole = [network(torch.tensor([ids])).logits[0, -1] for ids in (TEXT, TEXT[:3])]

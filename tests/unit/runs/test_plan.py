@@ -2,41 +2,13 @@
 
 import pytest
 from checkpoints import write_llada
+from small_job import OPTIONS, Log, job
 
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.models._checkpoint import LoadOptions
 from mdlm_probe.probes.locality import probe as locality
 from mdlm_probe.runs import runner
 from mdlm_probe.runs.plan import Job, prepare, prepare_all, slug
-
-OPTIONS = {
-    "tasks": ("verb-smallest",),
-    "limit": 6,
-    "shots": 2,
-    "distractors": 4,
-    "positions": (0, 4),
-}
-
-
-class Log:
-    """Progress that remembers."""
-
-    def __init__(self):
-        self.notes, self.starts, self.cells = [], [], 0
-
-    def note(self, text):
-        self.notes.append(text)
-
-    def start(self, name, cells, done):
-        self.starts.append((name, cells, done))
-
-    def advance(self, cells, tokens):
-        self.cells += cells
-
-
-def job(folder, model="oracle", **changes):
-    fields = {"options": OPTIONS, "output": folder, "batch_tokens": 50} | changes
-    return Job("locality", model, **fields)
 
 
 def test_cells_a_model_cannot_answer_are_left_out_with_a_reason(tmp_path):

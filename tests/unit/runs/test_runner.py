@@ -5,6 +5,7 @@ import os
 
 import pytest
 from checkpoints import write_llada
+from small_job import OPTIONS, Log, job
 
 from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
@@ -13,36 +14,7 @@ from mdlm_probe.engine.engine import Engine
 from mdlm_probe.models._checkpoint import LoadOptions
 from mdlm_probe.prompts import shipped, suite
 from mdlm_probe.runs import runner
-from mdlm_probe.runs.plan import Job, prepare
-
-OPTIONS = {
-    "tasks": ("verb-smallest",),
-    "limit": 6,
-    "shots": 2,
-    "distractors": 4,
-    "positions": (0, 4),
-}
-
-
-class Log:
-    """Progress that remembers."""
-
-    def __init__(self):
-        self.notes, self.starts, self.cells = [], [], 0
-
-    def note(self, text):
-        self.notes.append(text)
-
-    def start(self, name, cells, done):
-        self.starts.append((name, cells, done))
-
-    def advance(self, cells, tokens):
-        self.cells += cells
-
-
-def job(folder, model="oracle", **changes):
-    fields = {"options": OPTIONS, "output": folder, "batch_tokens": 50} | changes
-    return Job("locality", model, **fields)
+from mdlm_probe.runs.plan import prepare
 
 
 @pytest.fixture(scope="module")

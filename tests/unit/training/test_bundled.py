@@ -131,6 +131,7 @@ def held_out_loss(kind, model):
 
 
 @pytest.mark.parametrize("kind", bundled.KINDS)
+@pytest.mark.slow
 def test_a_short_run_learns_and_repeats_bit_by_bit(kind):
     one, two = (bundled.run(kind, bundled.build(kind, SMALL, 0), SMALL, 0) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
@@ -149,6 +150,7 @@ def uniform(kind):
     return model
 
 
+@pytest.mark.slow
 def test_rows_hide_answers_only_or_anything():
     drawn = data.batch(12, 120, "loss")
     ids, answers = torch.from_numpy(drawn.ids), torch.from_numpy(drawn.answers)
@@ -237,6 +239,7 @@ def test_the_median_seed_ships():
     assert files.median_seed({k: results[k] for k in ("0", "1")}) == 0
 
 
+@pytest.mark.slow
 def test_the_command_trains_a_pair_and_examines_it(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(bundled, "Recipe", lambda: SMALL)
     monkeypatch.setattr(check, "report", lambda model: {"accuracy": {"40": 0.5}})

@@ -120,6 +120,7 @@ def suite_sets():
     return found
 
 
+@pytest.mark.slow
 def test_the_suite_is_not_in_the_training_stream():
     suite = suite_sets()
     assert len(suite) > 5000

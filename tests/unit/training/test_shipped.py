@@ -41,6 +41,7 @@ def test_folders_are_small_and_carry_the_tokenizer(kind):
     assert words == data.ids_of()
 
 
+@pytest.mark.slow
 def test_relevant_examples_help_as_much_as_recorded(model):
     near = check.accuracy(model, check.questions(40, 3))
     none = check.accuracy(model, check.questions(0, 3, shots=0))

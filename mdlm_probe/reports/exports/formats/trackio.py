@@ -13,16 +13,8 @@ from typing import Any
 
 import pandas as pd
 
+from mdlm_probe.reports.exports import tracker_data as data
 from mdlm_probe.reports.exports.exported_run import ExportedRun, ExportRequest
-from mdlm_probe.reports.exports.tracker_data import (
-    config,
-    estimates,
-    logged,
-    named,
-    package,
-    records,
-    unreached,
-)
 
 
 def send(runs: Sequence[ExportedRun], request: ExportRequest) -> list[str]:
@@ -35,28 +27,28 @@ def send(runs: Sequence[ExportedRun], request: ExportRequest) -> list[str]:
     Raises:
         ProbeError: no such package, or it fails.
     """
-    trackio = package("trackio")
+    trackio = data.package("trackio")
     said = []
     for run in runs:
-        name = named(run, request)
+        name = data.named(run, request)
         try:
             with contextlib.redirect_stdout(io.StringIO()):  # its own advertisements
                 name = _new(name, _known(trackio, request.project))
                 trackio.init(
                     project=request.project,
                     name=name,
-                    group=request.name or run.folder.resolve().parent.name if run.name else None,
-                    config=config(run),
+                    group=data.group(run, request),
+                    config=data.config(run),
                     embed=False,
                     auto_log_gpu=False,
                     auto_log_cpu=False,
                 )
-                own = logged(run, partial(_table, trackio), trackio.Image)
-                trackio.log(estimates(run) | own)
+                own = data.logged(run, partial(_table, trackio), trackio.Image)
+                trackio.log(data.estimates(run) | own)
                 trackio.finish()
         # its own, the network's, and whatever lies below: none of it is a bug of ours to trace
         except Exception as error:
-            raise unreached("trackio", error) from error
+            raise data.unreached("trackio", error) from error
         said.append(f"trackio has {name}: trackio show --project {shlex.quote(request.project)}")
     return said
 
@@ -77,4 +69,4 @@ def _new(name: str, known: Container[str]) -> str:
 
 def _table(trackio: ModuleType, frame: pd.DataFrame) -> Any:
     heads = [str(column) for column in frame.columns]
-    return trackio.Table(data=[dict(zip(heads, row, strict=True)) for row in records(frame)])
+    return trackio.Table(data=[dict(zip(heads, row, strict=True)) for row in data.records(frame)])

@@ -11,16 +11,8 @@ from typing import Any
 import pandas as pd
 
 from mdlm_probe.core.files import unusable
+from mdlm_probe.reports.exports import tracker_data as data
 from mdlm_probe.reports.exports.exported_run import ExportedRun, ExportRequest
-from mdlm_probe.reports.exports.tracker_data import (
-    config,
-    estimates,
-    logged,
-    named,
-    package,
-    records,
-    unreached,
-)
 
 
 def send(runs: Sequence[ExportedRun], request: ExportRequest) -> list[str]:
@@ -31,7 +23,7 @@ def send(runs: Sequence[ExportedRun], request: ExportRequest) -> list[str]:
     Raises:
         ProbeError: no such package, nobody is logged in, or the service can't be reached.
     """
-    wandb = package("wandb")
+    wandb = data.package("wandb")
     try:
         request.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -42,23 +34,23 @@ def send(runs: Sequence[ExportedRun], request: ExportRequest) -> list[str]:
             with wandb.init(
                 project=request.project,
                 entity=request.entity or None,
-                name=named(run, request),
-                group=request.name or run.folder.resolve().parent.name if run.name else None,
+                name=data.named(run, request),
+                group=data.group(run, request),
                 job_type="mdlm-probe",
-                config=config(run),
+                config=data.config(run),
                 dir=request.folder,
                 settings=wandb.Settings(silent=True, console="off"),
             ) as tracked:
-                tracked.log(logged(run, partial(_table, wandb), wandb.Image))
-                tracked.summary.update(estimates(run))
+                tracked.log(data.logged(run, partial(_table, wandb), wandb.Image))
+                tracked.summary.update(data.estimates(run))
                 kept = shlex.quote(tracked.dir.removesuffix("/files"))
                 place = f"offline; wandb sync {kept}" if tracked.offline else tracked.url
         # theirs, the network's, and whatever lies below: none of it is a bug of ours to trace
         except Exception as error:
-            raise unreached("wandb", error) from error
-        said.append(f"wandb has {named(run, request)}: {place}")
+            raise data.unreached("wandb", error) from error
+        said.append(f"wandb has {data.named(run, request)}: {place}")
     return said
 
 
 def _table(wandb: ModuleType, frame: pd.DataFrame) -> Any:
-    return wandb.Table(columns=[str(column) for column in frame.columns], data=records(frame))
+    return wandb.Table(columns=[str(column) for column in frame.columns], data=data.records(frame))

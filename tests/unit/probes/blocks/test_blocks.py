@@ -74,6 +74,7 @@ def decoded(asker, one, temperature=0.0):
 @pytest.mark.parametrize(
     ("length", "steps"), [(8, (2, 4, 8)), (12, (4, 5, 6, 7, 9, 12))], ids=["even", "uneven"]
 )
+@pytest.mark.slow
 def test_what_is_left_out_is_what_stands_for_it(length, steps, temperature):
     """Every possible combination, decoded, against the one that was asked in its place."""
     asker, sizes = oracles.engine(3), [n for n in range(1, length + 1) if length % n == 0]

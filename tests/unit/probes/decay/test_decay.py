@@ -200,6 +200,7 @@ def test_results_do_not_depend_on_the_batch_or_on_memory():
                     assert x[name] == pytest.approx(y[name], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_sampled_continuations_agree_with_the_exact_curve(oracle, chain):
     causal = models.load(models.resolve("oracle-causal"))
     options = {"tasks": ("prose",), "limit": 2, "masks": 4, "ar_sample": 150, "seed": 1}

@@ -77,6 +77,7 @@ def test_masses_are_exact_within_their_standard_errors(chain):
     assert 0.8 < np.sqrt((z**2).mean()) < 1.25
 
 
+@pytest.mark.slow
 def test_the_largest_probability_is_bracketed(chain):
     prompts = [SampledPrompt((0,), (), seed) for seed in range(150)]
     found = sampled_continuations.marginals(engine(chain), prompts, 4, LENGTH)

@@ -99,6 +99,7 @@ def reported(probe, name, tables):
 
 
 @pytest.mark.parametrize("probe", PROBES)
+@pytest.mark.slow
 def test_a_real_run_compares_as_its_report_says(real, probe):
     """The sides' means at every point are what the report of each side alone has."""
     found, _ = compare.compare(*real(probe), probes=[probe], points="all")
@@ -138,6 +139,7 @@ KINDS = probe_cases.gathered("KIND") | {"judge": "intervention"}
 
 
 @pytest.mark.parametrize(("probe", "kind"), KINDS.items())
+@pytest.mark.slow
 def test_part_of_a_run_is_compared_as_far_as_it_goes(real, probe, kind):
     """Rows of one kind alone, such as one measure of joint, make no other kind fail."""
     [found], _ = compare.compare(*real(probe), probes=[probe])

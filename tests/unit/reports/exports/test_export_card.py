@@ -106,6 +106,7 @@ def test_the_text_states_accuracy_interval_masks_controls_and_setting(made, card
         assert said in text
 
 
+@pytest.mark.slow
 def test_the_command_on_the_card_measures_the_same(run, card):
     """The same configuration finds the run finished; another would be refused."""
     for probe in ("masks", "locality"):
@@ -258,6 +259,7 @@ def test_steps_and_orders_are_results_of_their_own():
     assert "No other filler was measured" in part.text
 
 
+@pytest.mark.slow
 def test_a_study_has_one_card_a_model_with_each_runs_section(run, tmp_path):
     for name in ("first", "second"):
         (tmp_path / name).symlink_to(run)

@@ -139,6 +139,7 @@ def test_very_wide_tables_are_in_landscape_and_say_so(rows):
         assert "landscape" not in narrow
 
 
+@pytest.mark.slow
 def test_every_table_of_a_run_is_sound_latex(made, exported):
     for probe, one in made.items():
         for name, table in one.tables.items():

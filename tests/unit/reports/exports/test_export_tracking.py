@@ -67,6 +67,7 @@ def fake(request, monkeypatch):
     return module
 
 
+@pytest.mark.slow
 def test_a_tracker_gets_configuration_tables_estimates_and_figures(run, made, fake, tmp_path):
     words = ["--project", "p", "--name", "n", "--entity", "e", "-o", tmp_path / "out"]
     said = call("export", run, "--to", fake.__name__, *words).output

@@ -240,6 +240,7 @@ def test_of_judging_the_masks_are_those_of_the_answers(tmp_path):
     assert run.made["judge"].masks == run.made["shift"].masks == "a canvas of 32"
 
 
+@pytest.mark.slow
 def test_a_run_without_rows_is_told(tmp_path):
     reference.run(tmp_path / "cache", "cache")
     (tmp_path / "late").mkdir()
