@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mdlm_probe.core.columns import Column
+from mdlm_probe.decoding import text_quality
 
 COLUMNS = (
     Column("tokens", int, "tokens", "tokens of the prompt"),
@@ -13,11 +14,13 @@ COLUMNS = (
     Column("scorer_tokens", int, "tokens", "tokens of the answer by the scorer's tokenizer"),
     Column("right", str, "", "the prompt's right answer, where it has one"),
     Column("correct", bool, "", "whether the answer is an exact match of the right one"),
+    *text_quality.COLUMNS,
     Column("offered", int, "tokens", "tokens that were about to be committed"),
-    Column("hits", int, "tokens", "tokens that were to be changed"),
+    Column("hits", int, "tokens", "tokens that were to be changed, drawn beforehand"),
     Column("changed", int, "tokens", "tokens that were moved, replaced or held"),
     Column("realised", float, "share", "changed / offered"),
     Column("blocked", int, "tokens", "hits that were not changed: hits - changed"),
+    Column("late", int, "tokens", "tokens moved in the stead of hit ones with no free side"),
     Column("to_right", int, "tokens", "tokens moved to the right"),
     Column("to_left", int, "tokens", "tokens moved to the left"),
     Column("refilled", int, "tokens", "moved tokens whose own place was filled in later"),
@@ -35,9 +38,10 @@ COLUMNS = (
 )
 """`canvas`: see `answers.pieces`.
 
-- Hits that are blocked have no free place, or another token that happens to be the one drawn.
+- Hits that are blocked found no free side, and no later token that had one; of `replace`, the
+  other token happens to be the one that was drawn.
 - Of two texts, what stands behind an end of text is nothing, on both sides.
-- post-hoc has no passes of its own: its offers and moves are those of the shift of its fraction,
-  moved tokens are all its hits, and its passes are those of the answer that it is applied to; the
-  places that it wrote have the step after the last.
+- post-hoc has no passes of its own: its offers, hits and moves are those of the shift of its
+  fraction, and its passes are those of the answer that it is applied to; the places that it wrote
+  have the step after the last.
 """

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from mdlm_probe.core.cells import key
 from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.columns import Unit
-from mdlm_probe.decoding import answers, coordinates, text_metrics
+from mdlm_probe.decoding import answers, coordinates, text_metrics, text_quality
 from mdlm_probe.decoding.answers import Answer, Score
 from mdlm_probe.decoding.canvas import NO_INTERVENTION
 from mdlm_probe.decoding.schedule import Schedule
-from mdlm_probe.probes.shift.interventions import Hit, Intervene, exchanged
+from mdlm_probe.probes.shift.interventions import Change, Intervene, displaced
 from mdlm_probe.prompts.prompt import Text
 from mdlm_probe.prompts.texts import load
 
@@ -79,7 +79,7 @@ class AnswerCell:
         never = self.schedule().never(entry.eos_ids)
         seed = seed_of("intervene", self.prompt, self.seed)
         kind = self.intervention
-        return Intervene(kind, self.frac, seed, never)  # type: ignore[arg-type]  # a cell has text
+        return Intervene(kind, self.frac, seed, self.length, never)  # type: ignore[arg-type]  # text
 
 
 @dataclass(frozen=True)
@@ -91,14 +91,16 @@ class IntervenedAnswer:
         tokens: of the window.
         done: changes that took place.
         hits: changes that were to take place.
+        late: moves of a token that stands in for another.
         offered: tokens that were about to be committed.
         wrote: places that the intervention wrote.
     """
 
     answer: Answer
     tokens: tuple[int, ...]
-    done: tuple[Hit, ...]
+    done: tuple[Change, ...]
     hits: int
+    late: int
     offered: int
     wrote: frozenset[int]
 
@@ -153,24 +155,37 @@ def _as_decoded(answer: Answer, hook: Intervene | None) -> IntervenedAnswer:
     tokens = answer.decoded.tokens
     if hook is None:
         written = sum(step > 0 for step in answer.decoded.steps)
-        return IntervenedAnswer(answer, tokens, (), 0, written, frozenset())
-    done = tuple(hit for hit in hook.hits if hit.done)
-    wrote = frozenset(hit.to for hit in done if hit.written is not None)
-    return IntervenedAnswer(answer, tokens, done, len(hook.hits), hook.offered, wrote)
+        return IntervenedAnswer(answer, tokens, (), 0, 0, written, frozenset())
+    done = tuple(change for change in hook.changes if change.done)
+    wrote = frozenset(change.to for change in done if change.written is not None)
+    return IntervenedAnswer(answer, tokens, done, hook.hits, hook.late, hook.offered, wrote)
 
 
 def _run(
     engine: AnyEngine, cell: AnswerCell, runs: dict[AnswerCell, IntervenedAnswer]
 ) -> IntervenedAnswer:
-    """An answer as it was decoded, or the unintervened one with the moves of a shift."""
+    """An answer as it was decoded, or the unintervened one with the moves of a shift.
+
+    The dose is the shift's: as many tokens displaced, into the same places.
+    """
     run = runs[cell.decoded()]
     if cell.intervention != "post-hoc":
         return run
     plain = runs[cell.plain()]
-    tokens = exchanged(plain.tokens, run.done)
+    tokens = _moved(engine.entry, plain.tokens, run.done)
     answer = answers.cut(engine.border, engine.entry, tokens, plain.answer.decoded)
-    wrote = frozenset(place for hit in run.done for place in (hit.mask, hit.to))
-    return IntervenedAnswer(answer, tokens, run.done, len(run.done), run.offered, wrote)
+    return replace(run, answer=answer, tokens=tokens)
+
+
+def _moved(
+    entry: Checkpoint, tokens: tuple[int, ...], changes: Sequence[Change]
+) -> tuple[int, ...]:
+    """Tokens moved after decoding; behind an end of text stands nothing that a move could show."""
+    end = _end(entry, tokens)
+    shown = (*tokens[:end], *tokens[end : end + 1] * (len(tokens) - end))
+    found = displaced(shown, changes)
+    end = _end(entry, found) + 1
+    return (*found[:end], *tokens[end:])
 
 
 # ---------------------------------------------------------------------- rows
@@ -195,10 +210,11 @@ def _row(
         "scorer_tokens": score.tokens if score else None,
         "right": text.answer,
         "correct": text_metrics.exact(run.answer.text, text.answer) if text.answer else None,
+        **text_quality.columns_of(text.prompt, run.answer.text, run.answer.ids),
         **_changes(entry, cell.intervention, run),
         **_against(entry, run, plain),
         "passes": decoded.passes,
-        "moves": " ".join(f"{hit.step}:{hit.mask}:{hit.to}" for hit in run.done),
+        "moves": " ".join(f"{change.step}:{change.mask}:{change.to}" for change in run.done),
         "unmasked": " ".join(map(str, _steps(cell, run))),
         "canvas": answers.pieces(border, entry, run.tokens),
     }
@@ -217,7 +233,7 @@ def _changes(entry: Checkpoint, intervention: str, run: IntervenedAnswer) -> dic
     moved = intervention in ("shift", "post-hoc")
     left = run.done if intervention == "shift" else ()
     decoded = run.answer.decoded
-    filled = [hit for hit in left if decoded.steps[hit.mask] > hit.step]
+    filled = [change for change in left if decoded.steps[change.mask] > change.step]
     end = _end(entry, run.tokens)
     return {
         "offered": run.offered,
@@ -225,13 +241,14 @@ def _changes(entry: Checkpoint, intervention: str, run: IntervenedAnswer) -> dic
         "changed": len(run.done),
         "realised": len(run.done) / run.offered,
         "blocked": run.hits - len(run.done),
-        "to_right": sum(hit.to > hit.mask for hit in run.done) if moved else None,
-        "to_left": sum(hit.to < hit.mask for hit in run.done) if moved else None,
+        "late": run.late if moved else None,
+        "to_right": sum(change.to > change.mask for change in run.done) if moved else None,
+        "to_left": sum(change.to < change.mask for change in run.done) if moved else None,
         "refilled": len(filled) if intervention == "shift" else None,
-        "doubled": sum(decoded.tokens[hit.mask] == hit.token for hit in filled)
+        "doubled": sum(decoded.tokens[change.mask] == change.token for change in filled)
         if intervention == "shift"
         else None,
-        "visible": sum(hit.to <= end for hit in run.done),
+        "visible": sum(change.to <= end for change in run.done),
     }
 
 

@@ -11,6 +11,7 @@ from collections import Counter
 import numpy as np
 import oracles
 import pytest
+import simulated_courses
 from scipy import sparse, stats
 from simulations import WHOLE, repeats, simulation
 
@@ -21,7 +22,7 @@ from mdlm_probe.engine.engine import Engine
 from mdlm_probe.engine.queries import Answer
 from mdlm_probe.models import oracle
 from mdlm_probe.models._checkpoint import Checkpoint
-from mdlm_probe.probes.shift.interventions import Hit, Intervene, exchanged
+from mdlm_probe.probes.shift.interventions import Change, Intervene, displaced
 from mdlm_probe.prompts.toy_language import HiddenMarkov
 
 MASK, PROMPT = oracles.MASK, (2, 0)
@@ -65,17 +66,32 @@ def written(window, place, token):
     return (*window[:place], token, *window[place + 1 :])
 
 
-def shift_ways(window, mask, frac):
-    """Where a token predicted at a mask may be written, with probabilities."""
-    ways = [(mask, 1 - frac)]
-    for to in (mask - 1, mask + 1):
-        free = 0 <= to < SIZE and window[to] == MASK
-        ways.append((to if free else mask, frac / 2))
-    return ways
+def hit_sets(frac):
+    """Which places may be hit, with probabilities: about as many as the fraction says."""
+    whole, rest = divmod(frac * SIZE, 1)
+    for count, share in ((int(whole), 1 - rest), (int(whole) + 1, rest)):
+        sets = list(itertools.combinations(range(SIZE), count))
+        yield from ((frozenset(places), share / len(sets)) for places in sets if share)
 
 
-def finals(joint, window, rank, frac, greedy):
-    """The exact distribution of final windows under `shift`, a mask a step: {window: p}."""
+def free_sides(window, mask):
+    return [to for to in (mask - 1, mask + 1) if 0 <= to < SIZE and window[to] == MASK]
+
+
+def counted(window, mask, moved):
+    """Places that have been counted when the token of a mask is written: written ones, those that
+    nothing can be moved from any more, and this one.
+    """
+    left = [i for i in range(SIZE) if window[i] == MASK]
+    enclosed = {i for i in left if not free_sides(window, i)}
+    return {i for i in range(SIZE) if i not in left} | enclosed | moved | {mask}
+
+
+def finals(joint, window, rank, hits, greedy, moved=frozenset()):
+    """The exact distribution of final windows under `shift`, a mask a step: {window: p}.
+
+    `moved` are the places that tokens were moved from: as many moves have been made.
+    """
     left = [i for i, token in enumerate(window) if token == MASK]
     if not left:
         return {window: 1.0}
@@ -83,14 +99,20 @@ def finals(joint, window, rank, frac, greedy):
     shares = row(joint, window, mask)
     if greedy:
         shares = np.eye(len(shares))[shares.argmax()]
+    due = len(counted(window, mask, set(sources(moved))) & hits) > len(moved)
+    ways = (free_sides(window, mask) if due else []) or [mask]
     found = Counter()
     for token, share in enumerate(shares):
-        for to, way in shift_ways(window, mask, frac):
-            if share * way:
-                after = finals(joint, written(window, to, token), rank, frac, greedy)
-                for final, p in after.items():
-                    found[final] += share * way * p
+        for to in ways if share else ():
+            after = moved | {(mask, to)} if to != mask else moved
+            ends = finals(joint, written(window, to, token), rank, hits, greedy, after)
+            for final, p in ends.items():
+                found[final] += share * p / len(ways)
     return found
+
+
+def sources(moved):
+    return {mask for mask, _ in moved}
 
 
 def mixed(joint, order, frac, greedy=False):
@@ -98,8 +120,9 @@ def mixed(joint, order, frac, greedy=False):
     orders = list(itertools.permutations(range(SIZE))) if order == "random" else [range(SIZE)]
     found = Counter()
     for rank in orders:
-        for final, p in finals(joint, (MASK,) * SIZE, rank, frac, greedy).items():
-            found[final] += p / len(orders)
+        for hits, share in hit_sets(frac):
+            for final, p in finals(joint, (MASK,) * SIZE, rank, hits, greedy).items():
+                found[final] += share * p / len(orders)
     return found
 
 
@@ -125,7 +148,7 @@ def runs():
     """Runs under `shift` at temperature 1, a mask a step, by order."""
     found = {}
     for order in ORDERS:
-        hooks = [Intervene("shift", FRAC, 10**6 + n) for n in range(RUNS)]
+        hooks = [Intervene("shift", FRAC, 10**6 + n, SIZE) for n in range(RUNS)]
         schedules = [Schedule(SIZE, 0, order, temperature=1.0, seed=n) for n in range(RUNS)]
         found[order] = run(schedules, hooks), hooks
     return found
@@ -175,21 +198,21 @@ def test_the_expected_log_likelihood_is_the_enumerated_one(joint, runs, order):
 @pytest.mark.parametrize("order", ORDERS)
 def test_coins_are_fair_and_hits_as_frequent_as_told(runs, order):
     _, hooks = runs[order]
-    hits = [hit for hook in hooks for hit in hook.hits]
-    offered = sum(hook.offered for hook in hooks)
-    assert offered == RUNS * SIZE
-    assert abs(len(hits) - FRAC * offered) < 4 * (FRAC * (1 - FRAC) * offered) ** 0.5
+    moved = [change for hook in hooks for change in hook.changes]
+    assert sum(hook.offered for hook in hooks) == RUNS * SIZE
+    counts = Counter(hook.hits for hook in hooks)
+    assert set(counts) == {1, 2}, "half of three, rounded up or down"
+    assert abs(counts[1] - RUNS / 2) < 4 * (RUNS / 4) ** 0.5
     # the first step's middle mask has both sides free
-    free = [hit for hit in hits if hit.step == 1 and hit.mask == 1]
-    assert all(hit.done for hit in free)
-    right = sum(hit.to == 2 for hit in free)
+    free = [change for change in moved if change.step == 1 and change.mask == 1]
+    right = sum(change.to == 2 for change in free)
     assert abs(right - len(free) / 2) <= 4 * (len(free) / 4) ** 0.5
     assert (order == "random") == bool(free)
 
 
 def replayed(joint, hits, rank):
     """The greedy text that some hits make, written plainly: {mask: to} by step."""
-    window, moves = (MASK,) * SIZE, {hit.step: hit.to for hit in hits}
+    window, moves = (MASK,) * SIZE, {change.step: change.to for change in hits}
     for step in range(1, SIZE + 1):
         left = [i for i, token in enumerate(window) if token == MASK]
         mask = min(left, key=rank.__getitem__)
@@ -203,7 +226,7 @@ def test_greedy_texts_lose_exactly_what_enumeration_says(joint, order):
     """Text by text, from its own hits; and over all of them, the enumerated distribution."""
     runs = 600
     schedules = [Schedule(SIZE, 0, order, seed=n % 6) for n in range(runs)]
-    hooks = [Intervene("shift", FRAC, n) for n in range(runs)]
+    hooks = [Intervene("shift", FRAC, n, SIZE) for n in range(runs)]
     found, clean = run(schedules, hooks), run(schedules[:6], ())
     exact = model()
     lost, probable = [], Counter()
@@ -211,14 +234,15 @@ def test_greedy_texts_lose_exactly_what_enumeration_says(joint, order):
         rank = list(range(SIZE))
         if order == "random":
             random.Random(n % 6).shuffle(rank)
-        assert decoded.tokens == replayed(joint, hook.hits, rank)
+        assert decoded.tokens == replayed(joint, hook.changes, rank)
         assert clean[n % 6].tokens == replayed(joint, (), rank)
         fall = math.log(joint[clean[n % 6].tokens]) - math.log(joint[decoded.tokens])
         ours = exact.log_likelihood(clean[n % 6].at(9)) - exact.log_likelihood(decoded.at(9))
         assert ours == pytest.approx(fall, abs=1e-9)
         lost.append(fall)
-        if n < 6:
-            probable.update(finals(joint, (MASK,) * SIZE, rank, FRAC, greedy=True))
+        for hits, share in hit_sets(FRAC) if n < 6 else ():
+            for final, p in finals(joint, (MASK,) * SIZE, rank, hits, greedy=True).items():
+                probable[final] += share * p
     known = {final: p / 6 for final, p in probable.items()}
     assert {decoded.tokens for decoded in found} <= known.keys()
     mean, deviation = expected(known, joint)
@@ -240,28 +264,28 @@ def test_replace_draws_from_the_others(joint, temperature, never):
     shares[shares.argmax()] = 0
     shares /= shares.sum()
     schedules = [Schedule(temperature=temperature, seed=n) for n in range(RUNS)]
-    hooks = [Intervene("replace", 1.0, n, never) for n in range(RUNS)]
+    hooks = [Intervene("replace", 1.0, n, 1, never) for n in range(RUNS)]
     found = run(schedules, hooks, size=1)
     counts = np.bincount([decoded.tokens[0] for decoded in found], minlength=4)
     assert not counts[shares == 0].any()
     possible = shares > 0
     assert stats.chisquare(counts[possible], RUNS * shares[possible]).pvalue > 1e-3
     for decoded, hook in zip(found, hooks, strict=True):
-        (hit,) = hook.hits
-        assert (hit.written, hit.to, hit.mask) == (decoded.tokens[0], 0, 0)
-        assert decoded.candidates == (hit.token,), "what was predicted is kept beside"
+        (change,) = hook.changes
+        assert (change.written, change.to, change.mask) == (decoded.tokens[0], 0, 0)
+        assert decoded.candidates == (change.token,), "what was predicted is kept beside"
     if not temperature:
-        assert all(hook.hits[0].done for hook in hooks)
+        assert all(hook.changes[0].done for hook in hooks)
 
 
 def test_replace_asks_for_other_tokens_only_where_one_is_hit():
-    hook = Intervene("replace", 0.3, 5)
-    hit = [mask for mask in range(50) if hook._is_hit(1, mask)]
+    hook = Intervene("replace", 0.3, 5, 50)
+    hit = [mask for mask in range(50) if hook.readouts(1, [mask])]
     missed = [mask for mask in range(50) if mask not in hit]
-    assert 5 < len(hit) < 25
+    assert len(hit) == 15
     assert hook.readouts(1, missed) == ()
     assert len(hook.readouts(1, [*missed, hit[0]])) == 1
-    assert Intervene("shift", 1.0, 5).readouts(1, hit) == ()
+    assert Intervene("shift", 1.0, 5, 50).readouts(1, hit) == ()
 
 
 @pytest.mark.parametrize("order", ["left_to_right", "random", "low_confidence", "threshold"])
@@ -269,14 +293,14 @@ def test_replace_asks_for_other_tokens_only_where_one_is_hit():
 def test_hold_leaves_each_mask_for_a_step_once_at_most(order, steps):
     schedules = [Schedule(steps, 4, order, seed=n) for n in range(40)]
     for frac in (0.5, 1.0):
-        hooks = [Intervene("hold", frac, n) for n in range(40)]
+        hooks = [Intervene("hold", frac, n, 8) for n in range(40)]
         for decoded, hook in zip(run(schedules, hooks, size=8), hooks, strict=True):
-            held = [hit.mask for hit in hook.hits]
+            held = [change.mask for change in hook.changes]
             assert len(set(held)) == len(held)
             assert MASK not in decoded.tokens
             assert hook.offered == 8
-            assert all(decoded.steps[hit.mask] > hit.step for hit in hook.hits)
-            assert frac < 1 or sorted(held) == list(range(8))
+            assert all(decoded.steps[change.mask] > change.step for change in hook.changes)
+            assert hook.hits == len(held) == 8 * frac
 
 
 def step(chosen, masked):
@@ -288,37 +312,127 @@ def test_a_token_moves_only_where_a_free_mask_is():
     """Never onto text, out of the window, onto one of the same step, or onto another moved one."""
     sides = set()
     for seed in range(60):
-        hook = Intervene("shift", 1.0, seed)
+        hook = Intervene("shift", 1.0, seed, 9)
         assert hook.write(step({0: 7}, {0})) == {0: 7}
-        assert not hook.hits[-1].done
         assert hook.write(step({3: 7, 4: 8}, {3, 4})) == {3: 7, 4: 8}
-        assert hook.write(step({5: 9}, {5, 6}))[5 if hook.hits[-1].to == 5 else 6] == 9
+        assert not hook.changes
+        assert hook.write(step({5: 9}, {5, 6})) == {6: 9}, "the side that is free"
+        assert hook.write(step({8: 9}, {7, 8})) == {7: 9}
+        hook = Intervene("shift", 1.0, seed, 9)
         both = hook.write(step({1: 7, 3: 8}, {1, 2, 3}))
         assert len(both) == 2
         assert sorted(both.values()) == [7, 8]
-        assert both.keys() <= {1, 2, 3}
         sides.add(tuple(sorted(both.items())))
-    assert sides == {((1, 7), (3, 8)), ((2, 7), (3, 8)), ((1, 7), (2, 8))}
+        assert len(hook.changes) == 1
+    assert sides == {((2, 7), (3, 8))}, "one may have the place"
+    coins = Counter()
+    for seed in range(400):
+        hook = Intervene("shift", 1.0, seed, 9)
+        coins[next(iter(hook.write(step({4: 7}, {3, 4, 5}))))] += 1
+    assert coins.keys() == {3, 5}
+    assert abs(coins[3] - 200) < 40, "a fair coin where both are free"
+
+
+def test_others_stand_in_for_what_can_not_be_moved():
+    """Place 4 is hit and enclosed: the next token with a free side is moved, and no other."""
+    seed = next(n for n in range(99) if Intervene("shift", 0.1, n, 10)._hit == {4})
+    hook = Intervene("shift", 0.1, seed, 10)
+    assert hook.write(step({0: 7}, {0, 1, 4, 6, 7, 8})) == {1: 7}, "from now on it can't be moved"
+    assert (hook.hits, hook.late) == (1, 1)
+    assert hook.write(step({7: 8}, {0, 4, 6, 7, 8})) == {7: 8}
+    assert hook.write(step({4: 9}, {0, 4, 6, 8})) == {4: 9}
+    assert (hook.hits, len(hook.changes)) == (1, 1)
 
 
 def test_a_larger_fraction_hits_what_a_smaller_one_hits():
-    tables = []
-    for frac in (0.1, 0.3, 0.9):
-        hook = Intervene("shift", frac, 11)
-        tables.append({(n, m) for n in range(1, 30) for m in range(30) if hook._is_hit(n, m)})
-        share = len(tables[-1]) / 870
-        assert abs(share - frac) < 4 * (frac * (1 - frac) / 870) ** 0.5
-    assert tables[0] < tables[1] < tables[2]
+    for seed in range(20):
+        drawn = [Intervene("hold", frac, seed, 87)._hit for frac in (0.0, 0.1, 0.3, 0.9, 1.0)]
+        assert all(a <= b for a, b in itertools.pairwise(drawn))
+        sizes = [len(places) for places in drawn]
+        assert sizes[0] == 0
+        assert sizes[-1] == 87
+        assert all(abs(n - f * 87) < 1 for n, f in zip(sizes, (0, 0.1, 0.3, 0.9, 1), strict=True))
 
 
-def test_exchanged():
-    """Neighbours change places, one hit after another; a hit that moved nothing does nothing."""
+@simulation
+def test_every_place_is_hit_as_often_as_told():
+    """Small fractions of small canvases too: one place in a hundred of twenty."""
+    runs = repeats(20_000)
+    counts = Counter(place for n in range(runs) for place in Intervene("hold", 0.01, n, 20)._hit)
+    assert abs(counts.total() - 0.2 * runs) < 4 * (0.16 * runs) ** 0.5
+    assert stats.chisquare([counts[place] for place in range(20)]).pvalue > 1e-3
+
+
+# ---------------------------------------------------------------------- doses
+
+CONFIDENCES = {"noise": simulated_courses.noise, "beside text": simulated_courses.beside_text}
+
+
+@simulation
+@pytest.mark.parametrize(("frac", "length", "count"), [(0.01, 512, 20), (0.1, 64, 100)])
+@pytest.mark.parametrize("rate", [1, 4])
+@pytest.mark.parametrize(
+    ("order", "confidences"),
+    [
+        ("left_to_right", "noise"),
+        ("random", "noise"),
+        ("low_confidence", "noise"),
+        ("low_confidence", "beside text"),
+    ],
+)
+@pytest.mark.parametrize("block", [32, 0])
+def test_the_realised_share_is_the_asked_one(order, confidences, block, rate, frac, length, count):
+    """Within a tenth, over canvases: in any order, in blocks and in one, four at a time too."""
+    runs = repeats(count)
+    hooks = [Intervene("shift", frac, n, length) for n in range(runs)]
+    for n, hook in enumerate(hooks):
+        schedule = Schedule(length // rate, block, order, seed=n)
+        done = simulated_courses.course(schedule, length, hook, CONFIDENCES[confidences], n)
+        assert len({change.to for change in hook.changes}) == len(hook.changes)
+        assert all(done.tokens[change.to] == change.token for change in hook.changes)
+        assert all(abs(change.to - change.mask) == 1 for change in hook.changes)
+    moved = [change for hook in hooks for change in hook.changes]
+    offered = sum(hook.offered for hook in hooks)
+    assert offered == runs * length
+    chance = 0 if WHOLE else 2 * (runs / 4) ** 0.5  # hits are rounded up or down
+    assert 0.9 * frac * offered - chance <= len(moved) <= 1.1 * frac * offered + chance
+    assert all(len(hook.changes) <= hook.hits for hook in hooks)
+    right = sum(change.to > change.mask for change in moved)
+    if order == "left_to_right":
+        assert right == len(moved), "what stands on the left is written"
+    elif confidences == "noise":
+        assert abs(right / len(moved) - 0.52) < 0.1 + 2 * (0.25 / len(moved)) ** 0.5
+
+
+def test_where_it_can_not_be_realised_the_rest_is_left_over():
+    """Left to right, four at a time: the last of four has a free side, and no other."""
+    hook = Intervene("shift", 0.6, 1, 64)
+    simulated_courses.course(Schedule(16, 0, "left_to_right"), 64, hook)
+    assert hook.hits in (38, 39)
+    assert 13 <= len(hook.changes) <= 17
+    assert len(hook.changes) + hook.late < 2 * hook.hits
+
+
+def test_displaced():
+    """A token takes its neighbour's place, and the neighbour is out: one place each."""
     tokens = (5, 6, 7, 8)
-    assert exchanged(tokens, []) == tokens
-    assert exchanged(tokens, [Hit(1, 0, 5, 5, 1)]) == (6, 5, 7, 8)
-    assert exchanged(tokens, [Hit(1, 2, 7, 7, 2)]) == tokens
-    assert exchanged(tokens, [Hit(1, 0, 5, 5, 1), Hit(2, 1, 6, 6, 2)]) == (6, 7, 5, 8)
-    assert exchanged(tokens, [Hit(1, 3, 8, 8, 2), Hit(1, 2, 7, 7, 3)]) == tokens
-    rng = random.Random(0)
-    hits = [Hit(1, i, 0, 0, i + rng.choice((-1, 0, 1))) for i in rng.choices(range(1, 9), k=50)]
-    assert sorted(exchanged(range(10), hits)) == list(range(10))
+    assert displaced(tokens, []) == tokens
+    assert displaced(tokens, [Change(1, 0, 5, 5, 1)]) == (5, 5, 7, 8)
+    assert displaced(tokens, [Change(1, 3, 9, 9, 2)]) == (5, 6, 8, 8), "the text's own token"
+    # a row of moves shifts the row, whichever came first
+    row = [Change(1, 0, 5, 5, 1), Change(2, 1, 6, 6, 2)]
+    assert displaced(tokens, row) == displaced(tokens, row[::-1]) == (5, 5, 6, 8)
+
+
+@pytest.mark.parametrize("order", ["left_to_right", "random", "low_confidence"])
+def test_moves_afterwards_displace_as_many_tokens_as_moves_while_decoding(order):
+    """Into the same places: the doses are equal, and nothing else is touched."""
+    hook = Intervene("shift", 0.2, 3, 64)
+    done = simulated_courses.course(Schedule(64, 16, order, seed=3), 64, hook)
+    plain = tuple(range(100, 164))
+    after = displaced(plain, hook.changes)
+    differ = {place for place, (a, b) in enumerate(zip(plain, after, strict=True)) if a != b}
+    assert differ == {change.to for change in hook.changes}
+    assert len(differ) == len(hook.changes) == 12 or len(differ) == 13
+    assert all(done.tokens[change.to] == change.token for change in hook.changes)
+    assert all(abs(after[place] - plain[place]) == 1 for place in differ)

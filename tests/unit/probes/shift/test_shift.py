@@ -111,7 +111,7 @@ def test_keys_and_values_are_kept_by_networks_only(prompts):
 @pytest.mark.parametrize("temperature", [0.0, 0.8])
 def test_a_fraction_of_nothing_changes_nothing(prompts, temperature):
     found = measured(prompts, frac=(0.0, 0.4), temperature=temperature)
-    counted = ("to_right", "to_left", "refilled", "doubled")
+    counted = ("late", "to_right", "to_left", "refilled", "doubled")
     for prompt in "1234":
         plain = found[prompt, "none", 0.0]
         assert plain["offered"] == plain["passes"] == LENGTH
@@ -126,7 +126,7 @@ def test_a_fraction_of_nothing_changes_nothing(prompts, temperature):
 
 
 def test_larger_fractions_hit_what_smaller_ones_hit(prompts):
-    """From left to right what is committed when doesn't depend on the tokens: hits nest exactly."""
+    """Places are drawn beforehand: hits nest exactly, whatever the kind."""
     fracs = (0.1, 0.3, 0.6, 1.0)
     options = {"frac": fracs, "order": "left_to_right"}
     found = measured(prompts, intervention=("replace", "hold"), **options)
@@ -168,7 +168,7 @@ def test_counts_add_up(prompts, order):
             assert row["to_right"] == sum(to == place + 1 for _, place, to in moves(row))
             assert row["to_left"] == sum(to == place - 1 for _, place, to in moves(row))
         else:
-            assert row["to_right"] is row["to_left"] is None
+            assert row["to_right"] is row["to_left"] is row["late"] is None
             assert all(to == place for _, place, to in moves(row))
         if kind == "shift":
             answer = row["answer"]
@@ -187,11 +187,16 @@ def test_post_hoc_moves_what_the_shift_moved(prompts):
         for frac in (0.3, 0.8):
             ours, shifted = (found[prompt, kind, frac] for kind in ("post-hoc", "shift"))
             assert ours["moves"] == shifted["moves"]
-            text = list(found[prompt, "none", 0.0]["answer"])
+            plain = found[prompt, "none", 0.0]["answer"]
+            text = list(plain)
             for _, place, to in moves(shifted):
-                text[place], text[to] = text[to], text[place]
+                text[to] = plain[place]
             assert ours["answer"] == "".join(text)
-            assert (ours["cascade"], ours["offered"]) == (0, shifted["offered"])
+            # the same dose: as many hits, moves, and places that were written
+            for name in ("offered", "hits", "changed", "late", "blocked", "to_right", "to_left"):
+                assert ours[name] == shifted[name]
+            assert ours["cascade"] == 0
+            assert ours["edit_distance"] <= ours["changed"]
             moved += ours["changed"]
     assert moved > 8
 
@@ -204,8 +209,6 @@ def test_differences_are_those_of_the_texts(prompts):
         differ = {i for i in range(LENGTH) if plain[i] != answer[i]}
         assert row["divergence"] == min(differ, default=None)
         wrote = {to for _, _, to in moves(row)} if kind != "hold" else set()
-        if kind == "post-hoc":
-            wrote |= {place for _, place, _ in moves(row)}
         assert row["cascade"] == len(differ - wrote)
         ran_on |= {kind} if row["cascade"] else set()
         if differ:
@@ -237,7 +240,6 @@ def test_what_stands_behind_an_end_is_nothing(tmp_path):
         differ = {i for i in range(LENGTH) if ours[i] != theirs[i]}
         wrote = {to for _, _, to in moves(row)} if kind != "hold" else set()
         if kind == "post-hoc":
-            wrote |= {place for _, place, _ in moves(row)}
             assert differ <= wrote
         assert row["cascade"] == len(differ - wrote)
     assert hidden > 0
@@ -316,7 +318,7 @@ def test_a_canvas_is_kept_place_by_place(prompts):
         if kind == "shift":
             assert all(steps[to] == step for step, _, to in moves(row))
         if kind == "post-hoc":
-            wrote = {place for _, *both in moves(row) for place in both}
+            wrote = {to for _, _, to in moves(row)}
             late = [LENGTH + 1 if n in wrote else step for n, step in enumerate(plain)]
             assert steps == late
         if kind in moved:
