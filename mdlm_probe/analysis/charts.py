@@ -147,15 +147,19 @@ def at(title: str, **values: float) -> ChartLayer:
     return ChartLayer(title, lambda tables, frame: pd.DataFrame([values]), "rule")
 
 
-def over_sets(table: pd.DataFrame) -> pd.DataFrame:
-    """A table with columns best_low and best_high: over sets, or over items where there is one.
+TASKS, ITEMS = "relevant tasks", "items (of one relevant task, so not over tasks)"
+"""What intervals of few-shot questions are over, in words."""
+
+
+def best_ends(table: pd.DataFrame) -> pd.DataFrame:
+    """A table with columns best_low and best_high: over tasks, or over items where there is one.
 
     A column `over` says which.
     """
     if not len(table):
         return table
-    sets = table["sets_low"].notna()
+    tasks = table["tasks_low"].notna()
     ends = {
-        f"best{end}": table[f"sets{end}"].fillna(table[f"items{end}"]) for end in ("_low", "_high")
+        f"best{end}": table[f"tasks{end}"].fillna(table[f"items{end}"]) for end in ("_low", "_high")
     }
-    return table.assign(**ends, over=sets.map({True: "sets", False: "items"}))
+    return table.assign(**ends, over=tasks.map({True: TASKS, False: ITEMS}))

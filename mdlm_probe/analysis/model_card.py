@@ -15,7 +15,7 @@ from mdlm_probe.analysis.tables import interval, number
 
 @dataclass(frozen=True)
 class Ends:
-    """An interval's ends, NaN where there is none, and what it is over: sets or items."""
+    """An interval's ends, NaN where there is none, and what it is over: relevant tasks or items."""
 
     low: float
     high: float
@@ -66,8 +66,8 @@ def own_rows(tables: Tables, name: str, model: str) -> pd.DataFrame:
 
 
 def ends_of(row: dict[str, Any]) -> Ends:
-    """A row's interval over sets; over items where the sets tell none, as a single set does."""
-    found = [Ends(row[f"{over}_low"], row[f"{over}_high"], over) for over in ("sets", "items")]
+    """A row's interval over relevant tasks; over items where these tell none, as a single one."""
+    found = [Ends(row[f"{over}_low"], row[f"{over}_high"], over) for over in ("tasks", "items")]
     return next((ends for ends in found if ends.low == ends.low), found[0])
 
 

@@ -1,7 +1,7 @@
 """Differences of two measurements over their common items, line by line, with tests.
 
-Items of a cluster (the sets of a suite) share their examples, so that tests are over clusters where
-there are several; over items elsewhere.
+Items of a cluster (a relevant task of a few-shot suite) are alike, so that tests are over clusters
+where there are several; over items elsewhere.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ MISSING = "-"
 """The cell of a value that isn't there."""
 SMALL, LARGE = 0.0005, 1e21
 """Numbers nearer to 0 than the one, or as far as the other, have an exponent, as JavaScript's."""
-UNITS_OF_ANALYSIS = ("items", "sets")
+UNITS_OF_ANALYSIS = ("items", "tasks")
 """What intervals and tests are over; any other name says what they are of."""
 WORDS = {
     "points": "drop",

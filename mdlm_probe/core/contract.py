@@ -58,6 +58,7 @@ PROBE = {
 }
 REPORT = {
     "tables": function("tables by name, from rows", "frame", required=True),
+    "notes": function("what a reader should know of the rows, in sentences", "frame"),
     "PRINTED": Attribute("tuple[str, ...]", "tables that are printed; default: all"),
     "UNITS": Attribute(
         "dict[str, dict[str, str]]", "units of columns by table, other than the rows'", default={}

@@ -71,7 +71,14 @@ def make(
     """
     found, notes = frames.frames(folder)
     known = models_of(folder) if models is None else tuple(models)
-    return {name: _made(folder, name, frame, known) for name, frame in found.items()}, notes
+    made = {name: _made(folder, name, frame, known) for name, frame in found.items()}
+    return made, [*notes, *(note for name, frame in found.items() for note in _notes(name, frame))]
+
+
+def _notes(probe: str, frame: pd.DataFrame) -> list[str]:
+    """What a reader should know of a probe's rows, as its report says."""
+    said = value("report", catalog.load("report", probe), "notes")
+    return [f"{probe}: {note}" for note in said(frame)] if said else []
 
 
 def models_of(folder: Path) -> tuple[str, ...]:

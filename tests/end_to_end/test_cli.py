@@ -53,7 +53,7 @@ def test_listings():
 
 def test_a_run_prints_tables_and_saves_pictures(tmp_path):
     result = call("locality", "-m", "oracle", *QUICK, "-o", tmp_path / "r")
-    for text in ("locality: accuracy", "95 % over sets", "locality: index", "locality.png"):
+    for text in ("locality: accuracy", "95 % over tasks", "locality: index", "locality.png"):
         assert text in result.stdout
     assert "6 of 6 cells" in result.stderr
     frame = pd.read_csv(tmp_path / "r" / "locality__oracle.csv")

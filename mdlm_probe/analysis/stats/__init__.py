@@ -1,4 +1,4 @@
-"""Every interval and test of the harness, always saying over what: items, prompts, sets.
+"""Every interval and test of the harness, always saying over what: items, prompts, tasks.
 
 Intervals are for 95 %. `tests/unit/analysis/test_stats_coverage.py` simulates how often they hold
 the truth, in the situations that probes make, and how often tests find what isn't there; the

@@ -46,7 +46,7 @@ def means(
 
 
 def mean_over(frame: pd.DataFrame, value: str, unit: str) -> Estimate:
-    """The mean of the units' means: with `unit` "set", the paper's interval over the 16 sets.
+    """The mean of the units' means.
 
     Every unit counts the same, however many rows it has; see `clustered` for the mean over rows.
     It says what other units would give, not other rows of the same ones. Not for shares of hits,

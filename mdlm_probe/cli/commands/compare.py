@@ -38,9 +38,9 @@ least       minimum detectable effect: the smallest true difference for
             Holm's correction; a dash where there is none: hits need six
             items
 
-Tests are over items; over sets where items share their examples. Items that are hit or
-not are compared by the exact sign test, all else by t tests. What isn't on both sides is left
-out, and named.
+Tests are over items; of few-shot questions over their relevant tasks, if there are several: the
+sets of one task are alike. Items that are hit or not are compared by the exact sign test, all else
+by t tests. What isn't on both sides is left out, and named.
 
 Example: mdlm-probe compare results/base results/tuned
 """

@@ -34,7 +34,10 @@ from mdlm_probe.prompts.suite import Suite
 if TYPE_CHECKING:
     from mdlm_probe.models._checkpoint import Checkpoint
 
+TASK = Column("task", str, "", "the set's relevant task, the unit of intervals and tests")
+"""Says which items aren't independent, whatever they were answered."""
 COLUMNS = (
+    TASK,
     Column("tokens", int, "tokens", "tokens of the prompt, with its masks"),
     Column("right", str, "", "the right answer"),
     Column("predicted", str, "", "text of the most probable token, or letter of the best choice"),
@@ -205,7 +208,13 @@ def answered(
     """The columns of an answered test point, by the answers to its queries."""
     source = _set(cell)
     scoring = SCORING[source.scored]
-    return scoring.row(asker, source, example, asked, answers, cell.answer)
+    row = scoring.row(asker, source, example, asked, answers, cell.answer)
+    return {"task": source.relevant.name} | row
+
+
+def relevant_task(cell: FewShotCell) -> str:
+    """The relevant task of a cell's set: sets that share it are no independent units."""
+    return _set(cell).relevant.name
 
 
 # ---------------------------------------------------------------------- draws

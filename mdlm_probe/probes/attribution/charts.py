@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from mdlm_probe.analysis.charts import Axis, Chart, ChartLayer, over_sets
+from mdlm_probe.analysis.charts import Axis, Chart, ChartLayer, best_ends
 from mdlm_probe.analysis.frames import Tables, records
 from mdlm_probe.analysis.published import OwnValue, PublishedValue
 from mdlm_probe.probes._few_shot.report_parts import COUNTS, PLACES
@@ -63,7 +63,7 @@ def _positions(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     if not len(table):
         return table
     labels = pd.Categorical(table["label"].map(LINES), list(LINES.values()), ordered=True)
-    return _placed(over_sets(table).assign(label=labels))
+    return _placed(best_ends(table).assign(label=labels))
 
 
 def _question(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
@@ -77,7 +77,7 @@ def _question(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
 
 def _groups(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     """Scores of groups as the paper has them: the answer's own mask has none."""
-    table = over_sets(tables["groups"])
+    table = best_ends(tables["groups"])
     table = table[table["group"] != report.GROUPS[0]] if len(table) else table
     return _placed(table.assign(group=_grouped(table["group"]))) if len(table) else table
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mdlm_probe.core.columns import Column
+from mdlm_probe.probes._few_shot.questions import TASK
 
 SCORES = (
     Column("unit", str, "", "what the row is of: example (the question too), group or token"),
@@ -26,6 +27,7 @@ SCORES = (
 
 COLUMNS = (
     *SCORES,
+    TASK,
     Column("right", str, "", "the right answer"),
     Column("predicted", str, "", "text of the predicted token"),
     Column("correct", bool, "", "whether the predicted token is the right answer"),

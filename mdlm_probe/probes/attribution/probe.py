@@ -132,5 +132,6 @@ def measure(
         right = answer_text(example, example.right, cell.answer)
         predicted = engine.border.decode([found.token])
         shared = {"right": right, "predicted": predicted, "logit": found.logit, "gap": found.gap}
-        shared["correct"] = one_token.correct(predicted, right)
+        shared |= {"correct": one_token.correct(predicted, right)}
+        shared |= {"task": questions.relevant_task(cell)}
         yield cell, [row | shared for row in rows]

@@ -9,11 +9,13 @@ import pandas as pd
 
 from mdlm_probe.analysis import frames, stats
 from mdlm_probe.analysis.pairing import Measure, Pairing
-from mdlm_probe.probes._few_shot.report_parts import ITEM
+from mdlm_probe.probes._few_shot import report_parts
+from mdlm_probe.probes._few_shot.report_parts import ITEM, RELEVANT, over_tasks, with_task
 
 SETTING = ["model", "question", "masks", "method"]
 GROUPS = ("answer", "masks", "last-50", "all")
 TESTED = ("primacy", "recency")
+notes = report_parts.notes
 PRINTED = ("shape", "groups", "gaps")
 PAPER = {
     "llada-8b": (0.234, 0.005, 0.005),
@@ -53,21 +55,22 @@ def positions(frame: pd.DataFrame) -> pd.DataFrame:
         for label, labelled in frames.by_value(setting, "label")
         for place, part in frames.by_value(labelled, "place")
     ]
-    return pd.DataFrame(rows).drop(columns="sets_p", errors="ignore")
+    return pd.DataFrame(rows).drop(columns="tasks_p", errors="ignore")
 
 
 def shape(frame: pd.DataFrame) -> pd.DataFrame:
     """Primacy and recency of the normalised scores of examples, relevant or not.
 
     Means of the first, the middle and the last fifth of positions; primacy is first minus middle,
-    recency last minus middle, over the same test points. A U-shape has both above 0. `sets_p` is
-    the test that one is 0, over the sets, not corrected for there being two in every setting.
+    recency last minus middle, over the same test points. A U-shape has both above 0. `tasks_p`
+    is the test that one is 0, over relevant tasks, not corrected for there being two in every
+    setting.
     Source: ours.
     """
     rows = []
     for coordinates, part in _settings(_examples(frame)):
         fifth = (5 * part["place"]) // (part["place"].max() + 1)
-        units = part.groupby(["set", "item", fifth], observed=True)["normalised"].mean().unstack()
+        units = part.groupby([*ITEM, fifth], observed=True)["normalised"].mean().unstack()
         if not {0, 2, 4} <= set(units):
             continue
         first, middle, last = (units[n] for n in (0, 2, 4))
@@ -77,7 +80,7 @@ def shape(frame: pd.DataFrame) -> pd.DataFrame:
             value = values.rename("value").dropna().reset_index()
             found = _estimate(value, "value", least=-1.0 if name in TESTED else 0.0)
             if name not in TESTED:
-                found["sets_p"] = np.nan
+                found["tasks_p"] = np.nan
             rows.append(coordinates | {"part": name} | found)
     return pd.DataFrame(rows)
 
@@ -87,12 +90,13 @@ def groups(frame: pd.DataFrame) -> pd.DataFrame:
 
     - normalised: of the largest of all tokens, the answer's own mask among them (ours).
     - by_others: of the largest but the answer's own mask, as the paper has it; its interval is the
-      wider one, over sets where there are several. Empty of rows that were measured without it.
+      wider one, over relevant tasks where there are several. Empty of rows that were measured
+      without it.
     - paper: the value of arXiv 2511.21338, table 1, to stand beside `by_others` where the setting
       is the same: gradient norm, 50 appended masks, question at the right.
     """
     rows = []
-    for coordinates, setting in _settings(frame[frame["unit"] == "group"]):
+    for coordinates, setting in _settings(with_task(frame[frame["unit"] == "group"])):
         same = [coordinates[name] for name in SETTING[1:]] == ["right", 50, "grad-norm"]
         published = PAPER.get(coordinates["model"], ()) if same else ()
         known = dict(zip(GROUPS[1:], published, strict=False))
@@ -102,7 +106,7 @@ def groups(frame: pd.DataFrame) -> pd.DataFrame:
                 found = _estimate(part, "normalised") | _by_others(part)
                 found["paper"] = known.get(label, np.nan)
                 rows.append(coordinates | {"group": label} | found)
-    return pd.DataFrame(rows).drop(columns="sets_p", errors="ignore")
+    return pd.DataFrame(rows).drop(columns="tasks_p", errors="ignore")
 
 
 def _by_others(part: pd.DataFrame) -> dict[str, float]:
@@ -111,7 +115,7 @@ def _by_others(part: pd.DataFrame) -> dict[str, float]:
     if "by_others" not in part or part["by_others"].isna().all():
         return {"by_others": nan, "by_others_low": nan, "by_others_high": nan}
     found = _estimate(part, "by_others")
-    unit = "items" if np.isnan(found["sets_low"]) else "sets"
+    unit = "items" if np.isnan(found["tasks_low"]) else "tasks"
     ends = {f"by_others_{end}": found[f"{unit}_{end}"] for end in ("low", "high")}
     return {"by_others": found["by_others"]} | ends
 
@@ -131,7 +135,7 @@ def gaps(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _examples(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame[(frame["unit"] == "example") & (frame["label"] != "question")]
+    return with_task(frame[(frame["unit"] == "example") & (frame["label"] != "question")])
 
 
 def _settings(frame: pd.DataFrame) -> Iterator[tuple[dict, pd.DataFrame]]:
@@ -139,17 +143,17 @@ def _settings(frame: pd.DataFrame) -> Iterator[tuple[dict, pd.DataFrame]]:
 
 
 def _estimate(frame: pd.DataFrame, value: str, *also: str, least: float = 0.0) -> dict[str, float]:
-    """Mean of test points' means, with two 95 % intervals over items, and over sets.
+    """Mean of test points' means, with two 95 % intervals over items, and over relevant tasks.
 
-    A t interval, cut at `least` and 1. The items of a set share examples and orders, so the
-    interval over items is the narrower one.
+    A t interval, cut at `least` and 1. The items of a set share examples and orders, and the sets
+    of a task are alike, so the interval over items is the narrower one.
     """
     names = [value, *also]
-    units = frame.groupby(["set", "item"], observed=True)[names].mean().dropna().reset_index()
-    items, sets = stats.mean(units[value].to_numpy()), stats.mean_over(units, value, "set")
+    units = frame.groupby([*ITEM], observed=True)[names].mean().dropna()
+    items, tasks = stats.mean(units[value].to_numpy()), over_tasks(units[value])
     found = {name: float(units[name].mean()) for name in names} | {"n": items.n}
-    found |= items.within(least, 1.0).ends("items") | sets.within(least, 1.0).ends("sets")
-    return found | {"sets": sets.n, "sets_p": sets.p}
+    found |= items.within(least, 1.0).ends("items") | tasks.within(least, 1.0).ends("tasks")
+    return found | {"tasks": tasks.n, "tasks_p": tasks.p}
 
 
 # ---------------------------------------------------------------------- comparing
@@ -160,7 +164,7 @@ def shapes(frame: pd.DataFrame) -> pd.DataFrame:
     rows = _examples(frame)
     last = rows.groupby(SETTING, observed=True)["place"].transform("max")
     rows = rows.assign(fifth=(5 * rows["place"]) // (last + 1))
-    keys = [*SETTING[1:], "set", "item"]
+    keys = [*SETTING[1:], *ITEM]
     wide = rows.groupby([*keys, "fifth"], observed=True, sort=False)["normalised"].mean().unstack()
     wide = wide.reindex(columns=[0, 2, 4])
     return pd.DataFrame({"primacy": wide[0] - wide[2], "recency": wide[4] - wide[2]}).reset_index()
@@ -168,7 +172,7 @@ def shapes(frame: pd.DataFrame) -> pd.DataFrame:
 
 def grouped(frame: pd.DataFrame) -> pd.DataFrame:
     """Scores of the groups of tokens, the group's name as `group`."""
-    rows = frame[frame["unit"] == "group"].rename(columns={"label": "group"})
+    rows = with_task(frame[frame["unit"] == "group"]).rename(columns={"label": "group"})
     return rows if "by_others" in rows else rows.assign(by_others=np.nan)
 
 
@@ -185,7 +189,7 @@ PAIRED = (
         },
         item=ITEM,
         by=(*SETTING[1:], "group"),
-        cluster="set",
+        cluster=RELEVANT,
         name="groups",
         rows=grouped,
         free=("order", "detail"),
@@ -194,7 +198,7 @@ PAIRED = (
         {"primacy": Measure("primacy"), "recency": Measure("recency")},
         item=ITEM,
         by=tuple(SETTING[1:]),
-        cluster="set",
+        cluster=RELEVANT,
         name="shape",
         rows=shapes,
     ),
@@ -202,7 +206,7 @@ PAIRED = (
         {"normalised": Measure("score of an example / largest of its prompt")},
         item=ITEM,
         by=(*SETTING[1:], "position"),
-        cluster="set",
+        cluster=RELEVANT,
         name="positions",
         rows=placed,
         free=("order", "detail"),

@@ -35,10 +35,14 @@ def section(tables: Tables, model: str) -> CardSection | None:
     if table["masks"].nunique() < 2:
         return None
     index = own_rows(tables, "index", model)
-    items, sets = table["n"].max(), table["sets"].max()
+    items, tasks = table["n"].max(), table["tasks"].max()
     return CardSection(
         "Position of the relevant examples, under masks",
-        {"items": f"{items} at each position", "sets": sets, "unmasking": "1 step, no order"},
+        {
+            "items": f"{items} at each position",
+            "relevant tasks": tasks,
+            "unmasking": "1 step, no order",
+        },
         [*_accuracy(table), *_index(index)],
         TASK,
         [
@@ -92,12 +96,12 @@ def _index(index: pd.DataFrame) -> list[str]:
         return []
     found = records(index)
     over = shared(found)
-    heads = ["question", "masks in the prompt", "locality index", "p over sets", "n"]
+    heads = ["question", "masks in the prompt", "locality index", "p over tasks", "n"]
     rows = [
         [
             *(str(row["question"]), _said(row["masks"])),
             _cell(row, "index", over),
-            *(number(row["sets_p"]), str(row["n"])),
+            *(number(row["tasks_p"]), str(row["n"])),
         ]
         for row in found
     ]
@@ -109,7 +113,7 @@ def _numbers(table: pd.DataFrame, index: pd.DataFrame) -> list[CardNumber]:
     found = []
     for row in records(table):
         facts = {"masks_in_prompt": masks_in_prompt(row["masks"]), "masks_asked": row["masks"]}
-        facts |= {"position": row["position"], "n": row["n"], "sets": row["sets"]}
+        facts |= {"position": row["position"], "n": row["n"], "tasks": row["tasks"]}
         name = f"accuracy, {_said(row['masks'])}, position {row['position']}"
         found.append(CardNumber(name, "accuracy", row["accuracy"], ends_of(row), facts))
     for row in records(index):

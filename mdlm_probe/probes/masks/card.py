@@ -32,10 +32,10 @@ IN_THE_PROMPT = (
 )
 DROP = (
     "Drop: accuracy at the smallest number of masks minus that at the largest, over the same items;"
-    " its interval is over items where there is a single set. Degradation: (max - min) / max of the"
-    " accuracies at all numbers of masks, with a bootstrap interval; noise alone makes it larger"
-    " than 0. Worse from: the least number of masks at which accuracy is significantly lower than"
-    " at the smallest (p < 0.05, Holm's correction)."
+    " its interval is over items where there is a single relevant task. Degradation: (max - min) /"
+    " max of the accuracies at all numbers of masks, with a bootstrap interval; noise alone makes"
+    " it larger than 0. Worse from: the least number of masks at which accuracy is significantly"
+    " lower than at the smallest (p < 0.05, Holm's correction)."
 )
 CONTROL = (
     "Filler control: accuracy with masks minus accuracy with as many tokens of something else."
@@ -55,7 +55,7 @@ def section(tables: Tables, model: str) -> CardSection | None:
     controls, amounts = own_rows(tables, "controls", model), _amounts(curve)
     return CardSection(
         "Masks after the question",
-        {"items": _counted(curve, "n"), "sets": _counted(curve, "sets")},
+        {"items": _counted(curve, "n"), "relevant tasks": _counted(curve, "tasks")},
         [*_accuracy(curve), *_drop(drop, amounts), *_controls(controls, amounts)],
         TASK,
         [
@@ -142,7 +142,7 @@ def _numbers(curve: pd.DataFrame, drop: pd.DataFrame) -> list[CardNumber]:
     found, amounts = [], _amounts(curve)
     for row in records(curve):
         facts = {"masks_asked": row["masks"], "masks_appended": row["appended"]}
-        facts |= {"masks_in_prompt": row["mask_tokens"], "n": row["n"], "sets": row["sets"]}
+        facts |= {"masks_in_prompt": row["mask_tokens"], "n": row["n"], "tasks": row["tasks"]}
         name = f"accuracy, {_amount(row['masks'], row['appended'])} masks appended"
         found.append(CardNumber(name, "accuracy", row["accuracy"], ends_of(row), facts))
     for row in records(drop):

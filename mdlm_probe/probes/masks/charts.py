@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from mdlm_probe.analysis.charts import Axis, Chart, over_sets
+from mdlm_probe.analysis.charts import Axis, Chart, best_ends
 from mdlm_probe.analysis.frames import Tables, grouped
 from mdlm_probe.analysis.published import OwnValue, PublishedValue
 from mdlm_probe.probes._few_shot.report_parts import ACCURACY, COUNTS, P_RIGHT
@@ -15,7 +15,8 @@ from mdlm_probe.probes.masks import report
 READ = (
     "What appended masks cost a model is the line of masks; what any tail of that length costs are"
     " the other lines, plain text first. Compare models at equal numbers of masks only. Bands are"
-    " 95 % over sets; where there is one set, over its items."
+    " 95 % over relevant tasks, the independent unit: the sets of one task are alike. Where there"
+    " is one task, they are over its items."
 )
 TASK = "set"
 MASKS = "{masks} appended (0: nothing after the answer's own)"
@@ -59,7 +60,7 @@ def ours(tables: Tables) -> Iterator[OwnValue]:
         model, one = named["model"], rows[rows["steps"] == 1]
         if len(one):
             line = one.iloc[0]
-            ends = "sets" if pd.notna(line["sets_low"]) else "items"
+            ends = "tasks" if pd.notna(line["tasks_low"]) else "items"
             yield OwnValue(
                 DROP, str(model), line["points"], line[f"{ends}_low"], line[f"{ends}_high"]
             )
@@ -81,7 +82,7 @@ SIDES = {"right": "after", "left": "before", "both": "half each", "none": "nothi
 
 def _named(table: pd.DataFrame) -> pd.DataFrame:
     """What is appended in words, masks first, and a column `way`: where, and in which steps."""
-    table = over_sets(table)
+    table = best_ends(table)
     words = {filler: NAMES.get(filler, filler) for filler in report.FILLERS}
     return table.assign(
         filler=pd.Categorical(table["filler"].map(words), list(words.values()), ordered=True),

@@ -12,12 +12,20 @@ from mdlm_probe.analysis import stats
 from mdlm_probe.analysis.frames import grouped
 from mdlm_probe.analysis.pairing import Measure, Pairing
 from mdlm_probe.analysis.stats import corrected
-from mdlm_probe.probes._few_shot.report_parts import ITEM
+from mdlm_probe.probes._few_shot import report_parts
+from mdlm_probe.probes._few_shot.report_parts import (
+    ITEM,
+    RELEVANT,
+    difference,
+    over_tasks,
+    with_task,
+)
 
 CONTEXT = ["model", "shots", "distractors"]
 SERIES = [*CONTEXT, "filler", "side", "steps", "order"]
 FILLERS = ("mask", "text", "eos", "pad", "dot", "dot-token", "space", "random", "none")
 MEASURES = ("correct", "p_right")
+notes = report_parts.notes
 NUDGE = 1e-15
 """Keeps equal numbers of tokens apart that were asked for in two ways, such as 25 and 5%."""
 
@@ -33,7 +41,8 @@ def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The report's tables by name.
 
     "overview" for a first look, "curve" with intervals, "drop" from the best to the largest k,
-    "changes" against the smallest k, "controls" of masks against other fillers, drops by "tasks".
+    "changes" against the smallest k, "controls" of masks against other fillers, drops by
+    relevant task in "tasks".
 
     Raises:
         KeyError, ValueError: for rows that a masks run didn't write.
@@ -46,7 +55,7 @@ def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
         "drop": drop(rows),
         "changes": changes(rows),
         "controls": controls(rows),
-        "tasks": drop(rows, ["set"]),
+        "tasks": drop(rows, [RELEVANT]),
     }
 
 
@@ -63,7 +72,7 @@ def series(frame: pd.DataFrame) -> pd.DataFrame:
     A column `p_right` holds the probability of the right answer, `k` the mean number of tokens that
     an amount appends, by which amounts are ordered, whether they are counts or shares.
     """
-    frame = frame.assign(p_right=np.exp(pd.to_numeric(frame["logp_right"])), masks=_text(frame))
+    frame = answered(frame)
     frame["k"] = frame.groupby([*CONTEXT, "masks"], observed=True)["appended"].transform("mean")
     frame["k"] += NUDGE * frame["masks"].map(rank)
     start, tails = frame[frame["filler"] == "none"], frame[frame["filler"] != "none"]
@@ -85,24 +94,24 @@ def curve(rows: pd.DataFrame) -> pd.DataFrame:
 
     `appended` is the mean number of tokens appended, `mask_tokens` the mean number of masks in the
     prompt, the answer's own included. Accuracy has Wilson's interval over items and that of
-    `stats.share_over` over sets; probability has the t interval over sets, as the paper's bands,
-    which for accuracy fail near 100 %.
+    `stats.share_over` over relevant tasks; probability has the t interval over tasks. The paper's
+    bands, the t interval over 16 sets, take two sets of a task for two units, and fail near 100 %.
     """
     found = []
     for named, part in grouped(rows, [*SERIES, "k", "masks"]):
         items = stats.proportion(part["correct"].to_numpy())
-        sets = stats.share_over(part["correct"].to_numpy(), part["set"].to_numpy())
-        right = stats.mean_over(part, "p_right", "set")
+        tasks = stats.share_over(part["correct"].to_numpy(), part[RELEVANT].to_numpy())
+        right = stats.clustered(part["p_right"].to_numpy(), part[RELEVANT].to_numpy())
         found.append(
             {name: value for name, value in named.items() if name != "k"}
             | {"appended": part["appended"].mean(), "mask_tokens": part["mask_tokens"].mean()}
             | {"accuracy": items.mean, "n": items.n}
             | items.ends("items")
-            | sets.ends("sets")
-            | {"p_right": part["p_right"].mean()}
+            | tasks.ends("tasks")
+            | {"p_right": right.mean}
             | right.within(0.0, 1.0).ends("p_right")
             | {"entropy": part["entropy"].mean(), "top1_prob": part["top1_prob"].mean()}
-            | {"step": part["step"].mean(), "sets": sets.n, "k": named["k"]}
+            | {"step": part["step"].mean(), "tasks": tasks.n, "k": named["k"]}
         )
     table = pd.DataFrame(found)
     return table.sort_values([*SERIES, "k"], key=_order(rows), ignore_index=True).drop(columns="k")
@@ -144,15 +153,15 @@ def _wide(part: pd.DataFrame, measure: str) -> pd.DataFrame:
 def drop(rows: pd.DataFrame, by: list[str] | None = None) -> pd.DataFrame:
     """What the tail costs: accuracy at its best k minus at the largest k, over the same items.
 
-    In points of 100; the intervals over items and over sets are t intervals, `items_p` is an exact
-    sign test, stricter than the interval. Items of a set share their examples, so that tests over
-    items find what holds for these examples; those over sets, what holds for others, too. The best
-    k is chosen by the same rows, which flatters it: `from_start` is the drop from the smallest k,
-    which isn't (over sets; over items where there is one set). `_holm` are p-values corrected for
-    a model's rows of the table. `degradation` is (max - min) / max over k, as in the paper's
-    tables, with a bootstrap interval over items; noise alone makes it larger than 0.
-    `significant_from` is the smallest k at which accuracy is below the smallest k's, by the same
-    tests as `changes`.
+    In points of 100; the intervals over items and over relevant tasks are t intervals, `items_p` is
+    an exact sign test, stricter than the interval. Items of a set share their examples, and sets of
+    a task are alike, so that tests over items find what holds for these examples; those over tasks,
+    what holds for others, too. The best k is chosen by the same rows, which flatters it:
+    `from_start` is the drop from the smallest k, which isn't (over tasks; over items where there is
+    one). `_holm` are p-values corrected for a model's rows of the table. `degradation` is
+    (max - min) / max over k, as in the paper's tables, with a bootstrap interval over items; noise
+    alone makes it larger than 0. `significant_from` is the smallest k at which accuracy is below
+    the smallest k's, by the same tests as `changes`.
     """
     found = []
     for named, part in grouped(rows, [*SERIES, *(by or [])]):
@@ -163,13 +172,12 @@ def drop(rows: pd.DataFrame, by: list[str] | None = None) -> pd.DataFrame:
         first, last = wide.columns[0], wide.columns[-1]
         best = wide.columns[int(np.argmax(wide.mean().to_numpy()))]
         items = stats.paired_hits(wide[best].to_numpy(), wide[last].to_numpy())
-        start = _difference(wide[first], wide[last], hits=True)
+        start = difference(wide[first] - wide[last], hits=True)
         line = named | {"smallest": names[first], "best": names[best], "largest": names[last]}
         line |= {"n": items.n, "points": 100 * items.mean}
         line |= _ends("items", items) | {"items_p": items.p}
         if not by:
-            by_set = stats.mean((wide[best] - wide[last]).groupby("set").mean().to_numpy())
-            line |= _ends("sets", by_set)
+            line |= _ends("tasks", over_tasks(wide[best] - wide[last]))
         line |= {"from_start": 100 * start.mean} | _ends("from_start", start)
         line["from_start_p"] = start.p
         if not by:
@@ -182,20 +190,6 @@ def drop(rows: pd.DataFrame, by: list[str] | None = None) -> pd.DataFrame:
 def _ends(name: str, found: stats.Estimate) -> dict[str, float]:
     """The interval of a difference of shares, in points: it can't leave -100..100."""
     return found.times(100).within(-100, 100).ends(name)
-
-
-def _difference(first: pd.Series, second: pd.Series, *, hits: bool) -> stats.Estimate:
-    """First minus second over the items that both have: over sets, or over items of a single set.
-
-    Of the mean over items; over sets `stats.clustered`, which is the t interval where all are of
-    one size, and over items the sign test of hits.
-    """
-    gap = (first - second).dropna()
-    sets = gap.index.get_level_values("set").to_numpy()
-    if len(set(sets)) > 1:
-        return stats.clustered(gap.to_numpy(), sets)
-    zero = np.zeros(len(gap))
-    return stats.paired_hits(gap.to_numpy(), zero) if hits else stats.mean(gap.to_numpy())
 
 
 def _degradation(hits: np.ndarray) -> dict[str, float]:
@@ -211,7 +205,7 @@ def _degradation(hits: np.ndarray) -> dict[str, float]:
 
 def _significant(wide: pd.DataFrame, names: Sequence[str]) -> str:
     first, *others = wide.columns
-    tests = [_difference(wide[k], wide[first], hits=True) for k in others]
+    tests = [difference(wide[k] - wide[first], hits=True) for k in others]
     corrected = stats.holm([test.p for test in tests])
     worse = [
         name
@@ -224,8 +218,8 @@ def _significant(wide: pd.DataFrame, names: Sequence[str]) -> str:
 def changes(rows: pd.DataFrame) -> pd.DataFrame:
     """Every k against the smallest k over the same items: accuracy and probability, in points.
 
-    Intervals and tests are over sets (t tests), or over the items of a single set; `_holm` are
-    p-values corrected for the number of k in a series.
+    Intervals and tests are over relevant tasks (t tests), or over the items of a single one;
+    `_holm` are p-values corrected for the number of k in a series. `units` counts tasks or items.
     """
     found = []
     for named, part in grouped(rows, SERIES):
@@ -270,7 +264,8 @@ Pair = tuple[pd.Series, pd.Series]
 
 def _compared(correct: Pair, right: Pair) -> dict[str, float]:
     """Differences of accuracy and of probability, first minus second, in points."""
-    hits, mass = _difference(*correct, hits=True), _difference(*right, hits=False)
+    hits = difference((correct[0] - correct[1]).dropna(), hits=True)
+    mass = difference((right[0] - right[1]).dropna(), hits=False)
     line: dict[str, float] = {"units": hits.n}
     for name, gap in (("accuracy", hits), ("p_right", mass)):
         line |= {name: 100 * gap.mean} | _ends(name, gap) | {f"{name}_p": gap.p}
@@ -290,7 +285,8 @@ def _corrected(lines: list[dict[str, float]]) -> list[dict[str, float]]:
 
 def answered(frame: pd.DataFrame) -> pd.DataFrame:
     """Rows with the probability of the right answer, `p_right`, and amounts as typed."""
-    return frame.assign(p_right=np.exp(pd.to_numeric(frame["logp_right"])), masks=_text(frame))
+    right = np.exp(pd.to_numeric(frame["logp_right"]))
+    return with_task(frame).assign(p_right=right, masks=_text(frame))
 
 
 def lost(frame: pd.DataFrame) -> pd.DataFrame:
@@ -316,7 +312,7 @@ PAIRED = (
         },
         item=ITEM,
         by=(*TAIL, "masks"),
-        cluster="set",
+        cluster=RELEVANT,
         rows=answered,
     ),
     Pairing(
@@ -326,7 +322,7 @@ PAIRED = (
         },
         item=ITEM,
         by=(*TAIL, "smallest", "largest"),
-        cluster="set",
+        cluster=RELEVANT,
         name="drop",
         rows=lost,
     ),

@@ -123,8 +123,9 @@ def _whole_measurements(place: Path) -> tuple[list[Measurement], list[str]]:
 
 
 def _missing_columns(one: Measurement) -> list[str]:
-    """Columns that name items and aren't there, or hold nothing."""
-    names = {name for pairing in pairings(one.probe, one.frame) for name in pairing.item}
+    """Columns that name items and aren't there, or hold nothing; older rows have no clusters."""
+    found = pairings(one.probe, one.frame)
+    names = {name for pairing in found for name in pairing.item if name != pairing.cluster}
     return sorted(n for n in names if n not in one.frame or one.frame[n].isna().all())
 
 

@@ -39,7 +39,7 @@ def forest(tables: Tables, title: str, left: str, right: str) -> ChartData:
         filled="sure",
         panels=(MEASURE,),
         names=(("sure", f"filled: p < {SURE:g} after Holm's correction"),),
-        counts=(("n", "items"), ("clusters", "sets")),
+        counts=(("n", "items"), ("clusters", "clusters of them")),
         layers=(at("", difference=0.0),),
     )
     data = of_report(chart, tables, pd.DataFrame())
@@ -53,14 +53,14 @@ def _lines(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     for name, table in tables.items():
         sweep = swept(table)
         every = (table[sweep] == EVERY).all(axis=1)
-        sets = table["clusters"] > 1 if "clusters" in table else np.zeros(len(table), dtype=bool)
+        several = table["clusters"] > 1 if "clusters" in table else np.zeros(len(table), dtype=bool)
         measure = table["measure"].astype(str)
         found: dict[str, Any] = {
             MEASURE: f"{name}: " + measure if name else measure,
             "point": [named(line, sweep) for _, line in table.iterrows()],
             "kind": pd.Categorical(np.where(every, *KINDS), KINDS, ordered=True),
             "sure": table["p_holm"].astype(float) < SURE,
-            "over": np.where(sets, "sets", "items"),
+            "over": np.where(several, "clusters of items", "items"),
         }
         kept = ["n", "clusters", "difference", "difference_low", "difference_high"]
         parts.append(table[[column for column in kept if column in table]].assign(**found))

@@ -107,7 +107,8 @@ def _section(
 ) -> Section:
     module = catalog.charts(probe)
     entries = {name: entry for name, entry in run.entries.items() if probe_of(name, entry) == probe}
-    notes = [note for note in run.notes if any(note.startswith(f"{name} ") for name in entries)]
+    about = (*(f"{name} " for name in entries), f"{probe}: ")
+    notes = [note for note in run.notes if note.startswith(about)]
     task = value("charts", module, "TASK")
     sources = _sources(module, probe, made, task)
     found = [page_chart(data.chart, sources, models, made.masks) for data in made.charts.values()]

@@ -9,7 +9,7 @@ from pictured import PictureSpec, outside
 
 from mdlm_probe.analysis import chart_picture, chart_style
 from mdlm_probe.analysis.chart_data import of_report
-from mdlm_probe.analysis.charts import Axis, Chart, ChartLayer, HeatColours, at, over_sets
+from mdlm_probe.analysis.charts import Axis, Chart, ChartLayer, HeatColours, at, best_ends
 from mdlm_probe.analysis.text_width import width
 
 TABLE = pd.DataFrame(
@@ -61,10 +61,13 @@ def test_values_are_counted_and_intervals_say_over_what():
     assert data(counts=(("absent", "texts"),)).counted() == ""
     unknown = TABLE.assign(loss_low=np.nan, loss_high=np.nan)
     assert data(table=unknown).over() == ""
-    sets = pd.DataFrame({f"sets{e}": [0.1, np.nan] for e in ("_low", "_high")})
+    sets = pd.DataFrame({f"tasks{e}": [0.1, np.nan] for e in ("_low", "_high")})
     sets = sets.assign(items_low=0.0, items_high=1.0)
-    mixed = over_sets(sets)
-    assert list(mixed["over"]) == ["sets", "items"]
+    mixed = best_ends(sets)
+    assert list(mixed["over"]) == [
+        "relevant tasks",
+        "items (of one relevant task, so not over tasks)",
+    ]
     assert list(mixed["best_low"]) == [0.1, 0.0]
 
 

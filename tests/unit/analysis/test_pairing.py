@@ -352,7 +352,7 @@ def test_the_picture_shows_every_line_and_fills_the_sure_ones():
     drawn = picture(table)
     assert "tuned minus base" in drawn.title
     assert "masks: 2 appended" in drawn.caption
-    assert "95 % over sets" in drawn.caption
+    assert "95 % over clusters of items" in drawn.caption
     assert drawn.titles() == list(table["measure"].unique())
     for panel, (_, part) in zip(drawn.panels, table.groupby("measure", sort=False), strict=True):
         found = {row["y"]: row for row in panel.rows}

@@ -60,8 +60,8 @@ def test_an_end_alone_is_a_column_like_any_other():
 
 
 def test_the_interval_stands_where_its_lower_end_did():
-    frame = pd.DataFrame({"x_high": [2.5], "sets_low": [0.5], "x_low": [1.5], "sets_high": [1.5]})
-    assert text_table(frame).heads == ("95 % over sets", "95 % of x")
+    frame = pd.DataFrame({"x_high": [2.5], "tasks_low": [0.5], "x_low": [1.5], "tasks_high": [1.5]})
+    assert text_table(frame).heads == ("95 % over tasks", "95 % of x")
     assert text_table(frame).rows == (("0.500 to 1.500", "1.500 to 2.500"),)
 
 
@@ -84,7 +84,7 @@ def test_heads_in_words_say_the_unit_once():
         ("points", ""): "drop",
         ("points", "points"): "drop (points)",
         ("answer_tokens", "tokens"): "answer tokens",
-        ("sets_p", ""): "p over sets",
+        ("tasks_p", ""): "p over tasks",
         ("gain_p", ""): "p of gain",
         ("items_holm", ""): "Holm's p over items",
         ("p_holm", ""): "Holm's p",

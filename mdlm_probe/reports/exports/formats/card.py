@@ -24,8 +24,8 @@ HEAD = """## Sensitivity to masks
 
 How well this masked diffusion model answers few-shot questions depends on how many masks stand in
 its prompt. Each number below therefore says how many there were; numbers with different ones can't
-be compared ([arXiv 2511.21338](https://arxiv.org/abs/2511.21338)). Intervals are 95 %, over sets of
-questions, unless they say otherwise.
+be compared ([arXiv 2511.21338](https://arxiv.org/abs/2511.21338)). Intervals are 95 %, over tasks
+(kinds of questions, the independent unit), unless they say otherwise.
 """
 
 

@@ -69,9 +69,9 @@ def test_positions_are_means_of_test_points():
     units = [v + 0.02 * item + 0.1 for v in value.values() for item in range(2)]
     items, sets = stats.mean(np.array(units)), stats.mean(np.array([*value.values()]) + 0.11)
     first = table.loc[("any", 0)]
-    assert (first["n"], first["sets"]) == (6, 3)
+    assert (first["n"], first["tasks"]) == (6, 3)
     assert (first["items_low"], first["items_high"]) == pytest.approx((items.low, items.high))
-    assert (first["sets_low"], first["sets_high"]) == pytest.approx((sets.low, sets.high))
+    assert (first["tasks_low"], first["tasks_high"]) == pytest.approx((sets.low, sets.high))
 
 
 def test_shape_compares_fifths():
@@ -83,10 +83,10 @@ def test_shape_compares_fifths():
     expected = {"first fifth": 0.8, "middle fifth": 0.2, "last fifth": 0.6}
     for part, mean in expected.items():
         assert table.loc[part, "value"] == pytest.approx(mean * 1.05 + 0.1)
-    assert np.isnan(table.loc["first fifth", "sets_p"])
+    assert np.isnan(table.loc["first fifth", "tasks_p"])
     for part, gap in (("primacy", 0.6), ("recency", 0.4)):
         sets = stats.mean(gap * np.array([*grown.values()]))
-        found = table.loc[part, ["value", "sets_low", "sets_high", "sets_p"]].tolist()
+        found = table.loc[part, ["value", "tasks_low", "tasks_high", "tasks_p"]].tolist()
         assert found == pytest.approx([sets.mean, sets.low, sets.high, sets.p])
 
 
@@ -108,7 +108,7 @@ def test_groups_and_the_papers_values():
     sets = stats.mean(0.3 - np.array([*less.values()]))
     row = table.loc[("llada-8b", 50, "masks")]
     assert row["normalised"] == pytest.approx(0.28)
-    assert (row["sets_low"], row["sets_high"]) == pytest.approx((sets.low, sets.high))
+    assert (row["tasks_low"], row["tasks_high"]) == pytest.approx((sets.low, sets.high))
     assert row["by_others"] == pytest.approx(2 * 0.28)
     ends = 2 * sets.low, 2 * sets.high
     assert (row["by_others_low"], row["by_others_high"]) == pytest.approx(ends)
@@ -167,10 +167,10 @@ def test_intervals_stay_where_scores_can_be():
     level = {"a-x": 0.0, "b-x": 0.1, "c-x": 0.8}
     rows = frame(lambda place, name, item: level[name] * (place > 4))
     table = attribution.positions(rows)
-    assert table["sets_low"].min() == 0
-    assert table["sets_high"].max() == 1
+    assert table["tasks_low"].min() == 0
+    assert table["tasks_high"].max() == 1
     parts = attribution.shape(rows).set_index("part")
-    assert parts.loc["recency", "sets_low"] < 0
+    assert parts.loc["recency", "tasks_low"] < 0
 
 
 def test_rows_of_another_probe_are_refused():
@@ -217,7 +217,7 @@ def test_the_chart_shows_the_tables_numbers():
     for panel, label in zip(drawn.panels[:3], ("any", "relevant", "distractor"), strict=True):
         own = table[table["label"] == label].sort_values("position")
         for end in ("low", "high"):
-            expected = pytest.approx(list(own[f"sets_{end}"]), rel=1e-5)
+            expected = pytest.approx(list(own[f"tasks_{end}"]), rel=1e-5)
             assert panel.line(end, model="m") == expected
     assert drawn.legend == ["m", "n", "question"]
 

@@ -28,12 +28,14 @@ def test_accuracy_and_its_intervals():
     table = locality.accuracy(frame(hit=lambda q, p, i: i < p // 10 + 1)).set_index("position")
     assert table["accuracy"].tolist() == [0.1, 0.3, 0.5]
     assert table["n"].tolist() == [20, 20, 20]
-    assert table["sets"].tolist() == [2, 2, 2]
+    assert table["tasks"].tolist() == [2, 2, 2]
     expected = stats.proportion(np.array([1] * 6 + [0] * 14))
     assert table.loc[20, "items_low"] == pytest.approx(expected.low)
     assert table["p_right"].tolist() == pytest.approx([0.5] * 3)
     sets = stats.share_over(np.array([1] * 3 + [0] * 7 + [1] * 3 + [0] * 7), np.repeat([0, 1], 10))
-    assert table.loc[20, ["sets_low", "sets_high"]].tolist() == pytest.approx([sets.low, sets.high])
+    assert table.loc[20, ["tasks_low", "tasks_high"]].tolist() == pytest.approx(
+        [sets.low, sets.high]
+    )
 
 
 @pytest.mark.parametrize(
@@ -88,15 +90,15 @@ def test_the_chart_shows_the_tables_numbers():
         own = table[(table["model"] == "m") & (table["question"] == place)]
         for end in ("low", "high"):
             assert panel.line(end, model="m") == pytest.approx(
-                list(100 * own[f"sets_{end}"]), rel=1e-5
+                list(100 * own[f"tasks_{end}"]), rel=1e-5
             )
         colours = panel.colours()
         assert colours["m"] != colours["n"]
         assert panel.line("beside_0", model="m") == pytest.approx([100 / 3] * 3, rel=1e-5)
     assert drawn.legend == ["m", "n", "chance (%)"]
     assert "accuracy" in drawn.panels[0].axis_title("y")
-    assert "n = 20 items, 2 sets" in drawn.caption
-    assert "95 % over sets" in drawn.caption
+    assert "n = 20 items, 2 relevant tasks" in drawn.caption
+    assert "95 % over relevant tasks" in drawn.caption
 
 
 def test_masks_get_their_own_lines():

@@ -52,12 +52,14 @@ def test_every_curve_starts_where_nothing_is_appended():
     assert (row["items_low"], row["items_high"]) == (expected.low, expected.high)
     hits = [item < right for right in (6, 8, 6, 8) for item in range(10)]
     sets = stats.share_over(np.array(hits), np.repeat(SETS, 10))
-    assert (row["sets_low"], row["sets_high"]) == pytest.approx((sets.low, sets.high))
+    assert (row["tasks_low"], row["tasks_high"]) == pytest.approx((sets.low, sets.high))
     full = table[table["filler"] == "dot"].iloc[0]
-    assert 0.4 < full["sets_low"] < full["sets_high"] == 1, "sets that are all right have one, too"
+    assert 0.4 < full["tasks_low"] < full["tasks_high"] == 1, (
+        "sets that are all right have one, too"
+    )
     assert row["p_right"] == pytest.approx(0.7 * 0.8 + 0.3 * 0.2)
     assert row["n"] == 40
-    assert row["sets"] == 4
+    assert row["tasks"] == 4
 
 
 def test_the_drop_is_best_minus_largest_over_the_same_items():
@@ -70,7 +72,7 @@ def test_the_drop_is_best_minus_largest_over_the_same_items():
     assert row["items_low"] == pytest.approx(100 * expected.low)
     assert row["items_p"] == pytest.approx(2 * 0.5**24)
     sets = stats.mean(np.array([70.0, 50.0, 70.0, 50.0]))
-    assert (row["sets_low"], row["sets_high"]) == pytest.approx((sets.low, sets.high))
+    assert (row["tasks_low"], row["tasks_high"]) == pytest.approx((sets.low, sets.high))
     assert row["from_start_p"] == pytest.approx(sets.p)
     for name in ("items", "from_start"):  # masks and dots: two tests of a model
         expected = stats.holm(table[f"{name}_p"].to_numpy())
@@ -82,7 +84,7 @@ def test_the_drop_is_best_minus_largest_over_the_same_items():
     assert table.loc["dot", "significant_from"] == ""
 
 
-def test_tests_are_over_sets_and_corrected_for_the_number_of_amounts():
+def test_tests_are_over_tasks_and_corrected_for_the_number_of_amounts():
     """Items of a set share their examples; a test that took them as independent would boast."""
     rows = masks.series(frame(falling))
     assert masks.drop(rows).set_index("filler").loc["mask", "significant_from"] == "10"
@@ -138,7 +140,7 @@ def test_tasks_and_overview():
     found = masks.tables(frame(falling))
     assert set(masks.PRINTED) <= set(found)
     tasks = found["tasks"].query("filler == 'mask'")
-    assert tasks["set"].tolist() == list(SETS)
+    assert tasks["task"].tolist() == list("abcd")
     assert tasks["points"].tolist() == pytest.approx([70, 50, 70, 50])
     assert tasks["n"].tolist() == [10] * 4
     look = found["overview"].set_index("masks")
@@ -202,14 +204,14 @@ def test_the_chart_shows_the_tables_numbers():
     table = masks.tables(rows)["curve"].query("model == 'm' and filler == 'mask'")
     for end in ("low", "high"):
         found = accuracy.line(end, filler="masks")
-        assert found == pytest.approx(list(100 * table[f"sets_{end}"]), rel=1e-5)
+        assert found == pytest.approx(list(100 * table[f"tasks_{end}"]), rel=1e-5)
         found = right.line(end, filler="masks")
         expected = list(100 * table[f"p_right_{end}"])
         assert found == pytest.approx(expected, rel=1e-5, nan_ok=True)
     assert accuracy.colours()["masks"] != accuracy.colours()["dots"]
     assert "accuracy" in accuracy.axis_title("y")
     assert "probability" in right.axis_title("y")
-    assert "n = 40 items, 4 sets, 10 relevant examples, 40 distractors" in main.caption
+    assert "n = 40 items, 4 relevant tasks, 10 relevant examples, 40 distractors" in main.caption
 
 
 def test_a_second_model_is_inside_its_panels_too():

@@ -49,8 +49,8 @@ def test_the_metadata_holds_the_reports_numbers_with_their_masks(made, card):
         assert facts["masks_asked"] == row["masks"]
         assert facts["masks_appended"] == pytest.approx(row["appended"])
         assert facts["masks_in_prompt"] == pytest.approx(row["mask_tokens"])
-        assert (facts["n"], facts["sets"]) == (row["n"], row["sets"])
-        over = "sets" if row["sets_low"] == row["sets_low"] else "items"
+        assert (facts["n"], facts["tasks"]) == (row["n"], row["tasks"])
+        over = "tasks" if row["tasks_low"] == row["tasks_low"] else "items"
         assert facts["interval_over"] == over
         assert facts["low_95"] == pytest.approx(row[f"{over}_low"], abs=1e-6)
         assert facts["high_95"] == pytest.approx(row[f"{over}_high"], abs=1e-6)
@@ -97,7 +97,7 @@ def test_the_text_states_accuracy_interval_masks_controls_and_setting(made, card
             text,
         )
         assert shown, row
-        over = "sets" if row["sets_low"] == row["sets_low"] else "items"
+        over = "tasks" if row["tasks_low"] == row["tasks_low"] else "items"
         ends = f"{row[f'{over}_low']:.3f} to {row[f'{over}_high']:.3f}"
         assert shown[2].removesuffix(f" over {over}") == ends
         assert shown[2] != ends or f"| 95 % over {over} |" in text
@@ -148,32 +148,32 @@ def test_without_masks_the_error_says_which_command_makes_them(run, tmp_path):
     assert "card-tiny-mdlm.md" in causal
 
 
-def curve(*sets_low):
-    """A curve of masks of several numbers, the intervals over sets beginning here."""
+def curve(*tasks_low):
+    """A curve of masks of several numbers, the intervals over tasks beginning here."""
     row = {"shots": 2, "distractors": 4, "side": "right", "steps": 1, "order": "none", "n": 9}
-    row |= {"accuracy": 1.0, "items_low": 0.7, "items_high": 1.0, "sets_high": 1.0, "sets": 3}
-    amounts = enumerate(sets_low)
+    row |= {"accuracy": 1.0, "items_low": 0.7, "items_high": 1.0, "tasks_high": 1.0, "tasks": 3}
+    amounts = enumerate(tasks_low)
     rows = [
         row | {"masks": f"{i}", "appended": i, "mask_tokens": i + 1, "x": x} for i, x in amounts
     ]
-    table = pd.DataFrame(rows).rename(columns={"x": "sets_low"})
-    return table.assign(sets_high=table["sets_high"].where(table["sets_low"].notna()))
+    table = pd.DataFrame(rows).rename(columns={"x": "tasks_low"})
+    return table.assign(tasks_high=table["tasks_high"].where(table["tasks_low"].notna()))
 
 
-def test_where_sets_tell_no_interval_there_is_one_over_items_that_says_so():
+def test_where_tasks_tell_no_interval_there_is_one_over_items_that_says_so():
     nan = float("nan")
     heads, rule, first, second = card_masks._accuracy(curve(0.6, nan))[:4]
     assert heads.split(" | ")[8] == "95 %"
-    assert first.split(" | ")[8] == "0.600 to 1.000 over sets"
+    assert first.split(" | ")[8] == "0.600 to 1.000 over tasks"
     assert second.split(" | ")[8] == "0.700 to 1.000 over items"
     found = [
         card_parts.result(ABOUT, n) for n in card_masks._numbers(curve(0.6, nan), pd.DataFrame())
     ]
     assert [(r.metric_args["interval_over"], r.metric_args["low_95"]) for r in found] == [
-        ("sets", 0.6),
+        ("tasks", 0.6),
         ("items", 0.7),
     ]
-    for lows, over in (((nan, nan), "items"), ((0.6, 0.5), "sets")):
+    for lows, over in (((nan, nan), "items"), ((0.6, 0.5), "tasks")):
         heads, rule, first, _ = card_masks._accuracy(curve(*lows))[:4]
         assert heads.split(" | ")[8] == f"95 % over {over}"
         assert "over" not in first
@@ -182,12 +182,14 @@ def test_where_sets_tell_no_interval_there_is_one_over_items_that_says_so():
 
 def test_locality_falls_back_on_items_too():
     nan = float("nan")
-    row = {"question": "right", "position": 0, "index": 1.0, "accuracy": 1.0, "n": 9, "sets": 2}
-    row |= {"items_low": 0.7, "items_high": 1.0, "sets_high": 1.0, "sets_p": 0.5}
-    table = pd.DataFrame([row | {"masks": 0, "sets_low": 0.5}, row | {"masks": 7, "sets_low": nan}])
+    row = {"question": "right", "position": 0, "index": 1.0, "accuracy": 1.0, "n": 9, "tasks": 2}
+    row |= {"items_low": 0.7, "items_high": 1.0, "tasks_high": 1.0, "tasks_p": 0.5}
+    table = pd.DataFrame(
+        [row | {"masks": 0, "tasks_low": 0.5}, row | {"masks": 7, "tasks_low": nan}]
+    )
     for lines in (card_locality._accuracy(table), card_locality._index(table)):
         text = "\n".join(lines)
-        assert "1.000 (0.500 to 1.000) over sets |" in text
+        assert "1.000 (0.500 to 1.000) over tasks |" in text
         assert "1.000 (0.700 to 1.000) over items |" in text
         assert "Intervals are over" not in text
         assert lines[1].startswith("| :--- | ")
@@ -195,11 +197,11 @@ def test_locality_falls_back_on_items_too():
     assert "1.000 (0.700 to 1.000) |" in text
     assert "Intervals are over items." in text
     found = [card_parts.result(ABOUT, one) for one in card_locality._numbers(table, table)]
-    assert [one.metric_args["interval_over"] for one in found] == ["sets", "items"] * 2
+    assert [one.metric_args["interval_over"] for one in found] == ["tasks", "items"] * 2
 
 
 def test_a_number_without_an_interval_has_none_in_the_metadata():
-    nothing = Ends(float("nan"), float("nan"), "sets")
+    nothing = Ends(float("nan"), float("nan"), "tasks")
     one = CardNumber("x", "accuracy", 0.5, nothing, {"n": 1})
     assert card_parts.result(ABOUT, one).metric_args == {"n": 1}
 

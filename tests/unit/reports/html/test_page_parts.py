@@ -70,8 +70,8 @@ def test_two_columns_make_one_interval():
     assert found.rows[0] == ("a", ("a", "0.5", "0.4 to 0.6", "4"))
     assert found.rows[1] == ("a", ("a", "0.25", "-", "4"))
     assert found.numbers == (False, True, True, True)
-    over = pd.DataFrame({"sets_low": [0.0], "sets_high": [1.0], "last_low": [2.0]})
-    assert page_tables.page_table("t", over).heads == ("95 % over sets", "last_low")
+    over = pd.DataFrame({"tasks_low": [0.0], "tasks_high": [1.0], "last_low": [2.0]})
+    assert page_tables.page_table("t", over).heads == ("95 % over tasks", "last_low")
 
 
 def test_a_chart_has_its_rows_in_percent():
