@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+from scipy.special import logsumexp
 from torch import Tensor
 
 from mdlm_probe.core.errors import ProbeError
@@ -31,8 +33,25 @@ SMOOTHING = 1e-6
 GAP, STAY = 0.1, 0.9
 """Probabilities that an answer is followed by a gap, and that a gap continues."""
 
-States = dict[int, np.ndarray]
-"""Position -> a weight for every hidden state, [states, batch]."""
+
+class Weights(NamedTuple):
+    """A weight for every hidden state: scaled within each part of the chain, and each part's scale.
+
+    Parts are the languages that a text is in for good, whichever it is. A text can be so much more
+    probable in one that a float has no room for the other, which matters again where the other
+    side of the mask says the opposite.
+
+    Attributes:
+        scaled: weights that sum to one within each part, or are all zero, [states, batch].
+        log_scale: the logarithm of what they were divided by, [parts, batch].
+    """
+
+    scaled: np.ndarray
+    log_scale: np.ndarray
+
+
+States = dict[int, Weights]
+"""Position -> a weight for every hidden state."""
 
 
 class Oracle:
@@ -65,6 +84,8 @@ class Oracle:
         self.facts: dict[str, Any] = {"dtype": "float64", "device": "cpu", "weight_hash": "none"}
         self._initial = chain.initial
         self._forward, self._backward = chain.transition.T.tocsr(), chain.transition.tocsr()
+        parts, self._part = connected_components(chain.transition, directed=False)
+        self._sums = sparse.csr_array(np.arange(parts)[:, None] == self._part)
         emission = np.zeros((vocab, len(chain.initial)))
         emission[list(token_ids)] = chain.emission.T
         possible = np.ones(vocab, dtype=bool)
@@ -79,33 +100,46 @@ class Oracle:
         seen[column == self.entry.mask_id] = 1.0
         return seen.T
 
-    def _filter(self, ids: np.ndarray, wanted: Container[int]) -> tuple[States, np.ndarray]:
-        """Forward: at wanted places the states given all before, [states, batch]; log p(seen)."""
-        state = np.repeat(self._initial[:, None], len(ids), axis=1)
-        before, total = {}, np.zeros(len(ids))
+    def _filter(self, ids: np.ndarray, wanted: Container[int]) -> tuple[States, Weights]:
+        """Forward: at wanted places, and at the end, the states given all before."""
+        first = np.repeat(self._initial[:, None], len(ids), axis=1)
+        state, before = self._scaled(first), {}
         for position, column in enumerate(ids.T):
             if position in wanted:
                 before[position] = state
-            state = state * self._seen(column)
-            scale = state.sum(0)
-            total += np.log(scale)
-            state = self._forward @ (state / scale)
+            seen = self._scaled(state.scaled * self._seen(column), state.log_scale)
+            state = Weights(self._forward @ seen.scaled, seen.log_scale)
         before[ids.shape[1]] = state
-        return before, total
+        return before, state
 
     def _smooth(self, ids: np.ndarray, lengths: np.ndarray, wanted: Container[int]) -> States:
-        """Backward: at wanted positions the likelihood of all that follows, [states, batch]."""
-        after = np.ones((len(self._initial), len(ids)))
+        """Backward: at wanted positions the likelihood of all that follows."""
+        after = self._scaled(np.ones((len(self._initial), len(ids))))
         found = {}
         for position in range(ids.shape[1] - 1, -1, -1):
             if position in wanted:
                 found[position] = after
             seen = self._seen(ids[:, position])
-            # padding tells nothing: beyond a sequence's end `after` stays one
+            # padding tells nothing: beyond a sequence's end `after` stays as it was
             seen[:, position >= lengths] = 1.0
-            after = self._backward @ (seen * after)
-            after = after / after.max(0)
+            after = self._scaled(self._backward @ (seen * after.scaled), after.log_scale)
         return found
+
+    def _scaled(self, weights: np.ndarray, log_scale: np.ndarray | float = 0.0) -> Weights:
+        """Weights that sum to one within each part; their sums go to the scale."""
+        total = self._sums @ weights
+        with np.errstate(divide="ignore"):
+            scale = log_scale + np.log(total)
+        return Weights(weights / np.where(total > 0, total, 1.0)[self._part], scale)
+
+    def _posterior(self, state: Weights) -> np.ndarray:
+        """Probabilities of the states, [states, batch]."""
+        own = self._scaled(*state)
+        largest = own.log_scale.max(0)
+        if not np.isfinite(largest).all():
+            raise ProbeError("a text has no probability in the oracle's language")
+        share = np.exp(own.log_scale - largest)
+        return own.scaled * (share / share.sum(0))[self._part]
 
     def states(
         self,
@@ -117,18 +151,14 @@ class Oracle:
         """Posterior over hidden states at the asked positions; see the Model protocol."""
         wanted = set(positions.tolist())
         before, _ = self._filter(ids.numpy(), wanted)
-        places = list(zip(rows.tolist(), positions.tolist(), strict=True))
-        found = np.stack([before[position][:, row] for row, position in places])
+        found = _picked(before, rows, positions)
         if self.entry.kind == "masked":
             asked = ids[rows, positions]
             if any(token != self.entry.mask_id for token in asked.tolist()):
                 raise ProbeError("the oracle answers at masked positions only")
-            after = self._smooth(ids.numpy(), lengths.numpy(), wanted)
-            found = found * np.stack([after[position][:, row] for row, position in places])
-        total = found.sum(1, keepdims=True)
-        if not (total > 0).all():
-            raise ProbeError("a text has no probability in the oracle's language")
-        return torch.from_numpy(found / total)
+            after = _picked(self._smooth(ids.numpy(), lengths.numpy(), wanted), rows, positions)
+            found = Weights(found.scaled * after.scaled, found.log_scale + after.log_scale)
+        return torch.from_numpy(self._posterior(found).T)
 
     def logprobs(self, states: Float[Tensor, "asked states"]) -> Float[Tensor, "asked vocab"]:
         """Log-probabilities of the tokens, float32; the mask's is minus infinity."""
@@ -136,11 +166,29 @@ class Oracle:
 
     def log_likelihood(self, ids: Sequence[int]) -> float:
         """Exact log-probability of the unmasked tokens of a text, in nats."""
-        return float(self._filter(np.array([ids]), ())[1][0])
+        _, state = self._filter(np.array([ids]), ())
+        return float(logsumexp(self._scaled(*state).log_scale))
+
+
+def _picked(states: States, rows: Tensor, positions: Tensor) -> Weights:
+    """The weights at the asked positions of the asked rows, [states, asked] and [parts, asked]."""
+    places = list(zip(rows.tolist(), positions.tolist(), strict=True))
+    scaled = np.stack([states[position].scaled[:, row] for row, position in places], axis=1)
+    scale = np.stack([states[position].log_scale[:, row] for row, position in places], axis=1)
+    return Weights(scaled, scale)
 
 
 def build(entry: Checkpoint, options: LoadOptions) -> Model:
     """The oracle of the small language, with the bundled models' vocabulary."""
+    return made(Oracle, entry, options)
+
+
+def made(kind: type[Oracle], entry: Checkpoint, options: LoadOptions) -> Oracle:
+    """An oracle of the small language.
+
+    Raises:
+        ProbeError: options for loading weights, which it hasn't.
+    """
     defaults = {"quantize": "", "adapter": "", "dtype": "auto", "rope_scale": 1.0}
     asked = [name for name, usual in defaults.items() if getattr(options, name) != usual]
     if options.device not in ("auto", "cpu"):
@@ -153,7 +201,7 @@ def build(entry: Checkpoint, options: LoadOptions) -> Model:
         )
     border, chain = load_border(Path(entry.source), entry), language()
     ids = [border.token(token) for token in chain.tokens]
-    return Oracle(entry, border, chain, ids, border.tokenizer.get_vocab_size())
+    return kind(entry, border, chain, ids, border.tokenizer.get_vocab_size())
 
 
 def language() -> HiddenMarkov:

@@ -31,19 +31,23 @@ def chain(seed: int) -> HiddenMarkov:
     )
 
 
-def model(seed: int, kind: str = "masked") -> oracle.Oracle:
+def of(hmm: HiddenMarkov, kind: str = "masked") -> oracle.Oracle:
     entry = Checkpoint(
-        "oracle", "oracle", kind, mask_id=MASK if kind == "masked" else None, context=64
+        "oracle", "oracle", kind, mask_id=MASK if kind == "masked" else None, context=999
     )
-    letters = Letters(entry)
-    return oracle.Oracle(entry, letters, chain(seed), range(TOKENS), TOKENS + 1, smoothing=0.0)
+    ids = range(len(hmm.tokens))
+    return oracle.Oracle(entry, Letters(entry), hmm, ids, TOKENS + 1, smoothing=0.0)
+
+
+def model(seed: int, kind: str = "masked") -> oracle.Oracle:
+    return of(chain(seed), kind)
 
 
 def probability(hmm: HiddenMarkov, text: tuple[int, ...]) -> float:
     """p(text) by summing over all hidden paths."""
     transition = hmm.transition.toarray()
     total = 0.0
-    for path in itertools.product(range(STATES), repeat=len(text)):
+    for path in itertools.product(range(len(hmm.initial)), repeat=len(text)):
         p = hmm.initial[path[0]]
         for i, state in enumerate(path):
             p *= hmm.emission[state, text[i]]
@@ -117,6 +121,38 @@ def test_any_reveal_order_gives_the_same_joint():
             seen[i] = text[i]
         totals.append(total)
     assert totals == pytest.approx([m.log_likelihood(text)] * 6, abs=1e-5)
+
+
+def parts(seed: int) -> HiddenMarkov:
+    """Two languages, one or the other for good, whose letters are all in both."""
+    one, other = chain(seed), chain(seed + 10)
+    return HiddenMarkov(
+        one.tokens,
+        np.concatenate([one.initial * 0.3, other.initial * 0.7]),
+        sparse.csr_array(sparse.block_diag([one.transition, other.transition])),
+        np.concatenate([one.emission, other.emission]),
+    )
+
+
+def test_languages_that_mix_are_weighed_as_by_enumeration():
+    hmm, text = parts(3), [0, MASK, 2, MASK]
+    found = ask(of(hmm), [text] * 2, [(0, 1), (1, 3)])
+    for row, place in zip(found, (1, 3), strict=True):
+        assert row[:TOKENS] == pytest.approx(posterior(hmm, text, place), abs=1e-6)
+
+
+@pytest.mark.parametrize(("left", "right", "state"), [(201, 200, 0), (200, 201, 1)])
+def test_sides_that_speak_for_different_languages_leave_a_posterior(left, right, state):
+    """Each side is so improbable in the other's language that a float has no room for it."""
+    rare = 1e-9
+    sure = np.array([[1 - rare, rare], [rare, 1 - rare]])
+    hmm = HiddenMarkov(("a", "b"), np.array([0.5, 0.5]), sparse.csr_array(np.eye(2)), sure)
+    ours = of(hmm)
+    found = ask(ours, [[0] * left + [MASK] + [1] * right], [(0, left)])
+    assert found[0, :2] == pytest.approx(sure[state], abs=1e-6)
+    assert ours.log_likelihood([0] * left + [1] * right) == pytest.approx(
+        np.log(0.5) + 200 * np.log(rare), rel=1e-6
+    )
 
 
 def test_visible_positions_are_refused():
