@@ -79,11 +79,12 @@ def load(
     parts, notes = [], {}
     for run, probe in probes.items():
         if probe == JUDGE:
-            parts.append(_verdicts(doc, run, judged[run], folder))
+            parts.append(_verdicts(doc, run, judged[run], folder, fresh))
             continue
         part, left_out = _measurement(doc, run, probe, shared, folder, fresh)
         parts.append(part)
         notes[run] = [f"{run}: {note}" for note in left_out]
+    _check_judges(doc, parts)
     return Study(path.stem, path.read_text(encoding="utf-8"), tuple(parts)), notes
 
 
@@ -172,16 +173,31 @@ def _judged(doc: StudyFile, run: str, probes: dict[str, str]) -> str:
     return of
 
 
-def _verdicts(doc: StudyFile, run: str, of: str, folder: Path) -> StudyRun:
+def _verdicts(doc: StudyFile, run: str, of: str, folder: Path, fresh: bool) -> StudyRun:
     """A judge's run. Its options are all its own: the study's are about the models asked."""
     given = _own(doc, run, ("probe", "run"))
     values = _parsed(doc, JUDGE, judge_command.OPTIONS, given, str(folder / of))
     try:
-        by = judge_command.judge_of(values)
+        by = judge_command.judge_of(values, folder / of, fresh)
     except ProbeError as error:
         raise _placed(doc, run, given, error) from None
     choice = judges.Choice(values["limit"], values["intervention"] or (), values["frac"] or ())
     return StudyRun(run, JUDGE, verdicts=Verdicts(of, by, choice))
+
+
+def _check_judges(doc: StudyFile, parts: Sequence[StudyRun]) -> None:
+    """Refuses judges of prompts that they can't judge, before anything is measured."""
+    plans = {part.name: part.plans for part in parts}
+    for part in parts:
+        if part.verdicts is None:
+            continue
+        for one in plans[part.verdicts.run]:
+            known = judges.asked_texts(one.options["prompts"], one.options["lexicon"])
+            asked = [known[prompt] for prompt in dict.fromkeys(cell.prompt for cell in one.cells)]
+            try:
+                part.verdicts.by.check(asked)
+            except ProbeError as error:
+                raise _placed(doc, part.name, {}, error) from None
 
 
 def _parsed(

@@ -46,7 +46,7 @@ def load(prompts: str = "decay", lexicon: str = "full") -> tuple[Text, ...]:
     if lexicon not in LEXICONS:
         raise ProbeError(f"no lexicon '{lexicon}'", expected="one of " + ", ".join(LEXICONS))
     files = paths(prompts)
-    if lexicon == "small" and not _is_path(prompts):
+    if is_small(prompts, lexicon):
         return (*small_texts.prose(), *small_texts.questions(opened=prompts == "open"))
     seen: dict[str, str] = {}
     return tuple(text for path in files for text in text_files.read(path, seen))
@@ -87,6 +87,11 @@ def paths(prompts: str) -> tuple[Path, ...]:
         hint = "or the path of a .jsonl or .txt file, or - for the standard input"
         raise ProbeError(f"no prompts named '{prompts}'", expected=", ".join(known), hint=hint)
     return found
+
+
+def is_small(prompts: str, lexicon: str) -> bool:
+    """Whether texts are those of the small language, which the bundled models were trained on."""
+    return lexicon == "small" and not _is_path(prompts)
 
 
 def _is_path(prompts: str) -> bool:

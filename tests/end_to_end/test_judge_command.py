@@ -6,18 +6,32 @@ import pytest
 from commands import call
 from fakes import Server, chat, rows, write
 
+from mdlm_probe.prompts import texts
+
 pytestmark = pytest.mark.usefixtures("verdicts_alone")
 
 
-def test_the_runs_own_scorer_judges_unless_told_otherwise(tmp_path):
+def test_the_bundled_language_judges_its_texts_unless_told_otherwise(tmp_path):
     folder = write(tmp_path, rows(prompts=4, interventions=("shift", "post-hoc")))
     result = call("judge", folder)
     for text in ("judge: winrate", "judge: trend", "95 % of winrate", "judge.png", "post-hoc"):
         assert text in result.stdout
+    assert re.search(r"language +m +shift +0.100", result.stdout)
     assert "finished: nothing to do" in call("judge", folder).stderr
-    assert call("judge", folder, "--fresh", "--quiet", "--judge-by", "nll").stderr == ""
+    assert call("judge", folder, "--fresh", "--quiet").stderr == ""
     assert (folder / "judge-winrate.csv").read_text().count("\n") == 5
     assert (folder / "judge.svg").stat().st_size > 1000
+
+
+def test_texts_of_other_languages_need_a_judge(tmp_path):
+    lines = rows(prompts=1, lexicon="full", prompt=texts.load()[0].id)
+    folder = write(tmp_path, lines, options={"prompts": "decay", "lexicon": "full"})
+    result = call("judge", folder, code=1)
+    for text in ("aren't of the bundled models' language", "--endpoint URL --judge NAME"):
+        assert text in result.stderr
+    said = call("judge", folder, "--judge-by", "nll")
+    assert "tells of likelihood, not of quality" in said.stderr
+    assert re.search(r"nll +m +shift +0.100.* likelihood", said.stdout)
 
 
 def test_a_local_judge(tmp_path):
@@ -70,7 +84,7 @@ def test_progress_counts_what_is_asked(tmp_path):
     lines[1]["answer"] = lines[0]["answer"]
     said = call("judge", write(tmp_path, lines)).stderr
     assert "ties, which nobody is asked: 1" in said
-    assert "nll: 3 of 3 verdicts" in said
+    assert "language: 3 of 3 verdicts" in said
     assert "resuming" not in said
 
 

@@ -42,7 +42,7 @@ def test_a_study_is_planned_run_by_run_with_a_total(study):
     # 8 answers of 16 steps, each answer scored once
     assert rows[2]["forwards"] == str(8 * 16 + 8)
     assert last[2] == str(4 + 4 + 8 * 16 + 8)
-    assert "verdicts: takes the scorer's own numbers: no passes" in output
+    assert "verdicts: computed from the answers of shift: no passes" in output
     assert "time on cpu" in output
     assert "time on h100" in output
     assert output.count("shift: tiny-arlm left out") == 1

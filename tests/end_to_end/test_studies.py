@@ -291,7 +291,7 @@ def test_a_judge_s_changed_settings_are_refused_before_anything_is_loaded(tmp_pa
     del loads[:]
     runs = SHIFTS["runs"] | {"verdicts": {"probe": "judge", "run": "moved", "limit": 1}}
     changed = written(tmp_path, SHIFTS | {"runs": runs})
-    with pytest.raises(ProbeError, match=r"verdicts \(.*nll\): options.limit: null -> 1"):
+    with pytest.raises(ProbeError, match=r"verdicts \(.*language\): options.limit: null -> 1"):
         execute(changed, out)
     assert not loads
 
@@ -402,12 +402,12 @@ def test_the_default_folder_is_named_after_the_study(tmp_path, monkeypatch):
 def test_a_judge_reads_its_run_and_writes_what_the_command_writes(tmp_path, loads):
     found, progress = execute(written(tmp_path, SHIFTS), tmp_path / "out")
     assert [outcome.status for outcome in found] == ["finished"] * 2
-    assert progress.turns == [("moved", "tiny-mdlm"), ("verdicts", "nll")]
+    assert progress.turns == [("moved", "tiny-mdlm"), ("verdicts", "language")]
     assert loads == ["tiny-arlm", "tiny-mdlm"]  # the scorer first
-    path = tmp_path / "out" / "moved" / "judge__nll.csv"
+    path = tmp_path / "out" / "moved" / "judge__language.csv"
     first = path.read_bytes()
     assert first.count(b"\n") == 1 + found[-1].rows
-    assert record(tmp_path / "out")["runs"]["verdicts"]["models"] == ["nll"]
+    assert record(tmp_path / "out")["runs"]["verdicts"]["models"] == ["language"]
     call("judge", path.parent, "--fresh", "-q")
     assert path.read_bytes() == first
 

@@ -13,12 +13,14 @@ from mdlm_probe.cli.progress import Bar
 from mdlm_probe.cli.show import show_report
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.options import flag
+from mdlm_probe.core.run_folder import read_run
 from mdlm_probe.models._checkpoint import LoadOptions
 
 if TYPE_CHECKING:
     from mdlm_probe.runs.judges import Judge
 
 OWN = {
+    "language": (),
     "nll": (),
     "model": ("judge_model", "device", "dtype", "batch_tokens"),
     "endpoint": (
@@ -28,12 +30,13 @@ OWN = {
 }
 """Options that mean something to one kind of judge only."""
 
-NEEDED = {"nll": (), "model": ("judge_model",), "endpoint": ("endpoint", "judge")}
+NEEDED = {"language": (), "nll": (), "model": ("judge_model",), "endpoint": ("endpoint", "judge")}
 
 
 HELP = """Judges a run's shifted answers against its unshifted ones: win rates.
 
-RUN is a folder that `mdlm-probe shift` wrote. Existing verdicts are kept.
+RUN is a folder that `mdlm-probe shift` wrote. Existing verdicts are kept. Texts of the bundled
+models' language are judged by that language; any others need --endpoint or --judge-model.
 
 Example: mdlm-probe judge results/shift --endpoint http://localhost:8000/v1 --judge NAME
 """
@@ -43,8 +46,9 @@ OPTIONS = [
     click.Option(
         ["--judge-by"],
         type=click.Choice(list(OWN)),
-        help="Who judges: the run's own scorer (nll), a local model, or a chat endpoint; default:"
-        " what the other options imply, or nll.",
+        help="Who judges: the bundled models' language, whose texts need no model; a local model or"
+        " a chat endpoint, in both orders; or the scorer's likelihood (nll), which repetitive texts"
+        " win. Default: what the other options imply, or language.",
     ),
     click.Option(["--endpoint"], help="URL of an OpenAI-compatible server, up to /v1."),
     click.Option(["--judge"], help="Name of the judge at the endpoint."),
@@ -103,7 +107,7 @@ def callback(folder: Path, fresh: bool, quiet: bool, **given: Any) -> None:
     """
     from mdlm_probe.runs import judges
 
-    by = judge_of(given)
+    by = judge_of(given, folder, fresh)
     choice = judges.Choice(given["limit"], given["intervention"] or (), given["frac"] or ())
     with Judging(quiet) as bar:
         done = judges.judge(folder, by, choice, bar, fresh=fresh)
@@ -115,16 +119,18 @@ def callback(folder: Path, fresh: bool, quiet: bool, **given: Any) -> None:
         )
 
 
-def judge_of(given: dict[str, Any]) -> Judge:
-    """The judge that parsed options mean.
+def judge_of(given: dict[str, Any], folder: Path, fresh: bool) -> Judge:
+    """The judge that parsed options mean; without any the bundled models' language.
 
     Raises:
-        ProbeError: options that contradict each other, or one that is missing.
+        ProbeError: options that contradict each other, or one that is missing; none, where the
+            folder holds unfinished verdicts by what was the default once.
     """
     from mdlm_probe.runs import judges
 
     named = {name for name, value in given.items() if value is not None}
-    by = given["judge_by"] or next((k for k in ("endpoint", "model") if named & {*OWN[k]}), "nll")
+    implied = next((k for k in ("endpoint", "model") if named & {*OWN[k]}), "")
+    by = given["judge_by"] or implied or "language"
     for other, options in OWN.items():
         if other != by and (extra := [name for name in options if name in named]):
             raise ProbeError(
@@ -148,7 +154,25 @@ def judge_of(given: dict[str, Any]) -> Judge:
         load = LoadOptions(own.get("dtype", "auto"), own.get("device", "auto"))
         tokens = batch_tokens(own.get("batch_tokens", "auto"))
         return judges.LocalJudge(own["judge_model"], judges.load_prompt(), load, tokens)
-    return judges.LikelihoodJudge()
+    if by == "nll":
+        return judges.LikelihoodJudge()
+    assumed = given["judge_by"] is None
+    if assumed and not fresh:
+        _check_begun(folder)
+    return judges.LanguageJudge(assumed)
+
+
+def _check_begun(folder: Path) -> None:
+    """Refuses to leave verdicts by likelihood unfinished, which needed no option once."""
+    entry = read_run(folder).get("judge__nll")
+    if entry and entry.get("status") != "finished":
+        raise ProbeError(
+            f"{folder / 'judge__nll.csv'} is unfinished: verdicts by the scorer's likelihood, which"
+            " were begun when that was the default",
+            expected="a judge: --judge-by nll resumes them",
+            hint="--judge-by language judges anew, beside them",
+            option="judge_by",
+        )
 
 
 command = click.Command(

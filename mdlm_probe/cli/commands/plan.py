@@ -84,8 +84,8 @@ def _judging(part: StudyRun) -> str:
     """What a judge's run costs; nothing to say of others."""
     if part.verdicts is None:
         return ""
-    if part.verdicts.by.name == "nll":
-        return f"{part.name}: takes the scorer's own numbers: no passes"
+    if not part.verdicts.by.keeps_replies:
+        return f"{part.name}: computed from the answers of {part.verdicts.run}: no passes"
     return f"{part.name}: what {part.verdicts.by.name} reads of {part.verdicts.run} comes on top"
 
 

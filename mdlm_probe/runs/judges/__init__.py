@@ -7,12 +7,13 @@ keeps the `Judge` protocol of `judge_calls.py`, and its choice in `cli/commands/
 
 from __future__ import annotations
 
-from mdlm_probe.runs.judges.answer_pairs import Choice
+from mdlm_probe.runs.judges.answer_pairs import Choice, asked_texts
 from mdlm_probe.runs.judges.columns import COLUMNS
 from mdlm_probe.runs.judges.endpoint import Access, EndpointJudge
 from mdlm_probe.runs.judges.judge_calls import Judge
 from mdlm_probe.runs.judges.judge_prompt import load as load_prompt
 from mdlm_probe.runs.judges.judging import JudgeOutcome, judge
+from mdlm_probe.runs.judges.language import LanguageJudge
 from mdlm_probe.runs.judges.likelihood import LikelihoodJudge
 from mdlm_probe.runs.judges.local_model import LocalJudge
 
@@ -23,8 +24,10 @@ __all__ = [
     "EndpointJudge",
     "Judge",
     "JudgeOutcome",
+    "LanguageJudge",
     "LikelihoodJudge",
     "LocalJudge",
+    "asked_texts",
     "judge",
     "load_prompt",
 ]

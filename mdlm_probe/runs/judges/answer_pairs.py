@@ -16,6 +16,7 @@ from mdlm_probe.core.run_folder import read_run
 from mdlm_probe.core.sheet import text_from
 from mdlm_probe.decoding.canvas import NO_INTERVENTION
 from mdlm_probe.prompts import texts
+from mdlm_probe.prompts.prompt import Text
 
 SETTINGS = (
     *("length", "steps", "block", "order", "threshold", "temperature", "guidance", "eos"),
@@ -52,6 +53,7 @@ class AnswerPair:
         id: its name: all coordinates; different from all others of the run.
         settings: how it was decoded, where a model of the run has several ways; else "".
         asked: the text of the prompt; "" where only its id is known.
+        right: the right answer, where the prompt is a question of the small language.
     """
 
     id: str
@@ -65,6 +67,12 @@ class AnswerPair:
     shifted: JudgedAnswer
     plain: JudgedAnswer
     asked: str = ""
+    right: str = ""
+
+    @property
+    def text(self) -> Text:
+        """The prompt, as judges that need no model know it."""
+        return Text(self.prompt, self.task, self.asked, answer=self.right)
 
     @property
     def identical(self) -> bool:
@@ -190,7 +198,7 @@ def _asked(pairs: Iterable[AnswerPair], config: dict[str, Any], path: Path) -> l
         raise ProbeError(
             f"the prompts of {path} came from stdin, and are gone",
             expected="prompts in a file, for a judge that reads them",
-            hint="--judge-by nll needs none",
+            hint="--judge-by nll needs none, but takes a likelihood, which repetition wins",
         )
     if known and known != texts.digest(*named):
         raise ProbeError(
@@ -198,14 +206,22 @@ def _asked(pairs: Iterable[AnswerPair], config: dict[str, Any], path: Path) -> l
             expected="the prompts as they were",
             hint=f"`mdlm-probe {config['probe']}` with --fresh answers the present ones",
         )
-    by_id = {text.id: text.prompt for text in texts.load(*named)}
+    by_id = asked_texts(*named)
     pairs = list(pairs)
     if unknown := [pair.prompt for pair in pairs if pair.prompt not in by_id]:
         raise ProbeError(
             f"{path} answers prompt '{unknown[0]}', which '{named[0]}' doesn't hold",
             expected="the prompts as they were",
         )
-    return [replace(pair, asked=by_id[pair.prompt]) for pair in pairs]
+    found = [(pair, by_id[pair.prompt]) for pair in pairs]
+    return [replace(pair, asked=text.prompt, right=text.answer) for pair, text in found]
+
+
+def asked_texts(prompts: str, lexicon: str) -> dict[str, Text]:
+    """The texts of a run's prompts by id; right answers only where the small language asks."""
+    small = texts.is_small(prompts, lexicon)
+    found = texts.load(prompts, lexicon)
+    return {text.id: text if small else replace(text, answer="") for text in found}
 
 
 def _chosen(pairs: Sequence[AnswerPair], choice: Choice, folder: Path) -> list[AnswerPair]:

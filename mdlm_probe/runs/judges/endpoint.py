@@ -12,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.threads import results
+from mdlm_probe.prompts.prompt import Text
 from mdlm_probe.runs.judges import chat_reply
 from mdlm_probe.runs.judges.judge_calls import BOTH, Call, Reply, Verdict
 from mdlm_probe.runs.judges.judge_prompt import JudgePrompt
@@ -84,13 +85,17 @@ class EndpointJudge:
     orders = BOTH
     keeps_replies = True
     needs_prompts = True
+    caution = ""
 
     def __init__(self, name: str, access: Access, prompt: JudgePrompt) -> None:
-        self.name, self._access, self._prompt = name, access, prompt
+        self.name, self._access, self.prompt = name, access, prompt
         told = {"by": "endpoint", "endpoint": access.shown, "max_tokens": access.max_tokens}
         self.config: dict[str, Any] = told
         self.facts: dict[str, Any] = {}
         self._plain = False
+
+    def check(self, prompts: Sequence[Text]) -> None:
+        """Any prompt will do."""
 
     def open(self) -> None:
         """Makes the client, and checks once that the endpoint answers."""
@@ -139,7 +144,7 @@ class EndpointJudge:
 
     def read(self, reply: Reply) -> Verdict:
         """The mark that the reply ends in; refusals and replies without one are said to be that."""
-        return chat_reply.verdict_of(reply["response"], self._prompt)
+        return chat_reply.verdict_of(reply["response"], self.prompt)
 
     def _reply(self, call: Call) -> Reply:
         """A call's reply, read as far as to know that it is one; or why there is none.
@@ -149,7 +154,7 @@ class EndpointJudge:
         """
         import openai
 
-        messages = self._prompt.messages(call.pair.asked, *call.texts)
+        messages = self.prompt.messages(call.pair.asked, *call.texts)
         first, most = BACKOFF
         for attempt in range(self._access.retries + 1):
             if attempt:

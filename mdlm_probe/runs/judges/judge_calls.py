@@ -9,9 +9,10 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from mdlm_probe.core.cells import key
+from mdlm_probe.prompts.prompt import Text
 from mdlm_probe.runs.judges.answer_pairs import AnswerPair
 from mdlm_probe.runs.judges.columns import NAMES
-from mdlm_probe.runs.judges.judge_prompt import VERDICTS
+from mdlm_probe.runs.judges.judge_prompt import VERDICTS, JudgePrompt
 
 BOTH = ("first", "second")
 ONCE = ("none",)
@@ -59,7 +60,8 @@ class Judge(Protocol):
     Attributes:
         name: what its rows and files are called after.
         keeps_replies: whether its replies are worth a file: they took time or money.
-        needs_prompts: whether it reads the prompts.
+        needs_prompts: whether it reads the run's prompts.
+        caution: what a reader of its verdicts should know; "" for nothing.
         config: what else must be equal for verdicts to belong together.
         facts: what is known of it once it is open, which must not change either.
     """
@@ -67,12 +69,24 @@ class Judge(Protocol):
     name: str
     keeps_replies: bool
     needs_prompts: bool
+    caution: str
     config: dict[str, Any]
     facts: dict[str, Any]
 
     @property
     def orders(self) -> tuple[str, ...]:
         """In which orders it is asked."""
+
+    @property
+    def prompt(self) -> JudgePrompt | None:
+        """What it is told around the texts; None for one that is told nothing."""
+
+    def check(self, prompts: Sequence[Text]) -> None:
+        """Refuses prompts that it can't judge, before anything is asked.
+
+        Raises:
+            ProbeError: saying who could.
+        """
 
     def open(self) -> None:
         """Makes it ready to be asked.

@@ -14,7 +14,7 @@ from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import write_whole
 from mdlm_probe.core.run_folder import RunFolder, differences
 from mdlm_probe.core.sheet import csv_of
-from mdlm_probe.runs.judges import answer_pairs, judge_calls, judge_prompt
+from mdlm_probe.runs.judges import answer_pairs, judge_calls
 from mdlm_probe.runs.judges.answer_pairs import Choice
 from mdlm_probe.runs.judges.columns import NAMES
 from mdlm_probe.runs.judges.judge_calls import Call, Judge, Verdict
@@ -61,6 +61,7 @@ def judge(
         KeyboardInterrupt: Ctrl-C; the same call resumes.
     """
     pairs, digests = answer_pairs.load(folder, choice, prompts=by.needs_prompts)
+    by.check(list(dict.fromkeys(pair.text for pair in pairs)))
     calls = judge_calls.plan(pairs, by.orders)
     name = f"judge__{slug(by.name)}"
     config = _config(by, choice, digests)
@@ -73,6 +74,8 @@ def judge(
             known = run.begin(name, {"config": config})
         except ProbeError as error:
             raise ProbeError(error.found, hint=CONFLICT) from None
+        if by.caution:
+            progress.note(by.caution)
         if path.exists() and known.get("size") == path.stat().st_size:
             progress.note(f"{path} is finished: nothing to do")
             return JudgeOutcome(path, len(calls), 0, "")
@@ -88,8 +91,7 @@ def judge(
 
 def _config(by: Judge, choice: Choice, digests: dict[str, str]) -> dict[str, Any]:
     """What must be equal for verdicts to belong together."""
-    prompt = judge_prompt.load()
-    asked = {"version": prompt.version, "hash": prompt.digest} if by.needs_prompts else None
+    asked = {"version": by.prompt.version, "hash": by.prompt.digest} if by.prompt else None
     options = asdict(choice)
     return {"probe": "judge", "judge": by.name, "prompt": asked, "of": digests} | {
         "options": {name: list(v) if isinstance(v, tuple) else v for name, v in options.items()},

@@ -1,4 +1,8 @@
-"""The embedded judge: the run's own scorer prefers the answer that surprises it less."""
+"""The run's own scorer as a judge: it prefers the answer that surprises it less.
+
+No judge of quality: even the exact probability of the language prefers one likely sentence, said
+again and again, to true prose (arXiv 2604.02718 on perplexity).
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from typing import Any
 
 from mdlm_probe.core import catalog
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.prompts.prompt import Text
 from mdlm_probe.runs.judges.answer_pairs import JudgedAnswer
 from mdlm_probe.runs.judges.judge_calls import ONCE, Call, Reply, Verdict
 
@@ -19,10 +24,18 @@ class LikelihoodJudge:
     orders = ONCE
     keeps_replies = False
     needs_prompts = False
+    prompt = None
+    caution = (
+        "nll goes by the scorer's likelihood: texts that say the same again win, so that a win rate"
+        " by it tells of likelihood, not of quality"
+    )
 
     def __init__(self) -> None:
         self.config: dict[str, Any] = {"by": "nll"}
         self.facts: dict[str, Any] = {}
+
+    def check(self, prompts: Sequence[Text]) -> None:
+        """Any prompt will do."""
 
     def open(self) -> None:
         """Nothing to do."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mdlm_probe import models
 from mdlm_probe.engine.queries import Query, Readout
 from mdlm_probe.models._checkpoint import LoadOptions
+from mdlm_probe.prompts.prompt import Text
 from mdlm_probe.runs import loaded_models
 from mdlm_probe.runs.judges.judge_calls import BOTH, Call, Reply, Verdict
 from mdlm_probe.runs.judges.judge_prompt import JudgePrompt
@@ -36,12 +37,13 @@ class LocalJudge:
     orders = BOTH
     keeps_replies = True
     needs_prompts = True
+    caution = ""
 
     def __init__(
         self, model: str, prompt: JudgePrompt, load: LoadOptions, batch_tokens: int | None
     ) -> None:
         self._entry = load.apply(models.resolve(model, load.revision))
-        self._prompt, self._load, self._batch_tokens = prompt, load, batch_tokens
+        self.prompt, self._load, self._batch_tokens = prompt, load, batch_tokens
         self._engine: Engine | None = None
         self.name = self._entry.name
         self.facts: dict[str, Any] = {}
@@ -50,6 +52,9 @@ class LocalJudge:
             "source": loaded_models.portable(loaded_models.place(self._entry.source)),
             "load": asdict(load),
         }
+
+    def check(self, prompts: Sequence[Text]) -> None:
+        """Any prompt will do."""
 
     def open(self) -> None:
         """Loads the model."""
@@ -81,9 +86,9 @@ class LocalJudge:
 
     def _query(self, engine: Engine, call: Call) -> Query:
         masked = self._entry.kind == "masked"
-        prompt = self._prompt.letter(call.pair.asked, *call.texts, masked)
+        prompt = self.prompt.letter(call.pair.asked, *call.texts, masked)
         ids = engine.border.encode(prompt)
-        letters = tuple(engine.border.token(x, self._prompt.opening) for x in "AB")
+        letters = tuple(engine.border.token(x, self.prompt.opening) for x in "AB")
         place = len(ids)
         if masked:  # the last one: an answer may spell a mask, too
             place -= 1 + ids[::-1].index(self._entry.mask_id)

@@ -16,6 +16,8 @@ LINE = ["judge", "model", "settings", "intervention"]
 POINT = [*LINE, "frac"]
 NUMBERS = ["frac", "identical", "score", "strength"]
 WITHOUT = ("refused", "unparsable", "failed")
+COMPUTED = {"nll": "likelihood", "language": "language"}
+"""What the verdicts of judges follow that are no models."""
 
 
 def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -62,6 +64,8 @@ def winrate(frame: pd.DataFrame) -> pd.DataFrame:
     - refused, unparsable, failed: calls without a verdict.
     - flips: share of pairs, asked in both orders, that fare differently when the order changes,
       with Wilson's interval; `first`: share of verdicts, ties left out, for the text shown first.
+    - follows: what the verdicts follow; see `_followed`. Where it is the order of the texts, or
+      unclear, the judge can't tell them apart, and a win rate near a half says nothing of them.
 
     Source: two orders and five verdicts as in arXiv 2406.11939; units and tests ours.
     """
@@ -72,7 +76,9 @@ def winrate(frame: pd.DataFrame) -> pd.DataFrame:
         row["p"] = row["p"] if row["frac"] > 0 else float("nan")
         row |= {"identical": int(part["identical"].sum())}
         row |= {kind: int((part["verdict"] == kind).sum()) for kind in WITHOUT}
-        rows.append(row | _bias(part))
+        both = _in_both_orders(part)
+        followed = COMPUTED.get(row["judge"], "") if both is None else _followed(both)
+        rows.append(row | _bias(part, both) | {"follows": followed})
     for judge, model in {(row["judge"], row["model"]) for row in rows}:
         family = [row for row in rows if (row["judge"], row["model"]) == (judge, model)]
         for row, p in zip(family, stats.holm([row["p"] for row in family]), strict=True):
@@ -104,19 +110,41 @@ def _mean(scores: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _bias(part: pd.DataFrame) -> dict[str, float]:
-    """What the order of the texts does to verdicts."""
+def _in_both_orders(part: pd.DataFrame) -> pd.DataFrame | None:
+    """The scores of pairs by order, where both have one; None where nobody was asked in orders."""
     asked = part[part["order"] != "none"]
+    if not len(asked):
+        return None
     # pairs are told apart by their place among a prompt's rows of one order
     asked = asked.assign(pair=asked.groupby(["prompt", "seed", "order"]).cumcount())
     asked = asked.dropna(subset="score")
     both = asked.pivot_table(index=["prompt", "seed", "pair"], columns="order", values="score")
+    return both.reindex(columns=["first", "second"]).dropna()
+
+
+def _followed(both: pd.DataFrame) -> str:
+    """Whether verdicts follow the "text" or the "order" of the texts, or that is "unclear".
+
+    One who never reads the texts, and prefers the first with some probability p, gives the pair two
+    verdicts that differ with p^2 + (1 - p)^2: at least half of the time. Verdicts follow the text
+    where fewer flip, and the order where more do, by Wilson's interval over pairs of which one
+    verdict at least is no tie. Source: ours.
+    """
+    decided = both[(both != 0.5).any(axis=1)]
+    if not len(decided):
+        return "unclear"
+    flips = stats.proportion((decided["first"] != decided["second"]).to_numpy())
+    return "text" if flips.high < 0.5 else "order" if flips.low > 0.5 else "unclear"
+
+
+def _bias(part: pd.DataFrame, both: pd.DataFrame | None) -> dict[str, float]:
+    """What the order of the texts does to verdicts; `both` as `_in_both_orders` finds it."""
     nan = float("nan")
     found = {"flips": nan, "flips_low": nan, "flips_high": nan, "first": nan}
-    if {"first", "second"} <= set(both.columns) and len(both := both.dropna()):
+    if both is not None and len(both):
         share = stats.proportion((both["first"] != both["second"]).to_numpy())
         found |= share.columns("flips")
-    decided = asked[asked["score"] != 0.5]
+    decided = part[(part["order"] != "none") & part["score"].notna() & (part["score"] != 0.5)]
     if len(decided):
         found["first"] = float(decided["verdict"].str.startswith("A>").mean())
     return found
@@ -154,7 +182,9 @@ def trend(frame: pd.DataFrame) -> pd.DataFrame:
 
 READ = (
     "Ties count half: at 50 % a changed answer is as good as the unchanged one. Bands are 95 % over"
-    " prompts; flips say how often a verdict changes with the order of the texts."
+    " prompts. Flips say how often a verdict changes with the order of the texts: a judge whose"
+    " verdicts follow that order can't tell them apart, and its win rate says nothing. nll goes by"
+    " likelihood, by which repetitive texts win; language by the rules of the bundled models' own."
 )
 TASK = "task"
 MASKS = "a canvas of {length}"
@@ -181,7 +211,7 @@ CHARTS = (
         panels=("judge", "settings", "model"),
         names=(("settings", ""),),
         counts=(("n", "prompts"),),
-        more=("wins", "ties", "losses"),
+        more=("wins", "ties", "losses", "follows"),
         over="prompts",
         layers=(at("as good as unchanged", winrate=0.5),),
     ),

@@ -63,6 +63,11 @@ def refused(tmp_path, text):
             "    device: cpu\n",
             "judges by nll",
         ),
+        (
+            5,
+            "runs:\n  shift:\n    limit: 1\n    lexicon: full\n  judge:\n    run: shift\n",
+            "field 'runs.judge': 5 of 5 prompts aren't of the bundled models' language",
+        ),
         (3, "runs:\n  locality:\n    output: elsewhere\n", "unknown option"),
         # errors carry the names of options: of those that are given, the first
         (4, "runs:\n  shift:\n    limit: 1\n    block: 5\n    length: 8\n", "--block 5 does not"),
@@ -76,6 +81,15 @@ def test_errors_name_file_line_and_field(tmp_path, line, text, message):
     found = refused(tmp_path, text)
     assert f"wrong.yaml, line {line}, field '" in found
     assert message in found
+
+
+def test_a_judge_of_other_languages_needs_to_be_named(tmp_path):
+    """By what can judge them: a likelihood is a choice, too."""
+    runs = {"shift": {"limit": 1, "lexicon": "full"}}
+    for how in ({"judge-by": "nll"}, {"judge-model": "tiny-arlm"}):
+        study = {"runs": runs | {"judge": {"run": "shift"} | how}}
+        parts, _ = study_file.load(str(written(tmp_path, study)))
+        assert parts.parts[1].verdicts.by.name in ("nll", "tiny-arlm")
 
 
 @pytest.mark.parametrize("text", ["", "# only a comment\n"])
@@ -129,7 +143,7 @@ def test_smoke_asks_every_probe_of_both_models_and_a_judge():
     study, notes = study_file.load("smoke")
     asked = {part.probe: part.models for part in study.parts}
     assert asked.keys() == {*catalog.names("probe"), "judge"}
-    assert asked["judge"] == ["nll"]
+    assert asked["judge"] == ["language"]
     for probe in catalog.names("probe"):
         left = any("tiny-arlm left out" in note for note in notes[probe])
         ideal = ["oracle"] if probe == "decay" else []  # beside the curve that it has exactly

@@ -115,6 +115,53 @@ def trended(slope, count=12):
     ]
 
 
+def asked_in_both_orders(prefers, prompts):
+    """Verdicts of a judge that a function gives, of prompt and order."""
+    return [
+        row(f"p{n}", prefers(n, order), order)
+        for n in range(prompts)
+        for order in ("first", "second")
+    ]
+
+
+ALWAYS_FIRST = {"first": "A>B", "second": "A>B"}
+ALWAYS_SHIFTED = {"first": "A>B", "second": "B>A"}
+
+
+@pytest.mark.parametrize(
+    ("prefers", "prompts", "followed", "flips"),
+    [
+        (lambda n, order: ALWAYS_FIRST[order], 8, "order", 1),  # as a model of 135 M does
+        (lambda n, order: ALWAYS_FIRST[order], 2, "unclear", 1),  # too few to say
+        (lambda n, order: ALWAYS_SHIFTED[order], 8, "text", 0),
+        (lambda n, order: (ALWAYS_FIRST, ALWAYS_SHIFTED)[n % 2][order], 40, "unclear", 0.5),
+        (lambda n, order: (ALWAYS_FIRST[order], "A=B")[n % 2], 20, "order", 0.5),  # ties aside
+        (lambda n, order: "A=B", 8, "unclear", 0),
+    ],
+)
+def test_what_verdicts_follow(prefers, prompts, followed, flips):
+    found = only(asked_in_both_orders(prefers, prompts))
+    assert (found["follows"], found["flips"]) == (followed, flips)
+
+
+@pytest.mark.parametrize("lean", [0.0, 0.3, 0.5, 0.9])
+@pytest.mark.parametrize("tie", [0.0, 0.4])
+def test_one_who_reads_nothing_never_follows_the_text(lean, tie):
+    """Ties or the first text by chance: verdicts of many pairs flip half of the time or more."""
+    rng = np.random.default_rng(0)
+
+    def blind(n, order):
+        return "A=B" if rng.random() < tie else "A>B" if rng.random() < lean else "B>A"
+
+    assert only(asked_in_both_orders(blind, 400))["follows"] in ("order", "unclear")
+
+
+def test_judges_that_are_no_models_say_what_they_follow():
+    rows = [row("p", "A>B", "none", judge=name) for name in ("nll", "language", "jury")]
+    table = judge.tables(pd.DataFrame(rows))["winrate"].set_index("judge")["follows"]
+    assert table.to_dict() == {"nll": "likelihood", "language": "language", "jury": ""}
+
+
 def test_the_trend_is_the_slope_of_win_rates_by_percent():
     found = only(trended(-0.05), "trend")
     assert found["slope"] == pytest.approx(-0.05)
