@@ -9,7 +9,6 @@ from mdlm_probe.analysis import stats
 from mdlm_probe.analysis.charts import TASKS, Axis, Chart, best_ends
 from mdlm_probe.analysis.frames import Tables
 from mdlm_probe.analysis.pairing import Measure, Pairing
-from mdlm_probe.analysis.stats import corrected
 from mdlm_probe.probes._few_shot import report_parts
 from mdlm_probe.probes._few_shot.report_parts import (
     ACCURACY,
@@ -18,23 +17,36 @@ from mdlm_probe.probes._few_shot.report_parts import (
     P_RIGHT,
     PLACES,
     RELEVANT,
-    over_items,
-    over_tasks,
     with_task,
 )
+from mdlm_probe.probes.locality.contrasts import (
+    CURVE,
+    ENDS_MIDDLE,
+    change,
+    ends_and_middle,
+    index,
+    nearness,
+    places,
+    shape,
+)
 
-CURVE = ["model", "question", "masks", "position"]
 notes = report_parts.notes
 
 
 def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The report's tables by name: "accuracy" and "index".
+    """The report's tables by name.
+
+    "accuracy" by position, the locality "index", the "shape" of curves; the "change" of the index
+    where there are several numbers of masks, "places" where the question stands at the left, too.
 
     Raises:
         KeyError, ValueError: for rows that a locality run didn't write.
     """
     frame[["masks", "position", "correct", "logp_right"]].apply(pd.to_numeric)
-    return {"accuracy": accuracy(frame), "index": index(frame)}
+    frame = with_task(frame)
+    found = {"accuracy": accuracy(frame), "index": index(frame)}
+    more = {"shape": shape(frame), "change": change(frame), "places": places(frame)}
+    return found | {name: table for name, table in more.items() if len(table)}
 
 
 def accuracy(frame: pd.DataFrame) -> pd.DataFrame:
@@ -67,55 +79,15 @@ def accuracy(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def distance(frame: pd.DataFrame) -> pd.Series:
-    """Examples between the relevant block and the question; 0 when they touch or overlap."""
-    total = frame["distractors"] + frame["shots"]
-    at = frame["question"].map({"left": 0.0, "middle": 0.5, "right": 1.0}).astype(float)
-    question = np.floor(at * total)
-    before = question - (frame["position"] + frame["shots"])
-    apart: pd.Series = np.maximum(0, np.maximum(before, frame["position"] - question))
-    return apart.astype(int)
-
-
-def index(frame: pd.DataFrame) -> pd.DataFrame:
-    """The locality index: accuracy nearest to the question minus farthest, over the same items.
-
-    Over items: `stats.paired_hits`, whose exact sign test is McNemar's where one position each is
-    nearest and farthest, and stricter than the interval. Over relevant tasks: a t test of the
-    tasks' differences. The items of a set share their examples and the sets of a relevant task all
-    but their distractors, so that the interval and test over tasks are the ones to trust; those
-    over items say what holds for these examples. `_holm` are p-values corrected for a model's rows.
-    A model without bias has index 0. Source: ours.
-    """
-    rows = []
-    frame = with_task(frame).assign(distance=distance(frame))
-    for coordinates, part in frame.groupby(CURVE[:3], observed=True, sort=False):
-        near, far = part["distance"].min(), part["distance"].max()
-        if near == far:
-            continue
-        unit = part.groupby([*ITEM, "distance"], observed=True)["correct"].mean().unstack()
-        gaps = (unit[near] - unit[far]).dropna()
-        items, tasks = over_items(gaps, hits=True), over_tasks(gaps)
-        rows.append(
-            dict(zip(CURVE[:3], coordinates, strict=True))
-            | {"nearest_distance": near, "farthest_distance": far}
-            | {"index": items.mean, "n": items.n}
-            | items.within(-1.0, 1.0).ends("items")
-            | {"items_p": items.p}
-            | tasks.within(-1.0, 1.0).ends("tasks")
-            | {"tasks_p": tasks.p, "tasks": tasks.n}
-        )
-    return corrected(pd.DataFrame(rows), ("items", "tasks"))
-
-
 # ---------------------------------------------------------------------- charts
 
 
 READ = (
     "A flat line at 100 % finds the relevant examples wherever they stand. A line that falls to the"
     " left of a question at the right end is recency; the locality index says how much, and 0 is no"
-    " bias. Bands are 95 % over relevant tasks, the independent unit: the sets of a task are alike."
-    " Where there is one task, they are over its items."
+    " bias. A U has index 0, too: `shape` has what the ends have over the middle. Bands are 95 %"
+    " over relevant tasks, the independent unit: the sets of a task are alike. Where there is one"
+    " task, they are over its items."
 )
 TASK = "set"
 MASKS = "{masks} (0 is one mask, closed)"
@@ -193,21 +165,6 @@ def answered(frame: pd.DataFrame) -> pd.DataFrame:
     return with_task(frame).assign(p_right=np.exp(pd.to_numeric(frame["logp_right"])))
 
 
-def nearness(frame: pd.DataFrame) -> pd.DataFrame:
-    """The locality index of each item: nearest to the question minus farthest, 1, 0 or -1."""
-    keys = [*CURVE[1:3], "nearest", "farthest", *ITEM]
-    frame = with_task(frame).assign(distance=distance(frame))
-    by = frame.groupby(CURVE[:3], observed=True)["distance"]
-    frame = frame.assign(nearest=by.transform("min"), farthest=by.transform("max"))
-    frame = frame[frame["nearest"] < frame["farthest"]]
-    ends = [
-        frame[frame["distance"] == frame[end]].groupby(keys, observed=True, sort=False)["correct"]
-        for end in ("nearest", "farthest")
-    ]
-    index = ends[0].mean() - ends[1].mean()
-    return index.rename("index").dropna().reset_index()
-
-
 PAIRED = (
     Pairing(
         {
@@ -226,5 +183,17 @@ PAIRED = (
         cluster=RELEVANT,
         name="index",
         rows=nearness,
+    ),
+    Pairing(
+        {
+            "primacy": Measure("primacy (points)", scale=100),
+            "recency": Measure("recency (points)", scale=100),
+            ENDS_MIDDLE: Measure("ends minus middle (points)", scale=100),
+        },
+        item=ITEM,
+        by=("question", "masks"),
+        cluster=RELEVANT,
+        name="shape",
+        rows=ends_and_middle,
     ),
 )

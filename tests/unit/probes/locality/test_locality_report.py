@@ -8,6 +8,7 @@ import pytest
 from pictured import pictured
 
 from mdlm_probe.analysis import stats
+from mdlm_probe.probes.locality import contrasts
 from mdlm_probe.probes.locality import report as locality
 
 
@@ -46,7 +47,7 @@ def test_distance_counts_examples_between_block_and_question(question, expected)
     rows = pd.DataFrame(
         {"position": [0, 20, 40], "shots": 10, "distractors": 40, "question": question}
     )
-    assert locality.distance(rows).tolist() == expected
+    assert contrasts.distance(rows).tolist() == expected
 
 
 def test_index_is_nearest_minus_farthest_over_the_same_items():

@@ -21,6 +21,7 @@ PROBES = catalog.names("report")  # the judge has one, too
 TABLES = {
     ("locality", ""): ("accuracy", "accuracy", 100),
     ("locality", "index"): ("index", "index", 100),
+    ("locality", "shape"): ("shape", "value", 100),
     ("masks", ""): ("curve", "accuracy", 100),
     ("masks", "drop"): ("drop", "from_start", 1),
     ("needle", ""): ("grid", "exact", 100),
