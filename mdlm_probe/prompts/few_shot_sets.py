@@ -6,8 +6,8 @@ import random
 import string
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from mdlm_probe.core.cells import seed as seed_of
@@ -17,6 +17,8 @@ from mdlm_probe.prompts.prompt import MASK, Prompt
 LETTERS = string.ascii_uppercase
 MAX_OPTIONS = 5
 NUMBER_RULES = {"smallest": min, "largest": max}
+DRAWN = "letters balanced, words of examples and test points apart"
+"""How sets draw, as suites' digests hold it: drawn in another way, a measurement is another."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,26 @@ class Task:
             seen.add(example)
             yield example
 
+    def halves(self, *seed: Any) -> tuple[Task, Task] | None:
+        """Two tasks that share no word: every list is halved at random, by words in lower case.
+
+        None where nothing is drawn from words, or a half has too few of them to ask anything.
+        """
+        sides: dict[str, int] = {}
+        for words in (self.target, *self.wrong):
+            fresh = list(dict.fromkeys(w.lower() for w in words if w.lower() not in sides))
+            random.Random(seed_of("halves", *seed, *fresh)).shuffle(fresh)
+            sides |= {word: n % 2 for n, word in enumerate(fresh)}
+        found = []
+        for side in (0, 1):
+            lists = [tuple(w for w in words if sides[w.lower()] == side) for words in self.wrong]
+            target = tuple(w for w in self.target if sides[w.lower()] == side)
+            wrong = tuple(words for words in lists if words)
+            if not target or len({word for words in wrong for word in words}) < self.options - 1:
+                return None
+            found.append(replace(self, target=target, wrong=wrong))
+        return found[0], found[1]
+
     def _draw(self, rng: random.Random) -> Example:
         if self.numbers:
             drawn = rng.sample(range(self.span[0], self.span[1] + 1), self.options)
@@ -146,21 +168,31 @@ class FewShotSet:
     template: Template = field(repr=False)
 
     def shots(self, side: str, count: int, seed: int) -> tuple[Example, ...]:
-        """The first `count` in-context examples of a side, the same for every test point."""
-        task = self.relevant if side == "relevant" else self.distractor
-        return self._take(task.stream(self.name, side, seed), count, f"{side} examples")
+        """The first `count` in-context examples of a side, the same for every test point.
+
+        Every option is the right one equally often, but for one example: as many examples as there
+        are options have each of them once, as far as a file of questions goes. Source: ours.
+        """
+        if side == "relevant":
+            task, stream = self.relevant, self._stream(0, side, seed)
+        else:
+            task, stream = self.distractor, self.distractor.stream(self.name, side, seed)
+        found = _balanced(stream, task.options, seed_of("letters", self.name, side, seed))
+        return self._take(found, count, f"{side} examples")
 
     def items(self, count: int, seed: int, shots: int) -> tuple[Example, ...]:
         """The first `count` test points; none is one of the first `shots` relevant examples.
 
-        A smaller count gives a prefix of a larger one.
+        A smaller count gives a prefix of a larger one. Examples and test points that are drawn from
+        word lists have no word in common while the lists last: each is drawn from a half of them.
+        Source: ours.
         """
         used = set(self.shots("relevant", shots, seed))
         if self.relevant.questions:
             pool = list(self.relevant.stream(self.name, "relevant", seed))
             fresh = iter([example for example in reversed(pool) if example not in used])
         else:
-            drawn = self.relevant.stream(self.name, "items", seed)
+            drawn = self._stream(1, "items", seed)
             fresh = (example for example in drawn if example not in used)
         return self._take(fresh, count, "test points")
 
@@ -186,6 +218,14 @@ class FewShotSet:
             ProbeError: naming the set.
         """
 
+    def _stream(self, half: int, name: str, seed: int) -> Iterator[Example]:
+        """Distinct relevant examples: of one half of the words first, then of all."""
+        whole = self.relevant.stream(self.name, name, seed)
+        halves = self.relevant.halves(self.name, seed)
+        if not halves:
+            return whole
+        return _distinct(chain(halves[half].stream(self.name, name, seed), whole))
+
     def _take(self, stream: Iterator[Example], count: int, what: str) -> tuple[Example, ...]:
         taken = tuple(islice(stream, count))
         if len(taken) < count:
@@ -195,6 +235,39 @@ class FewShotSet:
                 hint="lower --limit or the number of shots, or give longer word lists",
             )
         return taken
+
+
+def _distinct(stream: Iterator[Example]) -> Iterator[Example]:
+    seen = set()
+    for example in stream:
+        if example not in seen:
+            seen.add(example)
+            yield example
+
+
+def _balanced(stream: Iterator[Example], options: int, seed: int) -> Iterator[Example]:
+    """A stream's examples, rearranged: of so many in a row, each option is right in one.
+
+    Options come in random order. Where none is left with the option whose turn it is, the next one
+    is taken as it is.
+    """
+    rng = random.Random(seed)
+    waiting: list[Example] = []
+    while True:
+        for right in rng.sample(range(options), options):
+            found = next((example for example in waiting if example.right == right), None)
+            while found is None and (example := next(stream, None)):
+                if example.right == right:
+                    found = example
+                else:
+                    waiting.append(example)
+            if found is None:
+                found = next(iter(waiting), None)
+            if found is None:
+                return
+            if found in waiting:
+                waiting.remove(found)
+            yield found
 
 
 # ---------------------------------------------------------------------- prompts

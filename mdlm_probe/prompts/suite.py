@@ -12,6 +12,7 @@ from typing import Any
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.yaml_file import Document
 from mdlm_probe.prompts.few_shot_sets import (
+    DRAWN,
     MAX_OPTIONS,
     NUMBER_RULES,
     Example,
@@ -37,7 +38,7 @@ class Suite:
     def digest(self) -> str:
         """A hash of everything the suite's questions are drawn from and written with."""
         parts = [(fs.name, fs.relevant, fs.distractor, fs.template) for fs in self.sets.values()]
-        return hashlib.blake2b(repr(parts).encode(), digest_size=8).hexdigest()
+        return hashlib.blake2b(f"{DRAWN} {parts!r}".encode(), digest_size=8).hexdigest()
 
     def __getitem__(self, name: str) -> FewShotSet:
         if name not in self.sets:

@@ -49,6 +49,7 @@ COLUMNS = (
     ),
     Column("entropy", float, "nats", "entropy at the answer's mask, or its first token"),
     Column("top1_prob", float, "probability", "of the most probable token there"),
+    Column("reused", int, "options", "options of the question that a relevant example has, too"),
 )
 """Columns of an answered question."""
 
@@ -209,7 +210,9 @@ def answered(
     source = _set(cell)
     scoring = SCORING[source.scored]
     row = scoring.row(asker, source, example, asked, answers, cell.answer)
-    return {"task": source.relevant.name} | row
+    known = _options(_draw(cell))
+    reused = sum(option.lower() in known for option in example.options)
+    return {"task": source.relevant.name} | row | {"reused": reused}
 
 
 def relevant_task(cell: FewShotCell) -> str:
@@ -238,6 +241,14 @@ def _points(draw: Draw, count: int) -> tuple[Example, ...]:
 def _written(draw: Draw, side: str, count: int, answer: str) -> tuple[Joined, ...]:
     suite, lexicon, options, name, _, seed = draw
     return load(suite, lexicon, options)[name].written(side, count, seed, answer)
+
+
+@lru_cache(maxsize=256)
+def _options(draw: Draw) -> frozenset[str]:
+    """The options of the relevant examples, in lower case."""
+    suite, lexicon, options, name, count, seed = draw
+    shown = load(suite, lexicon, options)[name].shots("relevant", count, seed)
+    return frozenset(option.lower() for example in shown for option in example.options)
 
 
 def _how(cell: FewShotCell, side: str) -> tuple[int, str]:

@@ -18,6 +18,7 @@ from mdlm_probe.analysis.model_card import (
     with_interval,
 )
 from mdlm_probe.analysis.tables import MISSING, number
+from mdlm_probe.probes._few_shot.choices import ANSWERS, in_words
 
 COMMAND = "mdlm-probe locality --model MODEL --masks 0,10"
 """Measures what the section is made of."""
@@ -60,9 +61,13 @@ def masks_in_prompt(masks: int) -> int:
 def _accuracy(table: pd.DataFrame) -> list[str]:
     found = records(table)
     counts, over = sorted(table["masks"].unique()), shared(found)
-    heads = ["question", "position", *(f"accuracy, {_said(k)}" for k in counts)]
+    measures = ("accuracy", "answers")
+    heads = ["question", "position", *(f"{m}, {_said(k)}" for k in counts for m in measures)]
     cells = {
-        (row["question"], row["position"], row["masks"]): _cell(row, "accuracy", over)
+        (row["question"], row["position"], row["masks"]): (
+            _cell(row, "accuracy", over),
+            in_words(row),
+        )
         for row in found
     }
     places = dict.fromkeys((question, position) for question, position, _ in cells)
@@ -70,11 +75,12 @@ def _accuracy(table: pd.DataFrame) -> list[str]:
         [
             str(question),
             str(position),
-            *(cells.get((question, position, k), MISSING) for k in counts),
+            *(cell for k in counts for cell in cells.get((question, position, k), (MISSING,) * 2)),
         ]
         for question, position in places
     ]
-    return [*grid(heads, rows, text={"question"}), f"{POSITION}{_overall(over)}", ""]
+    text = {"question", *(head for head in heads if head.startswith("answers"))}
+    return [*grid(heads, rows, text=text), f"{POSITION}{_overall(over)} {ANSWERS}", ""]
 
 
 def _cell(row: dict[str, Any], column: str, over: str) -> str:

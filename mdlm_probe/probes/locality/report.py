@@ -9,7 +9,7 @@ from mdlm_probe.analysis import stats
 from mdlm_probe.analysis.charts import TASKS, Axis, Chart, best_ends
 from mdlm_probe.analysis.frames import Tables
 from mdlm_probe.analysis.pairing import Measure, Pairing
-from mdlm_probe.probes._few_shot import report_parts
+from mdlm_probe.probes._few_shot import choices, report_parts
 from mdlm_probe.probes._few_shot.report_parts import (
     ACCURACY,
     COUNTS,
@@ -55,7 +55,7 @@ def accuracy(frame: pd.DataFrame) -> pd.DataFrame:
     Two 95 % intervals: over the `n` items (Wilson), and over the relevant `tasks`
     (`stats.share_over`; the paper's, of the sets' means, takes two sets of a task for two units,
     and fails near 100 %). `p_right` is the mean probability of the right answer, with the t
-    interval over relevant tasks, cut at 0 and 1.
+    interval over relevant tasks, cut at 0 and 1. Which options are answered: `choices.chosen`.
     """
     rows = []
     frame = with_task(frame)
@@ -70,6 +70,7 @@ def accuracy(frame: pd.DataFrame) -> pd.DataFrame:
             | tasks.ends("tasks")
             | {"tasks": tasks.n, "p_right": right.mean}
             | right.within(0.0, 1.0).ends("p_right")
+            | choices.chosen(part)
         )
     table = pd.DataFrame(rows)
     table["question"] = pd.Categorical(table["question"], PLACES, ordered=True)

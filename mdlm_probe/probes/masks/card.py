@@ -19,6 +19,7 @@ from mdlm_probe.analysis.model_card import (
     with_interval,
 )
 from mdlm_probe.analysis.tables import MISSING, interval, number
+from mdlm_probe.probes._few_shot.choices import ANSWERS, in_words
 
 COMMAND = "mdlm-probe masks --model MODEL"
 """Measures what the section is made of."""
@@ -76,13 +77,15 @@ def _accuracy(curve: pd.DataFrame) -> list[str]:
     over = shared(found)
     what = f"95 % over {over}" if over else "95 %"
     heads = [*PLACES, "masks appended", "masks in the prompt", "accuracy", what, "n"]
+    heads.append("answers")
     rows = [
         [str(row[place]) for place in PLACES]
         + [_amount(row["masks"], row["appended"]), f"{row['mask_tokens']:g}"]
         + [number(row["accuracy"]), _interval(ends_of(row), over), str(row["n"])]
+        + [in_words(row)]
         for row in found
     ]
-    return [*grid(heads, rows, TEXT), IN_THE_PROMPT, ""]
+    return [*grid(heads, rows, TEXT | {"answers"}), f"{IN_THE_PROMPT} {ANSWERS}", ""]
 
 
 def _interval(ends: Ends, over: str) -> str:

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from mdlm_probe.analysis import stats
-from mdlm_probe.analysis.frames import grouped
+from mdlm_probe.analysis.frames import grouped, records
 from mdlm_probe.analysis.pairing import Measure, Pairing
 from mdlm_probe.analysis.stats import corrected
-from mdlm_probe.probes._few_shot import report_parts
+from mdlm_probe.probes._few_shot import choices, report_parts
 from mdlm_probe.probes._few_shot.report_parts import (
     ITEM,
     RELEVANT,
@@ -96,6 +96,7 @@ def curve(rows: pd.DataFrame) -> pd.DataFrame:
     prompt, the answer's own included. Accuracy has Wilson's interval over items and that of
     `stats.share_over` over relevant tasks; probability has the t interval over tasks. The paper's
     bands, the t interval over 16 sets, take two sets of a task for two units, and fail near 100 %.
+    Which options are answered: `choices.chosen`.
     """
     found = []
     for named, part in grouped(rows, [*SERIES, "k", "masks"]):
@@ -112,30 +113,43 @@ def curve(rows: pd.DataFrame) -> pd.DataFrame:
             | right.within(0.0, 1.0).ends("p_right")
             | {"entropy": part["entropy"].mean(), "top1_prob": part["top1_prob"].mean()}
             | {"step": part["step"].mean(), "tasks": tasks.n, "k": named["k"]}
+            | choices.chosen(part)
         )
     table = pd.DataFrame(found)
     return table.sort_values([*SERIES, "k"], key=_order(rows), ignore_index=True).drop(columns="k")
 
 
 def overview(table: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy and probability of the right answer side by side: a row for each k, no intervals."""
+    """Accuracy and probability of the right answer side by side: a row for each k, no intervals.
+
+    `top_choice` is the largest share of the answers that one option has, see `choices.chosen`.
+    """
     others = [c for c in SERIES if c not in ("model", "filler")]
     names = ["model", *(c for c in others if table[c].nunique() > 1)]
     mean = table.groupby("masks", observed=True)["appended"].transform("mean")
-    wide = table.assign(k=mean + NUDGE * table["masks"].map(rank)).pivot_table(
+    measures = [m for m in ("accuracy", "p_right", "top_choice") if m in table]
+    asked = table.assign(k=mean + NUDGE * table["masks"].map(rank))
+    wide = asked.pivot_table(
         index=[*names, "k", "masks"],
         columns="filler",
-        values=["accuracy", "p_right"],
+        values=measures,
         sort=False,
     )
     wide.columns = pd.Index([" ".join(pair) for pair in wide.columns])
-    order = [f"{m} {f}" for m in ("accuracy", "p_right") for f in FILLERS]
+    order = [f"{m} {f}" for m in measures for f in FILLERS]
     wide = wide[[name for name in order if name in wide.columns]].sort_index(level="k")
+    if "warning" in table:
+        wide["warning"] = asked.groupby([*names, "k", "masks"], observed=True).apply(_warnings)
     return (
         wide.sort_index(level=names, sort_remaining=False, kind="stable")
         .reset_index()
         .drop(columns="k")
     )
+
+
+def _warnings(part: pd.DataFrame) -> str:
+    warned = part[part["warning"] != ""]
+    return "; ".join(f"{row['filler']}: {row['warning']}" for row in records(warned))
 
 
 def _order(rows: pd.DataFrame) -> Any:

@@ -91,7 +91,52 @@ def test_draws_are_prefixes_depend_on_seed_and_set_and_are_pinned():
     assert fs.shots("relevant", 3, 0) == fs.shots("relevant", 10, 0)[:3]
     assert fs.items(7, 0, 10) != fs.items(7, 1, 10)
     assert fs.items(7, 0, 10) != SUITE["animal-largest"].items(7, 0, 10)
-    assert fs.shots("relevant", 1, 0) == (Example(("pencil", "antelope", "pomelo"), 1),)
+    assert fs.shots("relevant", 1, 0) == (Example(("watch", "cheetah", "kumquat"), 1),)
+
+
+@pytest.mark.parametrize("lexicon", ["full", "small"])
+def test_every_letter_is_right_equally_often_among_the_examples(lexicon):
+    """Ten examples with 4, 6 and 0 answers A, B and C teach that C is never right."""
+    for count in (3, 5):
+        for fs, side, seed in itertools.product(
+            load("few-shot", lexicon, count).sets.values(), ("relevant", "distractor"), (0, 1)
+        ):
+            rights = [example.right for example in fs.shots(side, 40, seed)]
+            for start in range(0, 40 - count, count):
+                assert sorted(rights[start : start + count]) == list(range(count))
+    orders = {tuple(e.right for e in fs.shots("relevant", 3, s)) for s in range(40)}
+    assert len(orders) > 20, "the order of letters is drawn, too"
+
+
+@pytest.mark.parametrize("lexicon", ["full", "small"])
+def test_no_test_point_has_a_word_of_an_example(lexicon):
+    for fs, seed in itertools.product(load("few-shot", lexicon).sets.values(), (0, 1)):
+        shown = {o.lower() for e in fs.shots("relevant", 30, seed) for o in e.options}
+        asked = {o.lower() for e in fs.items(150, seed, 30) for o in e.options}
+        assert not shown & asked
+        assert fs.items(150, seed, 30) == fs.items(150, seed, 0), "however many examples there are"
+
+
+def test_words_are_reused_where_the_lists_are_too_short(tmp_path):
+    """Four cats and four dogs: halves have 2 x 2 pairs in 2 orders; then come the other 24."""
+    fs = load(own(tmp_path))["cats-few"]
+    items = fs.items(30, 0, 2)
+    shown = {o for e in fs.shots("relevant", 8, 0) for o in e.options}
+    reused = [bool(shown & set(e.options)) for e in items]
+    assert reused == [False] * 8 + [True] * 22
+    assert len(set(items)) == 30
+    one = OWN.replace("lion, tiger, lynx, puma", "lion")
+    assert len(load(own(tmp_path, one))["cats-few"].items(6, 0, 2)) == 6, "no halves at all"
+
+
+def test_questions_of_a_file_are_balanced_as_far_as_they_go(tmp_path):
+    rows = [{"options": [f"a{i}", f"b{i}"], "answer": f"{'ab'[i > 5]}{i}"} for i in range(8)]
+    fs = load(own(tmp_path, lines=[json.dumps(row) for row in rows]))["mine-few"]
+    rights = [example.right for example in fs.shots("relevant", 8, 0)]
+    assert rights.count(1) == 2
+    assert [sorted(rights[i : i + 2]) for i in (0, 2)] == [[0, 1], [0, 1]]
+    assert rights[4:] == [0] * 4
+    assert len(fs.items(5, 0, 3)) == 5
 
 
 def test_splits_ignore_order_and_have_their_shares():

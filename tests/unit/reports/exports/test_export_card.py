@@ -177,7 +177,7 @@ def test_where_tasks_tell_no_interval_there_is_one_over_items_that_says_so():
         heads, rule, first, _ = card_masks._accuracy(curve(*lows))[:4]
         assert heads.split(" | ")[8] == f"95 % over {over}"
         assert "over" not in first
-    assert rule == "| ---: | ---: | :--- | ---: | :--- | ---: | ---: | ---: | ---: | ---: |"
+    assert rule == "| ---: | ---: | :--- | ---: | :--- | ---: | ---: | ---: | ---: | ---: | :--- |"
 
 
 def test_locality_falls_back_on_items_too():
