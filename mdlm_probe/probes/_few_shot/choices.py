@@ -71,7 +71,7 @@ def _right(part: pd.DataFrame) -> np.ndarray:
     """The letter of each right option."""
     columns = _logps(part)
     gaps = columns.sub(part["logp_right"].astype(float), axis=0).abs().fillna(np.inf)
-    letters = np.array([name.removeprefix("logp_") for name in columns])
+    letters = np.array([str(name).removeprefix("logp_") for name in columns])
     own = letters[gaps.to_numpy().argmin(axis=1)]
     return np.where(_by_letter(part), part["right"].astype(str), own)
 
@@ -84,12 +84,13 @@ def _by_letter(part: pd.DataFrame) -> np.ndarray:
 
 def _logps(part: pd.DataFrame) -> pd.DataFrame:
     names = [f"logp_{name}" for name in string.ascii_uppercase if f"logp_{name}" in part]
-    return part[names].apply(pd.to_numeric)
+    columns: pd.DataFrame = part[names].apply(pd.to_numeric)
+    return columns
 
 
 def _best(part: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """The likeliest option's letter, and its log-probability."""
     columns = _logps(part)
     values = columns.fillna(-np.inf).to_numpy()
-    letters = np.array([name.removeprefix("logp_") for name in columns])
+    letters = np.array([str(name).removeprefix("logp_") for name in columns])
     return letters[values.argmax(axis=1)], values.max(axis=1)
