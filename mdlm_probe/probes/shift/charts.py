@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import pandas as pd
 
+from mdlm_probe.analysis import text_quality
 from mdlm_probe.analysis.charts import Axis, Chart, at
 from mdlm_probe.analysis.frames import Tables
 from mdlm_probe.probes.shift import report
 
 READ = (
     "A shift that costs more than the same moves made afterwards (post-hoc) is what later steps"
-    " make of a misplaced token. Likelihood is the scorer's, which likes repetition; edits and"
-    " exact matches stand beside it. Bands are 95 % over prompts."
+    " make of a misplaced token. Likelihood is the scorer's, which likes repetition: the entropy of"
+    " the answers' own tokens stands beside it, and the truth of the small language, edits and"
+    " exact matches, which no repetition wins. Bands are 95 % over prompts."
 )
 TASK = "task"
 MASKS = "a canvas of {length}"
@@ -20,6 +22,7 @@ SAYS = (
     " on Arena-Hard (arXiv 2601.22947); figures by rate are not public."
 )
 NAMES = {
+    "none": "nothing changed",
     "shift": "moved while decoding (shift)",
     "post-hoc": "moved afterwards (post-hoc)",
     "replace": "another token (replace)",
@@ -30,7 +33,11 @@ NAMES = {
 def task_tables(frame: pd.DataFrame) -> Tables:
     """The tables that the charts of a task need."""
     rows = report.compared(frame)
-    return {"harm": report.harm(rows), "cascade": report.cascade(rows)}
+    return {
+        "harm": report.harm(rows),
+        "cascade": report.cascade(rows),
+        "frontier": report.frontier(rows),
+    }
 
 
 def _harm(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
@@ -39,8 +46,18 @@ def _harm(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     return _named(table.drop(columns="differ") if "correct" in table else table)
 
 
+def _likelihood(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    """Nats and entropy, where there is a scorer."""
+    table = tables["harm"] if len(tables["cascade"]) else pd.DataFrame()
+    return _named(table) if "nats" in table else pd.DataFrame()
+
+
 def _cascade(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     return _named(tables["cascade"])
+
+
+def _frontier(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    return _named(tables["frontier"])
 
 
 def _named(table: pd.DataFrame) -> pd.DataFrame:
@@ -48,14 +65,18 @@ def _named(table: pd.DataFrame) -> pd.DataFrame:
     if not len(table):
         return table
     kinds = pd.Categorical(table["intervention"].map(NAMES), list(NAMES.values()), ordered=True)
-    return table.assign(intervention=kinds)
+    return table.assign(intervention=kinds.remove_unused_categories())
 
 
 HARM = (
-    Axis("nats", "more nats per scorer token", ends="nats"),
+    Axis("truth", "more truth of the small language (points)", ends="truth"),
     Axis("edit", "edit distance (% of tokens)", ends="edit"),
     Axis("correct", "exact match (points of 100)", ends="correct"),
     Axis("differ", "answers that differ (%)", ends="differ"),
+)
+LIKELIHOOD = (
+    Axis("nats", "more nats per scorer token", ends="nats"),
+    Axis("entropy", "more entropy of the answer's own tokens (nats)", ends="entropy"),
 )
 CASCADE = (
     Axis("by_change", "other places that differ per changed token", ends="by_change"),
@@ -64,22 +85,33 @@ CASCADE = (
         "parted_32", "of the 32 positions after the first difference, differ (%)", ends="parted_32"
     ),
 )
-CHARTS = tuple(
-    Chart(
-        name,
-        title,
-        rows,
-        "line",
-        Axis("frac", "tokens to be changed (%)", 100, scale="symlog"),
-        axes,
-        colour="intervention",
-        panels=("model",),
-        counts=(("prompts", "prompts"),),
-        over="prompts",
-        layers=(at("", **{axis.column: 0.0 for axis in axes}),),
-    )
-    for name, title, rows, axes in (
-        ("", "Harm of changed tokens, against the unintervened answer", _harm, HARM),
-        ("cascade", "How far a change runs on, after the first difference", _cascade, CASCADE),
-    )
+CHARTS = (
+    *(
+        Chart(
+            name,
+            title,
+            rows,
+            "line",
+            Axis("frac", "tokens to be changed (%)", 100, scale="symlog"),
+            axes,
+            colour="intervention",
+            panels=("model",),
+            counts=(("prompts", "prompts"),),
+            over="prompts",
+            layers=(at("", **{axis.column: 0.0 for axis in axes}),),
+        )
+        for name, title, rows, axes in (
+            ("", "Harm of changed tokens, against the unintervened answer", _harm, HARM),
+            (
+                "likelihood",
+                "Likelihood of changed answers: more entropy costs nats, too",
+                _likelihood,
+                LIKELIHOOD,
+            ),
+            ("cascade", "How far a change runs on, after the first difference", _cascade, CASCADE),
+        )
+    ),
+    text_quality.frontier_chart(
+        _frontier, colour="intervention", panels=("model",), more=("frac",)
+    ),
 )

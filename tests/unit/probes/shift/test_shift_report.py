@@ -235,11 +235,12 @@ def pictures(rows):
 def test_the_charts_show_the_tables_numbers():
     rows = frame(("m", "n"), (0.0, *FRACS))
     drawn = pictures(rows)
-    assert set(drawn) == {"", "cascade"}
+    assert set(drawn) == {"", "likelihood", "cascade"}
     assert set(shift.PRINTED) <= set(shift.tables(rows))
-    assert drawn[""].columns == 3
-    assert drawn[""].titles() == ["m"] * 3 + ["n"] * 3
-    nats, edit, right = drawn[""].panels[:3]
+    assert drawn[""].columns == 2
+    assert drawn[""].titles() == ["m"] * 2 + ["n"] * 2
+    edit, right = drawn[""].panels[:2]
+    nats = drawn["likelihood"].panels[0]
     moved = {"intervention": "moved while decoding (shift)"}
     assert nats.line("x", **moved) == pytest.approx([0, 1, 10])
     assert nats.line(**moved) == pytest.approx([0, 0.3, 3.0])
@@ -252,5 +253,92 @@ def test_the_charts_show_the_tables_numbers():
     assert "nats" in nats.axis_title("y")
     assert "%" in edit.axis_title("y")
     assert "points" in right.axis_title("y")
-    assert drawn[""].legend == list(charts.NAMES.values())
+    assert drawn[""].legend == list(charts.NAMES.values())[1:]
     assert drawn["cascade"].panels[0].line(**moved) == pytest.approx([3, 3])
+
+
+# ---------------------------------------------------------------------- quality
+
+
+def measured(models=("m",)):
+    """The same rows with a truth: what is changed costs valid words, and adds entropy."""
+    rows = frame(models, (0.0, *FRACS))
+    lost = 10 * rows["changed"] // 20
+    level = rows["prompt"].str[1].astype(int)
+    return rows.assign(
+        words=40,
+        valid=40 - lost,
+        valid_new=40 - lost - level,
+        pairs=4,
+        kept=4 - (lost > 5),
+        kept_new=4 - (lost > 5),
+        truth=(44 - lost - level / 2 - (lost > 5)) / 44,
+        repeated=0.1 * level,
+        longest_repeat=level + 2,
+        distinct_1=0.5,
+        distinct_2=0.75,
+        entropy_1=2 + 0.01 * rows["changed"] + 0.1 * level,
+        entropy_2=3 + 0.1 * level,
+        late=rows["changed"] // 2,
+    )
+
+
+def test_quality_is_that_of_texts_whatever_the_scorer_says():
+    table = shift.tables(measured())["quality"].set_index(["intervention", "frac"])
+    assert len(table) == 1 + 8, "a fraction of 0 does nothing"
+    plain, moved = table.loc["none", 0.0], table.loc["shift", 0.1]
+    assert (plain["valid"], plain["kept"], plain["prompts"], plain["judged"]) == (1, 1, 4, 4)
+    assert moved["valid"] == pytest.approx(30 / 40)
+    assert moved["kept"] == pytest.approx(3 / 4)
+    assert plain["truth"] == pytest.approx(1 - 0.75 / 44)
+    assert plain["truth_low"] < plain["truth"] < plain["truth_high"] <= 1
+    assert (plain["repeated"], plain["longest_repeat"]) == pytest.approx((0.15, 3.5))
+    assert (plain["entropy_1"], moved["entropy_1"]) == pytest.approx((2.15, 2.35))
+
+
+def test_harm_and_compounding_have_a_truth_that_repetition_does_not_win():
+    tables = shift.tables(measured())
+    harm = tables["harm"].set_index(["intervention", "frac"])
+    found = harm.loc["shift", 0.1]
+    assert (found["truth"], found["valid"]) == pytest.approx((-100 * 11 / 44, -25))
+    assert found["entropy"] == pytest.approx(0.2)
+    assert found["judged"] == 4
+    assert (found["asked"], found["realised"]) == pytest.approx((10, 20))
+    both = tables["compounding"].set_index(["against", "frac"])
+    assert both.loc["post-hoc", 0.1]["truth"] == 0
+    assert both.loc["replace", 0.1]["truth"] == pytest.approx(100 * 10 / 44)
+    assert {"truth_p", "valid_p", "truth_holm"} <= set(both.columns)
+    slope = tables["trend"].set_index("intervention").loc["shift", "truth"]
+    x, y = np.array([2, 20]), np.array([-100 / 44, -1100 / 44])
+    assert slope == pytest.approx((x * y).sum() / (x * x).sum(), rel=1e-6)
+
+
+def test_the_frontier_compares_at_equal_entropy():
+    """hold costs nothing and adds no entropy; what repeats itself is compared with all others."""
+    rows = measured()
+    table = shift.tables(rows)["frontier"].set_index(["intervention", "frac"])
+    assert table.loc["shift", 0.1]["matched"] > table.loc["post-hoc", 0.1]["matched"] >= 0
+    again = rows["intervention"] == "none"
+    rows.loc[again, ["entropy_1", "nll"]] = (0.5, 20 * 0.1)
+    degenerate = shift.tables(rows)["frontier"].set_index(["intervention", "frac"])
+    assert degenerate.loc["none", 0.0]["matched"] == 0, "the least perplexity there is"
+    others = table.index[1:]
+    gains = table.loc[others, "matched"] - degenerate.loc[others, "matched"]
+    assert (gains >= -1e-9).all(), "and it beats none of them"
+
+
+def test_moves_to_either_side_and_late_ones_are_printed():
+    assert {"quality", "frontier", "moves", "harm"} <= set(shift.PRINTED)
+    found = shift.tables(measured())["moves"].set_index(["intervention", "frac"]).loc["shift", 0.1]
+    assert (found["asked"], found["realised"], found["late"]) == pytest.approx((10, 20, 50))
+
+
+def test_the_charts_of_rows_with_a_truth():
+    drawn = pictures(measured(("m", "n")))
+    assert set(drawn) == {"", "likelihood", "cascade", "frontier"}
+    assert drawn[""].columns == 3
+    assert drawn["likelihood"].columns == 2
+    assert "truth" in drawn[""].panels[0].axis_title("y")
+    assert drawn["frontier"].titles() == ["m", "n"]
+    assert "entropy" in drawn["frontier"].panels[0].axis_title("x")
+    assert drawn["frontier"].legend[: len(charts.NAMES)] == list(charts.NAMES.values())
