@@ -21,6 +21,8 @@ from mdlm_probe.analysis.frames import Tables, grouped
 COUNTS = ("words", "valid", "valid_new", "pairs", "kept", "longest_repeat")
 SHARES = ("truth", "repeated", "distinct_1", "distinct_2")
 ENTROPIES = ("entropy_1", "entropy_2")
+QUALITY = (*SHARES, "valid", "kept", "longest_repeat", *ENTROPIES)
+"""What a table says of texts, each with an interval."""
 NLL = ["nll", "scorer_tokens"]
 ITEM = ["task", "prompt"]
 NOTHING = stats.Estimate(np.nan, np.nan, np.nan, 0)
@@ -59,9 +61,10 @@ def quality(part: pd.DataFrame) -> dict[str, float]:
 
 def shown(table: pd.DataFrame) -> pd.DataFrame:
     """A table without what no text has: truth in other languages, quality in old rows."""
-    empty = table.columns[table.isna().all()]
-    table = table.drop(columns=empty)
-    return table.drop(columns="judged") if "truth" in empty else table
+    missing = [n for n in QUALITY if n in table and table[n].isna().all()]
+    ends = [f"{name}_{end}" for name in missing for end in ("low", "high")]
+    judged = ["judged"] if "truth" in missing else []
+    return table.drop(columns=[*missing, *ends, *judged], errors="ignore")
 
 
 def _amount(values: pd.Series, most: float) -> stats.Estimate:

@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mdlm_probe.analysis import text_quality
 from mdlm_probe.analysis.charts import Axis, Chart, ChartLayer, HeatColours
 from mdlm_probe.analysis.frames import Tables, grouped
 from mdlm_probe.probes.blocks import report
 from mdlm_probe.probes.blocks.equivalent import LEFT, SERIES, EquivalentCells
 
 READ = (
-    "To the left is cheap, below is what a causal scorer finds likely; repetitive texts have low"
-    " perplexities, too, so repetition stands beside it. The heat maps say when which place is"
+    "To the left is cheap, below is what a causal scorer finds likely. Repetitive texts have low"
+    " perplexities, too: compare them at equal entropy (the frontier), and by truth and repetition."
+    " The heat maps say when which place is"
     " written: a diagonal is left to right."
 )
 TASK = "task"
@@ -27,6 +29,7 @@ SAYS = (
 BINS = 16
 """Places and steps that a heat map tells apart, at most."""
 PERPLEXITY = Axis("perplexity", "perplexity", scale="log", ends="perplexity")
+TRUTH = Axis("truth", "truth of the small language (%)", 100, ends="truth")
 CORRECT = Axis("correct", "exact match (%)", 100, ends="correct")
 REPEATED = Axis("repeated", "repeated 4-grams (%)", 100, ends="repeated")
 
@@ -36,6 +39,7 @@ def task_tables(frame: pd.DataFrame) -> Tables:
     table = report.quality(frame)
     found = {
         "quality": table,
+        "frontier": report.frontier(frame),
         "front": report.front(frame, table),
         "lengths": report.lengths(table),
     }
@@ -59,10 +63,20 @@ def _front(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     return tables["front"].drop(columns="order").assign(size=tables["front"]["block"].astype(str))
 
 
+def _frontier(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    return _ordered(tables["frontier"]) if "frontier" in tables else pd.DataFrame()
+
+
+def _on_frontier(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    """One line, whatever the order."""
+    table = text_quality.on_frontier(tables, frame)
+    return table.drop(columns="order") if len(table) else table
+
+
 def _sizes(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     """Quality by block size, a column `rate` of the masks in a step; what stands for others, too.
 
-    Perplexity, or what there is without a scorer.
+    Truth, or in other languages perplexity, or what there is without a scorer.
     """
     table = tables["quality"]
     if table["block"].nunique() < 2:
@@ -83,8 +97,9 @@ def _sizes(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
                         values = {str(name): value for name, value in by.loc[own].items()}
                         found.append(at | {"rate": float(rate)} | values)
     rows = pd.DataFrame(found)
-    measured = next(n for n in ("perplexity", "correct", "repeated") if table[n].notna().any())
-    others = {"perplexity", "correct", "repeated"} - {measured}
+    names = [name for name in ("truth", "perplexity", "correct", "repeated") if name in table]
+    measured = next(name for name in names if table[name].notna().any())
+    others = set(names) - {measured}
     return _ordered(rows.drop(columns=list(others))) if len(rows) else rows
 
 
@@ -93,7 +108,7 @@ def _lengths(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     table = tables.get("lengths", pd.DataFrame())
     if not len(table):
         return table
-    measured = [name for name in ("perplexity", "correct") if name in table]
+    measured = [name for name in report.MEASURED if name in table]
     ends = [f"{name}_{end}" for name in measured for end in ("low", "high")]
     # a single prompt has no intervals, and then the table has no columns of them
     table = table.reindex(columns=list(dict.fromkeys((*table.columns, *ends))))
@@ -166,7 +181,7 @@ CHARTS = (
         _quality,
         "points",
         Axis("passes_a_token", "passes per token of the answer", scale="log"),
-        (PERPLEXITY, CORRECT, REPEATED),
+        (TRUTH, PERPLEXITY, CORRECT, REPEATED),
         colour="order",
         dash="block",
         panels=("model", "length"),
@@ -175,9 +190,22 @@ CHARTS = (
         more=("steps",),
         over="prompts",
         layers=(
-            ChartLayer("no other is cheaper and better (its block)", _front, "line", text="size"),
+            ChartLayer(
+                "no other is cheaper, as varied and likelier (its block)",
+                _front,
+                "point",
+                text="size",
+            ),
         ),
         note="repetitive texts have low perplexities, too",
+    ),
+    text_quality.frontier_chart(
+        _frontier,
+        line=_on_frontier,
+        colour="order",
+        panels=("model", "length"),
+        names=NAMES,
+        more=("block", "steps"),
     ),
     Chart(
         "blocks",
@@ -185,7 +213,7 @@ CHARTS = (
         _sizes,
         "line",
         Axis("block", "masks of a block", scale="log"),
-        (PERPLEXITY, CORRECT, REPEATED),
+        (TRUTH, PERPLEXITY, CORRECT, REPEATED),
         colour="order",
         panels=("model", "length", "rate"),
         names=NAMES,
@@ -211,7 +239,7 @@ CHARTS = (
         _lengths,
         "line",
         Axis("length", "masks of the canvas", scale="log"),
-        (PERPLEXITY, CORRECT, Axis("repeated", "repeated 4-grams (%)", 100)),
+        (TRUTH, PERPLEXITY, CORRECT, Axis("repeated", "repeated 4-grams (%)", 100)),
         colour="order",
         dash="where",
         panels=("model",),

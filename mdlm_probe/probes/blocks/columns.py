@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mdlm_probe.core.columns import Column
+from mdlm_probe.decoding import text_quality
 
 COLUMNS = (
     Column("answer", str, "", "text of the answer, up to the first end of text"),
@@ -12,9 +13,7 @@ COLUMNS = (
     Column("scorer_tokens", int, "tokens", "tokens of the answer by the scorer's tokenizer"),
     Column("right", str, "", "the prompt's right answer, where it has one"),
     Column("correct", bool, "", "whether the answer is an exact match of the right one"),
-    Column("repeated", float, "share", "4-grams of the answer that occurred before in it"),
-    Column("distinct_1", float, "share", "different tokens of the answer"),
-    Column("distinct_2", float, "share", "different bigrams of the answer"),
+    *text_quality.COLUMNS,
     Column("confidence", float, "probability", "geometric mean of its tokens' when committed"),
     Column("passes", int, "passes", "forward passes"),
     Column("decided", int, "passes", "passes after which the answer was whole"),

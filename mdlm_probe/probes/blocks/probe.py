@@ -1,9 +1,10 @@
 """What do block size, steps and order cost, and what do they buy?
 
 Answers are written on canvases of several lengths, in blocks of several sizes, in different numbers
-of steps and orders, and scored by a causal model. Repetitive text has a low perplexity, too, so
-repetition is measured beside it. Source of the question: "Why mask diffusion does not work" (arXiv
-2510.03289); tau and tokens per step as in arXiv 2601.15593, lengths as in arXiv 2510.03680. The
+of steps and orders, and scored by a causal model. Repetitive text has a low perplexity, too, so its
+entropy and repetition, and the truth of the small language, are measured beside it. Source of the
+question: "Why mask diffusion does not work" (arXiv 2510.03289); tau and tokens per step as in arXiv
+2601.15593, lengths as in arXiv 2510.03680, perplexity at equal entropy after arXiv 2604.02718. The
 grid is ours; combinations that cannot differ are asked once (see `combinations`). The cost is the
 number of passes, and of tokens through the network (`canvas_tokens`); a run says its seconds when
 it ends.
@@ -19,7 +20,7 @@ from mdlm_probe.core import options
 from mdlm_probe.core.cells import key
 from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.errors import Refusal
-from mdlm_probe.decoding import answers, coordinates, loop, text_metrics
+from mdlm_probe.decoding import answers, coordinates, loop, text_metrics, text_quality
 from mdlm_probe.decoding.schedule import Cache, Order, Schedule, check
 from mdlm_probe.probes.blocks import columns
 from mdlm_probe.probes.blocks.filling_order import filling_columns
@@ -131,8 +132,7 @@ def measure(
         row |= {"nll": score and score.nll, "scorer_tokens": score and score.tokens}
         row |= {"right": text.answer}
         row["correct"] = text_metrics.exact(answer.text, text.answer) if text.answer else None
-        row |= {"repeated": text_metrics.repeated(answer.ids)}
-        row |= {f"distinct_{n}": text_metrics.distinct(answer.ids, n) for n in (1, 2)}
+        row |= text_quality.columns_of(text.prompt, answer.text, answer.ids)
         row |= filling_columns(answer, engine.entry)
         tokens = answer.decoded.tokens
         row["canvas"] = answers.pieces(engine.border, engine.entry, tokens)

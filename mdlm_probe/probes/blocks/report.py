@@ -1,7 +1,8 @@
 """What block size, steps and order cost, and what they buy: quality against passes.
 
 A caution: low perplexity under a causal scorer is what repetitive text has, too, and so have short
-answers; repetition and length stand beside it.
+answers. It can be compared at equal entropy of the answers' own tokens only; truth, repetition and
+length stand beside it.
 """
 
 from __future__ import annotations
@@ -12,19 +13,24 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mdlm_probe.analysis import stats
+from mdlm_probe.analysis import stats, text_quality
 from mdlm_probe.analysis.frames import grouped
 from mdlm_probe.analysis.pairing import Measure, Pairing
 from mdlm_probe.probes.blocks.equivalent import LEFT, SERIES, EquivalentCells
 
-PRINTED = ("overview", "front", "orders", "lengths")
-UNITS = {table: {"loss": "nats per token"} for table in ("blocks", "front", "orders")}
+PRINTED = ("overview", "frontier", "front", "orders", "lengths")
+ENTROPY = {"entropy_1": "nats", "entropy_2": "nats"}
+UNITS = {table: {"loss": "nats per token"} | ENTROPY for table in ("blocks", "front", "orders")}
+UNITS |= {"frontier": {"matched": "nats per token"} | ENTROPY}
 """Units of columns that the rows don't have, or have in another one; by table."""
 MEANS = ("answer_tokens", "passes", "decided", "canvas_tokens", "per_step")
-SHARES = ("repeated", "distinct_1", "distinct_2", "end_first", "tail_eos_first", "confidence")
+SHARES = ("end_first", "tail_eos_first", "confidence")
+MEASURED = ("truth", "perplexity", "correct")
+"""What a length is compared in, with intervals."""
 TAUS = ("tau", "answer_tau")
 SHORT = (
-    *("perplexity", "perplexity_low", "perplexity_high", "correct", "repeated", "ended"),
+    *("truth", "truth_low", "truth_high", "valid", "kept", "correct", "repeated"),
+    *("longest_repeat", "entropy_1", "perplexity", "perplexity_low", "perplexity_high", "ended"),
     *("answer_tokens", "passes", "tokens_a_pass", "tau"),
 )
 NLL = ["nll", "scorer_tokens"]
@@ -33,19 +39,21 @@ NLL = ["nll", "scorer_tokens"]
 def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The report's tables by name.
 
-    "overview" for a first look, "quality" with intervals, the Pareto "front", "orders" against left
-    to right, all blocks together and for each of the "blocks", and "lengths" where there are
-    several.
+    "overview" for a first look, "quality" with intervals, the "frontier" of perplexity and entropy,
+    the Pareto "front" of these and cost, "orders" against left to right, all blocks together and
+    for each of the "blocks", and "lengths" where there are several.
 
     Raises:
         KeyError, ValueError: for rows that a blocks run didn't write.
     """
     frame[[*SERIES[1:4], *NLL, *MEANS, *SHARES, *TAUS]].apply(pd.to_numeric)
+    frame = text_quality.with_quality(frame)
     table = quality(frame)
     shown = [name for name in SHORT if table[name].notna().any()]
     found = {
         "overview": table[[*SERIES, "n", *shown]],
-        "quality": table,
+        "quality": text_quality.shown(table),
+        "frontier": frontier(frame),
         "front": front(frame, table),
         "orders": orders(frame, []),
         "blocks": orders(frame, ["steps", "block"]),
@@ -82,30 +90,25 @@ def _share(name: str, hits: pd.Series) -> dict[str, float]:
     return (stats.proportion(known) if len(known) else none).columns(name)
 
 
-def _perplexity(part: pd.DataFrame) -> dict[str, float]:
-    """exp of all nats by all scorer tokens, with a bootstrap interval over prompts."""
-    known = part[NLL].dropna().to_numpy(dtype=float)
-    found = stats.bootstrap(known, lambda means: np.exp(_ratio(means)), (1.0, np.inf))
-    return found.columns("perplexity")
-
-
 def quality(frame: pd.DataFrame) -> pd.DataFrame:
     """Every model and combination, over prompts.
 
-    `perplexity` of the answers under the scorer: a ratio of sums, with a bootstrap interval;
+    `perplexity` of the answers under the scorer: a ratio of sums, with a bootstrap interval; truth,
+    repetition and entropy as in `text_quality.quality`;
     `correct` (of the prompts that have a right answer) and `ended` are shares with Wilson's.
     `passes_a_token` and `tokens_a_pass` are ratios of sums, over tokens before the first end of
     text. Other columns are means of the rows' columns, with t intervals where there is one.
     """
-    found = []
+    frame, found = text_quality.with_quality(frame), []
     for named, part in _parts(frame):
-        line = named | {"n": len(part)} | _perplexity(part)
+        line = named | {"n": len(part)} | text_quality.perplexity(part)
         line |= _share("correct", part["correct"]) | {"with_answer": part["correct"].count()}
         line |= _share("ended", part["ended"])
         line |= {str(name): mean for name, mean in part[list(MEANS)].mean().items()}
         work = part[["passes", "answer_tokens"]].to_numpy(dtype=float)
         line |= stats.bootstrap(work, _ratio, (0.0, np.inf)).columns("passes_a_token")
         line["tokens_a_pass"] = float(work[:, 1].sum() / work[:, 0].sum())
+        line |= text_quality.quality(part)
         for name in SHARES:
             line |= _mean(name, part[name], 0.0, 1.0)
         for name in TAUS:
@@ -121,35 +124,58 @@ def quality(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def frontier(frame: pd.DataFrame) -> pd.DataFrame:
+    """Perplexity beside entropy, of a model's combinations of one length.
+
+    See `text_quality.frontier`.
+    """
+    frame = text_quality.with_quality(frame)
+    return text_quality.frontier(frame, SERIES, ["model", "length"])
+
+
 # ---------------------------------------------------------------------- front
 
 
 def front(frame: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
-    """The combinations that no other of the model's beats in both cost and perplexity.
+    """The combinations that no other of the model's beats in cost, perplexity and entropy.
 
-    Of one length each; cheapest first. `loss`: nats by scorer token above the combination of the
-    lowest perplexity, over the same prompts, with a bootstrap interval over them. That one was
-    chosen by the same rows, which flatters it: the interval is no test.
+    Of one length each; cheapest first. What repeats itself beats none: it has less entropy. `loss`:
+    nats by scorer token above the combination of the lowest perplexity among those with as much
+    entropy or more, over the same prompts, with a bootstrap interval over them. That one was chosen
+    by the same rows, which flatters it: the interval is no test.
     """
     found = []
     for _, part in _parts(table.dropna(subset=["perplexity"]), ["model", "length"]):
         kept = undominated(part)
-        best = _nats(frame, kept.iloc[-1])
         for _, line in kept.iterrows():
+            rivals = kept[~(kept["entropy_1"] < line["entropy_1"])]
+            best = _nats(frame, rivals.loc[rivals["perplexity"].idxmin()])
             gap = _gap(_nats(frame, line).join(best.add_suffix("_best"), how="inner"))
             shown = {name: line[name] for name in (*SERIES, "n", "passes_a_token", "perplexity")}
             ends = {name: line[f"perplexity_{name}"] for name in ("low", "high")}
             shown |= {f"perplexity_{name}": end for name, end in ends.items()}
-            shown["repeated"] = line["repeated"]
+            shown |= {name: line[name] for name in ("entropy_1", "truth", "repeated")}
             found.append(shown | gap.columns("loss"))
-    return pd.DataFrame(found)
+    return text_quality.shown(pd.DataFrame(found))
 
 
 def undominated(part: pd.DataFrame) -> pd.DataFrame:
-    """The lines that no other beats: cheaper ones all have a higher perplexity."""
-    part = part.sort_values(["passes_a_token", "perplexity"], kind="stable")
-    least = part["perplexity"].cummin()
-    return part[part["perplexity"] < least.shift(fill_value=np.inf)]
+    """The lines that no other beats in cost, perplexity and entropy; where it isn't known, in two.
+
+    Of equal ones the first stays.
+    """
+    known = part["entropy_1"] if "entropy_1" in part else pd.Series(np.nan, part.index)
+    part = part.assign(varied=known.fillna(0.0)).sort_values(
+        ["passes_a_token", "perplexity", "varied"], ascending=[True, True, False], kind="stable"
+    )
+    entropy = part.pop("varied").to_numpy()
+    perplexity = part["perplexity"].to_numpy()
+    # what comes before is as cheap or cheaper
+    beaten = [
+        bool(((perplexity[:at] <= perplexity[at]) & (entropy[:at] >= entropy[at])).any())
+        for at in range(len(part))
+    ]
+    return part[~np.array(beaten, dtype=bool)]
 
 
 def _nats(frame: pd.DataFrame, line: pd.Series) -> pd.DataFrame:
@@ -248,8 +274,9 @@ def lengths(table: pd.DataFrame) -> pd.DataFrame:
     alike = ["model", "a_step", "order", "blocks"]
     out = pd.DataFrame(found, columns=[*alike, "length", *by.columns])
     out = out[_several(out, alike)].sort_values([*alike, "length"], ignore_index=True)
-    ends = [f"{name}_{end}" for name in ("perplexity", "correct") for end in ("low", "high")]
-    names = ("perplexity", "correct", *ends, "ended", "answer_tokens", "repeated", "passes_a_token")
+    ends = [f"{name}_{end}" for name in MEASURED for end in ("low", "high")]
+    names = ("truth", "perplexity", "correct", *ends, "ended", "answer_tokens", "repeated")
+    names = (*names, "entropy_1", "longest_repeat", "passes_a_token")
     shown = [name for name in out if name in names and out[name].notna().any()]
     return out[[*alike, "length", *shown]]
 
@@ -268,13 +295,15 @@ def weighed(frame: pd.DataFrame) -> pd.DataFrame:
         name: frame[name].where(frame[name] > 0) for name in ("scorer_tokens", "answer_tokens")
     }
     nats, cost = frame["nll"] / tokens["scorer_tokens"], frame["passes"] / tokens["answer_tokens"]
-    return frame.assign(nats=nats, cost=cost)
+    return text_quality.with_quality(frame).assign(nats=nats, cost=cost)
 
 
 PAIRED = (
     Pairing(
         {
+            "truth": Measure("truth of the small language (points)", scale=100),
             "nats": Measure("negative log-likelihood (nats per token)"),
+            "entropy_1": Measure("entropy of the answer's own tokens (nats)"),
             "correct": Measure("exact match (points)", hits=True, scale=100),
             "repeated": Measure("repeated 4-grams (points)", scale=100),
             "answer_tokens": Measure("tokens of the answer"),

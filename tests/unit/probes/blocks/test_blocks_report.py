@@ -77,6 +77,68 @@ def test_the_front_is_what_brute_force_leaves():
         assert len(kept) == len(expected)
 
 
+def test_what_has_less_entropy_beats_nothing():
+    """The front in three: brute force again, and a repetition that is cheap and likely."""
+    generator = np.random.default_rng(1)
+    for _ in range(50):
+        costs = generator.integers(1, 5, (12, 3)).astype(float)
+        part = pd.DataFrame(costs, columns=["passes_a_token", "perplexity", "entropy_1"])
+        signed = costs * [1, 1, -1]
+        beaten = [
+            any((other <= one).all() and (other < one).any() for other in signed) for one in signed
+        ]
+        expected = {tuple(one) for one, lost in zip(costs, beaten, strict=True) if not lost}
+        kept = blocks.undominated(part)
+        assert {tuple(one) for one in kept.to_numpy()} == expected
+        assert len(kept) == len(expected)
+    frame = judged()
+    before = blocks.tables(frame)["front"]
+    again = (frame["steps"] == 4) & (frame["block"] == 8)
+    frame.loc[again, ["nll", "entropy_1", "truth"]] = (0.1, 0.3, 0.6)
+    after = blocks.tables(frame)["front"].set_index(["block", "steps", "order"])
+    assert (8, 4, LOW) in after.index
+    for line in before.to_dict("records"):
+        at = line["block"], line["steps"], line["order"]
+        assert after.loc[at, "loss"] == pytest.approx(line["loss"])
+
+
+def judged(**more):
+    """Rows with a truth and entropies, as of the small language: blocks of 8 lose a tenth of it."""
+    frame = rows(**more)
+    large = frame["block"] == frame["length"]
+    return frame.assign(
+        words=10,
+        valid=10 - large,
+        valid_new=10 - large,
+        pairs=2,
+        kept=2 - large,
+        kept_new=2 - large,
+        truth=1 - 0.1 * large - 0.01 * frame["prompt"].str[1:].astype(int),
+        longest_repeat=3 + large,
+        entropy_1=2.0 + 0.1 * frame["prompt"].str[1:].astype(int),
+        entropy_2=2.5,
+    )
+
+
+def test_quality_has_what_no_repetition_wins():
+    found = blocks.tables(judged())
+    table = found["quality"].set_index(["block", "steps", "order"])
+    large, small = table.loc[8, 8, LOW], table.loc[4, 8, LOW]
+    assert (large["valid"], large["kept"], small["valid"]) == pytest.approx((0.9, 0.5, 1))
+    assert small["truth"] - large["truth"] == pytest.approx(0.1)
+    assert (large["longest_repeat"], small["longest_repeat"]) == (4, 3)
+    assert small["entropy_1"] == pytest.approx(2.25)
+    assert {"truth", "valid", "kept", "longest_repeat", "entropy_1"} <= set(found["overview"])
+    frontier = found["frontier"].set_index(["block", "steps", "order"])
+    assert frontier.loc[(1, 8, LEFT), "matched"] == 0
+    assert frontier.loc[(8, 4, LOW), "matched"] == pytest.approx(0.6)
+    drawn = pictures(judged(lengths=(8, 16)))
+    assert set(drawn) == {"", "frontier", "blocks", "order", "lengths"}
+    titles = [panel.axis_title("y") for panel in drawn[""].panels[:4]]
+    assert "truth" in titles[0]
+    assert "truth" in drawn["blocks"].panels[0].axis_title("y")
+
+
 def test_losses_on_the_front_are_paired_by_prompt():
     frame = rows()
     table = blocks.front(frame, blocks.quality(frame))
@@ -157,7 +219,7 @@ def test_rows_of_something_else_are_refused():
 
 
 def test_printed_tables_are_there():
-    assert set(blocks.PRINTED) <= set(blocks.tables(rows(lengths=(8, 16))))
+    assert set(blocks.PRINTED) <= set(blocks.tables(judged(lengths=(8, 16))))
 
 
 # ---------------------------------------------------------------------- charts
