@@ -11,7 +11,7 @@ from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.columns import MODEL, Column
 from mdlm_probe.core.json_lines import JsonLines
 from mdlm_probe.core.run_folder import RunFolder
-from mdlm_probe.decoding import answers
+from mdlm_probe.decoding import answers, text_quality
 from mdlm_probe.decoding.canvas import Intervention, Observer, Step
 from mdlm_probe.decoding.schedule import Schedule
 from mdlm_probe.models._checkpoint import Checkpoint
@@ -31,6 +31,7 @@ COLUMNS = (
     Column("ended", bool, "", "whether an end of text was written"),
     Column("tokens", int, "tokens", "tokens of the answer"),
     Column("passes", int, "passes", "forward passes"),
+    *text_quality.COLUMNS,
     Column("steps", list, "", "step that wrote each token of the answer, from 1"),
     Column("logprobs", list, "nats", "log-probability of each token when it was written"),
 )
@@ -177,6 +178,7 @@ class _ProgressObserver(Observer):
 def record_of(model: str, text: Text, answer: answers.Answer) -> dict[str, Any]:
     """An answer for the log: with the step that wrote each of its tokens, and its probability."""
     made, size = answer.decoded, len(answer.ids)
+    quality = text_quality.columns_of(text.prompt, answer.text, answer.ids)
     return {
         "id": text.id,
         "task": text.task,
@@ -186,6 +188,7 @@ def record_of(model: str, text: Text, answer: answers.Answer) -> dict[str, Any]:
         "ended": answer.ended,
         "tokens": size,
         "passes": made.passes,
+        **{n: round(v, 4) if isinstance(v, float) else v for n, v in quality.items()},
         "steps": made.steps[:size],
         "logprobs": [round(value, 4) for value in made.logprobs[:size]],
     }

@@ -35,7 +35,10 @@ def rows(path):
 
 
 def test_answers_are_those_of_the_loop(tmp_path):
-    typed("-m", "tiny-mdlm", *SHORT, "--order", "random", "-o", tmp_path)
+    said = typed("-m", "tiny-mdlm", *SHORT, "--order", "random", "-o", tmp_path)
+    assert "generate: quality" in said
+    assert "truth" in said
+    assert (tmp_path / "generate-quality.csv").exists()
     found = rows(tmp_path / "generate__tiny-mdlm.jsonl")
     assert [row["id"] for row in found] == ["prose-01", "prose-02", "question-01", "question-02"]
     request = generate.plan(lexicon="small", length=8, limit=2, order="random")
@@ -45,7 +48,10 @@ def test_answers_are_those_of_the_loop(tmp_path):
         assert row["answer"] == alone.text
         assert row["prompt"] == text.prompt
         assert tuple(row) == names(COLUMNS)
-        assert all(isinstance(row[column.name], column.type) for column in COLUMNS)
+        kinds = {column.name: column.type for column in COLUMNS if row[column.name] is not None}
+        assert all(isinstance(row[name], (kind, int)) for name, kind in kinds.items())
+        assert row["tokens"] == 0 or row["entropy_1"] >= 0
+        assert (row["truth"] is None) == (text.task == "question")
         assert row["steps"] == list(alone.decoded.steps)
         assert row["tokens"] == len(alone.ids) == len(row["logprobs"])
         assert row["passes"] == 8
