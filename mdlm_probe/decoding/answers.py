@@ -44,7 +44,8 @@ EosOption = Annotated[
 ThresholdOption = Annotated[float, "confidence above which --order threshold commits a mask"]
 ScorerOption = Annotated[
     str,
-    "causal model that gives perplexities: the checkpoint's companion, none, or any model",
+    "causal model that gives perplexities: the checkpoint's companion, which is no relative of it;"
+    " none; or any model",
     Traits("models", uncompared=True),
 ]
 """Options that every probe that writes has."""

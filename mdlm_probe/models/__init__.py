@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mdlm_probe.models._base import Model
 from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
-from mdlm_probe.models._registry import families, registry, resolve
+from mdlm_probe.models._registry import families, registry, relation, resolve
 
 if TYPE_CHECKING:
     from mdlm_probe.models._border import Border
@@ -25,6 +25,7 @@ __all__ = [
     "load",
     "load_border",
     "names",
+    "relation",
     "resolve",
 ]
 

@@ -32,7 +32,12 @@ class Checkpoint:
         defaults: options that suit this checkpoint, by probe, "all" for every probe; options given
             by the user take precedence.
         gradients: whether it is a network, through which gradients flow.
-        companion: the causal model that scores what it writes, by name; "" where none is known.
+        companion: the causal model that scores what it writes unless another is named: no relative
+            of it; "" where none is known.
+        started_from: the model whose weights its own training started from, by name; "" where that
+            was none, or nobody knows.
+        line: the models that it was trained with on the same texts, by a name of their own, where
+            `started_from` doesn't lead to one of them; see `relation`.
         note: one line for listings.
     """
 
@@ -50,6 +55,8 @@ class Checkpoint:
     defaults: dict[str, dict[str, Any]] = field(default_factory=dict)
     gradients: bool = True
     companion: str = ""
+    started_from: str = ""
+    line: str = ""
     note: str = ""
 
     @property

@@ -167,6 +167,31 @@ def resolve(name_or_path: str, revision: str = "") -> Checkpoint:
     raise _unknown(name_or_path)
 
 
+def relation(scorer: Checkpoint, model: Checkpoint) -> str:
+    """How a scorer is a relative of a model, in words; "" where it is none, as far as is known.
+
+    Relatives are one of the other's ancestors, the models that its training started from, or have
+    an ancestor or a line of models in common: they find likely what the other writes.
+    """
+    ours, theirs = _ancestors(scorer), _ancestors(model)
+    if scorer.name == model.name:
+        return f"{model.name} itself"
+    if scorer.name in theirs:
+        return f"the model that {model.name} started from"
+    if model.name in ours:
+        return f"a model that started from {model.name}"
+    return f"a relative of {model.name}" if ours & theirs else ""
+
+
+def _ancestors(entry: Checkpoint) -> set[str]:
+    """A model, those that it started from, and their line, by name."""
+    found = {entry.name, entry.line} - {""}
+    if entry.started_from in found or not entry.started_from:
+        return found
+    known = registry().get(entry.started_from)
+    return found | (_ancestors(known) if known else {entry.started_from})
+
+
 def _unknown(name: str) -> ProbeError:
     close = difflib.get_close_matches(name.lower(), registry(), n=3, cutoff=0.5)
     return ProbeError(

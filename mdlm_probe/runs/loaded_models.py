@@ -89,6 +89,8 @@ class LoadedModels:
         wanted = [(entry, load)]
         if scorer:
             wanted.insert(0, (scorer, scorer_load(scorer, load)))
+            if kin := models.relation(scorer, entry):
+                note(f"the scorer {scorer.name} is {kin}: it favours what {entry.name} writes")
         elif options.get("scorer") == "companion":
             note(f"{entry.name} has no known companion: no perplexities without --scorer MODEL")
         self._keep({_key(*one) for one in wanted})

@@ -14,11 +14,11 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mdlm_probe import __version__
+from mdlm_probe import __version__, models
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import RunFolder, differences
 from mdlm_probe.core.sheet import Sheet, text_of
-from mdlm_probe.runs import survey
+from mdlm_probe.runs import loaded_models, survey
 from mdlm_probe.runs.loaded_models import LoadedModels, free_memory, portable
 from mdlm_probe.runs.plan import Plan, Progress
 
@@ -76,6 +76,7 @@ def _continue(
 ) -> None:
     from mdlm_probe.core import machine
 
+    same_scorer(plan, known)
     size = survey.cell_tokens(plan, loaded.border(plan.entry, plan.job.load))
     model, scorer = loaded.models(plan.options, plan.entry, plan.job.load, progress.note)
     same_weights(plan.entry.name, {"model": model, "scorer": scorer}, known)
@@ -85,7 +86,7 @@ def _continue(
         plan.name,
         status="started",
         model=facts_of(model),
-        **({"scorer": facts_of(scorer)} if scorer else {}),
+        **({"scorer": _scorer_facts(scorer, plan)} if scorer else {}),
         batch=_batch(engine, group),
         cells=len(plan.cells),
         sessions=[*known.get("sessions", []), session],
@@ -149,9 +150,34 @@ def facts_of(model: Model) -> dict[str, Any]:
     return facts
 
 
+def _scorer_facts(scorer: Model, plan: Plan) -> dict[str, Any]:
+    """The same of a scorer; whether it is a relative of the model that it scores is said, too."""
+    kin = models.relation(scorer.entry, plan.entry)
+    return facts_of(scorer) | ({"relation": kin} if kin else {})
+
+
 def _batch(engine: Engine, group: int) -> dict[str, Any]:
     scorer = {"scorer": engine.scorer.batch_tokens} if engine.scorer else {}
     return {**engine.budgets, **scorer, "cells": group}
+
+
+def same_scorer(plan: Plan, known: dict[str, Any]) -> None:
+    """Refuses to continue with another scorer than a measurement began with.
+
+    Args:
+        plan: what is measured.
+        known: its entry in run.json.
+    """
+    old = known.get("scorer", {}).get("name")
+    new = loaded_models.scorer_of(plan.options, plan.entry)
+    if old and new and new.name != old:
+        kin = models.relation(models.registry().get(old, plan.entry), plan.entry)
+        raise ProbeError(
+            f"the scorer of '{plan.entry.name}' was {old} when this run began"
+            + (f", {kin};" if kin else ";")
+            + f" its companion is {new.name} now",
+            hint=f"--output DIR keeps both; --fresh starts over; --scorer {old} is a choice there",
+        )
 
 
 def same_weights(name: str, roles: dict[str, Model | None], known: dict[str, Any]) -> None:

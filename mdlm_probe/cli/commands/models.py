@@ -9,7 +9,10 @@ import click
 from mdlm_probe import models
 from mdlm_probe.cli.show import echo_table
 
-HEADS = ("name", "kind", "family", "prompts", "context", "source", "note")
+HEADS = (
+    *("name", "kind", "family", "prompts", "context", "source"),
+    *("started from", "scored by", "note"),
+)
 
 
 @click.command(name="models")
@@ -19,7 +22,10 @@ def command() -> None:
     Example: mdlm-probe models
     """
     rows = [
-        (e.name, e.kind, e.family, "chat" if e.chat else "base", str(e.context), place(e), e.note)
+        (
+            *(e.name, e.kind, e.family, "chat" if e.chat else "base", str(e.context), place(e)),
+            *(e.started_from or "-", e.companion or "-", e.note),
+        )
         for e in models.entries()
     ]
     echo_table(HEADS, rows)

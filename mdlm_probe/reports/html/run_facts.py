@@ -67,6 +67,12 @@ def _config(entry: Mapping[str, Any]) -> dict[str, Any]:
     return config
 
 
+def _scorer(facts: Mapping[str, Any]) -> str | None:
+    """A scorer's name, and how it is a relative of the model that it scored."""
+    kin = facts.get("relation")
+    return f"{facts['name']} ({kin})" if kin else facts.get("name")
+
+
 def _of(name: str, entry: Mapping[str, Any], frame: pd.DataFrame) -> dict[str, str]:
     """The facts of one measurement by name."""
     config, model, sessions = _config(entry), entry.get("model", {}), entry.get("sessions", [{}])
@@ -85,7 +91,7 @@ def _of(name: str, entry: Mapping[str, Any], frame: pd.DataFrame) -> dict[str, s
         "adapter": model.get("adapter") and str(model["adapter"]),
         "parameters": model.get("parameters") and f"{model['parameters']:,}",
         "number format": _formats(model),
-        "scorer": (entry.get("scorer") or {}).get("name"),
+        "scorer": _scorer(entry.get("scorer") or {}),
     }
     found |= {f"option {k}": option_text(v) for k, v in config.get("options", {}).items()}
     found |= {f"digest of {k}": str(v)[:SHORT] for k, v in (config.get("sources") or {}).items()}

@@ -85,7 +85,6 @@ class EndpointJudge:
     orders = BOTH
     keeps_replies = True
     needs_prompts = True
-    caution = ""
 
     def __init__(self, name: str, access: Access, prompt: JudgePrompt) -> None:
         self.name, self._access, self.prompt = name, access, prompt
@@ -93,6 +92,10 @@ class EndpointJudge:
         self.config: dict[str, Any] = told
         self.facts: dict[str, Any] = {}
         self._plain = False
+
+    def caution(self, wrote: Sequence[str]) -> str:
+        """Nothing."""
+        return ""
 
     def check(self, prompts: Sequence[Text]) -> None:
         """Any prompt will do."""

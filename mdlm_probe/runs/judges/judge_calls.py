@@ -61,7 +61,6 @@ class Judge(Protocol):
         name: what its rows and files are called after.
         keeps_replies: whether its replies are worth a file: they took time or money.
         needs_prompts: whether it reads the run's prompts.
-        caution: what a reader of its verdicts should know; "" for nothing.
         config: what else must be equal for verdicts to belong together.
         facts: what is known of it once it is open, which must not change either.
     """
@@ -69,7 +68,6 @@ class Judge(Protocol):
     name: str
     keeps_replies: bool
     needs_prompts: bool
-    caution: str
     config: dict[str, Any]
     facts: dict[str, Any]
 
@@ -80,6 +78,9 @@ class Judge(Protocol):
     @property
     def prompt(self) -> JudgePrompt | None:
         """What it is told around the texts; None for one that is told nothing."""
+
+    def caution(self, wrote: Sequence[str]) -> str:
+        """What a reader of its verdicts on some models, by name, should know; "" for nothing."""
 
     def check(self, prompts: Sequence[Text]) -> None:
         """Refuses prompts that it can't judge, before anything is asked.

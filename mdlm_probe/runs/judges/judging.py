@@ -74,8 +74,8 @@ def judge(
             known = run.begin(name, {"config": config})
         except ProbeError as error:
             raise ProbeError(error.found, hint=CONFLICT) from None
-        if by.caution:
-            progress.note(by.caution)
+        if caution := by.caution(list(dict.fromkeys(pair.model for pair in pairs))):
+            progress.note(caution)
         if path.exists() and known.get("size") == path.stat().st_size:
             progress.note(f"{path} is finished: nothing to do")
             return JudgeOutcome(path, len(calls), 0, "")

@@ -30,12 +30,15 @@ class LanguageJudge:
     keeps_replies = False
     needs_prompts = True
     prompt = None
-    caution = ""
 
     def __init__(self, assumed: bool = False) -> None:
         self._assumed = assumed
         self.config: dict[str, Any] = {"by": NAME}
         self.facts: dict[str, Any] = {}
+
+    def caution(self, wrote: Sequence[str]) -> str:
+        """Nothing."""
+        return ""
 
     def check(self, prompts: Sequence[Text]) -> None:
         """Refuses prompts of another language.

@@ -16,6 +16,11 @@ from mdlm_probe.prompts.prompt import Text
 from mdlm_probe.runs.judges.answer_pairs import JudgedAnswer
 from mdlm_probe.runs.judges.judge_calls import ONCE, Call, Reply, Verdict
 
+CAUTION = (
+    "nll goes by the scorer's likelihood: texts that say the same again win, so that a win rate by"
+    " it tells of likelihood, not of quality"
+)
+
 
 class LikelihoodJudge:
     """Fewer nats per scorer token win; equal values are a tie. Source: ours."""
@@ -25,14 +30,14 @@ class LikelihoodJudge:
     keeps_replies = False
     needs_prompts = False
     prompt = None
-    caution = (
-        "nll goes by the scorer's likelihood: texts that say the same again win, so that a win rate"
-        " by it tells of likelihood, not of quality"
-    )
 
     def __init__(self) -> None:
         self.config: dict[str, Any] = {"by": "nll"}
         self.facts: dict[str, Any] = {}
+
+    def caution(self, wrote: Sequence[str]) -> str:
+        """That it is no judge of quality."""
+        return CAUTION
 
     def check(self, prompts: Sequence[Text]) -> None:
         """Any prompt will do."""

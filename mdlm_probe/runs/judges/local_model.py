@@ -37,7 +37,6 @@ class LocalJudge:
     orders = BOTH
     keeps_replies = True
     needs_prompts = True
-    caution = ""
 
     def __init__(
         self, model: str, prompt: JudgePrompt, load: LoadOptions, batch_tokens: int | None
@@ -52,6 +51,14 @@ class LocalJudge:
             "source": loaded_models.portable(loaded_models.place(self._entry.source)),
             "load": asdict(load),
         }
+
+    def caution(self, wrote: Sequence[str]) -> str:
+        """That it is a relative of a model whose answers it judges."""
+        known = models.registry()
+        for name in wrote:
+            if name in known and (kin := models.relation(self._entry, known[name])):
+                return f"the judge {self.name} is {kin}: it may favour what {name} writes"
+        return ""
 
     def check(self, prompts: Sequence[Text]) -> None:
         """Any prompt will do."""

@@ -20,6 +20,22 @@ COMPUTED = {"nll": "likelihood", "language": "language"}
 """What the verdicts of judges follow that are no models."""
 
 
+def notes(frame: pd.DataFrame) -> list[str]:
+    """Judges that can't tell the texts apart, or go by something else than quality."""
+    found = []
+    for (judge, model), part in frame.groupby(["judge", "model"], sort=False):
+        if judge == "nll":
+            found.append(f"{model}: win rates by nll tell of likelihood, by which repetition wins")
+        both = _in_both_orders(part.assign(score=pd.to_numeric(part["score"])))
+        if both is not None and len(both) and _followed(both) == "order":
+            flips = float((both["first"] != both["second"]).mean())
+            found.append(
+                f"{model}: {judge} can't tell the texts apart: {flips:.0%} of its verdicts change"
+                " with their order, so that its win rates say nothing of them"
+            )
+    return found
+
+
 def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The report's tables by name: "winrate", and "trend" where there are several fractions.
 

@@ -45,6 +45,37 @@ def test_every_entry_is_complete(entry):
     assert entry.chat == bool(re.search(r"instruct|1\.5", entry.name))
 
 
+@pytest.mark.parametrize("entry", models.entries(), ids=lambda e: e.name)
+def test_no_model_is_scored_by_a_relative_unless_that_is_asked_for(entry):
+    assert not entry.started_from or entry.started_from in models.names()
+    if entry.companion:
+        companion = models.resolve(entry.companion)
+        assert companion.kind == "causal"
+        assert models.relation(companion, entry) == ""
+        assert entry.companion not in (entry.started_from, entry.name)
+
+
+@pytest.mark.parametrize(
+    ("scorer", "model", "kin"),
+    [
+        ("qwen2.5-7b", "dream-7b", "the model that dream-7b started from"),
+        ("qwen2.5-7b", "dream-7b-instruct", "the model that dream-7b-instruct started from"),
+        ("qwen2.5-7b", "diffucoder-7b", "the model that diffucoder-7b started from"),
+        ("qwen2.5-7b-instruct", "dream-7b", "a relative of dream-7b"),
+        ("qwen2.5-0.5b", "dream-7b", "a relative of dream-7b"),
+        ("llada-1.5", "llada-8b", "a model that started from llada-8b"),
+        ("llama3-8b-instruct", "llama3-8b", "a model that started from llama3-8b"),
+        ("tiny-arlm", "tiny-arlm", "tiny-arlm itself"),
+        ("llama3-8b", "dream-7b", ""),
+        ("llama3-8b-instruct", "llada-8b-instruct", ""),
+        ("smollm2-135m", "dream-7b", ""),
+        ("tiny-arlm", "tiny-mdlm", ""),
+    ],
+)
+def test_relatives(scorer, model, kin):
+    assert models.relation(models.resolve(scorer), models.resolve(model)) == kin
+
+
 @pytest.mark.parametrize("entry", REAL, ids=lambda e: e.name)
 def test_geometry(entry):
     shape = entry.geometry

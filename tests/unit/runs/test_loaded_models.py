@@ -1,5 +1,7 @@
 """Models that stay loaded, and those that are put away before others are."""
 
+from dataclasses import replace
+
 import pytest
 
 from mdlm_probe import models
@@ -49,6 +51,15 @@ def test_what_a_run_does_not_need_is_put_away_before_others_are_loaded(monkeypat
     assert [key[0] for key in shelf._models] == ["oracle-causal"]
     shelf.clear()
     assert not shelf._models
+
+
+@pytest.mark.parametrize(("changed", "said"), [({"started_from": "oracle-causal"}, 1), ({}, 0)])
+def test_a_scorer_that_is_a_relative_is_named_as_such(changed, said):
+    notes, entry = [], replace(models.resolve("oracle"), **changed)
+    LoadedModels().models({"scorer": "oracle-causal"}, entry, LoadOptions(), notes.append)
+    found = [note for note in notes if "favours what oracle writes" in note]
+    assert len(found) == said
+    assert all("the model that oracle started from" in note for note in found)
 
 
 def test_scorers_load_as_their_models_do():

@@ -14,7 +14,7 @@ from mdlm_probe.engine.engine import Engine
 from mdlm_probe.models._checkpoint import LoadOptions
 from mdlm_probe.prompts import shipped, suite
 from mdlm_probe.runs import runner
-from mdlm_probe.runs.plan import prepare
+from mdlm_probe.runs.plan import Job, prepare
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +136,20 @@ def test_other_weights_under_the_same_name_are_refused(tmp_path, monkeypatch):
     write_llada(folder, context=1024, seed=1)
     with pytest.raises(ProbeError, match=r"not as it was when this run began:\n  model.files"):
         runner.run(prepare(this), Log())
+
+
+def test_a_scorer_of_another_name_is_refused_before_anything_is_loaded(tmp_path, monkeypatch):
+    """As that of a run on Dream is which began when its companion was what it started from."""
+    monkeypatch.setattr(models, "load", lambda *_: pytest.fail("loaded"))
+    plan = prepare(Job("shift", "dream-7b", {"limit": 1, "tasks": ("arithmetic",)}, output=tmp_path))
+    with pytest.raises(ProbeError) as refused:
+        runner.same_scorer(plan, {"scorer": {"name": "qwen2.5-7b"}})
+    said = str(refused.value)
+    assert "was qwen2.5-7b when this run began, the model that dream-7b started from" in said
+    assert "its companion is llama3-8b now" in said
+    assert "--scorer qwen2.5-7b" in said
+    runner.same_scorer(plan, {"scorer": {"name": "llama3-8b"}})
+    runner.same_scorer(plan, {})
 
 
 def test_two_models_share_a_folder(tmp_path):

@@ -63,6 +63,13 @@ def test_the_likelier_letter_is_the_verdict_in_both_orders(tmp_path, name):
     assert read_run(tmp_path)[f"judge__{name}"]["facts"]["weight_hash"]
 
 
+def test_a_judge_that_is_a_relative_is_named_as_such():
+    assert "tiny-arlm is tiny-arlm itself" in local("tiny-arlm").caution(["m", "tiny-arlm"])
+    assert local("tiny-arlm").caution(["m", "tiny-mdlm"]) == ""
+    kin = local("qwen2.5-7b").caution(["dream-7b"])
+    assert "the judge qwen2.5-7b is the model that dream-7b started from" in kin
+
+
 def _pairs_of(folder):
     pairs, _ = answer_pairs.load(folder, Choice(), prompts=True)
     return {(pair.prompt, pair.frac): pair for pair in pairs}

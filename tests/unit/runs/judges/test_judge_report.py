@@ -144,6 +144,23 @@ def test_what_verdicts_follow(prefers, prompts, followed, flips):
     assert (found["follows"], found["flips"]) == (followed, flips)
 
 
+def test_a_judge_that_cannot_tell_is_said_to_be_one():
+    """Over all fractions together: two prompts at each of four tell nothing alone."""
+    rows = [
+        row(f"p{n}", "A>B", order, frac=frac)
+        for frac in (0.01, 0.02, 0.05, 0.1)
+        for n in range(2)
+        for order in ("first", "second")
+    ]
+    assert set(judge.tables(pd.DataFrame(rows))["winrate"]["follows"]) == {"unclear"}
+    (said,) = judge.notes(pd.DataFrame(rows))
+    assert said.startswith("m: jury can't tell the texts apart: 100% of its verdicts change")
+    honest = asked_in_both_orders(lambda n, order: ALWAYS_SHIFTED[order], 8)
+    assert judge.notes(pd.DataFrame(honest)) == []
+    (said,) = judge.notes(pd.DataFrame([row("p", "A>B", "none", judge="nll")]))
+    assert "likelihood, by which repetition wins" in said
+
+
 @pytest.mark.parametrize("lean", [0.0, 0.3, 0.5, 0.9])
 @pytest.mark.parametrize("tie", [0.0, 0.4])
 def test_one_who_reads_nothing_never_follows_the_text(lean, tie):
