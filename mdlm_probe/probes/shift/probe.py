@@ -3,9 +3,10 @@
 While a masked model writes an answer, a fraction of its tokens is committed one place off, and the
 answer is compared with the unintervened one. Source of the question: "Reconsidering Positional
 Supervision" (arXiv 2601.22947). Ours: how tokens are moved (see `interventions`), the controls, and
-the way of decoding. Controls at the same rate: the same moves after decoding has ended (post-hoc),
-another token in place of the predicted one (replace), and a token not committed in this step
-(hold). All answers to a prompt have the same random numbers.
+the way of decoding. Controls at the same rate: the same moves after decoding has ended, which
+displace as many tokens into the same places (post-hoc), another token in place of the predicted one
+(replace), and a token not committed in this step (hold). All answers to a prompt have the same
+random numbers.
 """
 
 from __future__ import annotations
