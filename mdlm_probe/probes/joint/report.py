@@ -22,6 +22,12 @@ UNITS = {
 """Units of columns that the rows don't have, or have in another one; by table."""
 START = "left_to_right"
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+INCOHERENT = ("incoherent_parallel", "incoherent_sequential")
+MASSES = ("mass_parallel", "mass_sequential")
+LEAST_MASS = 0.01
+"""Probability that both slots get words of their set, under which the set is left out. Ours."""
+FEW = 1e-9
+"""Relative differences of drops that rounding makes."""
 ALL = "all"
 """The task of lines about the texts of all tasks together."""
 
@@ -112,27 +118,53 @@ def sets(frame: pd.DataFrame) -> pd.DataFrame:
 
     Given that both slots got words of the set; `mass` is the probability that they do. Intervals
     are t intervals over sets, and a t test is that of the paired difference (`lost`: parallel minus
-    sequential) against none. Sets of which this model knows fewer than two pairs count nowhere.
+    sequential) against none. Sets of which this model knows fewer than two pairs count nowhere, nor
+    do those whose words it hardly ever writes (`LEAST_MASS`, either way): a share of nearly nothing
+    says nothing. `left_out` says so, and of all sets how many are.
     """
     found = []
-    names = [
-        f"{name}_{way}" for name in ("incoherent", "mass") for way in ("parallel", "sequential")
-    ]
     for model, own in _of(frame, "sets").groupby("model", observed=True, sort=False):
-        for _, row in own.iterrows():
+        known = usable(own)
+        for at, row in own.iterrows():
             line = {"model": model, "set": row["prompt"], "words": int(row["words"]), "n": 1}
-            found.append(line | {name: row[name] for name in names})
-        known = own.dropna(subset=names)
+            shares = {name: row[name] if at in known.index else np.nan for name in INCOHERENT}
+            line |= shares | {name: row[name] for name in MASSES}
+            found.append(line | {"left_out": int(at not in known.index)})
         if not len(known):
             continue
         line = {"model": model, "set": ALL, "words": int(known["words"].sum()), "n": len(known)}
-        for name in names:
-            estimate = stats.mean(known[name].to_numpy())
-            share = "incoherent" in name
-            line |= estimate.within(0.0, 1.0).columns(name) if share else {name: estimate.mean}
-        lost = stats.paired(known[names[0]].to_numpy(), known[names[1]].to_numpy())
-        found.append(line | lost.within(-1.0, 1.0).columns("lost") | {"lost_p": lost.p})
+        for name in INCOHERENT:
+            line |= stats.mean(known[name].to_numpy()).within(0.0, 1.0).columns(name)
+        line |= {name: known[name].mean() for name in MASSES}
+        lost = stats.paired(*(known[name].to_numpy() for name in INCOHERENT))
+        line |= lost.within(-1.0, 1.0).columns("lost") | {"lost_p": lost.p}
+        found.append(line | {"left_out": len(own) - len(known)})
     return pd.DataFrame(found)
+
+
+def usable(rows: pd.DataFrame) -> pd.DataFrame:
+    """The pair sets of which a model knows two pairs or more, and writes their words at times."""
+    known = rows.dropna(subset=[*INCOHERENT, *MASSES])
+    enough: pd.DataFrame = known[(known[[*MASSES]] >= LEAST_MASS).all(axis=1)]
+    return enough
+
+
+def notes(frame: pd.DataFrame) -> list[str]:
+    """Says of a model's pair sets how many count nowhere, and why."""
+    found = []
+    for model, own in _of(frame, "sets").groupby("model", observed=True, sort=False):
+        known = own.dropna(subset=[*INCOHERENT, *MASSES])
+        why = {
+            "has fewer than two pairs of single tokens": len(own) - len(known),
+            f"gets less than {LEAST_MASS:.0%} of the probability": len(known) - len(usable(own)),
+        }
+        found += [
+            f"{count} of {len(own)} pair sets {'is' if count == 1 else 'are'} left out of {model}:"
+            f" what they fill the slots with {reason}"
+            for reason, count in why.items()
+            if count
+        ]
+    return found
 
 
 # ---------------------------------------------------------------------- orders
@@ -231,9 +263,10 @@ def budget(frame: pd.DataFrame) -> pd.DataFrame:
 def bound(frame: pd.DataFrame) -> pd.DataFrame:
     """Every model and task: the largest n that costs less than eps, as do all smaller ones.
 
-    By the mean drop; the interval is a bootstrap over texts (`stats.resampled`, from 12 on). `sure`
-    asks more: that the
-    upper end of the drop's own interval is under eps.
+    `bound` is what the texts support: the upper end of each drop's interval is under eps, and none
+    larger than the lower end of `by_mean`'s interval; 1 where they support no more, as of a single
+    text. `by_mean` asks it of the mean drop, which a few texts can flatter; its interval is a
+    bootstrap over texts (`stats.resampled`, from 12 on).
     """
     found = []
     for named, part in _parts(_of(frame, "budget")):
@@ -252,11 +285,14 @@ def bound(frame: pd.DataFrame) -> pd.DataFrame:
         if len(wide) > 1 and np.isnan(low):  # every resample says the same
             low = high = most.mean
         ends = np.array([stats.mean(wide[n].to_numpy()).high for n in wide.columns])
-        ends = np.where(wide.to_numpy().any(axis=0), ends, 0.0)  # no drop at all is sure
+        if len(wide) > 1:  # what all texts say alike, as no drop at all, has no interval
+            alike = np.ptp(wide.to_numpy(), axis=0) <= FEW * wide.abs().max().to_numpy()
+            ends = np.where(alike, wide.mean().to_numpy(), ends)
+        supported = 1 if np.isnan(low) else min(int(largest(ends)), int(low))
         found.append(
             named
-            | {"eps": eps, "n": len(wide), "bound": int(most.mean)}
-            | {"bound_low": low, "bound_high": high, "sure": int(largest(ends))}
+            | {"eps": eps, "n": len(wide), "bound": supported, "by_mean": int(most.mean)}
+            | {"by_mean_low": low, "by_mean_high": high}
         )
     return pd.DataFrame(found)
 
@@ -271,8 +307,8 @@ def coupled(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def mixed(frame: pd.DataFrame) -> pd.DataFrame:
-    """Every pair set; `mixing` is what parallel filling mixes more than sequential."""
-    rows = _of(frame, "sets")
+    """Every pair set that counts; `mixing` is what parallel filling mixes more than sequential."""
+    rows = usable(_of(frame, "sets"))
     return rows.assign(mixing=rows["incoherent_parallel"] - rows["incoherent_sequential"])
 
 

@@ -152,6 +152,29 @@ def test_sets_stand_alone_and_together():
     assert total["lost_p"] < 0.05
 
 
+def test_sets_of_nearly_no_mass_are_left_out_and_counted():
+    """Of a thousandth of the probability, the share that is mixed is anything."""
+    frame = sets((*SHARES, ("rare", 0.0, 1.0), ("seldom", 0.0, 1.0)))
+    frame.loc[frame["prompt"] == "rare", "mass_parallel"] = 0.001
+    frame.loc[frame["prompt"] == "seldom", "mass_sequential"] = 0.0099
+    table = joint.sets(frame).set_index("set")
+    assert table["left_out"].to_dict() == {
+        **dict.fromkeys(("one", "two", "three"), 0),
+        **dict.fromkeys(("unknown", "rare", "seldom"), 1),
+        "all": 3,
+    }
+    assert np.isnan(table.loc["rare", "incoherent_parallel"])
+    assert table.loc["rare", "mass_parallel"] == 0.001
+    without = joint.sets(sets(SHARES)).set_index("set").loc["all"].drop("left_out")
+    pd.testing.assert_series_equal(table.loc["all"].drop("left_out"), without)
+    assert set(joint.mixed(frame)["prompt"]) == {"one", "two", "three"}
+    said = joint.notes(frame)
+    assert [note[:6] for note in said] == ["1 of 6", "2 of 6"]
+    assert "less than 1% of the probability" in said[1]
+    assert joint.notes(sets(SHARES[:3])) == []
+    assert "all" not in joint.sets(frame[frame["prompt"] == "rare"])["set"].tolist()
+
+
 def test_intervals_of_shares_end_where_shares_do():
     shares = (("one", 0.9, 0.1), ("two", 0.3, 0.8))
     total = joint.sets(sets(shares)).set_index("set").loc["all"]
@@ -227,7 +250,8 @@ def test_drops_are_paired_with_one_a_step():
 def test_the_bound_is_the_largest_n_before_any_that_costs_eps(drops, bound):
     """Eps is a nat here, of 10 tokens."""
     (line,) = joint.bound(budget(lambda n, _: drops.get(n, 0.0))).to_dict("records")
-    assert (line["bound"], line["bound_low"], line["bound_high"]) == (bound, bound, bound)
+    assert (line["by_mean"], line["by_mean_low"], line["by_mean_high"]) == (bound, bound, bound)
+    assert line["bound"] == bound
     assert line["eps"] == 0.1
 
 
@@ -236,10 +260,27 @@ def test_the_bound_is_uncertain_where_texts_disagree():
         return {2: 0.2 * (text - 2), 4: 0.9 + 3 * (text - 2.5)}.get(n, 9.0 * (n == 8))
 
     (line,) = joint.bound(budget(drops)).to_dict("records")
-    assert line["bound"] == 4
-    assert line["bound_low"] == 2
-    assert line["bound_high"] == 4
-    assert line["sure"] == 2, "the interval of n = 4 reaches beyond eps"
+    assert line["by_mean"] == 4
+    assert line["by_mean_low"] == 2
+    assert line["by_mean_high"] == 4
+    assert line["bound"] == 2, "the interval of n = 4 reaches beyond eps"
+    assert list(line).index("bound") < list(line).index("by_mean")
+
+
+def test_the_bound_is_never_more_than_the_texts_support():
+    """Whatever texts say, no upper end up to it is above eps; a single text supports nothing."""
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        values = rng.normal(0.6, 1.0, (4, TEXTS)) * rng.choice([0, 1, 1, 1], (4, 1))
+        frame = budget(lambda n, text, v=values: 0 if n == 1 else v[{2: 0, 4: 1, 8: 2}[n], text])
+        (line,) = joint.bound(frame).to_dict("records")
+        assert line["bound"] <= line["by_mean_low"] <= line["by_mean"]
+        drops = joint.budget(frame)
+        under = drops[(drops["at_once"] > 1) & (drops["at_once"] <= line["bound"])]
+        assert (under["drop_high"].fillna(0) < line["eps"]).all()
+    alone = budget(lambda n, _: 0.0)
+    (line,) = joint.bound(alone[alone["prompt"] == "a-0"]).to_dict("records")
+    assert (line["bound"], line["by_mean"]) == (1, 8)
 
 
 # ---------------------------------------------------------------------- all of it
@@ -301,7 +342,7 @@ def test_one_text_has_means_without_intervals():
     few = frame[frame["prompt"].isin(["a-0", "one"])]
     tables = joint.tables(few)
     assert np.isnan(tables["budget"]["drop_low"]).all()
-    assert np.isnan(tables["bound"]["bound_low"]).all()
+    assert np.isnan(tables["bound"]["by_mean_low"]).all()
     drawn = pictured(charts, tables, few)
     assert set(drawn) == {"", "orders", "pairs", "sets"}
     assert "95 %" not in drawn[""].caption
