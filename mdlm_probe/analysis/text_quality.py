@@ -146,10 +146,17 @@ def _matched(
     return gap.columns("matched")
 
 
-def on_frontier(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
-    """The lines of the table "frontier" that none beats in both, for a chart."""
-    table = tables.get("frontier", pd.DataFrame())
-    return table[table["matched"] == 0] if len(table) else table
+def _on_frontier(colour: str, dash: str) -> Rows:
+    """The lines of the table "frontier" that none beats in both: one line in a panel."""
+
+    def rows(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+        table = tables.get("frontier", pd.DataFrame())
+        if not len(table):
+            return table
+        own = table[table["matched"] == 0].sort_values("entropy_1")
+        return own.drop(columns=[name for name in (colour, dash) if name])
+
+    return rows
 
 
 def frontier_chart(
@@ -157,7 +164,6 @@ def frontier_chart(
     *,
     colour: str,
     panels: tuple[str, ...],
-    line: Rows = on_frontier,
     dash: str = "",
     names: tuple[tuple[str, str], ...] = (),
     more: tuple[str, ...] = (),
@@ -166,7 +172,6 @@ def frontier_chart(
 
     Args:
         rows: the table "frontier", its names in words.
-        line: of these, the ones on the frontier.
         colour, dash, panels, names, more: see `Chart`.
     """
     return Chart(
@@ -183,6 +188,10 @@ def frontier_chart(
         counts=(("n", "prompts"),),
         more=(*more, "matched"),
         over="prompts",
-        layers=(ChartLayer("none has less perplexity and more entropy", line, "line"),),
+        layers=(
+            ChartLayer(
+                "none has less perplexity and more entropy", _on_frontier(colour, dash), "line"
+            ),
+        ),
         note="texts that repeat themselves stand at the left, whatever their perplexity",
     )

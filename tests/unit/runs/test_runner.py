@@ -141,7 +141,9 @@ def test_other_weights_under_the_same_name_are_refused(tmp_path, monkeypatch):
 def test_a_scorer_of_another_name_is_refused_before_anything_is_loaded(tmp_path, monkeypatch):
     """As that of a run on Dream is which began when its companion was what it started from."""
     monkeypatch.setattr(models, "load", lambda *_: pytest.fail("loaded"))
-    plan = prepare(Job("shift", "dream-7b", {"limit": 1, "tasks": ("arithmetic",)}, output=tmp_path))
+    plan = prepare(
+        Job("shift", "dream-7b", {"limit": 1, "tasks": ("arithmetic",)}, output=tmp_path)
+    )
     with pytest.raises(ProbeError) as refused:
         runner.same_scorer(plan, {"scorer": {"name": "qwen2.5-7b"}})
     said = str(refused.value)
