@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -93,7 +93,7 @@ class EndpointJudge:
         self.facts: dict[str, Any] = {}
         self._plain = False
 
-    def caution(self, wrote: Sequence[str]) -> str:
+    def caution(self, scorers: Mapping[str, str]) -> str:
         """Nothing."""
         return ""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -79,8 +79,12 @@ class Judge(Protocol):
     def prompt(self) -> JudgePrompt | None:
         """What it is told around the texts; None for one that is told nothing."""
 
-    def caution(self, wrote: Sequence[str]) -> str:
-        """What a reader of its verdicts on some models, by name, should know; "" for nothing."""
+    def caution(self, scorers: Mapping[str, str]) -> str:
+        """What a reader of its verdicts should know; "" for nothing.
+
+        Args:
+            scorers: of the models that wrote the answers, by name; "" for none.
+        """
 
     def check(self, prompts: Sequence[Text]) -> None:
         """Refuses prompts that it can't judge, before anything is asked.

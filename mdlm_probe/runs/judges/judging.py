@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ def judge(
             known = run.begin(name, {"config": config})
         except ProbeError as error:
             raise ProbeError(error.found, hint=CONFLICT) from None
-        if caution := by.caution(list(dict.fromkeys(pair.model for pair in pairs))):
+        if caution := by.caution(_scorers(run, digests)):
             progress.note(caution)
         if path.exists() and known.get("size") == path.stat().st_size:
             progress.note(f"{path} is finished: nothing to do")
@@ -87,6 +87,12 @@ def judge(
         finally:
             found = _written(path, calls, replies, by)
         return _end(run, name, found, progress)
+
+
+def _scorers(run: RunFolder, judged: Iterable[str]) -> dict[str, str]:
+    """The scorers of the models that wrote what is judged; "" for none."""
+    entries = [run.entries[name] for name in judged]
+    return {e["config"]["model"]: e.get("scorer", {}).get("name", "") for e in entries}
 
 
 def _config(by: Judge, choice: Choice, digests: dict[str, str]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mdlm_probe.core.errors import ProbeError
@@ -36,7 +36,7 @@ class LanguageJudge:
         self.config: dict[str, Any] = {"by": NAME}
         self.facts: dict[str, Any] = {}
 
-    def caution(self, wrote: Sequence[str]) -> str:
+    def caution(self, scorers: Mapping[str, str]) -> str:
         """Nothing."""
         return ""
 

@@ -7,9 +7,10 @@ again and again, to true prose (arXiv 2604.02718 on perplexity).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from mdlm_probe import models
 from mdlm_probe.core import catalog
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.prompts.prompt import Text
@@ -35,9 +36,18 @@ class LikelihoodJudge:
         self.config: dict[str, Any] = {"by": "nll"}
         self.facts: dict[str, Any] = {}
 
-    def caution(self, wrote: Sequence[str]) -> str:
-        """That it is no judge of quality."""
-        return CAUTION
+    def caution(self, scorers: Mapping[str, str]) -> str:
+        """That it is no judge of quality, and of which models it is a relative."""
+        known = models.registry()
+        kin = {
+            name: models.relation(known[scorer], known[name])
+            for name, scorer in scorers.items()
+            if {name, scorer} <= known.keys()
+        }
+        told = [
+            f"; {scorers[name]} is {how}, and favours its texts" for name, how in kin.items() if how
+        ]
+        return CAUTION + "".join(told)
 
     def check(self, prompts: Sequence[Text]) -> None:
         """Any prompt will do."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -52,10 +52,10 @@ class LocalJudge:
             "load": asdict(load),
         }
 
-    def caution(self, wrote: Sequence[str]) -> str:
+    def caution(self, scorers: Mapping[str, str]) -> str:
         """That it is a relative of a model whose answers it judges."""
         known = models.registry()
-        for name in wrote:
+        for name in scorers:
             if name in known and (kin := models.relation(self._entry, known[name])):
                 return f"the judge {self.name} is {kin}: it may favour what {name} writes"
         return ""

@@ -16,7 +16,7 @@ from mdlm_probe.reports.html import examples
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Shifted answers to one prompt, judged by likelihood: of the committed study."""
+    """Shifted answers to one prompt, judged without a model: of the committed study."""
     folder = tmp_path_factory.mktemp("judged")
 
     def kept(row):
@@ -25,7 +25,8 @@ def folder(tmp_path_factory):
         return [row] if mine and row["intervention"] in kinds else []
 
     reference.run(folder, "shift")
-    for name in ("shift__tiny-mdlm", "judge__nll"):
+    (judge,) = folder.glob("judge__*.csv")
+    for name in ("shift__tiny-mdlm", judge.stem):
         made_runs.changed(folder, name, kept)
     return folder
 
@@ -52,10 +53,10 @@ def test_a_verdict_stands_beside_both_answers(folder):
         assert read == shifts[kind, float(frac)]
         assert texts(example)["unshifted answer"] == shifts["none", 0.0]
         assert texts(example)["prompt"].startswith(" the")
-        said = texts(example)["verdict, the shifted answer being A"]
+        said = texts(example)["verdict, the shifted answer being A"].partition(":")[0]
         ends = {"A>B": "the shifted answer won", "A=B": "a tie", "B>A": "the shifted answer lost"}
         assert example.title.endswith(ends[said])
-        assert (said == "A=B") == (frac == "0")
+        assert said == "A=B" or frac != "0"
 
 
 def test_without_the_answers_the_verdicts_are_left(folder, tmp_path):

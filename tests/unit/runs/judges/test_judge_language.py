@@ -165,6 +165,9 @@ def test_a_likelihood_says_what_it_is(tmp_path):
     notes = Notes()
     judge(write(tmp_path), LikelihoodJudge(), Choice(), notes)
     assert any("say the same again win" in said for said in notes.said)
+    scored = {"dream-7b": "qwen2.5-7b", "llada-8b": "llama3-8b", "m": "x"}
+    told = LikelihoodJudge().caution(scored).split("; ")[1:]
+    assert told == ["qwen2.5-7b is the model that dream-7b started from, and favours its texts"]
     for by, followed in ((LikelihoodJudge(), "likelihood"), (LanguageJudge(), "language")):
         found = judge_report.pd.DataFrame(verdicts(tmp_path, by))
         table = judge_report.tables(found)["winrate"]

@@ -64,9 +64,9 @@ def test_the_likelier_letter_is_the_verdict_in_both_orders(tmp_path, name):
 
 
 def test_a_judge_that_is_a_relative_is_named_as_such():
-    assert "tiny-arlm is tiny-arlm itself" in local("tiny-arlm").caution(["m", "tiny-arlm"])
-    assert local("tiny-arlm").caution(["m", "tiny-mdlm"]) == ""
-    kin = local("qwen2.5-7b").caution(["dream-7b"])
+    assert "tiny-arlm is tiny-arlm itself" in local("tiny-arlm").caution({"m": "", "tiny-arlm": ""})
+    assert local("tiny-arlm").caution({"m": "", "tiny-mdlm": "tiny-arlm"}) == ""
+    kin = local("qwen2.5-7b").caution({"dream-7b": ""})
     assert "the judge qwen2.5-7b is the model that dream-7b started from" in kin
 
 
