@@ -3,6 +3,7 @@
 import gc
 import os
 import shutil
+import signal
 
 from jaxtyping import install_import_hook
 
@@ -22,6 +23,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 os.environ.setdefault("TQDM_DISABLE", "1")
 torch.set_num_threads(1)
+# whoever starts the suite in the background has Ctrl-C ignored, here and in what tests start
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # a busy machine is no fault of a test: nothing is failed for how long it took
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
