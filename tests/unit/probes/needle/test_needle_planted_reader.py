@@ -15,7 +15,7 @@ from mdlm_probe.probes.needle import probe as needle
 from mdlm_probe.probes.needle import report
 from mdlm_probe.probes.needle.facts import load
 
-LENGTHS, DEPTHS, ABSENT, ITEMS, SEED = (48, 96), (0, 30, 60, 100), -1, 6, 5
+LENGTHS, DEPTHS, ABSENT, ITEMS, SEED = (48, 96), (0, 30, 60, 90, 100), -1, 6, 5
 OWN = """
 lexicons:
   full:
@@ -60,14 +60,15 @@ class Reader:
         filler = [len(self.border.pieces(f" {s}.")) for s in sentences if s != fact]
         self.ends[item, length] = [0, *itertools.accumulate(filler)]
         self.totals.setdefault((item, length, after), total)
-        return self.answer(item, length, after, step)
+        said = asked.strip().removeprefix(opening)
+        return self.answer(item, length, after, step, said)
 
     def answer_of(self, item):
         return [self.border.decode([i]) for i in self.border.pieces(self.facts[item].answer)]
 
-    def answer(self, item, length, after, step):
+    def answer(self, item, length, after, step, said):
         token = self.answer_of(item)[step]
-        p = 0.2 + 0.4 * planted.drawn("needle", item, length, after, step)
+        p = 0.2 + 0.4 * planted.drawn("needle", item, length, after, step, said)
         wrong = NEARLY.get(token, " young")
         return {self.border.token(token): p, self.border.token(wrong): 0.3}
 
@@ -84,7 +85,9 @@ def expected(reader, masked):
     for item, length, depth in itertools.product(range(ITEMS), LENGTHS, (*DEPTHS, ABSENT)):
         after = ABSENT if depth == ABSENT else place(reader.ends[item, length], depth)
         answer = reader.answer_of(item)
-        steps = [reader.answer(item, length, after, n) for n in range(len(answer))]
+        steps = [
+            reader.answer(item, length, after, n, "".join(answer[:n])) for n in range(len(answer))
+        ]
         right = [s[reader.border.token(a)] for s, a in zip(steps, answer, strict=True)]
         found[item, length, depth] = {
             "correct": all(p > 0.3 for p in right),
