@@ -17,8 +17,8 @@ NAME = "language"
 class LanguageJudge:
     """The text that keeps better to the language wins; equally good ones are a tie. Source: ours.
 
-    Prose is judged by its new valid transitions and kept pairs, per word and pair, which saying the
-    same again can't raise (`toy_grammar.Truth.score`); an answer to a question by being right.
+    Prose is judged by its valid transitions and kept pairs, per word and pair, by half where they
+    say the same again (`toy_grammar.Truth.score`); an answer to a question by being right.
 
     Args:
         assumed: whether nobody chose it: then every prompt has to be of the language. Chosen, it
