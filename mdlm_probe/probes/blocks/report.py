@@ -19,9 +19,8 @@ from mdlm_probe.analysis.pairing import Measure, Pairing
 from mdlm_probe.probes.blocks.equivalent import LEFT, SERIES, EquivalentCells
 
 PRINTED = ("overview", "frontier", "front", "orders", "lengths")
-ENTROPY = {"entropy_1": "nats", "entropy_2": "nats"}
-UNITS = {table: {"loss": "nats per token"} | ENTROPY for table in ("blocks", "front", "orders")}
-UNITS |= {"frontier": {"matched": "nats per token"} | ENTROPY}
+UNITS = {table: {"loss": "nats per token"} for table in ("blocks", "front", "orders")}
+UNITS |= {"frontier": {"matched": "nats per token"}}
 """Units of columns that the rows don't have, or have in another one; by table."""
 MEANS = ("answer_tokens", "passes", "decided", "canvas_tokens", "per_step")
 SHARES = ("end_first", "tail_eos_first", "confidence")

@@ -70,6 +70,7 @@ def _named(table: pd.DataFrame) -> pd.DataFrame:
 
 HARM = (
     Axis("truth", "more truth of the small language (points)", ends="truth"),
+    Axis("valid", "more valid words of it (points)", ends="valid"),
     Axis("edit", "edit distance (% of tokens)", ends="edit"),
     Axis("correct", "exact match (points of 100)", ends="correct"),
     Axis("differ", "answers that differ (%)", ends="differ"),

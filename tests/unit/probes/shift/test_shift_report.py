@@ -336,7 +336,7 @@ def test_moves_to_either_side_and_late_ones_are_printed():
 def test_the_charts_of_rows_with_a_truth():
     drawn = pictures(measured(("m", "n")))
     assert set(drawn) == {"", "likelihood", "cascade", "frontier"}
-    assert drawn[""].columns == 3
+    assert len(drawn[""].panels) == 8
     assert drawn["likelihood"].columns == 2
     assert "truth" in drawn[""].panels[0].axis_title("y")
     assert drawn["frontier"].titles() == ["m", "n"]
