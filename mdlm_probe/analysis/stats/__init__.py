@@ -8,6 +8,7 @@ smallest numbers of units in the docstrings are from there.
 from __future__ import annotations
 
 from mdlm_probe.analysis.stats.clusters import clustered, sandwich
+from mdlm_probe.analysis.stats.correlation import correlation
 from mdlm_probe.analysis.stats.estimate import FEW, LEVEL, Estimate
 from mdlm_probe.analysis.stats.means import mean, mean_over, means, paired
 from mdlm_probe.analysis.stats.resampling import amount, bootstrap, resampled
@@ -29,6 +30,7 @@ __all__ = [
     "clustered",
     "cohen_dz",
     "corrected",
+    "correlation",
     "holm",
     "mean",
     "mean_over",

@@ -99,11 +99,11 @@ def ends_and_middle(frame: pd.DataFrame) -> pd.DataFrame:
         wide = part.pivot_table(index=[*ITEM], columns="position", values="correct", observed=True)
         if wide.shape[1] < 3:
             continue
-        first, *inner, last = wide.columns
-        off = np.abs(np.array(inner, dtype=float) - (first + last) / 2)
-        wide = wide[[first, *(np.array(inner)[off == off.min()]), last]].dropna()
+        at = wide.columns.to_numpy(dtype=float)
+        off = np.abs(at[1:-1] - (at[0] + at[-1]) / 2)
+        wide = wide.loc[:, [True, *(off == off.min()), True]].dropna()
         middle = wide.iloc[:, 1:-1].mean(axis=1)
-        parts = {"primacy": wide[first] - middle, "recency": wide[last] - middle}
+        parts = {"primacy": wide.iloc[:, 0] - middle, "recency": wide.iloc[:, -1] - middle}
         parts[ENDS_MIDDLE] = (parts["primacy"] + parts["recency"]) / 2
         found.append(pd.DataFrame(parts).reset_index().assign(**named))
     none = pd.DataFrame(columns=[*SETTING, *ITEM, "primacy", "recency", ENDS_MIDDLE])

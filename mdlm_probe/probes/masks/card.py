@@ -34,9 +34,9 @@ IN_THE_PROMPT = (
 DROP = (
     "Drop: accuracy at the smallest number of masks minus that at the largest, over the same items;"
     " its interval is over items where there is a single relevant task. Degradation: (max - min) /"
-    " max of the accuracies at all numbers of masks, with a bootstrap interval; noise alone makes"
-    " it larger than 0. Worse from: the least number of masks at which accuracy is significantly"
-    " lower than at the smallest (p < 0.05, Holm's correction)."
+    " max of the accuracies at all numbers of masks, with a bootstrap interval over tasks; by"
+    " noise: what noise alone makes of it. Worse from: the least number of masks at which accuracy"
+    " is significantly lower than at the smallest (p < 0.05, Holm's correction)."
 )
 CONTROL = (
     "Filler control: accuracy with masks minus accuracy with as many tokens of something else."
@@ -112,12 +112,13 @@ def _said(amounts: dict[tuple[Any, ...], str], row: dict[str, Any], column: str)
 def _drop(drop: pd.DataFrame, amounts: dict[tuple[Any, ...], str]) -> list[str]:
     if not len(drop):
         return []
-    heads = [*PLACES, "from masks", "to masks", "drop (points)", "degradation", "worse from"]
+    heads = [*PLACES, "from masks", "to masks", "drop (points)", "degradation"]
+    heads += ["by noise", "worse from"]
     rows = [
         [str(row[place]) for place in PLACES]
         + [_said(amounts, row, "smallest"), _said(amounts, row, "largest")]
         + [with_interval(*_ends(row, "from_start")), with_interval(*_ends(row, "degradation"))]
-        + [row["significant_from"] or MISSING]
+        + [number(row["degradation_null"]), row["significant_from"] or MISSING]
         for row in records(drop)
     ]
     return [*grid(heads, rows, TEXT), DROP, ""]

@@ -20,18 +20,30 @@ from mdlm_probe.probes._few_shot.report_parts import (
     over_tasks,
     with_task,
 )
+from mdlm_probe.probes.masks.contrasts import gain, lengths, rank, steps
+from mdlm_probe.probes.masks.degradation import degradation
+from mdlm_probe.probes.masks.item_pairs import (
+    CONTEXT,
+    MEASURES,
+    SERIES,
+    by_amount,
+    compared,
+    corrected_lines,
+    ends,
+)
 
-CONTEXT = ["model", "shots", "distractors"]
-SERIES = [*CONTEXT, "filler", "side", "steps", "order"]
 FILLERS = ("mask", "text", "eos", "pad", "dot", "dot-token", "space", "random", "none")
-MEASURES = ("correct", "p_right")
 notes = report_parts.notes
 NUDGE = 1e-15
 """Keeps equal numbers of tokens apart that were asked for in two ways, such as 25 and 5%."""
 
-PRINTED = ("overview", "drop")
+PRINTED = ("overview", "drop", "steps", "lengths", "gain")
 UNITS = {
-    **dict.fromkeys(("changes", "controls"), dict.fromkeys(("accuracy", "p_right"), "points")),
+    **dict.fromkeys(
+        ("changes", "controls", "steps", "lengths"),
+        dict.fromkeys(("accuracy", "p_right"), "points"),
+    ),
+    "gain": dict.fromkeys(("gain", "drop", "difference"), "points"),
     **dict.fromkeys(("drop", "tasks"), dict.fromkeys(("points", "from_start"), "points")),
 }
 """Units of columns that the rows don't have, or have in another one; by table."""
@@ -42,14 +54,15 @@ def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
     "overview" for a first look, "curve" with intervals, "drop" from the best to the largest k,
     "changes" against the smallest k, "controls" of masks against other fillers, drops by
-    relevant task in "tasks".
+    relevant task in "tasks"; where the settings were asked, several "steps" against one, few masks
+    against many by context in "lengths", the "gain" of examples against the drop by masks.
 
     Raises:
         KeyError, ValueError: for rows that a masks run didn't write.
     """
     rows = series(frame)
     table = curve(rows)
-    return {
+    found = {
         "overview": overview(table),
         "curve": table,
         "drop": drop(rows),
@@ -57,13 +70,8 @@ def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
         "controls": controls(rows),
         "tasks": drop(rows, [RELEVANT]),
     }
-
-
-def rank(masks: str) -> float:
-    """A number by which amounts sort: counts, then shares, then "max"."""
-    if masks == "max":
-        return 1e12
-    return 1e9 + float(masks[:-1]) if masks.endswith("%") else float(masks)
+    more = {"steps": steps(rows), "lengths": lengths(rows), "gain": gain(answered(frame))}
+    return found | {name: contrast for name, contrast in more.items() if len(contrast)}
 
 
 def series(frame: pd.DataFrame) -> pd.DataFrame:
@@ -158,12 +166,6 @@ def _order(rows: pd.DataFrame) -> Any:
     return lambda c: c.map(places[c.name]) if c.name in places else c
 
 
-def _wide(part: pd.DataFrame, measure: str) -> pd.DataFrame:
-    """Test points as rows, amounts as columns in order; points that miss an amount are left."""
-    wide = part.pivot_table(index=[*ITEM], columns="k", values=measure, sort=False)
-    return wide[sorted(wide.columns)].dropna()
-
-
 def drop(rows: pd.DataFrame, by: list[str] | None = None) -> pd.DataFrame:
     """What the tail costs: accuracy at its best k minus at the largest k, over the same items.
 
@@ -173,13 +175,13 @@ def drop(rows: pd.DataFrame, by: list[str] | None = None) -> pd.DataFrame:
     what holds for others, too. The best k is chosen by the same rows, which flatters it:
     `from_start` is the drop from the smallest k, which isn't (over tasks; over items where there is
     one). `_holm` are p-values corrected for a model's rows of the table. `degradation` is
-    (max - min) / max over k, as in the paper's tables, with a bootstrap interval over items; noise
-    alone makes it larger than 0. `significant_from` is the smallest k at which accuracy is below
-    the smallest k's, by the same tests as `changes`.
+    (max - min) / max over k, as in the paper's tables, with a bootstrap interval over tasks;
+    `degradation_null` is what noise alone makes of it. `significant_from` is the
+    smallest k at which accuracy is below the smallest k's, by the same tests as `changes`.
     """
     found = []
     for named, part in grouped(rows, [*SERIES, *(by or [])]):
-        wide = _wide(part, "correct")
+        wide = by_amount(part, "correct")
         if len(wide) == 0 or wide.shape[1] < 2:
             continue
         names = dict(zip(part["k"], part["masks"], strict=True))
@@ -189,32 +191,16 @@ def drop(rows: pd.DataFrame, by: list[str] | None = None) -> pd.DataFrame:
         start = difference(wide[first] - wide[last], hits=True)
         line = named | {"smallest": names[first], "best": names[best], "largest": names[last]}
         line |= {"n": items.n, "points": 100 * items.mean}
-        line |= _ends("items", items) | {"items_p": items.p}
+        line |= ends("items", items) | {"items_p": items.p}
         if not by:
-            line |= _ends("tasks", over_tasks(wide[best] - wide[last]))
-        line |= {"from_start": 100 * start.mean} | _ends("from_start", start)
+            line |= ends("tasks", over_tasks(wide[best] - wide[last]))
+        line |= {"from_start": 100 * start.mean} | ends("from_start", start)
         line["from_start_p"] = start.p
         if not by:
-            line |= _degradation(wide.to_numpy(dtype=float))
+            line |= degradation(wide)
             line["significant_from"] = _significant(wide, [names[k] for k in wide.columns])
         found.append(line)
     return corrected(pd.DataFrame(found), ("items", "from_start"))
-
-
-def _ends(name: str, found: stats.Estimate) -> dict[str, float]:
-    """The interval of a difference of shares, in points: it can't leave -100..100."""
-    return found.times(100).within(-100, 100).ends(name)
-
-
-def _degradation(hits: np.ndarray) -> dict[str, float]:
-    """(max - min) / max of the columns' means, [items, k], with an interval."""
-
-    def relative(means: np.ndarray) -> np.ndarray:
-        largest = means.max(axis=-1)
-        lost: np.ndarray = largest - means.min(axis=-1)
-        return lost / np.where(largest > 0, largest, np.nan)
-
-    return stats.resampled(hits, relative, (0.0, 1.0)).columns("degradation")
 
 
 def _significant(wide: pd.DataFrame, names: Sequence[str]) -> str:
@@ -238,12 +224,12 @@ def changes(rows: pd.DataFrame) -> pd.DataFrame:
     found = []
     for named, part in grouped(rows, SERIES):
         names = dict(zip(part["k"], part["masks"], strict=True))
-        both = [_wide(part, measure) for measure in MEASURES]
+        both = [by_amount(part, measure) for measure in MEASURES]
         first, *others = both[0].columns
-        lines = [_compared(*((w[k], w[first]) for w in both)) for k in others]
+        lines = [compared(*(w[k] - w[first] for w in both), hits=True) for k in others]
         found += [
             named | {"masks": names[k], "against": names[first]} | line
-            for k, line in zip(others, _corrected(lines), strict=True)
+            for k, line in zip(others, corrected_lines(lines), strict=True)
         ]
     return pd.DataFrame(found)
 
@@ -258,40 +244,19 @@ def controls(rows: pd.DataFrame) -> pd.DataFrame:
     for named, part in grouped(rows[rows["filler"] != "none"], [*CONTEXT, "side"]):
         masks = part[(part["filler"] == "mask") & (part["steps"] == 1)]
         names = dict(zip(part["k"], part["masks"], strict=True))
-        ours = [_wide(masks, measure) for measure in MEASURES]
+        ours = [by_amount(masks, measure) for measure in MEASURES]
         for filler in part["filler"].unique():
-            theirs = [_wide(part[part["filler"] == filler], measure) for measure in MEASURES]
+            theirs = [by_amount(part[part["filler"] == filler], measure) for measure in MEASURES]
             shared = [k for k in ours[0].columns if k in theirs[0].columns and k != 0]
             if filler == "mask" or not shared:
                 continue
             both = list(zip(ours, theirs, strict=True))
-            lines = [_compared(*((mine[k], other[k]) for mine, other in both)) for k in shared]
+            lines = [compared(*(o[k] - t[k] for o, t in both), hits=True) for k in shared]
             found += [
                 named | {"masks": names[k], "control": filler} | line
-                for k, line in zip(shared, _corrected(lines), strict=True)
+                for k, line in zip(shared, corrected_lines(lines), strict=True)
             ]
     return pd.DataFrame(found)
-
-
-Pair = tuple[pd.Series, pd.Series]
-
-
-def _compared(correct: Pair, right: Pair) -> dict[str, float]:
-    """Differences of accuracy and of probability, first minus second, in points."""
-    hits = difference((correct[0] - correct[1]).dropna(), hits=True)
-    mass = difference((right[0] - right[1]).dropna(), hits=False)
-    line: dict[str, float] = {"units": hits.n}
-    for name, gap in (("accuracy", hits), ("p_right", mass)):
-        line |= {name: 100 * gap.mean} | _ends(name, gap) | {f"{name}_p": gap.p}
-    return line
-
-
-def _corrected(lines: list[dict[str, float]]) -> list[dict[str, float]]:
-    holm = {n: stats.holm([line[f"{n}_p"] for line in lines]) for n in ("accuracy", "p_right")}
-    return [
-        line | {f"{name}_holm": float(p[i]) for name, p in holm.items()}
-        for i, line in enumerate(lines)
-    ]
 
 
 # ---------------------------------------------------------------------- comparing

@@ -356,3 +356,29 @@ def test_an_estimate_is_columns_cut_to_what_there_can_be_in_any_unit():
     assert found.times(100) == stats.Estimate(50.0, -25.0, 150.0, 4, 0.01)
     nothing = stats.mean(np.array([1.0]))
     assert np.isnan(list(nothing.within(0, 1).times(2).ends("x").values())).all()
+
+
+# ---------------------------------------------------------------------- correlations
+
+
+def test_a_correlation_is_pearsons_with_fishers_interval():
+    first, second = np.random.default_rng(0).normal(size=(2, 8))
+    expected = reference.pearsonr(first, first + second)
+    ends = expected.confidence_interval()
+    for draws in (1, 2):
+        found = stats.correlation(*(np.tile(one, (draws, 1)) for one in (first, first + second)))
+        values = (found.mean, found.p, found.low, found.high)
+        assert values == pytest.approx((expected.statistic, expected.pvalue, ends.low, ends.high))
+        assert found.n == 8
+    several = stats.correlation(np.stack([first, second]), np.stack([second, second]))
+    z = np.arctanh([np.corrcoef(first, second)[0, 1], 1 - 1e-12]).mean()
+    assert several.mean == pytest.approx(np.tanh(z))
+
+
+def test_what_does_not_vary_or_is_little_has_no_correlation():
+    values = np.arange(8.0)[None]
+    assert np.isnan(stats.correlation(values, np.full((1, 8), 0.3)).mean)
+    assert np.isnan(stats.correlation(values[:, :2], values[:, :2]).mean)
+    three = stats.correlation(values[:, :3], np.array([[0.0, 2.0, 1.0]]))
+    assert three.mean == pytest.approx(0.5)
+    assert np.isnan([three.low, three.high]).all()

@@ -8,9 +8,11 @@ probes. See `simulations` for how often what is simulated is repeated.
 
 import numpy as np
 import pytest
+from scipy import stats as reference
 from simulations import between, repeats, simulation
 
 from mdlm_probe.analysis import stats
+from mdlm_probe.probes.masks import degradation
 
 TASKS, OTHERS = 8, ("smallest", "largest")
 SET_TASKS = np.repeat(np.arange(TASKS), len(OTHERS))
@@ -119,3 +121,63 @@ def test_accuracy_over_sets_would_miss_the_truth():
     rng = np.random.default_rng(1)
     draws = [hits(rng, 0.7, 200)[0] for _ in range(RUNS)]
     assert between(holds([(h, np.repeat(np.arange(16), 200)) for h in draws], 0.7), 0.0, 0.9, RUNS)
+
+
+# ---------------------------------------------------------------------- degradation, correlation
+
+
+def accuracies(rng, true, items):
+    """Accuracy of the relevant tasks by number of masks; tasks differ in level and in what is lost.
+
+    Of items that are about as hard at all numbers.
+    """
+    level = 0.05 * rng.normal(size=(TASKS, 1))
+    lost = 0.05 * rng.normal(size=(TASKS, 1)) * np.linspace(0, 1, len(true))
+    chances = np.clip(true + level + lost, 0.01, 0.99)
+    ease = 0.9 * rng.normal(size=(TASKS, items, 1))
+    ease = ease + np.sqrt(1 - 0.9**2) * rng.normal(size=(TASKS, items, len(true)))
+    return (ease < reference.norm.ppf(chances)[:, None]).mean(axis=1)
+
+
+def degradations(true, items):
+    """How often the interval of degradation holds the true one."""
+    rng = np.random.default_rng(4)
+    draws = [accuracies(rng, np.array(true), items) for _ in range(RUNS)]
+    found = [stats.resampled(draw, degradation.relative, (0.0, 1.0)) for draw in draws]
+    value = degradation.relative(np.array(true))
+    return np.mean([one.low <= value <= one.high for one in found])
+
+
+@simulation
+@pytest.mark.parametrize("items", [40, 400])
+def test_degradation_over_tasks(items):
+    falling = [0.85, 0.8, 0.75, 0.65, 0.55, 0.4]
+    assert between(degradations(falling, items), 0.93, 0.97, RUNS)
+
+
+@simulation
+def test_an_exception_little_degradation():
+    """What noise adds puts the whole interval too far up; that is why it is shown."""
+    assert between(degradations([0.7] * 5 + [0.66], 40), 0.0, 0.93, RUNS)
+    assert between(degradations([0.7] * 6, 40), 0.0, 0.05, RUNS)
+
+
+def pairs(rng, alike, noise, runs=4000):
+    """Two draws of two measures of 8 tasks that correlate by `alike`, each with its own noise."""
+    first, other = rng.normal(size=(2, runs, 1, TASKS))
+    second = alike * first + np.sqrt(1 - alike**2) * other
+    return [one + noise * rng.normal(size=(runs, 2, TASKS)) for one in (first, second)]
+
+
+@pytest.mark.parametrize("alike", [0.0, 0.6, 0.9])
+def test_correlations_over_tasks(alike):
+    draws = pairs(np.random.default_rng(0), alike, 0.0)
+    found = [stats.correlation(*draw) for draw in zip(*draws, strict=True)]
+    assert 0.93 < np.mean([one.low <= alike <= one.high for one in found]) < 0.97
+    if not alike:
+        assert 0.04 < np.mean([one.p < 0.05 for one in found]) < 0.06
+
+
+def test_an_exception_correlations_of_noisy_halves_find_less():
+    draws = pairs(np.random.default_rng(0), 0.0, 1.0)
+    assert np.mean([stats.correlation(*draw).p < 0.05 for draw in zip(*draws, strict=True)]) < 0.04

@@ -233,8 +233,13 @@ UNITS = {
 }
 
 
+OF_OTHER_SETTINGS = {("masks", table) for table in ("steps", "lengths", "gain")}
+"""Tables that the committed run has no rows for: see the probe's own tests."""
+
+
 @pytest.mark.parametrize(
-    ("probe", "table"), [(probe, table) for probe, units in UNITS.items() for table in units]
+    ("probe", "table"),
+    sorted({(probe, t) for probe, units in UNITS.items() for t in units} - OF_OTHER_SETTINGS),
 )
 def test_declared_units_are_of_columns_that_the_table_has(probe, table):
     (path,) = reference.FOLDER.glob(f"*/{probe}-{table}.csv")
