@@ -28,10 +28,12 @@ def degradation(hits: pd.DataFrame) -> dict[str, float]:
     Args:
         hits: items by k.
     """
-    tasks = hits.groupby(level=RELEVANT, observed=True, sort=False).mean()
-    rows = (tasks if len(tasks) > 1 else hits).to_numpy(dtype=float)
-    found = stats.resampled(rows, relative, (0.0, 1.0)).columns("degradation")
-    return found | {"degradation_null": null(rows)}
+    tasks = hits.groupby(level=RELEVANT, observed=True, sort=False).sum()
+    # sums in the size of a mean task: every item counts the same
+    rows = tasks / (len(hits) / len(tasks)) if len(tasks) > 1 else hits
+    values = rows.to_numpy(dtype=float)
+    found = stats.resampled(values, relative, (0.0, 1.0)).columns("degradation")
+    return found | {"degradation_null": null(values)}
 
 
 def relative(means: Float[np.ndarray, "*any k"]) -> Float[np.ndarray, "*any"]:

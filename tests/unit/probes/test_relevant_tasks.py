@@ -154,7 +154,7 @@ def test_rows_say_their_relevant_task(tmp_path):
 template: {question: "Options: {options}", option: "({letter}) {text}", between: ", ",
   answer: "Answer:[{answer}].", turn: "\\n", end: "\\n\\n"}
 lexicons: {small: {numbers: [1, 40]}}
-words: {animal: [cat, dog, horse, bird], object: [key, cup, table, lamp]}
+words: {animal: [cat, dog, horse, cow], object: [chair, desk, lamp, spoon]}
 relevant: {living-thing: {target: animal, wrong: [object]}}
 distractor: {the-smallest: {numbers: smallest}}
 """
