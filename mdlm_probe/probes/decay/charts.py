@@ -10,7 +10,8 @@ from mdlm_probe.probes.decay import report
 
 READ = (
     "Far from visible text a marginal falls back on what is frequent: its largest probability"
-    " falls, and neighbours become alike. The half-distance is where the fall is half done; the"
+    " falls, and neighbours become alike, and so do different prompts. The half-distance is where"
+    " the fall to the middle of the canvas is half done; near its end marginals are others. The"
     " bound is ours, of a language whose next token is Zipfian. Bands are 95 % over prompts."
 )
 TASK = "task"
@@ -26,6 +27,8 @@ def task_tables(frame: pd.DataFrame) -> Tables:
         "half": report.half(frame),
         "neighbours": report.neighbours(frame),
         "matrix": report.matrix(frame),
+        "prompts": report.prompts(frame),
+        "edge": report.edge(frame),
     }
     return {name: table for name, table in found.items() if len(table)}
 
@@ -36,6 +39,14 @@ def _curve(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
 
 def _near(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     return _ways(tables.get("neighbours", pd.DataFrame()))
+
+
+def _prompts(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    return _ways(tables.get("prompts", pd.DataFrame()))
+
+
+def _edge(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    return _ways(tables.get("edge", pd.DataFrame()))
 
 
 def _matrix(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
@@ -148,5 +159,31 @@ CHARTS = (
         counts=(*COUNTS, ("lag", "token(s) apart")),
         over="prompts",
         layers=(ChartLayer(f"thresholds: {ALIKE} nats", _thresholds, "rule"),),
+    ),
+    Chart(
+        "prompts",
+        "How far apart the marginals after different prompts are, at equal distance",
+        _prompts,
+        "line",
+        DISTANCE,
+        JS,
+        dash="way",
+        panels=("task",),
+        names=NAMES,
+        counts=COUNTS,
+        over="prompts",
+    ),
+    Chart(
+        "edge",
+        "What the end of the canvas does: the same mask in a longer canvas",
+        _edge,
+        "line",
+        Axis("from_end", "masks to the end of the canvas", scale="log"),
+        JS,
+        dash="way",
+        panels=("task",),
+        names=NAMES,
+        counts=COUNTS,
+        over="prompts",
     ),
 )

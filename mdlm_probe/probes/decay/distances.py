@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
+from typing import Any
+
+import numpy as np
 
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.prompts.texts import Context
 
-FAR = 0.75
-"""Masks beyond this share of the largest distance are the far end."""
+GUARD = 0.25
+"""Share of the canvas on either side that isn't its middle: near text, or near the canvas's end."""
 MOST = 96
-"""Masks of the far end whose whole distributions are averaged."""
+"""Masks of the middle whose whole distributions are averaged."""
 
 
 def distances(masks: int, context: Context) -> tuple[int, ...]:
@@ -21,14 +24,53 @@ def distances(masks: int, context: Context) -> tuple[int, ...]:
     return tuple(min(place, masks + 1 - place) for place in range(1, masks + 1))
 
 
-def far(masks: int, context: Context) -> tuple[int, ...]:
-    """The masks of the far end, from 0: farther than `FAR` of the largest distance.
+def in_middle(distance: Any, masks: Any, context: Any) -> Any:
+    """Whether masks so far from the text stand in the middle half of the canvas.
+
+    There the conjecture of arXiv 2510.03289 is about; the guard of a quarter is ours.
+    """
+    at = (np.asarray(distance) - 0.5) / masks
+    return (at >= GUARD) & before_edge(distance, masks, context)
+
+
+def before_edge(distance: Any, masks: Any, context: Any) -> Any:
+    """Whether masks so far from the text aren't in the last quarter before the end of the canvas.
+
+    With text on both sides there is no such end.
+    """
+    at = (np.asarray(distance) - 0.5) / masks
+    return (at <= 1 - GUARD) | (np.asarray(context) == "both")
+
+
+def middle(masks: int, context: Context) -> tuple[int, ...]:
+    """The masks of the canvas's middle half, from 0: the far end.
 
     Of more than `MOST` some are left out evenly: whole distributions take memory.
     """
-    found = distances(masks, context)
-    places = [i for i, distance in enumerate(found) if distance > FAR * max(found)]
+    places = np.flatnonzero(in_middle(distances(masks, context), masks, context)).tolist()
     return tuple(places[:: -(-len(places) // MOST)])
+
+
+def between_prompts(masks: int, context: Context) -> tuple[int, ...]:
+    """Distances at which different prompts are compared: 1, 4, 16 ... and the canvas's centre."""
+    centre = (masks + 1) // 2
+    fours = {4**k for k in range(16) if before_edge(4**k, masks, context) and 4**k <= centre}
+    return tuple(sorted({*fours, centre}))
+
+
+def edge(masks: int, context: Context) -> tuple[int, ...]:
+    """Masks near the canvas's end, from 1: the last, the 4th, the 16th ... of its last quarter.
+
+    None with text on both sides.
+    """
+    if context == "both":
+        return ()
+    return tuple(sorted(masks + 1 - 4**k for k in range(16) if 4**k <= GUARD * masks))
+
+
+def longer(masks: int) -> int:
+    """Masks of a canvas in which all of another's masks stand before the last quarter."""
+    return int(np.ceil(masks / (1 - GUARD)))
 
 
 # ---------------------------------------------------------------------- grids

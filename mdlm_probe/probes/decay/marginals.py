@@ -14,7 +14,7 @@ from mdlm_probe.core.columns import FILE, Unit, empty
 from mdlm_probe.decoding import canvas_of_prompt, coordinates
 from mdlm_probe.engine.queries import Answer, Block, Query, Readout
 from mdlm_probe.probes.decay import distances as spans
-from mdlm_probe.probes.decay import unigrams, zipf_bound
+from mdlm_probe.probes.decay import unigrams, zipf_bound, zipf_fit
 from mdlm_probe.probes.decay.columns import COLUMNS, ERRORS, MASSES
 from mdlm_probe.probes.decay.sampled_continuations import Marginals, SampledPrompt
 from mdlm_probe.probes.decay.unigrams import Unigrams
@@ -51,7 +51,7 @@ class MarginalCell:
     ranks: Annotated[int, "ranks of the bound's Zipfian next tokens"]
     floor: Annotated[
         float | None,
-        "what the bound falls to; empty: share of the most frequent token",
+        "what the bound falls to; empty: the far end's largest probability",
         Unit("probability"),
     ]
     memory: Annotated[int, "most that comparing distributions takes", Unit("MiB")]
@@ -88,11 +88,11 @@ class MarginalQuery:
     def query(self) -> Query:
         """One forward pass for all of it (masked models)."""
         cell, pairs = self.cell, self.pairs
+        whole = (*spans.between_prompts(cell.masks, cell.context), *self.edge)
         places = sorted({place for pair in pairs for place in pair})
         at = {place: n for n, place in enumerate(places)}
         rows = tuple((at[a], at[b]) for a, b in pairs)
         compared = Block("divergences", tuple(p - 1 for p in places), (rows, cell.memory * 2**20))
-        far = Block("mean", spans.far(cell.masks, cell.context))
         return Query(
             self.span.ids,
             self.span.places,
@@ -101,14 +101,33 @@ class MarginalQuery:
                 *self._masses,
             ),
             key(cell),
-            (far, compared) if pairs else (far,),
+            tuple(
+                dict.fromkeys(
+                    (self.far, *([compared] if pairs else []), *(distribution(p) for p in whole))
+                )
+            ),
         )
+
+    @property
+    def far(self) -> Block:
+        """The mean distribution of the canvas's middle."""
+        return Block("mean", spans.middle(self.cell.masks, self.cell.context))
+
+    @property
+    def edge(self) -> tuple[int, ...]:
+        """Masks near the end of the canvas, which are compared with those of a longer one."""
+        return spans.edge(self.cell.masks, self.cell.context)
 
     def prompt(self) -> SampledPrompt:
         """What a causal model is to continue."""
         cell = self.cell
         seed = seed_of("continuations", cell.prompts, cell.prompt, cell.seed)
         return SampledPrompt(self.span.ids, self.sets, seed, key(cell))
+
+    def next_token(self) -> Query:
+        """The distribution of the token after a prompt (causal models)."""
+        ids = self.span.ids
+        return Query(ids, (len(ids),), (), key(self.cell), (distribution(1),))
 
     def rows(self, border: Border, answer: Answer) -> list[dict[str, Any]]:
         """The rows of a masked model's answer to `query`."""
@@ -118,13 +137,45 @@ class MarginalQuery:
             "top_id": answer["top_id"],
         }
         masses = np.stack([answer[mass] for mass in self._masses], axis=1)
-        rows = self._places(border, found, masses)
+        far = answer[self.far]
+        rows = self._places(border, found, masses, float(far.max()))
         compared = answer["divergences"] if self.pairs else ()
         for (place, other), (js, tv) in zip(self.pairs, compared, strict=True):
             nearest = min(self._distances[place - 1], self._distances[other - 1])
             pair = {"place": place, "distance": nearest, "other": other}
             rows.append(self._row("pair", **pair, js=float(js), tv=float(tv)))
-        return rows + self._far(border, answer["mean"])
+        return rows + self._far(border, far)
+
+    def compared_rows(
+        self, own: Answer, beside: tuple[str, Answer] | None, longer: tuple[int, Answer] | None
+    ) -> list[dict[str, Any]]:
+        """The rows of what is compared between canvases, and of the next token's law.
+
+        Args:
+            own: the answer to `query`.
+            beside: the next prompt's id, and the answer about it.
+            longer: masks of the longer canvas, and the answer about it.
+        """
+        cell, rows = self.cell, []
+        if beside:
+            for place in spans.between_prompts(cell.masks, cell.context):
+                apart = _apart(own, beside[1], place)
+                rows.append(self._at("prompts", place, **apart, beside=beside[0]))
+        if longer:
+            rows += [
+                self._at("edge", place, **_apart(own, longer[1], place), other=longer[0])
+                for place in self.edge
+            ]
+        return [*rows, self.zipf_row(own[distribution(1)])]
+
+    def zipf_row(self, probs: np.ndarray) -> dict[str, Any]:
+        """The row that a law is fitted by: the next token's distribution by ranks.
+
+        Args:
+            probs: [vocabulary].
+        """
+        found = zipf_fit.ranked(probs)
+        return self._row("zipf", **found._asdict())
 
     def sampled_rows(self, border: Border, found: Marginals) -> list[dict[str, Any]]:
         """The rows of a causal model's sampled continuations: of places only.
@@ -142,7 +193,8 @@ class MarginalQuery:
         }
         if not self.ends:
             del values["end_se"]
-        return self._places(border, values, found.masses)
+        floor = self.counts.largest
+        return self._places(border, values, found.masses, floor)
 
     @property
     def _masses(self) -> tuple[Readout, ...]:
@@ -156,11 +208,14 @@ class MarginalQuery:
         seen = len(self.span.ids) - len(self.span.places)
         return empty(COLUMNS) | {"unit": unit, "tokens": seen} | values
 
+    def _at(self, unit: str, place: int, **values: Any) -> dict[str, Any]:
+        return self._row(unit, place=place, distance=self._distances[place - 1], **values)
+
     def _places(
-        self, border: Border, found: dict[str, np.ndarray], masses: np.ndarray
+        self, border: Border, found: dict[str, np.ndarray], masses: np.ndarray, lowest: float
     ) -> list[dict[str, Any]]:
         cell, distances = self.cell, np.array(self._distances)
-        floor = self.counts.largest if cell.floor is None else cell.floor
+        floor = lowest if cell.floor is None else cell.floor
         columns = found | dict(zip(MASSES, masses.T, strict=True))
         if not self.ends:
             del columns["end_mass"]
@@ -210,6 +265,17 @@ class MarginalQuery:
                 for token in tops
             ),
         ]
+
+
+def distribution(place: int) -> Block:
+    """The whole distribution at a mask, from 1: probabilities, [vocabulary]."""
+    return Block("mean", (place - 1,))
+
+
+def _apart(own: Answer, other: Answer, place: int) -> dict[str, float]:
+    """How far apart the distributions at the same mask of two canvases are."""
+    p, q = (answer[distribution(place)].astype(float) for answer in (own, other))
+    return {"js": unigrams.jensen_shannon(p, q), "tv": float(np.abs(p - q).sum() / 2)}
 
 
 def readings(asker: Asker, cells: Sequence[MarginalCell]) -> list[MarginalQuery]:

@@ -4,8 +4,10 @@ Masks are appended to a prompt, and one forward pass reads the distribution at e
 certain it is, and of what, against the distance to the nearest visible token. Source: "Why mask
 diffusion does not work" (arXiv 2510.03289); masses of frequent tokens and of the prompt's as in
 arXiv 2509.15188. Ours: the prompts, the bound (see `zipf_bound`), what counts as the far end (the
-last quarter of the distances), and the counterpart for causal models: continuations are sampled,
-and the model's distributions are averaged over them at each distance (see `sampled_continuations`).
+middle half of the canvas; near its end predictions are others, as a longer canvas shows), that each
+prompt is compared with the next one of its task, the law fitted to next tokens (see `zipf_fit`),
+and the counterpart for causal models: continuations are sampled, and the model's distributions are
+averaged over them at each distance (see `sampled_continuations`).
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from mdlm_probe.probes.decay import (
     columns,
     distances,
     marginals,
+    other_canvases,
     sampled_continuations,
     unigrams,
     zipf_bound,
@@ -71,7 +74,8 @@ def plan(
     ] = zipf_bound.EXPONENT,
     zipf_ranks: Annotated[int, "number N of their ranks"] = zipf_bound.RANKS,
     floor: Annotated[
-        float | None, "what the bound falls to; default: the share of the most frequent token"
+        float | None,
+        "what the bound falls to; default: the largest probability of the model's far end",
     ] = None,
     memory_limit: Annotated[
         int, "memory for comparing distributions, in MiB", options.UNCOMPARED
@@ -109,7 +113,8 @@ def plan(
 
 def sources(prompts: str, lexicon: str, frequent: str, **_: Any) -> dict[str, str]:
     """What is read and counted, as hashes: other texts make another measurement."""
-    return {"prompts": texts.digest(prompts, lexicon), "frequent": unigrams.digest(frequent)}
+    read = {"prompts": texts.digest(prompts, lexicon), "frequent": unigrams.digest(frequent)}
+    return read | {"far": f"middle, guard {distances.GUARD}"}
 
 
 def refuse(cell: Cell, entry: Checkpoint) -> str:
@@ -125,14 +130,15 @@ def refuse(cell: Cell, entry: Checkpoint) -> str:
 def measure(
     engine: AnyEngine, cells: Sequence[Cell]
 ) -> Iterator[tuple[Cell, list[dict[str, Any]]]]:
-    """A row for each mask, each pair of masks on the grid, and the far end and its tokens."""
+    """Rows of each mask, each pair of the grid, the far end, its tokens, and other canvases."""
     readings = marginals.readings(engine, cells)
     if engine.entry.kind == "causal":
         prompts = [reading.prompt() for reading in readings]
         found = sampled_continuations.marginals(engine, prompts, cells[0].samples, cells[0].masks)
-        for cell, reading, sampled in zip(cells, readings, found, strict=True):
-            yield cell, reading.sampled_rows(engine.border, sampled)
+        nexts = engine.ask([reading.next_token() for reading in readings])
+        for cell, reading, sampled, told in zip(cells, readings, found, nexts, strict=True):
+            law = reading.zipf_row(told[marginals.distribution(1)])
+            yield cell, [*reading.sampled_rows(engine.border, sampled), law]
         return
-    answers = engine.ask([reading.query() for reading in readings])
-    for cell, reading, answer in zip(cells, readings, answers, strict=True):
-        yield cell, reading.rows(engine.border, answer)
+    for cell, (_, rows) in zip(cells, other_canvases.rows(engine, readings), strict=True):
+        yield cell, rows

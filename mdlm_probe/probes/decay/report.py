@@ -12,12 +12,13 @@ import pandas as pd
 from mdlm_probe.analysis import stats
 from mdlm_probe.analysis.frames import PROMPT_COLUMNS, grouped
 from mdlm_probe.analysis.pairing import PROMPT_ITEM, Measure, Pairing
-from mdlm_probe.probes.decay.distances import FAR
+from mdlm_probe.probes.decay import zipf_fit
+from mdlm_probe.probes.decay.distances import before_edge, in_middle
 
 SERIES = ["model", "context", "masks", "task"]
 MEASURES = ("top1_prob", "entropy", "frequent_mass", "prompt_mass", "end_mass")
 SUFFIXES = ("", "_low", "_high")
-PRINTED = ("half", "homogenisation", "limit")
+PRINTED = ("half", "homogenisation", "limit", "prompts", "edge", "zipf")
 THRESHOLDS = (0.1, 0.01, 0.001)
 """Divergences, in nats, under which neighbours count as alike."""
 MOST = {"js": np.log(2), "entropy": np.inf}
@@ -31,7 +32,9 @@ def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
     "curve": every measure against distance; "half": where the largest probability halves;
     "homogenisation": from where neighbours are alike, and "neighbours", the curve behind it;
-    "matrix": divergences of all pairs of the grid; "limit" and "tokens": what the far end is.
+    "matrix": divergences of all pairs of the grid; "limit" and "tokens": what the far end is;
+    "prompts": how far apart different prompts are at equal distance; "edge": what the end of the
+    canvas does; "zipf": the law of next tokens.
 
     Raises:
         KeyError, ValueError: for rows that a decay run didn't write.
@@ -46,9 +49,27 @@ def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
         "matrix": matrix(frame),
         "limit": limit(frame),
         "tokens": tokens(frame),
+        "prompts": prompts(frame),
+        "edge": edge(frame),
+        "zipf": zipf(frame),
     }
     # causal models have a curve only
     return {name: table for name, table in found.items() if len(table)}
+
+
+def notes(frame: pd.DataFrame) -> list[str]:
+    """Says of a model whose canvas has an end why it isn't known what that does."""
+    canvases = frame[(frame["unit"] == "far") & (frame["context"] == "left") & (frame["masks"] > 3)]
+    measured = frame[(frame["unit"] == "edge") & (frame["distance"] == frame["masks"])]
+    found = []
+    for model, own in canvases.groupby("model", observed=True, sort=False):
+        lacking = len(own) - int((measured["model"] == model).sum())
+        if lacking > 0:
+            found.append(
+                f"what the end of {model}'s canvas does isn't known of {lacking} of {len(own)}"
+                " prompts: a canvas a third longer doesn't fit its context, or the run is older"
+            )
+    return found
 
 
 def _parts(
@@ -114,7 +135,8 @@ def curve(frame: pd.DataFrame) -> pd.DataFrame:
 def half(frame: pd.DataFrame) -> pd.DataFrame:
     """Where the mean largest probability is halfway from its first value to its far end.
 
-    `first` is at distance 1, `far` the mean beyond `FAR` of the largest distance; `half` is where
+    `first` is at distance 1, `far` the mean over the middle half of the canvas; the last quarter
+    before the canvas's end, which predicts otherwise, isn't looked at. `half` is where
     the mean curve first falls to their middle, between distances on a straight line, with a
     bootstrap interval over prompts. `settled` is the distance from which on the curve stays under
     that middle: much larger where texts have fixed frames, whose curve swings. `halved` is where it
@@ -126,11 +148,15 @@ def half(frame: pd.DataFrame) -> pd.DataFrame:
         wide = _wide(part, "top1_prob").dropna()
         if not len(wide) or wide.shape[1] < 2:
             continue
+        canvas = named["masks"], named["context"]
+        wide = wide.loc[:, before_edge(wide.columns.to_numpy(), *canvas)]
         steps, values = wide.columns.to_numpy(dtype=float), wide.to_numpy()
-        means = values.mean(axis=0)
-        far = float(means[steps > FAR * steps.max()].mean())
+        means, middle = values.mean(axis=0), in_middle(steps, *canvas)
+        if not middle.any():
+            continue
+        far = float(means[middle].mean())
         line = named | {"n": len(wide), "first": means[0], "far": far}
-        line |= _where("half", values, partial(halfway, steps=steps))
+        line |= _where("half", values, partial(halfway, steps=steps, middle=middle))
         under = np.logical_and.accumulate((means <= (means[0] + far) / 2)[::-1])[::-1]
         line["settled"] = steps[under][0] if under.any() and far < means[0] else float("nan")
         found.append(line | _where("halved", values, partial(halved, steps=steps)))
@@ -151,9 +177,12 @@ def _where(
     return {name: reached, f"{name}_low": low, f"{name}_high": high}
 
 
-def halfway(means: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    """Where curves are halfway down: [..., distances] to [...]; NaN where they don't go down."""
-    first, far = means[..., 0], means[..., steps > FAR * steps.max()].mean(axis=-1)
+def halfway(means: np.ndarray, steps: np.ndarray, middle: np.ndarray) -> np.ndarray:
+    """Where curves are halfway down to the mean of the distances in the middle of the canvas.
+
+    From [..., distances] to [...]; NaN where they don't go down.
+    """
+    first, far = means[..., 0], means[..., middle].mean(axis=-1)
     return np.where(far < first, _falls(means, (first + far) / 2, steps), np.nan)
 
 
@@ -212,9 +241,11 @@ def homogenisation(near: pd.DataFrame) -> pd.DataFrame:
 
     `below_X`: the least distance of the grid from which on the mean stays under X nats; empty where
     it never does. `_low` and `_high` are the same of the interval's ends. `last` is the divergence
-    at the farthest distance asked.
+    at the farthest distance asked. Masks in the last quarter before the canvas's end don't count.
     """
     found = []
+    if len(near):
+        near = near[before_edge(near["distance"], near["masks"], near["context"])]
     if not len(near):
         return pd.DataFrame()
     names = [*SERIES, "lag"]
@@ -288,6 +319,65 @@ def tokens(frame: pd.DataFrame) -> pd.DataFrame:
             table.insert(place, name, value)
         found.append(table)
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+
+
+# ---------------------------------------------------------------------- other canvases
+
+
+def prompts(frame: pd.DataFrame) -> pd.DataFrame:
+    """How far apart the distributions after different prompts are, at equal distance from them.
+
+    The conjecture of arXiv 2510.03289 in its strong form: far from the text they are almost the
+    same, whatever it says. Means over prompts with t intervals; each is compared with the next of
+    its task, so that neighbouring pairs share a prompt.
+    """
+    return _compared(frame, "prompts", ["distance"])
+
+
+def edge(frame: pd.DataFrame) -> pd.DataFrame:
+    """What the end of the canvas does: the same masks in this canvas and in a longer one.
+
+    `from_end` counts masks to the end, the last one is 1; `longer` is the other canvas's masks.
+    Divergences that aren't 0 are the end's doing. Means over prompts with t intervals.
+    """
+    table = _compared(frame, "edge", ["distance", "other"])
+    if not len(table):
+        return table
+    table.insert(len(SERIES), "from_end", table["masks"] + 1 - table["distance"])
+    return table.astype({"other": int}).rename(columns={"other": "longer"})
+
+
+def _compared(frame: pd.DataFrame, unit: str, by: list[str]) -> pd.DataFrame:
+    found = []
+    for named, part in _parts(frame, unit, [*SERIES, *by]):
+        line = named | {"n": len(part)}
+        for measure in ("js", "tv"):
+            line |= _line(part[measure].to_numpy(dtype=float), measure)
+        found.append(line)
+    return pd.DataFrame(found)
+
+
+def zipf(frame: pd.DataFrame) -> pd.DataFrame:
+    """Zipf's exponent of the model's own next tokens, beside the one that the bound assumes.
+
+    `fitted` is the exponent of the one law that is nearest to those after all prompts, with the
+    interval of what it is fitted by (`zipf_fit`), a mean over prompts; `misfit` is how far they are
+    from it on average (KL, nats), `assumed` the bound's, of arXiv 2510.03289 if no other was asked.
+    """
+    found = []
+    for named, part in _parts(frame, "zipf"):
+        ranks, support = stats.mean(part["log_rank"].to_numpy(dtype=float)), part["support"].max()
+        most = ranks.within(0.0, np.inf)
+        steps = {"": ranks.mean, "_low": most.high, "_high": most.low}  # it falls as ranks rise
+        line = named | {"n": len(part)}
+        for end, value in steps.items():
+            known = not np.isnan(value)
+            fitted = zipf_fit.exponent(value, int(support)) if known else float("nan")
+            line[f"fitted{end}"] = fitted
+        means = zipf_fit.RankedTokens(ranks.mean, part["entropy"].mean(), int(support))
+        line["misfit"] = zipf_fit.misfit(means, line["fitted"])
+        found.append(line | {"assumed": part["exponent"].mean()})
+    return pd.DataFrame(found)
 
 
 # ---------------------------------------------------------------------- comparing

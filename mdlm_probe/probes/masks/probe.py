@@ -26,16 +26,8 @@ from mdlm_probe.core.options import AMOUNT, check_least, check_once
 from mdlm_probe.decoding.schedule import Schedule
 from mdlm_probe.engine.queries import Query
 from mdlm_probe.probes._few_shot import questions, scoring
-from mdlm_probe.probes.masks import watched_mask
-from mdlm_probe.probes.masks.fillers import (
-    Filler,
-    Side,
-    Tail,
-    amount,
-    combinations,
-    extend,
-    pad_is_eos,
-)
+from mdlm_probe.probes.masks import fillers, watched_mask
+from mdlm_probe.probes.masks.fillers import Filler, Side, Tail, amount
 from mdlm_probe.prompts import lm_eval_suite
 
 if TYPE_CHECKING:
@@ -116,7 +108,7 @@ def plan(
         distractors=distractors,
     )
     lm_eval_suite.check_documents(source, limit, shots, seed)
-    tails = combinations(masks, filler, side, steps, order)
+    tails = fillers.combinations(masks, filler, side, steps, order)
     drawn = (lexicon, answer or source.answer, source.options)
     return [
         Cell(suite, name, *(*drawn, relevant, others, seed, item, *tail))
@@ -131,7 +123,7 @@ def refuse(cell: Cell, entry: Checkpoint) -> str:
     """Why a cell can't be asked of a model; empty if it can."""
     if entry.kind == "causal" and cell.filler == "mask":
         return "a causal model has no masks"
-    if cell.filler == "pad" and pad_is_eos(entry):
+    if cell.filler == "pad" and fillers.pad_is_eos(entry):
         return Refusal.of("its padding is the token that ends a text: --filler eos", "filler")
     return ""
 
@@ -151,7 +143,7 @@ def measure(
         drawn = seed_of("filler", cell.set, cell.item, cell.seed)
         closing = questions.template_of(cell).closing()
         tail = Tail(cell.masks, cell.filler, cell.side, closing, drawn)
-        query = replace(extend(engine, prompts[point], tail), name=key(cell))
+        query = replace(fillers.extend(engine, prompts[point], tail), name=key(cell))
         asks.append(questions.spread(engine, cell, example, query, cell.steps))
         order: Order = "random" if cell.order == "random" else "low_confidence"
         schedule = Schedule(cell.steps, order=order, seed=seed_of(cell), stop=False)

@@ -1,11 +1,13 @@
 """The decay probe: the prompts it asks, calibration on the oracle, a planted fault, bad input."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import reference
+import torch
 from progress import Silent
 
 from mdlm_probe import models
@@ -14,6 +16,7 @@ from mdlm_probe.engine.dry_run import DryRun
 from mdlm_probe.engine.engine import Engine
 from mdlm_probe.models.oracle import SMOOTHING, language
 from mdlm_probe.probes.decay import probe as decay
+from mdlm_probe.probes.decay import report, zipf_fit
 from mdlm_probe.prompts.toy_language import prose
 from mdlm_probe.runs import plan, runner
 
@@ -69,7 +72,7 @@ def prompts_of(model, **options):
     recorder = Recorder(model.entry, model.border)
     cells = decay.plan(**{**SMALL, **options})
     assert [cell for cell, _ in decay.measure(recorder, cells)] == cells
-    return recorder.queries
+    return recorder.queries[: len(cells)]  # then come those that they are compared with
 
 
 def units(rows, unit):
@@ -169,6 +172,109 @@ def test_a_sharpened_oracle_leaves_the_exact_curve(oracle, chain):
         assert gap.max() > 0.01
 
 
+def js_of(p, q):
+    """Jensen-Shannon divergence by its definition."""
+    middle = np.maximum((p + q) / 2, 1e-300)
+    return sum((x * np.log(np.maximum(x, 1e-300) / middle)).sum() / 2 for x in (p, q))
+
+
+def test_different_prompts_of_the_oracle_are_as_far_apart_as_their_exact_curves(oracle, chain):
+    """Against the next prompt of the file, the first after the last; the same whoever is asked."""
+    asked = {"tasks": ("prose",), "masks": 48, "limit": 50}
+    found = {}
+    for query, cell in zip(prompts_of(oracle, **asked), decay.plan(**SMALL | asked), strict=True):
+        found[cell.prompt] = mixing(chain, query.ids[:-48], 48)
+    names = list(found)
+    two = measured(oracle, tasks=("prose",))
+    assert len(two) == 2
+    for n, (_, rows) in enumerate(two):
+        pairs = units(rows, "prompts")
+        assert [row["place"] for row in pairs] == [1, 4, 16, 24]
+        assert {row["beside"] for row in pairs} == {names[n + 1]}
+        for row in pairs:
+            p, q = (found[names[i]][row["distance"] - 1] for i in (n, n + 1))
+            assert row["js"] == pytest.approx(js_of(p, q), abs=1e-5)
+            assert row["tv"] == pytest.approx(abs(p - q).sum() / 2, abs=1e-5)
+        law = zipf_fit.ranked(found[names[n]][0])
+        (row,) = units(rows, "zipf")
+        assert row["log_rank"] == pytest.approx(law.log_rank, abs=1e-4)
+        assert row["entropy"] == pytest.approx(law.entropy, abs=1e-4)
+    last = decay.plan(**SMALL | asked)[-1:]
+    ((_, rows),) = decay.measure(Engine(oracle, batch_tokens=4096), last)
+    assert {row["beside"] for row in units(rows, "prompts")} == {names[0]}
+
+
+def test_the_oracles_canvas_has_no_end(oracle):
+    for _, rows in measured(oracle):
+        ends = units(rows, "edge")
+        assert [(row["place"], row["other"]) for row in ends] == [(45, 64), (48, 64)]
+        assert max(row["js"] for row in ends) < 1e-9
+    for _, rows in measured(oracle, context="both", masks=20):
+        assert units(rows, "edge") == []
+
+
+class WithEnd:
+    """An oracle with a planted fault: the last masks of a canvas are half ends of text."""
+
+    def __init__(self, oracle, last, share=0.5):
+        self.oracle, self.last, self.share = oracle, last, share
+        self.__dict__ |= {k: getattr(oracle, k) for k in ("entry", "border", "device", "vocab")}
+        self.facts = {}
+
+    def states(self, ids, lengths, rows, positions):
+        found = self.oracle.states(ids, lengths, rows, positions)
+        near = positions >= lengths[rows] - self.last
+        return torch.cat([found, near[:, None].to(found.dtype)], dim=1)
+
+    def logprobs(self, states):
+        plain = self.oracle.logprobs(states[:, :-1])
+        mixed = (1 - self.share) * plain.exp()
+        mixed[:, self.oracle.entry.eos_ids[0]] += self.share
+        return torch.where(states[:, -1:] > 0, mixed.log(), plain)
+
+
+def test_a_planted_end_of_the_canvas_is_found_and_stays_out_of_the_limit(oracle, chain):
+    """Ten of 48 masks; the longer canvas has 64, whose last ten are others."""
+    queries = prompts_of(oracle)
+    plain = measured(oracle)
+    frames = []
+    for query, (_, clean), (cell, rows) in zip(
+        queries, plain, measured(WithEnd(oracle, 10)), strict=True
+    ):
+        shares = mixing(chain, query.ids[:-48], 48)
+        for row in units(rows, "edge"):
+            p = shares[row["place"] - 1]
+            q = p / 2 + np.eye(len(p))[oracle.entry.eos_ids[0]] / 2
+            assert row["js"] == pytest.approx(js_of(p, q), abs=1e-5)
+            assert row["js"] > 0.1
+        assert units(rows, "place")[-1]["top1_prob"] == pytest.approx(0.5, abs=0.01)
+        for unit in ("far", "token", "prompts", "zipf"):
+            assert units(rows, unit) == units(clean, unit)
+        frames.append(
+            [pd.DataFrame({"model": "m"} | asdict(cell) | r for r in x) for x in (clean, rows)]
+        )
+    for name in ("half", "limit", "tokens", "prompts", "zipf"):
+        tables = [report.tables(pd.concat(parts)) for parts in zip(*frames, strict=True)]
+        pd.testing.assert_frame_equal(tables[0][name], tables[1][name])
+    assert tables[1]["edge"]["js"].min() > 0.1 > 1e-9 > tables[0]["edge"]["js"].max()
+
+
+def test_prompts_that_leave_no_room_for_a_longer_canvas_are_measured_without(oracle, tmp_path):
+    room = oracle.entry.context
+    path = write(tmp_path, " the wind", " a king")
+    cells = decay.plan(prompts=path, masks=room - 100, limit=1)
+    ((_, rows),) = decay.measure(DryRun(oracle.entry, oracle.border), cells)
+    assert units(rows, "edge") == []
+    assert len(units(rows, "prompts")) > 3
+    (tmp_path / "same").mkdir()
+    path = write(tmp_path / "same", *[" the wind"] * 3)
+    ((_, rows),) = decay.measure(
+        DryRun(oracle.entry, oracle.border), decay.plan(prompts=path, masks=8, limit=1)
+    )
+    assert units(rows, "prompts") == [], "all prompts are the same"
+    assert len(units(rows, "edge")) == 1
+
+
 def test_text_on_both_sides_is_measured_from_the_nearer(oracle):
     (query, *_), ((_, rows), *_) = (
         prompts_of(oracle, context="both", masks=21),
@@ -206,7 +312,8 @@ def test_sampled_continuations_agree_with_the_exact_curve(oracle, chain):
     options = {"tasks": ("prose",), "limit": 2, "masks": 4, "ar_sample": 150, "seed": 1}
     asked = prompts_of(oracle, **options)
     for query, (_, rows) in zip(asked, measured(causal, **options), strict=True):
-        assert {row["unit"] for row in rows} == {"place"}
+        assert {row["unit"] for row in rows} == {"place", "zipf"}
+        rows = units(rows, "place")
         shares = mixing(chain, query.ids[:-4], 4)
         for slot, name in ((3, "frequent"), (4, "prompt")):
             exact = shares[:, list(query.readouts[slot].args)].sum(1)
@@ -242,8 +349,11 @@ def test_theory_follows_its_options(oracle):
     assert places[0]["bound"] == pytest.approx(law[0])
     assert places[9]["bound"] == pytest.approx((law**2).sum() ** 5 + 0.03)
     _, rows = measured(oracle, limit=1)[0]
-    largest = max(row["unigram"] for row in units(rows, "token"))
-    assert units(rows, "place")[-1]["bound"] == pytest.approx(largest, abs=1e-5)
+    (far,) = units(rows, "far")
+    assert units(rows, "place")[-1]["bound"] == pytest.approx(far["top1_prob"], abs=1e-5)
+    assert far["top1_prob"] != pytest.approx(
+        max(row["unigram"] for row in units(rows, "token")), abs=1e-3
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from pictured import outside, pictured
 
 from mdlm_probe.analysis import stats
-from mdlm_probe.probes.decay import charts
+from mdlm_probe.probes.decay import charts, zipf_fit
 from mdlm_probe.probes.decay import report as decay
 
 UNITS = ("top1_prob", "entropy", "frequent_mass", "prompt_mass", "end_mass")
@@ -87,7 +87,7 @@ def test_sampling_errors_are_those_of_a_mean():
 
 def test_the_half_distance_is_halfway_to_the_far_end():
     (row,) = decay.half(frame()).to_dict("records")
-    far = np.mean([0.12 + 0.8 * 0.5 ** (d - 1) for d in range(16, 21)])
+    far = np.mean([0.12 + 0.8 * 0.5 ** (d - 1) for d in range(6, 16)])
     assert row["first"] == pytest.approx(0.92)
     assert row["far"] == pytest.approx(far)
     # the middle is a hair above the value at 2, on a line from .92 to .52
@@ -95,6 +95,76 @@ def test_the_half_distance_is_halfway_to_the_far_end():
     assert row["half_low"] <= row["half"] <= row["half_high"] or np.isnan(row["half_low"])
     assert row["halved"] == pytest.approx(2 + (0.52 - 0.46) / 0.2)
     assert row["settled"] == 2
+
+
+def test_the_end_of_the_canvas_is_in_no_table_but_its_own():
+    """Twenty masks, of which the last five predict otherwise: neither far end nor half-distance."""
+    rows = frame(top=lambda d, n: (0.1 + 0.8 * 0.5 ** (d - 1) + 0.01 * n) + 0.6 * (d > 15))
+    pd.testing.assert_frame_equal(decay.half(rows), decay.half(frame()))
+    jumps = decay.neighbours(frame(js=lambda a, b: 0.5 if a > 15 else 0.05 / a))
+    (row,) = decay.homogenisation(jumps).to_dict("records")
+    assert (row["below_0.1"], row["below_0.01"]) == (1, 8)
+    assert row["last"] == 0.05 / 8
+    both = frame(context="both", masks=9, top=lambda d, n: 1 / d)
+    assert decay.half(both)["far"].item() == pytest.approx(np.mean([1 / 3, 1 / 4, 1 / 5]))
+
+
+def compared(unit, values, **fixed):
+    """Rows of four prompts; `values(n)` are the divergences at each of `fixed`'s places."""
+    shared = {"model": "m", "prompts": "decay", "lexicon": "full", "task": "prose", "lag": 1}
+    shared |= {"context": "left", "masks": 20, "unit": unit, "exponent": 2.31}
+    found = [
+        shared | {"prompt": f"prose-{n}", "distance": d, "place": d, "js": js, "tv": js / 2} | fixed
+        for n in range(4)
+        for d, js in values(n).items()
+    ]
+    return pd.concat([frame(prompts=4), pd.DataFrame(found)], ignore_index=True)
+
+
+def test_prompts_are_compared_at_equal_distance():
+    table = decay.prompts(compared("prompts", lambda n: {1: 0.4 + n / 10, 10: 0.01 * n}))
+    expected = stats.mean(0.4 + np.arange(4) / 10)
+    assert table["distance"].tolist() == [1, 10]
+    assert table["n"].tolist() == [4, 4]
+    assert table["js"].tolist() == pytest.approx([0.55, 0.015])
+    assert table["tv"].tolist() == pytest.approx([0.275, 0.0075])
+    assert (table["js_low"][0], table["js_high"][0]) == pytest.approx(
+        (expected.low, min(expected.high, np.log(2)))
+    )
+
+
+def test_the_end_of_the_canvas_has_a_table():
+    rows = compared("edge", lambda n: {17: 0.001 * n, 20: 0.05 + n / 100}, other=27)
+    table = decay.tables(rows)["edge"]
+    assert table["from_end"].tolist() == [4, 1]
+    assert table["longer"].tolist() == [27, 27]
+    assert table["js"].tolist() == pytest.approx([0.0015, 0.065])
+    assert decay.notes(rows) == []
+    cut = rows[~((rows["unit"] == "edge") & (rows["prompt"] == "prose-2"))]
+    assert "isn't known of 1 of 4 prompts" in decay.notes(cut)[0]
+    assert "isn't known of 5 of 5 prompts" in decay.notes(frame())[0], "an older run"
+    assert decay.notes(frame(context="both", masks=9)) == []
+
+
+def test_one_law_is_fitted_to_all_prompts():
+    """Two halves of the prompts follow two laws; the law of their mean rank is the likeliest."""
+    ranks = np.arange(1, 51)
+    laws = [ranks**-s / (ranks**-s).sum() for s in (1.5, 2.0, 2.5, 3.0)]
+    found = [zipf_fit.ranked(law) for law in laws]
+    rows = compared("zipf", lambda n: {1: 0.0})
+    at = rows["unit"] == "zipf"
+    for name in ("log_rank", "entropy", "support"):
+        rows.loc[at, name] = [getattr(one, name) for one in found]
+    (row,) = decay.zipf(rows).to_dict("records")
+    grid = np.arange(1.5, 3, 0.001)
+    likely = [sum(law @ np.log(ranks**-s / (ranks**-s).sum()) for law in laws) for s in grid]
+    assert row["fitted"] == pytest.approx(grid[np.argmax(likely)], abs=2e-3)
+    assert 1.0 < row["fitted_low"] < row["fitted"] < row["fitted_high"]
+    own = sum(law @ np.log(law) for law in laws)
+    assert row["misfit"] == pytest.approx((own - max(likely)) / 4, abs=1e-5)
+    assert (row["assumed"], row["n"]) == (2.31, 4)
+    same = rows.assign(log_rank=rows["log_rank"].where(~at, found[1].log_rank))
+    assert decay.zipf(same)["fitted"].item() == pytest.approx(2.0, abs=1e-6)
 
 
 def test_the_half_distance_has_a_bootstrap_interval():
@@ -120,13 +190,13 @@ def test_a_curve_that_swings_settles_late():
 @pytest.mark.parametrize("shape", [(), (7,)])
 def test_halfway_takes_curves_of_any_shape(shape):
     means = np.broadcast_to(np.array([1.0, 0.5, 0.0, 0.0, 0.0]), (*shape, 5))
-    found = decay.halfway(means, np.arange(1.0, 6.0))
+    found = decay.halfway(means, np.arange(1.0, 6.0), np.arange(5) > 2)
     assert found.shape == shape
     assert (found == 2.0).all()
 
 
 def test_neighbours_are_alike_from_the_last_time_on():
-    rows = frame(js=lambda a, b: {1: 0.5, 2: 0.005, 4: 0.05, 8: 0.005, 16: 0.0005}[a])
+    rows = frame(masks=22, js=lambda a, b: {1: 0.5, 2: 0.005, 4: 0.05, 8: 0.005, 16: 0.0005}[a])
     (row,) = decay.homogenisation(decay.neighbours(rows)).to_dict("records")
     assert (row["below_0.1"], row["below_0.01"], row["below_0.001"]) == (2, 8, 16)
     assert row["last"] == 0.0005
@@ -248,7 +318,7 @@ def test_a_half_distance_that_some_samples_of_prompts_lack_is_open():
     (row,) = decay.half(rows).to_dict("records")
     assert 1 < row["half"] < 20
     assert row["half_high"] == np.inf
-    assert decay.halfway(np.array([0.2, 0.3, 0.4, 0.5]), np.arange(1.0, 5)) != 1
+    assert decay.halfway(np.array([0.2, 0.3, 0.4, 0.5]), np.arange(1.0, 5), np.arange(4) > 2) != 1
     falling = frame(prompts=30, top=lambda d, n: 0.9 * (0.5 + 0.002 * n) ** (d - 1))
     (row,) = decay.half(falling).to_dict("records")
     assert row["halved_low"] < row["halved"] < row["halved_high"] < 3

@@ -3,6 +3,7 @@
 from itertools import pairwise
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from mdlm_probe import models
@@ -42,9 +43,36 @@ def test_distances_are_to_the_nearest_visible_token():
     assert spans.distances(5, "left") == (1, 2, 3, 4, 5)
     assert spans.distances(5, "both") == (1, 2, 3, 2, 1)
     assert spans.distances(4, "both") == (1, 2, 2, 1)
-    assert spans.far(8, "left") == (6, 7)
-    assert spans.far(16, "both") == (6, 7, 8, 9)
-    assert spans.far(1, "left") == spans.far(1, "both") == (0,)
+
+
+@pytest.mark.parametrize("context", ["left", "both"])
+def test_the_middle_keeps_a_guard_of_a_quarter_on_both_sides(context):
+    assert spans.middle(8, context) == (2, 3, 4, 5)
+    assert spans.middle(256, context)[0] == 64
+    assert 188 < spans.middle(256, context)[-1] < 192
+    for masks in range(1, 40):
+        found = spans.middle(masks, context)
+        assert len(found) == pytest.approx(masks / 2, abs=1)
+        assert found
+        assert found[0] == masks - 1 - found[-1], "as far from either end"
+
+
+def test_masks_near_the_end_stand_in_the_middle_of_the_longer_canvas():
+    assert spans.edge(256, "left") == (193, 241, 253, 256)
+    assert spans.edge(256, "both") == spans.edge(3, "left") == ()
+    for masks in range(4, 300):
+        places = np.array(spans.edge(masks, "left"))
+        assert not spans.before_edge(places, masks, "left").any()
+        assert spans.before_edge(places, spans.longer(masks), "left").all()
+    assert spans.before_edge(np.arange(1, 9), 8, "both").all()
+    assert spans.before_edge(np.arange(1, 9), 8, "left").tolist() == [True] * 6 + [False] * 2
+
+
+def test_prompts_are_compared_up_to_the_centre():
+    assert spans.between_prompts(256, "left") == (1, 4, 16, 64, 128)
+    assert spans.between_prompts(20, "both") == (1, 4, 10)
+    assert spans.between_prompts(1, "left") == (1,)
+    assert spans.between_prompts(2, "left") == (1,)
 
 
 def test_grids():
@@ -72,10 +100,10 @@ def test_neighbours_are_mirrored_with_the_text():
 
 
 def test_a_long_far_end_is_thinned_evenly():
-    found = spans.far(4000, "left")
+    found = spans.middle(4000, "left")
     assert len(found) <= spans.MOST
     assert len({b - a for a, b in pairwise(found)}) == 1
-    assert found[0] == 3000
+    assert found[0] == 1000
 
 
 def test_one_mask_has_no_pairs():
