@@ -5,6 +5,7 @@ Each is over the same items, or over the same relevant tasks, with an interval a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
@@ -19,10 +20,11 @@ from mdlm_probe.probes.masks.item_pairs import (
     by_amount,
     compared,
     corrected_lines,
+    ends,
 )
 
-FEW, MANY = "2", "20%"
-"""The amounts that the paper compares by the number of distractors."""
+FEW, MANY = ("1", "2"), "20%"
+"""What the paper compares by the number of distractors; its 2 masks count the answer's own."""
 
 
 def rank(masks: str) -> float:
@@ -58,8 +60,9 @@ def steps(rows: pd.DataFrame) -> pd.DataFrame:
 def lengths(rows: pd.DataFrame) -> pd.DataFrame:
     """Few masks minus many by the number of distractors, and how that changes (interaction).
 
-    In points of 100. Few and many are 2 and 20 % of the prompt, as in the paper, where both were
-    asked at every number of distractors; else the least and the most that were. The last line of a
+    In points of 100. Few and many are 1 (or 2) appended and 20 % of the prompt, as in the
+    paper, where both were asked at every number of distractors; else the least and the most that
+    were. The last line of a
     series, such as "30 - 0", is the interaction: the difference at the most distractors minus that
     at the fewest, over the same items; above 0 masks cost more in longer contexts. Intervals and
     tests as in `changes`; `_holm` are p-values corrected for a series.
@@ -72,7 +75,8 @@ def lengths(rows: pd.DataFrame) -> pd.DataFrame:
         amounts = sorted(shared, key=rank)
         if len(counts) < 2 or len(amounts) < 2:
             continue
-        few, many = (FEW, MANY) if {FEW, MANY} <= shared else (amounts[0], amounts[-1])
+        known = [few for few in FEW if few in shared and MANY in shared]
+        few, many = (known[0], MANY) if known else (amounts[0], amounts[-1])
         gaps = []
         for own in by_count:
             sides = [by_amount(own, measure, "masks") for measure in MEASURES]
@@ -89,16 +93,35 @@ def lengths(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def gain(frame: pd.DataFrame) -> pd.DataFrame:
-    """What relevant examples add to accuracy against what masks take of it, by relevant task.
+    """What relevant examples add to accuracy against what masks take of it, over relevant tasks.
 
     `gain` is accuracy with most shots minus that with fewest, nothing appended; `drop` is accuracy
-    with most shots and nothing appended minus that at the most masks; both in points of 100. A line
-    for each relevant task, then the means over tasks with their intervals and tests, and their
-    difference. `correlation` is that of gain and drop over tasks (as in appendix A.3 of arXiv
-    2511.21338): gain is of one half of the test points and drop of the other, both ways, since the
-    accuracy that both begin from would correlate them by its noise. Few items make it smaller.
+    with most shots and nothing appended minus that at the most masks; `difference` is gain minus
+    drop; all in points of 100, means over tasks with t intervals and tests. `correlation` is that
+    of gain and drop over tasks (as in appendix A.3 of arXiv 2511.21338): gain is of one half of the
+    test points and drop of the other, both ways, since the accuracy that both begin from would
+    correlate them by its noise. Few items make it smaller.
     """
-    found: list[dict[str, Any]] = []
+    return pd.DataFrame([head | _tested(three) for head, three in _shots_and_masks(frame)])
+
+
+def gains(frame: pd.DataFrame) -> pd.DataFrame:
+    """What relevant examples add, and what masks take, of each relevant task; see `gain`."""
+    return pd.DataFrame(
+        [
+            head | {RELEVANT: str(task), "gain": 100 * row["gain"], "drop": 100 * row["drop"]}
+            for head, three in _shots_and_masks(frame)
+            for task, row in _by_task(three).iterrows()
+        ]
+    )
+
+
+Three = list[pd.DataFrame]
+"""Rows with shots, without, and with shots and masks."""
+
+
+def _shots_and_masks(frame: pd.DataFrame) -> Iterator[tuple[dict[str, Any], Three]]:
+    """The settings that were asked with several numbers of shots, and their rows."""
     start = frame[frame["filler"] == "none"]
     tails = frame[frame["filler"] == "mask"]
     for named, part in grouped(tails, ["model", "distractors", *SERIES[4:]]):
@@ -106,37 +129,34 @@ def gain(frame: pd.DataFrame) -> pd.DataFrame:
             (start["model"] == named["model"]) & (start["distractors"] == named["distractors"])
         ]
         fewest, most = own["shots"].min(), part["shots"].max()
-        masked = part[part["shots"] == most]
         if not fewest < most or not (own["shots"] == most).any():
             continue
+        masked = part[part["shots"] == most]
         largest = masked.groupby("masks")["appended"].mean().idxmax()
         three = [own[own["shots"] == most], own[own["shots"] == fewest]]
         three.append(masked[masked["masks"] == largest])
-        head = named | {"shots": f"{most} - {fewest}", "masks": largest}
-        found += [head | line for line in _gains(three)]
-    return pd.DataFrame(found)
+        yield named | {"shots": f"{most} - {fewest}", "masks": largest}, three
 
 
-def _gains(three: list[pd.DataFrame]) -> list[dict[str, Any]]:
-    """The lines of one setting, from the rows with shots, without, and with shots and masks."""
-    means = [rows.groupby(RELEVANT, observed=True)["correct"].mean() for rows in three]
-    whole = pd.DataFrame({"gain": means[0] - means[1], "drop": means[0] - means[2]}).dropna()
-    items = min(len(rows) for rows in three)
-    lines: list[dict[str, Any]] = [
-        {"part": str(task), "gain": 100 * row["gain"], "drop": 100 * row["drop"]}
-        for task, row in whole.iterrows()
-    ]
-    both = {name: stats.mean(whole[name].to_numpy()) for name in ("gain", "drop")}
-    both["difference"] = stats.mean((whole["gain"] - whole["drop"]).to_numpy())
-    line: dict[str, Any] = {"part": "all"}
-    for name, value in both.items():
-        line |= {name: 100 * value.mean} | value.times(100).ends(name) | {f"{name}_p": value.p}
+def _by_task(three: Three) -> pd.DataFrame:
+    shots, none, masked = (
+        rows.groupby(RELEVANT, observed=True)["correct"].mean() for rows in three
+    )
+    return pd.DataFrame({"gain": shots - none, "drop": shots - masked}).dropna()
+
+
+def _tested(three: Three) -> dict[str, Any]:
+    tasks = _by_task(three)
+    found = {name: stats.mean(tasks[name].to_numpy()) for name in ("gain", "drop")}
+    found["difference"] = stats.mean((tasks["gain"] - tasks["drop"]).to_numpy())
+    line: dict[str, Any] = {"n": min(map(len, three)), "tasks": len(tasks)}
+    for name, value in found.items():
+        line |= {name: 100 * value.mean} | ends(name, value, 200) | {f"{name}_p": value.p}
     alike = correlation_of(three)
-    line |= alike.columns("correlation") | {"correlation_p": alike.p}
-    return [*lines, line | {"n": items, "tasks": len(whole)}]
+    return line | alike.columns("correlation") | {"correlation_p": alike.p}
 
 
-def correlation_of(three: list[pd.DataFrame]) -> stats.Estimate:
+def correlation_of(three: Three) -> stats.Estimate:
     """Of gain and drop over relevant tasks, each of another half of the items, both ways."""
     parity = [rows.assign(half=rows["item"] % 2) for rows in three]
     means = [rows.groupby(["half", RELEVANT], observed=True)["correct"].mean() for rows in parity]

@@ -20,7 +20,7 @@ from mdlm_probe.probes._few_shot.report_parts import (
     over_tasks,
     with_task,
 )
-from mdlm_probe.probes.masks.contrasts import gain, lengths, rank, steps
+from mdlm_probe.probes.masks.contrasts import gain, gains, lengths, rank, steps
 from mdlm_probe.probes.masks.degradation import degradation
 from mdlm_probe.probes.masks.item_pairs import (
     CONTEXT,
@@ -44,6 +44,7 @@ UNITS = {
         dict.fromkeys(("accuracy", "p_right"), "points"),
     ),
     "gain": dict.fromkeys(("gain", "drop", "difference"), "points"),
+    "gains": dict.fromkeys(("gain", "drop"), "points"),
     **dict.fromkeys(("drop", "tasks"), dict.fromkeys(("points", "from_start"), "points")),
 }
 """Units of columns that the rows don't have, or have in another one; by table."""
@@ -70,7 +71,9 @@ def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
         "controls": controls(rows),
         "tasks": drop(rows, [RELEVANT]),
     }
-    more = {"steps": steps(rows), "lengths": lengths(rows), "gain": gain(answered(frame))}
+    shots = answered(frame)
+    more = {"steps": steps(rows), "lengths": lengths(rows)}
+    more |= {"gain": gain(shots), "gains": gains(shots)}
     return found | {name: contrast for name, contrast in more.items() if len(contrast)}
 
 

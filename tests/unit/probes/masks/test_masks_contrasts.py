@@ -11,7 +11,7 @@ from mdlm_probe.probes.masks import contrasts, degradation
 from mdlm_probe.probes.masks import report as masks
 
 TASKS = "abcdefgh"
-LENGTHS = {"0": 0, "2": 2, "20%": 60, "50": 50, "100": 100}
+LENGTHS = {"0": 0, "1": 1, "2": 2, "20%": 60, "50": 50, "100": 100}
 
 
 def run(settings, share, items=20):
@@ -106,6 +106,9 @@ def test_lengths_are_compared_at_what_all_of_them_were_asked():
     rows = run([*settings, {"masks": "100", "distractors": 40}], lambda own, n: 0.5)
     table = masks.tables(rows)["lengths"]
     assert (set(table["few"]), set(table["many"])) == ({"0"}, {"50"})
+    appended = [{"masks": k, "distractors": n} for n in (0, 40) for k in ("0", "1", "2", "20%")]
+    papers = masks.tables(run(appended, lambda own, n: 0.5, items=2))["lengths"]
+    assert (set(papers["few"]), set(papers["many"])) == ({"1"}, {"20%"})
     assert table["distractors"].tolist() == ["0", "40", "40 - 0"]
     assert table["accuracy"].tolist() == [0, 0, 0]
 
@@ -122,13 +125,14 @@ def test_what_shots_add_against_what_masks_take():
 
     rows = run(settings, share, items=100)
     rows["item"] = (rows["item"] * 37) % 100  # halves of even and odd items have hits of both
-    table = masks.tables(rows)["gain"].set_index("part")
+    found = masks.tables(rows)
+    table = found["gains"].set_index("task")
     gains = rounded(0.3 + gained, 100) - 0.3
     drops = rounded(0.3 + gained, 100) - rounded(0.3 + gained / 2 - 0.1, 100)
-    assert list(table.index) == [*TASKS, "all"]
-    assert table["gain"][:-1].tolist() == pytest.approx(list(100 * gains))
-    assert table["drop"][:-1].tolist() == pytest.approx(list(100 * drops))
-    line = table.loc["all"]
+    assert list(table.index) == [*TASKS]
+    assert table["gain"].tolist() == pytest.approx(list(100 * gains))
+    assert table["drop"].tolist() == pytest.approx(list(100 * drops))
+    (line,) = found["gain"].to_dict("records")
     assert (line["shots"], line["masks"], line["n"], line["tasks"]) == ("10 - 0", "100", 1600, 8)
     expected(line, "gain", gains)
     expected(line, "drop", drops)
@@ -154,7 +158,7 @@ def test_noise_that_gain_and_drop_share_correlates_nothing():
     assert np.mean(naive) > 0.35
 
 
-@pytest.mark.parametrize("absent", ["steps", "lengths", "gain"])
+@pytest.mark.parametrize("absent", ["steps", "lengths", "gain", "gains"])
 def test_rows_that_lack_a_setting_have_no_table_of_it(absent):
     rows = run([{"masks": "0"}, {}, {"masks": "100"}], lambda own, n: 0.5)
     assert absent not in masks.tables(rows)
@@ -167,7 +171,7 @@ def test_declared_units_are_of_columns_that_these_tables_have():
     contexts = [{"shots": s, "distractors": d} for s in (0, 10) for d in (0, 40)]
     tails = [{"masks": "0"}, {}, several]
     found = masks.tables(run([c | t for c in contexts for t in tails], lambda own, n: 0.5, items=4))
-    for name in ("steps", "lengths", "gain"):
+    for name in ("steps", "lengths", "gain", "gains"):
         assert set(masks.UNITS[name]) <= set(found[name])
 
 

@@ -233,7 +233,7 @@ UNITS = {
 }
 
 
-OF_OTHER_SETTINGS = {("masks", table) for table in ("steps", "lengths", "gain")}
+OF_OTHER_SETTINGS = {("masks", table) for table in ("steps", "lengths", "gain", "gains")}
 """Tables that the committed run has no rows for: see the probe's own tests."""
 
 
