@@ -139,7 +139,8 @@ class Oracle:
         if not np.isfinite(largest).all():
             raise ProbeError("a text has no probability in the oracle's language")
         share = np.exp(own.log_scale - largest)
-        return own.scaled * (share / share.sum(0))[self._part]
+        found: np.ndarray = own.scaled * (share / share.sum(0))[self._part]
+        return found
 
     def states(
         self,
