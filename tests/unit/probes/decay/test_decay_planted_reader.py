@@ -12,11 +12,11 @@ import numpy as np
 import planted
 import pytest
 
-from mdlm_probe.probes.decay import distances, report
 from mdlm_probe.probes.decay import probe as decay
+from mdlm_probe.probes.decay import report
 from mdlm_probe.prompts import texts
 
-MASKS, LAG, LIMIT = 9, 2, 2
+MASKS, LONGER, LAG, LIMIT = 9, 12, 2, 2
 WORDS = (".", " wind", " nest", "<eos>", "Betty", " the")
 ZIPF = {"zipf_exponent": 2.0, "zipf_ranks": 3, "floor": 0.05}
 OPTIONS = {"lexicon": "small", "limit": LIMIT, "masks": MASKS, "frequent_count": 4, **ZIPF}
@@ -30,6 +30,10 @@ NEAR = {
     "both": {1: [(1, 3), (7, 9)], 3: [(3, 5), (5, 7)]},
 }
 """Of these, the pairs whose distances from the text are two apart."""
+MIDDLE = {"left": range(3, 8), "both": range(3, 8)}
+"""The masks whose centre is in the middle half of the canvas: 9/4 to 27/4 masks from its start."""
+BEFORE_EDGE = {"left": 7, "both": 5}
+"""The largest distance that isn't in the last quarter before the end of the canvas."""
 
 
 class Reader:
@@ -42,16 +46,18 @@ class Reader:
         self.texts = texts.chosen(
             texts.load("decay", "small"), ("prose", "question"), LIMIT, "both"
         )
+        self.every = texts.chosen(texts.load("decay", "small"), ("all",), 10**6, "both")
         self.vocab = self.border.vocab
 
     def __call__(self, ids, at):
         """Of a masked model: both ends of the text say which it is."""
         first = ids.index(self.mask)
-        (text,) = (t for t in self.texts if self.border.encode(t.prompt) == ids[:first])
+        text = next(t for t in self.every if self.border.encode(t.prompt) == ids[:first])
+        masks = ids.count(self.mask)
         follows = self.border.pieces(text.continuation)
-        assert ids[first:] in ((self.mask,) * MASKS, (self.mask,) * MASKS + follows)
-        context = "left" if len(ids) == first + MASKS else "both"
-        return self.told(text.id, context, at - first + 1)
+        assert ids[first:] in ((self.mask,) * masks, (self.mask,) * masks + follows)
+        context = "left" if len(ids) == first + masks else "both"
+        return self.told(text.id, context, at - first + 1, masks)
 
     def continued(self, ids, at):
         """Of a causal model: by how far it is behind the prompt."""
@@ -59,9 +65,11 @@ class Reader:
         ((prompt, text),) = ((p, t) for p, t in prompts if ids[: len(p)] == p)
         return self.told(text.id, "left", at - len(prompt) + 1)
 
-    def told(self, text, context, place):
+    def told(self, text, context, place, masks=MASKS):
         apart = 0.5 ** far(context, place)
-        weights = [drawn(text, context, place, word, apart) for word in WORDS]
+        weights = [drawn(text, context, (place, masks), word, apart) for word in WORDS]
+        if self.mask is None:  # what is sampled goes on
+            weights[3] = 1e-9
         return {w: 0.9 * x / sum(weights) for w, x in zip(self.words, weights, strict=True)}
 
     def dense(self, *coordinates):
@@ -192,6 +200,7 @@ def test_every_pair_is_the_readers(run):
         for task, _ in groups(reader)
         for d, pairs in NEAR[context].items()
     }
+    assert all(d <= BEFORE_EDGE[context] for _, d in near)
     planted.compare(tables["neighbours"], ["task", "distance"], near)
     alike = {(task,): {"n": LIMIT, **homogenised(near, task)} for task, _ in groups(reader)}
     planted.compare(tables["homogenisation"], ["task"], alike)
@@ -218,11 +227,19 @@ def test_curves_are_the_readers(run):
 
 
 def test_halves_are_the_readers(run):
+    """Down to the middle of the canvas; what comes behind it does not count."""
     tables, reader, context, _ = run
     want = {}
     for task, _ in groups(reader):
-        curve = {d: line["top1_prob"] for d, line in curves(reader, context, task).items()}
-        want[(task,)] = {"n": LIMIT, "first": curve[1], "halved": falls(curve, curve[1] / 2)}
+        curve = {
+            d: line["top1_prob"]
+            for d, line in curves(reader, context, task).items()
+            if d <= BEFORE_EDGE[context]
+        }
+        last = np.mean([curve[d] for d in {far(context, place) for place in MIDDLE[context]}])
+        line = {"n": LIMIT, "first": curve[1], "far": last, "halved": falls(curve, curve[1] / 2)}
+        half = falls(curve, (curve[1] + last) / 2) if last < curve[1] else math.nan
+        want[(task,)] = line | {"half": half}
     planted.compare(tables["half"], ["task"], want)
 
 
@@ -236,7 +253,7 @@ def falls(curve, to):
 
 def test_the_far_end_is_the_readers(run):
     tables, reader, context, rows = run
-    at = [place + 1 for place in distances.far(MASKS, context)]
+    at = MIDDLE[context]
     want, lines, shares = {}, {}, {}
     for text in reader.texts:
         p = np.mean([reader.dense(text.id, context, place) for place in at], axis=0)
@@ -264,6 +281,42 @@ def test_the_far_end_is_the_readers(run):
     planted.compare(table[table["token"].isin(WORDS)], ["task", "token"], shares)
 
 
+def test_other_canvases_are_the_readers(run):
+    """The next prompt's at equal distance; a longer one, which the last mask is compared with."""
+    tables, reader, context, rows = run
+    prompts, edge = {}, {}
+    for task, own in groups(reader):
+        names = [t.id for t in reader.every if t.task == task]
+        for d in (1, 4, 5):
+            pairs = [
+                divergences(*(reader.dense(name, context, d) for name in (t.id, following)))
+                for t in own
+                for following in [names[(names.index(t.id) + 1) % len(names)]]
+            ]
+            js, tv = np.mean(pairs, axis=0)
+            prompts[task, d] = {"n": LIMIT, "js": js, "tv": tv}
+        if context == "left":
+            pairs = [
+                divergences(*(reader.dense(t.id, context, MASKS, m) for m in (MASKS, LONGER)))
+                for t in own
+            ]
+            js, tv = np.mean(pairs, axis=0)
+            edge[task, MASKS, 1] = {"n": LIMIT, "js": js, "tv": tv, "longer": LONGER}
+    planted.compare(tables["prompts"], ["task", "distance"], prompts)
+    if edge:
+        planted.compare(tables["edge"], ["task", "distance", "from_end"], edge)
+    laws = {}
+    for text in reader.texts:
+        p = np.sort(reader.dense(text.id, context, 1))[::-1]
+        some = p[p > 0]
+        laws[(text.id,)] = {
+            "log_rank": some @ np.log(np.arange(1, len(some) + 1)),
+            "entropy": entropy(p),
+            "support": len(some),
+        }
+    planted.compare(rows[rows["unit"] == "zipf"], ["prompt"], laws)
+
+
 def test_sampled_continuations_are_read_where_they_stand():
     """What a causal model says does not depend on what it wrote here: averages are its own."""
     reader = Reader("oracle-causal")
@@ -271,7 +324,7 @@ def test_sampled_continuations_are_read_where_they_stand():
     engine = planted.engine(reader.continued, "oracle-causal")
     table = report.tables(planted.measured(decay, engine, cells))["curve"]
     want = {
-        (d,): {name: line[name] for name in ("top1_prob", "frequent_mass", "end_mass", "greedy")}
+        (d,): {name: line[name] for name in ("top1_prob", "frequent_mass", "prompt_mass", "greedy")}
         for d, line in curves(reader, "left", "prose").items()
     }
     planted.compare(table, ["distance"], want, rel=1e-4)
