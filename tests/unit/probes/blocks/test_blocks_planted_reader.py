@@ -20,7 +20,7 @@ from mdlm_probe.probes.blocks import report
 
 PROMPTS = (" the pale wind", " the king found", " the moon")
 WORDS = (" captain", " ember", " frozen", " glove", " hunter", " jar", " lantern", " nest", " salt")
-LENGTHS, BLOCKS, THRESHOLD = (4, 8), (2, 4, 8), 0.8
+LENGTHS, BLOCKS, STEPS, THRESHOLD = (4, 8), (2, 4, 8), (3, 4, 6, 8), 0.8
 ORDERS = ("low_confidence", "random", "left_to_right", "threshold")
 ENDS = {2: {4: 3, 8: 5}}
 """By prompt and length: the place from which on the reader says that the text has ended."""
@@ -119,6 +119,7 @@ def run(tmp_path_factory):
     engine = planted.engine(reader)
     engine.scorer = planted.engine(reader.scorer, "oracle-causal")
     options = {"length": LENGTHS, "block": BLOCKS, "order": ORDERS, "threshold": THRESHOLD}
+    options["steps"] = STEPS
     rows = planted.measured(blocks, engine, blocks.plan(prompts=str(path), **options))
     combinations = list(dict.fromkeys(rows[KEYS].itertuples(index=False, name=None)))
     return report.tables(rows), reader, combinations, rows
