@@ -66,7 +66,7 @@ class Reader:
         return self.told(text.id, "left", at - len(prompt) + 1)
 
     def told(self, text, context, place, masks=MASKS):
-        apart = 0.5 ** far(context, place)
+        apart = 0.25 if place == 6 else 0.4 ** far(context, place)  # neighbours part once more
         weights = [drawn(text, context, (place, masks), word, apart) for word in WORDS]
         if self.mask is None:  # what is sampled goes on
             weights[3] = 1e-9
@@ -117,7 +117,7 @@ def far(context, place):
 
 def drawn(text, context, place, word, apart):
     own, common = planted.drawn(text, context, place, word), planted.drawn("far", word)
-    return 0.02 + apart * own + (1 - apart) * common
+    return 0.5 + 0.5 * common + 20 * apart * own**8
 
 
 def entropy(p):
