@@ -1,12 +1,12 @@
 """The decay probe: the prompts it asks, calibration on the oracle, a planted fault, bad input."""
 
 import json
+from collections import Counter
 from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
 import pytest
-import reference
 import torch
 from progress import Silent
 
@@ -414,10 +414,12 @@ def test_what_cannot_be_asked_is_said_before_the_model_is_loaded(
         runner.run(plan.prepare(job), Silent())
 
 
-def test_a_prompt_leaves_a_row_for_every_place_pair_and_lag():
-    rows = reference.rows("decay", "tiny-mdlm")
+def test_a_prompt_leaves_a_row_for_every_place_pair_and_comparison(oracle):
     pairs = 10 * 9 // 2 + 6  # of 1, 2, 3, 4, 6, 8 ... 32; and the neighbours of 4 to 24
-    assert len(rows) == 2 * 4 * (32 + pairs + 1 + 20)
+    compared = {"prompts": 3, "edge": 2, "zipf": 1}  # at 1, 4, 16; at the last and the 4th
+    for _, rows in measured(oracle, masks=32):
+        counts = dict(Counter(row["unit"] for row in rows))
+        assert counts == {"place": 32, "pair": pairs, "far": 1, "token": 20, **compared}
 
 
 def test_too_many_whole_distributions_are_refused_before_loading():

@@ -101,7 +101,8 @@ def test_the_text_states_accuracy_interval_masks_controls_and_setting(made, card
         ends = f"{row[f'{over}_low']:.3f} to {row[f'{over}_high']:.3f}"
         assert shown[2].removesuffix(f" over {over}") == ends
         assert shown[2] != ends or f"| 95 % over {over} |" in text
-    assert re.search(r"\| 10 \| dot \| -?\d+\.\d{3}", text)  # masks minus as many dots
+    (control,) = set(made["masks"].tables["controls"]["control"])
+    assert re.search(rf"\| 10 \| {control} \| -?\d+\.\d{{3}}", text)  # minus as much of it
     for said in ("2511.21338", "Degradation", "suite: few-shot", "tool: mdlm-probe", "float32"):
         assert said in text
 
