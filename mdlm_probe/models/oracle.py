@@ -7,6 +7,7 @@ it, any reveal order gives the same joint. Every probe is calibrated against it.
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +33,9 @@ SMOOTHING = 1e-6
 
 GAP, STAY = 0.1, 0.9
 """Probabilities that an answer is followed by a gap, and that a gap continues."""
+
+EVEN, FIRST = (1 / 3, 1 / 3, 1 / 3), (0.4, 0.3, 0.3)
+"""Probabilities of the slots that the right option stands in."""
 
 
 class Weights(NamedTuple):
@@ -181,11 +185,13 @@ def _picked(states: States, rows: Tensor, positions: Tensor) -> Weights:
 
 def build(entry: Checkpoint, options: LoadOptions) -> Model:
     """The oracle of the small language, with the bundled models' vocabulary."""
-    return made(Oracle, entry, options)
+    return made(Oracle, language(), entry, options)
 
 
-def made(kind: type[Oracle], entry: Checkpoint, options: LoadOptions) -> Oracle:
-    """An oracle of the small language.
+def made(
+    kind: type[Oracle], chain: HiddenMarkov, entry: Checkpoint, options: LoadOptions
+) -> Oracle:
+    """An oracle of a chain of the small language's words.
 
     Raises:
         ProbeError: options for loading weights, which it hasn't.
@@ -200,28 +206,46 @@ def made(kind: type[Oracle], entry: Checkpoint, options: LoadOptions) -> Oracle:
             expected="no options for loading: it computes in float64 on the CPU",
             option=asked[0],
         )
-    border, chain = load_border(Path(entry.source), entry), language()
+    border = load_border(Path(entry.source), entry)
     ids = [border.token(token) for token in chain.tokens]
     return kind(entry, border, chain, ids, border.tokenizer.get_vocab_size())
 
 
-def language() -> HiddenMarkov:
+def language(doubt: float = 0.0) -> HiddenMarkov:
     """Few-shot documents of the small lexicon, or prose: one or the other, evenly.
 
     A few-shot document has one relevant task, evenly drawn, for good; each of its examples is
     relevant or about numbers, evenly. So an example says the same wherever it stands: the ideal
     answer doesn't depend on position. Number examples are drawn without a rule.
+
+    Args:
+        doubt: share of the few-shot documents in which word examples have no rule, either, but for
+            the right option, which is the first somewhat more often.
     """
     suite = load("few-shot", "small")
-    tasks_of = {fs.relevant.name: fs.relevant for fs in suite.sets.values()}
+    tasks = list({fs.relevant.name: fs.relevant for fs in suite.sets.values()}.values())
+    shares = [0.5 * (1 - doubt) / len(tasks)] * len(tasks)
+    if doubt:
+        tasks, shares = [*tasks, _any_of(tasks)], [*shares, 0.5 * doubt]
     fs = next(iter(suite.sets.values()))
     numbers = [str(n) for n in range(fs.distractor.span[0], fs.distractor.span[1] + 1)]
-    parts = [_documents(task, numbers, fs.template) for task in tasks_of.values()]
-    shares = [0.5 / len(parts)] * len(parts) + [0.5]
-    return _union([*parts, toy_language.prose()], shares)
+    slots = [EVEN] * (len(tasks) - 1) + [FIRST if doubt else EVEN]
+    drawn = zip(tasks, slots, strict=True)
+    parts = [_documents(task, numbers, fs.template, at) for task, at in drawn]
+    return _union([*parts, toy_language.prose()], [*shares, 0.5])
 
 
-def _documents(task: Task, numbers: list[str], template: Template) -> HiddenMarkov:
+def _any_of(tasks: list[Task]) -> Task:
+    """No rule: any word of the tasks may be the right option, or a wrong one."""
+    words = {w for task in tasks for group in (task.target, *task.wrong) for w in group}
+    return replace(
+        tasks[0], name="none", target=tuple(sorted(words)), wrong=(tuple(sorted(words)),)
+    )
+
+
+def _documents(
+    task: Task, numbers: list[str], template: Template, slots: tuple[float, float, float]
+) -> HiddenMarkov:
     """Documents of one relevant task. A state remembers the right option's slot and word.
 
     An answer is closed, or followed by a gap of any tokens: so masks after an answer are something
@@ -244,7 +268,7 @@ def _documents(task: Task, numbers: list[str], template: Template) -> HiddenMark
     transition[gap, gap], transition[gap, end] = STAY, 1 - STAY
     for k, (slot, word) in enumerate(kinds):
         first = first_of_all + length * k
-        transition[start, first] = 0.5 if slot < 0 else 0.5 / (len(kinds) - 1)
+        transition[start, first] = 0.5 if slot < 0 else 0.5 * slots[slot] / len(task.target)
         for i in range(length - 1):
             transition[first + i, first + i + 1] = 1
         transition[first + 6, first + 7], transition[first + 6, gap] = 1 - GAP, GAP

@@ -1,7 +1,9 @@
 """An oracle with a known bias: it reads near tokens only, and fewer the more masks there are.
 
 It stands beside real models to show what each probe sees of a model that reads by distance and is
-distracted by masks. Within its reach its answers are the oracle's, exact. Source: ours.
+distracted by masks. It also doubts that there is a rule, and takes the first option until examples
+tell it better: a question alone would often give the answer away. Of what it reads its answers are
+the exact posterior. Source: ours.
 """
 
 from __future__ import annotations
@@ -14,8 +16,11 @@ from mdlm_probe.models import oracle
 from mdlm_probe.models._base import Model
 from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
 
-REACH, LEAST = 64, 4
+REACH, LEAST = 64, 12
 """How many places on either side are read in a text with one mask, and with however many."""
+
+DOUBT = 0.999
+"""Share of the few-shot documents in which it expects no rule: three examples or so refute it."""
 
 
 class BiasedOracle(oracle.Oracle):
@@ -55,4 +60,4 @@ class BiasedOracle(oracle.Oracle):
 
 def build(entry: Checkpoint, options: LoadOptions) -> Model:
     """The biased oracle of the small language, with the bundled models' vocabulary."""
-    return oracle.made(BiasedOracle, entry, options)
+    return oracle.made(BiasedOracle, oracle.language(DOUBT), entry, options)

@@ -1,10 +1,15 @@
 """The biased oracle: exact within its reach, blind beyond it, and the reach is as declared."""
 
+import math
+
 import pytest
 import torch
 
 from mdlm_probe import models
+from mdlm_probe.engine.engine import Engine
 from mdlm_probe.models.oracle_biased import LEAST, REACH
+from mdlm_probe.probes._few_shot import questions
+from mdlm_probe.probes.locality import probe as locality
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +63,14 @@ def test_texts_are_read_alike_in_a_batch_and_alone(both):
     states = biased.states(ids, torch.tensor([90, 120]), rows, places)
     for row, place, found in zip(rows, places, biased.logprobs(states).exp(), strict=True):
         assert torch.allclose(found, posterior(biased, texts[row], int(place)), atol=1e-9)
+
+
+def test_it_doubts_that_there_is_a_rule_until_examples_say_so(both):
+    """At first it takes the first option; the oracle knows the right one by its kind alone."""
+    options = both[1].entry.defaults_for("locality") | {"limit": 4, "tasks": ("verb-smallest",)}
+    for shots, slots in ((0, {0: 0.4, 1: 0.3, 2: 0.3}), (4, {0: 1, 1: 1, 2: 1})):
+        cells = locality.plan(**options | {"shots": shots, "distractors": 0, "positions": (0,)})
+        engine = Engine(both[1], batch_tokens=4096)
+        for cell, example in zip(cells, questions.test_points(cells), strict=True):
+            ((_, (row,)),) = locality.measure(engine, [cell])
+            assert math.exp(row["logp_right"]) == pytest.approx(slots[example.right], abs=0.05)
