@@ -120,3 +120,59 @@ def test_indices_are_the_readers(run):
         line = dict(zip(("nearest_distance", "farthest_distance"), distances, strict=True))
         want[place, k] = line | {"index": ends[0] - ends[1], "n": len(ITEM), "tasks": 2}
     planted.compare(tables["index"], CURVE[:2], want)
+
+
+def gap(told, plus, minus):
+    """The mean accuracy of some keys minus that of others."""
+    ends = [np.mean([mean(told, key, "correct") for key in keys]) for keys in (plus, minus)]
+    return ends[0] - ends[1]
+
+
+def test_shapes_are_the_readers(run):
+    """Positions 1 and 4 are as near to halfway, 2.5; both are the middle."""
+    tables, told, _ = run
+    want = {}
+    for place, k in itertools.product(PLACES, MASKS):
+        middle = [(place, k, p) for p in (1, 4)]
+        parts = {"primacy": [0], "recency": [5], "ends - middle": [0, 5]}
+        for name, ends in parts.items():
+            value = gap(told, [(place, k, p) for p in ends], middle)
+            want[place, k, name] = {"value": value, "n": len(ITEM), "tasks": 2}
+    planted.compare(tables["shape"], ["question", "masks", "part"], want)
+
+
+def test_changes_of_the_index_are_the_readers(run):
+    tables, told, _ = run
+    want = {}
+    for place, k in itertools.product(PLACES, MASKS[1:]):
+        near, far, *_ = NEAREST[place]
+        index = [
+            gap(told, [(place, m, p) for p in near], [(place, m, p) for p in far])
+            for m in (k, MASKS[0])
+        ]
+        line = {"against": 0, "index_change": index[0] - index[1], "n": len(ITEM), "tasks": 2}
+        want[place, k] = line
+    planted.compare(tables["change"], ["question", "masks"], want)
+
+
+def test_places_are_the_readers(run):
+    tables, told, _ = run
+    want = {}
+    for k in MASKS:
+        left, *others = ([(place, k, p) for p in POSITIONS] for place in PLACES)
+        gaps = [gap(told, left, other) for other in others]
+        names = [f"left - {place}" for place in (*PLACES[1:], "lowest other")]
+        for name, value in zip(names, [*gaps, max(gaps)], strict=True):
+            want[k, name] = {"value": value, "n": len(ITEM), "tasks": 2}
+    planted.compare(tables["places"], ["masks", "contrast"], want)
+
+
+def test_choices_are_the_readers(run):
+    """What is answered: the right letter, or a token that is none of the options."""
+    tables, told, _ = run
+    want = {}
+    for key, found in told.items():
+        letters = [line["right"] if line["correct"] else "other" for line in found.values()]
+        shares = {name: letters.count(name) / len(letters) for name in ("A", "B", "C", "other")}
+        want[key] = {f"chose_{name}": share for name, share in shares.items()}
+    planted.compare(tables["accuracy"], CURVE, want)

@@ -18,12 +18,14 @@ from mdlm_probe.probes.masks import report
 
 SETS = ("animal-smallest", "animal-largest", "verb-largest")
 AMOUNTS, ITEMS, STEPS = ("0", "3", "20%"), 2, 3
-COMMON = {"tasks": SETS, "masks": AMOUNTS, "limit": ITEMS, "shots": (2,), "lexicon": "small"}
-COMMON |= {"answer": "letter"}
+COMMON = {"tasks": SETS, "limit": ITEMS, "lexicon": "small", "answer": "letter"}
 PLANS = (
     {"distractors": (3,), "side": ("right", "left", "both"), "filler": ("mask", "dot")}
+    | {"shots": (2,), "masks": AMOUNTS}
     | {"steps": (1, STEPS), "order": ("low_confidence", "random")},
-    {"distractors": (1,), "side": ("left",), "filler": ("mask", "text")},
+    {"distractors": (1,), "side": ("left",), "filler": ("mask", "text")}
+    | {"shots": (2,), "masks": AMOUNTS},
+    {"distractors": (3,), "shots": (1,), "masks": ("0",)},
 )
 SERIES = ["distractors", "filler", "side", "steps", "order"]
 ITEM = list(itertools.product(SETS, range(ITEMS)))
@@ -39,7 +41,7 @@ class Reader:
 
     def __init__(self):
         self.border = planted.PlantedReader(None).border
-        self.questions = planted.Questions(self.border, ITEMS)
+        self.questions = {n: planted.Questions(self.border, ITEMS, shots=n) for n in (1, 2)}
         self.begins = self.border.pieces("Options: (A) ")[0]
         self.dot, self.happy = self.border.token("."), self.border.token("happy")
         self.mask = self.border.entry.mask_id
@@ -61,14 +63,15 @@ class Reader:
 
     def point(self, text):
         """The right letter, and which test point it is among how many distractors."""
-        *shots, asked = text.split("\n\n")
-        name, item, letter = self.questions.point(asked)
-        assert name.endswith(self.questions.size(shots))
-        others = sum(self.questions.size_of(block) is not None for block in shots)
-        return letter, (name, item, others)
+        *examples, asked = text.split("\n\n")
+        sizes = [planted.Questions.size_of(block) for block in examples]
+        shots = sizes.count(None)
+        name, item, letter = self.questions[shots].point(asked)
+        assert {None, name.rpartition("-")[2]} == set(sizes)
+        return letter, (name, item, len(sizes) - shots, shots)
 
     def answer(self, letter, *coordinates):
-        return self.questions.answer(letter, *coordinates)
+        return self.questions[2].answer(letter, *coordinates)
 
     def tail(self, left, right):
         """What is appended, and how much on either side."""
@@ -84,11 +87,11 @@ class Reader:
 
 def step_of(point, fillers, order, seed):
     """The step that commits the answer's mask, and how many masks are left then."""
-    name, item, others, side = point
+    name, item, others, shots, side = point
     total = fillers + 1
     amounts = [total // STEPS + (step < total % STEPS) for step in range(STEPS)]
     if order == "low_confidence":
-        before = min(surer((name, item, others)), fillers)
+        before = min(surer((name, item, others, shots)), fillers)
     else:
         own = {"right": 0, "left": fillers, "both": fillers // 2}[side]
         before = Schedule(STEPS, order="random", seed=seed).priorities(total)[own]
@@ -99,24 +102,29 @@ def step_of(point, fillers, order, seed):
 def expected(reader, cells):
     """What each cell must say: {series and amount: {item: column values}}."""
     found = {}
-    right = {(name, n): letter for name, n, letter in reader.questions.points.values()}
+    right = {
+        (name, item, shots): letter
+        for shots, questions in reader.questions.items()
+        for name, item, letter in questions.points.values()
+    }
     for cell in cells:
-        point = cell.set, cell.item, cell.distractors
+        point = cell.set, cell.item, cell.distractors, cell.shots
         length = reader.lengths[point]
         count = {"0": 0, "3": 3, "20%": round(0.2 * length)}[cell.masks]
         left = {"left": count, "both": count // 2}.get(cell.side, 0)
         step, visible = 1, 1 + count * (cell.filler == "mask")
         if cell.steps > 1:
             step, visible = step_of((*point, cell.side), count, cell.order, seed_of(cell))
-        letter = right[cell.set, cell.item]
+        letter = right[cell.set, cell.item, cell.shots]
         told = reader.answer(letter, *point, cell.filler, left, count - left, visible)
         p = told[reader.border.token(letter)]
         line = {"correct": p > 0.3, "p_right": p, "right": letter, "top1_prob": max(told.values())}
         line |= {"entropy": planted.entropy(told, reader.border.vocab), "step": step}
         line |= {"appended": count, "mask_tokens": 1 + count * (cell.filler == "mask")}
-        series = cell.distractors, cell.filler, cell.side, cell.steps, cell.order
+        filler = cell.filler if cell.shots == 2 else "one shot"
+        series = cell.distractors, filler, cell.side, cell.steps, cell.order
         found.setdefault((*series, cell.masks), {})[cell.set, cell.item] = line
-    for series in {key[:-1] for key in found if key[1] != "none"}:
+    for series in {key[:-1] for key in found if key[1] not in ("none", "one shot")}:
         found[*series, "0"] = found[series[0], "none", "none", 1, "none", "0"]
     return {key: line for key, line in found.items() if key[1] != "none"}
 
@@ -138,12 +146,13 @@ def means(told, key, column, names=ITEM):
 
 
 def allseries(told):
-    return {key[:-1] for key in told}
+    return {key[:-1] for key in told if key[1] != "one shot"}
 
 
 def test_every_answer_is_the_readers(run):
     """Of each single cell, in the order asked."""
     _, told, rows = run
+    told = {key: line for key, line in told.items() if key[1] != "one shot"}
     assert len(told) == (3 * 4 + 2) * 3
     for line in rows[rows["filler"] != "none"].to_dict("records"):
         want = told[*(line[c] for c in SERIES), line["masks"]][line["set"], line["item"]]
@@ -155,12 +164,14 @@ def test_every_answer_is_the_readers(run):
 
 
 def test_the_curves_are_the_readers(run):
+    """Nothing is appended to one shot: that is no curve."""
     tables, told, _ = run
     columns = ("p_right", "appended", "mask_tokens", "entropy", "top1_prob", "step")
     want = {
         key: {column: means(told, key, column) for column in columns}
         | {"accuracy": means(told, key, "correct"), "n": len(ITEM), "tasks": 2}
         for key in told
+        if key[1] != "one shot"
     }
     planted.compare(tables["curve"], [*SERIES, "masks"], want)
 
@@ -169,6 +180,8 @@ def test_the_overview_is_the_curves_side_by_side(run):
     tables, told, _ = run
     want = {}
     for (others, filler, side, steps, order, k), found in told.items():
+        if filler == "one shot":
+            continue
         line = want.setdefault((others, side, steps, order, k), {})
         line[f"accuracy {filler}"] = np.mean([one["correct"] for one in found.values()])
         line[f"p_right {filler}"] = np.mean([one["p_right"] for one in found.values()])
@@ -219,3 +232,62 @@ def test_controls_are_the_readers(run):
             line[name] = 100 * (ours - theirs)
         want[shown, side, k, filler] = line
     planted.compare(tables["controls"], ["distractors", "side", "masks", "control"], want)
+
+
+def gap(told, plus, minus):
+    """Differences of accuracy and probability, in points."""
+    names = {"accuracy": "correct", "p_right": "p_right"}
+    return {to: 100 * (means(told, plus, c) - means(told, minus, c)) for to, c in names.items()}
+
+
+def test_steps_are_the_readers(run):
+    """Masks filled in several steps minus the same masks in one."""
+    tables, told, _ = run
+    want = {
+        (*series[:1], *series[2:], k): {"units": 2}
+        | gap(told, (*series, k), (*series[:3], 1, "none", k))
+        for series, k in itertools.product(allseries(told), AMOUNTS[1:])
+        if series[3] > 1
+    }
+    keys = ["distractors", "side", "steps", "order", "masks"]
+    planted.compare(tables["steps"], keys, want)
+
+
+def test_gains_of_shots_are_the_readers(run):
+    """Two shots against one, beside what masks cost with two; the mean is over tasks."""
+    tables, told, _ = run
+    want, means_of = {}, {}
+    one = 3, "one shot", "none", 1, "none", "0"
+    for series in allseries(told):
+        if series[:2] != (3, "mask"):
+            continue
+        for task in ("animal", "verb"):
+            names = [item for item in ITEM if item[0].startswith(task)]
+            two, fewer, masked = (
+                100 * means(told, key, "correct", names)
+                for key in ((*series, "0"), one, (*series, "20%"))
+            )
+            want[*series[2:], task] = {"gain": two - fewer, "drop": two - masked}
+        both = [want[*series[2:], task] for task in ("animal", "verb")]
+        line = {name: np.mean([part[name] for part in both]) for name in ("gain", "drop")}
+        line |= {"difference": line["gain"] - line["drop"], "tasks": 2, "n": len(ITEM)}
+        means_of[series[2:]] = line | {"shots": "2 - 1", "masks": "20%"}
+    keys = ["side", "steps", "order"]
+    planted.compare(tables["gains"], [*keys, "task"], want)
+    planted.compare(tables["gain"], keys, means_of)
+
+
+def test_lengths_are_the_readers(run):
+    """What masks cost among one and among three distractors, and how much more among three."""
+    tables, told, _ = run
+    want, costs = {}, {}
+    for others in (1, 3):
+        series = others, "mask", "left", 1, "none"
+        costs[others] = gap(told, (*series, "0"), (*series, "20%"))
+        want[str(others)] = costs[others]
+    want["3 - 1"] = {name: costs[3][name] - costs[1][name] for name in costs[3]}
+    want = {
+        ("mask", "left", 1, "none", head): line | {"few": "0", "many": "20%", "units": 2}
+        for head, line in want.items()
+    }
+    planted.compare(tables["lengths"], ["filler", "side", "steps", "order", "distractors"], want)
