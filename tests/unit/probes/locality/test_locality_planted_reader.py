@@ -73,7 +73,7 @@ def expected(reader):
             p = told[reader.border.token(letter)]
             line = {"correct": float(p > 0.3), "p_right": p, "logp_right": math.log(p)}
             line |= {"entropy": planted.entropy(told, reader.border.vocab)}
-            line |= {"top1_prob": max(told.values()), "right": letter}
+            line |= {"top1_prob": max(told.values()), "right": letter, "told": told}
             found.setdefault((place, k, position), {})[name, item] = line
     return found
 
@@ -93,7 +93,7 @@ def mean(told, key, column):
 def test_every_answer_is_the_readers(run):
     _, told, rows = run
     want = {
-        (*key, *name): {c: v for c, v in line.items() if c != "p_right"}
+        (*key, *name): {c: v for c, v in line.items() if c not in ("p_right", "told")}
         for key, found in told.items()
         for name, line in found.items()
     }
@@ -175,4 +175,28 @@ def test_choices_are_the_readers(run):
         letters = [line["right"] if line["correct"] else "other" for line in found.values()]
         shares = {name: letters.count(name) / len(letters) for name in ("A", "B", "C", "other")}
         want[key] = {f"chose_{name}": share for name, share in shares.items()}
+        want[key]["top_choice"] = max(shares[name] for name in "ABC")
     planted.compare(tables["accuracy"], CURVE, want)
+
+
+def test_a_causal_reader_is_read_behind_the_end():
+    """The same answers to the same texts, without a mask."""
+    reader = Reader()
+
+    def rule(ids, at):
+        assert at == len(ids)
+        return reader.read(reader.border.decode(ids) + f"{reader.mask}].", True)
+
+    rows = planted.measured(locality, planted.engine(rule, "oracle-causal"), locality.plan(**CELLS))
+    told = expected(reader)
+    want = {
+        (position, *name): {
+            "correct": line["correct"],
+            "logp_right": line["logp_right"],
+            "entropy": planted.entropy(line["told"], reader.border.vocab, masked=False),
+        }
+        for (place, k, position), found in told.items()
+        for name, line in found.items()
+        if (place, k) == ("right", 0)
+    }
+    planted.compare(rows, ["position", "set", "item"], want)
