@@ -97,6 +97,43 @@ def compare(table, keys, expected, rel=1e-5):
                 assert there == pytest.approx(float(value), rel=rel, abs=1e-6, nan_ok=True), where
 
 
+def repetition(ids):
+    """What a text says again, by counting."""
+    grams = {
+        n: [tuple(ids[i : i + n]) for i in range(len(ids) - n + 1)] for n in range(len(ids) + 1)
+    }
+    again = [n for n, some in grams.items() if len(set(some)) < len(some)]
+    found = {"longest_repeat": max((n for n in again if n), default=0)}
+    for name, n in (("distinct_1", 1), ("distinct_2", 2), ("repeated", 4)):
+        some = grams.get(n, [])
+        found[name] = len(set(some)) / len(some) if some else math.nan
+    found["repeated"] = 1 - found["repeated"]
+    for n in (1, 2):
+        some = grams.get(n, [])
+        shares = [some.count(gram) / len(some) for gram in dict.fromkeys(some)]
+        found[f"entropy_{n}"] = -sum(p * math.log(p) for p in shares) if some else math.nan
+    return found
+
+
+def frontier(lines):
+    """Each line's nats above the least of those with as much entropy or more.
+
+    Args:
+        lines: by name, the rows of a line with `nll`, `scorer_tokens` and `entropy_1`.
+    """
+    nats = {name: own["nll"].sum() / own["scorer_tokens"].sum() for name, own in lines.items()}
+    varied = {name: own["entropy_1"].mean() for name, own in lines.items()}
+    return {
+        name: {
+            "n": len(lines[name]),
+            "entropy_1": varied[name],
+            "perplexity": math.exp(nats[name]),
+            "matched": nats[name] - min(nats[o] for o in lines if varied[o] >= varied[name] - 1e-9),
+        }
+        for name in lines
+    }
+
+
 # ---------------------------------------------------------------------- few-shot questions
 
 

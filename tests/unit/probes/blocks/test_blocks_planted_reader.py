@@ -100,6 +100,7 @@ def row(reader, number, length, block, steps, order):
     line |= {"tau": tau(when), "answer_tau": tau(when[:size]), "per_step": length / made}
     line["end_first"] = np.mean([s > tail[0] for s in when[:size]]) if tail else math.nan
     line["tail_eos_first"] = np.mean([s == 1 for s in tail]) if tail else math.nan
+    line |= planted.repetition(answer)
     return line | {"unmasked": " ".join(map(str, when))}
 
 
@@ -140,6 +141,7 @@ def quality(rows):
     line |= {"tokens_a_pass": sums["answer_tokens"] / sums["passes"]}
     names = ("ended", "answer_tokens", "passes", "decided", "canvas_tokens", "per_step")
     names = (*names, "end_first", "tail_eos_first", "confidence", "tau", "answer_tau")
+    names = (*names, *(n for n in planted.repetition([1]) if rows[n].notna().any()))
     return line | {name: rows[name].mean() for name in names}
 
 
@@ -201,3 +203,38 @@ def test_lengths_are_the_readers(run):
         kept = ("perplexity", "ended", "answer_tokens", "passes_a_token")
         want[1.0, order, size, length] = {name: line[name] for name in kept}
     planted.compare(tables["lengths"], ["a_step", "order", "blocks", "length"], want)
+
+
+def test_the_frontier_is_the_readers(run):
+    tables, reader, combinations, _ = run
+    want = {}
+    for length in LENGTHS:
+        lines = {one: of(reader, *one) for one in combinations if one[0] == length}
+        want |= planted.frontier(lines)
+    planted.compare(tables["frontier"], KEYS, want)
+    assert len({line["matched"] > 0 for line in want.values()}) == 2
+
+
+def test_the_front_is_the_readers(run):
+    """What no other combination beats in all of cost, perplexity and entropy."""
+    tables, reader, combinations, _ = run
+    want = {}
+    for length in LENGTHS:
+        lines = {one: of(reader, *one) for one in combinations if one[0] == length}
+        known = {one: quality(rows) for one, rows in lines.items()}
+
+        def score(one, known=known):
+            line = known[one]
+            return line["passes_a_token"], line["perplexity"], -line["entropy_1"]
+
+        scores = {one: score(one) for one in known}
+        kept = {}
+        for one, own in scores.items():
+            others = [other for other in scores.values() if other != own]
+            if not any(all(a <= b for a, b in zip(o, own, strict=True)) for o in others):
+                kept.setdefault(own, one)  # of equal ones the first
+        front = planted.frontier({one: lines[one] for one in kept.values()})
+        for one, line in front.items():
+            shown = {name: line[name] for name in ("n", "perplexity", "entropy_1")}
+            want[one] = shown | {"loss": line["matched"], "passes_a_token": scores[one][0]}
+    planted.compare(tables["front"], KEYS, want)

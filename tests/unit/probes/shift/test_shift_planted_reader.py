@@ -152,8 +152,9 @@ def row(reader, number, kind, hits):
         for _, place, to, _ in course.moves:
             tokens[to] = shown[place]
     answer, other = cut(reader, tokens), cut(reader, plain.tokens)
+    repeats = planted.repetition(answer)
     passes = plain.passes if kind == "post-hoc" else course.passes
-    line = {"answer_tokens": len(answer), "ended": reader.eos in tokens, "passes": passes}
+    line = repeats | {"answer_tokens": len(answer), "ended": reader.eos in tokens, "passes": passes}
     line |= {"answer": reader.border.decode(answer), "offered": course.offered}
     line |= {"nll": reader.nats(number, answer), "scorer_tokens": len(answer)}
     line |= {"hits": len(course.counted), "changed": len(course.moves)}
@@ -322,3 +323,20 @@ def test_moves_are_the_readers(run):
             line[name] = 100 * rows[top].sum() / rows[by].sum() if top in rows else math.nan
         want[kind, frac] = line
     planted.compare(tables["moves"], ["intervention", "frac"], want)
+
+
+def test_quality_and_frontier_are_the_readers(run):
+    """Of answers as they are, too."""
+    tables, told, _ = run
+    lines = {
+        (kind, frac): of(told, kind, frac)
+        for kind, frac in [("none", 0.0), *itertools.product(KINDS, FRACS)]
+    }
+    names = planted.repetition([1])
+    want = {
+        key: {"prompts": 4, "tokens": rows["answer_tokens"].mean()}
+        | {name: rows[name].mean() for name in names}
+        for key, rows in lines.items()
+    }
+    planted.compare(tables["quality"], ["intervention", "frac"], want)
+    planted.compare(tables["frontier"], ["intervention", "frac"], planted.frontier(lines))
