@@ -49,7 +49,7 @@ class Reader(NativeModel):
         self.border, self.entry, self.vocab = reader.border, reader.entry, reader.vocab
         self.network, self.device, self.shift = Network(self.vocab), "cpu", 0
         self.facts = {"dtype": "float32", "quantize": ""}
-        self.questions = planted.Questions(self.border, ITEMS, shots=SHOTS)
+        self.questions = planted.Questions(self.border, ITEMS, 1, SHOTS)
         self.end = self.border.pieces("\n\n")[0]
         self.asked = {}
 
@@ -169,6 +169,7 @@ def run(request):
         lexicon="small",
         answer="letter",
         method=request.param,
+        seed=1,
         ig_steps=2,
         detail="token",
     )

@@ -16,9 +16,10 @@ from mdlm_probe.probes.locality import report
 
 SETS = ("animal-smallest", "animal-largest", "verb-largest")
 PLACES, MASKS, POSITIONS, ITEMS = ("left", "middle", "right"), (0, 1, 3), (0, 1, 4, 5), 3
-SHOTS, DISTRACTORS = 2, 5
+SHOTS, DISTRACTORS, SEED = 2, 5, 3
 CELLS = {"tasks": SETS, "positions": POSITIONS, "limit": ITEMS, "shots": SHOTS}
 CELLS |= {"distractors": DISTRACTORS, "lexicon": "small", "answer": "letter"}
+CELLS |= {"seed": SEED}
 ITEM = list(itertools.product(SETS, range(ITEMS)))
 CURVE = ["question", "masks", "position"]
 NEAREST = {
@@ -38,7 +39,7 @@ class Reader:
 
     def __init__(self):
         self.border = planted.PlantedReader(None).border
-        self.questions = planted.Questions(self.border, ITEMS)
+        self.questions = planted.Questions(self.border, ITEMS, SEED, SHOTS)
         self.mask = self.border.decode([self.border.entry.mask_id])
 
     def __call__(self, ids, at):

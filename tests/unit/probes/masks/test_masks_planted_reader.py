@@ -17,8 +17,8 @@ from mdlm_probe.probes.masks import probe as masks
 from mdlm_probe.probes.masks import report
 
 SETS = ("animal-smallest", "animal-largest", "verb-largest")
-AMOUNTS, ITEMS, STEPS = ("0", "3", "20%"), 2, 3
-COMMON = {"tasks": SETS, "limit": ITEMS, "lexicon": "small", "answer": "letter"}
+AMOUNTS, ITEMS, STEPS, SEED = ("0", "3", "20%"), 2, 3, 2
+COMMON = {"tasks": SETS, "limit": ITEMS, "lexicon": "small", "answer": "letter", "seed": SEED}
 PLANS = (
     {"distractors": (3,), "side": ("right", "left", "both"), "filler": ("mask", "dot")}
     | {"shots": (2,), "masks": AMOUNTS}
@@ -41,7 +41,7 @@ class Reader:
 
     def __init__(self):
         self.border = planted.PlantedReader(None).border
-        self.questions = {n: planted.Questions(self.border, ITEMS, shots=n) for n in (1, 2)}
+        self.questions = {n: planted.Questions(self.border, ITEMS, SEED, n) for n in (1, 2)}
         self.begins = self.border.pieces("Options: (A) ")[0]
         self.dot, self.happy = self.border.token("."), self.border.token("happy")
         self.mask = self.border.entry.mask_id
