@@ -21,7 +21,7 @@ from mdlm_probe.probes.blocks import report
 PROMPTS = (" the pale wind", " the king found", " the moon")
 WORDS = (" captain", " ember", " frozen", " glove", " hunter", " jar", " lantern", " nest", " salt")
 LENGTHS, BLOCKS, STEPS, THRESHOLD = (4, 8), (2, 4, 8), (3, 4, 6, 8), 0.8
-ORDERS = ("low_confidence", "random", "left_to_right", "threshold")
+ORDERS = ("low_confidence", "entropy", "margin", "random", "left_to_right", "threshold")
 ENDS = {2: {4: 3, 8: 5}}
 """By prompt and length: the place from which on the reader says that the text has ended."""
 KEYS = ["length", "block", "steps", "order"]
@@ -39,15 +39,19 @@ class Reader:
     def __call__(self, ids, at):
         (number,) = (n for n, p in enumerate(self.prompts, 1) if ids[: len(p)] == p)
         first = len(self.prompts[number - 1])
-        best, p = self.told(number, len(ids) - first, at - first, ids[at - 1] if at > first else -1)
-        return {best: p, self.words[0] if best != self.words[0] else self.words[1]: 1 - p - 1e-9}
+        return self.told(number, len(ids) - first, at - first, ids[at - 1] if at > first else -1)
 
     def told(self, number, length, place, before):
+        """The likeliest token first; the end of text where a text ends."""
         coordinates = number, length, place, before
         p = 0.55 + 0.4 * planted.drawn("sure", *coordinates)
+        share = 0.5 + 0.5 * planted.drawn("second", *coordinates)
+        first = int(9 * planted.drawn("word", *coordinates))
+        words = [self.words[(first + n) % 9] for n in range(3)]
         if place >= ENDS.get(number, {}).get(length, length):
-            return self.eos, p
-        return self.words[int(9 * planted.drawn("word", *coordinates))], p
+            words[0] = self.eos
+        rest = (1 - 1e-9 - p) * share, (1 - 1e-9 - p) * (1 - share)
+        return dict(zip(words, (p, *rest), strict=True))
 
     def scorer(self, ids, at):
         """The causal model's rule: weights by the place and the token before."""
@@ -59,6 +63,13 @@ class Reader:
         ids = (*self.prompts[number - 1], *tokens)
         first = len(ids) - len(tokens)
         return -sum(math.log(self.scorer(ids, at)[ids[at]]) for at in range(first, len(ids)))
+
+
+def confidence(order, ps):
+    """How sure an order takes a place to be, by its probabilities, the largest first."""
+    if order == "entropy":
+        return sum(p * math.log(p) for p in ps if p)
+    return ps[0] - max(ps[1:]) if order == "margin" else ps[0]
 
 
 def shared(whole, parts):
@@ -76,18 +87,17 @@ def row(reader, number, length, block, steps, order):
         amounts = iter(shared(block, own))
         while left := [p for p in range(start, start + block) if not when[p]]:
             told = {p: reader.told(number, length, p, tokens[p - 1] if p else -1) for p in left}
-            by_order = {
-                "random": lambda p: first[p],
-                "left_to_right": lambda p: p,
-            }.get(order, lambda p, told=told: -told[p][1])
+            sure = {p: confidence(order, list(t.values())) for p, t in told.items()}
+            by_order = {"random": lambda p: first[p], "left_to_right": lambda p: p}
+            by_order = by_order.get(order, lambda p, sure=sure: -sure[p])
             ranked = sorted(left, key=by_order)
             if order == "threshold":
-                count = max(1, sum(p > THRESHOLD for _, p in told.values()))
+                count = max(1, sum(max(t.values()) > THRESHOLD for t in told.values()))
             else:
                 count = next(amounts)
             made += count > 0
             for p in ranked[:count]:
-                tokens[p], ps[p] = told[p]
+                tokens[p], ps[p] = next(iter(told[p].items()))
                 when[p] = made
             whole = list(itertools.takewhile(lambda t: t != reader.eos, tokens))
             decided = decided or made * (reader.mask not in whole)

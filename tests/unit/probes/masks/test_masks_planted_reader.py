@@ -23,7 +23,7 @@ PLANS = (
     {"distractors": (3,), "side": ("right", "left", "both"), "filler": ("mask", "dot")}
     | {"shots": (2,), "masks": AMOUNTS}
     | {"steps": (1, STEPS), "order": ("low_confidence", "random")},
-    {"distractors": (1,), "side": ("left",), "filler": ("mask", "text")}
+    {"distractors": (1,), "side": ("left",), "filler": ("mask", "text", "eos")}
     | {"shots": (2,), "masks": AMOUNTS},
     {"distractors": (3,), "shots": (1,), "masks": ("0",)},
 )
@@ -80,6 +80,8 @@ class Reader:
             kind = "none"
         elif told <= {self.mask, self.happy}:
             kind = "mask"
+        elif told <= {self.border.entry.eos_ids[0], *self.border.pieces("].")}:
+            kind = "eos"
         else:
             kind = "dot" if told <= {self.dot, *self.border.pieces("].")} else "text"
         return kind, len(left), len(right)
@@ -153,7 +155,7 @@ def test_every_answer_is_the_readers(run):
     """Of each single cell, in the order asked."""
     _, told, rows = run
     told = {key: line for key, line in told.items() if key[1] != "one shot"}
-    assert len(told) == (3 * 4 + 2) * 3
+    assert len(told) == (3 * 4 + 3) * 3
     for line in rows[rows["filler"] != "none"].to_dict("records"):
         want = told[*(line[c] for c in SERIES), line["masks"]][line["set"], line["item"]]
         assert math.exp(line["logp_right"]) == pytest.approx(want["p_right"], rel=1e-5)
