@@ -5,6 +5,7 @@ import dataclasses
 import inspect
 import typing
 
+import probe_cases
 import pytest
 
 from mdlm_probe.cli.options import plan_options
@@ -49,3 +50,12 @@ def test_a_probe_holds_no_files_devices_or_batches(name):
     called = {ast.unparse(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)}
     assert not called & {"open", "print", "Path", "torch.device"}
     assert len(source.read_text().splitlines()) <= 160
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_a_probe_is_tested_on_a_reader_of_known_answers(name):
+    """An ideal reader can't show what is exchanged or ignored; see `planted`."""
+    path = probe_cases.HERE / name / f"test_{name}_planted_reader.py"
+    source = path.read_text()
+    assert "planted.measured" in source
+    assert "report.tables" in source
