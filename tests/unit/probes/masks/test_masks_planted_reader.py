@@ -84,6 +84,10 @@ class Reader:
             kind = "eos"
         else:
             kind = "dot" if told <= {self.dot, *self.border.pieces("].")} else "text"
+        closing = self.border.pieces("].")
+        if kind not in ("none", "mask"):  # the answer is closed before them, and nothing else is
+            assert closing[0] not in left
+            assert right[: len(closing)] == closing[: len(right)]
         return kind, len(left), len(right)
 
 
