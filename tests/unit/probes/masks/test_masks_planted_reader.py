@@ -23,7 +23,7 @@ PLANS = (
     {"distractors": (3,), "side": ("right", "left", "both"), "filler": ("mask", "dot")}
     | {"shots": (2,), "masks": AMOUNTS}
     | {"steps": (1, STEPS), "order": ("low_confidence", "random")},
-    {"distractors": (1,), "side": ("left",), "filler": ("mask", "text", "eos")}
+    {"distractors": (1,), "side": ("both",), "filler": ("mask", "text", "eos")}
     | {"shots": (2,), "masks": AMOUNTS},
     {"distractors": (3,), "shots": (1,), "masks": ("0",)},
 )
@@ -288,12 +288,12 @@ def test_lengths_are_the_readers(run):
     tables, told, _ = run
     want, costs = {}, {}
     for others in (1, 3):
-        series = others, "mask", "left", 1, "none"
+        series = others, "mask", "both", 1, "none"
         costs[others] = gap(told, (*series, "0"), (*series, "20%"))
         want[str(others)] = costs[others]
     want["3 - 1"] = {name: costs[3][name] - costs[1][name] for name in costs[3]}
     want = {
-        ("mask", "left", 1, "none", head): line | {"few": "0", "many": "20%", "units": 2}
+        ("mask", "both", 1, "none", head): line | {"few": "0", "many": "20%", "units": 2}
         for head, line in want.items()
     }
     planted.compare(tables["lengths"], ["filler", "side", "steps", "order", "distractors"], want)
