@@ -160,14 +160,15 @@ def test_a_model_has_one_colour_in_a_study_and_each_of_its_runs(tmp_path):
     alone, _ = probe_report.make(study / "decay")
     assert alone["decay"].models == html_run.made["decay"].models
     models = alone["decay"].models
-    assert {"oracle", "tiny-arlm", "tiny-mdlm"} == set(models)
+    asked = ("oracle", "oracle-biased", "tiny-arlm", "tiny-mdlm")
+    assert set(asked) == set(models)
     (other,) = probe_report.make(study / "locality")[0].values()
     assert other.models == models
     drawn = alone["decay"].pictures()[""].svg
     for name in models:
         assert MODELS[models.index(name)] in drawn
     shutil.copytree(study / "decay", tmp_path / "elsewhere")
-    assert probe_report.models_of(tmp_path / "elsewhere") == ("oracle", "tiny-arlm", "tiny-mdlm")
+    assert probe_report.models_of(tmp_path / "elsewhere") == asked
 
 
 def test_the_command_writes_figures_for_a_paper(tmp_path):

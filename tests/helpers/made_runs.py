@@ -28,7 +28,7 @@ def committed(folder):
         again = row | {"masks": "7", "correct": row["item"]}
         return [row, again] if row["set"] in SETS and row["item"] < "2" else []
 
-    reference.run(folder, "masks")
+    reference.run(folder, "masks", "tiny-mdlm", "tiny-arlm")
     for name in ("masks__tiny-mdlm", "masks__tiny-arlm"):
         changed(folder, name, halved, masks=["0", "10", "50", "50%"], tasks=SETS)
     entries = json.loads((folder / "run.json").read_text())

@@ -45,7 +45,7 @@ def test_folders_are_small_and_carry_the_tokenizer(kind):
 def test_relevant_examples_help_as_much_as_recorded(model):
     near = check.accuracy(model, check.questions(40, 3))
     none = check.accuracy(model, check.questions(0, 3, shots=0))
-    assert near >= 0.9
+    assert near >= 0.85  # .93 of 320 questions; of 48, .04 either way
     assert near - none > 0.15
 
 

@@ -334,7 +334,8 @@ def test_a_mask_that_was_left_has_no_text():
 
 def test_where_nothing_is_changed_the_answer_and_its_likelihood_are_the_unshifted_ones():
     rows = reference.rows("shift", "tiny-mdlm")
-    assert len(rows) == 2 * 6 * (1 + 4 * 3)
+    prompts = reference.entry("shift", "tiny-mdlm")["config"]["options"]["limit"]
+    assert len(rows) == 2 * prompts * (1 + 4 * 3)
     plain = {row["prompt"]: row for row in rows if row["intervention"] == "none"}
     for row in rows:
         assert float(row["nll"]) > 0

@@ -375,10 +375,11 @@ def test_what_vanishes_is_said(tmp_path):
     found, _ = compare.compare(*two(tmp_path, frames=(first, second)))
     assert list(found[0].tables) == [""]
     assert found[0].notes[0] == "1 point only in A: position 40"
-    assert len(found[0].notes) == 2
+    assert len(found[0].notes) == 3
     assert found[0].notes[1].startswith("index isn't compared, nothing being in common: 12 items ")
     assert "1 point only in A: nearest 0" in found[0].notes[1]
     assert "1 point only in B: nearest 20" in found[0].notes[1]
+    assert found[0].notes[2].startswith("shape isn't compared, nothing being in common: 12 items ")
 
 
 def test_what_neither_side_measured_is_not_said(tmp_path):

@@ -168,7 +168,7 @@ def test_heat_maps_have_places_in_order():
 
 def read(folder, name):
     """A run of the committed study."""
-    reference.run(folder, name)
+    reference.run(folder, name, "tiny-arlm", "tiny-mdlm")
     (found,) = html.read(folder)
     return found
 
