@@ -159,7 +159,7 @@ def _behind(drawn: DrawnPanel) -> list[Json]:
 
 
 def _over(drawn: DrawnPanel) -> list[Json]:
-    """Points, which lie over the lines, and what is written beside them."""
+    """Points, which lie over the lines."""
     found = []
     for place, layer in enumerate(drawn.chart.layers):
         if not drawn.has_layer(place):
@@ -167,8 +167,6 @@ def _over(drawn: DrawnPanel) -> list[Json]:
         if layer.kind == "point":
             found += [_along(drawn, place)] if layer.ends else []
             found.append(_further(drawn, layer, place))
-        if layer.text:
-            found.append(_texts(drawn, place))
     return found
 
 
@@ -206,14 +204,6 @@ def _along(drawn: DrawnPanel, place: int) -> Json:
     ends = {"x": across(drawn, "x_low_at"), "x2": {"field": "x_high_at"}}
     rows = [*known, *_open(drawn, "x", "x_")]
     return _layer(mark, rows, **ends, y=up(drawn), color=_inked(drawn, place))
-
-
-def _texts(drawn: DrawnPanel, place: int) -> Json:
-    theme = drawn.theme
-    mark = _mark(drawn, "text", align="left", baseline="bottom", dx=5, dy=-3)
-    mark |= {"fontSize": theme.text, "color": theme.ink, "clip": False}
-    text = {"field": "text", "type": "nominal"}
-    return _layer(mark, layer_rows(place), x=across(drawn), y=up(drawn), text=text)
 
 
 # ---------------------------------------------------------------------- intervals

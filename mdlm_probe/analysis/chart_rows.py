@@ -117,8 +117,6 @@ def _layer_of(
     if layer.ends:
         for end in ENDS:
             out[f"x_{end}"] = numbers(table[f"{layer.ends}_{end}"], chart.x.times)
-    if layer.text:
-        out["text"] = texts(table[layer.text])
     if axis and several(chart):
         out[MEASURE] = measure(axis)
     return out

@@ -66,14 +66,12 @@ class ChartLayer:
         kind: "point", "line", or "rule": across the whole panel, at the one of x and y that is
             there.
         ends: points have intervals along the chart's x, in columns `ends`_low and `ends`_high.
-        text: a column that is written beside each point; nothing if empty.
     """
 
     title: str
     rows: Rows
     kind: Literal["point", "line", "rule"]
     ends: str = ""
-    text: str = ""
 
 
 @dataclass(frozen=True)

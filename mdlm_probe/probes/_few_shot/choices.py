@@ -17,6 +17,18 @@ OTHER = "other"
 ROUNDING = 1e-4
 """Nats that the same log-probability may differ by in two columns of a row."""
 COLUMNS = ("options", "answer", "suite", "predicted", "logp_right", "logp_A", "top1_prob")
+ANSWERED, RIGHT = "answered letter", "right letter"
+"""Columns of `with_letters`."""
+
+
+def with_letters(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows with the letters of the answered and of the right option, where rows have what it takes.
+
+    Once for all rows: a table has many parts.
+    """
+    if not set(COLUMNS) <= set(frame.columns):
+        return frame
+    return frame.assign(**{ANSWERED: _answered(frame), RIGHT: _right(frame)})
 
 
 def chosen(part: pd.DataFrame) -> dict[str, Any]:
@@ -26,11 +38,14 @@ def chosen(part: pd.DataFrame) -> dict[str, Any]:
     `top_choice` is the largest share of an option. `warning` says that one of them is 95 % of all
     answers or more, unless right answers are as one-sided. `reused` is the share of test points
     that have an option of a relevant example. Rows of older runs don't have all of these.
+
+    Args:
+        part: rows of `with_letters`.
     """
-    if not set(COLUMNS) <= set(part.columns):
+    if ANSWERED not in part:
         return {}
     names = string.ascii_uppercase[: int(part["options"].max())]
-    answers, right = _answered(part, names), _right(part)
+    answers, right = part[ANSWERED].to_numpy(), part[RIGHT].to_numpy()
     shares = {name: float((answers == name).mean()) for name in (*names, OTHER)}
     found: dict[str, Any] = {f"chose_{name}": share for name, share in shares.items()}
     most = max(shares, key=lambda name: shares[name])
@@ -58,10 +73,11 @@ def in_words(row: dict[str, Any]) -> str:
     return ", ".join(said) + warning or MISSING
 
 
-def _answered(part: pd.DataFrame, names: str) -> np.ndarray:
+def _answered(part: pd.DataFrame) -> np.ndarray:
     """The letter of each answer's option, as the answer is scored, or `OTHER`."""
     texts = part["predicted"].astype(str).str.split("]").str[0].str.strip()
-    letters = texts.where(texts.isin(list(names)), OTHER).to_numpy()
+    number = texts.map({name: n for n, name in enumerate(string.ascii_uppercase)})
+    letters = texts.where(number < part["options"].astype(int), OTHER).to_numpy()
     best, top = _best(part)
     sure = top >= np.log(part["top1_prob"].to_numpy(dtype=float)) - ROUNDING
     return np.where(_by_letter(part), letters, np.where(sure, best, OTHER))

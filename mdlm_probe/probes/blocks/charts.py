@@ -60,8 +60,7 @@ def _front(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     """What no other is cheaper, likelier and as varied as; marked where its perplexity is."""
     if "front" not in tables:
         return pd.DataFrame()
-    table = tables["front"].drop(columns=["order", "truth", "repeated"], errors="ignore")
-    return table.assign(size=table["block"].astype(str))
+    return tables["front"].drop(columns=["order", "truth", "repeated"], errors="ignore")
 
 
 def _frontier(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
@@ -184,14 +183,7 @@ CHARTS = (
         counts=COUNTS,
         more=("steps",),
         over="prompts",
-        layers=(
-            ChartLayer(
-                "no other is cheaper, as varied and likelier (its block)",
-                _front,
-                "point",
-                text="size",
-            ),
-        ),
+        layers=(ChartLayer("no other is cheaper, as varied and likelier", _front, "point"),),
         note="repetitive texts have low perplexities, too",
     ),
     text_quality.frontier_chart(

@@ -58,7 +58,7 @@ def accuracy(frame: pd.DataFrame) -> pd.DataFrame:
     interval over relevant tasks, cut at 0 and 1. Which options are answered: `choices.chosen`.
     """
     rows = []
-    frame = with_task(frame)
+    frame = choices.with_letters(with_task(frame))
     for coordinates, part in frame.groupby(CURVE, observed=True, sort=False):
         items = stats.proportion(part["correct"].to_numpy())
         tasks = stats.share_over(part["correct"].to_numpy(), part[RELEVANT].to_numpy())

@@ -110,7 +110,7 @@ def curve(rows: pd.DataFrame) -> pd.DataFrame:
     Which options are answered: `choices.chosen`.
     """
     found = []
-    for named, part in grouped(rows, [*SERIES, "k", "masks"]):
+    for named, part in grouped(choices.with_letters(rows), [*SERIES, "k", "masks"]):
         items = stats.proportion(part["correct"].to_numpy())
         tasks = stats.share_over(part["correct"].to_numpy(), part[RELEVANT].to_numpy())
         right = stats.clustered(part["p_right"].to_numpy(), part[RELEVANT].to_numpy())

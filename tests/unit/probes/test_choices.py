@@ -18,6 +18,10 @@ from mdlm_probe.probes.masks import probe as masks
 from mdlm_probe.probes.masks import report as masks_report
 
 
+def chosen(rows):
+    return choices.chosen(choices.with_letters(rows))
+
+
 def answered(*pairs, answer="letter", suite="few-shot", options=3):
     """Rows with (predicted, right) letters; words are those letters in lower case."""
     rows = []
@@ -42,7 +46,7 @@ def test_shares_by_hand(answer, suite):
     rows = answered(
         *(("A", "A"), ("A", "B"), ("B", "B"), ("C", "A"), ("?", "C")), answer=answer, suite=suite
     )
-    found = choices.chosen(rows)
+    found = chosen(rows)
     shares = [found[f"chose_{name}"] for name in ("A", "B", "C", "other")]
     assert shares == pytest.approx([0.4, 0.2, 0.2, 0.2])
     assert found["top_choice"] == pytest.approx(0.4)
@@ -54,20 +58,20 @@ def test_shares_by_hand(answer, suite):
 @pytest.mark.parametrize("answer", ["letter", "word"])
 def test_one_letter_for_everything_is_warned_of(answer):
     mixed = [("B", right) for right in "ABCABC"]
-    found = choices.chosen(answered(*mixed, answer=answer))
+    found = chosen(answered(*mixed, answer=answer))
     assert found["warning"] == "100% of the answers are B"
     assert choices.in_words(found).endswith("(warning: 100% of the answers are B)")
-    none = choices.chosen(answered(*[("?", right) for right in "ABCABC"], answer=answer))
+    none = chosen(answered(*[("?", right) for right in "ABCABC"], answer=answer))
     assert none["warning"] == "100% of the answers are none of the options"
-    right = choices.chosen(answered(*[("B", "B")] * 6, answer=answer))
+    right = chosen(answered(*[("B", "B")] * 6, answer=answer))
     assert right["warning"] == "", "all of them are right"
-    most = choices.chosen(answered(*mixed, ("A", "A"), answer=answer))
+    most = chosen(answered(*mixed, ("A", "A"), answer=answer))
     assert most["warning"] == "", "six of seven"
 
 
 def test_rows_without_predictions_have_no_shares():
     bare = answered(("A", "B")).drop(columns="predicted")
-    assert choices.chosen(bare) == {}
+    assert chosen(bare) == {}
     assert choices.in_words({"accuracy": 0.5}) == "-"
 
 
@@ -138,4 +142,4 @@ def test_reused_counts_the_options_that_an_example_has():
         found[cell.suite].append(row["reused"])
     assert set(found["few-shot"]) == {0}
     frame = answered(*[("A", "A")] * 4).assign(reused=[0, 2, 1, 0])
-    assert choices.chosen(frame)["reused"] == 0.5
+    assert chosen(frame)["reused"] == 0.5
