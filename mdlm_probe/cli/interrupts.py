@@ -22,12 +22,13 @@ def obeyed() -> Iterator[None]:
 
     Errors raised there end nothing: Python prints them and goes on.
     """
-    usual = sys.unraisablehook
+    usual, timers = sys.unraisablehook, list[threading.Timer]()
 
     def hook(dropped: UnraisableHookArgs) -> None:
         if issubclass(dropped.exc_type, KeyboardInterrupt):
             again = threading.Timer(LATER, _thread.interrupt_main)
             again.daemon = True
+            timers.append(again)
             again.start()
         else:
             usual(dropped)
@@ -37,3 +38,5 @@ def obeyed() -> Iterator[None]:
         yield
     finally:
         sys.unraisablehook = usual
+        for again in timers:  # what is over needn't be stopped, and what follows mustn't
+            again.cancel()

@@ -12,7 +12,8 @@ import pytest
 @pytest.mark.slow
 def test_kill_at_any_moment(tmp_path):
     """kill -9 at moments spread over a run; the file that grows is the uninterrupted one's."""
-    options = "--tasks verb-smallest --limit 16 --batch-tokens 600 -m oracle --device cpu".split()
+    few = "--tasks verb-smallest --limit 40 --shots 2 --distractors 4 --positions 0,4"
+    options = f"{few} --batch-tokens 300 -m oracle --device cpu".split()
 
     def command(folder):
         code = "from mdlm_probe.cli import main; main()"

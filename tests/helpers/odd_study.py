@@ -1,6 +1,7 @@
 """The page of a study, as the tests of the page read it: the committed one, with odd texts."""
 
 import json
+import shutil
 
 import reference
 
@@ -11,8 +12,15 @@ NAME = "small & <odd>"
 
 
 def make(folder):
-    """A copy of the committed study with its page; a text is hostile, and a run has failed."""
+    """A copy of the committed study with its page; a text is hostile, and a run has failed.
+
+    Of the bundled models, and of the oracle in one run: in all it would be twice as large.
+    """
     reference.study(folder)
+    for path in folder.glob("*/run.json"):
+        models = ["tiny-mdlm", "tiny-arlm", *(["oracle"] if path.parent.name == "decay" else [])]
+        shutil.rmtree(path.parent)
+        reference.run(path.parent, path.parent.name, *models)
     path = folder / "study.json"
     study = json.loads(path.read_text())
     failed = {"probe": "shift", "status": "failed", "error": f"no <b>{HOSTILE}", "models": []}

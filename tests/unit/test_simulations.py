@@ -6,6 +6,7 @@ from simulations import between
 
 
 @pytest.mark.parametrize("true", [0.93, 0.95, 0.97])
+@pytest.mark.slow
 def test_what_is_within_bounds_fails_once_in_hundreds(true):
     shares = np.random.default_rng(0).binomial(60, true, 3000) / 60
     passed = [between(share, 0.93, 0.97, 60, exact=False) for share in shares]

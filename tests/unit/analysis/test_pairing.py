@@ -162,6 +162,7 @@ def test_narrower_tables_hold_the_same_lines():
     assert (len(over), points) == (2, {})
 
 
+@pytest.mark.slow
 def test_planted_differences_are_found_and_none_are_not():
     """Of 12 comparisons each: where nothing was planted, few lines are under 5 %, fewer by Holm."""
     null, planted = [], []

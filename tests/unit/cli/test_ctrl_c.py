@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from mdlm_probe.cli.groups import STOPPED, MainGroup
-from mdlm_probe.cli.interrupts import obeyed
+from mdlm_probe.cli.interrupts import LATER, obeyed
 
 PATIENCE = 30  # seconds
 
@@ -33,6 +33,12 @@ def work():
 def test_what_is_dropped_comes_again():
     with pytest.raises(KeyboardInterrupt), obeyed():
         work()
+
+
+def test_what_follows_is_not_stopped():
+    with obeyed():
+        Stops()
+    time.sleep(3 * LATER)
 
 
 def test_a_command_ends():

@@ -198,6 +198,7 @@ def test_a_mask_a_step_and_amounts_of_both_remainders(loaded):
 
 @pytest.mark.parametrize("order", ["low_confidence", "margin", "entropy", "threshold", "random"])
 @pytest.mark.parametrize("eos", ["free", "eos_inf", "eos_last"])
+@pytest.mark.slow
 def test_ends_of_text_as_published_at_temperature_0(loaded, order, eos):
     model, given = loaded["llada-ends"], canvases(count=6)
     for steps, block in ((12, 0), (8, 6), (3, 4)):
@@ -250,6 +251,7 @@ class Watch:
 
 @pytest.mark.parametrize("name", ["llada", "dream"])
 @pytest.mark.parametrize("scale", [0.5, 2.0])
+@pytest.mark.slow
 def test_guidance_against_literal_logits(loaded, name, scale):
     given, schedule = canvases(), Schedule(8, 6, guidance=scale, stop=False)
     for canvas, ours in zip(given, decode(loaded[name], given, schedule, 64), strict=True):
@@ -265,6 +267,7 @@ def test_guidance_against_literal_logits(loaded, name, scale):
 @pytest.mark.parametrize("name", ["llada", "dream"])
 @pytest.mark.parametrize("order", RULES)
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.slow
 def test_what_is_recorded_of_each_token(loaded, name, order, temperature):
     """Log-probability and confidence, from full logits of the canvas as it was before its step."""
     model, schedule = loaded[name], Schedule(8, 6, order, 0.3, temperature, stop=False, seed=5)
@@ -335,6 +338,7 @@ def draws(model, canvas, temperature, count):
 
 @simulation
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+@pytest.mark.slow
 def test_tokens_are_drawn_from_the_tempered_softmax(loaded, temperature):
     """Of a network over its vocabulary, and of the oracle's four tokens."""
     model, (canvas,) = loaded["llada"], canvases(masks=1, count=1)
@@ -410,6 +414,7 @@ def before_end(tokens, ends):
 
 @pytest.mark.parametrize("order", ["low_confidence", "random", "left_to_right", "threshold"])
 @pytest.mark.parametrize("block", [0, 4])
+@pytest.mark.slow
 def test_an_early_stop_changes_nothing_before_the_first_end(loaded, order, block):
     model, given = loaded["llada-ends"], canvases(count=12, after=(0, 0))
     ends = model.entry.eos_ids
@@ -435,6 +440,7 @@ def in_first_step(found):
 
 
 @pytest.mark.parametrize("name", ["llada", "dream"])
+@pytest.mark.slow
 def test_kept_keys_and_values_are_an_approximation_after_a_blocks_first_step(loaded, name):
     model, given = loaded[name], canvases(count=8)
     exact, prefix, dual = (
@@ -550,6 +556,7 @@ def test_an_intervention_on_a_causal_model_writes_other_tokens_and_ends_the_text
 
 @pytest.mark.parametrize("kind", ["shift", "replace", "hold"])
 @pytest.mark.parametrize("order", ["low_confidence", "random", "left_to_right", "threshold"])
+@pytest.mark.slow
 def test_an_intervention_on_nothing_changes_nothing(loaded, kind, order):
     given, schedule = canvases(), Schedule(8, 6, order, 0.3, 1.0, stop=False)
     hooks = [Intervene(kind, 0.0, n, 12) for n in range(len(given))]
@@ -561,6 +568,7 @@ def test_an_intervention_on_nothing_changes_nothing(loaded, kind, order):
 @pytest.mark.parametrize("kind", ["shift", "replace", "hold"])
 @pytest.mark.parametrize("frac", [0.3, 1.0])
 @pytest.mark.parametrize("order", RULES)
+@pytest.mark.slow
 def test_every_canvas_ends_whole(loaded, kind, frac, order):
     model, given = loaded["llada"], canvases()
     schedule = Schedule(8, 6, order, 0.3, stop=False)

@@ -54,6 +54,7 @@ def ragged(model, count, seed):
     return queries
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_the_batch(model):
     queries = ragged(model, 40, seed=1)
     alone = [Engine(model, batch_tokens=1).ask([query])[0] for query in queries]
@@ -221,6 +222,7 @@ def blocked(model, count, seed):
     return found
 
 
+@pytest.mark.slow
 def test_blocks_reduce_the_rows_of_their_own_query(model, monkeypatch):
     queries = blocked(model, 20, seed=4)
     for budget, row_bytes in ((1, memory.ROW_BYTES), (333, 4 * model.vocab * 4), (100_000, 10**9)):
@@ -266,6 +268,7 @@ def single(queries):
 
 
 @pytest.mark.parametrize("method", ["grad-norm", "input-x-gradient", "integrated-gradients"])
+@pytest.mark.slow
 def test_attributions_do_not_depend_on_the_batch(network, method, monkeypatch):
     monkeypatch.setattr(memory, "find_batch_tokens", lambda model, run: 100_000)
     queries = single(ragged(network, 12, seed=5))

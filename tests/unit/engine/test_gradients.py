@@ -61,6 +61,7 @@ def differences(model, row, tokens, step=1e-5):
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.slow
 def test_gradients_are_finite_differences(exact, checkpointing):
     found = {
         method: gradients.attribute(
@@ -103,6 +104,7 @@ def test_the_mask_is_never_explained(folders):
     assert int(gradients.attribute(model, IDS, LENGTHS, PLACES).tokens[0]) != model.entry.mask_id
 
 
+@pytest.mark.slow
 def test_integrated_gradients_are_complete(exact):
     """They sum to what the logit rises from the mean embedding to the input, with enough steps."""
     gaps = {}
@@ -251,6 +253,7 @@ def dequantised(folder, quantised, **options):
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("bits", ["8bit", "4bit"])
 @pytest.mark.parametrize(("dtype", "error"), [("float32", 1e-4), ("bfloat16", 0.1)])
+@pytest.mark.slow
 def test_quantised_weights_pass_their_own_gradients(tmp_path, bits, dtype, error, checkpointing):
     folder = write_llada(tmp_path / "m", hidden=128, intermediate=256)  # 4 bit: groups of 128
     quantised = reload(folder, quantize=bits, dtype=dtype)

@@ -30,6 +30,7 @@ def test_evenly_random_between_0_and_1(seed):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.slow
 def test_every_row_and_every_column_is_even(seed):
     found = numbers(seed, 1000, 300, 300)
     for rows in (found, found.T):

@@ -69,6 +69,7 @@ PAIRS = tuple(itertools.combinations(range(6), 2))
 
 
 @pytest.mark.parametrize("memory", [1, 3000, 10**5, 10**9])
+@pytest.mark.slow
 def test_divergences_equal_scipys_in_any_memory(memory):
     rows = some_rows()
     found = readouts.divergences(rows, PAIRS, memory)

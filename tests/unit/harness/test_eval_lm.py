@@ -48,6 +48,7 @@ def answers(results):
     }
 
 
+@pytest.mark.slow
 def test_causal_values_are_those_of_lm_eval_itself(folder, causal):
     from lm_eval.models.huggingface import HFLM
 

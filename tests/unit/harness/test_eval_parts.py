@@ -78,6 +78,7 @@ def test_texts_end_before_the_first_stop_text():
     assert before("a b", []) == "a b"
 
 
+@pytest.mark.slow
 def test_stopping_early_changes_no_text():
     engine = Engine(models.load(models.resolve("tiny-mdlm")), batch_tokens=2048)
     contexts = [engine.border.encode(text) for text in (" the wind loved a", " the quiet hill.")]

@@ -206,6 +206,7 @@ def test_the_mean_over_seeds_is_the_bound(length, estimator, draws):
     ],
     ids=str,
 )
+@pytest.mark.slow
 def test_a_value_depends_on_its_own_seed_only(settings):
     network = engine(2, Sharpened).model
     items = [item(length, seed) for seed in (5, 6) for length in (8, 3, 9, 7)]
@@ -292,6 +293,7 @@ def test_of_the_stub_the_bound_is_known():
 
 @simulation
 @pytest.mark.parametrize(("length", "items"), [(8, 2), (20, 2), (12, 3)])
+@pytest.mark.slow
 def test_rankings_are_decided_wrongly_as_seldom_as_they_say(length, items):
     """The hardest case: nearly equal items, where each decision is right half of the time only."""
     groups = groups_of(length, items, repeats(2000))

@@ -104,6 +104,7 @@ def test_bernoulli_estimates_the_same_bound(length, passes):
     assert np.mean(errors**2) == pytest.approx(values.var(), rel=tolerance(0.15))
 
 
+@pytest.mark.slow
 def test_bernoulli_is_noisy_for_one_token_as_published():
     """Standard deviation .22 of the value at 128 draws: the weight alone varies."""
     world = World(1)
@@ -120,6 +121,7 @@ def test_bernoulli_is_noisy_for_one_token_as_published():
     ("length", "passes", "first"),
     [(7, 16, 0), (8, 64, 16), (10, 33, 0), (12, 64, 0), (24, 128, 16), (40, 128, 0)],
 )
+@pytest.mark.slow
 def test_intervals_hold_the_bound_as_often_as_they_say(length, passes, first):
     world = World(length)
     runs = repeats(2000)

@@ -33,6 +33,7 @@ def planned(name, model, **given):
 
 @pytest.mark.parametrize("model", ["tiny-mdlm", "tiny-arlm", "llada-8b", "llama3-8b"])
 @pytest.mark.parametrize("name", PROBES)
+@pytest.mark.slow
 def test_every_cell_has_rows_of_the_columns_declared(name, model):
     """With a tokenizer and without one."""
     tiny = model.startswith("tiny")

@@ -51,6 +51,7 @@ def changes(row, before):
 
 
 @pytest.mark.parametrize(("probe", "model"), reference.runs())
+@pytest.mark.slow
 def test_cells_measured_again_give_the_committed_rows(probe, model):
     entry = reference.entry(probe, model)
     plan = prepare(Job(probe, model, reference.options(entry)))

@@ -201,6 +201,7 @@ def test_sound_modules_pass(part):
         ("charts", "charts = ()", "CHARTS"),
     ],
 )
+@pytest.mark.slow
 def test_a_misspelt_name_is_an_error_that_says_what_was_meant(part, wrong, meant):
     source = SOUND[part].replace("PRINTED = ('a',)\n", "").replace("READ = 'so'\n", "") + wrong
     with pytest.raises(ProbeError, match=rf"tail/report\.py has '\w+', .*\nexpected: '{meant}'"):
@@ -210,6 +211,7 @@ def test_a_misspelt_name_is_an_error_that_says_what_was_meant(part, wrong, meant
 
 
 @pytest.mark.parametrize("part", SOUND)
+@pytest.mark.slow
 def test_a_name_that_nobody_reads_is_found(part):
     source = SOUND[part] + "\nLEFT_OVER = 1\n\ndef forgotten():\n    return forgotten()\n"
     assert unread(part, "x", ast.parse(source)) == {"LEFT_OVER", "forgotten"}

@@ -23,6 +23,7 @@ WORDS = {  # target <- where wrong options come from, arXiv 2511.21338
 }
 
 
+@pytest.mark.slow
 def test_sixteen_sets_of_a_thousand_test_points():
     assert list(SUITE.sets) == [f"{w}-{n}" for w in WORDS for n in ("smallest", "largest")]
     for lexicon in ("full", "small"):
@@ -147,6 +148,7 @@ def test_splits_ignore_order_and_have_their_shares():
     assert len({split(p) for p in itertools.permutations(["cat", "dog", "red"])}) == 1
 
 
+@pytest.mark.slow
 def test_the_small_lexicon_draws_test_splits_only():
     for fs in load("few-shot", "small").sets.values():
         drawn = (

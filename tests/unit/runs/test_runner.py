@@ -53,6 +53,7 @@ def test_the_same_job_again_does_nothing(tmp_path, whole, monkeypatch):
 
 @pytest.mark.parametrize("stop", [0, 1, 2, 5])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+@pytest.mark.slow
 def test_resume_after_a_stop_in_any_group(tmp_path, whole, monkeypatch, stop, error):
     ask, calls = Engine.ask, []
 
@@ -179,6 +180,7 @@ def test_another_suite_file_under_the_same_name_is_refused(tmp_path):
         runner.run(prepare(this), Log())
 
 
+@pytest.mark.slow
 def test_memory_backoff_is_recorded_and_kept(tmp_path, monkeypatch):
     forward = Engine._forward
 

@@ -6,6 +6,7 @@ from mdlm_probe.runs import survey
 from mdlm_probe.runs.plan import Job, prepare
 
 
+@pytest.mark.slow
 def test_survey_without_weights_or_tokenizer(tmp_path):
     plan = prepare(Job("locality", "llada-8b"))
     found = survey.survey(plan, "cpu")

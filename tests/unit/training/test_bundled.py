@@ -214,6 +214,7 @@ def test_causal_folder_is_plain_transformers(pair, tmp_path):
     assert AutoTokenizer.from_pretrained(tmp_path).decode(ids[0]) == data.tokenizer().decode(ids[0])
 
 
+@pytest.mark.slow
 def test_export_copies_the_pair_without_records(pair, tmp_path):
     with pytest.raises(ProbeError, match="no tiny-mdlm"):
         files.export(tmp_path, 1, tmp_path / "target")

@@ -189,6 +189,7 @@ def pictures(rows):
     return pictured(charts, attribution.tables(rows), rows)
 
 
+@pytest.mark.slow
 def test_the_chart_shows_the_tables_numbers():
     rows = frame(
         lambda place, name, item: place / 20 + noise(name, item),

@@ -72,7 +72,7 @@ def decoded(asker, one, temperature=0.0):
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 @pytest.mark.parametrize(
-    ("length", "steps"), [(8, (2, 4, 8)), (12, (4, 5, 6, 7, 9, 12))], ids=["even", "uneven"]
+    ("length", "steps"), [(8, (2, 4, 8)), (12, (5, 6, 9, 12))], ids=["even", "uneven"]
 )
 @pytest.mark.slow
 def test_what_is_left_out_is_what_stands_for_it(length, steps, temperature):
@@ -194,6 +194,7 @@ def test_nothing_is_said_of_what_there_is_not():
 
 
 @pytest.mark.parametrize("cache", ["none", "prefix", "dual"])
+@pytest.mark.slow
 def test_tokens_through_the_network_are_those_that_the_engine_counts(tmp_path, cache):
     (tmp_path / "p.txt").write_text("the red cat\n")
     asker = Engine(models.load(models.resolve(str(write_llada(tmp_path / "m")))), batch_tokens=4096)

@@ -85,6 +85,7 @@ def literal(engine, canvas, kept, block, at_once):
 
 @pytest.mark.parametrize("kept", ["prefix", "dual"])
 @pytest.mark.parametrize(("block", "at_once"), [(6, 1), (4, 2), (12, 3)])
+@pytest.mark.slow
 def test_errors_equal_a_literal_loop(engines, kept, block, at_once):
     engine = engines[2]
     canvas = canvas_of(engine.entry)
@@ -108,6 +109,7 @@ def test_errors_equal_a_literal_loop(engines, kept, block, at_once):
 @pytest.mark.parametrize("kept", ["prefix", "dual"])
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 @pytest.mark.parametrize("order", get_args(Order))
+@pytest.mark.slow
 def test_one_layer_reuses_without_error(engines, kept, order, temperature):
     """Its keys and values are those of a token alone, and what is kept keeps its tokens. So the
     exact rows must choose as the loop does, by every order, and a whole pass serves both.
@@ -210,6 +212,7 @@ def test_defaults():
     assert {c.block for c in cache.plan(limit=1, block=(0, 64))} == {256, 64}
 
 
+@pytest.mark.slow
 def test_rows_of_the_bundled_model(tiny):
     """The exact half is what `answers.write` writes; the other is close to it, and not exact."""
     cells = cache.plan(**{**SMALL, "limit": 2, "length": 32})

@@ -178,6 +178,7 @@ def js_of(p, q):
     return sum((x * np.log(np.maximum(x, 1e-300) / middle)).sum() / 2 for x in (p, q))
 
 
+@pytest.mark.slow
 def test_different_prompts_of_the_oracle_are_as_far_apart_as_their_exact_curves(oracle, chain):
     """Against the next prompt of the file, the first after the last; the same whoever is asked."""
     asked = {"tasks": ("prose",), "masks": 48, "limit": 50}
@@ -233,6 +234,7 @@ class WithEnd:
         return torch.where(states[:, -1:] > 0, mixed.log(), plain)
 
 
+@pytest.mark.slow
 def test_a_planted_end_of_the_canvas_is_found_and_stays_out_of_the_limit(oracle, chain):
     """Ten of 48 masks; the longer canvas has 64, whose last ten are others."""
     queries = prompts_of(oracle)

@@ -56,6 +56,7 @@ def exact(chain, ids):
 SETS = ((0, 1), (2,), ())
 
 
+@pytest.mark.slow
 def test_masses_are_exact_within_their_standard_errors(chain):
     prompts = [
         SampledPrompt(ids, SETS, seed)

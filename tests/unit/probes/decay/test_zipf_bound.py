@@ -48,6 +48,7 @@ def simulated(exponent, ranks, depth, draws, weights=None, seed=0):
     ("exponent", "ranks", "depth"), [(2.31, 10, 4), (1.2, 8, 4), (0.5, 12, 3), (4.0, 6, 5)]
 )
 @pytest.mark.parametrize("skew", [0.0, 1.0])
+@pytest.mark.slow
 def test_the_expected_largest_marginal_lies_between_its_bounds(exponent, ranks, depth, skew):
     weights = np.arange(1, ranks + 1) ** -skew
     largest, greedy, unigram = simulated(exponent, ranks, depth, 400, weights)

@@ -76,6 +76,7 @@ def test_all_that_is_asked_of_a_prompt_stands_together():
 # ---------------------------------------------------------------------- the oracle
 
 
+@pytest.mark.slow
 def test_the_oracle_has_one_joint():
     found = rows("oracle", measure=("pairs", "orders"), length=16)
     pairs = [row["circulation"] for cell, row in found if cell.measure == "pairs"]
@@ -124,6 +125,7 @@ def test_steps_of_one_write_what_they_saw():
     assert any(abs(row["logp"] - row["logp_steps"]) > 0.1 for _, row in found)
 
 
+@pytest.mark.slow
 def test_rows_do_not_depend_on_their_company():
     together = rows("tiny-mdlm", measure=("budget", "orders", "pairs"))
     engine = Engine(models.load(models.resolve("tiny-mdlm")), batch_tokens=200)

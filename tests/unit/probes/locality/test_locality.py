@@ -98,6 +98,7 @@ def test_masks_end_the_question_and_the_first_is_asked():
 
 
 @pytest.mark.parametrize("model", ["oracle", "oracle-causal"])
+@pytest.mark.slow
 def test_the_oracle_has_no_locality_bias(model):
     """The ideal answer doesn't depend on position, place or masks; so the probe mustn't either."""
     engine = Engine(models.load(models.resolve(model)), batch_tokens=8192)

@@ -163,6 +163,7 @@ def test_a_planted_distraction_is_found():
     assert found["20"] == pytest.approx(found["0"], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_text_after_a_causal_answer_changes_nothing():
     """What follows can't reach what was said before: no answer changes, no drop, but for rounding
     of probabilities that the lengths of batches bring.

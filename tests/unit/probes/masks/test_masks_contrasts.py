@@ -159,6 +159,7 @@ def test_noise_that_gain_and_drop_share_correlates_nothing():
 
 
 @pytest.mark.parametrize("absent", ["steps", "lengths", "gain", "gains"])
+@pytest.mark.slow
 def test_rows_that_lack_a_setting_have_no_table_of_it(absent):
     rows = run([{"masks": "0"}, {}, {"masks": "100"}], lambda own, n: 0.5)
     assert absent not in masks.tables(rows)

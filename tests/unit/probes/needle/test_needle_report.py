@@ -168,6 +168,7 @@ def test_rows_of_another_probe_are_refused():
         needle.tables(pd.DataFrame({"model": ["m"], "depth": [0]}))
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_has_a_report():
     """Rows cut anywhere in the longest length, before its first baseline too."""
     rows = frame(items=2)

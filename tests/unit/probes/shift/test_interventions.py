@@ -222,6 +222,7 @@ def replayed(joint, hits, rank):
 
 
 @pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.slow
 def test_greedy_texts_lose_exactly_what_enumeration_says(joint, order):
     """Text by text, from its own hits; and over all of them, the enumerated distribution."""
     runs = 600
@@ -290,6 +291,7 @@ def test_replace_asks_for_other_tokens_only_where_one_is_hit():
 
 @pytest.mark.parametrize("order", ["left_to_right", "random", "low_confidence", "threshold"])
 @pytest.mark.parametrize("steps", [2, 8])
+@pytest.mark.slow
 def test_hold_leaves_each_mask_for_a_step_once_at_most(order, steps):
     schedules = [Schedule(steps, 4, order, seed=n) for n in range(40)]
     for frac in (0.5, 1.0):
@@ -383,6 +385,7 @@ CONFIDENCES = {"noise": simulated_courses.noise, "beside text": simulated_course
     ],
 )
 @pytest.mark.parametrize("block", [16, 32, 0])
+@pytest.mark.slow
 def test_the_realised_share_is_the_asked_one(order, confidences, block, rate, frac, length, count):
     """Within a tenth, over canvases: in any order, in blocks and in one, four at a time too."""
     runs = repeats(count)

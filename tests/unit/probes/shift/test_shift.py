@@ -264,6 +264,7 @@ def test_right_answers_and_prompts_are_named(tmp_path):
     assert first["nll"] is first["scorer_tokens"] is None
 
 
+@pytest.mark.slow
 def test_a_cell_alone_gives_the_same_row(prompts):
     """Groups may be cut anywhere: what a cell needs beside it is decoded with it."""
     engine = oracles.engine(3)

@@ -232,6 +232,7 @@ def pictures(rows):
     return pictured(charts, shift.tables(rows), rows)
 
 
+@pytest.mark.slow
 def test_the_charts_show_the_tables_numbers():
     rows = frame(("m", "n"), (0.0, *FRACS))
     drawn = pictures(rows)
@@ -333,6 +334,7 @@ def test_moves_to_either_side_and_late_ones_are_printed():
     assert (found["asked"], found["realised"], found["late"]) == pytest.approx((10, 20, 50))
 
 
+@pytest.mark.slow
 def test_the_charts_of_rows_with_a_truth():
     drawn = pictures(measured(("m", "n")))
     assert set(drawn) == {"", "likelihood", "cascade", "frontier"}

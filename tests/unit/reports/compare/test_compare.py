@@ -186,12 +186,14 @@ APART = [
 
 
 @pytest.mark.parametrize(("change", "why"), SAME, ids=[why for _, why in SAME])
+@pytest.mark.slow
 def test_what_may_differ(tmp_path, change, why):
     found, _ = compare.compare(*two(tmp_path, second=change))
     assert len(table_of(found)), why
 
 
 @pytest.mark.parametrize(("change", "line"), APART, ids=[line for _, line in APART])
+@pytest.mark.slow
 def test_what_must_be_equal_is_named_and_may_be_let_differ(tmp_path, change, line):
     places = two(tmp_path, second=change)
     message = refused(places)

@@ -124,6 +124,7 @@ def test_a_real_run_compares_as_its_report_says(real, probe):
 
 
 @pytest.mark.parametrize("probe", PROBES)
+@pytest.mark.slow
 def test_every_measure_of_a_real_run_has_values(real, probe):
     """And a run compared with itself differs nowhere."""
     first = real(probe)[0]

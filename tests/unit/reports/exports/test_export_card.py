@@ -129,6 +129,7 @@ def test_commands_spell_what_differs_from_the_defaults():
     assert provenance.numbers(entry) == "unknown, quantised to 4bit, on unknown"
 
 
+@pytest.mark.slow
 def test_without_masks_the_error_says_which_command_makes_them(run, tmp_path):
     row = {"model": "m", "set": "a", "item": 0, "distractors": 4, "shots": 2, "question": "right"}
     row |= {"masks": 0, "options": 3, "correct": 1, "logp_right": -0.1}

@@ -18,6 +18,7 @@ def contents(folder):
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
+@pytest.mark.slow
 def test_equal_runs_give_equal_files_and_may_be_exported_again(run, exported, tmp_path):
     call("export", run, "--to", "parquet", "--to", "card,jsonl", "-o", tmp_path / "b")
     call("export", run, "--to", FILES, "-o", tmp_path / "b")
@@ -33,6 +34,7 @@ def test_a_file_of_somebody_else_is_not_overwritten(run, tmp_path):
     assert contents(tmp_path) == {"masks.md": b"my notes"}
 
 
+@pytest.mark.slow
 def test_a_file_changed_by_hand_is_not_overwritten(run, tmp_path):
     words = ["export", run, "--to", "markdown", "-o", tmp_path]
     call(*words)
@@ -125,6 +127,7 @@ def damaged(run, folder, change):
     return [line for line in said.splitlines() if "changed or are missing" in line]
 
 
+@pytest.mark.slow
 def test_lost_rows_of_a_finished_run_are_said(run, tmp_path):
     path = run / "masks__tiny-mdlm.csv"
     lines = path.read_bytes().splitlines(keepends=True)

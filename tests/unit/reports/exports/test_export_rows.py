@@ -41,6 +41,7 @@ def test_parquet_read_back_is_the_csv_field_by_field(run, exported):
         assert len(found) >= 16
 
 
+@pytest.mark.slow
 def test_json_lines_read_back_are_the_csv_field_by_field(run, tmp_path):
     call("export", run, "--to", "jsonl", "--only", "rows", "-o", tmp_path)
     lines = (tmp_path / "masks.jsonl").read_text().split("\n")[:-1]

@@ -217,6 +217,7 @@ def test_published_figures_stand_beside_ours():
     assert published_values.table(object, {}) is None
 
 
+@pytest.mark.slow
 def test_the_published_attribution_is_beside_the_same_setting(tmp_path):
     made = read(tmp_path, "attribution").made["attribution"]
     module = catalog.charts("attribution")

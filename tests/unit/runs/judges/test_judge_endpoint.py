@@ -58,6 +58,7 @@ TROUBLE = {
 
 
 @pytest.mark.parametrize("kind", TROUBLE)
+@pytest.mark.slow
 def test_trouble_that_passes_is_asked_again(tmp_path, kind):
     with Server(lambda text, n: TROUBLE[kind] if n == 0 else (200, chat(MARK))) as server:
         done = ask(one(tmp_path), server, timeout=0.3)
@@ -77,6 +78,7 @@ def test_trouble_that_passes_is_asked_again(tmp_path, kind):
         ("hangs", "timed out"),
     ],
 )
+@pytest.mark.slow
 def test_trouble_that_stays_is_a_failed_verdict_and_asked_anew_next_time(tmp_path, kind, reason):
     folder = write(tmp_path, rows(prompts=2, fracs=(0.1,)))
 
@@ -122,6 +124,7 @@ BLOCKED = {"error": {"message": "not this", "code": "content_filter"}}
         ((200, chat("[[A=B]]", usage=None)), "A=B", ""),
     ],
 )
+@pytest.mark.slow
 def test_replies_without_a_verdict_are_said_to_be_that(tmp_path, reply, verdict, reason):
     with Server(lambda text, n: reply) as server:
         done = ask(one(tmp_path), server)

@@ -65,6 +65,7 @@ def test_one_sentence_said_again_never_beats_true_prose(tmp_path):
 @pytest.mark.parametrize(
     ("scorer", "wins", "of"), [("tiny-arlm", 10, 10), ("oracle-causal", 42, 50)]
 )
+@pytest.mark.slow
 def test_by_likelihood_it_does(tmp_path, scorer, wins, of):
     """Even by the exact probability of the language, which the oracle gives."""
     engine = Engine(models.load(models.resolve(scorer)), batch_tokens=8192)

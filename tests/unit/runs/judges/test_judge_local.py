@@ -42,6 +42,7 @@ def letters(name, prompt, a, b):
 
 
 @pytest.mark.parametrize("name", ["tiny-arlm", "tiny-mdlm"])
+@pytest.mark.slow
 def test_the_likelier_letter_is_the_verdict_in_both_orders(tmp_path, name):
     found = read(judge(write(tmp_path), local(name), Choice(), Silent()))
     assert len(found) == 12
