@@ -121,7 +121,7 @@ def shape(frame: pd.DataFrame) -> pd.DataFrame:
     return family(
         [
             named | {"part": name} | contrast("value", part.set_index([*ITEM])[name])
-            for named, part in (grouped(items, SETTING))
+            for named, part in grouped(items, SETTING)
             for name in ("primacy", "recency", ENDS_MIDDLE)
         ]
     )
