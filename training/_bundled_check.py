@@ -1,7 +1,8 @@
-"""What the bundled models can do: the suite by position of the relevant block, and prose."""
+"""What the bundled models can do: the suite by position of the relevant block, facts, prose."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,10 +12,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import LlamaForCausalLM
 
+from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.prompts import prompt, toy_language
 from mdlm_probe.prompts.few_shot_sets import ask, shot
 from mdlm_probe.prompts.suite import load
 from training import _bundled_data as data
+from training import _bundled_facts as facts
 
 POSITIONS = (0, 5, 10, 15, 20, 25, 30, 35, 40)
 SHOTS, DISTRACTORS = 10, 40
@@ -66,7 +69,8 @@ def accuracy(model: LlamaForCausalLM, questions: Sequence[Question]) -> float:
     """Share of questions whose most probable token, the mask aside, is the right word."""
     masked, hits = not model.config.is_causal, 0
     for part in _parts(questions):
-        states = model.model(input_ids=asked_ids(part, masked), use_cache=False).last_hidden_state
+        ids = asked_ids(part, masked).to(model.device)
+        states = model.model(input_ids=ids, use_cache=False).last_hidden_state
         logits = model.lm_head(states[:, len(part[0].ids) - (0 if masked else 1)])
         logits[:, data.MASK_ID] = -torch.inf
         hits += sum(a == q.right for a, q in zip(logits.argmax(-1).tolist(), part, strict=True))
@@ -74,8 +78,12 @@ def accuracy(model: LlamaForCausalLM, questions: Sequence[Question]) -> float:
 
 
 def _parts(questions: Sequence[Question]) -> Iterator[Sequence[Question]]:
-    for start in range(0, len(questions), BATCH):
-        yield questions[start : start + BATCH]
+    """Questions of one length, `BATCH` at a time."""
+    by_length = sorted(questions, key=lambda question: len(question.ids))
+    for _, alike in itertools.groupby(by_length, key=lambda question: len(question.ids)):
+        same = list(alike)
+        for start in range(0, len(same), BATCH):
+            yield same[start : start + BATCH]
 
 
 def curve(model: LlamaForCausalLM, items: int = 20) -> dict[str, float]:
@@ -84,12 +92,51 @@ def curve(model: LlamaForCausalLM, items: int = 20) -> dict[str, float]:
     return found | {"none": accuracy(model, questions(0, items, shots=0))}
 
 
+# ---------------------------------------------------------------------- facts
+
+LENGTHS, DEPTHS = (128, 256, 512), (0, 25, 50, 75, 100)
+
+
+def told(length: int, depth: int, items: int) -> list[Question]:
+    """Prose that tells one fact at a depth, and ends with the same fact up to its value.
+
+    Neither the fact's key nor its value stands anywhere else.
+
+    Args:
+        length: tokens, at most; nearly so many.
+        depth: share of the sentences before the fact, in percent.
+        items: how many.
+    """
+    out = []
+    for item in range(items):
+        rng = np.random.default_rng(seed_of("told", length, item))
+        (*opening, value, stop) = facts.facts(rng)[0].tolist()
+        texts, room = [], length - 2 * len(opening) - 3
+        for text in facts.prose(rng):
+            if not {opening[1], value} & set(text.tolist()):
+                texts.append(text.tolist())
+            if sum(map(len, texts)) > room:
+                break
+        texts.pop()
+        texts.insert(round(depth / 100 * len(texts)), [*opening, value, stop])
+        out.append(Question((*itertools.chain(*texts), *opening), value))
+    return out
+
+
+def recall(model: LlamaForCausalLM, items: int = 40) -> dict[str, dict[str, float]]:
+    """Share of facts told back, by tokens of the text and depth of the fact."""
+    return {
+        str(length): {str(d): accuracy(model, told(length, d, items)) for d in DEPTHS}
+        for length in LENGTHS
+    }
+
+
 # ---------------------------------------------------------------------- prose
 
 
 def prose_texts(rows: int, length: int, *seed: object) -> Int[np.ndarray, "rows length"]:
     """Held-out prose as token ids: the chain's own sampler, seeded unlike training."""
-    rng = np.random.default_rng(data.seed_of("held-out prose", *seed))
+    rng = np.random.default_rng(seed_of("held-out prose", *seed))
     first = data.ids_of()[toy_language.prose().tokens[0]]
     return np.stack([toy_language.prose().sample(length, rng) for _ in range(rows)]) + first
 
@@ -116,9 +163,9 @@ def causal_nll(
     model: LlamaForCausalLM, ids: Int[np.ndarray, "rows length"]
 ) -> Float[np.ndarray, "rows length-1"]:
     """The causal model's negative log-likelihood of each token but the first, in nats."""
-    tokens = torch.from_numpy(ids)
+    tokens = torch.from_numpy(ids).to(model.device)
     logp = _logp(model, tokens)[:, :-1]
-    return -logp.gather(-1, tokens[:, 1:, None])[..., 0].numpy()
+    return -logp.gather(-1, tokens[:, 1:, None])[..., 0].cpu().numpy()
 
 
 @torch.inference_mode()
@@ -130,14 +177,14 @@ def chain_nll(
     What is not revealed is masked: as many forward passes as tokens, and by the chain rule a proper
     likelihood.
     """
-    tokens = torch.from_numpy(ids)
-    out = torch.empty(tokens.shape)
+    tokens = torch.from_numpy(ids).to(model.device)
+    out = torch.empty(tokens.shape, device=model.device)
     for i in range(tokens.shape[1]):
         seen = tokens.clone()
         seen[:, i:] = data.MASK_ID
         row = _logp(model, seen)[:, i]
         out[:, i] = -row.gather(-1, tokens[:, i, None])[:, 0]
-    return out.numpy()
+    return out.cpu().numpy()
 
 
 def _logp(
@@ -165,7 +212,7 @@ def one_by_one(
     for k in range(places.shape[1]):
         at = places[:, k]
         seen = ids if masked else ids[:, : 5 + k]
-        logp = _logp(model, seen)[every, at - (0 if masked else 1)]
+        logp = _logp(model, seen.to(model.device))[every, at - (0 if masked else 1)].cpu()
         ids[every, at] = torch.multinomial(logp.exp(), 1, generator=generator)[:, 0]
     return ids.numpy()
 
@@ -204,6 +251,7 @@ def report(model: LlamaForCausalLM, items: int = 20) -> dict[str, object]:
     nll = causal_nll(model, ids) if model.config.is_causal else chain_nll(model, ids)[:, 1:]
     return {
         "accuracy": curve(model, items),
+        "facts": recall(model, 2 * items),
         "prose": {
             "nll": float(nll.mean()),
             "exact": float(exact[:, 1:].mean()),

@@ -16,7 +16,6 @@ from jaxtyping import Bool, Int
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.prompts import suite, toy_language
 
 EOS, MASK, UNKNOWN = "<eos>", "<mask>", "<unk>"
@@ -30,8 +29,6 @@ ANSWER = 7
 """The place of the answer among an example's tokens."""
 CLOSES = 8
 """The place of the example's last token before the blank line."""
-LONGEST = 620
-"""Tokens of the longest rows in training."""
 SPLITS = np.array(["test", "test", "validation", "train", "train", "train", "train", "train"])
 
 Ids = Int[np.ndarray, "..."]
@@ -267,84 +264,3 @@ def sentences(count: int, rng: np.random.Generator, longest: int = 40) -> list[I
                 if b - a <= longest
             ]
     return found[:count]
-
-
-# ---------------------------------------------------------------------- rows
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Rows of one length.
-
-    Attributes:
-        ids: token ids, [rows, length].
-        answers: which of them are answers of examples, [rows, length].
-    """
-
-    ids: Ids
-    answers: Bool[np.ndarray, "rows length"]
-
-
-PROSE_ROWS = 1 / 6
-JITTERED, JITTER = 0.5, 0.25
-
-
-def batch(rows: int, length: int, *seed: object, split: str = "train") -> Batch:
-    """A batch: five sixths few-shot documents, one sixth prose, in rows of one length.
-
-    A row is a window of one document, never of two. In half of the documents, a sentence stands
-    before every fourth example on average. A window starts at the document's start, or ends at its
-    end (with the end token or without), or lies anywhere; a third each.
-
-    Args:
-        rows, length: how many rows, and how many tokens each.
-        seed: what makes this batch different from others.
-        split: of the option sets.
-    """
-    rng = np.random.default_rng(seed_of("bundled", *seed, rows, length, split))
-    plain = int(rows * PROSE_ROWS + rng.random())
-    text = prose(plain, length, rng)
-    ends = rng.random(plain) < 0.25
-    text[ends, -1] = EOS_ID
-    shots, answers = _documents(rows - plain, length, rng, split)
-    return Batch(
-        np.concatenate([shots, text]), np.concatenate([answers, np.zeros(text.shape, dtype=bool)])
-    )
-
-
-def _documents(
-    rows: int, length: int, rng: np.random.Generator, split: str
-) -> tuple[Ids, Bool[np.ndarray, "rows length"]]:
-    count = length // EXAMPLE + 2
-    drawn = topics(rows, rng)
-    tokens = spell(*exercises(drawn, sequence(drawn, count, rng), rng, split))
-    jittered = rng.random(rows) < JITTERED
-    gaps = (rng.random((rows, count)) < JITTER) & jittered[:, None]
-    between = iter(sentences(int(gaps.sum()), rng))
-    ids = np.empty((rows, length), dtype=np.int64)
-    answers = np.zeros((rows, length), dtype=bool)
-    place = np.arange(EXAMPLE) == ANSWER
-    for row in range(rows):
-        pieces, marks = [], []
-        for example, gap in zip(tokens[row], gaps[row], strict=True):
-            if gap:
-                pieces.append(next(between))
-                marks.append(np.zeros(len(pieces[-1]), dtype=bool))
-            pieces.append(example)
-            marks.append(place)
-        whole, marked = np.concatenate(pieces), np.concatenate(marks)
-        start, end = _window(len(whole), length, rng)
-        ids[row], answers[row] = whole[start : start + length], marked[start : start + length]
-        if end:
-            ids[row, -1] = EOS_ID
-    return ids, answers
-
-
-def _window(whole: int, length: int, rng: np.random.Generator) -> tuple[int, bool]:
-    """Where a row starts in its document, and whether its last token becomes the end of text."""
-    kind = rng.integers(0, 6)
-    if kind < 2:
-        return 0, False
-    if kind < 4:  # the document's last blank line becomes the end token, or is left out
-        return (whole - length, True) if kind == 2 else (whole - length - 1, False)
-    return int(rng.integers(0, whole - length)), False

@@ -15,8 +15,9 @@ from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.prompts.shipped import UNIGRAMS
 from training import _bundled_check as check
 from training import _bundled_data as data
+from training import _bundled_rows as rows
 
-NAMES = {"masked": "tiny-mdlm", "causal": "tiny-arlm"}
+NAMES = {"masked": "tiny-mdlm", "adapted": "tiny-mdlm-adapted", "causal": "tiny-arlm"}
 
 LLADA = {
     "model.embed_tokens.": "model.transformer.wte.",
@@ -70,7 +71,7 @@ def llada_config(model: LlamaForCausalLM) -> dict[str, object]:
 
 
 def save(model: LlamaForCausalLM, folder: Path) -> None:
-    """A checkpoint folder: tiny-arlm as transformers reads it, tiny-mdlm in LLaDA's format."""
+    """A checkpoint folder: tiny-arlm as transformers reads it, the others in LLaDA's format."""
     folder.mkdir(parents=True, exist_ok=True)
     data.tokenizer().save_pretrained(folder)
     weights = {n: w.contiguous() for n, w in model.state_dict().items() if n != "lm_head.weight"}
@@ -89,7 +90,7 @@ def save(model: LlamaForCausalLM, folder: Path) -> None:
 
 def unigrams() -> str:
     """How often each token stands in a million tokens of the training stream, as a list."""
-    counts = np.bincount(data.batch(4000, 256, "unigrams").ids.ravel())
+    counts = np.bincount(rows.batch(4000, 256, "unigrams").ids.ravel())
     texts = [token.replace("\n", "\\n") for token in data.vocabulary()]
     order = np.argsort(-counts, kind="stable")
     return "".join(f"{texts[i]}\t{counts[i]}\n" for i in order if counts[i])
@@ -110,8 +111,8 @@ def read_causal(model: LlamaForCausalLM, folder: Path) -> LlamaForCausalLM:
     if not file.is_file():
         raise ProbeError(
             f"no {NAMES['causal']} in {folder}",
-            expected="the causal model of this seed, from which the masked one starts",
-            hint="train it first: --model causal, or --model both",
+            expected="the causal model of this seed, from which the adapted one starts",
+            hint="train it first: --model causal, or --model all",
         )
     weights = load_file(file)
     model.load_state_dict(weights | {"lm_head.weight": weights["model.embed_tokens.weight"]})
@@ -131,7 +132,7 @@ def accuracies(output: Path) -> dict[str, dict[str, dict[str, float]]]:
 
 
 def median_seed(results: dict[str, dict[str, dict[str, float]]]) -> int:
-    """The seed to ship: the middle one by accuracy next to the question, mean of both models.
+    """The seed to ship: the middle one by accuracy next to the question, mean of all models.
 
     Args:
         results: accuracies by seed, then model, then position; see `_bundled_check.curve`.
@@ -159,7 +160,7 @@ def chosen_seed(output: Path, wanted: str) -> int:
 
 
 def export(output: Path, seed: int, target: Path) -> None:
-    """Copies both models of a seed to where the bundled ones lie.
+    """Copies the models of a seed to where the bundled ones lie.
 
     Raises:
         ProbeError: when that seed was not trained into `output`.

@@ -76,28 +76,37 @@ def train(model: nn.Module, loss: Loss, plan: TrainingPlan, log: Log | None = No
     Raises:
         ProbeError: when the loss is not a finite number.
     """
-    optimizer = torch.optim.AdamW(
-        groups(model.parameters(), plan.decay), lr=plan.rate, betas=plan.betas
-    )
-    trained = [p for group in optimizer.param_groups for p in group["params"]]
+    trained = [p for p in model.parameters() if p.requires_grad]
     device = trained[0].device.type
-    start, losses = time.monotonic(), []
+    optimizer = torch.optim.AdamW(
+        groups(trained, plan.decay), lr=plan.rate, betas=plan.betas, fused=device == "cuda"
+    )
+    start, losses = time.monotonic(), list[Tensor]()
     for step in range(plan.steps):
         for group in optimizer.param_groups:
             group["lr"] = plan.rate * plan.scale(step)
         with torch.autocast(device, torch.bfloat16, enabled=plan.autocast):
             value = loss(step)
-        losses.append(value.item())
-        if not math.isfinite(losses[-1]):
-            raise ProbeError(
-                f"the loss of step {step} is {losses[-1]}",
-                expected="a finite number",
-                hint="lower the learning rate",
-            )
+        losses.append(value.detach())
         optimizer.zero_grad(set_to_none=True)
         value.backward()
         nn.utils.clip_grad_norm_(trained, plan.clip)
         optimizer.step()
-        if log and (step + 1) % plan.every == 0:
-            log(step + 1, sum(losses) / len(losses), time.monotonic() - start)
+        if (step + 1) % plan.every == 0 or step + 1 == plan.steps:
+            mean = _mean(losses, step)  # read now and then: each reading waits for the device
             losses = []
+            if log:
+                log(step + 1, mean, time.monotonic() - start)
+
+
+def _mean(losses: list[Tensor], last: int) -> float:
+    """The mean of the losses of the steps up to `last`."""
+    values = torch.stack(losses).tolist()
+    for step, value in enumerate(values, last + 1 - len(values)):
+        if not math.isfinite(value):
+            raise ProbeError(
+                f"the loss of step {step} is {value}",
+                expected="a finite number",
+                hint="lower the learning rate",
+            )
+    return sum(values) / len(values)

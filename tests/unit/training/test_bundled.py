@@ -1,4 +1,4 @@
-"""The recipe of the bundled pair: directions of attention, losses, folders, and a smoke run."""
+"""The recipe of the bundled models: directions of attention, losses, folders, a smoke run."""
 
 import dataclasses
 import json
@@ -19,12 +19,12 @@ from mdlm_probe.tuning import causal
 from training import _bundled_check as check
 from training import _bundled_data as data
 from training import _bundled_files as files
+from training import _bundled_rows as rows
 from training import bundled
 
 COURSE = bundled.Course(20, ((1.0, 40, 60),))
-SMALL = bundled.Recipe(
-    width=32, layers=2, heads=2, inner=48, tokens=400, causal=COURSE, masked=COURSE, rate=2e-2
-)
+COURSES = dict.fromkeys(bundled.KINDS, COURSE)
+SMALL = bundled.Recipe(width=32, layers=2, heads=2, inner=48, tokens=400, rate=2e-2, **COURSES)
 VOCAB = len(data.vocabulary())
 
 
@@ -91,34 +91,59 @@ def test_row_lengths_follow_the_stages(kind):
     course = bundled.Recipe().course(kind)
     for end, low, high in course.stages:
         step = int(end * course.steps) - 1
-        found = [course.length(step, seed, 7) for seed in range(200)]
+        found = [course.length(step, seed) for seed in range(200)]
         assert low <= min(found) < 1.3 * low
         assert 0.8 * high < max(found) <= high
-    assert course.stages[-1][2] == data.LONGEST
+    assert course.stages[-1][2] == rows.LONGEST < bundled.CONTEXT
 
 
-def test_a_batch_fills_its_tokens_and_goes_on_where_the_causal_course_ended():
+def test_both_that_start_from_scratch_read_the_same_rows_and_the_adapted_one_what_follows():
     recipe = bundled.Recipe()
-    for step in (0, 2000):
-        rows, length = recipe.batch("causal", step, 0).ids.shape
-        assert recipe.tokens - length < rows * length <= recipe.tokens
-    flat = bundled.Course(4, ((1.0, 50, 50),))
-    recipe = dataclasses.replace(SMALL, causal=flat, masked=flat)
-    drawn = [recipe.batch(kind, step, 0).ids for kind in bundled.KINDS for step in range(4)]
-    again = data.batch(8, 50, 0, 4).ids
-    np.testing.assert_array_equal(drawn[4], again)  # the masked course's first, the stream's fifth
-    assert len({rows.tobytes() for rows in drawn}) == 8
+    causal, masked, adapted = (bundled.Stream(kind, recipe, 0) for kind in bundled.KINDS)
+    for step in (0, 11_999):
+        drawn = causal.rows(step)
+        count, length = drawn.ids.shape
+        assert recipe.tokens - length < count * length <= recipe.tokens
+        np.testing.assert_array_equal(drawn.ids, masked.rows(step).ids)
+        np.testing.assert_array_equal(causal[step][0].numpy(), drawn.ids)
+    length = recipe.adapted.length(0, 0)
+    again = rows.batch(recipe.tokens // length, length, 0, recipe.causal.steps)
+    np.testing.assert_array_equal(adapted.rows(0).ids, again.ids)
+
+
+def test_a_step_hides_what_its_stage_says_and_repeats():
+    course = bundled.Course(10, ((1.0, 60, 60),), ((0.5, 1.0), (1.0, 0.0)))
+    stream = bundled.Stream("masked", dataclasses.replace(SMALL, masked=course, tokens=6000), 3)
+    for step, only in ((4, True), (5, False)):
+        seen, places, targets, weight = stream[step]
+        assert all(torch.equal(a, b) for a, b in zip(stream[step], stream[step], strict=True))
+        drawn = stream.rows(step)
+        ids, answers = torch.from_numpy(drawn.ids), torch.from_numpy(drawn.answers)
+        hidden = seen != ids
+        assert torch.equal(hidden.flatten().nonzero()[:, 0], places)
+        assert torch.equal(ids[hidden], targets)
+        assert (weight > 0).all()
+        rest = (hidden & ~answers)[answers.any(1)]
+        assert rest.any() != only
+
+
+def test_the_masked_courses_end_with_the_plain_objective():
+    for kind in ("masked", "adapted"):
+        course = bundled.Recipe().course(kind)
+        assert course.answers_only(0) > 0
+        assert course.answers_only(course.steps - 1) == 0
 
 
 def test_shortened_keeps_the_proportion():
     short = bundled.Recipe().shortened(36)
-    assert (short.causal.steps, short.masked.steps) == (36, 24)
+    assert [short.course(kind).steps for kind in bundled.KINDS] == [36, 36, 12]
+    assert short.adapted.start == 36
     assert short.causal.stages == bundled.Recipe().causal.stages
 
 
 def held_out_loss(kind, model):
     """On one batch, averaged over many masks, so that noise can't hide what was learnt."""
-    drawn = data.batch(16, 60, "held out", split="validation")
+    drawn = rows.batch(16, 60, "held out", split="validation")
     ids, answers = torch.from_numpy(drawn.ids), torch.from_numpy(drawn.answers)
     with torch.no_grad():
         if kind == "causal":
@@ -126,7 +151,8 @@ def held_out_loss(kind, model):
         draws = []
         for i in range(20):
             g = torch.Generator().manual_seed(i)
-            draws.append(bundled.masked_loss(model, ids, answers, torch.zeros(16) > 0, g).item())
+            batch = bundled.hidden(ids, answers, torch.zeros(16) > 0, g)
+            draws.append(bundled.masked_loss(model, batch).item())
         return np.mean(draws)
 
 
@@ -152,7 +178,7 @@ def uniform(kind):
 
 @pytest.mark.slow
 def test_rows_hide_answers_only_or_anything():
-    drawn = data.batch(12, 120, "loss")
+    drawn = rows.batch(12, 120, "loss")
     ids, answers = torch.from_numpy(drawn.ids), torch.from_numpy(drawn.answers)
     only = torch.arange(12) % 2 == 0
     model, losses, elsewhere, seen = uniform("masked"), [], 0, []
@@ -160,7 +186,8 @@ def test_rows_hide_answers_only_or_anything():
     for i in range(300):
         g = torch.Generator().manual_seed(i)
         with torch.no_grad():
-            losses.append(bundled.masked_loss(model, ids, answers, only, g).item())
+            batch = bundled.hidden(ids, answers, only, g)
+            losses.append(bundled.masked_loss(model, batch).item())
         hidden = seen[-1] != ids
         assert (seen[-1][hidden] == data.MASK_ID).all()
         assert not (hidden & ~answers)[only & answers.any(1)].any()
@@ -255,10 +282,10 @@ def test_the_command_trains_a_pair_and_examines_it(tmp_path, monkeypatch, capsys
     assert (tmp_path / "shipped" / "tiny-mdlm" / "config.json").is_file()
 
 
-def test_the_masked_model_needs_its_causal_one(tmp_path, monkeypatch):
+def test_the_adapted_model_needs_its_causal_one(tmp_path, monkeypatch):
     monkeypatch.setattr(bundled, "Recipe", lambda: SMALL)
     with pytest.raises(ProbeError, match=r"no tiny-arlm in .*seed0"):
-        bundled.main(["--seeds", "0", "--model", "masked", "--output", str(tmp_path)])
+        bundled.main(["--seeds", "0", "--model", "adapted", "--output", str(tmp_path)])
 
 
 @pytest.mark.parametrize(

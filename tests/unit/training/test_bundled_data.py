@@ -136,15 +136,6 @@ def test_exercises_stay_in_their_split(split):
     assert set(data.splits_of(sets).tolist()) == {split}
 
 
-def test_rows_hold_training_sets_only():
-    rows = data.batch(24, 300, "split").ids
-    opening = data.ids_of()[data.OPTIONS[0]]
-    row, place = np.nonzero(rows[:, :-5] == opening)
-    options = np.stack([rows[row, place + k] for k in (1, 3, 5)], 1)
-    assert len(options) > 200
-    assert set(data.splits_of(options).tolist()) == {"train"}
-
-
 # ---------------------------------------------------------------------- exercises
 
 
@@ -224,37 +215,7 @@ def test_stickiness_is_as_drawn():
     assert abs((same - expected).mean()) < 0.01
 
 
-# ---------------------------------------------------------------------- rows
-
-
-def test_batches_are_repeatable_and_differ_by_seed():
-    one, two, other = data.batch(6, 100, 0, 1), data.batch(6, 100, 0, 1), data.batch(6, 100, 0, 2)
-    np.testing.assert_array_equal(one.ids, two.ids)
-    np.testing.assert_array_equal(one.answers, two.answers)
-    assert (one.ids != other.ids).any()
-
-
-@pytest.mark.parametrize("length", [17, 40, 333, data.LONGEST])
-def test_rows_are_windows_of_one_document(tokenizer, length):
-    drawn = data.batch(40, length, "windows")
-    assert drawn.ids.shape == drawn.answers.shape == (40, length)
-    before = np.roll(drawn.ids, 1, 1)[:, 1:][drawn.answers[:, 1:]]
-    assert (before == data.ids_of()[data.OPENING]).all()
-    assert not (drawn.ids == data.MASK_ID).any()
-    ends = drawn.ids == data.EOS_ID
-    assert not ends[:, :-1].any()
-    assert 0 < ends[:, -1].mean() < 0.5
-    for row in drawn.ids[::8]:
-        assert tokenizer.encode(tokenizer.decode(row)) == row.tolist()
-
-
-def test_answers_are_marked_and_one_of_the_options():
-    drawn = data.batch(20, 200, "answers")
-    row, place = np.nonzero(drawn.answers[:, data.ANSWER :])
-    options = np.stack([drawn.ids[row, place + k] for k in (1, 3, 5)], 1)
-    answer = drawn.ids[row, place + data.ANSWER]
-    assert len(answer) > 100
-    assert (options == answer[:, None]).any(1).all()
+# ---------------------------------------------------------------------- prose
 
 
 def test_prose_is_the_chain():
