@@ -26,6 +26,8 @@ from mdlm_probe.analysis.charts import ChartLayer
 
 LIGHT = 0.18
 """Luminance of a cell from which on black is read better than white."""
+AROUND = (6, 0.4)
+"""Size and opacity of a layer's points where the chart's own are points: around these."""
 
 
 def marks(drawn: DrawnPanel) -> list[Json]:
@@ -189,7 +191,8 @@ def _further(drawn: DrawnPanel, layer: ChartLayer, place: int) -> Json:
         upright = "x" in own and bool(own["x"].notna().all())
         axes.pop("y" if upright else "x")
     if layer.kind == "point":
-        looks = {"size": 1.4 * theme.mark, "shape": layer_shape(place), "opacity": 1}
+        size, opacity = AROUND if drawn.chart.kind == "points" else (1.4, 1)
+        looks = {"size": size * theme.mark, "shape": layer_shape(place), "opacity": opacity}
         mark = _mark(drawn, "point", **looks, filled=not named)
     else:
         dashes = list(layer_dash(drawn.chart, place))

@@ -6,7 +6,8 @@ import pandas as pd
 
 from mdlm_probe.analysis.charts import Axis, Chart, ChartLayer, HeatColours
 from mdlm_probe.analysis.frames import Tables
-from mdlm_probe.probes.decay import report
+from mdlm_probe.probes.decay import homogenisation, report
+from mdlm_probe.probes.decay.series import SERIES
 
 READ = (
     "Far from visible text a marginal falls back on what is frequent: its largest probability"
@@ -63,10 +64,10 @@ def _matrix(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     table = table[table["other"].isin(places)]
     mirrored = table.rename(columns={"place": "other", "other": "place"})
     both = pd.concat([table, mirrored], ignore_index=True)
-    same = both.drop_duplicates([*report.SERIES, "place"])
+    same = both.drop_duplicates([*SERIES, "place"])
     whole = pd.concat([both, same.assign(other=same["place"], js=0.0)], ignore_index=True)
-    pairs = frame[frame["unit"] == "pair"].groupby(report.SERIES, observed=True)["prompt"]
-    whole = whole.join(pairs.nunique().rename("n"), on=report.SERIES)
+    pairs = frame[frame["unit"] == "pair"].groupby(SERIES, observed=True)["prompt"]
+    whole = whole.join(pairs.nunique().rename("n"), on=SERIES)
     return _ways(whole.assign(js=whole["js"].clip(lower=LEAST)))
 
 
@@ -91,14 +92,14 @@ def _half(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _thresholds(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
-    return pd.DataFrame({"js": report.THRESHOLDS})
+    return pd.DataFrame({"js": homogenisation.THRESHOLDS})
 
 
 DISTANCE = Axis("distance", "distance to the nearest visible token", scale="log")
 JS = Axis("js", "Jensen-Shannon divergence (nats)", scale="log", ends="js")
 NAMES = (("way", ""),)
 COUNTS = (("n", "prompts"),)
-ALIKE = ", ".join(f"{nats:g}" for nats in report.THRESHOLDS)
+ALIKE = ", ".join(f"{nats:g}" for nats in homogenisation.THRESHOLDS)
 CHARTS = (
     Chart(
         "",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,8 @@ import pandas as pd
 from mdlm_probe.analysis import stats
 from mdlm_probe.analysis.frames import by_value
 from mdlm_probe.analysis.pairing import PROMPT_ITEM, Measure, Pairing
+from mdlm_probe.probes.joint.order_tables import START, bound, budget, orders, spread
+from mdlm_probe.probes.joint.row_parts import ALL, of, parts
 
 PRINTED = ("circulation", "sets", "orders", "spread", "bound")
 UNITS = {
@@ -20,16 +21,11 @@ UNITS = {
     "circulation": {"size": "nats"},
 }
 """Units of columns that the rows don't have, or have in another one; by table."""
-START = "left_to_right"
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 INCOHERENT = ("incoherent_parallel", "incoherent_sequential")
 MASSES = ("mass_parallel", "mass_sequential")
 LEAST_MASS = 0.01
 """Probability that both slots get words of their set, under which the set is left out. Ours."""
-FEW = 1e-9
-"""Relative differences of drops that rounding makes."""
-ALL = "all"
-"""The task of lines about the texts of all tasks together."""
 
 
 def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -54,19 +50,6 @@ def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {name: table for name, table in found.items() if len(table)}
 
 
-def _of(frame: pd.DataFrame, measure: str) -> pd.DataFrame:
-    return frame[frame["measure"] == measure]
-
-
-def _parts(rows: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
-    """The rows of each model and task, then of all its tasks if there are several."""
-    for model, own in rows.groupby("model", observed=True, sort=False):
-        for task, part in own.groupby("task", observed=True, sort=False):
-            yield {"model": model, "task": task}, part
-        if own["task"].nunique() > 1:
-            yield {"model": model, "task": ALL}, own
-
-
 def _by_text(rows: pd.DataFrame, name: str, most: float = np.inf) -> stats.Estimate:
     """The mean over texts of the texts' means of an amount."""
     return stats.amount(rows.groupby("prompt", observed=True)[name].mean().to_numpy(), most)
@@ -82,7 +65,7 @@ def pairs(frame: pd.DataFrame) -> pd.DataFrame:
     are long enough for this distance.
     """
     found = []
-    for named, part in _parts(_of(frame, "pairs")):
+    for named, part in parts(of(frame, "pairs")):
         for distance, own in by_value(part, "distance"):
             line = named | {"distance": int(distance), "n": own["prompt"].nunique()}
             for name in ("mi", "tv", "unlikely", "unlikely_sequential"):
@@ -100,9 +83,9 @@ def circulation(frame: pd.DataFrame) -> pd.DataFrame:
     are of the signed values, over pairs.
     """
     found = []
-    for model, own in _of(frame, "pairs").groupby("model", observed=True, sort=False):
-        parts = [(str(int(d)), part) for d, part in by_value(own, "distance")]
-        for distance, part in [*parts, (ALL, own)]:
+    for model, own in of(frame, "pairs").groupby("model", observed=True, sort=False):
+        each = [(str(int(d)), part) for d, part in by_value(own, "distance")]
+        for distance, part in [*each, (ALL, own)]:
             size = part.assign(size=part["circulation"].abs())
             line: dict[str, Any] = {"model": model, "distance": distance}
             line |= {"n": part["prompt"].nunique(), "pairs": len(part)}
@@ -123,7 +106,7 @@ def sets(frame: pd.DataFrame) -> pd.DataFrame:
     says nothing. `left_out` says so, and of all sets how many are.
     """
     found = []
-    for model, own in _of(frame, "sets").groupby("model", observed=True, sort=False):
+    for model, own in of(frame, "sets").groupby("model", observed=True, sort=False):
         known = usable(own)
         for at, row in own.iterrows():
             line = {"model": model, "set": row["prompt"], "words": int(row["words"]), "n": 1}
@@ -152,7 +135,7 @@ def usable(rows: pd.DataFrame) -> pd.DataFrame:
 def notes(frame: pd.DataFrame) -> list[str]:
     """Says of a model's pair sets how many count nowhere, and why."""
     found = []
-    for model, own in _of(frame, "sets").groupby("model", observed=True, sort=False):
+    for model, own in of(frame, "sets").groupby("model", observed=True, sort=False):
         known = own.dropna(subset=[*INCOHERENT, *MASSES])
         why = {
             "has fewer than two pairs of single tokens": len(own) - len(known),
@@ -167,154 +150,24 @@ def notes(frame: pd.DataFrame) -> list[str]:
     return found
 
 
-# ---------------------------------------------------------------------- orders
-
-
-def _by_order(part: pd.DataFrame) -> pd.DataFrame:
-    """Nats a token, texts as rows and orders as columns; texts that miss an order are left out."""
-    rows = part.assign(value=part["logp"] / part["length"])
-    wide = rows.pivot_table(index="prompt", columns="order", values="value", sort=False)
-    return wide.dropna()
-
-
-def _pooled(wide: pd.DataFrame) -> pd.DataFrame:
-    """The random orders as one column, their mean."""
-    kinds = pd.Index([str(name).partition("-")[0] for name in wide.columns]) == "random"
-    out = wide.loc[:, ~kinds]
-    return out.assign(random=wide.loc[:, kinds].mean(axis=1)) if kinds.any() else out
-
-
-def orders(frame: pd.DataFrame) -> pd.DataFrame:
-    """Every model, task and order: log-likelihood of the texts' own continuations, nats per token.
-
-    Random orders are averaged for each text. `gain` is the paired difference from left to right
-    (positive: the text is likelier in this order). T intervals over texts; `gain_holm` are
-    p-values that Holm's method corrects over the orders of a model and task.
-    """
-    found = []
-    for named, part in _parts(_of(frame, "orders")):
-        wide = _pooled(_by_order(part))
-        lines = []
-        for name in wide.columns if len(wide) else ():
-            logp = wide[name].to_numpy()
-            line = named | {"order": name, "n": len(wide)}
-            line |= stats.mean(logp).within(-np.inf, 0.0).columns("logp")
-            if START in wide and name != START:
-                gain = stats.paired(logp, wide[START].to_numpy())
-                line |= gain.columns("gain") | {"gain_p": gain.p}
-            lines.append(line)
-        p = stats.holm([line.get("gain_p", np.nan) for line in lines])
-        found += [line | {"gain_holm": float(v)} for line, v in zip(lines, p, strict=True)]
-    return pd.DataFrame(found)
-
-
-def spread(frame: pd.DataFrame) -> pd.DataFrame:
-    """Every model and task: how much the order matters for one text, in nats per token.
-
-    `span` is the largest minus the smallest log-likelihood of a text over its orders, every random
-    one for itself, and `deviation` their standard deviation: means with intervals of amounts over
-    texts (`stats.amount`). Both are 0 where one joint explains all orders; a span grows with the
-    number of orders.
-    """
-    found = []
-    for named, part in _parts(_of(frame, "orders")):
-        wide = _by_order(part)
-        if wide.shape[1] < 2 or not len(wide):
-            continue
-        line = named | {"orders": wide.shape[1], "n": len(wide)}
-        line |= stats.amount(np.ptp(wide.to_numpy(), axis=1)).columns("span")
-        deviation = stats.amount(wide.std(axis=1).to_numpy())
-        found.append(line | deviation.columns("deviation"))
-    return pd.DataFrame(found)
-
-
-# ---------------------------------------------------------------------- budget
-
-
-def _drops(part: pd.DataFrame) -> pd.DataFrame:
-    """What n masks per step cost in nats per token, texts as rows and n as columns, 1 first."""
-    rows = part.assign(value=part["logp"] / part["length"])
-    wide = rows.pivot_table(index="prompt", columns="at_once", values="value").dropna()
-    return wide.rsub(wide[1], axis=0)
-
-
-def budget(frame: pd.DataFrame) -> pd.DataFrame:
-    """Every model, task and n: what n masks per step cost, in nats per token, over the same texts.
-
-    `drop` is the sequential log-likelihood of what steps of one wrote minus that of what steps of n
-    wrote. `illusion` is how much likelier the steps themselves took it to be, as a product of
-    marginals. T intervals over texts.
-    """
-    found = []
-    for named, part in _parts(_of(frame, "budget")):
-        wide = _drops(part)
-        rows = part.assign(gap=(part["logp_steps"] - part["logp"]) / part["length"])
-        gaps = rows.pivot_table(index="prompt", columns="at_once", values="gap").loc[wide.index]
-        found += [
-            named
-            | {"at_once": int(n), "n": len(wide)}
-            | stats.mean(wide[n].to_numpy()).columns("drop")
-            | stats.mean(gaps[n].to_numpy()).columns("illusion")
-            for n in (wide.columns if len(wide) else ())
-        ]
-    return pd.DataFrame(found)
-
-
-def bound(frame: pd.DataFrame) -> pd.DataFrame:
-    """Every model and task: the largest n that costs less than eps, as do all smaller ones.
-
-    `bound` is what the texts support: the upper end of each drop's interval is under eps, and none
-    larger than the lower end of `by_mean`'s interval; 1 where they support no more, as of a single
-    text. `by_mean` asks it of the mean drop, which a few texts can flatter; its interval is a
-    bootstrap over texts (`stats.resampled`, from 12 on).
-    """
-    found = []
-    for named, part in _parts(_of(frame, "budget")):
-        wide = _drops(part)
-        if not len(wide):
-            continue
-        counts, eps = wide.columns.to_numpy(dtype=int), float(part["eps"].iloc[0])
-
-        def largest(drops: np.ndarray, counts: np.ndarray = counts, eps: float = eps) -> np.ndarray:
-            within = np.logical_and.accumulate(drops < eps, axis=-1)
-            most: np.ndarray = np.where(within, counts, 1.0).max(axis=-1)
-            return most
-
-        most = stats.resampled(wide.to_numpy(), largest)
-        low, high = most.low, most.high
-        if len(wide) > 1 and np.isnan(low):  # every resample says the same
-            low = high = most.mean
-        ends = np.array([stats.mean(wide[n].to_numpy()).high for n in wide.columns])
-        if len(wide) > 1:  # what all texts say alike, as no drop at all, has no interval
-            alike = np.ptp(wide.to_numpy(), axis=0) <= FEW * wide.abs().max().to_numpy()
-            ends = np.where(alike, wide.mean().to_numpy(), ends)
-        supported = 1 if np.isnan(low) else min(int(largest(ends)), int(low))
-        found.append(
-            named
-            | {"eps": eps, "n": len(wide), "bound": supported, "by_mean": int(most.mean)}
-            | {"by_mean_low": low, "by_mean_high": high}
-        )
-    return pd.DataFrame(found)
-
-
 # ---------------------------------------------------------------------- comparing
 
 
 def coupled(frame: pd.DataFrame) -> pd.DataFrame:
     """Every text's pairs of masks by distance; `size` is |circulation|."""
-    rows = _of(frame, "pairs")
+    rows = of(frame, "pairs")
     return rows.assign(size=rows["circulation"].abs())
 
 
 def mixed(frame: pd.DataFrame) -> pd.DataFrame:
     """Every pair set that counts; `mixing` is what parallel filling mixes more than sequential."""
-    rows = usable(_of(frame, "sets"))
+    rows = usable(of(frame, "sets"))
     return rows.assign(mixing=rows["incoherent_parallel"] - rows["incoherent_sequential"])
 
 
 def ordered(frame: pd.DataFrame) -> pd.DataFrame:
     """Every text's log-likelihood per token in each order, and its `gain` over left to right."""
-    rows = _of(frame, "orders")
+    rows = of(frame, "orders")
     kinds = rows["order"].astype(str).str.split("-").str[0]
     rows = rows.assign(order=kinds, value=rows["logp"] / rows["length"])
     start = rows[kinds == START].set_index(["task", "prompt"])["value"]
@@ -324,7 +177,7 @@ def ordered(frame: pd.DataFrame) -> pd.DataFrame:
 
 def budgeted(frame: pd.DataFrame) -> pd.DataFrame:
     """What n masks per step cost every text, in nats per token, and how much they are mistaken."""
-    rows = _of(frame, "budget")
+    rows = of(frame, "budget")
     value = rows["logp"] / rows["length"]
     one = value[rows["at_once"] == 1].set_axis(
         pd.MultiIndex.from_frame(rows.loc[rows["at_once"] == 1, ["task", "prompt"]])

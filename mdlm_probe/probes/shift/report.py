@@ -6,7 +6,6 @@ and edit distances are in percent, likelihoods in nats per token of the scorer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,18 @@ import pandas as pd
 
 from mdlm_probe.analysis import frames, stats, text_quality
 from mdlm_probe.analysis.pairing import PROMPT_ITEM, Measure, Pairing
-from mdlm_probe.analysis.stats import corrected
 from mdlm_probe.decoding.canvas import NO_INTERVENTION
+from mdlm_probe.probes.shift.course_tables import OF_CHANGES, OF_HITS, cascade, moves, trend
+from mdlm_probe.probes.shift.estimates import (
+    SERIES,
+    amount,
+    columns,
+    grouped,
+    hits,
+    holm_corrected,
+    mean,
+)
 
-SERIES = ["model", "intervention", "frac"]
 CONTROLS = ("post-hoc", "replace", "hold")
 NUMBERS = (
     *("frac", "answer_tokens", "nll", "scorer_tokens", "correct", "offered", "hits", "changed"),
@@ -27,8 +34,6 @@ NUMBERS = (
 PRINTED = ("unintervened", "quality", "frontier", "harm", "compounding", "trend", "moves")
 DIFFERENCES = ("nats", "truth", "valid", "edit", "correct")
 """What a shift is compared in with each control."""
-OF_HITS = ("blocked", "to_right", "to_left")
-OF_CHANGES = ("late", "refilled", "doubled", "visible")
 BESIDE = dict.fromkeys(("truth", "valid", "correct"), "points")
 PLAIN = ("by_token", "answer_tokens", "correct", "truth", "valid_share", "entropy_1")
 """Of the unintervened answer, beside the others to its prompt."""
@@ -47,8 +52,6 @@ UNITS = {
     "moves": dict.fromkeys(("asked", "realised", *OF_HITS, *OF_CHANGES), "%"),
 }
 """Units of columns that the rows don't have, or have in another one; by table."""
-
-NOTHING = stats.Estimate(np.nan, np.nan, np.nan, 0)
 
 
 def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -104,48 +107,6 @@ def compared(frame: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
-def grouped(rows: pd.DataFrame, names: list[str]) -> list[tuple[dict[str, Any], pd.DataFrame]]:
-    """The groups of intervened rows, each with its coordinates by name, in order of appearance."""
-    changed = rows[rows["intervention"] != NO_INTERVENTION]
-    found = changed.groupby(names, observed=True, sort=False)
-    return [(dict(zip(names, key, strict=True)), part) for key, part in found]
-
-
-# ---------------------------------------------------------------------- estimates
-
-
-def _mean(values: pd.Series) -> stats.Estimate:
-    """The t interval of what is there."""
-    values = values.dropna()
-    return stats.mean(values.to_numpy()) if len(values) else NOTHING
-
-
-def _amount(values: pd.Series, most: float = np.inf) -> stats.Estimate:
-    """The mean of what is there, none of it negative, with its interval."""
-    return stats.amount(values.dropna().to_numpy(), most)
-
-
-def _hits(first: pd.Series, second: pd.Series) -> stats.Estimate:
-    """A difference of exact matches: the t interval, sign test."""
-    both = pd.concat([first, second], axis=1).dropna().to_numpy()
-    return stats.paired_hits(both[:, 0], both[:, 1]) if len(both) else NOTHING
-
-
-def _line(
-    name: str, found: stats.Estimate, scale: float = 1, within: tuple[float, float] | None = None
-) -> dict[str, float]:
-    scaled = found.times(scale)
-    return (scaled.within(*within) if within else scaled).columns(name)
-
-
-def _corrected(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    """Adds Holm's p-values, over a model's rows; a fraction of 0 tests nothing."""
-    for name in names:
-        if f"{name}_p" in table:
-            table[f"{name}_p"] = table[f"{name}_p"].where(table["frac"] > 0)
-    return corrected(table, [name for name in names if f"{name}_p" in table])
-
-
 # ---------------------------------------------------------------------- tables
 
 
@@ -159,13 +120,13 @@ def unintervened(rows: pd.DataFrame) -> pd.DataFrame:
     """
     found = []
     for model, part in rows[rows["intervention"] == NO_INTERVENTION].groupby("model", sort=False):
-        nats, right = _mean(part["by_token"]), part["correct"].dropna()
+        nats, right = mean(part["by_token"]), part["correct"].dropna()
         line = {"model": model, "prompts": len(part), "tokens": part["answer_tokens"].mean()}
-        line |= _line("ended", stats.proportion(part["ended"].to_numpy()), 100)
-        line |= _line("nats", nats) | {"perplexity": float(np.exp(nats.mean))}
+        line |= columns("ended", stats.proportion(part["ended"].to_numpy()), 100)
+        line |= columns("nats", nats) | {"perplexity": float(np.exp(nats.mean))}
         line["entropy_1"] = part["entropy_1"].mean()
         if len(right):
-            line |= _line("correct", stats.proportion(right.to_numpy()), 100)
+            line |= columns("correct", stats.proportion(right.to_numpy()), 100)
             line["answerable"] = len(right)
         found.append(line)
     return pd.DataFrame(found)
@@ -215,31 +176,31 @@ def harm(rows: pd.DataFrame) -> pd.DataFrame:
     """
     found = []
     for named, part in grouped(rows, SERIES):
-        nats = _mean(part["nats"])
+        nats = mean(part["nats"])
         line = named | {"prompts": len(part)}
         line["asked"] = 100 * named["frac"]
-        line |= _line("realised", text_quality.ratio(part, "changed", "offered", 1.0), 100)
-        line |= _line("edit", _amount(part["edit"], 100))
-        line |= _line("differ", stats.proportion(part["differs"].to_numpy()), 100)
+        line |= columns("realised", text_quality.ratio(part, "changed", "offered", 1.0), 100)
+        line |= columns("edit", amount(part["edit"], 100))
+        line |= columns("differ", stats.proportion(part["differs"].to_numpy()), 100)
         if nats.n:
-            line |= {"scored": nats.n} | _line("nats", nats) | {"nats_p": nats.p}
+            line |= {"scored": nats.n} | columns("nats", nats) | {"nats_p": nats.p}
         if part["entropy"].notna().any():
-            line |= _line("entropy", _mean(part["entropy"]))
+            line |= columns("entropy", mean(part["entropy"]))
         if part["more_truth"].notna().any():
             line["judged"] = int(part["more_truth"].notna().sum())
             line |= _points(part["more_truth"], "truth") | _points(part["more_valid"], "valid")
         if part["plain_correct"].notna().any():
-            right = _hits(part["correct"], part["plain_correct"])
-            line |= {"answerable": right.n} | _line("correct", right, 100, (-100, 100))
+            right = hits(part["correct"], part["plain_correct"])
+            line |= {"answerable": right.n} | columns("correct", right, 100, (-100, 100))
             line["correct_p"] = right.p
         found.append(line)
-    return _corrected(pd.DataFrame(found), ("nats", "truth", "valid", "correct"))
+    return holm_corrected(pd.DataFrame(found), ("nats", "truth", "valid", "correct"))
 
 
 def _points(values: pd.Series, name: str) -> dict[str, float]:
     """A mean difference of shares in points, with interval and test."""
-    found = _mean(values)
-    return _line(name, found, 1, (-100, 100)) | {f"{name}_p": found.p}
+    found = mean(values)
+    return columns(name, found, 1, (-100, 100)) | {f"{name}_p": found.p}
 
 
 def compounding(rows: pd.DataFrame) -> pd.DataFrame:
@@ -263,104 +224,24 @@ def compounding(rows: pd.DataFrame) -> pd.DataFrame:
             if len(ours):
                 named_so = named | {"against": control, "asked": 100 * named["frac"]}
                 found.append(named_so | _beside(ours, theirs))
-    return _corrected(pd.DataFrame(found), DIFFERENCES)
+    return holm_corrected(pd.DataFrame(found), DIFFERENCES)
 
 
 def _beside(ours: pd.DataFrame, theirs: pd.DataFrame) -> dict[str, Any]:
-    nats, edit = (_mean(ours[name] - theirs[name]) for name in ("nats", "edit"))
+    nats, edit = (mean(ours[name] - theirs[name]) for name in ("nats", "edit"))
     shares = [100 * p["changed"].sum() / p["offered"].sum() for p in (ours, theirs)]
     line = {"prompts": len(ours), "realised": shares[0], "control": shares[1]}
     if nats.n:
-        line |= _line("nats", nats) | {"nats_p": nats.p}
+        line |= columns("nats", nats) | {"nats_p": nats.p}
     for name in ("truth", "valid"):
         gap = ours[f"more_{name}"] - theirs[f"more_{name}"]
         if gap.notna().any():
             line |= _points(gap, name)
-    line |= _line("edit", edit, 1, (-100, 100)) | {"edit_p": edit.p}
+    line |= columns("edit", edit, 1, (-100, 100)) | {"edit_p": edit.p}
     if ours["correct"].notna().any():
-        right = _hits(ours["correct"], theirs["correct"])
-        line |= _line("correct", right, 100, (-100, 100)) | {"correct_p": right.p}
+        right = hits(ours["correct"], theirs["correct"])
+        line |= columns("correct", right, 100, (-100, 100)) | {"correct_p": right.p}
     return line
-
-
-def trend(rows: pd.DataFrame) -> pd.DataFrame:
-    """What one changed token in a hundred costs: slopes over the realised share.
-
-    Least squares through the origin, since nothing changed costs nothing: of the fractions' mean
-    harm over their mean realised share, both means over prompts, with bootstrap intervals over
-    prompts that have all fractions and a change at one of them (others add nothing). `nats` by
-    token and percent, `truth` and `edit` in points of 100 by percent. Harm that levels off has no
-    one slope: compare slopes over the same fractions.
-    """
-    found = []
-    for named, part in grouped(rows[rows["frac"] > 0], ["model", "intervention"]):
-        line = named | {"fracs": part["frac"].nunique(), "prompts": part["prompt"].nunique()}
-        for name, measure in (("nats", "nats"), ("truth", "more_truth"), ("edit", "edit")):
-            if part[measure].notna().any():
-                line |= _line(name, _slope(part, measure))
-        found.append(line)
-    return pd.DataFrame(found)
-
-
-def _slope(part: pd.DataFrame, measure: str) -> stats.Estimate:
-    """Of a measure over the realised percentage."""
-    part = part.assign(share=100 * part["changed"] / part["offered"])
-    wide = part.pivot(index="prompt", columns="frac", values=["share", measure]).dropna()
-    count = wide.shape[1] // 2
-
-    def slope(means: np.ndarray) -> np.ndarray:
-        x, y = means[..., :count], means[..., count:]
-        square = (x * x).sum(-1)
-        slopes: np.ndarray = (x * y).sum(-1) / np.where(square > 0, square, np.nan)
-        return slopes
-
-    values = wide.to_numpy(dtype=float)
-    values = values[values[:, :count].any(axis=1)]
-    return stats.bootstrap(values, slope) if len(values) else NOTHING
-
-
-def cascade(rows: pd.DataFrame) -> pd.DataFrame:
-    """How far a change runs on.
-
-    `changed` is its mean number by answer. `by_change` is the number of places that differ though
-    the intervention wrote nothing there, by change (bootstrap); of moves after decoding it is 0.
-    Of the `differing` answers: `divergence`, the first position that differs, and the percentage of
-    the 8 and 32 positions after it that differ (bootstrap).
-    """
-    found = []
-    for named, part in grouped(rows[rows["frac"] > 0], SERIES):
-        differing = part[part["differs"]]
-        line = named | {"prompts": len(part), "changed": part["changed"].mean()}
-        line |= _line("by_change", text_quality.ratio(part, "cascade", "changed"))
-        first = _amount(differing["divergence"])
-        line |= {"differing": len(differing)} | _line("divergence", first)
-        for name in ("parted_8", "parted_32"):
-            line |= _line(name, _amount(100 * differing[name], 100))
-        found.append(line)
-    return pd.DataFrame(found)
-
-
-def moves(rows: pd.DataFrame) -> pd.DataFrame:
-    """What became of the hits, in percent, with bootstrap intervals over prompts.
-
-    Of all tokens: `asked`, and `realised`. Of the hits: `blocked`, which are left over, and moves
-    `to_right` and `to_left` (left to right nearly all go right: what stands at the left is
-    written). Of the moved tokens: `late`, which stand in for others without a free side,
-    `refilled`, whose own place was filled in later, and `doubled`, with the same token again. Of
-    all changes: `visible`, not behind the end of the text. Columns that an intervention doesn't
-    have are left empty.
-    """
-    found = []
-    for named, part in grouped(rows[rows["frac"] > 0], SERIES):
-        line = named | {"hits": int(part["hits"].sum()), "changed": int(part["changed"].sum())}
-        line |= {"asked": 100 * named["frac"]}
-        line |= _line("realised", text_quality.ratio(part, "changed", "offered", 1.0), 100)
-        for name in OF_HITS:
-            line |= _line(name, text_quality.ratio(part, name, "hits", 1.0), 100)
-        for name in OF_CHANGES:
-            line |= _line(name, text_quality.ratio(part, name, "changed", 1.0), 100)
-        found.append(line)
-    return pd.DataFrame(found)
 
 
 # ---------------------------------------------------------------------- comparing

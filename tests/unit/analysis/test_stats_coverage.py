@@ -14,7 +14,7 @@ from scipy import stats as reference
 from simulations import WHOLE, between, repeats, simulation, whole
 
 from mdlm_probe.analysis import stats
-from mdlm_probe.probes.decay import report as decay
+from mdlm_probe.probes.decay import half_distance
 
 SPAN = (0.93, 0.97)
 RUNS = repeats(600)
@@ -413,7 +413,7 @@ def curves(far: np.ndarray) -> np.ndarray:
 @simulation
 def test_places_by_resampling():
     """Half-distances of 12 prompts, whose curves fall at different paces."""
-    halfway = partial(decay.halfway, steps=STEPS, middle=STEPS > 12)
+    halfway = partial(half_distance.halfway, steps=STEPS, middle=STEPS > 12)
     paces = 4 * np.exp(0.4 * reference.norm.ppf(np.arange(0.5, 1000) / 1000))[:, None]
     true = float(halfway(curves(paces).mean(axis=0)))
 

@@ -8,7 +8,7 @@ import pytest
 from pictured import outside, pictured
 
 from mdlm_probe.analysis import stats
-from mdlm_probe.probes.decay import charts, zipf_fit
+from mdlm_probe.probes.decay import charts, half_distance, zipf_fit
 from mdlm_probe.probes.decay import report as decay
 
 UNITS = ("top1_prob", "entropy", "frequent_mass", "prompt_mass", "end_mass")
@@ -190,7 +190,7 @@ def test_a_curve_that_swings_settles_late():
 @pytest.mark.parametrize("shape", [(), (7,)])
 def test_halfway_takes_curves_of_any_shape(shape):
     means = np.broadcast_to(np.array([1.0, 0.5, 0.0, 0.0, 0.0]), (*shape, 5))
-    found = decay.halfway(means, np.arange(1.0, 6.0), np.arange(5) > 2)
+    found = half_distance.halfway(means, np.arange(1.0, 6.0), np.arange(5) > 2)
     assert found.shape == shape
     assert (found == 2.0).all()
 
@@ -318,7 +318,10 @@ def test_a_half_distance_that_some_samples_of_prompts_lack_is_open():
     (row,) = decay.half(rows).to_dict("records")
     assert 1 < row["half"] < 20
     assert row["half_high"] == np.inf
-    assert decay.halfway(np.array([0.2, 0.3, 0.4, 0.5]), np.arange(1.0, 5), np.arange(4) > 2) != 1
+    assert (
+        half_distance.halfway(np.array([0.2, 0.3, 0.4, 0.5]), np.arange(1.0, 5), np.arange(4) > 2)
+        != 1
+    )
     falling = frame(prompts=30, top=lambda d, n: 0.9 * (0.5 + 0.002 * n) ** (d - 1))
     (row,) = decay.half(falling).to_dict("records")
     assert row["halved_low"] < row["halved"] < row["halved_high"] < 3
