@@ -1,4 +1,4 @@
-"""The catalog: which probes, reports and export formats there are, by listing folders.
+"""The catalog: which probes, reports, export formats and objectives there are, by listing folders.
 
 Nothing is registered: a probe is a folder with a `probe.py`; what its folder holds beside that is
 found by its name. Listings read the first docstring line from the source, so that no probe is
@@ -22,6 +22,9 @@ from mdlm_probe.core.contract import Part
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import PACKAGE
 from mdlm_probe.core.options import Traits, traits_of
+
+FOLDERS: dict[Part, str] = {"format": "reports/exports/formats", "objective": "tuning/objectives"}
+"""Where what isn't a probe's is, each in a file of its own."""
 
 JUDGE = "judge"
 """Verdicts have rows, tables and examples like a probe's, but a command of their own."""
@@ -111,11 +114,16 @@ def columns_of(probe: ModuleType) -> tuple[Column, ...]:
 
 
 def _paths(part: Part) -> dict[str, Path]:
-    if part == "format":
-        return {path.stem: path for path in PACKAGE.glob("reports/exports/formats/[!_]*.py")}
+    if part in FOLDERS:
+        return {_typed(path.stem): path for path in PACKAGE.glob(f"{FOLDERS[part]}/[!_]*.py")}
     found = {path.parent.name: path for path in PACKAGE.glob(f"probes/[!_]*/{part}.py")}
     own = PACKAGE / "runs" / "judges" / f"{part}.py"
     return found | ({JUDGE: own} if own.exists() else {})
+
+
+def _typed(stem: str) -> str:
+    """A file's name as people type it."""
+    return stem.replace("_", "-")
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> ProbeError:
