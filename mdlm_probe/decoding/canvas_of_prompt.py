@@ -39,7 +39,7 @@ def span(asker: Asker, text: Text, masks: int, context: Context) -> Span:
     """
     entry, border = asker.entry, asker.border
     follows = text.continuation if context == "both" else ""
-    own = dict.fromkeys((*border.pieces(text.prompt), *border.pieces(follows)))
+    own = dict.fromkeys((*border.pieces(text.prompt), *border.pieces(follows, inside=True)))
     if not own:
         raise ProbeError(
             f"prompt '{text.id}' has no visible token for {entry.name}",
@@ -72,10 +72,10 @@ def continuation_ids(asker: Asker, text: Text, length: int) -> tuple[int, ...]:
         ProbeError: it has fewer than two: no order, and no pair.
     """
     border = asker.border
-    before, both = border.encode(text.prompt), border.encode(text.prompt + text.continuation)
-    # where the two run together, the continuation's own tokens are the nearest there is
-    joined = not asker.entry.chat and both[: len(before)] == before
-    found = both[len(before) :] if joined else border.pieces(text.continuation)
+    if asker.entry.chat:
+        found = border.pieces(text.continuation, inside=True)
+    else:
+        found = border.cut(text.prompt, text.continuation)[1]
     if len(found) < 2:
         raise ProbeError(
             f"the continuation of prompt '{text.id}' has {len(found)} token(s)",

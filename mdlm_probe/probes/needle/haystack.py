@@ -105,7 +105,7 @@ def fit(border: Border, needles: Needles, item: int, seed: int, length: int) -> 
         ProbeError: the needle and one sentence are longer than that, or hold unknown words.
     """
     needle = needles.needle(item, seed)
-    answer = _answer(border, needle)
+    answer = border.cut(needle.opening, needle.answer)[1]
     _check_known(border, needles, needle)
     texts = filler(needle, item, seed, length)
     room, empty = length - len(answer), len(border.encode(""))
@@ -157,14 +157,6 @@ def start_of(border: Border, hidden: Haystack, depth: int | None) -> int | None:
         return None
     before = border.pieces(text[: text.index(fact)].rstrip(" "))
     return len(before) if border.entry.chat else len(border.start) + len(before)
-
-
-def _answer(border: Border, needle: Needle) -> tuple[int, ...]:
-    before, both = border.encode(needle.opening), border.encode(needle.opening + needle.answer)
-    if both[: len(before)] == before and len(both) > len(before):
-        return both[len(before) :]
-    # the two run together: the answer's own tokens are the nearest there is
-    return border.encode(needle.answer)[len(border.encode("")) :]
 
 
 def _check_known(border: Border, needles: Needles, needle: Needle) -> None:
