@@ -227,6 +227,10 @@ def _evaluate(
         raise ProbeError(
             f"a document has no {error}", expected="the columns that its task's templates name"
         ) from None
+    except jinja2.TemplateError as error:
+        raise ProbeError(
+            f"a template of the tasks fails: {error}", expected="a template of its columns"
+        ) from None
     except ValueError as error:
         if any("mdlm_probe" in frame.filename for frame in _called(error)):
             raise

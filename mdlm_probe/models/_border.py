@@ -295,9 +295,10 @@ class Border:
     @cached_property
     def _compiled(self) -> Template:
         import jinja2
-        from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-        environment = ImmutableSandboxedEnvironment(
+        from mdlm_probe.core.templates import ImmutableSandbox
+
+        environment = ImmutableSandbox(
             trim_blocks=True,
             lstrip_blocks=True,
             extensions=["jinja2.ext.loopcontrols", "mdlm_probe.models._template.Generation"],
