@@ -13,6 +13,7 @@ from mdlm_probe.core.json_lines import JsonLines
 from mdlm_probe.core.run_folder import RunFolder
 from mdlm_probe.decoding import answers, text_quality
 from mdlm_probe.decoding.canvas import Intervention, Observer, Step
+from mdlm_probe.decoding.canvas_of_prompt import in_tokens
 from mdlm_probe.decoding.schedule import Schedule
 from mdlm_probe.models._checkpoint import Checkpoint
 from mdlm_probe.prompts.prompt import Text
@@ -143,6 +144,7 @@ class AnswerWriter:
 
     def _write_group(self, engine: Engine, group: Sequence[Text], size: int) -> None:
         budgets = engine.budgets
+        group = [in_tokens(engine, text) for text in group]
         found = self._answers(engine, group)
         records = [record_of(self.entry.name, *pair) for pair in zip(group, found, strict=True)]
         with runner.uninterrupted():
