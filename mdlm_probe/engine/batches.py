@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from mdlm_probe.core.errors import ProbeError
@@ -36,6 +37,29 @@ def check_blocks(query: Query, vocab: int) -> None:
             expected=f"at most {memory.ROW_BYTES / 2**20:.0f} MiB",
             hint="compare fewer positions, with --grid",
         )
+
+
+def distinct(queries: Sequence[Query], entry: Checkpoint) -> tuple[list[Query], list[int]]:
+    """What goes through the network for queries, and which of it answers each of them.
+
+    Nothing after its last asked position can matter to a causal model's answer: that is cut off,
+    and queries that don't differ in what is left are one.
+    """
+    if entry.kind != "causal":
+        return list(queries), list(range(len(queries)))
+    known: dict[Hashable, int] = {}
+    kept: list[Query] = []
+    answered = []
+    for query in queries:
+        alike: Hashable = len(kept)  # passes that keep keys and values are whole, and their own
+        if query.kv_cache is None and query.guidance is None and query.positions:
+            query = replace(query, ids=query.ids[: max(query.positions)])
+            alike = query.ids, query.positions, query.readouts, query.blocks
+        if alike not in known:
+            known[alike] = len(kept)
+            kept.append(query)
+        answered.append(known[alike])
+    return kept, answered
 
 
 def _kind(query: Query) -> tuple[bool, bool, int]:

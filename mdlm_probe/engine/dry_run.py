@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mdlm_probe.engine import multi_step
+from mdlm_probe.engine.batches import distinct
 from mdlm_probe.engine.likely_answers import LikelyAnswers
 from mdlm_probe.engine.multi_step import Found, Pass, Work
 from mdlm_probe.engine.queries import Answer, Attribution, Query
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 class DryRun:
     """An engine without a network: counts queries, and answers with arrays of the right shapes.
 
+    Args:
+        entry, border: the model's.
+        sharing: whether queries that one pass answers are counted once, as an engine asks them.
+
     Attributes:
         lengths: tokens through the network, of each query so far.
         asked: positions asked in all of them.
@@ -31,8 +36,8 @@ class DryRun:
         scorer: None: what a scorer costs is counted from its answers' lengths.
     """
 
-    def __init__(self, entry: Checkpoint, border: Border) -> None:
-        self.entry, self.border = entry, border
+    def __init__(self, entry: Checkpoint, border: Border, *, sharing: bool = True) -> None:
+        self.entry, self.border, self._sharing = entry, border, sharing
         self.lengths: list[int] = []
         self.asked = self.largest = self.calls = 0
         self.passes = 1
@@ -46,14 +51,15 @@ class DryRun:
             ProbeError: a query longer than the context, or a block of too many rows.
         """
         answers = self._likely.ask(queries)
-        self._count([_pass(query) for query in queries], begins=True)
+        self._send(distinct(queries, self.entry)[0] if self._sharing else queries)
         return answers
 
     def attribute(
         self, queries: Sequence[Query], method: Method = "grad-norm", ig_steps: int = 32
     ) -> list[Attribution]:
         """Counts and checks the queries likewise; each takes a way back too, or many (`passes`)."""
-        self.ask(queries)
+        self._likely.ask(queries)
+        self._send(queries)
         # weights collect no gradients: the way back costs about as much as the way there
         integrated = method == "integrated-gradients"
         self.passes = 2 * (ig_steps if integrated else 1)
@@ -77,6 +83,9 @@ class DryRun:
     def has_kv_cache(self) -> bool:
         """Whether keys and values can be kept: whether it is a network."""
         return self.entry.gradients
+
+    def _send(self, queries: Sequence[Query]) -> None:
+        self._count([_pass(query) for query in queries], begins=True)
 
     def _count(self, passes: Sequence[Pass], begins: bool) -> None:
         self.calls += 1

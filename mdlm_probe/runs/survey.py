@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 SAMPLE = 24
 """Cells that are written out to learn how long prompts are."""
 
+STRETCH = 256
+"""First cells of a causal model's plan that are written out to learn how many share a pass."""
+
 
 def count(plan: Plan, dry_run: DryRun) -> int:
     """Measures a few random cells on a dry run, always the same ones; returns how many."""
@@ -31,6 +34,25 @@ def count(plan: Plan, dry_run: DryRun) -> int:
 def _measure(plan: Plan, dry_run: DryRun, cells: Sequence[Any]) -> None:
     for _ in plan.probe.measure(dry_run, cells):
         pass
+
+
+def _shared(plan: Plan, border: Any) -> tuple[float, float, float]:
+    """Sequences, positions asked and tokens that go through the network, of those that cells ask.
+
+    Below 1 where cells share passes, as those of a causal model do that differ only in what follows
+    the asked position.
+    """
+    from mdlm_probe.engine.dry_run import DryRun
+
+    if plan.entry.kind != "causal":
+        return 1.0, 1.0, 1.0
+    counts = []
+    for sharing in (True, False):
+        dry_run = DryRun(plan.entry, border, sharing=sharing)
+        _measure(plan, dry_run, plan.cells[:STRETCH])
+        counts.append((len(dry_run.lengths), dry_run.asked, sum(dry_run.lengths)))
+    queries, asked, tokens = (sent / wanted for sent, wanted in zip(*counts, strict=True))
+    return queries, asked, tokens
 
 
 def extremes(plan: Plan) -> list[Any]:
@@ -111,9 +133,11 @@ def survey(plan: Plan, device: str, load: Callable[..., Border] | None = None) -
         border = RoughBorder(plan.entry)
         notes.append("tokens are a rough guess: there is no tokenizer")
         fault = error.found
-    dry_run = DryRun(plan.entry, border)
+    dry_run = DryRun(plan.entry, border, sharing=False)
     scale = len(plan.cells) / count(plan, dry_run)
-    tokens = sum(dry_run.lengths) * dry_run.passes
+    shared = _shared(plan, border)
+    queries, asked = len(dry_run.lengths) * shared[0], dry_run.asked * shared[1]
+    tokens = sum(dry_run.lengths) * shared[2] * dry_run.passes
     largest = LARGEST.get(device.partition(":")[0], LARGEST["cpu"])
     if plan.options.get("cache", "none") != "none":
         notes.append("passes that keep keys and values are counted as whole ones: at most that")
@@ -125,10 +149,10 @@ def survey(plan: Plan, device: str, load: Callable[..., Border] | None = None) -
             " counts as one more"
         )
     return Survey(
-        round(len(dry_run.lengths) * scale),
-        round(dry_run.asked * scale),
+        round(queries * scale),
+        round(asked * scale),
         tokens * scale,
-        tokens / dry_run.passes / len(dry_run.lengths),
+        tokens / dry_run.passes / queries,
         plan.job.batch_tokens or largest,
         notes,
         fault,
