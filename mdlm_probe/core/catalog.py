@@ -96,6 +96,11 @@ def columns(name: str) -> tuple[Column, ...]:
     return columns_of(load("probe", name))
 
 
+def json_columns(name: str) -> frozenset[str]:
+    """The columns of a probe's rows, or of verdicts, that hold JSON."""
+    return frozenset(column.name for column in columns(name) if column.type is list)
+
+
 def coordinates(name: str) -> tuple[Column, ...]:
     """The columns of a probe's rows, or of verdicts, that tell what was asked."""
     if name == JUDGE:

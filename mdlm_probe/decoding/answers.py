@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
@@ -105,11 +104,14 @@ def cut(border: Border, entry: Checkpoint, tokens: Sequence[int], decoded: Decod
     return Answer(ids, border.decode(ids) if ids else "", bool(ends), decoded)
 
 
-def pieces(border: Border, entry: Checkpoint, tokens: Sequence[int]) -> str:
-    """The text of every place of a canvas, left to right, as a JSON list; "" for a mask left."""
-    known = {token: border.decode([token]) for token in set(tokens) - {entry.mask_id}}
-    texts = [known.get(token, "") for token in tokens]
-    return json.dumps(texts, ensure_ascii=False, separators=(",", ":"))
+def pieces(border: Border, entry: Checkpoint, tokens: Sequence[int]) -> list[str | list[int]]:
+    """The text of every place of a canvas, left to right; "" for a mask left.
+
+    A token that cuts a character is a list of its bytes: [226, 130], then [172], are a euro sign.
+    """
+    found = {token: border.piece(token) for token in set(tokens) - {entry.mask_id}}
+    known = {t: piece if isinstance(piece, str) else list(piece) for t, piece in found.items()}
+    return [known.get(token, "") for token in tokens]
 
 
 def write(

@@ -85,6 +85,24 @@ def _added(folder: Path) -> dict[int, AddedToken]:
     return tokens
 
 
+PLAIN_BYTES = frozenset({*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)})
+"""Bytes that byte-level BPE writes as the character of their number; source: GPT-2."""
+SHIFTED_BYTES = [byte for byte in range(256) if byte not in PLAIN_BYTES]
+BYTES = {chr(byte): byte for byte in PLAIN_BYTES}
+BYTES |= {chr(256 + number): byte for number, byte in enumerate(SHIFTED_BYTES)}
+"""Bytes by their characters in the vocabulary of byte-level BPE."""
+
+
+def bytes_of(token: str) -> bytes | None:
+    """The bytes that a token of a vocabulary stands for: in byte-level BPE, or a byte as `<0xE2>`.
+
+    None for tokens that are spelled otherwise.
+    """
+    if found := re.fullmatch("<0x([0-9A-F]{2})>", token):
+        return bytes.fromhex(found[1])
+    return bytes(map(BYTES.__getitem__, token)) if BYTES.keys() >= set(token) else None
+
+
 def _optional(path: Path) -> dict[str, Any]:
     return read_json(path) if path.is_file() else {}
 
