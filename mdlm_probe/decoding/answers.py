@@ -12,6 +12,7 @@ from mdlm_probe.decoding.canvas import Canvas, Decoded, Intervention
 from mdlm_probe.decoding.schedule import RULES, Eos, Order, Schedule
 from mdlm_probe.engine.queries import Answer as Readings
 from mdlm_probe.engine.queries import Query, Readout
+from mdlm_probe.models._tokenizer import bytes_of
 from mdlm_probe.prompts.prompt import Prompt, Text
 
 if TYPE_CHECKING:
@@ -109,9 +110,18 @@ def pieces(border: Border, entry: Checkpoint, tokens: Sequence[int]) -> list[str
 
     A token that cuts a character is a list of its bytes: [226, 130], then [172], are a euro sign.
     """
-    found = {token: border.piece(token) for token in set(tokens) - {entry.mask_id}}
-    known = {t: piece if isinstance(piece, str) else list(piece) for t, piece in found.items()}
+    known = {token: _piece(border, token) for token in set(tokens) - {entry.mask_id}}
     return [known.get(token, "") for token in tokens]
+
+
+def _piece(border: Border, token: int) -> str | list[int]:
+    """The text of a token; its bytes where they are no whole characters."""
+    text = border.decode([token])
+    spelled = bytes_of(border.tokenizer.id_to_token(token) or "") if "\ufffd" in text else None
+    try:
+        return text if spelled is None else spelled.decode()
+    except UnicodeDecodeError:
+        return list(spelled or b"")
 
 
 def write(

@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.models._checkpoint import Checkpoint
 from mdlm_probe.models._cutter import Cutter
-from mdlm_probe.models._tokenizer import bytes_of, chat_template, load_tokenizer, specials
+from mdlm_probe.models._tokenizer import chat_template, load_tokenizer, specials
 from mdlm_probe.prompts.prompt import MASK, Prompt
 
 if TYPE_CHECKING:
@@ -235,17 +235,6 @@ class Border:
     def decode(self, ids: Sequence[int]) -> str:
         """What token ids spell inside a text: special tokens as text, spaces untouched."""
         return self._cutter.decode(ids)
-
-    def piece(self, token: int) -> str | bytes:
-        """The text of one token; its bytes where they are no whole characters."""
-        text = self.decode([token])
-        spelled = None
-        if "\ufffd" in text:
-            spelled = bytes_of(self.tokenizer.id_to_token(token) or "")
-        try:
-            return text if spelled is None else spelled.decode()
-        except UnicodeDecodeError:
-            return spelled or text
 
     @property
     def vocab(self) -> int:
