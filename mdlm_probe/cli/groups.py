@@ -11,6 +11,7 @@ from click.shell_completion import CompletionItem
 from mdlm_probe.cli import interrupts
 from mdlm_probe.core import catalog
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.secrets import redacted
 from mdlm_probe.core.threads import is_ctrl_c
 
 STOPPED = "Stopped. What was measured is kept; the same command, without --fresh, resumes."
@@ -117,7 +118,7 @@ class MainGroup(ProbeGroup):
         except BrokenPipeError:
             code, said = 0, ""  # the reader of a pipe had enough
         except OSError as error:
-            code, said = 1, f"Error: the system refused: {error}"
+            code, said = 1, redacted(f"Error: the system refused: {error}")
         except RuntimeError as error:
             if not is_ctrl_c(error):
                 raise

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from mdlm_probe.core.secrets import redacted
+
 
 class ProbeError(Exception):
     """An error the user can mend: what was found, what was expected, what to do next.
@@ -24,6 +26,7 @@ class ProbeError(Exception):
         hint: str = "",
         option: str | tuple[str, ...] = (),
     ) -> None:
+        found, expected, hint = map(redacted, (found, expected, hint))
         self.found, self.expected, self.hint = found, expected, hint
         self.options = (option,) if isinstance(option, str) else tuple(option)
         lines = [found]

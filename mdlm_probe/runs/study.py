@@ -17,6 +17,7 @@ from mdlm_probe.core.catalog import JUDGE
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import exclusive
 from mdlm_probe.core.run_folder import RUN
+from mdlm_probe.core.secrets import redacted
 from mdlm_probe.runs import judges, loaded_models, runner
 from mdlm_probe.runs.loaded_models import LoadedModels
 from mdlm_probe.runs.plan import Plan
@@ -150,7 +151,7 @@ def _outcome(
     except ProbeError as fault:
         error, advised = str(fault), bool(fault.hint)
     except Exception as fault:  # of torch, say: a study of many hours must go on
-        error = f"{type(fault).__name__}: {fault}"
+        error = redacted(f"{type(fault).__name__}: {fault}")
     if error:
         progress.note("  failed: " + error.replace("\n", "\n  "))
         loaded_models.free_memory()  # the error held what it was raised in
