@@ -42,6 +42,19 @@ class ProbeError(Exception):
         return next(iter(self.options), "")
 
 
+class TooLong(ProbeError):
+    """One cell asks for more tokens than there is room for; others may not.
+
+    Args:
+        found, how: as for `ProbeError`.
+        reason: why such cells are left out, in the same words for all of them.
+    """
+
+    def __init__(self, found: str, *, reason: str, **how: str) -> None:
+        super().__init__(found, **how)
+        self.reason = reason
+
+
 class Refusal(str):
     """Why a cell can't be asked of a model, with the options that it names.
 

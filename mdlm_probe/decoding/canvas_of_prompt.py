@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.errors import ProbeError, TooLong
 from mdlm_probe.decoding.canvas import Canvas
+from mdlm_probe.engine.batches import beyond
 from mdlm_probe.prompts.prompt import MASK, Prompt, Text
 from mdlm_probe.prompts.texts import Context
 
@@ -83,12 +84,13 @@ def span(asker: Asker, text: Text, masks: int, context: Context) -> Span:
         )
     visible, length = len(ids) - len(places), len(ids) - len(places) + masks
     if length > entry.context:
-        raise ProbeError(
+        raise TooLong(
             f"prompt '{text.id}' has {visible} tokens: with {masks} masks it has {length}",
             expected=f"at most {entry.context}, the context of '{entry.name}'",
             hint=f"{entry.context - visible} masks would fit"
             if visible < entry.context
             else "leave this prompt out",
+            reason=beyond(entry),
         )
     return Span(ids, places, tuple(own))
 

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.errors import ProbeError, TooLong
 from mdlm_probe.engine import memory
 from mdlm_probe.engine.queries import Query
 from mdlm_probe.models._checkpoint import Checkpoint
@@ -16,15 +16,21 @@ def check(query: Query, entry: Checkpoint) -> None:
     """Refuses a query that the model can't answer: too long, or asked where it predicts nothing."""
     length = len(query.ids)
     if length > entry.context:
-        raise ProbeError(
+        raise TooLong(
             f"a prompt has {length} tokens, in cell {query.name}",
             expected=f"at most {entry.context}, the context of '{entry.name}'",
             hint="lower the number of shots or of masks",
+            reason=beyond(entry),
         )
     check_blocks(query, entry.geometry.get("vocab", 0))
     low, high = (1, length) if entry.kind == "causal" else (entry.shift, length - 1)
     assert all(low <= p <= high for p in query.positions), f"position outside {low}..{high}"
     assert query.guidance is None or query.kv_cache is None, "guided passes have no cache"
+
+
+def beyond(entry: Checkpoint) -> str:
+    """Why cells with longer sequences than a model reads are left out."""
+    return f"longer than its context of {entry.context} tokens"
 
 
 def check_blocks(query: Query, vocab: int) -> None:

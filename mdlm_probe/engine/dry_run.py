@@ -17,6 +17,7 @@ from mdlm_probe.models._border import Border
 from mdlm_probe.models._checkpoint import Checkpoint
 
 if TYPE_CHECKING:
+    from mdlm_probe.core.errors import TooLong
     from mdlm_probe.engine.gradients import Method
 
 
@@ -26,23 +27,31 @@ class DryRun:
     Args:
         entry, border: the model's.
         sharing: whether queries that one pass answers are counted once, as an engine asks them.
+        lenient: whether queries longer than the context are answered, and noted, not refused.
 
     Attributes:
         lengths: tokens through the network, of each query so far.
         asked: positions asked in all of them.
         largest: most tokens of sequences that were asked at once.
+        longest: most tokens of one sequence.
+        too_long: queries longer than the context, by name, where `lenient`.
         passes: forward passes that a query costs about.
         calls: how often something was asked.
         scorer: None: what a scorer costs is counted from its answers' lengths.
     """
 
-    def __init__(self, entry: Checkpoint, border: Border, *, sharing: bool = True) -> None:
+    def __init__(
+        self, entry: Checkpoint, border: Border, *, sharing: bool = True, lenient: bool = False
+    ) -> None:
         self.entry, self.border, self._sharing = entry, border, sharing
         self.lengths: list[int] = []
-        self.asked = self.largest = self.calls = 0
+        self.asked = self.largest = self.longest = self.calls = 0
         self.passes = 1
         self.scorer = None
         self._likely = LikelyAnswers(entry, border)
+        self.too_long: dict[str, TooLong] = {}
+        if lenient:
+            self._likely.too_long = self.too_long
 
     def ask(self, queries: Sequence[Query]) -> list[Answer]:
         """Counts the queries after the checks that a real engine makes, and answers them.
@@ -51,6 +60,7 @@ class DryRun:
             ProbeError: a query longer than the context, or a block of too many rows.
         """
         answers = self._likely.ask(queries)
+        self.longest = max([self.longest, *(len(query.ids) for query in queries)])
         self._send(distinct(queries, self.entry)[0] if self._sharing else queries)
         return answers
 
@@ -91,6 +101,7 @@ class DryRun:
         self.calls += 1
         self.lengths += [one.network_tokens for one in passes]
         self.asked += sum(one.asked for one in passes)
+        self.longest = max([self.longest, *(one.tokens for one in passes)])
         if begins:
             self.largest = max(self.largest, sum(one.tokens for one in passes))
 

@@ -14,7 +14,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from mdlm_probe.core.cells import seed as seed_of
-from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.errors import ProbeError, TooLong
 from mdlm_probe.engine.queries import Query, Readout
 from mdlm_probe.probes.needle.facts import Needle, Needles, names
 from mdlm_probe.prompts import toy_language
@@ -122,10 +122,11 @@ def fit(border: Border, needles: Needles, item: int, seed: int, length: int) -> 
     while count < len(texts) and tokens(count + 1) <= room:
         count += 1
     if (least := tokens(count)) > room:
-        raise ProbeError(
+        raise TooLong(
             f"a context of {length} tokens can't hold the needle '{needle.fact}'",
             expected=f"{least + len(answer)} or more, for fact, question and a sentence of filler",
             hint="raise --lengths",
+            reason=f"{length} tokens can't hold fact, question and a sentence of filler",
         )
     return Haystack(needles, needle, texts[:count], tuple(ends[:count]), answer)
 
