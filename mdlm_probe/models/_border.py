@@ -7,6 +7,7 @@ wrapper changes ids behind our back between releases.
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -18,6 +19,7 @@ from tokenizers import Tokenizer
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.models._checkpoint import Checkpoint
 from mdlm_probe.models._cutter import Cutter
+from mdlm_probe.models._messages import BEGIN, END, Message, lost, mark, of_turn
 from mdlm_probe.models._tokenizer import chat_template, load_tokenizer, specials
 from mdlm_probe.prompts.prompt import MASK, Prompt
 
@@ -25,9 +27,6 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 __all__ = ["Border", "load_border", "load_tokenizer"]
-
-BEGIN, END = "\ue001", "\ue002"
-"""Characters that no text holds, to find messages in a rendered chat."""
 
 
 class Border:
@@ -64,6 +63,7 @@ class Border:
         self.tokenizer: Tokenizer = backend
         self.entry = entry
         self.template = template
+        self._kept: set[tuple[tuple[str, ...], bool]] = set()
         self.specials = {k: v for k, v in (specials or {}).items() if isinstance(v, str)}
 
     # ------------------------------------------------------------------ in
@@ -145,7 +145,7 @@ class Border:
 
     def _chat_owners(self, prompt: Prompt) -> tuple[str, list[int]]:
         """A rendered chat, and for each of its characters the turn whose message it is part of."""
-        marked = tuple((_marked(question), _marked(answer)) for question, answer in prompt.turns)
+        marked = tuple((mark(question), mark(answer)) for question, answer in prompt.turns)
         text, owner = "", []
         parts = re.split(f"[{BEGIN}{END}]", self.chat(replace(prompt, turns=marked)))
         for number, part in enumerate(parts):  # outside, question, outside, answer, outside, ...
@@ -194,7 +194,7 @@ class Border:
         *earlier, (question, answer) = prompt.turns
         masked_before = any(MASK in text for turn in earlier for text in turn)
         is_open = MASK in answer or not masked_before
-        messages = [m for asked, answered in earlier for m in _messages(asked, answered)]
+        messages = [m for asked, answered in earlier for m in of_turn(asked, answered)]
         messages.append({"role": "user", "content": question})
         if not is_open:
             messages.append({"role": "assistant", "content": answer})
@@ -208,17 +208,28 @@ class Border:
             )
         return text
 
-    def render(self, messages: Sequence[dict[str, str]], opened: bool) -> str:
+    def render(self, messages: Sequence[Message], opened: bool) -> str:
         """The chat template applied to messages; `opened` starts the assistant's next turn.
 
         Raises:
-            ProbeError: when the checkpoint has no template, or it refuses the messages.
+            ProbeError: when the checkpoint has no template, or it refuses the messages, leaves one
+                out or changes its text (but for the whitespace around it).
         """
         if not self.template:
             raise ProbeError(
                 f"{self.entry.name} is a chat checkpoint, but has no chat template",
                 expected="chat_template in tokenizer_config.json, or chat_template.jinja",
             )
+        text = self._rendered(messages, opened)
+        roles = tuple(message["role"] for message in messages)
+        if (roles, opened) not in self._kept:  # short messages stand in other words, marks don't
+            marks = [{"role": r, "content": f"{BEGIN}{n}{END}"} for n, r in enumerate(roles)]
+            self._check_kept(marks, self._rendered(marks, opened))
+            self._kept.add((roles, opened))
+        self._check_kept(messages, text)
+        return text
+
+    def _rendered(self, messages: Sequence[Message], opened: bool) -> str:
         import jinja2
 
         try:
@@ -229,6 +240,17 @@ class Border:
             raise ProbeError(
                 f"the chat template of {self.entry.name} refuses this chat: {error}"
             ) from None
+
+    def _check_kept(self, messages: Sequence[Message], text: str) -> None:
+        if (message := lost(messages, text)) is not None:
+            short = textwrap.shorten(message["content"], 60, placeholder="...")
+            said = "" if BEGIN in short else f": '{short}'"
+            raise ProbeError(
+                f"the chat template of {self.entry.name} leaves out or changes the texts of "
+                f"messages: the {message['role']}'s{said}",
+                expected="each message as it is, in order",
+                hint="--style base writes plain text",
+            )
 
     # ------------------------------------------------------------------ out
 
@@ -312,16 +334,6 @@ class Border:
             raise ProbeError(
                 f"the chat template of {self.entry.name} can't be read: {error}"
             ) from None
-
-
-def _marked(message: str) -> str:
-    """A message with marks around what templates keep when they trim it."""
-    kept = message.strip()
-    return message.replace(kept, f"{BEGIN}{kept}{END}", 1)
-
-
-def _messages(question: str, answer: str) -> tuple[dict[str, str], dict[str, str]]:
-    return {"role": "user", "content": question}, {"role": "assistant", "content": answer}
 
 
 def _refuse(message: str) -> None:
