@@ -16,6 +16,7 @@ from mdlm_probe.cli.completions import BUNDLED, OFFERS, model_names
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.options import traits_of
 from mdlm_probe.models._checkpoint import LoadOptions
+from mdlm_probe.models._families import readers
 from mdlm_probe.prompts import lm_eval_trust
 from mdlm_probe.runs.plan import Job
 
@@ -112,6 +113,11 @@ MODEL_OPTIONS = [
         help="Plain text or chat messages; default: as the checkpoint was trained.",
     ),
     click.Option(
+        ["--family"],
+        type=click.Choice(readers()),
+        help="What a folder or hub id is, whatever its config.json says.",
+    ),
+    click.Option(
         ["--rope-scale"],
         type=click.FLOAT,
         default=1.0,
@@ -171,6 +177,7 @@ def jobs_of(probe: str, plan_names: Sequence[str], given: dict[str, Any]) -> lis
         given["adapter"],
         given["style"] or "",
         given.get("rope_scale", 1.0),
+        given.get("family") or "",
     )
     options = {name: given[name] for name in plan_names}
     output = given.get("output") or Path("results") / probe

@@ -7,7 +7,6 @@ wrapper changes ids behind our back between releases.
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -19,7 +18,7 @@ from tokenizers import Tokenizer
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.models._checkpoint import Checkpoint
 from mdlm_probe.models._cutter import Cutter
-from mdlm_probe.models._messages import BEGIN, END, Message, lost, mark, of_turn
+from mdlm_probe.models._messages import BEGIN, END, Message, check_kept, mark, of_turn
 from mdlm_probe.models._tokenizer import chat_template, load_tokenizer, specials
 from mdlm_probe.prompts.prompt import MASK, Prompt
 
@@ -224,9 +223,9 @@ class Border:
         roles = tuple(message["role"] for message in messages)
         if (roles, opened) not in self._kept:  # short messages stand in other words, marks don't
             marks = [{"role": r, "content": f"{BEGIN}{n}{END}"} for n, r in enumerate(roles)]
-            self._check_kept(marks, self._rendered(marks, opened))
+            check_kept(self.entry.name, marks, self._rendered(marks, opened))
             self._kept.add((roles, opened))
-        self._check_kept(messages, text)
+        check_kept(self.entry.name, messages, text)
         return text
 
     def _rendered(self, messages: Sequence[Message], opened: bool) -> str:
@@ -240,17 +239,6 @@ class Border:
             raise ProbeError(
                 f"the chat template of {self.entry.name} refuses this chat: {error}"
             ) from None
-
-    def _check_kept(self, messages: Sequence[Message], text: str) -> None:
-        if (message := lost(messages, text)) is not None:
-            short = textwrap.shorten(message["content"], 60, placeholder="...")
-            said = "" if BEGIN in short else f": '{short}'"
-            raise ProbeError(
-                f"the chat template of {self.entry.name} leaves out or changes the texts of "
-                f"messages: the {message['role']}'s{said}",
-                expected="each message as it is, in order",
-                hint="--style base writes plain text",
-            )
 
     # ------------------------------------------------------------------ out
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mdlm_probe import models
 from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.columns import MODEL, Column
 from mdlm_probe.core.json_lines import JsonLines
@@ -99,8 +98,6 @@ class AnswerWriter:
         Groups are cut by the whole plan, so that a resumed run sends the same batches.
         """
         progress, texts, known = self.progress, self.request.texts, self.folder.entries[self.name]
-        source = loaded_models.portable(self.entry.source) or "memory"
-        progress.note(f"loading {self.entry.name} from {source}")
         engine = self._engine(known)
         fitting = 1 if progress.watches else max(1, engine.batch_tokens // longest)
         size = known.get("batch", {}).get("answers") or fitting
@@ -125,7 +122,8 @@ class AnswerWriter:
         """
         from mdlm_probe.engine.engine import Engine
 
-        model, batch = models.load(self.entry, self.job.load), known.get("batch", {})
+        model = loaded_models.load_model(self.entry, self.job.load, self.progress.note)
+        batch = known.get("batch", {})
         runner.same_weights(self.entry.name, {"model": model}, known)
         tokens = self.job.batch_tokens or batch.get("tokens")
         return Engine(model, batch_tokens=tokens, kv_cache_tokens=batch.get("held"))

@@ -11,6 +11,7 @@ from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.models._border import Border
 from mdlm_probe.models._hub import is_local
+from mdlm_probe.runs import loaded_models
 from mdlm_probe.runs.fitting import Fitting, fit, measure
 from mdlm_probe.runs.rough_border import RoughBorder
 
@@ -110,6 +111,9 @@ def survey(plan: Plan, device: str, load: Callable[..., Border] | None = None) -
         border = RoughBorder(plan.entry)
         notes.append("tokens are a rough guess: there is no tokenizer")
         fault = error.found
+    else:
+        if style := loaded_models.style_note(border):
+            notes.append(style)
     dry_run = DryRun(plan.entry, border, sharing=False)
     fitted = fit(plan, border, LOOKED)
     cells = round(len(fitted.plan.cells) / fitted.looked)
