@@ -282,7 +282,7 @@ class Border:
     @cached_property
     def _message_start(self) -> int | None:
         """The token that every message of a chat begins with, where there is one."""
-        first, *rest = self.pieces(self.render(_messages("a", "b"), False))
+        first, *rest = self.pieces(self.render(of_turn("a", "b"), False))
         return first if first in rest else None
 
     @cached_property

@@ -14,7 +14,7 @@ BEGIN, END = "\ue001", "\ue002"
 
 
 def check_kept(model: str, messages: Sequence[Message], text: str) -> None:
-    """Refuses a rendered chat in which a message is missing, in order; a system's may stand anywhere.
+    """Refuses a rendered chat that lacks a message, in order; a system's may stand anywhere.
 
     Whitespace around a message doesn't count: templates trim it.
 
