@@ -54,7 +54,12 @@ def _declared(part: Part, name: str) -> set[str]:
 
 def questions() -> list[tuple[str, str]]:
     """The probes, each with the question that it answers."""
-    return [(name, first_line("probe", name)) for name in names("probe")]
+    return first_lines("probe")
+
+
+def first_lines(part: Part) -> list[tuple[str, str]]:
+    """Names of the probes (or formats) that have this part, each with its first line."""
+    return [(name, first_line(part, name)) for name in names(part)]
 
 
 @lru_cache

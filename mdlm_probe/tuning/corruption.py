@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -75,6 +75,7 @@ class Corrupted:
     weight: float
 
 
+@runtime_checkable
 class Objective(Protocol):
     """What a file of `objectives/` makes of its options.
 
