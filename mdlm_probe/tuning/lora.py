@@ -24,20 +24,32 @@ def targets(network: Any, keys: Mapping[str, str], wanted: Sequence[str]) -> lis
     Raises:
         ProbeError: a name that no layer has.
     """
-    linear = {
-        name: _weights.original(f"{name}.weight", keys).removesuffix(".weight")
+    linear = [
+        name
         for name, module in network.named_modules()
         if isinstance(module, nn.Linear) and module is not network.get_output_embeddings()
+    ]
+    return matching(linear, keys, wanted)
+
+
+def matching(linear: Sequence[str], keys: Mapping[str, str], wanted: Sequence[str]) -> list[str]:
+    """Those of some layers' native names that names stand for; see `targets`.
+
+    Raises:
+        ProbeError: a name that none has.
+    """
+    known = {
+        name: _weights.original(f"{name}.weight", keys).removesuffix(".weight") for name in linear
     }
     found: set[str] = set()
     for name in wanted:
         matches = {
             native
-            for native, authors in linear.items()
+            for native, authors in known.items()
             if name == "all" or any(f".{n}".endswith(f".{name}") for n in (native, authors))
         }
         if not matches:
-            raise unknown("--targets", name, ["all", *kinds([*linear, *linear.values()])])
+            raise unknown("--targets", name, ["all", *kinds([*known, *known.values()])])
         found |= matches
     return [name for name in linear if name in found]
 

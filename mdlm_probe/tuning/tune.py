@@ -59,11 +59,11 @@ class Prepared:
     config: dict[str, Any]
 
 
-def prepare(asked: Tuning) -> Prepared:
-    """Everything that needs no weights: options, tokenizer, data.
+def chosen(asked: Tuning) -> tuple[Checkpoint, Recipe, Objective]:
+    """What the options choose, before anything is read.
 
     Raises:
-        ProbeError: whatever the user can mend.
+        ProbeError: a model that can't be tuned, or wrong options.
     """
     entry = asked.load.apply(models.resolve(asked.model, asked.load.revision))
     if entry.kind != "masked" or not entry.gradients:
@@ -73,32 +73,42 @@ def prepare(asked: Tuning) -> Prepared:
             expected="a masked checkpoint with weights",
             option="model",
         )
-    if not asked.options.get("data"):
+    objective: Objective = catalog.load("objective", asked.objective).plan(**given(asked.own))
+    context = min(recipe.CONTEXT, entry.context or recipe.CONTEXT)
+    plan = recipe.recipe(**{"context": context, **given(asked.options)})
+    if entry.context and plan.lengths.context > entry.context:
+        raise ProbeError(
+            f"--context {plan.lengths.context} is more than '{entry.name}' reads",
+            expected=f"{entry.context} or less",
+            option="context",
+        )
+    return entry, plan, objective
+
+
+def prepare(asked: Tuning) -> Prepared:
+    """Everything that needs no weights: options, tokenizer, data.
+
+    Raises:
+        ProbeError: whatever the user can mend.
+    """
+    entry, plan, objective = chosen(asked)
+    if not plan.data:
         raise ProbeError(
             "--data is missing",
             expected="a JSONL file, or a data set of the hub: org/name",
             hint=f"rows have the fields {conversations.FORMS}",
             option="data",
         )
-    objective: Objective = catalog.load("objective", asked.objective).plan(**given(asked.own))
-    options = {"context": min(recipe.CONTEXT, entry.context), **given(asked.options)}
-    chosen = recipe.recipe(**options)
     border = models.load_border(entry, asked.load)
     entry = border.entry
-    if chosen.lengths.context > entry.context:
-        raise ProbeError(
-            f"--context {chosen.lengths.context} is more than '{entry.name}' reads",
-            expected=f"{entry.context} or less",
-            option="context",
-        )
-    rows = conversations.read(chosen.data, chosen.split)
-    data = samples.encode(border, rows, chosen.lengths)
+    rows = conversations.read(plan.data, plan.split)
+    data = samples.encode(border, rows, plan.lengths)
     slack = _slack.slack_id(border) if objective.needs_slack else -1
-    tokens = Tokens(entry.mask, entry.eos_ids[0], chosen.lengths.context, slack)
+    tokens = Tokens(entry.mask, entry.eos_ids[0], plan.lengths.context, slack)
     config = {
         "objective": asked.objective,
         "options": vars(objective),
-        "recipe": chosen.deciding(),
+        "recipe": plan.deciding(),
         "full": asked.full,
         "model": entry.name,
         "revision": asked.load.revision or entry.revision,
@@ -106,7 +116,7 @@ def prepare(asked: Tuning) -> Prepared:
         "style": asked.load.style,
         "data": data.digest,
     }
-    return Prepared(entry, chosen, objective, tokens, data, json.loads(json.dumps(config)))
+    return Prepared(entry, plan, objective, tokens, data, json.loads(json.dumps(config)))
 
 
 def given(options: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mdlm_probe.cli import tuning_plan
 from mdlm_probe.cli.commands import study
 from mdlm_probe.cli.cost_table import show_plans
 from mdlm_probe.cli.groups import ProbeGroup
@@ -118,3 +119,6 @@ def command() -> None:
 
     Example: mdlm-probe plan locality --model llada-8b
     """
+
+
+command.add_command(tuning_plan.group(GPU))
