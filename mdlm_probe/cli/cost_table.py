@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import click
 
 from mdlm_probe.cli.show import echo_table
+from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.runs import cost as estimate
 from mdlm_probe.runs.plan import Plan
 from mdlm_probe.runs.plan_costs import PlanCost, PlanCosts, total
@@ -21,19 +22,33 @@ def show_plans(named: Sequence[tuple[str, Plan]], notes: Sequence[str] = (), gpu
         named: plans, each with the name of its run; "" for all: no such column.
         notes: what a reader should know beforehand.
         gpu: a GPU of `cost.CARDS` to plan for; "": this machine.
+
+    Raises:
+        ProbeError: plans that can't run; of several, after the table of all.
     """
-    estimated = PlanCosts(gpu)
-    costs = [estimated.of(plan, run) for run, plan in named]
+    estimated, faults = PlanCosts(gpu), []
     runs = any(run for run, _ in named)
-    rows = [
-        [run] * runs + [plan.entry.name, *_shown(cost, estimated)]
-        for (run, plan), cost in zip(named, costs, strict=True)
-    ]
-    if len(rows) > 1:
+    costs, rows = [], []
+    for run, plan in named:
+        try:
+            costs.append(estimated.of(plan, run))
+            shown = _shown(costs[-1], estimated)
+        except ProbeError as error:
+            if len(named) == 1:
+                raise
+            faults.append(f"{run} {plan.entry.name}: {error}".strip())
+            shown = [str(len(plan.cells)), "can't run"]
+        rows.append([run] * runs + [plan.entry.name, *shown])
+    if len(named) > 1:
         rows.append(["total"] + [""] * runs + _shown(total(costs), estimated))
-    echo_table([*HEADS[1 - runs :], *_time_heads(estimated)], rows)
+    if not costs:
+        raise ProbeError("none can run:\n" + "\n".join(faults))
+    heads = [*HEADS[1 - runs :], *_time_heads(estimated)]
+    echo_table(heads, [row + [""] * (len(heads) - len(row)) for row in rows])
     for note in (*dict.fromkeys(notes), *estimated.notes()):
         click.echo(note)
+    if faults:
+        raise ProbeError(f"{len(faults)} of {len(named)} can't run:\n" + "\n".join(faults))
 
 
 def _time_heads(estimated: PlanCosts) -> list[str]:

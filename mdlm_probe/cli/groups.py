@@ -1,4 +1,4 @@
-"""Groups of commands: one for each probe in the probes/ folder, beside the group's own."""
+"""Groups of commands: one for each probe, or objective, of a folder, beside the group's own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from click.shell_completion import CompletionItem
 
 from mdlm_probe.cli import interrupts
 from mdlm_probe.core import catalog
+from mdlm_probe.core.contract import Part
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.secrets import redacted
 from mdlm_probe.core.threads import is_ctrl_c
 
 STOPPED = "Stopped. What was measured is kept; the same command, without --fresh, resumes."
@@ -26,6 +28,7 @@ class ProbeGroup(click.Group):
 
     Args:
         make: a probe's command, by the probe's name.
+        part: "probe", or what else there is a command for each of.
         other: the command that a name stands for which is neither, or None.
         others: names that `other` knows, for suggestions and for completion.
         titles: heads of the help's two lists, probes and own commands.
@@ -38,6 +41,7 @@ class ProbeGroup(click.Group):
         self,
         *given: Any,
         make: Callable[[str], click.Command],
+        part: Part = "probe",
         other: Callable[[str], click.Command | None] = no_other,
         others: Callable[[], list[str]] = list,
         titles: tuple[str, str] = ("Probes", "Commands"),
@@ -46,18 +50,18 @@ class ProbeGroup(click.Group):
         **named: Any,
     ) -> None:
         super().__init__(*given, **named)
-        self.make, self.other, self.others = make, other, others
+        self.make, self.part, self.other, self.others = make, part, other, others
         self.titles, self.order, self.together = titles, order, together
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Probes first, then the group's own commands."""
-        return [*catalog.names("probe"), *super().list_commands(ctx)]
+        return [*catalog.names(self.part), *super().list_commands(ctx)]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Builds a probe's command when it is asked for."""
         if own := super().get_command(ctx, name):
             return own
-        return self.make(name) if name in catalog.names("probe") else self.other(name)
+        return self.make(name) if name in catalog.names(self.part) else self.other(name)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """As click's, with a suggestion for a wrong name."""
@@ -71,7 +75,7 @@ class ProbeGroup(click.Group):
         if incomplete.startswith("-"):
             return super().shell_complete(ctx, incomplete)
         rows = [
-            *catalog.questions(),
+            *catalog.first_lines(self.part),
             *self._own(self.commands),
             *((name, "") for name in self.others()),
         ]
@@ -88,7 +92,7 @@ class ProbeGroup(click.Group):
         names, text = self.together
         ordered = (*self.order, *sorted({*self.commands} - {*self.order}))
         own = self._own(name for name in ordered if name not in names)
-        for title, rows in zip(self.titles, (catalog.questions(), own), strict=True):
+        for title, rows in zip(self.titles, (catalog.first_lines(self.part), own), strict=True):
             if rows:
                 with formatter.section(title):
                     formatter.write_dl(rows)
@@ -117,7 +121,7 @@ class MainGroup(ProbeGroup):
         except BrokenPipeError:
             code, said = 0, ""  # the reader of a pipe had enough
         except OSError as error:
-            code, said = 1, f"Error: the system refused: {error}"
+            code, said = 1, redacted(f"Error: the system refused: {error}")
         except RuntimeError as error:
             if not is_ctrl_c(error):
                 raise

@@ -16,6 +16,8 @@ from mdlm_probe.cli.completions import BUNDLED, OFFERS, model_names
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.options import traits_of
 from mdlm_probe.models._checkpoint import LoadOptions
+from mdlm_probe.models._families import readers
+from mdlm_probe.prompts import lm_eval_trust
 from mdlm_probe.runs.plan import Job
 
 
@@ -111,6 +113,11 @@ MODEL_OPTIONS = [
         help="Plain text or chat messages; default: as the checkpoint was trained.",
     ),
     click.Option(
+        ["--family"],
+        type=click.Choice(readers()),
+        help="What a folder or hub id is, whatever its config.json says.",
+    ),
+    click.Option(
         ["--rope-scale"],
         type=click.FLOAT,
         default=1.0,
@@ -133,6 +140,27 @@ RUN_OPTIONS = [
 ]
 
 
+def _trusted(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.with_resource(lm_eval_trust.trusting())
+
+
+TRUST = click.Option(
+    ["--trust-tasks", "--trust_tasks"],
+    is_flag=True,
+    expose_value=False,
+    callback=_trusted,
+    help="Run the code of lm-eval task files that aren't lm-eval's own: !function, and metrics"
+    " that are downloaded.",
+)
+"""For commands that can be given a task file: it holds while the command runs."""
+
+
+def trust_options(options: Sequence[click.Option]) -> list[click.Option]:
+    """`TRUST`, if there is an option that takes a task of lm-eval."""
+    return [TRUST] if any(option.name == "lm_eval_task" for option in options) else []
+
+
 def jobs_of(probe: str, plan_names: Sequence[str], given: dict[str, Any]) -> list[Job]:
     """One job for each model named, from parsed options."""
     names = given["model"] or BUNDLED
@@ -149,6 +177,7 @@ def jobs_of(probe: str, plan_names: Sequence[str], given: dict[str, Any]) -> lis
         given["adapter"],
         given["style"] or "",
         given.get("rope_scale", 1.0),
+        given.get("family") or "",
     )
     options = {name: given[name] for name in plan_names}
     output = given.get("output") or Path("results") / probe

@@ -8,7 +8,14 @@ from typing import Any
 import click
 
 from mdlm_probe import models
-from mdlm_probe.cli.options import BUNDLED, MODEL_OPTIONS, RUN_OPTIONS, jobs_of, plan_options
+from mdlm_probe.cli.options import (
+    BUNDLED,
+    MODEL_OPTIONS,
+    RUN_OPTIONS,
+    jobs_of,
+    plan_options,
+    trust_options,
+)
 from mdlm_probe.cli.progress import Bar
 from mdlm_probe.cli.show import show_report
 from mdlm_probe.core import catalog
@@ -28,7 +35,13 @@ def probe_command(name: str) -> click.Command:
     return click.Command(
         name,
         callback=callback,
-        params=[*MODEL_OPTIONS[:1], *options, *MODEL_OPTIONS[1:], *RUN_OPTIONS],
+        params=[
+            *MODEL_OPTIONS[:1],
+            *options,
+            *trust_options(options),
+            *MODEL_OPTIONS[1:],
+            *RUN_OPTIONS,
+        ],
         help=f"{probe.__doc__}\n\nExample: mdlm-probe {name} --model tiny-mdlm --limit 5",
         epilog=own_defaults(name, names),
         short_help=catalog.first_line("probe", name),

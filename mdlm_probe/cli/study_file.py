@@ -36,18 +36,11 @@ class StudyFile(Document):
                 expected="runs, by name: what a study asks",
                 hint="`mdlm-probe study --help` names those that ship; the README shows one",
             )
-        if isinstance(node, yaml.MappingNode):
-            seen: set[str] = set()
-            for key, _ in node.value:
-                if (name := str(key.value).replace("-", "_")) in seen:
-                    field = ".".join(map(str, (*at, key.value)))
-                    raise ProbeError(
-                        f"{self.path}, line {key.start_mark.line + 1}, field '{field}': stands"
-                        " twice",
-                        expected="every name once",
-                    )
-                seen.add(name)
         return super()._build(node, at)
+
+    def spelt(self, name: str) -> str:
+        """Options may be written with - or _."""
+        return name.replace("-", "_")
 
 
 def load(

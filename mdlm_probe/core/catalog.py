@@ -1,4 +1,4 @@
-"""The catalog: which probes, reports and export formats there are, by listing folders.
+"""The catalog: which probes, reports, export formats and objectives there are, by listing folders.
 
 Nothing is registered: a probe is a folder with a `probe.py`; what its folder holds beside that is
 found by its name. Listings read the first docstring line from the source, so that no probe is
@@ -22,6 +22,9 @@ from mdlm_probe.core.contract import Part
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import PACKAGE
 from mdlm_probe.core.options import Traits, traits_of
+
+FOLDERS: dict[Part, str] = {"format": "reports/exports/formats", "objective": "tuning/objectives"}
+"""Where what isn't a probe's is, each in a file of its own."""
 
 JUDGE = "judge"
 """Verdicts have rows, tables and examples like a probe's, but a command of their own."""
@@ -51,7 +54,12 @@ def _declared(part: Part, name: str) -> set[str]:
 
 def questions() -> list[tuple[str, str]]:
     """The probes, each with the question that it answers."""
-    return [(name, first_line("probe", name)) for name in names("probe")]
+    return first_lines("probe")
+
+
+def first_lines(part: Part) -> list[tuple[str, str]]:
+    """Names of the probes (or formats) that have this part, each with its first line."""
+    return [(name, first_line(part, name)) for name in names(part)]
 
 
 @lru_cache
@@ -93,6 +101,11 @@ def columns(name: str) -> tuple[Column, ...]:
     return columns_of(load("probe", name))
 
 
+def json_columns(name: str) -> frozenset[str]:
+    """The columns of a probe's rows, or of verdicts, that hold JSON."""
+    return frozenset(column.name for column in columns(name) if column.type is list)
+
+
 def coordinates(name: str) -> tuple[Column, ...]:
     """The columns of a probe's rows, or of verdicts, that tell what was asked."""
     if name == JUDGE:
@@ -111,11 +124,16 @@ def columns_of(probe: ModuleType) -> tuple[Column, ...]:
 
 
 def _paths(part: Part) -> dict[str, Path]:
-    if part == "format":
-        return {path.stem: path for path in PACKAGE.glob("reports/exports/formats/[!_]*.py")}
+    if part in FOLDERS:
+        return {_typed(path.stem): path for path in PACKAGE.glob(f"{FOLDERS[part]}/[!_]*.py")}
     found = {path.parent.name: path for path in PACKAGE.glob(f"probes/[!_]*/{part}.py")}
     own = PACKAGE / "runs" / "judges" / f"{part}.py"
     return found | ({JUDGE: own} if own.exists() else {})
+
+
+def _typed(stem: str) -> str:
+    """A file's name as people type it."""
+    return stem.replace("_", "-")
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> ProbeError:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 TYPES = (bool, int, float, str, list)
-"""What a column holds; in a CSV yes and no are 1 and 0, and lists are in JSON lines only."""
+"""What a column holds; in a CSV yes and no are 1 and 0, and lists are JSON."""
 
 
 @dataclasses.dataclass(frozen=True)

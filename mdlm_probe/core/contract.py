@@ -1,8 +1,9 @@
 """The contract of modules that are found by their names: what each kind may declare, and must.
 
 A probe's folder holds a `probe.py` and a `report.py`, and may hold a `charts.py` (else its charts
-are in the report), `examples.py` and `card.py`; a format of exports is one file. What they declare
-is read by `value`, so that nobody reads a name that isn't declared here.
+are in the report), `examples.py` and `card.py`; a format of exports is one file, and so is an
+objective of tuning. What they declare is read by `value`, so that nobody reads a name that isn't
+declared here.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import Any, Literal
 
 from mdlm_probe.core.errors import ProbeError
 
-Part = Literal["probe", "columns", "report", "charts", "examples", "card", "format"]
-"""What a module is to a probe, or "format" for a file format of exports."""
+Part = Literal["probe", "columns", "report", "charts", "examples", "card", "format", "objective"]
+"""What a module is to a probe, "format" for a file format of exports, "objective" for tuning."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,9 @@ FORMAT = {
     "files": function("contents by path", "runs", "request"),
     "send": function("tracks runs elsewhere; what to tell the user", "runs", "request"),
 }
+OBJECTIVE = {
+    "plan": function("the objective, from options", required=True, any_parameters=True),
+}
 CONTRACTS: dict[Part, dict[str, Attribute]] = {
     "probe": PROBE,
     "report": REPORT | CHARTS,
@@ -92,6 +96,7 @@ CONTRACTS: dict[Part, dict[str, Attribute]] = {
     "examples": EXAMPLES,
     "card": CARD,
     "format": FORMAT,
+    "objective": OBJECTIVE,
     "columns": {},
 }
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from mdlm_probe.core.secrets import redacted
+
 
 class ProbeError(Exception):
     """An error the user can mend: what was found, what was expected, what to do next.
@@ -24,6 +26,7 @@ class ProbeError(Exception):
         hint: str = "",
         option: str | tuple[str, ...] = (),
     ) -> None:
+        found, expected, hint = map(redacted, (found, expected, hint))
         self.found, self.expected, self.hint = found, expected, hint
         self.options = (option,) if isinstance(option, str) else tuple(option)
         lines = [found]
@@ -37,6 +40,19 @@ class ProbeError(Exception):
     def option(self) -> str:
         """The first option that it names; "" for none."""
         return next(iter(self.options), "")
+
+
+class TooLong(ProbeError):
+    """One cell asks for more tokens than there is room for; others may not.
+
+    Args:
+        found, how: as for `ProbeError`.
+        reason: why such cells are left out, in the same words for all of them.
+    """
+
+    def __init__(self, found: str, *, reason: str, **how: str) -> None:
+        super().__init__(found, **how)
+        self.reason = reason
 
 
 class Refusal(str):

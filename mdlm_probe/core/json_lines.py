@@ -54,7 +54,7 @@ class JsonLines:
     def _record(self, line: bytes, number: int) -> dict[str, Any]:
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             record = None
         if not isinstance(record, dict) or not self._needs <= record.keys():
             raise ProbeError(

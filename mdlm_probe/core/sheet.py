@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -22,8 +23,8 @@ Row = Mapping[str, Any]
 
 
 def text_of(value: Any) -> str:
-    """A value as the CSV holds it: floats with 6 significant digits, booleans as 0 and 1, no line
-    breaks (backslash escapes instead), nothing for None.
+    """A value as the CSV holds it: floats with 6 significant digits, booleans as 0 and 1, lists as
+    JSON, no line breaks in texts (backslash escapes instead), nothing for None.
     """
     if value is None:
         return ""
@@ -31,11 +32,16 @@ def text_of(value: Any) -> str:
         return str(int(value))
     if isinstance(value, float):
         return format(value, ".6g")
+    if isinstance(value, list):  # whose escapes are JSON's own
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return str(value).translate(ESCAPES)
 
 
 def text_from(field: str) -> str:
-    r"""The text that a CSV field stands for; undoes the escapes of `text_of`, such as `\n`."""
+    r"""The text that a CSV field stands for; undoes the escapes of `text_of`, such as `\n`.
+
+    Not for fields of lists, which are JSON.
+    """
     return re.sub(r"\\(.)", lambda found: PLAIN.get(found[1], found[0]), field)
 
 

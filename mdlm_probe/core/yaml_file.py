@@ -13,24 +13,57 @@ from mdlm_probe.core.errors import ProbeError
 
 V = TypeVar("V")
 
+LARGEST, DEEPEST, MOST = 4 * 2**20, 50, 200_000
+"""Bytes, levels and values of a YAML file."""
+
+PLAIN = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
+"""Tags of what holds other values."""
+
+
+def check_text(path: Path) -> str:
+    """The text of a YAML file that any reader can take: of a size and a depth that people write.
+
+    Raises:
+        ProbeError: it can't be read, is no YAML, too large or too deep.
+    """
+    try:
+        if path.stat().st_size > LARGEST:
+            raise ProbeError(
+                f"{path} is no YAML for people", expected=f"at most {LARGEST // 2**20} MiB"
+            )
+        text = path.read_text(encoding="utf-8")
+        depth = 0
+        for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST:
+                line = event.start_mark.line + 1 if event.start_mark else 1
+                raise ProbeError(
+                    f"{path}, line {line}: too many levels",
+                    expected=f"at most {DEEPEST} mappings and lists in each other",
+                )
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProbeError(
+            f"cannot read {path}: {error}",
+            hint="without .yaml it would be the name of a shipped one",
+        ) from None
+    except yaml.YAMLError as error:
+        raise ProbeError(f"{path} is not valid YAML: {error}") from None
+    return text
+
 
 class Document:
     """A YAML file whose errors name file, line and field."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-        except (OSError, UnicodeDecodeError) as error:
-            raise ProbeError(
-                f"cannot read {path}: {error}",
-                hint="without .yaml it would be the name of a shipped one",
-            ) from None
-        except yaml.YAMLError as error:
-            raise ProbeError(f"{path} is not valid YAML: {error}") from None
+        text = check_text(path)
         self.lines: dict[tuple[Any, ...], int] = {}
         try:
+            root = yaml.compose(text, Loader=yaml.SafeLoader)
             self.data = self._build(root, ())
+        except yaml.YAMLError as error:
+            raise ProbeError(f"{path} is not valid YAML: {error}") from None
         except RecursionError:
             raise ProbeError(f"{path} holds an anchor inside itself") from None
         if not isinstance(self.data, dict):
@@ -40,20 +73,52 @@ class Document:
         if node is None:
             return None
         self.lines[at] = node.start_mark.line + 1
+        if len(self.lines) > MOST:
+            raise ProbeError(
+                f"{self.path} stands for more than {MOST} values",
+                expected="a file without anchors of anchors",
+            )
+        if not isinstance(node, yaml.ScalarNode) and node.tag not in PLAIN:
+            raise self.error(at, f"found the tag {node.tag}", "plain YAML")
         if isinstance(node, yaml.MappingNode):
-            out = {}
-            for key_node, value_node in node.value:
-                name = key_node.value
-                out[name] = self._build(value_node, (*at, name))
-                self.lines[(*at, name)] = key_node.start_mark.line + 1
-            return out
+            return self._mapping(node, at)
         if isinstance(node, yaml.SequenceNode):
             return [self._build(child, (*at, i)) for i, child in enumerate(node.value)]
         loader = yaml.SafeLoader("")
         try:
             return loader.construct_object(node)
+        except yaml.YAMLError as error:
+            raise self.error(at, str(getattr(error, "problem", error)), "plain YAML") from None
+        except (ValueError, OverflowError, LookupError, TypeError, AttributeError):
+            shown = f"{node.value[:40]!r}" + "..." * (len(node.value) > 40)
+            kind = node.tag.rpartition(":")[2]
+            raise self.error(at, f"{shown} is no {kind}", "a value that YAML knows") from None
         finally:
             loader.dispose()
+
+    def _mapping(self, node: yaml.MappingNode, at: tuple[Any, ...]) -> dict[str, Any]:
+        """Fields by name; a name is a text, and stands once."""
+        out: dict[str, Any] = {}
+        same: set[str] = set()
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                raise ProbeError(f"{self.path}, line {line}: no name", expected="a text as a name")
+            name = key.value
+            if (spelt := self.spelt(name)) in same:
+                field = ".".join(map(str, (*at, name)))
+                raise ProbeError(
+                    f"{self.path}, line {line}, field '{field}': stands twice",
+                    expected="every name once",
+                )
+            same.add(spelt)
+            out[name] = self._build(value, (*at, name))
+            self.lines[(*at, name)] = line
+        return out
+
+    def spelt(self, name: str) -> str:
+        """What a name is, however it is written."""
+        return name
 
     def error(self, at: tuple[Any, ...], found: str, expected: str, hint: str = "") -> ProbeError:
         """The error for a field, with the line it stands in."""

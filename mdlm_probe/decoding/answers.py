@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +12,7 @@ from mdlm_probe.decoding.canvas import Canvas, Decoded, Intervention
 from mdlm_probe.decoding.schedule import RULES, Eos, Order, Schedule
 from mdlm_probe.engine.queries import Answer as Readings
 from mdlm_probe.engine.queries import Query, Readout
+from mdlm_probe.models._tokenizer import bytes_of
 from mdlm_probe.prompts.prompt import Prompt, Text
 
 if TYPE_CHECKING:
@@ -105,11 +105,23 @@ def cut(border: Border, entry: Checkpoint, tokens: Sequence[int], decoded: Decod
     return Answer(ids, border.decode(ids) if ids else "", bool(ends), decoded)
 
 
-def pieces(border: Border, entry: Checkpoint, tokens: Sequence[int]) -> str:
-    """The text of every place of a canvas, left to right, as a JSON list; "" for a mask left."""
-    known = {token: border.decode([token]) for token in set(tokens) - {entry.mask_id}}
-    texts = [known.get(token, "") for token in tokens]
-    return json.dumps(texts, ensure_ascii=False, separators=(",", ":"))
+def pieces(border: Border, entry: Checkpoint, tokens: Sequence[int]) -> list[str | list[int]]:
+    """The text of every place of a canvas, left to right; "" for a mask left.
+
+    A token that cuts a character is a list of its bytes: [226, 130], then [172], are a euro sign.
+    """
+    known = {token: _piece(border, token) for token in set(tokens) - {entry.mask_id}}
+    return [known.get(token, "") for token in tokens]
+
+
+def _piece(border: Border, token: int) -> str | list[int]:
+    """The text of a token; its bytes where they are no whole characters."""
+    text = border.decode([token])
+    spelled = bytes_of(border.tokenizer.id_to_token(token) or "") if "\ufffd" in text else None
+    try:
+        return text if spelled is None else spelled.decode()
+    except UnicodeDecodeError:
+        return list(spelled or b"")
 
 
 def write(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.errors import ProbeError, TooLong
 from mdlm_probe.decoding.canvas import Canvas
+from mdlm_probe.engine.batches import beyond
 from mdlm_probe.prompts.prompt import MASK, Prompt, Text
 from mdlm_probe.prompts.texts import Context
 
 if TYPE_CHECKING:
     from mdlm_probe.engine.queries import Asker
+    from mdlm_probe.models._border import Border
 
 
 @dataclass(frozen=True)
@@ -29,17 +32,43 @@ class Span:
     own: tuple[int, ...]
 
 
+def in_tokens(asker: Asker, text: Text) -> Text:
+    """A text whose prompt ends where a token does, as the model's tokenizer cuts it with its
+    continuation.
+
+    A prompt that ends amid a token is followed by nothing that the model was ever trained on: code
+    up to `):`, say, where `):` and the line break behind are one token. The least that does goes
+    from the continuation to the prompt (ours). A chat's message ends where it does.
+    """
+    if asker.entry.chat or not text.continuation:
+        return text
+    return _in_tokens(asker.border, text)
+
+
+@lru_cache(maxsize=1024)
+def _in_tokens(border: Border, text: Text) -> Text:
+    follows = text.continuation
+    whole = border.pieces(text.prompt + follows)
+    for end in range(len(follows) + 1):
+        prompt = text.prompt + follows[:end]
+        ids = border.pieces(prompt)
+        if whole[: len(ids)] == ids:
+            return replace(text, prompt=prompt, continuation=follows[end:])
+    raise AssertionError("a text does not begin with itself")
+
+
 def span(asker: Asker, text: Text, masks: int, context: Context) -> Span:
     """A prompt with masks after it, and with its continuation behind them where both sides stay.
 
-    A chat model reads the prompt as a user's message; the masks begin its answer.
+    A chat model reads the prompt as a user's message; the masks begin its answer. Other prompts end
+    where a token does, see `in_tokens`.
 
     Raises:
         ProbeError: naming the prompt, where it has no tokens, spells a mask, or is too long.
     """
-    entry, border = asker.entry, asker.border
+    entry, border, text = asker.entry, asker.border, in_tokens(asker, text)
     follows = text.continuation if context == "both" else ""
-    own = dict.fromkeys((*border.pieces(text.prompt), *border.pieces(follows)))
+    own = dict.fromkeys((*border.pieces(text.prompt), *border.pieces(follows, inside=True)))
     if not own:
         raise ProbeError(
             f"prompt '{text.id}' has no visible token for {entry.name}",
@@ -55,12 +84,13 @@ def span(asker: Asker, text: Text, masks: int, context: Context) -> Span:
         )
     visible, length = len(ids) - len(places), len(ids) - len(places) + masks
     if length > entry.context:
-        raise ProbeError(
+        raise TooLong(
             f"prompt '{text.id}' has {visible} tokens: with {masks} masks it has {length}",
             expected=f"at most {entry.context}, the context of '{entry.name}'",
             hint=f"{entry.context - visible} masks would fit"
             if visible < entry.context
             else "leave this prompt out",
+            reason=beyond(entry),
         )
     return Span(ids, places, tuple(own))
 
@@ -71,11 +101,11 @@ def continuation_ids(asker: Asker, text: Text, length: int) -> tuple[int, ...]:
     Raises:
         ProbeError: it has fewer than two: no order, and no pair.
     """
-    border = asker.border
-    before, both = border.encode(text.prompt), border.encode(text.prompt + text.continuation)
-    # where the two run together, the continuation's own tokens are the nearest there is
-    joined = not asker.entry.chat and both[: len(before)] == before
-    found = both[len(before) :] if joined else border.pieces(text.continuation)
+    border, text = asker.border, in_tokens(asker, text)
+    if asker.entry.chat:
+        found = border.pieces(text.continuation, inside=True)
+    else:
+        found = border.cut(text.prompt, text.continuation)[1]
     if len(found) < 2:
         raise ProbeError(
             f"the continuation of prompt '{text.id}' has {len(found)} token(s)",

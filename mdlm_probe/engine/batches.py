@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from itertools import groupby
 
-from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.errors import ProbeError, TooLong
 from mdlm_probe.engine import memory
 from mdlm_probe.engine.queries import Query
 from mdlm_probe.models._checkpoint import Checkpoint
@@ -15,15 +16,21 @@ def check(query: Query, entry: Checkpoint) -> None:
     """Refuses a query that the model can't answer: too long, or asked where it predicts nothing."""
     length = len(query.ids)
     if length > entry.context:
-        raise ProbeError(
+        raise TooLong(
             f"a prompt has {length} tokens, in cell {query.name}",
             expected=f"at most {entry.context}, the context of '{entry.name}'",
             hint="lower the number of shots or of masks",
+            reason=beyond(entry),
         )
     check_blocks(query, entry.geometry.get("vocab", 0))
     low, high = (1, length) if entry.kind == "causal" else (entry.shift, length - 1)
     assert all(low <= p <= high for p in query.positions), f"position outside {low}..{high}"
     assert query.guidance is None or query.kv_cache is None, "guided passes have no cache"
+
+
+def beyond(entry: Checkpoint) -> str:
+    """Why cells with longer sequences than a model reads are left out."""
+    return f"longer than its context of {entry.context} tokens"
 
 
 def check_blocks(query: Query, vocab: int) -> None:
@@ -36,6 +43,29 @@ def check_blocks(query: Query, vocab: int) -> None:
             expected=f"at most {memory.ROW_BYTES / 2**20:.0f} MiB",
             hint="compare fewer positions, with --grid",
         )
+
+
+def distinct(queries: Sequence[Query], entry: Checkpoint) -> tuple[list[Query], list[int]]:
+    """What goes through the network for queries, and which of it answers each of them.
+
+    Nothing after its last asked position can matter to a causal model's answer: that is cut off,
+    and queries that don't differ in what is left are one.
+    """
+    if entry.kind != "causal":
+        return list(queries), list(range(len(queries)))
+    known: dict[Hashable, int] = {}
+    kept: list[Query] = []
+    answered = []
+    for query in queries:
+        alike: Hashable = len(kept)  # passes that keep keys and values are whole, and their own
+        if query.kv_cache is None and query.guidance is None and query.positions:
+            query = replace(query, ids=query.ids[: max(query.positions)])
+            alike = query.ids, query.positions, query.readouts, query.blocks
+        if alike not in known:
+            known[alike] = len(kept)
+            kept.append(query)
+        answered.append(known[alike])
+    return kept, answered
 
 
 def _kind(query: Query) -> tuple[bool, bool, int]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mdlm_probe.engine import multi_step
+from mdlm_probe.engine.batches import distinct
 from mdlm_probe.engine.likely_answers import LikelyAnswers
 from mdlm_probe.engine.multi_step import Found, Pass, Work
 from mdlm_probe.engine.queries import Answer, Attribution, Query
@@ -16,28 +17,41 @@ from mdlm_probe.models._border import Border
 from mdlm_probe.models._checkpoint import Checkpoint
 
 if TYPE_CHECKING:
+    from mdlm_probe.core.errors import TooLong
     from mdlm_probe.engine.gradients import Method
 
 
 class DryRun:
     """An engine without a network: counts queries, and answers with arrays of the right shapes.
 
+    Args:
+        entry, border: the model's.
+        sharing: whether queries that one pass answers are counted once, as an engine asks them.
+        lenient: whether queries longer than the context are answered, and noted, not refused.
+
     Attributes:
         lengths: tokens through the network, of each query so far.
         asked: positions asked in all of them.
         largest: most tokens of sequences that were asked at once.
+        longest: most tokens of one sequence.
+        too_long: queries longer than the context, by name, where `lenient`.
         passes: forward passes that a query costs about.
         calls: how often something was asked.
         scorer: None: what a scorer costs is counted from its answers' lengths.
     """
 
-    def __init__(self, entry: Checkpoint, border: Border) -> None:
-        self.entry, self.border = entry, border
+    def __init__(
+        self, entry: Checkpoint, border: Border, *, sharing: bool = True, lenient: bool = False
+    ) -> None:
+        self.entry, self.border, self._sharing = entry, border, sharing
         self.lengths: list[int] = []
-        self.asked = self.largest = self.calls = 0
+        self.asked = self.largest = self.longest = self.calls = 0
         self.passes = 1
         self.scorer = None
         self._likely = LikelyAnswers(entry, border)
+        self.too_long: dict[str, TooLong] = {}
+        if lenient:
+            self._likely.too_long = self.too_long
 
     def ask(self, queries: Sequence[Query]) -> list[Answer]:
         """Counts the queries after the checks that a real engine makes, and answers them.
@@ -46,14 +60,16 @@ class DryRun:
             ProbeError: a query longer than the context, or a block of too many rows.
         """
         answers = self._likely.ask(queries)
-        self._count([_pass(query) for query in queries], begins=True)
+        self.longest = max([self.longest, *(len(query.ids) for query in queries)])
+        self._send(distinct(queries, self.entry)[0] if self._sharing else queries)
         return answers
 
     def attribute(
         self, queries: Sequence[Query], method: Method = "grad-norm", ig_steps: int = 32
     ) -> list[Attribution]:
         """Counts and checks the queries likewise; each takes a way back too, or many (`passes`)."""
-        self.ask(queries)
+        self._likely.ask(queries)
+        self._send(queries)
         # weights collect no gradients: the way back costs about as much as the way there
         integrated = method == "integrated-gradients"
         self.passes = 2 * (ig_steps if integrated else 1)
@@ -78,10 +94,14 @@ class DryRun:
         """Whether keys and values can be kept: whether it is a network."""
         return self.entry.gradients
 
+    def _send(self, queries: Sequence[Query]) -> None:
+        self._count([_pass(query) for query in queries], begins=True)
+
     def _count(self, passes: Sequence[Pass], begins: bool) -> None:
         self.calls += 1
         self.lengths += [one.network_tokens for one in passes]
         self.asked += sum(one.asked for one in passes)
+        self.longest = max([self.longest, *(one.tokens for one in passes)])
         if begins:
             self.largest = max(self.largest, sum(one.tokens for one in passes))
 

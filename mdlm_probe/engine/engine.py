@@ -19,7 +19,7 @@ from torch import Tensor
 
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.engine import gradients, memory, multi_step, reading, readouts
-from mdlm_probe.engine.batches import check, spans
+from mdlm_probe.engine.batches import check, distinct, spans
 from mdlm_probe.engine.multi_step import MultiStep, Work
 from mdlm_probe.engine.queries import Answer, Attribution, Query
 from mdlm_probe.models._base import CachingModel, Model
@@ -86,7 +86,11 @@ class Engine:
                 rows than `memory.ROW_BYTES` holds, or no memory for a single query; each names the
                 cell.
         """
-        return self._in_batches(queries, self._forward, self._budget)
+        for query in queries:
+            check(query, self.entry)
+        sent, answered = distinct(queries, self.entry)
+        found = self._in_batches(sent, self._forward, self._budget)
+        return [found[number] for number in answered]
 
     def attribute(
         self, queries: Sequence[Query], method: gradients.Method = "grad-norm", ig_steps: int = 32
@@ -101,6 +105,8 @@ class Engine:
             ProbeError: as `ask`; and for a model that gradients can't be taken of.
         """
         assert all(len(query.positions) == 1 for query in queries), "one position explains"
+        for query in queries:
+            check(query, self.entry)
         if self._gradient_budget is None:
             began = time.perf_counter()
             self._gradient_budget = self._find_gradient_budget()
@@ -161,8 +167,6 @@ class Engine:
         run: Callable[[Sequence[Query]], list[Found]],
         budget: _Budget,
     ) -> list[Found]:
-        for query in queries:
-            check(query, self.entry)
         answers: dict[int, Found] = {}
         order, waiting = spans(queries, budget.tokens)
         while waiting:

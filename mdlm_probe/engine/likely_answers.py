@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mdlm_probe.core.errors import TooLong
 from mdlm_probe.engine.batches import check
 from mdlm_probe.engine.queries import Answer, Query
 
@@ -26,10 +27,13 @@ class LikelyAnswers:
     Attributes:
         vocab: columns of a row.
         token: the token that is predicted everywhere: no mask, and no end of text.
+        too_long: queries longer than the context, by name, where they are answered all the same;
+            None: they are refused.
     """
 
     def __init__(self, entry: Checkpoint, border: Border) -> None:
         self.entry = entry
+        self.too_long: dict[str, TooLong] | None = None
         self.vocab = entry.geometry.get("vocab") or border.vocab
         special = {entry.mask_id, *entry.eos_ids}
         self.token, self._other = [i for i in range(len(special) + 2) if i not in special][:2]
@@ -58,7 +62,12 @@ class LikelyAnswers:
             ProbeError: a query that a real engine would refuse, too.
         """
         for query in queries:
-            check(query, self.entry)
+            try:
+                check(query, self.entry)
+            except TooLong as error:
+                if self.too_long is None:
+                    raise
+                self.too_long[query.name] = error
         return [self._answer(query) for query in queries]
 
     def _answer(self, query: Query) -> Answer:

@@ -30,11 +30,13 @@ class Likelihoods(EngineLM):
         causal = self.engine.entry.kind == "causal"
         groups = list(self._groups(requests))
         items: dict[int, Item] = {}
+        pairs = [request_tokens.pair(self.engine.border, *request.args) for request in requests]
         cut: Tally[str] = Tally()
+        self._note_apart([r for r, pair in zip(requests, pairs, strict=True) if pair.apart])
         for at, request in enumerate(requests):
-            items[at] = self._item(request, cut)
+            items[at] = self._item(request, pairs[at], cut)
         self.note_cuts(cut)
-        names = dict(self._names(requests, groups))
+        names = dict(self._names(requests, pairs, groups))
         missing = [g for g in groups if any(names[at] not in self.answers for at in g)]
         cost = [
             sum(continuation_scores.cost(items[at], self.settings, causal) for at in group)
@@ -98,9 +100,8 @@ class Likelihoods(EngineLM):
         one = self.scored[place(request)] = Scored(**self.answers[name])
         return one
 
-    def _item(self, request: Instance, cut: Tally[str]) -> Item:
-        context, continuation = request.args
-        before, after = request_tokens.pair(self.engine.border, context, continuation)
+    def _item(self, request: Instance, pair: request_tokens.Pair, cut: Tally[str]) -> Item:
+        (context, continuation), (before, after, _) = request.args, pair
         name = title(request)
         if not after:
             raise ProbeError(
@@ -113,6 +114,16 @@ class Likelihoods(EngineLM):
         cut["continuations"] += len(after) >= most
         seed = seed_of("loglikelihood", self.seed, context, continuation)
         return Item(clipped.ids, clipped.first, name, seed)
+
+    def _note_apart(self, requests: Sequence[Instance]) -> None:
+        """Says how many continuations would share a token with their contexts."""
+        if requests:
+            documents = len({(request.task_name, request.doc_id) for request in requests})
+            self.progress.note(
+                f"{self.engine.entry.name}: {len(requests)} continuations of {documents} documents"
+                " would share a token with their contexts: they are tokenised apart, where lm-eval"
+                " itself would cut in the wrong place"
+            )
 
     def _windows(self, request: Instance) -> list[Item]:
         """A document's windows; a document without tokens has none."""
@@ -139,13 +150,18 @@ class Likelihoods(EngineLM):
                 yield from ([at] for at in group)
 
     def _names(
-        self, requests: Sequence[Instance], groups: Sequence[list[int]]
+        self,
+        requests: Sequence[Instance],
+        pairs: Sequence[request_tokens.Pair],
+        groups: Sequence[list[int]],
     ) -> Iterator[tuple[int, str]]:
         """The name of every request's answer; with --decide its rivals are a part of it."""
         for group in groups:
             rivals = [requests[at].args for at in group] if len(group) > 1 else []
             for at in group:
-                yield at, self._name("loglikelihood", *requests[at].args, rivals)
+                # cut elsewhere than in runs that knew no such cut: not the answer found there
+                apart = ["apart"] if any(pairs[one].apart for one in group) else []
+                yield at, self._name("loglikelihood", *requests[at].args, rivals, *apart)
 
     def _name(self, kind: str, *parts: Any) -> str:
         causal = self.engine.entry.kind == "causal"

@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 
 from lm_eval.tasks import TaskManager
 from lm_eval.tasks._index import Kind
-from lm_eval.tasks._yaml_loader import load_yaml
 
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.prompts import lm_eval_documents, shipped
+from mdlm_probe.prompts import lm_eval_documents, lm_eval_trust, shipped
 
 
 class Loaded(NamedTuple):
@@ -48,13 +47,20 @@ def load(names: Sequence[str], include_path: str = "", data: str = "") -> Loaded
             expected="one of task YAMLs",
             option="include_path",
         )
+    if include_path:
+        lm_eval_documents.check_folder(Path(include_path))
     manager = _manager(names, include_path)
     found = list(dict.fromkeys(one for name in names for one in _known(manager, name)))
     if data and len(found) > 1:
         raise ProbeError(
             f"--data is for one task, not for {len(found)}", expected="one --tasks", option="data"
         )
-    top = [made for name in found for made in _made(manager, name, data)]
+    top = []
+    for name in found:
+        entry = manager.task_index.get(name)
+        path = Path(name) if entry is None else entry.yaml_path
+        with lm_eval_trust.loading(path, include_path):
+            top += _made(manager, name, path, data)
     try:
         loaded = manager.load(top)
     except ValueError as error:  # a task that is named twice, by itself and in a group
@@ -90,19 +96,17 @@ def _known(manager: TaskManager, name: str) -> list[str]:
     )
 
 
-def _made(manager: TaskManager, name: str, data: str) -> list[Any]:
-    """A task, a group, or the tasks of a tag."""
-    entry = manager.task_index.get(name)
-    path = Path(name) if entry is None else entry.yaml_path
-    config = load_yaml(path, resolve_func=False) if path else {}
+def _made(manager: TaskManager, name: str, path: Path | None, data: str) -> list[Any]:
+    """A task, a group, or the tasks of a tag; `path` is its file, which a tag has none of."""
+    config = lm_eval_documents.read_yaml(name, path, resolve_func=False) if path else {}
     plain = "task" in config and "group" not in config and "class" not in config
     if data and not plain:
         raise ProbeError(
             f"--data: '{name}' is several tasks, or code", expected="one YAML task", option="data"
         )
     wanted: Any = name
-    if plain:
-        wanted = load_yaml(path)
+    if plain and path:
+        wanted = lm_eval_documents.read_yaml(name, path)
         own = lm_eval_documents.own_data(name, data, wanted) if data else {}
         wanted |= own or {"dataset_kwargs": lm_eval_documents.beside(path, wanted)}
     try:

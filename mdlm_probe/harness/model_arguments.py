@@ -30,8 +30,9 @@ def build(given: Mapping[str, Any]) -> tuple[Engine, dict[str, Any]]:
 
     Args:
         given: `model` (name, folder or hub id); the options of loading (dtype, device, revision,
-            quantize, adapter, style, rope_scale), of likelihoods (estimator, order, bound, draws,
-            target_se, decide), `batch_tokens`, `seed`, and `answers`, a file to keep answers in.
+            quantize, adapter, style, rope_scale, family), of likelihoods (estimator, order, bound,
+            draws, target_se, decide), `batch_tokens`, `seed`, and `answers`, a file to keep answers
+            in.
 
     Raises:
         ProbeError: an unknown argument, a wrong value, or a model that can't be loaded.
@@ -50,7 +51,7 @@ def build(given: Mapping[str, Any]) -> tuple[Engine, dict[str, Any]]:
             raise catalog.unknown(name, str(value), typing.get_args(kinds))
     settings.check()
     load = LoadOptions(**{name: given[name] for name in LOAD if name in given})
-    entry = load.apply(models.resolve(str(given["model"]), load.revision))
+    entry = models.entry_for(str(given["model"]), load)
     engine = Engine(models.load(entry, load), batch_tokens=given.get("batch_tokens"))
     answers = AnswerLog(Path(given["answers"])) if given.get("answers") else None
     return engine, {"settings": settings, "seed": int(given.get("seed", 0)), "answers": answers}

@@ -13,6 +13,19 @@ if TYPE_CHECKING:
 Ids = tuple[int, ...]
 
 
+class Pair(NamedTuple):
+    """A context and its continuation.
+
+    Attributes:
+        before, after: tokens of the two.
+        apart: whether they were cut one by one, as a token of both together belongs to either.
+    """
+
+    before: Ids
+    after: Ids
+    apart: bool = False
+
+
 class Clipped(NamedTuple):
     """A context and its continuation, cut on the left to what the model can read.
 
@@ -51,18 +64,19 @@ def prefix(border: Border) -> int:
     )
 
 
-def pair(border: Border, context: str, continuation: str) -> tuple[Ids, Ids]:
+def pair(border: Border, context: str, continuation: str) -> Pair:
     """A context and its continuation, tokenised together and cut where the context ends.
 
     Spaces at the context's end go to the continuation, as a word's first space belongs to its
-    token. An empty context is one token, see `prefix`.
+    token. An empty context is one token, see `prefix`. Where a token would belong to both, they are
+    tokenised apart (ours: lm-eval cuts after as many tokens as the context has by itself).
     """
     kept = context.rstrip()
     if not kept:
         ids, begin = border.pieces(context + continuation), prefix(border)
-        return (ids[:1], ids[1:]) if ids[:1] == (begin,) else ((begin,), ids)
-    before, both = encode(border, kept), encode(border, context + continuation)
-    return before, both[len(before) :]
+        return Pair(ids[:1], ids[1:]) if ids[:1] == (begin,) else Pair((begin,), ids)
+    before, after, apart = border.cut(kept, context[len(kept) :] + continuation)
+    return Pair(before if border.opening(before) else border.start + before, after, apart)
 
 
 def longest(entry: Checkpoint) -> int:

@@ -101,7 +101,7 @@ def run(
         ProbeError: whatever the user can mend; answers found before stay.
         KeyboardInterrupt: Ctrl-C; the same job resumes after the last answers in its file.
     """
-    entry = job.load.apply(models.resolve(job.model, job.load.revision))
+    entry = models.entry_for(job.model, job.load)
     request.check()
     with lm_eval_documents.quiet():
         loaded = harness.load(request.tasks, request.include_path, request.data)
@@ -149,7 +149,7 @@ def _config(job: plan.Job, entry: Checkpoint) -> dict[str, Any]:
         "probe": "eval",
         "model": entry.name,
         "source": loaded_models.portable(loaded_models.place(entry.source)),
-        "load": asdict(job.load),
+        "load": job.load.recorded(),
     }
 
 
@@ -181,8 +181,8 @@ def _model(
     from mdlm_probe.engine.engine import Engine
 
     answers = AnswerLog(path)
-    progress.note(f"loading {entry.name} from {loaded_models.portable(entry.source) or 'memory'}")
-    engine = Engine(models.load(entry, job.load), batch_tokens=job.batch_tokens)
+    model = loaded_models.load_model(entry, job.load, progress.note)
+    engine = Engine(model, batch_tokens=job.batch_tokens)
     return ProbeLM(
         engine,
         request.settings,
@@ -226,6 +226,10 @@ def _evaluate(
     except (jinja2.UndefinedError, KeyError) as error:
         raise ProbeError(
             f"a document has no {error}", expected="the columns that its task's templates name"
+        ) from None
+    except jinja2.TemplateError as error:
+        raise ProbeError(
+            f"a template of the tasks fails: {error}", expected="a template of its columns"
         ) from None
     except ValueError as error:
         if any("mdlm_probe" in frame.filename for frame in _called(error)):

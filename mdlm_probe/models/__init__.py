@@ -1,7 +1,7 @@
 """Checkpoints by name, folder or hub id: one convention for all of them.
 
 Importing this, and listing, loads neither torch nor transformers. How to add a family: see the
-docstring of `_registry.py`.
+docstring of `_families.py`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from mdlm_probe.models._base import Model
 from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
-from mdlm_probe.models._registry import families, registry, relation, resolve
+from mdlm_probe.models._families import families
+from mdlm_probe.models._registry import entry_for, registry, relation, resolve
 
 if TYPE_CHECKING:
     from mdlm_probe.models._border import Border
@@ -21,6 +22,7 @@ __all__ = [
     "LoadOptions",
     "Model",
     "entries",
+    "entry_for",
     "families",
     "load",
     "load_border",
@@ -46,7 +48,7 @@ def load(entry: Checkpoint, options: LoadOptions | None = None) -> Model:
     Raises:
         ProbeError: whatever is wrong with files, keys, options or the machine, by name.
     """
-    from mdlm_probe.models._registry import family
+    from mdlm_probe.models._families import family
 
     module, options = family(entry.family), options or LoadOptions()
     if hasattr(module, "build"):
@@ -63,11 +65,11 @@ def load_border(entry: Checkpoint, options: LoadOptions | None = None) -> Border
     Raises:
         ProbeError: when files are missing, or contradict the registry.
     """
-    from mdlm_probe.models import _border, _registry
+    from mdlm_probe.models import _border, _families, _registry
 
     options = options or LoadOptions()
-    if not hasattr(_registry.family(entry.family), "build"):
-        return _registry.open_checkpoint(entry, options.revision, weights=False)[1]
+    if not hasattr(_families.family(entry.family), "build"):
+        return _registry.open_checkpoint(entry, options, weights=False)[1]
     if entry.source:
         return _border.load_border(Path(entry.source), entry)
     return load(entry, options).border

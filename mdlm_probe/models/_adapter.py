@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,13 @@ from torch import Tensor, nn
 
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.models import _hub
-from mdlm_probe.models._config import REQUIRED, Config, read_json
-from mdlm_probe.models._weights import header, renamer
+from mdlm_probe.models._config import REQUIRED, Config
+from mdlm_probe.models._json import read_json
+from mdlm_probe.models._weights import header, original, renamer
 
 WEIGHTS = "adapter_model.safetensors"
 PREFIX = "base_model.model."
+FLAGS = ("use_rslora", "use_dora", "fan_in_fan_out")
 PARTS = ("lora_A.weight", "lora_B.weight", "lora_magnitude_vector")
 
 
@@ -56,7 +58,7 @@ def apply(network: Any, folder: Path, keys: Mapping[str, str]) -> tuple[Any, dic
     config = _read_config(folder)
     file = folder / WEIGHTS
     targets = _targets(file, network, keys)
-    _check_complete(config, targets, network)
+    unmatched = _check_complete(config, targets, network, keys)
     state = _state(file, targets)
     adapted = PeftModel(network, _lora(config, targets))
     outcome: Any = set_peft_model_state_dict(adapted, state)
@@ -74,6 +76,7 @@ def apply(network: Any, folder: Path, keys: Mapping[str, str]) -> tuple[Any, dic
         "alpha": config.data["lora_alpha"],
         "modules": len(targets),
         "merged": False,
+        **({"unmatched": unmatched} if unmatched else {}),
     }
     if getattr(network, "hf_quantizer", None) is not None:
         return adapted.get_base_model(), facts
@@ -92,6 +95,10 @@ def _read_config(folder: Path) -> Config:
     config.must("bias", "none")
     config.integer("r")
     config.number("lora_alpha")
+    for name in FLAGS:
+        config.flag(name, False)
+    config.must("layer_replication", None)
+    _check_patterns(config)
     if config.data.get("modules_to_save"):
         raise config.error("modules_to_save", f"found {config.data['modules_to_save']}", "none")
     if not (folder / WEIGHTS).is_file():
@@ -100,12 +107,30 @@ def _read_config(folder: Path) -> Config:
     return config
 
 
+def _check_patterns(config: Config) -> None:
+    """`alpha_pattern` and `layers_to_transform` are what PEFT writes there, or are left out."""
+    layers = config.data.get("layers_to_transform")
+    numbers = layers if isinstance(layers, list) else [] if layers is None else [layers]
+    if any(isinstance(n, bool) or not isinstance(n, int) or n < 0 for n in numbers):
+        raise config.error("layers_to_transform", f"found {layers!r}", "numbers of layers")
+    alphas = config.data.get("alpha_pattern") or {}
+    try:
+        sound = all(isinstance(a, int | float) and a > 0 for a in alphas.values())
+        for pattern in alphas:
+            re.compile(pattern)
+    except (AttributeError, re.error):
+        sound = False
+    if not sound:
+        raise config.error("alpha_pattern", f"found {alphas!r}", "a positive number for each name")
+
+
 def _targets(file: Path, network: Any, keys: Mapping[str, str]) -> dict[str, Target]:
     """The changed modules by native name, every key of the file accounted for."""
     rename = renamer(keys)
     modules = dict(network.named_modules())
     targets: dict[str, Target] = {}
     for key, stored in header(file).items():
+        stored.check_floating()
         part = next((p for p in PARTS if key.endswith(f".{p}")), None)
         if part is None or not key.startswith(PREFIX):
             raise ProbeError(f"{file}: unexpected key '{key}'", expected="LoRA weights of layers")
@@ -120,8 +145,9 @@ def _targets(file: Path, network: Any, keys: Mapping[str, str]) -> dict[str, Tar
         target = targets.setdefault(native, Target(original, {}))
         target.keys[part] = key
         expected = {"lora_A.weight": module.in_features, "lora_B.weight": module.out_features}
-        length = stored.shape[1] if part == "lora_A.weight" else stored.shape[0]
-        if length != expected.get(part, module.out_features):
+        sizes = 1 if part == "lora_magnitude_vector" else 2
+        length = stored.shape[-1 if part == "lora_A.weight" else 0] if stored.shape else 0
+        if len(stored.shape) != sizes or length != expected.get(part, module.out_features):
             raise ProbeError(
                 f"{file}: key '{key}' has shape {list(stored.shape)}",
                 expected=f"{expected.get(part, module.out_features)} for this model's {native}",
@@ -140,28 +166,60 @@ def _targets(file: Path, network: Any, keys: Mapping[str, str]) -> dict[str, Tar
     return targets
 
 
-def _check_complete(config: Config, targets: dict[str, Target], network: Any) -> None:
-    """Both halves of every layer, and every layer of a kind: nothing is left at its start value."""
-    parts = [*PARTS[:2], *([PARTS[2]] if config.data.get("use_dora") else [])]
+def _check_complete(
+    config: Config, targets: dict[str, Target], network: Any, keys: Mapping[str, str]
+) -> list[str]:
+    """Both halves of every layer, and every layer of a kind: nothing is left at its start value.
+
+    Returns:
+        Names of `target_modules` that no module has: PEFT trains the others without a word.
+    """
+    file = config.path.parent / WEIGHTS
+    parts = [*PARTS[:2], *([PARTS[2]] if config.flag("use_dora", False) else [])]
     for target in targets.values():
         for part in parts:
             if part not in target.keys:
                 key = f"{PREFIX}{target.original}.{part}"
-                raise ProbeError(f"{config.path.parent / WEIGHTS}: key '{key}' is missing")
+                raise ProbeError(f"{file}: key '{key}' is missing")
     chosen = config.data.get("layers_to_transform")
     chosen = [chosen] if isinstance(chosen, int) else chosen
     layers = chosen or range(network.config.num_hidden_layers)
     have = {target.original for target in targets.values()}
     kinds = {re.sub(r"\.\d+\.", ".{}.", name, count=1) for name in have}
     absent = sorted({kind.format(i) for kind in kinds for i in layers} - have)
-    named = config.data.get("target_modules")
-    if isinstance(named, list):
-        absent += [n for n in named if not any(f".{have_}".endswith(f".{n}") for have_ in have)]
+    left = [name for name in _named(config) if not _matches(name, have)]
+    there = _original_names(targets, network, keys)
+    absent += [name for name in left if _matches(name, there)]
     if absent:
         raise ProbeError(
-            f"{config.path.parent / WEIGHTS} has no weights for '{absent[0]}'",
+            f"{file} has no weights for '{absent[0]}'",
             expected="weights for every layer that adapter_config.json names",
         )
+    return left
+
+
+def _named(config: Config) -> list[str]:
+    """The names in `target_modules`; none where it is a pattern."""
+    named = config.data.get("target_modules")
+    if named is not None and not isinstance(named, str):
+        if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
+            raise config.error("target_modules", f"found {named!r}", "names, or a pattern")
+        return named
+    return []
+
+
+def _matches(name: str, modules: Iterable[str]) -> bool:
+    """Whether PEFT takes a name for one of these modules."""
+    return any(f".{module}".endswith(f".{name}") for module in modules)
+
+
+def _original_names(
+    targets: dict[str, Target], network: Any, keys: Mapping[str, str]
+) -> Iterator[str]:
+    """All modules as they were called where the adapter was trained."""
+    native = all(name == target.original for name, target in targets.items())
+    for name, _ in network.named_modules():
+        yield name if native else original(f"{name}.", keys).removesuffix(".")
 
 
 def _state(file: Path, targets: dict[str, Target]) -> dict[str, Float[Tensor, ...]]:
@@ -192,9 +250,9 @@ def _lora(config: Config, targets: dict[str, Target]) -> Any:
         target_modules=sorted(targets),
         rank_pattern={n: t.rank for n, t in targets.items() if t.rank != config.data["r"]},
         alpha_pattern=pattern,
-        use_rslora=bool(config.data.get("use_rslora")),
-        use_dora=bool(config.data.get("use_dora")),
-        fan_in_fan_out=bool(config.data.get("fan_in_fan_out")),
+        use_rslora=config.flag("use_rslora", False),
+        use_dora=config.flag("use_dora", False),
+        fan_in_fan_out=config.flag("fan_in_fan_out", False),
         inference_mode=True,
         task_type="CAUSAL_LM",
     )

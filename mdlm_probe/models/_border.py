@@ -17,6 +17,8 @@ from tokenizers import Tokenizer
 
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.models._checkpoint import Checkpoint
+from mdlm_probe.models._cutter import Cutter
+from mdlm_probe.models._messages import BEGIN, END, Message, check_kept, mark, of_turn
 from mdlm_probe.models._tokenizer import chat_template, load_tokenizer, specials
 from mdlm_probe.prompts.prompt import MASK, Prompt
 
@@ -24,9 +26,6 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 __all__ = ["Border", "load_border", "load_tokenizer"]
-
-BEGIN, END = "\ue001", "\ue002"
-"""Characters that no text holds, to find messages in a rendered chat."""
 
 
 class Border:
@@ -63,6 +62,7 @@ class Border:
         self.tokenizer: Tokenizer = backend
         self.entry = entry
         self.template = template
+        self._kept: set[tuple[tuple[str, ...], bool]] = set()
         self.specials = {k: v for k, v in (specials or {}).items() if isinstance(v, str)}
 
     # ------------------------------------------------------------------ in
@@ -85,10 +85,16 @@ class Border:
             return self.pieces(self.chat(prompt))
         return self.start + self.pieces(prompt.text())
 
-    def pieces(self, text: str) -> tuple[int, ...]:
-        """Token ids of a text as it stands: nothing is put before or after it."""
+    def pieces(self, text: str, *, inside: bool = False) -> tuple[int, ...]:
+        """Token ids of a text as it stands: no special tokens are put before or after it.
+
+        Args:
+            text: the text; what follows a mask in it is `inside`.
+            inside: whether something stands before the text. Some tokenizers put a space before the
+                first word of all.
+        """
         parts, mask = text.split(MASK), self.entry.mask_id
-        ids = list(self._encode(parts[0]))
+        ids = self._cutter.ids(parts[0], inside)
         for part in parts[1:]:
             if mask is None:
                 raise ProbeError(
@@ -96,8 +102,19 @@ class Border:
                     expected="a prompt that ends where the model is to continue",
                 )
             ids.append(mask)
-            ids.extend(self._encode(part))
+            ids.extend(self._cutter.ids(part, inside=True))
         return tuple(ids)
+
+    def cut(self, before: str, text: str) -> tuple[tuple[int, ...], tuple[int, ...], bool]:
+        """Token ids of a text, those of one that follows it, and whether the two run together.
+
+        Where one token spells the end of the first and the beginning of the second, the latter is
+        cut by itself: its own tokens are the nearest there is.
+        """
+        first, both = self.pieces(before), self.pieces(before + text)
+        if both[: len(first)] == first:
+            return first, both[len(first) :], False
+        return first, self.pieces(text, inside=True), True
 
     def owners(self, prompt: Prompt) -> tuple[int, ...]:
         """For every token of `encode(prompt)`, the turn it belongs to, from 0; -1 for none.
@@ -121,13 +138,13 @@ class Border:
         for number, part in enumerate(text.split(MASK)):
             if number:
                 out.append(owner[begin - 1])
-            out += [owner[begin + at] for at in self._beginnings(part)]
+            out += [owner[begin + at] for at in self._cutter.beginnings(part, inside=number > 0)]
             begin += len(part) + 1
         return tuple(out)
 
     def _chat_owners(self, prompt: Prompt) -> tuple[str, list[int]]:
         """A rendered chat, and for each of its characters the turn whose message it is part of."""
-        marked = tuple((_marked(question), _marked(answer)) for question, answer in prompt.turns)
+        marked = tuple((mark(question), mark(answer)) for question, answer in prompt.turns)
         text, owner = "", []
         parts = re.split(f"[{BEGIN}{END}]", self.chat(replace(prompt, turns=marked)))
         for number, part in enumerate(parts):  # outside, question, outside, answer, outside, ...
@@ -141,16 +158,18 @@ class Border:
             )
         return text, owner
 
-    def token(self, text: str, after: str = "") -> int:
+    def token(self, text: str, after: str = "", *, inside: bool = False) -> int:
         """The one token that spells a text where it follows another, such as a letter after `[`.
+
+        Args:
+            text: the text.
+            after: what it follows.
+            inside: whether it follows something that doesn't matter; see `pieces`.
 
         Raises:
             ProbeError: when the text is several tokens, or not in the vocabulary.
         """
-        before, both = self.pieces(after), self.pieces(after + text)
-        # where the two run together, the text's own tokens are the nearest there is
-        follows = bool(after) and both[: len(before)] == before
-        ids = both[len(before) :] if follows else self.pieces(text)
+        ids = self.cut(after, text)[1] if after else self.pieces(text, inside=inside)
         if len(ids) != 1:
             cut = ", ".join(repr(self.decode([i])) for i in ids)
             raise ProbeError(
@@ -174,7 +193,7 @@ class Border:
         *earlier, (question, answer) = prompt.turns
         masked_before = any(MASK in text for turn in earlier for text in turn)
         is_open = MASK in answer or not masked_before
-        messages = [m for asked, answered in earlier for m in _messages(asked, answered)]
+        messages = [m for asked, answered in earlier for m in of_turn(asked, answered)]
         messages.append({"role": "user", "content": question})
         if not is_open:
             messages.append({"role": "assistant", "content": answer})
@@ -188,17 +207,28 @@ class Border:
             )
         return text
 
-    def render(self, messages: Sequence[dict[str, str]], opened: bool) -> str:
+    def render(self, messages: Sequence[Message], opened: bool) -> str:
         """The chat template applied to messages; `opened` starts the assistant's next turn.
 
         Raises:
-            ProbeError: when the checkpoint has no template, or it refuses the messages.
+            ProbeError: when the checkpoint has no template, or it refuses the messages, leaves one
+                out or changes its text (but for the whitespace around it).
         """
         if not self.template:
             raise ProbeError(
                 f"{self.entry.name} is a chat checkpoint, but has no chat template",
                 expected="chat_template in tokenizer_config.json, or chat_template.jinja",
             )
+        text = self._rendered(messages, opened)
+        roles = tuple(message["role"] for message in messages)
+        if (roles, opened) not in self._kept:  # short messages stand in other words, marks don't
+            marks = [{"role": r, "content": f"{BEGIN}{n}{END}"} for n, r in enumerate(roles)]
+            check_kept(self.entry.name, marks, self._rendered(marks, opened))
+            self._kept.add((roles, opened))
+        check_kept(self.entry.name, messages, text)
+        return text
+
+    def _rendered(self, messages: Sequence[Message], opened: bool) -> str:
         import jinja2
 
         try:
@@ -213,8 +243,8 @@ class Border:
     # ------------------------------------------------------------------ out
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of token ids: special tokens as text, spaces untouched."""
-        return self.tokenizer.decode([int(i) for i in ids], skip_special_tokens=False)
+        """What token ids spell inside a text: special tokens as text, spaces untouched."""
+        return self._cutter.decode(ids)
 
     @property
     def vocab(self) -> int:
@@ -223,13 +253,9 @@ class Border:
 
     # ------------------------------------------------------------------ within
 
-    def _encode(self, text: str) -> list[int]:
-        return self.tokenizer.encode(text, add_special_tokens=False).ids if text else []
-
-    def _beginnings(self, text: str) -> list[int]:
-        """Where in a text each of its tokens begins."""
-        offsets = self.tokenizer.encode(text, add_special_tokens=False).offsets if text else []
-        return [min(first, len(text) - 1) for first, _ in offsets]
+    @cached_property
+    def _cutter(self) -> Cutter:
+        return Cutter(self.tokenizer)
 
     @cached_property
     def start(self) -> tuple[int, ...]:
@@ -245,6 +271,20 @@ class Border:
         bos = self.tokenizer.token_to_id(self.specials.get("bos_token", ""))
         return int(bos is not None and len(ids) > 0 and ids[0] == bos)
 
+    def before_turns(self, ids: Sequence[int]) -> int:
+        """How many of a prompt's first tokens stand before its first turn.
+
+        They are its opening, unless that is how every message of a chat begins.
+        """
+        count = self.opening(ids)
+        return 0 if count and self.entry.chat and ids[0] == self._message_start else count
+
+    @cached_property
+    def _message_start(self) -> int | None:
+        """The token that every message of a chat begins with, where there is one."""
+        first, *rest = self.pieces(self.render(of_turn("a", "b"), False))
+        return first if first in rest else None
+
     @cached_property
     def pad(self) -> int | None:
         """The padding token, where the tokenizer has one."""
@@ -254,7 +294,7 @@ class Border:
     def ordinary(self) -> tuple[int, ...]:
         """Ids of all tokens that are not special: no mask, no end of text, no turn marks."""
         special = {self.entry.mask_id, *self.entry.eos_ids}
-        special |= set(self.tokenizer.get_added_tokens_decoder())
+        special |= self._cutter.added
         return tuple(i for i in range(self.vocab) if i not in special)
 
     @cached_property
@@ -265,9 +305,10 @@ class Border:
     @cached_property
     def _compiled(self) -> Template:
         import jinja2
-        from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-        environment = ImmutableSandboxedEnvironment(
+        from mdlm_probe.core.templates import ImmutableSandbox
+
+        environment = ImmutableSandbox(
             trim_blocks=True,
             lstrip_blocks=True,
             extensions=["jinja2.ext.loopcontrols", "mdlm_probe.models._template.Generation"],
@@ -281,16 +322,6 @@ class Border:
             raise ProbeError(
                 f"the chat template of {self.entry.name} can't be read: {error}"
             ) from None
-
-
-def _marked(message: str) -> str:
-    """A message with marks around what templates keep when they trim it."""
-    kept = message.strip()
-    return message.replace(kept, f"{BEGIN}{kept}{END}", 1)
-
-
-def _messages(question: str, answer: str) -> tuple[dict[str, str], dict[str, str]]:
-    return {"role": "user", "content": question}, {"role": "assistant", "content": answer}
 
 
 def _refuse(message: str) -> None:

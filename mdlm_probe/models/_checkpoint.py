@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.options import check_range
 
 Kind = Literal["masked", "causal"]
+
+
+REGISTERED, BY_OPTION = "it is registered so", "--style says so"
+"""Why prompts are written as they are, where nobody had to guess."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,7 @@ class Checkpoint:
         context: longest input in tokens.
         shift: 1 where nothing predicts position 0: each prediction comes from the position before.
         chat: whether prompts are written as messages, with the checkpoint's chat template.
+        style_reason: why they are written so, in words.
         geometry: hidden, layers, heads, kv_heads, intermediate, vocab, parameters: for estimates.
         defaults: options that suit this checkpoint, by probe, "all" for every probe; options given
             by the user take precedence.
@@ -51,6 +56,7 @@ class Checkpoint:
     context: int = 0
     shift: int = 0
     chat: bool = False
+    style_reason: str = REGISTERED
     geometry: dict[str, int] = field(default_factory=dict)
     defaults: dict[str, dict[str, Any]] = field(default_factory=dict)
     gradients: bool = True
@@ -82,6 +88,8 @@ class LoadOptions:
         quantize: "", "4bit" or "8bit".
         adapter: folder of a PEFT adapter, or "".
         style: "base" or "chat" to write prompts that way whatever the entry says; "": as it says.
+        family: the model family that a folder or hub id is of, whatever its config.json says; "":
+            as that says.
         rope_scale: how many times its own context a model is to read; see `_rope.stretch`.
     """
 
@@ -92,6 +100,11 @@ class LoadOptions:
     adapter: str = ""
     style: str = ""
     rope_scale: float = 1.0
+    family: str = ""
+
+    def recorded(self) -> dict[str, Any]:
+        """The options as run.json has them: runs that began before there was a family resume."""
+        return {k: v for k, v in asdict(self).items() if k != "family" or v}
 
     def apply(self, entry: Checkpoint) -> Checkpoint:
         """An entry as these options change it: how prompts are written, how long they may be.
@@ -101,7 +114,7 @@ class LoadOptions:
         """
         check_range(1, math.inf, "a factor of 1 or more", rope_scale=self.rope_scale)
         if self.style:
-            entry = replace(entry, chat=self.style == "chat")
+            entry = replace(entry, chat=self.style == "chat", style_reason=BY_OPTION)
         if self.rope_scale == 1:
             return entry
         if not entry.gradients:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, overload
 
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.models._json import read_json
 
 REQUIRED: Any = object()
 """As a default: the key has to be there."""
+
+LARGEST = 2**31 - 1
+"""Of the sizes that a config.json may name."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class Config:
         value = self._get(key, "a positive whole number", default)
         if value is default:
             return value
-        if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= LARGEST:
             raise self.error(key, f"found {value!r}", "a positive whole number")
         return value
 
@@ -58,13 +62,33 @@ class Config:
         value = self._get(key, "a positive number", default)
         if value is default:
             return value
-        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not 0 < value <= sys.float_info.max:
             raise self.error(key, f"found {value!r}", "a positive number")
         return float(value)
 
+    def present(self, key: str, expected: str) -> None:
+        """Refuses a config without a key, for which the authors' code has a default of its own."""
+        if key not in self.data:
+            raise self.error(
+                key,
+                "is missing",
+                expected,
+                hint="the authors' code would take a default of its own",
+            )
+
+    def nullable(self, key: str) -> int | None:
+        """A positive whole number or null; the key has to be there."""
+        self.present(key, "a positive whole number, or null")
+        return self.integer(key, None)
+
     def flag(self, key: str, default: bool) -> bool:
-        """true or false; a missing key or null gives the default."""
-        value = self._get(key, "true or false", default)
+        """true or false; a missing key gives the default, and null is false: where the default is
+        true, it is refused.
+        """
+        value = self.data.get(key, default)
+        if value is None and not default:
+            return False
         if not isinstance(value, bool):
             raise self.error(key, f"found {value!r}", "true or false")
         return value
@@ -89,20 +113,19 @@ class Config:
     def must(self, key: str, *allowed: Any) -> None:
         """Refuses a value that the native network does not compute; the first is the default.
 
-        A missing key or null means the default. REQUIRED as the first makes the key required.
+        A missing key means the default, and so does null, unless the default is true (the authors'
+        code takes null for false). REQUIRED as the first makes the key required.
         """
         value = self.data.get(key)
-        if value is None and allowed[0] is not REQUIRED:
+        if value is None and allowed[0] is not REQUIRED and not (key in self.data and allowed[0]):
             return
         named = [a for a in allowed if a is not REQUIRED]
         if value not in named or isinstance(value, bool) != isinstance(named[0], bool):
-            found = f"found {value!r}" if key in self.data else "is missing"
-            raise self.error(
-                key,
-                found,
-                " or ".join(map(repr, named)),
-                hint="this variant of the architecture is not supported",
-            )
+            expected = " or ".join("none" if one is None else repr(one) for one in named)
+            if key not in self.data:
+                self.present(key, expected)
+            hint = "this variant of the architecture is not supported"
+            raise self.error(key, f"found {value!r}", expected, hint=hint)
 
     def _get(self, key: str, expected: str, default: Any) -> Any:
         value = self.data.get(key)
@@ -111,23 +134,6 @@ class Config:
         if default is REQUIRED:
             raise self.error(key, "is missing" if key not in self.data else "found null", expected)
         return default
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file.
-
-    Raises:
-        ProbeError: when the file is missing, is not JSON, or holds something else.
-    """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ProbeError(f"cannot read {path}: {error.strerror}") from None
-    except ValueError as error:
-        raise ProbeError(f"{path} is not valid JSON: {error}") from None
-    if not isinstance(data, dict):
-        raise ProbeError(f"{path} holds a {type(data).__name__}", expected="a JSON object")
-    return data
 
 
 def parameters(geometry: dict[str, int]) -> int:

@@ -30,6 +30,7 @@ WEIGHT_FILES = ("*.safetensors", "*.safetensors.index.json")
 NEVER = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.py", "*/*", "consolidated*")
 
 HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
+COMMIT = re.compile("[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Place:
 
     Attributes:
         folder: where they lie.
-        commit: the hub's commit; "" for a local folder.
+        commit: the hub's commit; "" for a local folder outside the hub's cache.
     """
 
     folder: Path
@@ -48,6 +49,18 @@ class Place:
 def is_local(source: str) -> bool:
     """Whether a source is a folder on this machine, or is written as one."""
     return Path(source).expanduser().is_dir() or not HUB_ID.match(source)
+
+
+def repository(folder: Path) -> str:
+    """The hub id of a snapshot in the hub's cache, by its path; "" for any other folder.
+
+    The cache has `models--ORG--NAME/snapshots/COMMIT`, whose files are links to `../../blobs`.
+    """
+    folder = folder.expanduser().resolve()
+    kind, _, name = folder.parent.parent.name.partition("--")
+    found = name.replace("--", "/", 1)
+    inside = kind == "models" and folder.parent.name == "snapshots"
+    return found if inside and COMMIT.fullmatch(folder.name) else ""
 
 
 def locate(source: str, revision: str = "main", *, weights: bool = True) -> Place:
@@ -69,7 +82,7 @@ def locate(source: str, revision: str = "main", *, weights: bool = True) -> Plac
                 f"revision '{revision}' was asked for, but {folder} is a local folder",
                 hint="leave --revision out, or give a hub id",
             )
-        return Place(folder)
+        return Place(folder, folder.resolve().name if repository(folder) else "")
     folder = _download(
         source, revision or "main", (*TEXT_FILES, *(WEIGHT_FILES if weights else ()))
     )
@@ -160,20 +173,18 @@ def _first(error: Exception) -> str:
 def fingerprints(files: Sequence[Path]) -> dict[str, str]:
     """The sha256 of each file, by file name.
 
-    A file of the hub's cache is a link to a blob; the blob of a large file is named by its sha256,
-    which saves reading 16 GB again.
+    A file of the hub's cache is a link to a blob of the same repository there; the blob of a large
+    file is named by its sha256, which saves reading 16 GB again. Any other file is read, whatever
+    its name.
     """
     found = dict(results(_sha256, files, at_once=4, name="sha256"))
     return {file.name: found[file] for file in files}
 
 
 def _sha256(file: Path) -> str:
-    blob = file.resolve()
-    if (
-        file.is_symlink()
-        and blob.parent.name == "blobs"
-        and re.fullmatch("[0-9a-f]{64}", blob.name)
-    ):
+    blob, folder = file.resolve(), file.parent.resolve()
+    in_cache = repository(folder) and blob.parent == folder.parent.parent / "blobs"
+    if in_cache and re.fullmatch("[0-9a-f]{64}", blob.name):
         return blob.name
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

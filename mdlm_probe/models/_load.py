@@ -29,10 +29,11 @@ def load_native(entry: Checkpoint, options: LoadOptions, family: ModuleType) -> 
     device = pick_device(options.device)
     dtype = pick_dtype(options.dtype, device)
     _check_quantize(options.quantize)
-    place, border = _registry.open_checkpoint(entry, options.revision, weights=True)
+    place, border = _registry.open_checkpoint(entry, options, weights=True)
     entry = border.entry
     config = _native_config(Config.read(place.folder), family)
     theta = _rope.stretch(config, options.rope_scale, place.folder)
+    _check_layers(config, place.folder)
     empty = _skeleton(config, family, place.folder)
     shapes = {name: tuple(tensor.shape) for name, tensor in empty.state_dict().items()}
     _check_weights(place.folder, family.KEYS, shapes, config)
@@ -138,6 +139,17 @@ def _skeleton(config: Any, family: ModuleType, folder: Path) -> Any:
         raise ProbeError(f"{folder / 'config.json'} describes no network: {error}") from None
 
 
+def _check_layers(config: Any, folder: Path) -> None:
+    """Refuses more layers than there are weights, before a network of so many is built."""
+    weights = len(_weights.headers(folder))
+    if config.num_hidden_layers > weights:
+        raise ProbeError(
+            f"{folder / 'config.json'} describes {config.num_hidden_layers} layers",
+            expected=f"those of the files, which hold {weights} weights",
+            hint="config.json belongs to another checkpoint",
+        )
+
+
 def _check_weights(
     folder: Path, keys: dict[str, str], shapes: dict[str, tuple[int, ...]], config: Any
 ) -> None:
@@ -241,8 +253,10 @@ def _facts(
         "family": entry.family,
         "kind": entry.kind,
         "chat": entry.chat,
+        "style": "chat" if entry.chat else "base",
+        "style_reason": entry.style_reason,
         "source": entry.source,
-        "revision": (options.revision or entry.revision) if place.commit else "",
+        "revision": "" if _hub.is_local(entry.source) else options.revision or entry.revision,
         "commit": place.commit,
         "weight_hash": _hub.combined(weights),
         "files": {**weights, **_hub.fingerprints(texts)},

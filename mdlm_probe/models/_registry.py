@@ -1,14 +1,4 @@
-"""Which checkpoints and families there are: registry.yaml, folders, hub ids. No torch.
-
-A family is a file of this folder whose name has no leading underscore. It declares
-    KIND          "masked" or "causal"
-    MODEL_TYPES   what config.json's `model_type` or `architectures` say for it
-    NATIVE        the transformers class that computes it
-    SHIFT         1 where the network's row i-1 scores the token at i, else 0
-    KEYS          regular expressions: the checkpoint's names of weights -> the native ones
-    translate(config: Config) -> dict    the native configuration
-A family without a transformers class has `build(entry, options) -> Model` in their place.
-"""
+"""Which checkpoints there are: registry.yaml, folders, hub ids. No torch."""
 
 from __future__ import annotations
 
@@ -16,23 +6,23 @@ import difflib
 import re
 from dataclasses import fields, replace
 from functools import cache
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.models import _hub
-from mdlm_probe.models._checkpoint import Checkpoint
+from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
 from mdlm_probe.models._config import Config, parameters
+from mdlm_probe.models._families import check_name, declares, families, family, family_of
 
 if TYPE_CHECKING:
     from mdlm_probe.models._border import Border
 
 HERE = Path(__file__).parent
 FILE = HERE / "registry.yaml"
+ROWS = "the embedding"
 SHAPE = {
     "hidden": "hidden_size",
     "layers": "num_hidden_layers",
@@ -41,51 +31,8 @@ SHAPE = {
     "intermediate": "intermediate_size",
     "vocab": "vocab_size",
 }
-CHAT_WORDS = re.compile(r"(^|[-_. ])(instruct|chat|sft|it)([-_. ]|$)", re.IGNORECASE)
-
-
-# ---------------------------------------------------------------------- families
-
-
-def families() -> list[str]:
-    """Names of the families: the files of this folder."""
-    return sorted(p.stem for p in HERE.glob("*.py") if not p.stem.startswith("_"))
-
-
-def family(name: str) -> ModuleType:
-    """A family's module.
-
-    Raises:
-        ProbeError: for an unknown name.
-    """
-    if name not in families():
-        raise ProbeError(f"no model family '{name}'", expected=", ".join(families()))
-    return import_module(f"mdlm_probe.models.{name}")
-
-
-def _declares(name: str) -> bool:
-    """Whether a family reads checkpoints. Looked up in the text: importing may cost seconds."""
-    return "\nMODEL_TYPES" in (HERE / f"{name}.py").read_text(encoding="utf-8")
-
-
-def family_of(config: Config) -> str:
-    """The family of a checkpoint, by config.json's model_type, else by its architectures.
-
-    Raises:
-        ProbeError: naming what was found and what is known.
-    """
-    known = {name: family(name).MODEL_TYPES for name in families() if _declares(name)}
-    kind, made = config.data.get("model_type"), config.data.get("architectures") or []
-    for claims in ([kind], made if isinstance(made, list) else [made]):
-        for name, types in known.items():
-            if any(claim in types for claim in claims):
-                return name
-    found = f"model_type {kind!r}" + (f", architectures {made!r}" if made else "")
-    raise ProbeError(
-        f"{config.path}: unknown model family: {found}",
-        expected="; ".join(f"{name} ({', '.join(types)})" for name, types in known.items()),
-        hint="a new family is one file in mdlm_probe/models/",
-    )
+CHAT = ("instruct", "chat", "sft", "it")
+CHAT_WORDS = re.compile(rf"(^|[-_. ])({'|'.join(CHAT)})([-_. ]|$)", re.IGNORECASE)
 
 
 # ---------------------------------------------------------------------- the registry
@@ -126,7 +73,7 @@ def _entry(name: str, row: dict[str, Any]) -> Checkpoint:
     if not entry.source or not (Path(entry.source) / "config.json").is_file():
         return entry
     config = Config.read(Path(entry.source))
-    return describe(entry, config) if _declares(entry.family) else _borrow(entry, config)
+    return describe(entry, config) if declares(entry.family) else _borrow(entry, config)
 
 
 def _borrow(entry: Checkpoint, config: Config) -> Checkpoint:
@@ -137,34 +84,71 @@ def _borrow(entry: Checkpoint, config: Config) -> Checkpoint:
     return replace(entry, mask_id=mask_id, eos_ids=eos_ids, context=context)
 
 
-def resolve(name_or_path: str, revision: str = "") -> Checkpoint:
+def resolve(name_or_path: str, revision: str = "", told: str = "") -> Checkpoint:
     """The entry of a registry name, a local folder, or a hub id `org/name`.
+
+    A folder of the hub's cache is known by its hub id.
 
     Args:
         name_or_path: what the user gave as --model.
         revision: hub branch, tag or commit; "" for the entry's own.
+        told: the family that the user says it is of; "": as the registry or config.json say.
 
     Raises:
         ProbeError: unknown name (with the nearest ones), missing folder, unknown family.
     """
+    check_name(told)
     known = registry()
     if name_or_path in known:
         entry = known[name_or_path]
         if revision and _hub.is_local(entry.source):
             raise ProbeError(f"'{name_or_path}' has no revisions: it is no checkpoint of the hub")
-        return replace(entry, revision=revision) if revision else entry
+        return _registered(entry, entry.source, revision, told)
     path = Path(name_or_path).expanduser()
     if path.is_dir() or _written_as_path(name_or_path):
         _hub.locate(str(path), revision or "main", weights=False)
-        return _from_files(str(path), path.resolve().name, path, "main")
-    for entry in known.values():
-        if entry.source.lower() == name_or_path.lower():
-            return replace(entry, revision=revision or entry.revision)
+        hub_id = _hub.repository(path)
+        if found := _of_hub(hub_id):
+            return _registered(found, str(path), "main", told)
+        name = hub_id.split("/")[-1] or path.resolve().name
+        return _from_files(str(path), name, path, "main", told)
+    if found := _of_hub(name_or_path):
+        return _registered(found, found.source, revision, told)
     if _hub.HUB_ID.match(name_or_path):
         place = _hub.locate(name_or_path, revision or "main", weights=False)
         name = name_or_path.split("/")[1]
-        return _from_files(name_or_path, name, place.folder, revision or "main")
+        return _from_files(name_or_path, name, place.folder, revision or "main", told)
     raise _unknown(name_or_path)
+
+
+def entry_for(name_or_path: str, options: LoadOptions) -> Checkpoint:
+    """`resolve`, with all that the options say of the entry.
+
+    Raises:
+        ProbeError: as `resolve` and `LoadOptions.apply`.
+    """
+    return options.apply(resolve(name_or_path, options.revision, options.family))
+
+
+def _of_hub(hub_id: str) -> Checkpoint | None:
+    """The registered entry of a hub id."""
+    entries = (entry for entry in registry().values() if entry.source.lower() == hub_id.lower())
+    return next(entries, None) if hub_id else None
+
+
+def _registered(entry: Checkpoint, source: str, revision: str, told: str) -> Checkpoint:
+    """An entry of the registry, of another source or revision.
+
+    Raises:
+        ProbeError: the user says that it is of another family.
+    """
+    if told and told != entry.family:
+        raise ProbeError(
+            f"'{entry.name}' is registered as of family '{entry.family}', not '{told}'",
+            expected="--family for folders and hub ids that aren't registered",
+            option="family",
+        )
+    return replace(entry, source=source, revision=revision or entry.revision)
 
 
 def relation(scorer: Checkpoint, model: Checkpoint) -> str:
@@ -205,41 +189,49 @@ def _written_as_path(text: str) -> bool:
     return text.startswith(("/", "./", "../", "~", ".\\")) or text.count("/") > 1 or "\\" in text
 
 
-def _from_files(source: str, name: str, folder: Path, revision: str) -> Checkpoint:
+def _from_files(source: str, name: str, folder: Path, revision: str, told: str) -> Checkpoint:
     """An entry made from a checkpoint that the registry does not know."""
     config = Config.read(folder)
-    of = family_of(config)
-    chat = bool(CHAT_WORDS.search(name))
-    note = f"from config.json; {'chat' if chat else 'base'} by its name"
+    of = told or family_of(config)
+    word = CHAT_WORDS.search(name)
+    reason = (
+        f"its name, '{name}', says '{word[2]}'"
+        if word
+        else f"its name, '{name}', has none of the words {', '.join(CHAT)}"
+    )
     entry = Checkpoint(
         *(name, of, family(of).KIND, source, revision),
         shift=family(of).SHIFT,
-        chat=chat,
-        note=note,
+        chat=word is not None,
+        style_reason=reason,
+        note=f"from config.json; {'chat' if word else 'base'} by its name",
     )
-    return describe(entry, config)
+    return describe(entry, config, told)
 
 
 # ---------------------------------------------------------------------- opening
 
 
 def open_checkpoint(
-    entry: Checkpoint, revision: str = "", *, weights: bool
+    entry: Checkpoint, options: LoadOptions, *, weights: bool
 ) -> tuple[_hub.Place, Border]:
     """A checkpoint's files, and its border with the entry that config.json completed.
 
     Args:
         entry: from `resolve`.
-        revision: "" for the entry's own.
+        options: its revision, "" for the entry's own, and its family, where the user says it.
         weights: whether the weights are needed too.
     """
     from mdlm_probe.models import _border, _tokenizer
 
-    place = _hub.locate(entry.source, revision or entry.revision, weights=weights)
+    place = _hub.locate(entry.source, options.revision or entry.revision, weights=weights)
     known = registry().get(entry.name)
-    told = known is not None and known.source == entry.source and known.eos_ids
-    entry = describe(entry, Config.read(place.folder))
+    sources = (entry.source.lower(), _hub.repository(place.folder).lower())
+    told = known is not None and known.source.lower() in sources and known.eos_ids
+    entry = describe(entry, Config.read(place.folder), options.family)
     border = _border.load_border(place.folder, entry)
+    if entry.geometry:
+        _tokenizer.check_ids(border.tokenizer, place.folder, entry.geometry["vocab"])
     if not told:
         ends = tuple(dict.fromkeys((*entry.eos_ids, *_tokenizer.turn_ends(border.tokenizer))))
         border.entry = replace(entry, eos_ids=ends)
@@ -249,7 +241,7 @@ def open_checkpoint(
 # ---------------------------------------------------------------------- config.json has a say
 
 
-def describe(entry: Checkpoint, config: Config) -> Checkpoint:
+def describe(entry: Checkpoint, config: Config, told: str = "") -> Checkpoint:
     """An entry completed, and where it may be corrected, by the checkpoint's config.json.
 
     The config decides the geometry, since that is what gets loaded. The registry decides the end
@@ -257,11 +249,16 @@ def describe(entry: Checkpoint, config: Config) -> Checkpoint:
     the model that training started from. On the mask id both must agree: a wrong one would spoil
     every number silently.
 
+    Args:
+        entry: what is known so far.
+        config: the checkpoint's.
+        told: the family that the user says it is of, whatever the config says; "" asks the config.
+
     Raises:
-        ProbeError: another family or mask id than the entry's, a mask id outside the vocabulary, or
+        ProbeError: another family or mask id than the entry's, token ids outside the vocabulary, or
             a config that the family refuses.
     """
-    of = family_of(config)
+    of = told or family_of(config)
     if of != entry.family:
         raise ProbeError(
             f"{config.path} is of family '{of}'",
@@ -270,12 +267,18 @@ def describe(entry: Checkpoint, config: Config) -> Checkpoint:
         )
     native = family(of).translate(config)
     geometry = _geometry(native)
-    context = entry.context or native.get("max_position_embeddings", 0)
+    context, rows = native.get("max_position_embeddings"), native["vocab_size"]
+    eos_ids = entry.eos_ids or config.tokens("eos_token_id")
+    for end in eos_ids:
+        if end >= rows:
+            raise config.error(
+                "eos_token_id", f"found {end}", f"less than the {rows} rows of {ROWS}"
+            )
     return replace(
         entry,
-        mask_id=_mask_id(entry, config, native["vocab_size"]),
-        eos_ids=entry.eos_ids or config.tokens("eos_token_id"),
-        context=int(context),
+        mask_id=_mask_id(entry, config, rows),
+        eos_ids=eos_ids,
+        context=entry.context or (context if isinstance(context, int) else 0),
         geometry=geometry,
     )
 
@@ -283,7 +286,7 @@ def describe(entry: Checkpoint, config: Config) -> Checkpoint:
 def _geometry(native: dict[str, Any]) -> dict[str, int]:
     told = {name: native.get(key) for name, key in SHAPE.items()}
     told["kv_heads"] = told["kv_heads"] or told["heads"]
-    shape = {name: value for name, value in told.items() if isinstance(value, int)}
+    shape = {n: value for n, value in told.items() if isinstance(value, int) and value > 0}
     if len(shape) < len(told):
         return {}  # a family may use other names; its size is known once it is loaded
     shape["tied"] = int(bool(native.get("tie_word_embeddings")))
@@ -307,6 +310,6 @@ def _mask_id(entry: Checkpoint, config: Config, vocab: int) -> int | None:
         )
     if mask_id >= vocab:
         raise config.error(
-            "mask_token_id", f"found {mask_id}", f"less than the {vocab} rows of the vocabulary"
+            "mask_token_id", f"found {mask_id}", f"less than the {vocab} rows of {ROWS}"
         )
     return mask_id

@@ -1,55 +1,84 @@
-"""safetensors files checked before anything is loaded: headers, names, shapes. No torch.
+"""safetensors files checked before anything is loaded: headers, names, shapes, number formats.
 
 Transformers only warns about missing or unexpected weights, and leaves random numbers there.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.models._config import read_json
+from mdlm_probe.models._json import read_json
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
+FLOATING = ("F64", "F32", "F16", "BF16")
+ROWS = 4096
+"""Of two tables that are compared at a time."""
 # Old Llama files repeat a buffer that is computed from the config.
 IGNORED = re.compile(r"rotary_emb\.inv_freq$")
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A tensor of a file: what its header says."""
+    """A tensor of a file: what its header says.
+
+    Attributes:
+        file: where it is.
+        name: its name there.
+        shape: its sizes.
+        dtype: its number format, as safetensors calls it, such as "BF16".
+    """
 
     file: Path
+    name: str
     shape: tuple[int, ...]
-    span: tuple[int, int]
+    dtype: str
+
+    def check_floating(self) -> None:
+        """Refuses numbers that aren't weights: whole, complex or logical ones, or quantised ones.
+
+        Raises:
+            ProbeError: naming file and weight.
+        """
+        if self.dtype not in FLOATING:
+            raise ProbeError(
+                f"{self.file}: weight '{self.name}' is of type {self.dtype}",
+                expected=", ".join(FLOATING),
+                hint="convert the weights to one of these, or load the original checkpoint",
+            )
 
 
 def weight_files(folder: Path) -> list[Path]:
     """The safetensors files that make up a checkpoint: one, or the shards of its index.
 
     Raises:
-        ProbeError: none, only pickles, or a shard that the index names is missing.
+        ProbeError: none, only pickles, one file beside an index of others, or an index that is no
+            index or names a shard that is missing.
     """
+    single = folder / SINGLE
     if (folder / INDEX).is_file():
-        weight_map = read_json(folder / INDEX).get("weight_map")
-        if not isinstance(weight_map, dict) or not weight_map:
-            raise ProbeError(f"{folder / INDEX}, key 'weight_map': is missing or empty")
-        files = [folder / name for name in sorted(set(weight_map.values()))]
+        files = [folder / name for name in sorted(set(_weight_map(folder).values()))]
         for file in files:
             if not file.is_file():
                 raise ProbeError(
                     f"{folder / INDEX} names {file.name}, which is missing",
                     hint="download the checkpoint again",
                 )
+        if single.is_file() and files != [single]:
+            first, *more = (file.name for file in files if file != single)
+            raise ProbeError(
+                f"{folder} holds {SINGLE}, and {INDEX}, which names {first}"
+                + (f" and {len(more)} more" if more else ""),
+                expected="one of the two: nothing says which weights are meant",
+                hint="move the weights that you don't mean to another folder",
+            )
         return files
-    if (folder / SINGLE).is_file():
-        return [folder / SINGLE]
+    if single.is_file():
+        return [single]
     others = sorted(p.name for p in folder.iterdir() if p.suffix in (".safetensors", ".bin", ".pt"))
     raise ProbeError(
         f"{folder} has no weights that can be read safely"
@@ -59,34 +88,52 @@ def weight_files(folder: Path) -> list[Path]:
     )
 
 
+def _weight_map(folder: Path) -> dict[str, str]:
+    """The file of each weight, by an index; all of them are files of the same folder.
+
+    Raises:
+        ProbeError: an index that holds something else, before any file that it names is opened.
+    """
+    index = folder / INDEX
+    found = read_json(index).get("weight_map")
+    if not isinstance(found, dict) or not found:
+        raise ProbeError(
+            f"{index}, key 'weight_map': is missing or empty", expected="the file of each weight"
+        )
+    for name, file in found.items():
+        plain = isinstance(file, str) and not re.search(r"[/\\\0]", file)
+        if not plain or not file.endswith(".safetensors"):
+            raise ProbeError(
+                f"{index}: '{name}' is in {file!r}",
+                expected="the name of a .safetensors file in the same folder",
+                hint="download the checkpoint again, from a source that you trust",
+            )
+    return found
+
+
 def header(file: Path) -> dict[str, Stored]:
     """What a safetensors file holds, from its header alone.
 
     Raises:
         ProbeError: when the header can't be read, or the file is not as long as it says.
     """
-    size = file.stat().st_size
+    from safetensors import SafetensorError, safe_open
+
     try:
-        with file.open("rb") as stream:
-            length = int.from_bytes(stream.read(8), "little")
-            if not 2 <= length <= size - 8:
-                raise ValueError(f"header of {length} bytes in a file of {size}")
-            table: dict[str, Any] = json.loads(stream.read(length))
-        table.pop("__metadata__", None)
-        stored = {
-            name: Stored(file, tuple(entry["shape"]), tuple(entry["data_offsets"]))
-            for name, entry in table.items()
-        }
-        end = 8 + length + max((tensor.span[1] for tensor in stored.values()), default=0)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        with safe_open(file, framework="numpy") as opened:
+            parts = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118
+            return {
+                name: Stored(file, name, tuple(part.get_shape()), part.get_dtype())
+                for name, part in parts.items()
+            }
+    except OSError as error:
+        raise ProbeError(f"cannot read {file}: {error.strerror or error}") from None
+    except (SafetensorError, ValueError, OverflowError) as error:
         raise ProbeError(
-            f"{file} is not a sound safetensors file: {error}", hint="download it again"
+            f"{file} is not a sound safetensors file: {error}",
+            expected=f"a whole file; this one has {file.stat().st_size} bytes",
+            hint="download it again",
         ) from None
-    if end != size:
-        raise ProbeError(
-            f"{file} is damaged: {size} bytes", expected=f"{end} bytes", hint="download it again"
-        )
-    return stored
 
 
 def headers(folder: Path) -> dict[str, Stored]:
@@ -102,7 +149,7 @@ def headers(folder: Path) -> dict[str, Stored]:
                 raise ProbeError(f"'{name}' is in {found[name].file.name} and in {file}")
             found[name] = tensor
     if (folder / INDEX).is_file():
-        for name, shard in read_json(folder / INDEX)["weight_map"].items():
+        for name, shard in _weight_map(folder).items():
             if name not in found or found[name].file.name != shard:
                 raise ProbeError(
                     f"{folder / INDEX}: '{name}' is not in {shard}",
@@ -146,6 +193,7 @@ def check_keys(
     stored: dict[str, Stored] = {}
     names: dict[str, str] = {}
     for name, tensor in headers(folder).items():
+        tensor.check_floating()
         native = rename(name)
         if native not in wanted:
             if IGNORED.search(name):
@@ -166,7 +214,7 @@ def check_keys(
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise ProbeError(
-            f"{folder}: weight '{_original(missing[0], keys)}' is missing{more}",
+            f"{folder}: weight '{original(missing[0], keys)}' is missing{more}",
             hint="the download is incomplete, or config.json belongs to another checkpoint",
         )
     return stored
@@ -174,23 +222,22 @@ def check_keys(
 
 def same_bytes(first: Stored, second: Stored) -> bool:
     """Whether two stored tensors are equal to the byte."""
-    if first.span[1] - first.span[0] != second.span[1] - second.span[0]:
+    import torch
+    from safetensors import safe_open
+
+    if (first.shape, first.dtype) != (second.shape, second.dtype):
         return False
-    chunk = 1 << 24
-    with first.file.open("rb") as a, second.file.open("rb") as b:
-        for stream, tensor in ((a, first), (b, second)):
-            length = int.from_bytes(stream.read(8), "little")
-            stream.seek(8 + length + tensor.span[0])
-        left = first.span[1] - first.span[0]
-        while left > 0:
-            take = min(chunk, left)
-            if a.read(take) != b.read(take):
-                return False
-            left -= take
-    return True
+    with safe_open(first.file, "pt") as a, safe_open(second.file, "pt") as b:
+        one, other = a.get_slice(first.name), b.get_slice(second.name)
+        return all(
+            torch.equal(
+                one[at : at + ROWS].view(torch.uint8), other[at : at + ROWS].view(torch.uint8)
+            )
+            for at in range(0, first.shape[0], ROWS)
+        )
 
 
-def _original(native: str, keys: Mapping[str, str]) -> str:
+def original(native: str, keys: Mapping[str, str]) -> str:
     """The checkpoint's own name of a native weight: the rules read backwards."""
     for pattern, target in keys.items():
         backwards = re.escape(target).replace(r"\\1", r"(\d+)")

@@ -7,7 +7,7 @@ from typing import Any
 from mdlm_probe.models._config import Config
 
 KIND = "masked"
-MODEL_TYPES = ("Dream", "DreamModel")
+MODEL_TYPES = {"Dream": "DreamModel"}
 NATIVE = "Qwen2ForCausalLM"
 SHIFT = 1
 KEYS: dict[str, str] = {}
@@ -37,7 +37,7 @@ def translate(config: Config) -> dict[str, Any]:
     for key, values in FIXED.items():
         config.must(key, *values)
     heads, hidden = config.integer("num_attention_heads"), config.integer("hidden_size")
-    kv_heads = config.integer("num_key_value_heads", None) or heads
+    kv_heads = config.nullable("num_key_value_heads") or heads  # the authors' default: 32
     if hidden % heads:
         raise config.error("num_attention_heads", f"found {heads}", f"a divisor of {hidden}")
     if heads % kv_heads:

@@ -7,7 +7,7 @@ from typing import Any
 from mdlm_probe.models._config import REQUIRED, Config
 
 KIND = "masked"
-MODEL_TYPES = ("llada", "LLaDAModelLM")
+MODEL_TYPES = {"llada": "LLaDAModelLM"}
 NATIVE = "LlamaForCausalLM"
 SHIFT = 0
 
@@ -28,8 +28,8 @@ KEYS = {
 }
 
 # What the authors' code can be told to compute and Llama does not. First value: what a missing key
-# is taken for. A wrong guess shows in the weights: biases, position tables and further norms would
-# be unexpected keys.
+# is taken for, which is the default of the authors' code; where that isn't what Llama computes, the
+# key is required. So are `embedding_size` (default: 50304) and `eos_token_id` (50256), below.
 FIXED: dict[str, tuple[Any, ...]] = {
     "block_type": (REQUIRED, "llama"),
     "layer_norm_type": (REQUIRED, "rms"),
@@ -37,7 +37,7 @@ FIXED: dict[str, tuple[Any, ...]] = {
     "include_bias": (False,),
     "include_qkv_bias": (False,),
     "alibi": (False,),
-    "rope": (True,),
+    "rope": (REQUIRED, True),
     "rope_full_precision": (True,),
     "attention_layer_norm": (False,),
     "layer_norm_with_affine": (True,),
@@ -59,6 +59,7 @@ def translate(config: Config) -> dict[str, Any]:
     """
     for key, values in FIXED.items():
         config.must(key, *values)
+    config.present("eos_token_id", "the id that ends a text, or null")
     heads, hidden = config.integer("n_heads"), config.integer("d_model")
     if hidden % heads:
         raise config.error("n_heads", f"found {heads}", f"a divisor of d_model = {hidden}")
@@ -66,7 +67,7 @@ def translate(config: Config) -> dict[str, Any]:
     if heads % kv_heads:
         raise config.error("n_kv_heads", f"found {kv_heads}", f"a divisor of n_heads = {heads}")
     vocab = config.integer("vocab_size")
-    rows = config.integer("embedding_size", None) or vocab
+    rows = config.nullable("embedding_size") or vocab
     if rows < vocab:
         raise config.error("embedding_size", f"found {rows}", f"vocab_size = {vocab} or more")
     return {

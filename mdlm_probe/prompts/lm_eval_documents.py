@@ -14,7 +14,11 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.yaml_file import Document, check_text
+from mdlm_probe.prompts import lm_eval_trust
 from mdlm_probe.prompts.few_shot_sets import LETTERS, Example, Joined
 from mdlm_probe.prompts.shipped import folder
 
@@ -110,9 +114,29 @@ class Documents:
             yield
         except (KeyError, jinja2.UndefinedError) as error:
             raise self._error(f"a document has no {error}", "columns " + ", ".join(doc)) from None
+        except jinja2.TemplateError as error:
+            raise self._error(f"its template fails: {error}", "a template of its columns") from None
 
     def _error(self, found: str, expected: str) -> ProbeError:
         return ProbeError(f"lm-eval task '{self.name}': {found}", expected=expected)
+
+
+class TaskFile(Document):
+    """A user's task file, as lm-eval will read it, and the files that it includes."""
+
+    def __init__(self, path: Path, within: tuple[Path, ...] = ()) -> None:
+        super().__init__(path)
+        if path.resolve() in within:
+            raise self.error(("include",), "includes itself", "files that end somewhere")
+        found = self.data.get("include", [])
+        for name in found if isinstance(found, list) else [found]:
+            inner = path.parent / str(name)
+            if not lm_eval_trust.is_installed(inner):
+                TaskFile(inner, (*within, path.resolve()))
+
+    def _build(self, node: yaml.Node | None, at: tuple[Any, ...]) -> Any:
+        function = isinstance(node, yaml.ScalarNode) and node.tag == "!function"
+        return node.value if node and function else super()._build(node, at)
 
 
 # ---------------------------------------------------------------------- lm-eval's own folder
@@ -120,18 +144,22 @@ class Documents:
 
 def read(name: str, data: str, include_path: str) -> Any:
     """A task of lm-eval, made: from a folder of the user's, from ours, or from its own."""
-    from lm_eval.tasks import TaskManager
-    from lm_eval.tasks._yaml_loader import load_yaml
-
     path = _yaml(name, include_path)
-    config = load_yaml(path, resolve_func=False)
+    with lm_eval_trust.loading(path, include_path):
+        return _read(name, data, path)
+
+
+def _read(name: str, data: str, path: Path) -> Any:
+    from lm_eval.tasks import TaskManager
+
+    config = read_yaml(name, path, resolve_func=False)
     if "group" in config or "class" in config or config.get("output_type") != "multiple_choice":
         what = "a group" if "group" in config else config.get("output_type", "code of its own")
         hint = f"one of its tasks: {str(config.get('task'))[:80]}" if "group" in config else ""
         raise ProbeError(
             f"lm-eval task '{name}' is {what}", expected="a task of multiple_choice", hint=hint
         )
-    config = load_yaml(path)
+    config = read_yaml(name, path)
     config.pop("tag", None)
     if data:
         config |= own_data(name, data, config)
@@ -139,9 +167,41 @@ def read(name: str, data: str, include_path: str) -> Any:
         config["dataset_kwargs"] = beside(path, config)
     try:
         made = TaskManager(include_defaults=False).load([config])["tasks"]
+    except ProbeError:
+        raise
     except Exception as error:  # whatever its documents, the hub or its own functions raise
         raise unmade(name, error) from None
     return next(iter(made.values()))
+
+
+def read_yaml(name: str, path: Path, *, resolve_func: bool = True) -> dict[str, Any]:
+    """The configuration that a task's file and those it includes hold.
+
+    Args:
+        name: the task's.
+        path: its file.
+        resolve_func: whether its functions are imported, too.
+
+    Raises:
+        ProbeError: it can't be read, or has functions of nobody we trust.
+    """
+    from lm_eval.tasks._yaml_loader import load_yaml
+
+    try:
+        if not lm_eval_trust.is_installed(path):
+            TaskFile(path)
+        config: dict[str, Any] = load_yaml(path, resolve_func=resolve_func)
+    except ProbeError:
+        raise
+    except Exception as error:  # whatever the file, or the modules of its functions, raise
+        raise unmade(name, error) from None
+    return config
+
+
+def check_folder(include_path: Path) -> None:
+    """Refuses a folder of tasks with a file that lm-eval's reader of YAML would crash at."""
+    for path in sorted(include_path.rglob("*.yaml")):
+        check_text(path)
 
 
 def unmade(name: str, error: Exception) -> ProbeError:
@@ -166,6 +226,8 @@ def _yaml(name: str, include_path: str) -> Path:
             expected="one of task YAMLs",
             option="include_path",
         )
+    if include_path:
+        check_folder(Path(include_path))
     folders = (folder() / "lm_eval", *([Path(include_path)] if include_path else []))
     index = TaskManager(include_path=list(folders), include_defaults=False).task_index
     if name not in index:

@@ -59,6 +59,9 @@ def digest(prompts: str = "decay", lexicon: str = "full") -> str:
     # texts without answers keep the hash that finished runs have written down
     if any(t.answer for t in loaded):
         found += [(t.answer,) for t in loaded]
+    # prompts end where a token does: of one's own words they always did
+    if not is_small(prompts, lexicon) and any(t.continuation for t in loaded):
+        found += [("in tokens",)]
     return hashlib.blake2b(repr(found).encode(), digest_size=8).hexdigest()
 
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mdlm_probe import models
 from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.columns import MODEL, Column
 from mdlm_probe.core.json_lines import JsonLines
 from mdlm_probe.core.run_folder import RunFolder
 from mdlm_probe.decoding import answers, text_quality
 from mdlm_probe.decoding.canvas import Intervention, Observer, Step
+from mdlm_probe.decoding.canvas_of_prompt import in_tokens
 from mdlm_probe.decoding.schedule import Schedule
 from mdlm_probe.models._checkpoint import Checkpoint
 from mdlm_probe.prompts.prompt import Text
@@ -98,8 +98,6 @@ class AnswerWriter:
         Groups are cut by the whole plan, so that a resumed run sends the same batches.
         """
         progress, texts, known = self.progress, self.request.texts, self.folder.entries[self.name]
-        source = loaded_models.portable(self.entry.source) or "memory"
-        progress.note(f"loading {self.entry.name} from {source}")
         engine = self._engine(known)
         fitting = 1 if progress.watches else max(1, engine.batch_tokens // longest)
         size = known.get("batch", {}).get("answers") or fitting
@@ -124,7 +122,8 @@ class AnswerWriter:
         """
         from mdlm_probe.engine.engine import Engine
 
-        model, batch = models.load(self.entry, self.job.load), known.get("batch", {})
+        model = loaded_models.load_model(self.entry, self.job.load, self.progress.note)
+        batch = known.get("batch", {})
         runner.same_weights(self.entry.name, {"model": model}, known)
         tokens = self.job.batch_tokens or batch.get("tokens")
         return Engine(model, batch_tokens=tokens, kv_cache_tokens=batch.get("held"))
@@ -143,6 +142,7 @@ class AnswerWriter:
 
     def _write_group(self, engine: Engine, group: Sequence[Text], size: int) -> None:
         budgets = engine.budgets
+        group = [in_tokens(engine, text) for text in group]
         found = self._answers(engine, group)
         records = [record_of(self.entry.name, *pair) for pair in zip(group, found, strict=True)]
         with runner.uninterrupted():

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -95,7 +94,7 @@ def run(job: Job, progress: GenerationProgress) -> Path:
     Raises:
         ProbeError: whatever the user can mend; answers written before stay.
     """
-    entry = job.load.apply(models.resolve(job.model, job.load.revision))
+    entry = models.entry_for(job.model, job.load)
     options = _options(job, entry)
     request = plan(**options)
     longest = _longest(job, entry, request)
@@ -124,7 +123,7 @@ def _config(
         "source": loaded_models.portable(loaded_models.place(entry.source)),
         "options": options,
         "sources": {"prompts": prompts},
-        "load": asdict(job.load),
+        "load": job.load.recorded(),
     }
 
 

@@ -13,7 +13,7 @@ from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import PACKAGE
 from mdlm_probe.models._base import Model
-from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
+from mdlm_probe.models._checkpoint import BY_OPTION, REGISTERED, Checkpoint, LoadOptions
 
 
 def scorer_of(options: dict[str, Any], entry: Checkpoint) -> Checkpoint | None:
@@ -104,8 +104,7 @@ class LoadedModels:
     def _model(self, entry: Checkpoint, load: LoadOptions, note: Callable[[str], None]) -> Model:
         key = _key(entry, load)
         if key not in self._models:
-            note(f"loading {entry.name} from {portable(entry.source) or 'memory'}")
-            self._models[key] = self._tried(key, models.load, entry, load)
+            self._models[key] = self._tried(key, load_model, entry, load, note)
             self.loads += 1
         return self._models[key]
 
@@ -123,6 +122,40 @@ class LoadedModels:
             for key in away:
                 del self._models[key]
             free_memory()
+
+
+def load_model(entry: Checkpoint, load: LoadOptions, note: Callable[[str], None]) -> Model:
+    """A model ready to be asked; what a user should know of it is said.
+
+    Raises:
+        ProbeError: as `models.load`.
+    """
+    note(f"loading {entry.name} from {portable(entry.source) or 'memory'}")
+    model = models.load(entry, load)
+    if text := style_note(model.border):
+        note(f"{entry.name}: {text}")
+    adapter = model.facts.get("adapter") or {}
+    if unmatched := adapter.get("unmatched"):
+        note(
+            f"{entry.name}: the adapter's target_modules {', '.join(unmatched)} match no module of "
+            "this model; training left them out"
+        )
+    return model
+
+
+def style_note(border: Any) -> str:
+    """Which style prompts have and why, where a chat template leaves a choice and the name of the
+    checkpoint made it; else "".
+    """
+    entry = border.entry
+    if not border.template or entry.style_reason in (REGISTERED, BY_OPTION):
+        return ""
+    ways = ("chat messages", "plain text")
+    one, other = ways if entry.chat else ways[::-1]
+    return (
+        f"prompts are {one}, since {entry.style_reason}; "
+        f"--style {'base' if entry.chat else 'chat'} writes {other}"
+    )
 
 
 def _key(entry: Checkpoint, load: LoadOptions) -> Key:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
@@ -70,7 +70,7 @@ class Plan:
     @property
     def config(self) -> dict[str, Any]:
         """What must be equal for rows to belong together."""
-        load = asdict(self.job.load)
+        load = self.job.load.recorded()
         load["revision"] = load["revision"] or self.entry.revision
         if load["rope_scale"] == 1:  # runs that began before there was a choice resume
             del load["rope_scale"]
@@ -135,7 +135,7 @@ def prepare(
         ProbeError: an unknown probe or model, bad options, or nothing that this model can be asked.
     """
     probe = catalog.load("probe", job.probe)
-    entry = job.load.apply(models.resolve(job.model, job.load.revision))
+    entry = models.entry_for(job.model, job.load)
     name = f"{job.probe}__{slug(entry.name)}"
     if entry.kind not in probe.KINDS:
         reason = f"probe '{job.probe}' is not for {entry.kind} models"

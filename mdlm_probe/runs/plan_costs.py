@@ -107,7 +107,7 @@ class PlanCosts:
             note = "memory is for the gradients of one prompt at a time, at least"
             self._note(note, plan.entry.name)
         own = self._passes(plan.entry, plan.job.load, seen, device, dtype, gradients)
-        return self._together(len(plan.cells), own, self._scored(plan, run, seen, device, dtype))
+        return self._together(seen.cells, own, self._scored(plan, run, seen, device, dtype))
 
     @property
     def with_card(self) -> bool:
@@ -127,9 +127,9 @@ class PlanCosts:
 
     def _surveyed(self, plan: Plan, run: str, device: str) -> Survey:
         """How much a plan asks; notes what is left out, and what is a guess."""
-        for reason, number in plan.refused.items():
-            self._note(f"{number} cells left out: {reason}", plan.entry.name, run)
         seen = survey.survey(plan, device, self._loaded.border)
+        for text in seen.left_out:
+            self._note(text, plan.entry.name, run)
         for note in seen.notes:
             self._note(note, plan.entry.name)
         self._fault = self._fault or seen.fault

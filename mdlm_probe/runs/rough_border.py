@@ -35,7 +35,7 @@ class RoughBorder(Border):
         masks = text.count(MASK)
         return (SOME,) * round((len(text) - masks) / PER_TOKEN) + (self._mask,) * masks
 
-    def pieces(self, text: str) -> tuple[int, ...]:
+    def pieces(self, text: str, *, inside: bool = False) -> tuple[int, ...]:
         """As `encode`."""
         return self.encode(text)
 
@@ -49,7 +49,7 @@ class RoughBorder(Border):
         text = tuple(owner[len(owner) * i // count] for i in range(count))
         return text + (len(turns) - 1,) * masks
 
-    def token(self, text: str, after: str = "") -> int:
+    def token(self, text: str, after: str = "", *, inside: bool = False) -> int:
         """Some id."""
         return 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from mdlm_probe import __version__, models
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.core.run_folder import RunFolder, differences
+from mdlm_probe.core.run_folder import RunFolder, differences, read_run
 from mdlm_probe.core.sheet import Sheet, text_of
 from mdlm_probe.runs import loaded_models, survey
+from mdlm_probe.runs.fitting import fit
 from mdlm_probe.runs.loaded_models import LoadedModels, free_memory, portable
 from mdlm_probe.runs.plan import Plan, Progress
 
@@ -42,6 +43,12 @@ def finished(path: Path, known: dict[str, Any]) -> bool:
     return path.exists() and known.get("size") == path.stat().st_size
 
 
+def is_finished(plan: Plan) -> bool:
+    """Whether a plan's rows are all there: then nothing of its model is needed."""
+    known = {} if plan.job.fresh else read_run(plan.job.output).get(plan.name, {})
+    return finished(plan.job.output / f"{plan.name}.csv", known)
+
+
 def run(plan: Plan, progress: Progress, loaded: LoadedModels | None = None) -> Path:
     """Measures what is still missing of a plan; returns the CSV.
 
@@ -54,8 +61,7 @@ def run(plan: Plan, progress: Progress, loaded: LoadedModels | None = None) -> P
         ProbeError: whatever the user can mend; rows written before stay.
         KeyboardInterrupt: Ctrl-C; the same job resumes after the last whole group.
     """
-    for reason, number in plan.refused.items():
-        progress.note(f"{plan.entry.name}: {number} cells left out: {reason}")
+    _note_refused(plan, plan.refused, progress)
     with RunFolder.locked(plan.job.output, fresh=plan.job.fresh) as folder:
         path = folder.path(plan.name)
         known = folder.begin(plan.name, {"config": plan.config, "refused": plan.refused})
@@ -77,7 +83,10 @@ def _continue(
     from mdlm_probe.core import machine
 
     same_scorer(plan, known)
-    size = survey.cell_tokens(plan, loaded.border(plan.entry, plan.job.load))
+    border, refused = loaded.border(plan.entry, plan.job.load), plan.refused
+    plan = fit(plan, border).plan
+    _note_refused(plan, plan.refused.keys() - refused.keys(), progress)
+    size = survey.cell_tokens(plan, border)
     model, scorer = loaded.models(plan.options, plan.entry, plan.job.load, progress.note)
     same_weights(plan.entry.name, {"model": model, "scorer": scorer}, known)
     engine, group = _engine(plan, model, scorer, known, *size)
@@ -89,6 +98,7 @@ def _continue(
         **({"scorer": _scorer_facts(scorer, plan)} if scorer else {}),
         batch=_batch(engine, group),
         cells=len(plan.cells),
+        refused=plan.refused,
         sessions=[*known.get("sessions", []), session],
     )
     coordinates = attrgetter(*(f.name for f in fields(plan.probe.Cell)))
@@ -116,6 +126,11 @@ def _continue(
             progress.note(_timing(plan, engine, time.perf_counter() - began))
     finally:
         sheet.close(complete=sheet.done == len(plan.cells))
+
+
+def _note_refused(plan: Plan, reasons: Iterable[str], progress: Progress) -> None:
+    for reason in reasons:
+        progress.note(f"{plan.entry.name}: {plan.refused[reason]} cells left out: {reason}")
 
 
 def _timing(plan: Plan, engine: Engine, seconds: float) -> str:

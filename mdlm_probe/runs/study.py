@@ -17,7 +17,8 @@ from mdlm_probe.core.catalog import JUDGE
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import exclusive
 from mdlm_probe.core.run_folder import RUN
-from mdlm_probe.runs import judges, loaded_models, runner
+from mdlm_probe.core.secrets import redacted
+from mdlm_probe.runs import fitting, judges, loaded_models, runner, survey
 from mdlm_probe.runs.loaded_models import LoadedModels
 from mdlm_probe.runs.plan import Plan
 from mdlm_probe.runs.plan import Progress as RunProgress
@@ -93,6 +94,8 @@ def execute(
         only: names of runs; none: all.
         fresh: forget earlier verdicts; for measurements, plans say so themselves.
 
+    What tokenizers can't do, or have no room for, is found for all runs before the first begins.
+
     Raises:
         ProbeError: a folder that can't be used, or whose rows were measured with other settings,
             before anything is loaded. What fails in a run is an outcome.
@@ -103,9 +106,10 @@ def execute(
     with locked(folder):
         check_settings(folder, parts, fresh)
         record = StudyRecord(folder, study, parts)
-        for part, plan in order(parts):
+        turns = [(part, plan, _fault(plan, loaded)) for part, plan in order(parts)]
+        for part, plan, fault in sorted(turns, key=lambda turn: turn[2] is None):
             progress.begin(part.name, part.probe, plan.entry.name, len(plan.cells))
-            measure = _measurement(plan, progress, loaded)
+            measure = _raising(fault) if fault else _measurement(plan, progress, loaded)
             found.append(_outcome(part, plan.entry.name, measure, record, progress))
             progress.end()
         loaded.clear()
@@ -116,6 +120,26 @@ def execute(
                 found.append(_outcome(part, part.verdicts.by.name, ask, record, progress))
                 progress.end()
     return found
+
+
+def _fault(plan: Plan, loaded: LoadedModels) -> ProbeError | None:
+    """Why a plan can't be measured, as far as tokenizers tell; None where nothing is known."""
+    try:
+        if not runner.is_finished(plan):
+            border = loaded.border(plan.entry, plan.job.load)
+            fitting.fit(plan, border, survey.LOOKED)
+            if scorer := loaded_models.scorer_of(plan.options, plan.entry):
+                loaded.border(scorer, loaded_models.scorer_load(scorer, plan.job.load))
+    except ProbeError as error:
+        return error.with_traceback(None)
+    return None
+
+
+def _raising(error: ProbeError) -> Callable[[], int]:
+    def fail() -> int:
+        raise error
+
+    return fail
 
 
 def _measurement(plan: Plan, progress: StudyProgress, loaded: LoadedModels) -> Callable[[], int]:
@@ -150,7 +174,7 @@ def _outcome(
     except ProbeError as fault:
         error, advised = str(fault), bool(fault.hint)
     except Exception as fault:  # of torch, say: a study of many hours must go on
-        error = f"{type(fault).__name__}: {fault}"
+        error = redacted(f"{type(fault).__name__}: {fault}")
     if error:
         progress.note("  failed: " + error.replace("\n", "\n  "))
         loaded_models.free_memory()  # the error held what it was raised in

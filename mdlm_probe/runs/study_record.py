@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mdlm_probe.core.run_folder import read_study, write_study
+from mdlm_probe.core.secrets import redacted
 from mdlm_probe.runs.study_plan import Study, StudyRun
 
 FINISHED, FAILED, STOPPED, PENDING = "finished", "failed", "stopped", "pending"
@@ -49,7 +50,7 @@ class StudyRecord:
     def add(self, part: StudyRun, model: str, status: str, error: str, seconds: float) -> None:
         """Writes down what came of a run with one model."""
         came = self._came.setdefault(part.name, {})
-        came[model] = status, error
+        came[model] = status, redacted(error)
         states = {status for status, _ in came.values()}
         whole = FINISHED if len(came) == len(part.models) else PENDING
         entry = self.runs[part.name]
@@ -60,5 +61,5 @@ class StudyRecord:
 
     def save(self) -> None:
         """Writes study.json at once or not at all."""
-        found = {"study": self.study.name, "source": self.study.source, "runs": self.runs}
+        found = {"study": self.study.name, "source": redacted(self.study.source), "runs": self.runs}
         write_study(self.folder, found)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mdlm_probe import models
-from mdlm_probe.core.columns import coordinates
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.models._border import Border
+from mdlm_probe.models._hub import is_local
+from mdlm_probe.runs import loaded_models
+from mdlm_probe.runs.fitting import Fitting, fit, measure
 from mdlm_probe.runs.rough_border import RoughBorder
 
 if TYPE_CHECKING:
@@ -19,54 +21,43 @@ if TYPE_CHECKING:
 
 SAMPLE = 24
 """Cells that are written out to learn how long prompts are."""
+LOOKED = 1536
+"""Cells that are written out to learn how many are too long, where some are."""
+
+STRETCH = 256
+"""First cells of a causal model's plan that are written out to learn how many share a pass."""
 
 
 def count(plan: Plan, dry_run: DryRun) -> int:
     """Measures a few random cells on a dry run, always the same ones; returns how many."""
     chosen = random.Random(0).sample(range(len(plan.cells)), min(SAMPLE, len(plan.cells)))
-    _measure(plan, dry_run, [plan.cells[i] for i in sorted(chosen)])
+    measure(plan, dry_run, [plan.cells[i] for i in sorted(chosen)])
     return len(chosen)
 
 
-def _measure(plan: Plan, dry_run: DryRun, cells: Sequence[Any]) -> None:
-    for _ in plan.probe.measure(dry_run, cells):
-        pass
+def _shared(plan: Plan, border: Any) -> tuple[float, float, float]:
+    """Sequences, positions asked and tokens that go through the network, of those that cells ask.
 
-
-def extremes(plan: Plan) -> list[Any]:
-    """Of every combination of texts, the cells with the largest and least of each number.
-
-    If these can be asked, all can, within a few tokens between items.
-    """
-    kinds = coordinates(plan.probe.Cell)
-    texts = [column.name for column in kinds if column.type is str]
-    numbers = [column.name for column in kinds if column.type is not str]
-    found: dict[Any, dict[tuple[str, int], Any]] = {}
-    for cell in plan.cells:
-        ends = found.setdefault(tuple(getattr(cell, name) for name in texts), {})
-        for name in numbers:
-            value = getattr(cell, name)
-            if (name, 1) not in ends or value > getattr(ends[name, 1], name):
-                ends[name, 1] = cell
-            if (name, 0) not in ends or value < getattr(ends[name, 0], name):
-                ends[name, 0] = cell
-    return list(dict.fromkeys(cell for ends in found.values() for cell in ends.values()))
-
-
-def cell_tokens(plan: Plan, border: Border | None = None) -> tuple[float, int]:
-    """Tokens that a cell asks at once, by a sample, and passes that each of its queries takes.
-
-    Args:
-        plan: what is to be measured.
-        border: its model's tokenizer, where it is loaded already.
-
-    Raises:
-        ProbeError: a prompt that can't be asked, found here before any weights are loaded.
+    Below 1 where cells share passes, as those of a causal model do that differ only in what follows
+    the asked position.
     """
     from mdlm_probe.engine.dry_run import DryRun
 
-    border = border or models.load_border(plan.entry, plan.job.load)
-    _measure(plan, DryRun(border.entry, border), extremes(plan))
+    if plan.entry.kind != "causal":
+        return 1.0, 1.0, 1.0
+    counts = []
+    for sharing in (True, False):
+        dry_run = DryRun(plan.entry, border, sharing=sharing)
+        measure(plan, dry_run, plan.cells[:STRETCH])
+        counts.append((len(dry_run.lengths), dry_run.asked, sum(dry_run.lengths)))
+    queries, asked, tokens = (sent / wanted for sent, wanted in zip(*counts, strict=True))
+    return queries, asked, tokens
+
+
+def cell_tokens(plan: Plan, border: Border) -> tuple[float, int]:
+    """Tokens that a cell asks at once, by a sample, and passes that each of its queries takes."""
+    from mdlm_probe.engine.dry_run import DryRun
+
     dry_run = DryRun(border.entry, border)
     sampled = count(plan, dry_run)
     return dry_run.largest / sampled, max(dry_run.passes, dry_run.calls)
@@ -82,6 +73,8 @@ class Survey:
         batch_tokens: padded tokens of a batch.
         notes: what a reader should know of the numbers.
         fault: why there is no tokenizer, if there is none.
+        cells: that have room, by those that were looked at.
+        left_out: how many others there are, and why.
     """
 
     queries: int
@@ -91,6 +84,8 @@ class Survey:
     batch_tokens: int
     notes: list[str]
     fault: str = ""
+    cells: int = 0
+    left_out: tuple[str, ...] = ()
 
 
 def survey(plan: Plan, device: str, load: Callable[..., Border] | None = None) -> Survey:
@@ -100,6 +95,9 @@ def survey(plan: Plan, device: str, load: Callable[..., Border] | None = None) -
         plan: what is to be measured.
         device: where.
         load: what gives a checkpoint's tokenizer; default: `models.load_border`.
+
+    Raises:
+        ProbeError: a prompt that can't be asked, or a folder without a tokenizer.
     """
     from mdlm_probe.engine.dry_run import DryRun
     from mdlm_probe.engine.memory import LARGEST
@@ -108,12 +106,21 @@ def survey(plan: Plan, device: str, load: Callable[..., Border] | None = None) -
     try:
         border: Any = (load or models.load_border)(plan.entry, plan.job.load)
     except ProbeError as error:
+        if plan.entry.source and is_local(plan.entry.source):
+            raise
         border = RoughBorder(plan.entry)
         notes.append("tokens are a rough guess: there is no tokenizer")
         fault = error.found
-    dry_run = DryRun(plan.entry, border)
-    scale = len(plan.cells) / count(plan, dry_run)
-    tokens = sum(dry_run.lengths) * dry_run.passes
+    else:
+        if style := loaded_models.style_note(border):
+            notes.append(style)
+    dry_run = DryRun(plan.entry, border, sharing=False)
+    fitted = fit(plan, border, LOOKED)
+    cells = round(len(fitted.plan.cells) / fitted.looked)
+    scale = cells / count(fitted.plan, dry_run)
+    shared = _shared(fitted.plan, border)
+    queries, asked = len(dry_run.lengths) * shared[0], dry_run.asked * shared[1]
+    tokens = sum(dry_run.lengths) * shared[2] * dry_run.passes
     largest = LARGEST.get(device.partition(":")[0], LARGEST["cpu"])
     if plan.options.get("cache", "none") != "none":
         notes.append("passes that keep keys and values are counted as whole ones: at most that")
@@ -125,14 +132,26 @@ def survey(plan: Plan, device: str, load: Callable[..., Border] | None = None) -
             " counts as one more"
         )
     return Survey(
-        round(len(dry_run.lengths) * scale),
-        round(dry_run.asked * scale),
+        round(queries * scale),
+        round(asked * scale),
         tokens * scale,
-        tokens / dry_run.passes / len(dry_run.lengths),
+        tokens / dry_run.passes / queries,
         plan.job.batch_tokens or largest,
         notes,
         fault,
+        cells,
+        _left_out(plan, fitted, border.is_rough),
     )
+
+
+def _left_out(plan: Plan, fitted: Fitting, rough: bool) -> tuple[str, ...]:
+    """What a plan leaves out, with reasons; how many are too long is a guess by some cells."""
+    found = []
+    for reason, number in fitted.plan.refused.items():
+        known = reason in plan.refused or (fitted.looked == 1 and not rough)
+        told = str(number) if known else f"about {round(number / fitted.looked)}"
+        found.append(f"{told} cells left out: {reason}")
+    return tuple(found)
 
 
 def scored(plan: Plan, seen: Survey) -> Survey:

@@ -1,1 +1,1 @@
-"""Training: one small trainer, one file per objective, and the recipe of the bundled models."""
+"""Tuning: objectives, one file each, and the bundled models' own small trainer."""

@@ -313,7 +313,7 @@ def write_causal(folder: Path, kind: str, **config: Any) -> tuple[Path, Any]:
     heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
     ends = {"bos_token_id": 1, "eos_token_id": 2}
     torch.manual_seed(0)
-    told = AutoConfig.for_model(kind, **sizes, **heads, **ends, **CAUSAL_TYPES[kind] | config)
+    told = AutoConfig.for_model(kind, **{**sizes, **heads, **ends, **CAUSAL_TYPES[kind], **config})
     network = AutoModelForCausalLM.from_config(told).eval()
     write_llama(folder)  # for its tokenizer
     network.save_pretrained(folder)

@@ -27,7 +27,7 @@ class Letters(Border):
     def encode(self, prompt):
         return self.pieces(prompt if isinstance(prompt, str) else prompt.text())
 
-    def pieces(self, text):
+    def pieces(self, text, inside=False):
         return tuple(MASK if letter == MASK_TEXT else "abcd".index(letter) for letter in text)
 
     def decode(self, ids):

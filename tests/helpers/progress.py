@@ -12,3 +12,6 @@ class Silent:
 
     def advance(self, cells, tokens):
         pass
+
+    def step(self, parts, tokens):
+        pass

@@ -5,27 +5,39 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import groupby
-from typing import Literal
+from typing import Any, Literal
 
 from rapidfuzz.distance import Levenshtein
 
 from mdlm_probe.analysis.examples.parts import CanvasPart, DifferencePart
 from mdlm_probe.analysis.examples.rows import Fields
+from mdlm_probe.core.sheet import text_from
 
 Places = tuple[tuple[int, str], ...]
 
 
 def places(row: Fields) -> Places:
     """The step and the text of every place of a canvas; none where the row doesn't say."""
+    texts = _pieces(row.get("canvas") or "[]")
     try:
-        texts = json.loads(row.get("canvas") or "[]")
         steps = [int(step) for step in row.get("unmasked", "").split()]
-    except ValueError:
+        texts = [bytes(t).decode("utf-8", "replace") if isinstance(t, list) else t for t in texts]
+    except (TypeError, ValueError):
         return ()
-    if not isinstance(texts, list) or len(texts) != len(steps):
+    if len(texts) != len(steps):
         return ()
     return tuple((step, str(text)) for step, text in zip(steps, texts, strict=True))
+
+
+def _pieces(field: str) -> list[Any]:
+    """The list that a field holds: JSON, whose escapes earlier versions escaped once more."""
+    for text in (field, text_from(field)):
+        with suppress(ValueError):
+            found = json.loads(text)
+            return found if isinstance(found, list) else []
+    return []
 
 
 def filling(label: str, row: Fields) -> tuple[CanvasPart, ...]:

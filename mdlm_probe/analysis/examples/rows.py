@@ -56,6 +56,7 @@ class Rows:
         self.folder, self.probe, self.frame = folder, probe, frame
         self.entries = entries
         self._changed: dict[str, str] = {}
+        self._json = catalog.json_columns(probe)
         self._tables = self._read()
 
     def fields(self, at: int) -> Fields:
@@ -65,7 +66,8 @@ class Rows:
         starts = [start for start, _ in self._tables]
         start, table = self._tables[bisect_right(starts, at) - 1]
         (row,) = table.slice(at - start, 1).to_pylist()
-        return {name: text_from(text or "") for name, text in row.items()}
+        plain = self._json
+        return {n: text or "" if n in plain else text_from(text or "") for n, text in row.items()}
 
     def cell(self, at: int) -> Any:
         """The cell of a row.

@@ -11,7 +11,7 @@ from mdlm_probe import __version__
 from mdlm_probe.cli.groups import MainGroup
 from mdlm_probe.cli.run_probe import probe_command
 
-ORDER = (*("study", "plan", "report", "compare", "export"), *("generate", "judge", "eval"))
+ORDER = (*("study", "plan", "report", "compare", "export"), *("generate", "judge", "eval", "tune"))
 """Commands by use: the order of the help."""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from mdlm_probe.cli.completions import lm_task_names
-from mdlm_probe.cli.options import MODEL_OPTIONS, RUN_OPTIONS, Commas, jobs_of
+from mdlm_probe.cli.options import MODEL_OPTIONS, RUN_OPTIONS, TRUST, Commas, jobs_of
 from mdlm_probe.cli.progress import Bar
 from mdlm_probe.cli.show import echo_table
 from mdlm_probe.core.columns import names
@@ -20,7 +20,8 @@ from mdlm_probe.likelihood.settings import USUAL, Estimator, Order, Settings
 HELP = """Evaluates models on lm-eval's tasks: its evaluator, its options, our numbers.
 
 Shipped tasks (tasks/lm_eval) and local YAMLs need no network. Every answer is kept at once: the
-same command resumes after Ctrl-C, and more tasks or documents reuse what is there.
+same command resumes after Ctrl-C, and more tasks or documents reuse what is there. Functions in
+task files run code: those of others only with --trust-tasks.
 
 Example: mdlm-probe eval --model tiny-mdlm --tasks suite_animal --limit 20
 """
@@ -157,6 +158,7 @@ command = click.Command(
     params=[
         *MODEL_OPTIONS[:1],
         *LM_EVAL_OPTIONS,
+        TRUST,
         *LIKELIHOOD_OPTIONS,
         *MODEL_OPTIONS[1:],
         OUTPUT,

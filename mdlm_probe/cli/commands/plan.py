@@ -6,10 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mdlm_probe.cli import tuning_plan
 from mdlm_probe.cli.commands import study
 from mdlm_probe.cli.cost_table import show_plans
 from mdlm_probe.cli.groups import ProbeGroup
-from mdlm_probe.cli.options import MODEL_OPTIONS, RUN_OPTIONS, jobs_of, plan_options
+from mdlm_probe.cli.options import (
+    MODEL_OPTIONS,
+    RUN_OPTIONS,
+    jobs_of,
+    plan_options,
+    trust_options,
+)
 from mdlm_probe.core import catalog
 from mdlm_probe.prompts import shipped
 from mdlm_probe.runs import cost
@@ -39,7 +46,14 @@ def plan_probe(name: str) -> click.Command:
         name,
         callback=callback,
         # --output and its like change nothing here: any command can be planned as it stands
-        params=[*MODEL_OPTIONS[:1], *options, *MODEL_OPTIONS[1:], GPU, *RUN_OPTIONS],
+        params=[
+            *MODEL_OPTIONS[:1],
+            *options,
+            *trust_options(options),
+            *MODEL_OPTIONS[1:],
+            GPU,
+            *RUN_OPTIONS,
+        ],
         help=f"What `{name}` would run: cells, forwards, tokens, operations, memory, time.\n\n"
         f"Example: mdlm-probe plan {name} --model llada-8b-instruct --limit 5",
         short_help=catalog.first_line("probe", name),
@@ -105,3 +119,6 @@ def command() -> None:
 
     Example: mdlm-probe plan locality --model llada-8b
     """
+
+
+command.add_command(tuning_plan.group(GPU))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mdlm_probe.cli.commands import report
-from mdlm_probe.cli.options import Commas
+from mdlm_probe.cli.options import TRUST, Commas
 from mdlm_probe.cli.progress import StudyBar
 from mdlm_probe.cli.show import echo_table
 from mdlm_probe.core import catalog
@@ -40,6 +40,7 @@ OPTIONS = [
         ["--only"], type=Commas(click.STRING), help="Runs of the study, by name; default: all."
     ),
     click.Option(["--fresh"], is_flag=True, help="Forget the rows of these runs, and start over."),
+    TRUST,
     click.Option(["--tables"], is_flag=True, help="Also print the tables of the report."),
     click.Option(["--quiet", "-q"], is_flag=True, help="No progress; results only."),
 ]

@@ -18,12 +18,9 @@ def tokens_of(asker: Asker, source: LmSet, example: Example) -> list[tuple[int, 
     """The tokens of every choice where it follows the question, as lm-eval cuts them."""
     border, chat = asker.border, asker.entry.chat
     question = "" if chat else source.template.ask(example)
-    before, found = border.pieces(question), []
+    found = []
     for text in source.continuations(example, chat):
-        both = border.pieces(question + text)
-        # where the two run together, the text's own tokens are the nearest there is
-        joined = both[: len(before)] == before
-        tokens = tuple(both[len(before) :] if joined else border.pieces(text))
+        tokens = border.cut(question, text)[1] if question else border.pieces(text, inside=True)
         found.append(tokens or (border.token(text, question),))
         if not border.is_rough and _letters(border.decode(found[-1])) != _letters(text):
             raise ProbeError(

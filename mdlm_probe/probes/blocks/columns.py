@@ -24,6 +24,6 @@ COLUMNS = (
     Column("end_first", float, "share", "answer's tokens committed after the end of text"),
     Column("tail_eos_first", float, "share", "trailing ends of text committed in step 1"),
     Column("unmasked", str, "", "step that committed each mask, from 1; 0 where none did"),
-    Column("canvas", str, "", "text of every position of the canvas, as a JSON list"),
+    Column("canvas", list, "", "text of every position of the canvas"),
 )
 """`canvas`: see `answers.pieces`; from `confidence` to `unmasked`: see `filling_order`."""

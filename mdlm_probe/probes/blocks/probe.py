@@ -21,6 +21,7 @@ from mdlm_probe.core.cells import key
 from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.errors import Refusal
 from mdlm_probe.decoding import answers, coordinates, loop, text_metrics, text_quality
+from mdlm_probe.decoding.canvas_of_prompt import in_tokens
 from mdlm_probe.decoding.schedule import Cache, Order, Schedule, check
 from mdlm_probe.probes.blocks import columns
 from mdlm_probe.probes.blocks.filling_order import filling_columns
@@ -119,7 +120,7 @@ def measure(
 ) -> Iterator[tuple[Cell, list[dict[str, Any]]]]:
     """One row per cell: the answer, what the scorer thinks of it, and how it came about."""
     known = {at: _by_id(*at) for at in {(cell.prompts, cell.lexicon) for cell in cells}}
-    asked = [known[cell.prompts, cell.lexicon][cell.prompt] for cell in cells]
+    asked = [in_tokens(engine, known[cell.prompts, cell.lexicon][cell.prompt]) for cell in cells]
     canvases = [
         answers.canvas_of(engine, text, cell.length, key(cell))
         for text, cell in zip(asked, cells, strict=True)

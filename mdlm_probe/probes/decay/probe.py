@@ -5,9 +5,10 @@ certain it is, and of what, against the distance to the nearest visible token. S
 diffusion does not work" (arXiv 2510.03289); masses of frequent tokens and of the prompt's as in
 arXiv 2509.15188. Ours: the prompts, the bound (see `zipf_bound`), what counts as the far end (the
 middle half of the canvas; near its end predictions are others, as a longer canvas shows), that each
-prompt is compared with the next one of its task, the law fitted to next tokens (see `zipf_fit`),
-and the counterpart for causal models: continuations are sampled, and the model's distributions are
-averaged over them at each distance (see `sampled_continuations`).
+prompt is compared with the next one of its task, that prompts end where a token does (see
+`canvas_of_prompt`), the law fitted to next tokens (see `zipf_fit`), and the counterpart for causal
+models: continuations are sampled, and the model's distributions are averaged over them at each
+distance (see `sampled_continuations`).
 """
 
 from __future__ import annotations

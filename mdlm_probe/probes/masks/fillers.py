@@ -115,9 +115,9 @@ def extend(asker: Asker, query: Query, tail: Tail) -> Query:
         return query
     count = amount(tail.masks).tokens(len(ids), asker.entry.context)
     before = {"left": count, "both": count // 2}.get(tail.side, 0)
-    closing = () if tail.filler == "mask" else border.pieces(tail.closing)
+    closing = () if tail.filler == "mask" else border.pieces(tail.closing, inside=True)
     added = fill(border, tail.filler, count, tail.seed)
-    at = border.opening(ids)
+    at = border.before_turns(ids)
     if tail.filler == "dot":  # cut together with what it follows, as any text is
         after = _dots(border, tail.closing, count - before)
     else:
@@ -173,7 +173,7 @@ def _dots(border: Border, before: str, count: int) -> tuple[int, ...]:
     """The first `count` tokens of a text and a run of dots after it; fewer are their beginning."""
     _token(border, "dot")
     length = toy_language.STRETCH
-    while len(ids := border.pieces(before + "." * length)) < count:
+    while len(ids := border.pieces(before + "." * length, inside=True)) < count:
         length *= 2
     return ids[:count]
 
@@ -181,7 +181,7 @@ def _dots(border: Border, before: str, count: int) -> tuple[int, ...]:
 @lru_cache(maxsize=256)
 def _prose(border: Border, count: int, seed: int) -> tuple[int, ...]:
     """At least `count` tokens of prose; a longer text begins the same."""
-    return border.pieces("".join(toy_language.sentences(count, seed)))
+    return border.pieces("".join(toy_language.sentences(count, seed)), inside=True)
 
 
 def _token(border: Border, filler: Filler) -> int:
@@ -194,7 +194,7 @@ def _token(border: Border, filler: Filler) -> int:
         return border.pad
     if filler in SPELLED:
         try:
-            return border.token(SPELLED[filler])
+            return border.token(SPELLED[filler], inside=True)
         except ProbeError as error:
             raise _lacks(border, filler, f": {error.found}") from None
     raise _lacks(border, filler)

@@ -14,7 +14,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from mdlm_probe.core.cells import seed as seed_of
-from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.errors import ProbeError, TooLong
 from mdlm_probe.engine.queries import Query, Readout
 from mdlm_probe.probes.needle.facts import Needle, Needles, names
 from mdlm_probe.prompts import toy_language
@@ -105,7 +105,7 @@ def fit(border: Border, needles: Needles, item: int, seed: int, length: int) -> 
         ProbeError: the needle and one sentence are longer than that, or hold unknown words.
     """
     needle = needles.needle(item, seed)
-    answer = _answer(border, needle)
+    answer = border.cut(needle.opening, needle.answer)[1]
     _check_known(border, needles, needle)
     texts = filler(needle, item, seed, length)
     room, empty = length - len(answer), len(border.encode(""))
@@ -122,10 +122,11 @@ def fit(border: Border, needles: Needles, item: int, seed: int, length: int) -> 
     while count < len(texts) and tokens(count + 1) <= room:
         count += 1
     if (least := tokens(count)) > room:
-        raise ProbeError(
+        raise TooLong(
             f"a context of {length} tokens can't hold the needle '{needle.fact}'",
             expected=f"{least + len(answer)} or more, for fact, question and a sentence of filler",
             hint="raise --lengths",
+            reason=f"{length} tokens can't hold fact, question and a sentence of filler",
         )
     return Haystack(needles, needle, texts[:count], tuple(ends[:count]), answer)
 
@@ -157,14 +158,6 @@ def start_of(border: Border, hidden: Haystack, depth: int | None) -> int | None:
         return None
     before = border.pieces(text[: text.index(fact)].rstrip(" "))
     return len(before) if border.entry.chat else len(border.start) + len(before)
-
-
-def _answer(border: Border, needle: Needle) -> tuple[int, ...]:
-    before, both = border.encode(needle.opening), border.encode(needle.opening + needle.answer)
-    if both[: len(before)] == before and len(both) > len(before):
-        return both[len(before) :]
-    # the two run together: the answer's own tokens are the nearest there is
-    return border.encode(needle.answer)[len(border.encode("")) :]
 
 
 def _check_known(border: Border, needles: Needles, needle: Needle) -> None:

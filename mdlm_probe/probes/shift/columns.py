@@ -34,7 +34,7 @@ COLUMNS = (
     Column("passes", int, "passes", "forward passes"),
     Column("moves", str, "", "every change as step:place:to, places from 0"),
     Column("unmasked", str, "", "step that wrote each place, from 1; 0 where none did"),
-    Column("canvas", str, "", "text of every position of the canvas, as a JSON list"),
+    Column("canvas", list, "", "text of every position of the canvas"),
 )
 """`canvas`: see `answers.pieces`.
 

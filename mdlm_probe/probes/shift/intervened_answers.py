@@ -16,6 +16,7 @@ from mdlm_probe.core.columns import Unit
 from mdlm_probe.decoding import answers, coordinates, text_metrics, text_quality
 from mdlm_probe.decoding.answers import Answer, Score
 from mdlm_probe.decoding.canvas import NO_INTERVENTION
+from mdlm_probe.decoding.canvas_of_prompt import in_tokens
 from mdlm_probe.decoding.schedule import Schedule
 from mdlm_probe.probes.shift.interventions import Change, Intervene, displaced
 from mdlm_probe.prompts.prompt import Text
@@ -115,7 +116,8 @@ def rows(engine: AnyEngine, cells: Sequence[AnswerCell]) -> list[dict[str, Any]]
     Raises:
         ProbeError: a prompt that leaves no room, or can't be read.
     """
-    known = {text.id: text for text in load(cells[0].prompts, cells[0].lexicon)}
+    texts = load(cells[0].prompts, cells[0].lexicon)
+    known = {text.id: in_tokens(engine, text) for text in texts}
     runs = _decode(engine, cells, known)
     found = [_run(engine, cell, runs) for cell in cells]
     asked = [known[cell.prompt] for cell in cells]

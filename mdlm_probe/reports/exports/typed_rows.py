@@ -31,7 +31,8 @@ def typed(run: ExportedRun, probe: str) -> pa.Table:
     Columns have the types that the probe declares, where their values have them; else they are
     whole numbers or floats if all their values are, or text. What the CSV leaves empty is null (in
     a coordinate that is text: the empty text); a measured NaN stays NaN. Escapes such as
-    backslash-n become the characters they stand for.
+    backslash-n become the characters they stand for; columns of lists stay the JSON
+    that they are.
 
     Raises:
         ProbeError: a CSV that can't be read.
@@ -39,11 +40,14 @@ def typed(run: ExportedRun, probe: str) -> pa.Table:
     found = run.measurements(probe)
     paths = [path for name in found if (path := run.folder / f"{name}.csv").exists()]
     whole = pa.concat_tables([table for path in paths if len(table := read_texts(path))])
-    declared = {column.name: TYPES[column.type] for column in catalog.columns(probe)}
+    plain = catalog.json_columns(probe)
+    declared = {c.name: TYPES[c.type] for c in catalog.columns(probe) if c.name not in plain}
     cell = names(catalog.coordinates(probe))
     return pa.table(
         {
-            name: _typed(whole[name], declared.get(name), coordinate=name in cell)
+            name: whole[name]
+            if name in plain
+            else _typed(whole[name], declared.get(name), coordinate=name in cell)
             for name in whole.column_names
         }
     )

@@ -10,6 +10,7 @@ from mdlm_probe.analysis.chart_style import model_colours
 from mdlm_probe.core import run_folder
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import write_whole
+from mdlm_probe.core.secrets import redacted
 from mdlm_probe.reports import probe_report
 from mdlm_probe.reports.html import page_template
 from mdlm_probe.reports.html.probe_sections import ReportedRun, sections
@@ -76,7 +77,7 @@ def page(folder: Path, runs: list[ReportedRun], style: Style = "screen") -> str:
     found = [section for run in runs for section in sections(run, models, style)]
     name = str(study.get("study") or folder.resolve().name)
     return page_template.render(
-        name, colours, found, _states(study, runs), str(study.get("source") or "")
+        name, colours, found, _states(study, runs), redacted(str(study.get("source") or ""))
     )
 
 
@@ -91,7 +92,8 @@ def _states(study: dict[str, Any], runs: list[ReportedRun]) -> list[tuple[str, s
         name: run for name, run in study.get("runs", {}).items() if run.get("status") != "finished"
     }
     found = {
-        name: (str(run.get("status")), str(run.get("error") or "")) for name, run in known.items()
+        name: (str(run.get("status")), redacted(str(run.get("error") or "")))
+        for name, run in known.items()
     }
     for run in runs:
         if not run.made:

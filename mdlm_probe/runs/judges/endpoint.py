@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.secrets import redacted, redacted_json, secrets_of
 from mdlm_probe.core.threads import results
 from mdlm_probe.prompts.prompt import Text
 from mdlm_probe.runs.judges import chat_reply
+from mdlm_probe.runs.judges.bounded_http import bounded_client
 from mdlm_probe.runs.judges.judge_calls import BOTH, Call, Reply, Verdict
 from mdlm_probe.runs.judges.judge_prompt import JudgePrompt
 
@@ -62,12 +64,17 @@ class Access:
             known = False
         if not known:
             raise ProbeError(
-                f"--endpoint has '{self.url}'",
+                f"--endpoint has '{_unsigned(self.url)}'",
                 expected="a URL such as http://localhost:8000/v1",
                 option="endpoint",
             )
         shown = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
         object.__setattr__(self, "shown", shown.rstrip("/"))
+
+
+def _unsigned(url: str) -> str:
+    """A text that is no URL, without what may be a name and a password in it."""
+    return "***" * ("@" in url) + url.rpartition("@")[2]
 
 
 class EndpointJudge:
@@ -92,6 +99,8 @@ class EndpointJudge:
         self.config: dict[str, Any] = told
         self.facts: dict[str, Any] = {}
         self._plain = False
+        self._key = os.environ.get(access.key_env) or "none"
+        self._secrets = secrets_of(access.url, self._key if self._key != "none" else "")
 
     def caution(self, scorers: Mapping[str, str]) -> str:
         """Nothing."""
@@ -106,11 +115,17 @@ class EndpointJudge:
 
         self._client = openai.OpenAI(
             base_url=self._access.url,
-            api_key=os.environ.get(self._access.key_env) or "none",
+            api_key=self._key,
             timeout=self._access.timeout,
             max_retries=self._access.retries,
+            default_headers={"Accept-Encoding": "identity"},
+            http_client=bounded_client(self._access.timeout),
         )
-        list(results(self._check, [self._client], at_once=1, name="judge-check"))
+        try:
+            list(results(self._check, [self._client], at_once=1, name="judge-check"))
+        except BaseException:
+            self._client.close()
+            raise
 
     def _check(self, client: openai.OpenAI) -> None:
         """Asks once whether somebody is there."""
@@ -132,7 +147,7 @@ class EndpointJudge:
         except openai.APIConnectionError as error:
             raise self._down(str(error.__cause__ or error)) from error
         except openai.APIStatusError as error:
-            raise self._fatal(error) or self._down(_said_by(error)) from error
+            raise self._fatal(error) or self._down(self._said_by(error)) from error
 
     def ask(self, calls: Sequence[Call]) -> Iterator[tuple[Call, Reply]]:
         """Replies as they come.
@@ -164,22 +179,30 @@ class EndpointJudge:
                 time.sleep(min(first * 2 ** (attempt - 1), most))
             try:
                 raw = self._in_time(messages)
-                return {"response": chat_reply.parsed(raw)}
+                return {"response": redacted_json(chat_reply.parsed(raw), self._secrets)}
             except TimeoutError as error:
                 return {"failed": str(error)}
             except ValueError as error:
                 reason = str(error)
             except openai.APIConnectionError as error:  # the SDK has asked again already
-                return {"failed": chat_reply.short(f"{error} {error.__cause__ or ''}")}
+                return {"failed": self._short(f"{error} {error.__cause__ or ''}")}
             except openai.APIStatusError as error:
                 if error.code == "content_filter":
-                    return {"response": {"blocked": chat_reply.short(_said_by(error))}}
+                    return {"response": {"blocked": self._said_by(error)}}
                 if fatal := self._fatal(error):
                     raise fatal from error
-                return {"failed": chat_reply.short(_said_by(error))}
+                return {"failed": self._said_by(error)}
             except openai.OpenAIError as error:
-                return {"failed": chat_reply.short(str(error))}
-        return {"failed": chat_reply.short(reason)}
+                return {"failed": self._short(str(error))}
+        return {"failed": self._short(reason)}
+
+    def _short(self, text: str) -> str:
+        """What goes into an error or a row: a line, without the key or a password."""
+        return chat_reply.short(redacted(text, self._secrets))
+
+    def _said_by(self, error: openai.APIStatusError) -> str:
+        """What a server said, in short."""
+        return self._short(f"HTTP {error.status_code}: {error.message}")
 
     def _in_time(self, messages: Any) -> str:
         """A reply, or an end to waiting: the SDK's own limit starts anew with every byte."""
@@ -213,13 +236,13 @@ class EndpointJudge:
         shown, env = self._access.shown, self._access.key_env
         if error.status_code in (401, 403):
             return ProbeError(
-                f"{shown} refuses the key: {_said_by(error)}",
+                f"{shown} refuses the key: {self._said_by(error)}",
                 expected=f"a key that is let in, in the environment variable {env}",
                 hint=f"export {env}=..., or name another with --api-key-env",
             )
         if error.status_code == 404:
             return ProbeError(
-                f"{shown} has no judge '{self.name}': {_said_by(error)}",
+                f"{shown} has no judge '{self.name}': {self._said_by(error)}",
                 expected="a URL up to /v1, and a model that is served there",
                 hint="check --endpoint and --judge",
             )
@@ -227,12 +250,7 @@ class EndpointJudge:
 
     def _down(self, reason: str) -> ProbeError:
         return ProbeError(
-            f"no judge answers at {self._access.shown}: {chat_reply.short(reason)}",
+            f"no judge answers at {self._access.shown}: {self._short(reason)}",
             expected="a server that speaks OpenAI's chat protocol",
             hint="start it, or check --endpoint; nothing was asked yet",
         )
-
-
-def _said_by(error: openai.APIStatusError) -> str:
-    """What a server said, in short."""
-    return chat_reply.short(f"HTTP {error.status_code}: {error.message}")

@@ -118,7 +118,12 @@ def verdict_of(call: Call, reply: Reply | None, judge: Judge) -> Verdict:
         return Verdict("A=B")
     if reply is None:
         return Verdict("failed", "not asked yet")
-    return Verdict("failed", reply["failed"]) if "failed" in reply else judge.read(reply)
+    if "failed" in reply:
+        return Verdict("failed", str(reply["failed"]))
+    try:
+        return judge.read(reply)
+    except (AttributeError, LookupError, TypeError, ValueError):
+        return Verdict("failed", "its kept reply is damaged: take the line away, or use --fresh")
 
 
 def row(name: str, call: Call, found: Verdict) -> dict[str, Any]:

@@ -55,13 +55,18 @@ class JudgePrompt:
     def verdict(self, reply: str) -> str:
         """The verdict that a reply ends in; "unparsable" where it has none.
 
-        The last well-formed mark counts; two different marks in its line are no verdict.
+        The last line with a well-formed mark counts, whatever follows it (a fence, a sentence); two
+        different marks in it are no verdict. Spaces within a mark count for nothing.
         """
-        names = {mark: name for name, mark in self.marks.items()}
-        pattern = "|".join(map(re.escape, names))
-        lines = [line for line in reply.splitlines() if line.strip()]
-        found = set(re.findall(pattern, lines[-1])) if lines else set()
+        names = {_tight(mark): name for name, mark in self.marks.items()}
+        marks = "|".join("[ \\t]*".join(map(re.escape, mark)) for mark in names)
+        lines = [set(map(_tight, re.findall(marks, line))) for line in reply.splitlines()]
+        found = next((line for line in reversed(lines) if line), set())
         return names[found.pop()] if len(found) == 1 else "unparsable"
+
+
+def _tight(mark: str) -> str:
+    return "".join(mark.split())
 
 
 def path() -> Path:
@@ -88,7 +93,7 @@ def load(file: Path | None = None) -> JudgePrompt:
         "question": _template(doc, ("letter", "question")),
     }
     read |= {name: doc.get(("letter", name), str) for name in ("turn", "opening", "closing")}
-    marks = list(read["marks"].values())
+    marks = list(map(_tight, read["marks"].values()))
     if any(not a or (a in b and i != j) for i, a in enumerate(marks) for j, b in enumerate(marks)):
         raise doc.error(("marks",), f"found {marks}", "five marks, none a part of another")
     digest = hashlib.blake2b(repr(sorted(read.items())).encode(), digest_size=8).hexdigest()

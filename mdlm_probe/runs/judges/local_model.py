@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mdlm_probe import models
@@ -41,7 +40,7 @@ class LocalJudge:
     def __init__(
         self, model: str, prompt: JudgePrompt, load: LoadOptions, batch_tokens: int | None
     ) -> None:
-        self._entry = load.apply(models.resolve(model, load.revision))
+        self._entry = models.entry_for(model, load)
         self.prompt, self._load, self._batch_tokens = prompt, load, batch_tokens
         self._engine: Engine | None = None
         self.name = self._entry.name
@@ -49,7 +48,7 @@ class LocalJudge:
         self.config = {
             "by": "model",
             "source": loaded_models.portable(loaded_models.place(self._entry.source)),
-            "load": asdict(load),
+            "load": load.recorded(),
         }
 
     def caution(self, scorers: Mapping[str, str]) -> str:

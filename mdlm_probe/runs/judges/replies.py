@@ -35,7 +35,8 @@ class Replies:
             for record in self._log.records:
                 if {name: record.get(name) for name in stamp} == stamp:
                     reply = {name: record[name] for name in KINDS if name in record}
-                    self._found[record["call"]] = reply
+                    if reply and isinstance(record["call"], str):
+                        self._found[record["call"]] = reply
 
     def get(self, call: Call) -> Reply | None:
         """What came of a call, if anything."""

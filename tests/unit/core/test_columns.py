@@ -1,6 +1,7 @@
 """Columns: what cells and probes declare, by hand, and held against the committed run's rows."""
 
 import csv
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ READ = {
     int: int,
     float: float,
     str: str,
+    list: json.loads,
 }
 
 

@@ -1,5 +1,7 @@
 """Answers: what is written after a prompt, where it ends, and its likelihood by a plain softmax."""
 
+import csv
+import json
 import math
 
 import pytest
@@ -8,12 +10,14 @@ from checkpoints import EOS, EOT, MASK_TEXT, special_ids, write_llada, write_lla
 
 from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.sheet import lines_of, text_of
 from mdlm_probe.decoding import answers, loop
 from mdlm_probe.decoding.canvas import Canvas
 from mdlm_probe.decoding.schedule import Schedule
 from mdlm_probe.engine.dry_run import DryRun
 from mdlm_probe.engine.engine import Engine
 from mdlm_probe.models import LoadOptions
+from mdlm_probe.models._tokenizer import bytes_of
 from mdlm_probe.prompts.prompt import Text
 
 IDS = special_ids()
@@ -193,3 +197,22 @@ def test_equal_answers_go_through_the_network_once(engines, monkeypatch):
 
 def test_without_a_scorer_there_are_no_scores():
     assert answers.score(None, TEXTS, ["a", "b", ""]) == [None] * 3
+
+
+def test_a_canvas_keeps_the_bytes_of_characters_that_tokens_cut(tmp_path):
+    border = models.load_border(models.resolve(str(write_llada(tmp_path / "m"))))
+    entry, tokens = border.entry, border.pieces('a\n"\\é\u20ac')
+    texts = answers.pieces(border, entry, (*tokens, entry.mask_id, entry.eos_ids[0]))
+    euro = [[226], [130], [172]]
+    assert texts == ["a", "\n", '"', "\\", [195], [169], *euro, "", "<|endoftext|>"]
+    assert json.loads(text_of(texts)) == texts
+    field = next(csv.reader([lines_of([{"canvas": texts}], ["canvas"]).decode()]))[0]
+    assert json.loads(field) == texts
+
+
+@pytest.mark.parametrize(
+    ("token", "found"),
+    [("<0xE2>", b"\xe2"), ("Ġé", b" \xe9"), ("\u2581a", None), ("\ufffd", None), ("", b"")],
+)
+def test_bytes_are_read_from_the_vocabulary_s_spelling(token, found):
+    assert bytes_of(token) == found

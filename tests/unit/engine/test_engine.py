@@ -410,3 +410,34 @@ def test_a_restored_gradient_budget_is_no_larger_than_asked_now():
     found = {"tokens": 8192, "gradients": True, "checkpointing": True}
     engine = Engine(model, batch_tokens=512, gradients=found)
     assert engine.budgets["gradients"] == {**found, "tokens": 512}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_what_follows_a_causal_answer_never_goes_through_the_network(tmp_path, dtype):
+    """Queries that only differ in it are one pass, and their answers the same in every digit."""
+    folder = write_llama(tmp_path / "causal")
+    model = models.load(models.resolve(str(folder)), models.LoadOptions(dtype=dtype))
+    engine, prompt = Engine(model, batch_tokens=512), tuple(range(10, 30))
+    tails = [(), (7,), (8,) * 30]
+    asked = [Query(prompt + tail, (20, 5), READOUTS, f"{len(tail)}") for tail in tails]
+    found = engine.ask([*asked, replace(asked[0], positions=(19,))])
+    assert engine.tokens == 20 + 19
+    for answer in found[1:3]:
+        for readout in READOUTS:
+            assert (answer[readout] == found[0][readout]).all()
+    assert found[3]["top_logprob"].shape == (1,)
+
+
+def test_masked_queries_are_asked_as_they_stand(tmp_path):
+    model = models.load(models.resolve("tiny-mdlm"))
+    engine = Engine(model, batch_tokens=512)
+    query = Query((*range(10, 20), model.entry.mask, 12, 13), (10,), READOUTS, "cell")
+    engine.ask([query, query])
+    assert engine.tokens == 2 * 13
+
+
+def test_a_causal_query_is_too_long_whatever_it_asks():
+    engine = Engine(models.load(models.resolve("tiny-arlm")), batch_tokens=512)
+    query = Query((5,) * (engine.entry.context + 1), (3,), READOUTS, "cell")
+    with pytest.raises(ProbeError, match="a prompt has"):
+        engine.ask([query])

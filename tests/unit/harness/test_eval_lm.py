@@ -137,14 +137,11 @@ def test_values_do_not_depend_on_order_or_company(masked):
 
 def test_contexts_and_continuations_are_cut_where_lm_eval_cuts(causal):
     border = causal.border
-    assert request_tokens.pair(border, " the ", "wind") == (
-        border.pieces(" the"),
-        border.pieces(" wind"),
-    )
-    begin = request_tokens.prefix(border)
-    assert request_tokens.pair(border, "", " wind") == ((begin,), border.pieces(" wind"))
-    assert request_tokens.pair(border, "  ", "wind")[0] == (begin,)
-    assert request_tokens.pair(border, "", "<eos> wind") == ((begin,), border.pieces(" wind"))
+    the, wind, begin = border.pieces(" the"), border.pieces(" wind"), request_tokens.prefix(border)
+    assert request_tokens.pair(border, " the ", "wind") == (the, wind, False)
+    assert request_tokens.pair(border, "", " wind") == ((begin,), wind, False)
+    assert request_tokens.pair(border, "  ", "wind").before == (begin,)
+    assert request_tokens.pair(border, "", "<eos> wind") == ((begin,), wind, False)
     assert request_tokens.clip((1, 2, 3), (4, 5), 4) == ((2, 3, 4, 5), 2, 1)
     assert request_tokens.clip((1, 2), (3, 4, 5, 6), 3) == ((4, 5, 6), 1, 3)
 

@@ -165,10 +165,44 @@ def test_templates_may_strip_what_is_not_asked():
     assert border(CHAT).chat(open_end) == f"{BOS}{USER}Q{EOT}{ASSISTANT}A: "
 
 
-def test_a_template_that_drops_masks_is_refused():
-    template = "{% for m in messages %}{{ m['content'][:3] }}{% endfor %}"
-    with pytest.raises(ProbeError, match="keeps 0 of 1 masks"):
+def test_a_template_that_repeats_masks_is_refused():
+    template = "{% for m in messages %}{{ m['content'] + m['content'] }}{% endfor %}"
+    with pytest.raises(ProbeError, match="keeps 2 of 1 masks"):
         border(CHAT, template=template).encode(masked_at(0))
+
+
+@pytest.mark.parametrize(
+    ("template", "whose"),
+    [
+        ("{{ bos_token }}Hello", "user"),
+        ("{{ messages[-1]['content'] }}", "user"),
+        ("{{ messages | map(attribute='role') | join }}", "user"),
+        ("{% for m in messages if m.role == 'user' %}{{ m.content }}{% endfor %}", "assistant"),
+        ("{% for m in messages | reverse %}{{ m.content }}{% endfor %}", "assistant"),
+        ("{% for m in messages %}{{ m.content | upper }}{% endfor %}", "user"),
+        ("{% for m in messages %}{{ m.content[:9] }}{% endfor %}", "user"),
+    ],
+)
+def test_every_message_must_stand_in_the_prompt(template, whose):
+    with pytest.raises(ProbeError, match=f"leaves out .* messages: the {whose}'s") as error:
+        border(CHAT, template=template).encode(PROMPT)
+    assert "--style base" in error.value.hint
+
+
+def test_short_messages_are_not_found_in_other_words():
+    """`a` stands in `assistant`, whether the answer does or not."""
+    template = "{% for m in messages %}{{ m.role }}{% if m.role == 'user' %}{{ m.content }}"
+    template += "{% endif %}{% endfor %}"
+    with pytest.raises(ProbeError, match=r"leaves out .* the assistant's"):
+        border(CHAT, template=template).encode(Prompt((("q", "a"), ("q", "")), "", ""))
+
+
+def test_a_system_message_may_stand_elsewhere_but_not_nowhere():
+    chat = [{"role": "system", "content": "S"}, {"role": "user", "content": "U"}]
+    moved = "{{ messages[1].content }}: {{ messages[0].content }}"
+    assert border(CHAT, template=moved).render(chat, True) == "U: S"
+    with pytest.raises(ProbeError, match="the system's"):
+        border(CHAT, template="{{ messages[1].content }}").render(chat, True)
 
 
 @pytest.mark.parametrize(

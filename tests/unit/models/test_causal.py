@@ -1,6 +1,7 @@
 """Autoregressive baselines: right numbers, no leak from the right, only known architectures."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -79,8 +80,8 @@ def test_self_test_notices_a_leak(model):
 
 
 def test_self_test_notices_a_masked_family_loaded_as_causal(tmp_path, monkeypatch):
-    folder = write_dream(tmp_path / "m")
-    entry = models.resolve(str(folder))
+    folder = write_dream(tmp_path / "m", config={"mask_token_id": ...})
+    entry = replace(models.resolve(str(write_dream(tmp_path / "n"))), source=str(folder))
     monkeypatch.setattr(dream, "KIND", "causal")
     with pytest.raises(ProbeError, match="attention is not bidirectional"):
         models.load(entry)
@@ -103,7 +104,7 @@ def test_unknown_family(tmp_path):
     folder = write_llama(tmp_path / "m", config={"model_type": "mamba", "architectures": ["Mamba"]})
     with pytest.raises(ProbeError, match=r"unknown model family: model_type 'mamba'") as error:
         models.resolve(str(folder))
-    assert "llada (llada, LLaDAModelLM)" in error.value.expected
+    assert "llada (llada: LLaDAModelLM)" in error.value.expected
     assert "dream" in error.value.expected
 
 

@@ -97,6 +97,7 @@ def test_added_tokens_json_is_enough(tmp_path):
         ("hidden_act", "gelu"),
         ("hidden_size", 30),
         ("num_key_value_heads", 3),
+        ("num_key_value_heads", ...),
         ("mask_token_id", ...),
     ],
 )

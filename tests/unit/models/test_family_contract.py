@@ -1,6 +1,6 @@
 """Every family is one file of models/, found by listing: it has an entry, tests, and no stray name.
 
-What a family must declare is tested in test_registry.py.
+What a family must declare is tested in test_families.py.
 """
 
 import ast
@@ -10,7 +10,7 @@ import pytest
 
 from mdlm_probe import models
 from mdlm_probe.core.files import PACKAGE
-from mdlm_probe.models import _registry
+from mdlm_probe.models import _families
 
 HERE = Path(__file__).parent
 DECLARED = {"KIND", "MODEL_TYPES", "NATIVE", "SHIFT", "KEYS"}
@@ -41,7 +41,7 @@ def test_a_family_has_an_entry_and_a_test_of_its_own(name):
 
 @pytest.mark.parametrize("name", models.families())
 def test_a_family_has_no_constant_that_nobody_reads(name):
-    path = Path(_registry.family(name).__file__)
+    path = Path(_families.family(name).__file__)
     assert stray(ast.parse(path.read_text())) == set()
 
 

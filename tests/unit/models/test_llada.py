@@ -12,7 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.models import LoadOptions, _checks
+from mdlm_probe.models import LoadOptions, _checks, llada
+from mdlm_probe.models._config import REQUIRED
 
 MASK_ID = special_ids()[MASK_TEXT]
 TEXT = [5, 60, MASK_ID, 200, 12, MASK_ID, 33]
@@ -172,6 +173,13 @@ def test_self_test_notices_capped_logits(model, monkeypatch):
         ("include_qkv_bias", True),
         ("alibi", True),
         ("rope", False),
+        ("rope", ...),
+        ("rope", None),
+        ("rope_full_precision", None),
+        ("layer_norm_with_affine", None),
+        ("weight_tying", None),
+        ("embedding_size", ...),
+        ("eos_token_id", ...),
         ("attention_layer_norm", True),
         ("scale_logits", True),
         ("block_group_size", 2),
@@ -197,6 +205,33 @@ def test_self_test_notices_capped_logits(model, monkeypatch):
 def test_config_violations_name_file_and_key(copy, key, value):
     with pytest.raises(ProbeError, match=re.escape(f"config.json, key '{key}'")):
         models.resolve(str(edit(copy, **{key: value})))
+
+
+def test_a_missing_key_whose_default_is_another_in_the_authors_code(copy):
+    with pytest.raises(ProbeError, match="key 'rope': is missing") as error:
+        models.resolve(str(edit(copy, rope=...)))
+    assert error.value.expected == "True"
+    assert "a default of its own" in error.value.hint
+    assert (
+        models.resolve(str(edit(copy, rope=True, embedding_size=None))).geometry["vocab"] == VOCAB
+    )
+
+
+def test_missing_keys_are_taken_for_the_authors_defaults():
+    """What isn't required is, left out, what the authors' code takes it for (False for None)."""
+    theirs = dict.fromkeys(llada.FIXED, False) | {
+        "block_type": "sequential",
+        "layer_norm_type": "default",
+        "activation_type": "swiglu",
+        "rope_full_precision": True,
+        "layer_norm_with_affine": True,
+        "block_group_size": 1,
+    }
+    for key, (first, *rest) in llada.FIXED.items():
+        if first is REQUIRED:
+            assert theirs[key] not in rest
+        else:
+            assert theirs[key] == first
 
 
 def test_config_is_not_json(copy):
@@ -335,12 +370,12 @@ def test_weights_that_transformers_left_out_are_noticed(folder, monkeypatch):
 
 def test_every_weight_is_renamed_and_back():
     """The error messages read the family's rules backwards."""
-    from mdlm_probe.models import _weights, llada
+    from mdlm_probe.models import _weights
 
     rename = _weights.renamer(llada.KEYS)
     for native in llama_weights(layers=12):
         assert rename(llada_name(native)) == native
-        assert _weights._original(native, llada.KEYS) == llada_name(native)
+        assert _weights.original(native, llada.KEYS) == llada_name(native)
 
 
 @pytest.mark.gpu

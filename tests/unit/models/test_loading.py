@@ -112,13 +112,31 @@ def test_weight_hash_changes_with_the_weights_only(tmp_path, entry):
     assert hashes[0] == hashes[1] != hashes[2]
 
 
+def hub_file(repository, name, text):
+    """A file of the hub's cache: a link to a blob that its sha256 is said to name."""
+    snapshot = repository / "snapshots" / ("c0ffee" + "0" * 34)
+    snapshot.mkdir(parents=True, exist_ok=True)
+    (repository / "blobs").mkdir(exist_ok=True)
+    blob = repository / "blobs" / ("ab" * 32)
+    blob.write_bytes(text)
+    (snapshot / name).symlink_to(blob)
+    return snapshot / name
+
+
 def test_names_of_hub_blobs_save_reading_them(tmp_path):
-    (tmp_path / "blobs").mkdir()
-    blob = tmp_path / "blobs" / ("ab" * 32)
-    blob.write_bytes(b"anything")
-    link = tmp_path / "model.safetensors"
-    link.symlink_to(blob)
+    link = hub_file(tmp_path / "models--org--m", "model.safetensors", b"anything")
     assert _hub.fingerprints([link]) == {"model.safetensors": "ab" * 32}
+
+
+def test_a_link_outside_the_hubs_cache_is_read_whatever_it_points_to(tmp_path):
+    real = hashlib.sha256(b"anything").hexdigest()
+    alike = hub_file(tmp_path / "mine", "model.safetensors", b"anything")
+    foreign = hub_file(tmp_path / "models--org--m", "x", b"anything").resolve()
+    local = tmp_path / "models--a--b" / "snapshots" / ("0" * 40) / "model.safetensors"
+    local.parent.mkdir(parents=True)
+    local.symlink_to(foreign)
+    for link in (alike, local):
+        assert _hub.fingerprints([link]) == {"model.safetensors": real}
 
 
 def test_eval_mode_and_no_cache(entry):

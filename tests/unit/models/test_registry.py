@@ -8,7 +8,7 @@ from checkpoints import write_dream, write_llada, write_llama
 
 from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.models import _registry
+from mdlm_probe.models import _families, _registry
 from mdlm_probe.models._config import Config, parameters
 
 CHECKPOINTS = [e for e in models.entries() if e.family != "oracle"]
@@ -152,7 +152,7 @@ def test_parameters_are_counted_exactly(tmp_path, write, geometry):
 
 @pytest.mark.parametrize("name", models.families())
 def test_every_family_declares_what_it_must(name):
-    family = _registry.family(name)
+    family = _families.family(name)
     assert family.__doc__
     if not hasattr(family, "build"):
         assert family.KIND in ("masked", "causal")
@@ -161,7 +161,7 @@ def test_every_family_declares_what_it_must(name):
         assert family.NATIVE
         assert isinstance(family.KEYS, dict)
         assert callable(family.translate)
-    assert _registry._declares(name) != hasattr(family, "build")
+    assert _families.declares(name) != hasattr(family, "build")
 
 
 # ---------------------------------------------------------------------- resolving
@@ -275,7 +275,7 @@ def test_faults_in_the_registry_file_are_named(row, match):
 
 def test_unknown_family_name():
     with pytest.raises(ProbeError, match="no model family 'nope'"):
-        _registry.family("nope")
+        _families.family("nope")
 
 
 # ---------------------------------------------------------------------- the bundled pair
@@ -306,3 +306,4 @@ def test_the_bundled_masked_model_has_the_authors_format():
     config = Config.read(Path(entry.source))
     assert config.data["model_type"] == "llada"
     assert config.data["weight_tying"] is True
+    assert config.data["rope"] is True

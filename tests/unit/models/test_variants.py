@@ -15,6 +15,7 @@ from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.models import LoadOptions, _load
 from mdlm_probe.models._quiet import quiet
+from mdlm_probe.runs.loaded_models import load_model
 
 TEXT = [5, 60, 7, 200, 12, 9, 33]
 ASKED = [(0, i) for i in range(1, 7)]
@@ -193,6 +194,8 @@ A = "base_model.model.model.transformer.blocks.1.ff_proj.lora_A.weight"
     [
         (lambda w: w.pop(A), re.escape(f"key '{A}' is missing")),
         (lambda w: w.update({"x": torch.zeros(4, 32)}), "unexpected key 'x'"),
+        (lambda w: w.update({A: torch.zeros(4)}), re.escape(f"key '{A}' has shape [4]")),
+        (lambda w: w.update({A: w[A].long()}), re.escape(f"weight '{A}' is of type I64")),
         (lambda w: w.update({A: torch.zeros(4, 31)}), re.escape(f"key '{A}' has shape [4, 31]")),
         (
             lambda w: w.update({A.replace("blocks.1", "blocks.7"): torch.zeros(4, 32)}),
@@ -219,11 +222,43 @@ def test_adapter_keys_that_do_not_fit(tmp_path, folder, change, match):
         ({"bias": "all"}, "bias"),
         ({"r": "4"}, "r"),
         ({"modules_to_save": ["lm_head"]}, "modules_to_save"),
+        ({"target_modules": ["q_proj", 5]}, "target_modules"),
+        ({"target_modules": {"q_proj": 1}}, "target_modules"),
+        ({"alpha_pattern": ["q_proj"]}, "alpha_pattern"),
+        ({"alpha_pattern": {"q_proj": "4"}}, "alpha_pattern"),
+        ({"alpha_pattern": {"(": 4}}, "alpha_pattern"),
+        ({"layers_to_transform": "all"}, "layers_to_transform"),
+        ({"layers_to_transform": [0, "1"]}, "layers_to_transform"),
+        ({"layer_replication": [[0, 2]]}, "layer_replication"),
+        ({"use_rslora": "yes"}, "use_rslora"),
     ],
 )
 def test_adapter_configs_that_do_not_fit(tmp_path, folder, told, key):
     with pytest.raises(ProbeError, match=re.escape(f"adapter_config.json, key '{key}'")):
         reload(folder, adapter=str(write_adapter(tmp_path / "a", **told)))
+
+
+RECIPE = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+def test_names_of_modules_that_the_model_lacks(tmp_path, folder):
+    """PEFT trains what there is, and says nothing of the rest: LLaDA has no `o_proj`."""
+    told = {"target_modules": ["q_proj", "ff_proj", "attn_out", "ff_out", "o_proj", "gate_proj"]}
+    adapter, notes = write_adapter(tmp_path / "a", **told), []
+    load = LoadOptions(adapter=str(adapter))
+    model = load_model(models.resolve(str(folder)), load, notes.append)
+    assert model.facts["adapter"]["unmatched"] == ["o_proj", "gate_proj"]
+    assert "target_modules o_proj, gate_proj match no module" in notes[-1]
+    named = reload(folder, adapter=str(write_adapter(tmp_path / "b")))
+    assert "unmatched" not in named.facts["adapter"]
+    assert torch.equal(ask(model, [TEXT], ASKED), ask(named, [TEXT], ASKED))
+
+
+@pytest.mark.parametrize(("names", "absent"), [("authors", "k_proj"), ("native", "k_proj")])
+def test_names_of_modules_that_have_no_weights(tmp_path, folder, names, absent):
+    adapter = write_adapter(tmp_path / "a", names=names, target_modules=RECIPE)
+    with pytest.raises(ProbeError, match=f"no weights for '{absent}'"):
+        reload(folder, adapter=str(adapter))
 
 
 def test_adapter_files_that_are_missing(tmp_path, folder):

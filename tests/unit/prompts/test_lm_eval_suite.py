@@ -14,7 +14,7 @@ from mdlm_probe.engine.dry_run import DryRun
 from mdlm_probe.engine.queries import Answer, Readout
 from mdlm_probe.probes._few_shot import lm_eval_choices, questions, scoring
 from mdlm_probe.probes.locality import probe as locality
-from mdlm_probe.prompts import lm_eval_documents, lm_eval_suite, shipped
+from mdlm_probe.prompts import lm_eval_documents, lm_eval_suite, lm_eval_trust, shipped
 from mdlm_probe.prompts.few_shot_sets import Example, Task, ask, shot
 from mdlm_probe.prompts.few_shot_sets import Template as PlainTemplate
 from mdlm_probe.prompts.prompt import Prompt
@@ -300,7 +300,7 @@ def test_other_documents_are_another_measurement(tmp_path):
     ],
 )
 def test_tasks_that_cannot_be_asked_say_why(tmp_path, text, message):
-    with pytest.raises(ProbeError, match=message):
+    with pytest.raises(ProbeError, match=message), lm_eval_trust.trusting():
         loaded(tmp_path, text)
 
 

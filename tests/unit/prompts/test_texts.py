@@ -197,7 +197,7 @@ def test_finished_runs_keep_the_hash_of_their_prompts(own):
     runs = [json.loads(path.read_text()) for path in ROOT.glob("results/reference/decay/run.json")]
     written = re.findall(r"'prompts': '([0-9a-f]{16})'", repr(runs))
     assert set(written) == {texts.digest("decay", "small")}
-    four = [("1", "own", "a", ""), ("2", "own", "b", " c")]
+    four = [("1", "own", "a", ""), ("2", "own", "b", " c"), ("in tokens",)]
     bare = own({"prompt": "a", "answer": ""}, {"prompt": "b", "continuation": " c"})
     assert texts.digest(bare) == hashlib.blake2b(repr(four).encode(), digest_size=8).hexdigest()
 

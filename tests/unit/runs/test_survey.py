@@ -2,7 +2,9 @@
 
 import pytest
 
-from mdlm_probe.runs import survey
+from mdlm_probe import models
+from mdlm_probe.engine.engine import Engine
+from mdlm_probe.runs import fitting, survey
 from mdlm_probe.runs.plan import Job, prepare
 
 
@@ -22,4 +24,18 @@ def test_the_sample_is_even_over_every_coordinate():
     plan = prepare(Job("locality", "tiny-mdlm", {"masks": (2, 50, 100, 200)}))
     found = survey.survey(plan, "cpu")
     assert found.length == pytest.approx(508 + 88, abs=30)  # masks are 88 in the mean
-    assert {cell.masks for cell in survey.extremes(plan)} >= {200}
+    assert {cell.masks for cell in fitting.extremes(plan)} >= {200}
+
+
+def test_cells_that_share_a_pass_are_counted_as_the_engine_asks_them():
+    """Of a causal model, whose answers nothing appended can reach: one pass per test point."""
+    options = {"limit": 1, "filler": ("text", "eos"), "tasks": ("verb-smallest", "animal-smallest")}
+    plan = prepare(Job("masks", "tiny-arlm", options))
+    found = survey.survey(plan, "cpu")
+    assert (len(plan.cells), found.queries) == (2 * 23, 2)
+    engine = Engine(models.load(plan.entry), batch_tokens=4096)
+    passed = []
+    engine.watch = passed.append
+    list(plan.probe.measure(engine, plan.cells))
+    assert engine.tokens == pytest.approx(found.tokens, rel=0.02)
+    assert engine.tokens < 2 * 600

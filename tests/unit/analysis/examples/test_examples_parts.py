@@ -82,8 +82,17 @@ def test_places_left_as_masks_are_no_tokens_of_an_answer():
     assert tokens(row(["a b", "", "c d"], [1, 0, 2], "a bc d", 2)) == ["a b", "c d"]
 
 
+def test_texts_are_those_that_were_written_whatever_is_escaped():
+    """In rows of today, JSON; in those of earlier versions its backslashes are doubled."""
+    texts = ["\n", '"', "\\", " a"]
+    one = row(texts, [1, 2, 3, 4], "".join(texts), 4)
+    old = one | {"canvas": one["canvas"].replace("\\", "\\\\")}
+    assert tokens(one) == tokens(old) == texts
+
+
 def test_tokens_that_cut_a_character_are_none():
-    one = row(["\ufffd", "\ufffd", " b"], [1, 2, 3], "é b", 3)
+    one = row([[195], [169], " b"], [1, 2, 3], "é b", 3)
+    assert places(one) == ((1, "\ufffd"), (2, "\ufffd"), (3, " b"))
     assert tokens(one) is None
     assert beside("x", one, one).pieces == (("same", "é b"),)
 
@@ -97,6 +106,7 @@ def test_tokens_that_cut_a_character_are_none():
         {"canvas": '["a"]', "unmasked": "1 2"},
         {"canvas": '["a"]', "unmasked": "one"},
         {"canvas": '{"a": 1}', "unmasked": "1"},
+        {"canvas": "[[900]]", "unmasked": "1"},
     ],
 )
 def test_rows_that_do_not_say_how_a_canvas_was_filled_have_no_filling(told):

@@ -12,6 +12,7 @@ from mdlm_probe.engine.dry_run import DryRun
 from mdlm_probe.engine.queries import Query
 from mdlm_probe.models._border import Border
 from mdlm_probe.probes.masks.fillers import Tail, amount, extend, fill, pad_is_eos
+from mdlm_probe.prompts.prompt import Prompt
 
 
 @pytest.fixture(scope="module")
@@ -153,3 +154,23 @@ def test_a_chats_opening_token_stays_first(real):
     m = real.entry.mask_id
     assert extended(real, "2", "mask", "left", (7, 10, 11))[0] == (7, m, m, 10, 11)
     assert extended(real, "2", "mask", "left", (8, 10, 11))[0] == (m, m, 8, 10, 11)
+
+
+CHATML = (
+    "{% for m in messages %}{{ '<|startoftext|>' + m['role'] + ' ' + m['content'] + '<|eot_id|>' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|startoftext|>assistant ' }}{% endif %}"
+)
+
+
+@pytest.mark.parametrize("starts", [False, True])
+def test_where_every_message_opens_alike_nothing_goes_into_the_first(tmp_path, starts):
+    """SmolLM2's chats have no beginning of text of their own: its token starts every turn."""
+    folder = write_llada(tmp_path / "m-instruct", context=256, template=CHATML, bos=starts)
+    border = models.load_border(models.resolve(str(folder)))
+    m = border.entry.mask_id
+    ids = border.encode(Prompt((("cat", "dog"), ("red", "Answer:[")), "", ""))
+    assert border.decode(ids[:1]) == "<|startoftext|>"
+    assert extended(border, "2", "mask", "left", ids)[0] == (m, m, *ids)
+    plain = replace(border.entry, chat=False)
+    border.entry = plain
+    assert extended(border, "2", "mask", "left", ids)[0] == (ids[0], m, m, *ids[1:])

@@ -165,9 +165,7 @@ def test_a_planted_distraction_is_found():
 
 @pytest.mark.slow
 def test_text_after_a_causal_answer_changes_nothing():
-    """What follows can't reach what was said before: no answer changes, no drop, but for rounding
-    of probabilities that the lengths of batches bring.
-    """
+    """What follows can't reach what was said before: no answer changes, no drop, in any digit."""
     engine = Engine(models.load(models.resolve("tiny-arlm")), batch_tokens=8192)
     fillers = ("dot", "text", "random", "eos")
     cells = masks.plan(**SMALL, limit=3, masks=("0", "7", "100"), filler=fillers)
@@ -178,7 +176,7 @@ def test_text_after_a_causal_answer_changes_nothing():
         assert len({row["predicted"] for row in found}) == 1
         assert len({row["correct"] for row in found}) == 1
         for row in found:
-            assert row["logp_right"] == pytest.approx(found[0]["logp_right"], abs=1e-5)
+            assert row["logp_right"] == found[0]["logp_right"]
     frame = pd.DataFrame(
         {"model": "m"} | asdict(cell) | row for cell, (row,) in masks.measure(engine, cells)
     )
@@ -205,7 +203,8 @@ def test_groups_are_sized_by_what_is_asked_at_once():
     for steps in (1, 40):
         options = {**SMALL, **FEW, "limit": 2, "masks": ("60",), "filler": ("mask",)}
         job = plan.Job("masks", "tiny-mdlm", {**options, "steps": (steps,)})
-        sizes.append(survey.cell_tokens(plan.prepare(job)))
+        made = plan.prepare(job)
+        sizes.append(survey.cell_tokens(made, models.load_border(made.entry)))
     assert sizes[1][0] == sizes[0][0]
     assert sizes[1][1] > sizes[0][1] == 1  # and a group of them loses more
 
@@ -252,7 +251,10 @@ def test_bad_options_are_named(options, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"masks": ("5", "900"), "filler": ("mask",)}, r'has 14\d\d tokens.*"item":0.*"set":"ani'),
+        (
+            {"masks": ("900", "950"), "filler": ("mask",)},
+            r'has 14\d\d tokens.*"item":0.*"set":"ani',
+        ),
         ({"masks": ("5",), "filler": ("mask", "space")}, "--filler space: the tokenizer of"),
     ],
 )

@@ -13,7 +13,7 @@ from mdlm_probe.models import LoadOptions
 from mdlm_probe.probes.needle import haystack
 from mdlm_probe.probes.needle import probe as needle
 from mdlm_probe.probes.needle.facts import load
-from mdlm_probe.runs import survey
+from mdlm_probe.runs.fitting import fit
 from mdlm_probe.runs.plan import Job, prepare
 
 SMALL = {"lexicon": "small"}
@@ -297,4 +297,4 @@ def test_bad_options_are_named(options, message):
 def test_a_length_that_holds_no_needle_is_found_before_the_weights_are_loaded():
     plan = prepare(Job("needle", "tiny-mdlm", options={"lengths": (12,), "limit": 3}))
     with pytest.raises(ProbeError, match=r"of 12 tokens can't hold(.|\n)*expected: \d+ or more"):
-        survey.cell_tokens(plan)
+        fit(plan, models.load_border(plan.entry))

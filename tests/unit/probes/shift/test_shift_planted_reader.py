@@ -6,7 +6,6 @@ sides, so that no coin is thrown, and what becomes of every hit can be written d
 """
 
 import itertools
-import json
 import math
 
 import numpy as np
@@ -214,7 +213,7 @@ def run(tmp_path_factory):
         told[str(number), "none", 0.0] = row(reader, number, "none", frozenset())
         replaced = rows[(rows["prompt"] == str(number)) & (rows["intervention"] == "replace")]
         for frac, kind in itertools.product(FRACS, KINDS):
-            canvas = json.loads(replaced[replaced["frac"] == frac]["canvas"].iloc[0])
+            canvas = replaced[replaced["frac"] == frac]["canvas"].iloc[0]
             hits = hits_of(reader, number, canvas)
             assert len(hits) == frac * LENGTH
             told[str(number), kind, frac] = row(reader, number, kind, hits)

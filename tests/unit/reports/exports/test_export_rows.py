@@ -1,5 +1,7 @@
 """Parquet and JSON lines: what is read back is what was measured."""
 
+import csv
+import io
 import json
 import math
 
@@ -110,6 +112,18 @@ def test_values_that_a_column_cannot_have_are_read_as_what_they_are(tmp_path):
     made_runs.written(tmp_path, "locality", rows)
     found = typed_rows.typed(ExportedRun("", tmp_path, read_run(tmp_path), {}), "locality")
     assert found.to_pylist() == [{"model": "m", "item": 1.5, "correct": "maybe", "masks": "max"}]
+
+
+def test_a_column_of_lists_is_json_in_the_csv_and_everywhere(tmp_path):
+    canvas = ["\n", '"', "\\n", [226, 130], ""]
+    made_runs.written(tmp_path, "shift", [{"model": "m", "answer": "\n", "canvas": canvas}])
+    text = (tmp_path / "shift__m.csv").read_bytes().decode()
+    (row,) = csv.DictReader(io.StringIO(text, newline=""))
+    assert json.loads(row["canvas"]) == canvas
+    run = ExportedRun("", tmp_path, read_run(tmp_path), {})
+    (row,) = typed_rows.typed(run, "shift").to_pylist()
+    assert row["answer"] == "\n"
+    assert json.loads(row["canvas"]) == canvas
 
 
 def test_json_lines_are_json_whatever_the_numbers(odd):

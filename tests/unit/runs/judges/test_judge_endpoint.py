@@ -1,6 +1,10 @@
 """Chat endpoints as judges, against a real server on loopback that misbehaves."""
 
+import json
 import re
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from fakes import Server, chat, rows, write
@@ -9,7 +13,14 @@ from progress import Silent
 
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import read_run
-from mdlm_probe.runs.judges import Access, Choice, EndpointJudge, judge, load_prompt
+from mdlm_probe.runs.judges import (
+    Access,
+    Choice,
+    EndpointJudge,
+    bounded_http,
+    judge,
+    load_prompt,
+)
 
 
 def test_both_orders_are_asked_and_scored_from_the_shifted_answers_side(tmp_path):
@@ -200,3 +211,131 @@ def test_neither_keys_nor_passwords_are_written_down(tmp_path, monkeypatch, befo
 def test_what_is_no_url_is_refused(url):
     with pytest.raises(ProbeError, match="--endpoint has"):
         Access(url)
+
+
+KEY, PASSWORD = "sk-secret-key-123", "hunter2-pass"
+
+
+def echo(kind):
+    """Replies that give a key or a password away."""
+    said = f"[[A>B]] key {KEY}, me:{PASSWORD}, bWU6aHVudGVyMi1wYXNz"
+    return {
+        "content": (200, chat(said)),
+        "refusal": (200, chat(None, refusal=said)),
+        "name": (200, chat("[[A>B]]") | {KEY: [PASSWORD]}),
+        "blocked": (400, {"error": {"message": said, "code": "content_filter"}}),
+        "error": (500, {"error": {"message": said}}),
+        "nonsense": (200, said.encode()),
+        "fatal": (403, {"error": {"message": said}}),
+    }[kind]
+
+
+@pytest.mark.parametrize(
+    "kind", ["content", "refusal", "name", "blocked", "error", "nonsense", "fatal"]
+)
+def test_what_a_server_echoes_of_keys_and_passwords_is_hidden(tmp_path, monkeypatch, kind):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    folder, said = one(tmp_path), Notes()
+    with Server(lambda text, n: echo(kind)) as server:
+        server.url = server.url.replace("http://", f"http://me:{PASSWORD}@") + f"?api_key={KEY}"
+        try:
+            done = ask(folder, server, said, retries=0)
+            told = [done.reason, *said.said]
+        except ProbeError as error:
+            told = [str(error)]
+    kept = [path.read_text() for path in folder.iterdir() if path.is_file()]
+    for secret in (KEY, PASSWORD, "bWU6aHVudGVyMi1wYXNz"):
+        assert not [text for text in told + kept if secret in text]
+    assert kind == "name" or any("***" in text for text in told + kept)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        chat("[[A>B]]") | {"blocked": {"by": "us"}},
+        chat("[[A>B]]") | {"usage": {"prompt_tokens": 10**400, "completion_tokens": -1}},
+        chat("[[A>B]]") | {"usage": [1]},
+        chat("[[A>B]]", finish={"why": []}),
+    ],
+)
+def test_odd_fields_of_a_reply_change_no_verdict(tmp_path, body):
+    folder = one(tmp_path)
+    with Server(lambda text, n: (200, body)) as server:
+        for _ in range(2):  # asked, and resumed
+            found = read(ask(folder, server))
+    assert [(r["verdict"], r["reason"]) for r in found] == [("A>B", "")] * 2
+    assert [r["prompt_tokens"] for r in found] in ([""] * 2, ["7"] * 2)
+
+
+def nested(levels):
+    return chat("[[A>B]]") | {"more": json.loads("[" * levels + "]" * levels)}
+
+
+@pytest.mark.parametrize("body", [nested(60), b"[" * 100_000, chat([1]), {"choices": "x"}, []])
+def test_what_is_no_reply_is_not_kept_as_one(tmp_path, body):
+    folder = one(tmp_path)
+    with Server(lambda text, n: (200, body)) as server:
+        assert ask(folder, server, retries=0).failed == 2
+    with Server(lambda text, n: (200, chat("[[A>B]]"))) as server:
+        again = EndpointJudge("jury", Access(server.url), load_prompt())
+        again.config["endpoint"] = read_run(folder)["judge__jury"]["config"]["endpoint"]
+        assert judge(folder, again, Choice(), Silent()).failed == 0
+
+
+def endless(handler):
+    """A body without an end, as fast as it is read."""
+    handler.send_response(200)
+    handler.end_headers()
+    while True:
+        handler.wfile.write(b" " * 65536)
+
+
+def trickling(handler):
+    """A body whose bytes come so often that no read ever times out."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", "1000")
+    handler.end_headers()
+    while True:
+        handler.wfile.write(b" ")
+        handler.wfile.flush()
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize(
+    ("body", "reason"), [(endless, "more than 1 MiB"), (trickling, r"timed out|0\.3 s")]
+)
+def test_bodies_that_do_not_end_are_cut_off(tmp_path, monkeypatch, body, reason, status):
+    monkeypatch.setattr(bounded_http, "LARGEST", 2**20)
+    ended = threading.Semaphore(0)
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+        def send_response(self, code):
+            super().send_response(status)
+
+        def do_GET(self):
+            super().send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            try:
+                body(self)
+            except OSError:  # the connection is closed
+                ended.release()
+                self.close_connection = True
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        server.url = f"http://127.0.0.1:{server.server_port}/v1"
+        done = ask(one(tmp_path), server, timeout=0.3, retries=0)
+        assert done.failed == 2
+        assert re.search(reason, done.reason)
+        assert all(ended.acquire(timeout=20) for _ in range(2))
+        server.shutdown()

@@ -1,0 +1,66 @@
+"""The commands `plan tune OBJECTIVE`: what a tuning would cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from mdlm_probe.cli.commands import tune
+from mdlm_probe.cli.groups import ProbeGroup
+from mdlm_probe.cli.show import echo_table
+from mdlm_probe.core import catalog
+from mdlm_probe.runs import cost as estimate
+from mdlm_probe.runs.plan_costs import USUAL
+
+HEADS = ("model", "steps", "samples", "tokens", "scored", "trained", "operations", "memory")
+
+
+def plan_objective(name: str, gpu_option: click.Option) -> click.Command:
+    """The command that says what a tuning with an objective would cost."""
+
+    def callback(gpu: str | None, **given: Any) -> None:
+        from mdlm_probe.runs import tuning_cost
+
+        asked = tune.tuning_of(name, given)
+        # as on the card that is planned for
+        dtype = "bfloat16" if given["dtype"] == "auto" else given["dtype"]
+        found = tuning_cost.cost(asked, dtype, again=given["checkpointing"] != "off")
+        card = gpu or USUAL
+        hours = found.operations and found.operations / (estimate.CARDS[card] * estimate.SHARE)
+        counts = (found.tokens, found.scored, found.trained, found.operations)
+        row = [asked.model, str(found.steps), str(found.samples)]
+        row += [estimate.quantity(value) if value else "unknown" for value in counts]
+        row += [f"{found.memory / 2**30:.2f} GiB" if found.memory else "unknown"]
+        row += [estimate.duration(hours) if hours else "unknown"]
+        echo_table([*HEADS, f"time on {card}"], [row])
+        for note in found.notes:
+            click.echo(note)
+        click.echo(
+            f"Memory: of one device, {found.at_once} samples at once, weights in "
+            f"{'float32' if asked.full else dtype}; time: of one {card}, if it reaches"
+            f" {estimate.SHARE:.0%} of its published speed."
+        )
+
+    return click.Command(
+        name,
+        callback=callback,
+        params=[tune.MODEL, *tune.own_options(name), *tune.shared_options(), gpu_option],
+        help=f"What `tune {name}` would cost: steps, tokens, operations, memory, GPU-hours.\n\n"
+        f"Example: mdlm-probe plan tune {name} --model llada-8b",
+        short_help=catalog.first_line(tune.PART, name),
+    )
+
+
+def group(gpu_option: click.Option) -> click.Group:
+    """The group of them all."""
+    return ProbeGroup(
+        name="tune",
+        make=lambda name: plan_objective(name, gpu_option),
+        part=tune.PART,
+        titles=("Objectives", "Commands"),
+        subcommand_metavar="OBJECTIVE ...",
+        help="What a tuning would cost: steps, tokens, operations, memory, GPU-hours; loads no"
+        " weights.\n\nExample: mdlm-probe plan tune mask-agnostic --model llada-8b",
+        short_help="What a tuning would cost.",
+    )

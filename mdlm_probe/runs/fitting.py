@@ -1,0 +1,118 @@
+"""Which cells of a plan have room: known from the tokenizer, before any weights are loaded."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mdlm_probe.core.cells import key
+from mdlm_probe.core.columns import coordinates
+from mdlm_probe.core.errors import TooLong
+
+if TYPE_CHECKING:
+    from mdlm_probe.engine.dry_run import DryRun
+    from mdlm_probe.models._border import Border
+    from mdlm_probe.runs.plan import Plan
+
+NEAR = 0.9
+"""Share of the context from which on every cell is looked at: prompts of a set differ in length."""
+AT_ONCE = 64
+"""Cells that are looked at together."""
+
+
+class Fitting(NamedTuple):
+    """A plan whose cells have room.
+
+    Attributes:
+        plan: the plan; cells that are too long are counted among its refused ones.
+        looked: the share of cells that were looked at: below 1, the plan has only those of them.
+    """
+
+    plan: Plan
+    looked: float
+
+
+def fit(plan: Plan, border: Border, most: int = 0) -> Fitting:
+    """Leaves out the cells that need more tokens than there is room for.
+
+    Args:
+        plan: what is to be measured.
+        border: the model's tokenizer.
+        most: cells to look at, drawn at random, where they are more; 0: all.
+
+    Raises:
+        ProbeError: whatever else can't be asked, and too long a cell where no other is left.
+    """
+    left, longest = _looked_through(plan, border, extremes(plan))
+    if not left and longest <= NEAR * border.entry.context:
+        return Fitting(plan, 1.0)
+    cells, number = plan.cells, len(plan.cells)
+    if most and number > most:
+        chosen = random.Random(0).sample(range(number), most)
+        cells = [cells[i] for i in sorted(chosen)]
+    found, _ = _looked_through(plan, border, cells)
+    kept = [cell for cell in cells if cell not in found]
+    if not kept:
+        raise next(iter(found.values()))
+    refused = plan.refused | Counter(error.reason for error in found.values())
+    return Fitting(replace(plan, cells=kept, refused=refused), len(cells) / number)
+
+
+def measure(plan: Plan, dry_run: DryRun, cells: Sequence[Any]) -> None:
+    """Measures some cells on a dry run."""
+    for _ in plan.probe.measure(dry_run, cells):
+        pass
+
+
+def extremes(plan: Plan) -> list[Any]:
+    """Of every combination of texts, the cells with the largest and least of each number.
+
+    If these can be asked, all can, within a few tokens between items.
+    """
+    kinds = coordinates(plan.probe.Cell)
+    texts = [column.name for column in kinds if column.type is str]
+    numbers = [column.name for column in kinds if column.type is not str]
+    found: dict[Any, dict[tuple[str, int], Any]] = {}
+    for cell in plan.cells:
+        ends = found.setdefault(tuple(getattr(cell, name) for name in texts), {})
+        for name in numbers:
+            value = getattr(cell, name)
+            if (name, 1) not in ends or value > getattr(ends[name, 1], name):
+                ends[name, 1] = cell
+            if (name, 0) not in ends or value < getattr(ends[name, 0], name):
+                ends[name, 0] = cell
+    return list(dict.fromkeys(cell for ends in found.values() for cell in ends.values()))
+
+
+Found = tuple[dict[Any, TooLong], int]
+"""Cells that are too long, and the tokens of the longest sequence that was counted."""
+
+
+def _looked_through(plan: Plan, border: Border, cells: Sequence[Any]) -> Found:
+    parts = [cells[start : start + AT_ONCE] for start in range(0, len(cells), AT_ONCE)]
+    return _together([_too_long(plan, border, part) for part in parts])
+
+
+def _together(parts: Sequence[Found]) -> Found:
+    found = {cell: error for part, _ in parts for cell, error in part.items()}
+    return found, max((longest for _, longest in parts), default=0)
+
+
+def _too_long(plan: Plan, border: Border, cells: Sequence[Any]) -> Found:
+    from mdlm_probe.engine.dry_run import DryRun
+
+    dry_run = DryRun(border.entry, border, lenient=True)
+    try:
+        measure(plan, dry_run, cells)
+    except TooLong as error:  # some prompts are refused before they are asked
+        if len(cells) == 1:
+            return {cells[0]: error}, 0
+        half = len(cells) // 2
+        return _together([_too_long(plan, border, part) for part in (cells[:half], cells[half:])])
+    own, noted = {key(cell): cell for cell in cells}, dry_run.too_long
+    for name in noted.keys() - own.keys():  # what several cells need
+        raise noted[name]
+    return {own[name]: noted[name] for name in noted}, dry_run.longest

@@ -1,0 +1,163 @@
+"""The alignment-flexible objective: any placement of the answer among `<slack>` is right.
+
+Source: arXiv 2601.22947, which leaves open how runs between visible tokens are treated, how canvas
+and placement are drawn, and how the loss is mixed with cross-entropy: these are ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.options import check_range
+from mdlm_probe.tuning.corruption import (
+    Corrupted,
+    Moment,
+    Sample,
+    Tokens,
+    cross_entropy,
+    one_row,
+)
+from mdlm_probe.tuning.objectives.jitter import SlackOption
+from mdlm_probe.tuning.placement import Placement, place
+
+NEVER = -1e30
+"""The log-probability of what can't be: finite, since the gradient of -inf - -inf is no number."""
+
+
+def plan(
+    *,
+    smax: SlackOption = 0.2,
+    ctc_weight: Annotated[
+        float, "weight of the alignment-flexible loss; the rest is cross-entropy on the placement"
+    ] = 0.5,
+) -> Ctc:
+    """The objective.
+
+    Raises:
+        ProbeError: naming the option.
+    """
+    check_range(0, 10, "between 0 and 10", smax=smax)
+    check_range(0, 1, "between 0 and 1", ctc_weight=ctc_weight)
+    return Ctc(smax, ctc_weight)
+
+
+@dataclass(frozen=True)
+class Runs(Corrupted):
+    """A canvas with its maximal runs of masks.
+
+    Attributes:
+        slots: masks of each run.
+        sizes: tokens of the answer in each run.
+        tokens: of the answer, run after run: those that are masked.
+        slack: id of `<slack>`.
+    """
+
+    slots: Int[np.ndarray, " runs"]
+    sizes: Int[np.ndarray, " runs"]
+    tokens: Int[np.ndarray, " tokens"]
+    slack: int
+
+
+@dataclass(frozen=True)
+class Ctc:
+    """The objective with its options; see `plan`."""
+
+    smax: float
+    ctc_weight: float
+    needs_slack: bool = True
+
+    def corrupt(self, sample: Sample, tokens: Tokens, moment: Moment) -> Runs:
+        """The answer on its canvas, some of whose slots are masked, and the runs of these."""
+        placed = place(sample, tokens, moment, self.smax)
+        weight = 1 / (placed.share * len(sample.answer))
+        made = one_row(sample, placed.canvas, placed.hidden, placed.hidden, tokens.mask, weight)
+        return Runs(
+            *(made.rows, made.places, made.targets, weight, *runs_of(placed)),
+            placed.canvas[placed.hidden & placed.filled],
+            tokens.slack,
+        )
+
+    def loss(
+        self, logits: Float[Tensor, "1 places vocab"], item: Runs
+    ) -> dict[str, Float[Tensor, ""]]:
+        """A mixture of both losses over share x tokens of the answer, then each, in nats.
+
+        Without slots to spare both are the same.
+        """
+        ce, ctc = cross_entropy(logits, item), item.weight * runs_nll(logits[0], item).sum()
+        return {"loss": self.ctc_weight * ctc + (1 - self.ctc_weight) * ce, "ctc": ctc, "ce": ce}
+
+
+def runs_of(placed: Placement) -> tuple[Int[np.ndarray, " runs"], Int[np.ndarray, " runs"]]:
+    """The maximal runs of masks on a canvas: slots, and tokens of the answer in them."""
+    edges = np.flatnonzero(np.diff(placed.hidden, prepend=False, append=False))
+    starts, ends = edges[::2], edges[1::2]
+    before = np.concatenate([[0], np.cumsum(placed.filled)])
+    return ends - starts, before[ends] - before[starts]
+
+
+def runs_nll(logits: Float[Tensor, "slots vocab"], item: Runs) -> Float[Tensor, " runs"]:
+    """The negative log-probability of each run, in nats: of all its placements together.
+
+    Only the columns of `<slack>` and of the run's own tokens are read.
+
+    Raises:
+        ProbeError: a run with more tokens than slots.
+    """
+    if len(bad := np.flatnonzero(item.sizes > item.slots)):
+        raise ProbeError(
+            f"{len(bad)} runs of masks are too short for their tokens, the first with "
+            f"{item.slots[bad[0]]} slots for {item.sizes[bad[0]]} tokens",
+            expected="a slot for every token",
+        )
+    slots = _padded(np.arange(item.slots.sum()), item.slots).to(logits.device)
+    tokens = _padded(item.tokens, item.sizes).to(logits.device)
+    whole = logits.logsumexp(-1)
+    slack = (logits[:, item.slack] - whole)[slots]
+    own = logits[slots[:, :, None], tokens[:, None, :]] - whole[slots][:, :, None]
+    counts = torch.from_numpy(item.slots), torch.from_numpy(item.sizes)
+    return placements_nll(slack, own, *(count.to(logits.device) for count in counts))
+
+
+def placements_nll(
+    slack: Float[Tensor, "runs slots"],
+    own: Float[Tensor, "runs slots tokens"],
+    slots: Int[Tensor, " runs"],
+    sizes: Int[Tensor, " runs"],
+) -> Float[Tensor, " runs"]:
+    """The negative log of the sum over all placements that keep the tokens' order, in nats.
+
+    alpha[t, u] = alpha[t-1, u] p(slack | t) + alpha[t-1, u-1] p(y_u | t), in log space. Nothing is
+    merged, unlike in speech recognition: a token that comes twice must stand there twice.
+
+    Args:
+        slack: log-probability of `<slack>` in each slot.
+        own: log-probabilities of the run's tokens in each slot.
+        slots, sizes: of each run; what lies beyond is padding.
+
+    Returns:
+        Infinity where there are more tokens than slots.
+    """
+    alpha = slack.new_full((len(slots), own.shape[2] + 1), NEVER)
+    alpha[:, 0] = 0
+    for t in range(slack.shape[1]):
+        stay, move = alpha + slack[:, t, None], alpha[:, :-1] + own[:, t]
+        moved = torch.cat([stay[:, :1], torch.logaddexp(stay[:, 1:], move)], dim=1)
+        alpha = torch.where((t < slots)[:, None], moved, alpha)
+    found = -alpha.gather(1, sizes[:, None])[:, 0]
+    return found.masked_fill(sizes > slots, torch.inf)
+
+
+def _padded(values: Int[np.ndarray, " values"], counts: Int[np.ndarray, " runs"]) -> Tensor:
+    """Values in rows of these lengths, padded with 0."""
+    held = np.arange(counts.max(initial=0)) < counts[:, None]
+    out = np.zeros(held.shape, np.int64)
+    out[held] = values
+    return torch.from_numpy(out)

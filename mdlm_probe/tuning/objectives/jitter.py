@@ -1,0 +1,56 @@
+"""The jitter objective: cross-entropy on a random placement of the answer among `<slack>`.
+
+The baseline of arXiv 2601.22947 that moves tokens as the alignment-flexible loss does, but holds
+the model to the one placement that was drawn; how it is drawn is ours, see `placement.place`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from jaxtyping import Float
+from torch import Tensor
+
+from mdlm_probe.core.options import check_range
+from mdlm_probe.tuning.corruption import (
+    Corrupted,
+    Moment,
+    Sample,
+    Tokens,
+    cross_entropy,
+    one_row,
+)
+from mdlm_probe.tuning.placement import place
+
+SlackOption = Annotated[float, "most slots beyond an answer's tokens, as a share of these"]
+
+
+def plan(*, smax: SlackOption = 0.2) -> Jitter:
+    """The objective.
+
+    Raises:
+        ProbeError: naming the option.
+    """
+    check_range(0, 10, "between 0 and 10", smax=smax)
+    return Jitter(smax)
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """The objective with its options; see `plan`."""
+
+    smax: float
+    needs_slack: bool = True
+
+    def corrupt(self, sample: Sample, tokens: Tokens, moment: Moment) -> Corrupted:
+        """The answer on its canvas, some of whose slots are masked."""
+        placed = place(sample, tokens, moment, self.smax)
+        weight = 1 / (placed.share * len(sample.answer))
+        return one_row(sample, placed.canvas, placed.hidden, placed.hidden, tokens.mask, weight)
+
+    def loss(
+        self, logits: Float[Tensor, "1 places vocab"], item: Corrupted
+    ) -> dict[str, Float[Tensor, ""]]:
+        """The negative log-likelihood of the masked slots, over share x tokens of the answer."""
+        return {"loss": cross_entropy(logits, item)}
