@@ -10,6 +10,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from mdlm_probe.core.catalog import JUDGE, TUNE
 from mdlm_probe.runs import cost
 
 PLAIN_SECONDS = 10.0
@@ -92,6 +93,11 @@ class Bar:
         return f"{cost.quantity(self._tokens / seconds)} tokens/s"
 
 
+def losses(parts: dict[str, float]) -> str:
+    """The losses of a step, before its speed."""
+    return "".join(f"{name} {value:.4g}, " for name, value in parts.items())
+
+
 @dataclass
 class Pace:
     """How long the rest of a study takes: cells left, at the pace of their probe so far.
@@ -156,8 +162,9 @@ class StudyBar(Bar):
 
     def begin(self, run: str, probe: str, model: str, cells: int) -> None:
         """A run's turn with one model begins."""
-        self._probe, self._left = probe, cells
-        self._name, self.unit = f"{run} {model}", "cells" if cells else "verdicts"
+        self._probe, self._left, self._losses = probe, cells, dict[str, float]()
+        self._name = f"{run} {model}"
+        self.unit = "cells" if cells else {JUDGE: "verdicts", TUNE: "steps"}.get(probe, "cells")
         self._bar.update(self._task, description=self._name, visible=False)
         self.note(f"{self._name}:")
 
@@ -174,7 +181,8 @@ class StudyBar(Bar):
         """Moves both bars; without a terminal, a line now and then and at the end."""
         now = time.monotonic()
         if cells:
-            self._pace.add(self._probe, cells, now - self._last)
+            if self._probe in self._pace.left:  # no verdicts, no steps of a training
+                self._pace.add(self._probe, cells, now - self._last)
             self._last = now
             self._gone(cells)
         self._done, self._tokens = self._done + cells, self._tokens + tokens
@@ -185,6 +193,15 @@ class StudyBar(Bar):
         if not self._console.is_terminal and (whole or now - self._said >= PLAIN_SECONDS):
             self.note(f"  {self._done} of {self._cells} {self.unit}, {speed}; {self._whole()}")
             self._said = now
+
+    def step(self, parts: dict[str, float], tokens: int) -> None:
+        """A step of a training is over."""
+        self._losses = parts
+        self.advance(1, tokens)
+
+    def speed(self, seconds: float) -> str:
+        """How fast it went, of a training with its losses."""
+        return f"{losses(self._losses)}{super().speed(seconds)}"
 
     def end(self) -> None:
         """Its turn is over: cells that it didn't measure are not waited for."""

@@ -51,7 +51,8 @@ def probe_command(name: str) -> click.Command:
 def own_defaults(probe: str, known: Sequence[str]) -> str:
     """What a help text says of the bundled models' own defaults."""
     given = models.resolve(BUNDLED[0]).defaults_for(probe)
-    options = " ".join(f"--{name} {value}" for name, value in given.items() if name in known)
+    typed = {n: ",".join(map(str, v)) if isinstance(v, tuple) else v for n, v in given.items()}
+    options = " ".join(f"--{name} {value}" for name, value in typed.items() if name in known)
     return f"The bundled models and the oracle have defaults of their own: {options}."
 
 

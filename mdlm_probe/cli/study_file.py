@@ -12,9 +12,10 @@ import click
 import yaml
 
 from mdlm_probe.cli.commands import judge as judge_command
+from mdlm_probe.cli.commands import tune as tune_command
 from mdlm_probe.cli.options import MODEL_OPTIONS, Commas, jobs_of, plan_options
 from mdlm_probe.core import catalog
-from mdlm_probe.core.catalog import JUDGE
+from mdlm_probe.core.catalog import JUDGE, TUNE
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.yaml_file import Document
 from mdlm_probe.prompts import shipped
@@ -65,7 +66,8 @@ def load(
     shared = _given(doc, (), [name for name in doc.data if name != "runs"])
     probes = {run: _probe(doc, run) for run in names}
     judged = {run: _judged(doc, run, probes) for run in names if probes[run] == JUDGE}
-    known = {option.name for probe in probes.values() for option in _options(probe)}
+    measured = [probe for probe in probes.values() if probe not in (TUNE, JUDGE)]
+    known = {option.name for probe in measured for option in _options(probe)}
     for option, (_, at) in shared.items():
         if option not in known:
             raise _unknown(doc, at, sorted(map(str, known)))
@@ -74,7 +76,11 @@ def load(
         if probe == JUDGE:
             parts.append(_verdicts(doc, run, judged[run], folder, fresh))
             continue
-        part, left_out = _measurement(doc, run, probe, shared, folder, fresh)
+        if probe == TUNE:
+            parts.append(_tuning(doc, run, folder, fresh))
+            continue
+        tuned = {name: folder / name for name, other in probes.items() if other == TUNE}
+        part, left_out = _measurement(doc, run, probe, shared, folder, fresh, tuned)
         parts.append(part)
         notes[run] = [f"{run}: {note}" for note in left_out]
     _check_judges(doc, parts)
@@ -92,7 +98,12 @@ def _probe(doc: StudyFile, run: str) -> str:
         raise doc.error(at, "can't name a folder", "letters, digits, - and _")
     if doc.data["runs"][run] is None:  # a run may have no options of its own
         doc.data["runs"][run] = {}
-    doc.get(at, dict)
+    if TUNE in doc.get(at, dict):
+        objective, known = doc.get((*at, TUNE), str), catalog.names("objective")
+        if objective not in known:
+            error = catalog.unknown("objective", objective, known)
+            raise doc.error((*at, TUNE), error.found, error.expected, error.hint)
+        return TUNE
     probe = doc.get((*at, "probe"), str, run)
     known = [*catalog.names("probe"), JUDGE]
     if probe not in known:
@@ -103,8 +114,11 @@ def _probe(doc: StudyFile, run: str) -> str:
     return probe
 
 
-def _options(probe: str) -> list[click.Option]:
-    """The options that a run of a probe, or of a judge, may have."""
+def _options(probe: str, objective: str = "") -> list[click.Option]:
+    """The options that a run of a probe, of a judge or of a tuning may have."""
+    if probe == TUNE:
+        left = {option.name for option in tune_command.RUN}
+        return [o for o in tune_command.options(objective) if o.name not in left]
     if probe == JUDGE:
         left = ("fresh", "quiet")
         given = judge_command.OPTIONS
@@ -121,7 +135,8 @@ def _own(doc: StudyFile, run: str, others: Sequence[str]) -> Given:
     """A run's own options, all of them known to its command."""
     at = ("runs", run)
     own = _given(doc, at, [name for name in doc.get(at, dict) if name not in others])
-    known = [str(option.name) for option in _options(_probe(doc, run))]
+    objective = doc.get((*at, TUNE), str, "")
+    known = [str(option.name) for option in _options(_probe(doc, run), objective)]
     for option, (_, where) in own.items():
         if option not in known:
             raise _unknown(doc, where, known)
@@ -136,13 +151,24 @@ def _unknown(doc: StudyFile, at: tuple[str, ...], known: Sequence[str]) -> Probe
 
 
 def _measurement(
-    doc: StudyFile, run: str, probe: str, shared: Given, folder: Path, fresh: bool
+    doc: StudyFile,
+    run: str,
+    probe: str,
+    shared: Given,
+    folder: Path,
+    fresh: bool,
+    tuned: dict[str, Path],
 ) -> tuple[StudyRun, list[str]]:
-    """A probe's run, and why some of the models are left out of it."""
+    """A probe's run, and why some of the models are left out of it.
+
+    An adapter may be named by the run that trains it.
+    """
     options = _options(probe)
     names = [str(option.name) for option in options]
     given = {n: v for n, v in shared.items() if n in names} | _own(doc, run, ("probe",))
     values = _parsed(doc, probe, options, given)
+    if values["adapter"] in tuned:
+        values["adapter"] = str(tuned[values["adapter"]])
     plan_names = names[len(MODEL_OPTIONS) :]
     try:
         jobs = jobs_of(probe, plan_names, values | {"output": folder / run, "fresh": fresh})
@@ -150,6 +176,21 @@ def _measurement(
     except ProbeError as error:
         raise _placed(doc, run, given, error) from None
     return StudyRun(run, probe, tuple(plans)), notes
+
+
+def _tuning(doc: StudyFile, run: str, folder: Path, fresh: bool) -> StudyRun:
+    """A tuning's run. Its options are all its own, as a judge's are."""
+    objective, given = doc.get(("runs", run, TUNE), str), _own(doc, run, (TUNE,))
+    values = _parsed(doc, objective, _options(TUNE, objective), given)
+    values |= {"output": folder / run, "fresh": fresh}
+    asked = tune_command.tuning_of(objective, values)
+    from mdlm_probe.tuning import tune  # with the trainer, which other studies don't wait for
+
+    try:
+        tune.prepare(asked)
+    except ProbeError as error:
+        raise _placed(doc, run, given, error) from None
+    return StudyRun(run, TUNE, tuning=asked)
 
 
 def _judged(doc: StudyFile, run: str, probes: dict[str, str]) -> str:

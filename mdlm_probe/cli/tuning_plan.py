@@ -45,7 +45,7 @@ def plan_objective(name: str, gpu_option: click.Option) -> click.Command:
     return click.Command(
         name,
         callback=callback,
-        params=[tune.MODEL, *tune.own_options(name), *tune.shared_options(), gpu_option],
+        params=[*tune.options(name), gpu_option],
         help=f"What `tune {name}` would cost: steps, tokens, operations, memory, GPU-hours.\n\n"
         f"Example: mdlm-probe plan tune {name} --model llada-8b",
         short_help=catalog.first_line(tune.PART, name),

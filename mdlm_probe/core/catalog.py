@@ -28,6 +28,8 @@ FOLDERS: dict[Part, str] = {"format": "reports/exports/formats", "objective": "t
 
 JUDGE = "judge"
 """Verdicts have rows, tables and examples like a probe's, but a command of their own."""
+TUNE = "tune"
+"""The run of a study that trains an adapter, for other runs of it to measure."""
 
 
 def names(part: Part) -> list[str]:

@@ -49,6 +49,11 @@ def studies() -> list[str]:
     return _shipped(r"^runs:")
 
 
+def tuning_data() -> list[str]:
+    """Names of the files to tune on that ship with the tool, of the small language."""
+    return sorted(path.stem for path in (folder() / "tuning").glob("*.jsonl"))
+
+
 def _shipped(field: str) -> list[str]:
     """Names of the files of tasks/ that have such a field."""
     found = re.compile(field, re.MULTILINE)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from mdlm_probe.core.catalog import JUDGE
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import exclusive
 from mdlm_probe.core.run_folder import RUN
@@ -25,16 +24,17 @@ from mdlm_probe.runs.plan import Progress as RunProgress
 from mdlm_probe.runs.study_plan import Study, StudyRun, Verdicts
 from mdlm_probe.runs.study_record import FAILED, FINISHED, STOPPED, StudyRecord
 from mdlm_probe.runs.study_settings import check_settings
+from mdlm_probe.tuning.request import Tuning
 
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """What came of a run on one model, or of a judge.
+    """What came of a run on one model, of a judge or of a tuning.
 
     Attributes:
         part, model: which one.
         status: "finished" or "failed".
-        rows: of its CSV; 0 where it failed.
+        rows: of its CSV, of a tuning its steps; 0 where it failed.
         error: why it failed, with what to do about it where that is known.
         seconds: that it took this time.
         advised: whether the error says what to do: trying again is no use before that is done.
@@ -53,7 +53,10 @@ class StudyProgress(RunProgress, Protocol):
     """What a front end may want to show while a study runs."""
 
     def begin(self, run: str, probe: str, model: str, cells: int) -> None:
-        """A run's turn with one model begins; judges have no cells."""
+        """A run's turn with one model begins; judges and tunings have no cells."""
+
+    def step(self, parts: dict[str, float], tokens: int) -> None:
+        """A step of a training is over: its losses, and its tokens."""
 
     def end(self) -> None:
         """It is over, whatever came of it."""
@@ -101,25 +104,41 @@ def execute(
             before anything is loaded. What fails in a run is an outcome.
         KeyboardInterrupt: Ctrl-C; the same study resumes.
     """
-    parts = [part for part in study.parts if not only or part.name in only]
-    loaded, found = LoadedModels(), []
+    parts, found = [part for part in study.parts if not only or part.name in only], []
     with locked(folder):
         check_settings(folder, parts, fresh)
         record = StudyRecord(folder, study, parts)
-        turns = [(part, plan, _fault(plan, loaded)) for part, plan in order(parts)]
-        for part, plan, fault in sorted(turns, key=lambda turn: turn[2] is None):
-            progress.begin(part.name, part.probe, plan.entry.name, len(plan.cells))
-            measure = _raising(fault) if fault else _measurement(plan, progress, loaded)
-            found.append(_outcome(part, plan.entry.name, measure, record, progress))
+        for part, model, cells, run in _turns(parts, folder, progress, fresh):
+            progress.begin(part.name, part.probe, model, cells)
+            found.append(_outcome(part, model, run, record, progress))
             progress.end()
-        loaded.clear()
-        for part in parts:
-            if part.verdicts:
-                progress.begin(part.name, JUDGE, part.verdicts.by.name, 0)
-                ask = _judgement(part.verdicts, folder, progress, fresh)
-                found.append(_outcome(part, part.verdicts.by.name, ask, record, progress))
-                progress.end()
     return found
+
+
+def _turns(
+    parts: Sequence[StudyRun], folder: Path, progress: StudyProgress, fresh: bool
+) -> Iterator[tuple[StudyRun, str, int, Callable[[], int]]]:
+    """What is to be done, in order: part, model, cells, and what does it.
+
+    What fails for sure comes first, then what is trained, measured, judged.
+    """
+    loaded = LoadedModels()
+    plans = [(part, plan, _fault(plan, loaded)) for part, plan in order(parts)]
+    for part, plan, fault in plans:
+        if fault:
+            yield part, plan.entry.name, len(plan.cells), _raising(fault)
+    for part in parts:
+        if part.tuning:
+            yield part, part.tuning.model, 0, _training(part.tuning, progress)
+    for part, plan, fault in plans:
+        if not fault:
+            measure = _measurement(plan, progress, loaded)
+            yield part, plan.entry.name, len(plan.cells), measure
+    loaded.clear()
+    for part in parts:
+        if part.verdicts:
+            ask = _judgement(part.verdicts, folder, progress, fresh)
+            yield part, part.verdicts.by.name, 0, ask
 
 
 def _fault(plan: Plan, loaded: LoadedModels) -> ProbeError | None:
@@ -144,6 +163,15 @@ def _raising(error: ProbeError) -> Callable[[], int]:
 
 def _measurement(plan: Plan, progress: StudyProgress, loaded: LoadedModels) -> Callable[[], int]:
     return lambda: rows_of(runner.run(plan, progress, loaded))
+
+
+def _training(asked: Tuning, progress: StudyProgress) -> Callable[[], int]:
+    def train() -> int:
+        from mdlm_probe.tuning import training_log, tune  # studies without need no trainer
+
+        return rows_of(tune.run(asked, progress) / training_log.NAME)
+
+    return train
 
 
 def _judgement(

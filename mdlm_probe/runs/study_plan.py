@@ -1,4 +1,4 @@
-"""What a study is to run: measurements of probes on models, and verdicts on them."""
+"""What a study is to run: tunings, measurements of probes on models, and verdicts on them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from mdlm_probe.runs import judges
 from mdlm_probe.runs.plan import Plan
+from mdlm_probe.tuning.request import Tuning
 
 
 @dataclass(frozen=True)
@@ -19,23 +20,27 @@ class Verdicts:
 
 @dataclass(frozen=True)
 class StudyRun:
-    """One run of a study: a probe on its models, or a judge of another run.
+    """One run of a study: a probe on its models, a judge of another run, or a tuning.
 
     Attributes:
         name: of the run, and of its folder.
-        probe: the probe's name, or "judge".
+        probe: the probe's name, "judge" or "tune".
         plans: what is to be measured, one plan per model.
         verdicts: what a judge is asked; then there are no plans.
+        tuning: what is trained; likewise.
     """
 
     name: str
     probe: str
     plans: tuple[Plan, ...] = ()
     verdicts: Verdicts | None = None
+    tuning: Tuning | None = None
 
     @property
     def models(self) -> list[str]:
-        """Who is asked, by name."""
+        """Who is asked or trained, by name."""
+        if self.tuning:
+            return [self.tuning.model]
         return [self.verdicts.by.name] if self.verdicts else [p.entry.name for p in self.plans]
 
 

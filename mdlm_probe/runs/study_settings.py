@@ -10,8 +10,11 @@ from typing import Any
 
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import RUN, differences, read_run
+from mdlm_probe.models._slack import FILE as ADAPTED
+from mdlm_probe.models._slack import read
 from mdlm_probe.runs.plan import Plan, slug
 from mdlm_probe.runs.study_plan import StudyRun, Verdicts
+from mdlm_probe.tuning.request import Tuning
 
 
 def check_settings(folder: Path, parts: Sequence[StudyRun], fresh: bool = False) -> None:
@@ -23,15 +26,19 @@ def check_settings(folder: Path, parts: Sequence[StudyRun], fresh: bool = False)
     found: dict[tuple[str, str, str], list[str]] = {}
     for part in parts:
         changed = [
-            (plan.entry.name, plan.job.output, line)
+            (plan.entry.name, plan.job.output / RUN, line)
             for plan in part.plans
             for line in _changed(plan)
         ]
         if part.verdicts and not fresh:
             at = folder / part.verdicts.run
-            changed += [(part.models[0], at, line) for line in _changed_judge(part.verdicts, at)]
+            lines = _changed_judge(part.verdicts, at)
+            changed += [(part.models[0], at / RUN, line) for line in lines]
+        if part.tuning:
+            at = part.tuning.output / ADAPTED
+            changed += [(part.tuning.model, at, line) for line in _changed_tuning(part.tuning)]
         for model, place, line in changed:
-            found.setdefault((part.name, str(place / RUN), line), []).append(model)
+            found.setdefault((part.name, str(place), line), []).append(model)
     if found:
         runs = ",".join(dict.fromkeys(run for run, _, _ in found))
         lines = [
@@ -51,6 +58,16 @@ def _changed(plan: Plan) -> list[str]:
     """
     known = {} if plan.job.fresh else _recorded(plan.job.output, plan.name)
     return differences(known, plan.config) if known else []
+
+
+def _changed_tuning(asked: Tuning) -> list[str]:
+    """The same of a tuning; its data are read for that."""
+    known = {} if asked.fresh else read(asked.output).get("config", {})
+    if not known:
+        return []
+    from mdlm_probe.tuning import tune  # with the trainer, which others don't wait for
+
+    return differences(known, tune.prepare(asked).config)
 
 
 def _changed_judge(asked: Verdicts, folder: Path) -> list[str]:

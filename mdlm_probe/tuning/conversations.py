@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.prompts import shipped
 
 ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant"}
 ROLES |= {"system": "system", "chatgpt": "assistant", "bot": "assistant"}
@@ -48,22 +49,25 @@ class Conversation:
 
 
 def read(data: str, split: str = "train") -> Iterator[Conversation]:
-    """The conversations of a JSONL file, or of a data set of the hub by its name.
+    """The conversations of a file, or of a data set of the hub by its name.
 
     Args:
-        data: path of a file, or "org/name"; "org/name:config" for one of several configurations.
+        data: name of a file in tasks/tuning, path of a file, or "org/name"; "org/name:config" for
+            one of several configurations.
         split: of a data set.
 
     Raises:
         ProbeError: naming the file and line of what can't be read.
     """
-    path = Path(data).expanduser()
+    path = shipped.folder() / "tuning" / f"{data}.jsonl"
+    path = path if path.is_file() else Path(data).expanduser()
     if path.is_file():
         yield from (conversation(row, where) for row, where in _lines(path))
     elif path.suffix in (".json", ".jsonl", ".txt") or data.count("/") != 1 or path.exists():
         raise ProbeError(
             f"--data '{data}' is no file",
-            expected="a JSONL file, or a data set of the hub: org/name",
+            expected="a JSONL file, a data set of the hub: org/name, or a shipped file: "
+            + ", ".join(shipped.tuning_data()),
             option="data",
         )
     else:

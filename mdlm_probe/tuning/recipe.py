@@ -80,7 +80,9 @@ class Recipe:
 def recipe(
     *,
     data: Annotated[
-        str, "JSONL file, or data set of the hub (org/name); default: none, it must be given"
+        str,
+        "JSONL file, data set of the hub (org/name), or a shipped name: small-few-shot,"
+        " small-prose; default: none, it must be given",
     ] = "",
     split: Annotated[str, "split of a data set of the hub"] = "train",
     context: Annotated[

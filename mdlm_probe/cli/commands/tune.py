@@ -11,7 +11,7 @@ import click
 from mdlm_probe.cli.completions import model_names
 from mdlm_probe.cli.groups import ProbeGroup
 from mdlm_probe.cli.options import MODEL_OPTIONS, plan_options
-from mdlm_probe.cli.progress import Bar
+from mdlm_probe.cli.progress import Bar, losses
 from mdlm_probe.core import catalog
 from mdlm_probe.core.contract import Part
 from mdlm_probe.models._checkpoint import LoadOptions
@@ -55,8 +55,7 @@ class Training(Bar):
 
     def speed(self, seconds: float) -> str:
         """The losses of the last step, and tokens per second."""
-        losses = ", ".join(f"{name} {value:.4g}" for name, value in self._parts.items())
-        return f"{losses}, {super().speed(seconds)}"
+        return f"{losses(self._parts)}{super().speed(seconds)}"
 
 
 def own_options(name: str) -> list[click.Option]:
@@ -68,6 +67,11 @@ def shared_options() -> list[click.Option]:
     """Options of every training."""
     load = [option for option in MODEL_OPTIONS if option.name in ("device", "revision", "style")]
     return [*plan_options(recipe), FULL, DTYPE, *load, *RUN]
+
+
+def options(name: str) -> list[click.Option]:
+    """All options of the command that trains with an objective."""
+    return [MODEL, *own_options(name), *shared_options()]
 
 
 def tuning_of(name: str, given: dict[str, Any]) -> Tuning:
@@ -105,7 +109,7 @@ def tune_command(name: str) -> click.Command:
     return click.Command(
         name,
         callback=callback,
-        params=[MODEL, *own_options(name), *shared_options()],
+        params=list(options(name)),
         help=f"{catalog.load(PART, name).__doc__}\n\n"
         f"Example: mdlm-probe tune {name} --model tiny-mdlm --data answers.jsonl",
         short_help=catalog.first_line(PART, name),
