@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mdlm_probe.cli.show import echo_made
+from mdlm_probe.cli.show import echo_frame, echo_made
 
 if TYPE_CHECKING:
     from mdlm_probe.reports.html import ReportedRun
@@ -41,9 +41,15 @@ def write(folder: Path, tables: bool, style: Style = "screen") -> None:
     from mdlm_probe.reports import html
 
     runs = html.read(folder)
-    paths = html.write(folder, runs, style)
+    helped = html.changed(folder, runs)
+    paths = html.write(folder, runs, style, helped)
     for run in runs:
         _echo(run, tables=tables)
+    for note in helped.notes if helped else ():
+        click.echo(note)
+    for title, table in (helped.tables if helped and tables else {}).items():
+        click.echo(f"\nremedies: {title}")
+        echo_frame(table)
     shown = paths if tables else paths[-1:]
     click.echo("\n" + "\n".join(f"wrote {path}" for path in shown))
 

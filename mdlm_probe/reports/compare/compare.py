@@ -22,7 +22,7 @@ from mdlm_probe.core.files import unusable
 from mdlm_probe.reports import pictures
 from mdlm_probe.reports.compare import forest
 from mdlm_probe.reports.compare.declarations import comparable, pairings
-from mdlm_probe.reports.compare.measurements import Measurement, measurements, partners
+from mdlm_probe.reports.compare.measurements import Measurement, Pair, measurements, partners
 from mdlm_probe.reports.compare.settings import SHOWN, check_known, check_same, scorer_of
 from mdlm_probe.reports.masks_used import masks_used
 from mdlm_probe.reports.pictures import ENDS, Picture, draw
@@ -97,6 +97,18 @@ def compare(
         found = "\n".join((error.found, *notes))
         raise ProbeError(found, expected=error.expected, hint=error.hint) from None
     check_known(pairs, across)
+    compared, damaged = compare_pairs(pairs, across, points)
+    return compared, [*notes, *alone, *damaged]
+
+
+def compare_pairs(
+    pairs: Sequence[Pair], across: Sequence[str] = (), points: Points = "main"
+) -> tuple[list[Compared], list[str]]:
+    """Pairs of measurements, one or more, compared together; and what of them is damaged.
+
+    Raises:
+        ProbeError: what isn't the same on both sides; all of them are damaged.
+    """
     check_same(pairs, across)
     compared: list[Compared] = []
     damaged: list[ProbeError] = []
@@ -107,7 +119,7 @@ def compare(
             damaged.append(error)
     if not compared:
         raise damaged[0]
-    return _corrected(compared), [*notes, *alone, *(error.found for error in damaged)]
+    return _corrected(compared), [error.found for error in damaged]
 
 
 def _whole_measurements(place: Path) -> tuple[list[Measurement], list[str]]:

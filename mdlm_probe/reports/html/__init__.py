@@ -13,11 +13,19 @@ from mdlm_probe.core.files import write_whole
 from mdlm_probe.core.secrets import redacted
 from mdlm_probe.reports import probe_report
 from mdlm_probe.reports.html import page_template
+from mdlm_probe.reports.html.page_tables import page_table
 from mdlm_probe.reports.html.probe_sections import ReportedRun, sections
 from mdlm_probe.reports.pictures import Style
 from mdlm_probe.reports.probe_report import ProbeReport
+from mdlm_probe.reports.remedies import Remedies, remedies
 
 PAGE = "report.html"
+TITLES = {
+    "arms": "What was trained",
+    "changes": "What it changed: the same items before and after",
+    "published": "The papers' own measures before and after",
+}
+"""Of the tables about remedies."""
 
 
 def read(folder: Path) -> list[ReportedRun]:
@@ -46,7 +54,10 @@ def read(folder: Path) -> list[ReportedRun]:
 
 
 def write(
-    folder: Path, runs: list[ReportedRun] | None = None, style: Style = "screen"
+    folder: Path,
+    runs: list[ReportedRun] | None = None,
+    style: Style = "screen",
+    helped: Remedies | None = None,
 ) -> list[Path]:
     """Writes the tables and pictures of every run, and FOLDER/report.html; returns the paths.
 
@@ -55,6 +66,7 @@ def write(
     Args:
         folder: of a run or a study.
         runs: what `read` made of it, where that is known.
+        helped: what `changed` made of that, likewise.
         style: of the pictures beside the page.
 
     Raises:
@@ -62,13 +74,27 @@ def write(
     """
     runs = read(folder) if runs is None else runs
     paths = [path for run in runs for path in probe_report.save(run.folder, run.made, style)]
-    text = page(folder, runs, style)
+    helped = changed(folder, runs) if helped is None else helped
+    for title, table in (helped.tables if helped else {}).items():
+        paths.append(folder / f"remedies-{title}.csv")
+        write_whole(paths[-1], table.to_csv(index=False, float_format="%.6g"))
+    text = page(folder, runs, style, helped)
     path = folder / PAGE
     write_whole(path, text)
     return [*paths, path]
 
 
-def page(folder: Path, runs: list[ReportedRun], style: Style = "screen") -> str:
+def changed(folder: Path, runs: list[ReportedRun]) -> Remedies | None:
+    """What the tunings of a study changed; None where there are none."""
+    return remedies(folder, {run.name: run.made for run in runs})
+
+
+def page(
+    folder: Path,
+    runs: list[ReportedRun],
+    style: Style = "screen",
+    helped: Remedies | None = None,
+) -> str:
     """The page as text."""
     study = run_folder.read_study(folder)
     models = probe_report.models_of(folder)
@@ -77,7 +103,13 @@ def page(folder: Path, runs: list[ReportedRun], style: Style = "screen") -> str:
     found = [section for run in runs for section in sections(run, models, style)]
     name = str(study.get("study") or folder.resolve().name)
     return page_template.render(
-        name, colours, found, _states(study, runs), redacted(str(study.get("source") or ""))
+        name,
+        colours,
+        found,
+        _states(study, runs),
+        redacted(str(study.get("source") or "")),
+        [page_table(TITLES[t], frame) for t, frame in (helped.tables if helped else {}).items()],
+        helped.notes if helped else (),
     )
 
 
