@@ -53,7 +53,7 @@ def test_counts_are_as_near_to_real_ones_as_is_said(name, chat):
         )
         for prompts in sorts():
             counts = [sum(len(one.encode(prompt)) for prompt in prompts) for one in (rough, real)]
-            # of the shortest chats, the template's tokens: two more of Llama 3's
-            few = 2 * len(prompts) if chat else 0
+            # of the shortest chats, the template's tokens: up to three more of Llama 3's
+            few = 3 * len(prompts) if chat else 0
             assert counts[0] == pytest.approx(counts[1], rel=rough.error, abs=few)
     assert rough.error > RoughBorder(entry(VOCABS[name])).error
