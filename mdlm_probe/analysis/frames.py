@@ -6,14 +6,15 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
 from pyarrow import csv as pa_csv
 
+from mdlm_probe.analysis import impossible_values
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.core.run_folder import probe_of, read_run
+from mdlm_probe.core.run_folder import RUN, damaged, probe_of, read_run
 
 pa.enable_signal_handlers(False)  # its own drop a Ctrl-C that comes when a file is read to its end
 
@@ -28,23 +29,29 @@ BLOCK = 2**20
 """Bytes that are parsed at a time at least: no row lies in two blocks."""
 
 
-def frames(
-    folder: Path, *, skip_unreadable: bool = False
-) -> tuple[dict[str, pd.DataFrame], list[str]]:
-    """The rows of a run folder by probe, all its models together.
+class RunFrames(NamedTuple):
+    """The rows of a run folder.
 
-    Args:
-        folder: the run folder.
-        skip_unreadable: whether a CSV that can't be read is left out, and noted, not an error.
+    Attributes:
+        rows: by probe, all its models together.
+        notes: on what is unfinished, damaged, or not as its run left it.
+        entries: of run.json, but for the measurements that are left out because they are damaged.
+    """
 
-    Returns:
-        The rows; and notes on what is unfinished, and on what isn't as its run left it.
+    rows: dict[str, pd.DataFrame]
+    notes: list[str]
+    entries: dict[str, dict[str, Any]]
+
+
+def frames(folder: Path) -> RunFrames:
+    """The rows of a run folder; a measurement that is damaged is left out, and noted.
 
     Raises:
-        ProbeError: no such folder, no run in it, no rows, or a file that can't be read.
+        ProbeError: no such folder, no run in it, no rows, or nothing but damaged ones.
     """
     entries = read_run(folder) if folder.is_dir() else {}
-    if not entries:
+    broken = damaged(folder) if folder.is_dir() else {}
+    if not entries and not broken:
         raise ProbeError(
             f"no run in {folder}",
             expected="a folder with a run.json, as `mdlm-probe PROBE --output FOLDER` writes it",
@@ -53,18 +60,20 @@ def frames(
     notes: list[str] = []
     changed: list[str] = []
     unreadable: list[ProbeError] = []
-    for name, entry in entries.items():
+    for name, wrong in broken.items():
+        unreadable.append(ProbeError(f"{folder / RUN} is damaged: of '{name}', {wrong}"))
+        notes.append(f"{name} is left out: {RUN} is damaged: {wrong}")
+    for name, entry in list(entries.items()):
         path = folder / f"{name}.csv"
         changed += _changed(name, path, entry)
         if not path.exists():  # it stopped before its first row
             continue
         try:
-            frame = read_values(path)
+            frame = _sound(path, probe_of(name, entry))
         except ProbeError as error:
-            if not skip_unreadable:
-                raise
             unreadable.append(error)
             notes.append(f"{name} is left out: {error.found}")
+            del entries[name]
             continue
         if entry.get("status") != "finished":
             state = f"{len(frame)} rows, {entry.get('cells', '?')} cells planned"
@@ -78,7 +87,21 @@ def frames(
         hint = "run it again, then report" if changed else "let the run finish, then report"
         raise ProbeError(f"{folder} holds no rows {state}", hint=hint)
     whole = {probe: pd.concat(parts, ignore_index=True) for probe, parts in found.items()}
-    return whole, [*changed, *notes]
+    return RunFrames(whole, [*changed, *notes], entries)
+
+
+def _sound(path: Path, probe: str) -> pd.DataFrame:
+    """The rows of a measurement.
+
+    Raises:
+        ProbeError: a file that can't be read, or that holds what nothing measures.
+    """
+    rows = read_values(path)
+    if wrong := impossible_values.fault(probe, rows):
+        raise ProbeError(
+            f"{path} is damaged: {wrong}", hint="the same command with --fresh measures anew"
+        )
+    return rows
 
 
 def _changed(name: str, path: Path, entry: dict[str, Any]) -> list[str]:

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from mdlm_probe.core import run_shape
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import exclusive, unusable, write_json
 
@@ -30,7 +31,11 @@ class RunFolder:
     def __init__(self, folder: Path, *, fresh: bool = False) -> None:
         self.folder, self._fresh = folder, fresh
         try:
-            self.entries = read_run(folder)
+            self.entries: dict[str, dict[str, Any]] = _entries(folder)
+            if not all(isinstance(entry, dict) for entry in self.entries.values()):
+                raise ProbeError(
+                    f"{folder / RUN} is not a run of this tool", expected="measurements by name"
+                )
         except ProbeError:
             if not fresh or _is_json(folder / RUN):  # another program's file is not ours to forget
                 raise
@@ -63,6 +68,11 @@ class RunFolder:
                 file.unlink(missing_ok=True)
             self.entries.pop(name, None)
         known = self.entries.get(name)
+        if known is not None and (wrong := run_shape.fault(name, known)):
+            raise ProbeError(
+                f"{self.folder / RUN} is damaged: of '{name}', {wrong}",
+                hint="--fresh starts over; --output DIR writes elsewhere",
+            )
         if known is None or not path.exists():  # what has no rows binds nobody
             if path.exists():
                 raise ProbeError(
@@ -92,23 +102,38 @@ class RunFolder:
 
 
 def read_run(folder: Path) -> dict[str, dict[str, Any]]:
-    """What run.json of a folder says; nothing if there is none yet.
+    """What run.json of a folder says, but for damaged measurements; nothing if there is none yet.
 
     Raises:
         ProbeError: an unreadable file.
     """
+    found = _entries(folder)
+    return {name: entry for name, entry in found.items() if not run_shape.fault(name, entry)}
+
+
+def damaged(folder: Path) -> dict[str, str]:
+    """The measurements of a folder whose part of run.json can't be used, and why.
+
+    Raises:
+        ProbeError: an unreadable file.
+    """
+    found = {name: run_shape.fault(name, entry) for name, entry in _entries(folder).items()}
+    return {name: wrong for name, wrong in found.items() if wrong}
+
+
+def _entries(folder: Path) -> dict[str, Any]:
     path = folder / RUN
     if not path.exists():
         return {}
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        entries: Any = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise unusable(path, error) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ProbeError(f"{path} is no valid JSON: {error}", hint="--fresh starts over") from None
-    if not isinstance(entries, dict) or not all(isinstance(e, dict) for e in entries.values()):
+    if not isinstance(entries, dict):
         raise ProbeError(f"{path} is not a run of this tool", expected="measurements by name")
-    return entries
+    return dict(entries)
 
 
 def probe_of(name: str, entry: Mapping[str, Any]) -> str:
@@ -121,7 +146,7 @@ def read_study(folder: Path) -> dict[str, Any]:
 
     Its "runs", where it has any, map names to what is known of each.
     """
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, RecursionError):
         found = json.loads((folder / STUDY).read_text(encoding="utf-8"))
         if isinstance(found, dict):
             runs = found.get("runs", {})
@@ -168,7 +193,7 @@ def run_folders(folder: Path) -> dict[str, Path]:
 def _is_json(path: Path) -> bool:
     try:
         json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
 

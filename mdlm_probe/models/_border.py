@@ -62,7 +62,6 @@ class Border:
         self.tokenizer: Tokenizer = backend
         self.entry = entry
         self.template = template
-        self._kept: set[tuple[tuple[str, ...], bool]] = set()
         self.specials = {k: v for k, v in (specials or {}).items() if isinstance(v, str)}
 
     # ------------------------------------------------------------------ in
@@ -252,6 +251,11 @@ class Border:
         return self.tokenizer.get_vocab_size(with_added_tokens=True)
 
     # ------------------------------------------------------------------ within
+
+    @cached_property
+    def _kept(self) -> set[tuple[tuple[str, ...], bool]]:
+        """Roles of chats that the template is known to keep, with whether a turn was opened."""
+        return set()
 
     @cached_property
     def _cutter(self) -> Cutter:

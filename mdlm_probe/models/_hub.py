@@ -77,12 +77,13 @@ def locate(source: str, revision: str = "main", *, weights: bool = True) -> Plac
     if is_local(source):
         folder = Path(source).expanduser()
         _check_folder(folder)
-        if revision not in ("", "main"):
+        commit = folder.resolve().name if repository(folder) else ""
+        if revision not in ("", "main", commit):
             raise ProbeError(
                 f"revision '{revision}' was asked for, but {folder} is a local folder",
                 hint="leave --revision out, or give a hub id",
             )
-        return Place(folder, folder.resolve().name if repository(folder) else "")
+        return Place(folder, commit)
     folder = _download(
         source, revision or "main", (*TEXT_FILES, *(WEIGHT_FILES if weights else ()))
     )

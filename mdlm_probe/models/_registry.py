@@ -274,9 +274,14 @@ def describe(entry: Checkpoint, config: Config, told: str = "") -> Checkpoint:
             raise config.error(
                 "eos_token_id", f"found {end}", f"less than the {rows} rows of {ROWS}"
             )
+    mask_id = _mask_id(entry, config, rows)
+    if mask_id in eos_ids:
+        raise config.error(
+            "mask_token_id", f"found {mask_id}, which ends a text, too", "another id"
+        )
     return replace(
         entry,
-        mask_id=_mask_id(entry, config, rows),
+        mask_id=mask_id,
         eos_ids=eos_ids,
         context=entry.context or (context if isinstance(context, int) else 0),
         geometry=geometry,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -16,10 +17,13 @@ from mdlm_probe.analysis.frames import Tables
 from mdlm_probe.core import catalog
 from mdlm_probe.core.contract import value
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.core.run_folder import read_run, read_study, run_folders
+from mdlm_probe.core.run_folder import probe_of, read_run, read_study, run_folders
 from mdlm_probe.reports import pictures
 from mdlm_probe.reports.masks_used import entries_of, masks_used
 from mdlm_probe.reports.pictures import Style
+
+Entries = dict[str, dict[str, Any]]
+"""Measurements of a run folder, as run.json holds them."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class ProbeReport:
         printed: names of the tables that are printed: a report's `PRINTED`, or all.
         masks: how many masks were used, in words.
         models: all of the run folder, or of its study: each has the same colour in all charts.
+        entries: of run.json, the measurements whose rows these are.
     """
 
     frame: pd.DataFrame
@@ -41,6 +46,7 @@ class ProbeReport:
     printed: tuple[str, ...]
     masks: str = ""
     models: tuple[str, ...] = ()
+    entries: Entries = field(default_factory=dict)
 
     @cached_property
     def charts(self) -> dict[str, ChartData]:
@@ -69,10 +75,23 @@ def make(
     Raises:
         ProbeError: no run, or rows that a report can't read.
     """
-    found, notes = frames.frames(folder)
+    found, notes, entries = frames.frames(folder)
     known = models_of(folder) if models is None else tuple(models)
-    made = {name: _made(folder, name, frame, known) for name, frame in found.items()}
-    return made, [*notes, *(note for name, frame in found.items() for note in _notes(name, frame))]
+    made: dict[str, ProbeReport] = {}
+    failed: list[ProbeError] = []
+    for name, frame in found.items():
+        try:
+            own = {n: entry for n, entry in entries.items() if probe_of(n, entry) == name}
+            one = _made(folder, name, frame, known, own, entries)
+            assert one.charts is not None  # drawn here, so that what can't be is left out alone
+            notes += _notes(name, frame)
+            made[name] = one
+        except ProbeError as error:
+            failed.append(error)
+            notes.append(f"{name} is left out: {error.found}")
+    if not made:
+        raise failed[0]
+    return made, notes
 
 
 def _notes(probe: str, frame: pd.DataFrame) -> list[str]:
@@ -94,7 +113,14 @@ def models_of(folder: Path) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _made(folder: Path, probe: str, frame: pd.DataFrame, models: tuple[str, ...]) -> ProbeReport:
+def _made(
+    folder: Path,
+    probe: str,
+    frame: pd.DataFrame,
+    models: tuple[str, ...],
+    own: Entries,
+    entries: Entries,
+) -> ProbeReport:
     report, declared = catalog.load("report", probe), catalog.charts(probe)
 
     def draw() -> dict[str, ChartData]:
@@ -105,9 +131,9 @@ def _made(folder: Path, probe: str, frame: pd.DataFrame, models: tuple[str, ...]
 
     with _read(folder, probe):
         tables = report.tables(frame)
-    masks = masks_used(value("charts", declared, "MASKS"), entries_of(probe, read_run(folder)))
+    masks = masks_used(value("charts", declared, "MASKS"), entries_of(probe, entries))
     printed = value("report", report, "PRINTED") or tuple(tables)
-    return ProbeReport(frame, tables, draw, printed, masks, models)
+    return ProbeReport(frame, tables, draw, printed, masks, models, own)
 
 
 @contextmanager

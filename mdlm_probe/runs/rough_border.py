@@ -1,66 +1,96 @@
-"""A stand-in for a tokenizer that can't be had: it counts tokens roughly."""
+"""A stand-in for a tokenizer that can't be had: it counts tokens by the usual rule for words."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from functools import cached_property
+from typing import NamedTuple
 
 from mdlm_probe.models._border import Border
 from mdlm_probe.models._checkpoint import Checkpoint
-from mdlm_probe.prompts.prompt import MASK, Prompt
-
-PER_TOKEN = 2.8
-"""Characters of a token."""
 
 SOME = -1
 """Stands for every token but the mask."""
 
+DIGITS = {128256: 3, 151936: 1, 152064: 1, 49152: 1}
+"""Digits of a number that one token has, at most, by the vocabulary of known tokenizers: Llama 3's,
+Qwen's and Dream's, SmolLM2's."""
+UNKNOWN = 2
+"""The same of others."""
+ERRORS = 0.06, 0.15
+"""How far counts are off, with known digits and without: measured on the shipped prompts, plain and
+as chats, with the tokenizers of Llama 3 and Qwen (at most 0.052 and 0.12), rounded up. Chats of a few
+words are up to three tokens longer."""
+
+CHATML = (
+    "{% for m in messages %}{{ '<|start|>' + m.role + '\\n' + m.content + '<|end|>\\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|start|>assistant\\n' }}{% endif %}"
+)
+"""Every chat template in use here takes about as many tokens a message as this one."""
+
 
 class RoughBorder(Border):
-    """A token for every 2.8 characters, all alike; masks are exact, and stand at the end."""
+    """Tokens are words, runs of signs, digits and masks; all alike, but for masks."""
 
     is_rough = True
     start, pad, ordinary = (), 0, (0,)
 
     def __init__(self, entry: Checkpoint) -> None:
-        self.entry, self._mask = entry, entry.mask_id or 0
+        self.entry, self.template, self.specials = entry, CHATML, {}
+
+    @property
+    def error(self) -> float:
+        """How far counts are off, as a share."""
+        return ERRORS[self.entry.geometry.get("vocab") not in DIGITS]
 
     @property
     def vocab(self) -> int:
         """Just enough ids for the checkpoint's own tokens."""
-        return 1 + max((self._mask, *self.entry.eos_ids))
-
-    def encode(self, prompt: Prompt | str) -> tuple[int, ...]:
-        """As many ids as there may be tokens."""
-        text = prompt if isinstance(prompt, str) else prompt.text()
-        masks = text.count(MASK)
-        return (SOME,) * round((len(text) - masks) / PER_TOKEN) + (self._mask,) * masks
-
-    def pieces(self, text: str, *, inside: bool = False) -> tuple[int, ...]:
-        """As `encode`."""
-        return self.encode(text)
-
-    def owners(self, prompt: Prompt) -> tuple[int, ...]:
-        """The turns of equally long stretches of the text; the masks are the last turn's."""
-        turns = prompt.turns
-        owner = [n for n, turn in enumerate(turns) for _ in range(len("".join(turn)))]
-        ids = self.encode(prompt)
-        masks = ids.count(self._mask)
-        count = len(ids) - masks
-        text = tuple(owner[len(owner) * i // count] for i in range(count))
-        return text + (len(turns) - 1,) * masks
+        return 1 + max((self.entry.mask_id or 0, *self.entry.eos_ids))
 
     def token(self, text: str, after: str = "", *, inside: bool = False) -> int:
         """Some id."""
         return 0
 
-    def chat(self, prompt: Prompt) -> str:
-        """The plain text: what a template adds is not counted."""
-        return prompt.text()
-
     def opening(self, ids: Sequence[int]) -> int:
         """None."""
         return 0
 
+    @cached_property
+    def _cutter(self) -> RoughCutter:  # type: ignore[override]
+        return RoughCutter(DIGITS.get(self.entry.geometry.get("vocab", 0), UNKNOWN))
+
+
+class RoughCutter(NamedTuple):
+    """Cuts texts as byte-level tokenizers do before they look into their vocabulary.
+
+    Attributes:
+        digits: of a number, for each token.
+    """
+
+    digits: int
+
+    def ids(self, text: str, inside: bool) -> list[int]:
+        """`SOME`, once a token."""
+        return [SOME] * len(self.beginnings(text, inside))
+
+    def beginnings(self, text: str, inside: bool) -> list[int]:
+        """Where in a text each of its tokens begins."""
+        return [found.start() for found in WORDS[self.digits].finditer(text)]
+
     def decode(self, ids: Sequence[int]) -> str:
         """A question mark for each."""
         return "?" * len(ids)
+
+
+def _words(digits: int) -> re.Pattern[str]:
+    """Special tokens, words with what stands before them, digits, runs of signs, white space."""
+    rule = (
+        r"<\|\w+\|>|'(?:s|t|re|ve|m|ll|d)\b|[^\r\n\w]?[^\W\d_]+|\d{1,%d}"
+        r"| ?(?:[^\s\w]|_)+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    )
+    return re.compile(rule % digits, re.IGNORECASE)
+
+
+WORDS = {digits: _words(digits) for digits in (1, 2, 3)}

@@ -109,7 +109,9 @@ def survey(plan: Plan, device: str, load: Callable[..., Border] | None = None) -
         if plan.entry.source and is_local(plan.entry.source):
             raise
         border = RoughBorder(plan.entry)
-        notes.append("tokens are a rough guess: there is no tokenizer")
+        notes.append(
+            f"tokens are a rough guess, within about {border.error:.0%}: there is no tokenizer"
+        )
         fault = error.found
     else:
         if style := loaded_models.style_note(border):

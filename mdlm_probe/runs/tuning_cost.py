@@ -9,7 +9,7 @@ import numpy as np
 
 from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.models import _registry
+from mdlm_probe.models import _families
 from mdlm_probe.models._checkpoint import Checkpoint
 from mdlm_probe.runs.cost import BYTES
 from mdlm_probe.tuning import conversations, lora, samples, tune
@@ -140,7 +140,7 @@ def _adapter(entry: Checkpoint, plan: Recipe) -> int:
     shapes |= {"self_attn.v_proj": width + kv, "self_attn.o_proj": 2 * width}
     shapes |= {f"mlp.{name}_proj": width + inner for name in ("gate", "up", "down")}
     names = [f"model.layers.{i}.{name}" for i in range(g["layers"]) for name in shapes]
-    found = lora.matching(names, _registry.family(entry.family).KEYS, plan.targets)
+    found = lora.matching(names, _families.family(entry.family).KEYS, plan.targets)
     return plan.rank * sum(shapes[name.split(".", 3)[3]] for name in found)
 
 

@@ -23,7 +23,7 @@ from mdlm_probe.core import catalog, machine
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import exclusive, write_json
 from mdlm_probe.core.run_folder import differences
-from mdlm_probe.models import _registry, _slack
+from mdlm_probe.models import _families, _slack
 from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
 from mdlm_probe.models._hf import NativeModel
 from mdlm_probe.models._load import pick_device
@@ -65,7 +65,7 @@ def chosen(asked: Tuning) -> tuple[Checkpoint, Recipe, Objective]:
     Raises:
         ProbeError: a model that can't be tuned, or wrong options.
     """
-    entry = asked.load.apply(models.resolve(asked.model, asked.load.revision))
+    entry = models.entry_for(asked.model, asked.load)
     if entry.kind != "masked" or not entry.gradients:
         raise ProbeError(
             f"'{entry.name}' can't be tuned: it is "
@@ -228,7 +228,7 @@ def _trained(asked: Tuning, made: Prepared, model: NativeModel, progress: Tuning
     if asked.full:
         progress.note("training all weights")
         return network.requires_grad_(True)
-    keys = _registry.family(made.entry.family).KEYS
+    keys = _families.family(made.entry.family).KEYS
     names = lora.targets(network, keys, plan.targets)
     counts = ", ".join(f"{name} ({count})" for name, count in lora.kinds(names).items())
     progress.note(f"LoRA of rank {plan.rank} on {len(names)} linear layers: {counts}")

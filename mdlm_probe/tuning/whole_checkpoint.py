@@ -7,14 +7,14 @@ from pathlib import Path
 
 from huggingface_hub import save_torch_state_dict
 
-from mdlm_probe.models import _hub, _registry, _weights
+from mdlm_probe.models import _families, _hub, _weights
 from mdlm_probe.models._hf import NativeModel
 
 
 def write(folder: Path, model: NativeModel) -> None:
     """Writes weights, configuration and tokenizer: `--model FOLDER` loads them as the original."""
     entry = model.entry
-    keys = _registry.family(entry.family).KEYS
+    keys = _families.family(entry.family).KEYS
     source = _hub.locate(entry.source, model.facts["commit"] or entry.revision, weights=False)
     for name in _hub.TEXT_FILES:
         if (source.folder / name).is_file():

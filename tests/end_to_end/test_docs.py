@@ -66,6 +66,11 @@ def shortened(line, folder):
     probe = arguments[0]
     if probe == "study":
         return studied(arguments, folder)
+    if probe == "tune":
+        (folder / "answers.jsonl").write_text(
+            '{"prompt": "the old king", "answer": " saw a boat."}'
+        )
+        return [*arguments, *"--steps 1 --batch 2 --micro-batch 2 --max-masks 9".split()]
     if probe not in catalog.names("probe"):
         return arguments
     # several values a list option, where the command itself gives several

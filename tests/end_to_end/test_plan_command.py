@@ -70,7 +70,8 @@ def test_every_note_stands_once(tmp_path):
     output = planned(path, "--gpu", "h100")
     notes = [line for line in output.splitlines() if ":" in line]
     assert len(notes) == len(set(notes))
-    assert "llada-8b, llama3-8b: tokens are a rough guess" in output
+    assert "\nllada-8b: tokens are a rough guess, within about 15%: there is no" in output
+    assert "\nllama3-8b: tokens are a rough guess, within about 6%: there is no" in output
     assert (
         "\nlocality: llama3-8b: 288 cells left out: a causal model can't see examples after"
         in output

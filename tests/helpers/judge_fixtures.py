@@ -22,8 +22,8 @@ def verdicts_alone(monkeypatch):
     inner = _frames.frames
 
     def frames(folder):
-        found, notes = inner(folder)
-        return {name: frame for name, frame in found.items() if name == "judge"}, notes
+        found = inner(folder)
+        return found._replace(rows={n: rows for n, rows in found.rows.items() if n == "judge"})
 
     monkeypatch.setattr(probe_report.frames, "frames", frames)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)

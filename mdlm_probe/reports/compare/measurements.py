@@ -11,7 +11,7 @@ import pandas as pd
 
 from mdlm_probe.analysis import frames
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.core.run_folder import probe_of, read_run, run_folders
+from mdlm_probe.core.run_folder import probe_of, run_folders
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ def measurements(place: Path) -> tuple[list[Measurement], list[str]]:
 def _of_folder(
     run: str, folder: Path, only: Collection[str] = ()
 ) -> tuple[list[Measurement], list[str]]:
-    by_probe, notes = frames.frames(folder, skip_unreadable=True)
-    entries, found = read_run(folder), []
+    by_probe, notes, entries = frames.frames(folder)
+    found = []
     for name, entry in entries.items():
         config = entry.get("config", {})
         probe = probe_of(name, entry)

@@ -15,7 +15,7 @@ from types import ModuleType
 from mdlm_probe.core import catalog
 from mdlm_probe.core.contract import value
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.core.run_folder import read_run, run_folders
+from mdlm_probe.core.run_folder import run_folders
 from mdlm_probe.reports import probe_report
 from mdlm_probe.reports.exports.export_folder import write
 from mdlm_probe.reports.exports.exported_run import ExportedRun, ExportRequest, Lacking
@@ -102,7 +102,8 @@ def load(folder: Path, probes: Sequence[str] = ()) -> tuple[list[ExportedRun], l
             notes.append(f"{name} left out: {error.found}")
             continue
         notes += found
-        runs.append(ExportedRun(name, path, read_run(path), made))
+        entries = {n: e for one in made.values() for n, e in one.entries.items()}
+        runs.append(ExportedRun(name, path, entries, made))
     if not runs:
         raise failed[0]
     known = list(dict.fromkeys(probe for run in runs for probe in run.made))

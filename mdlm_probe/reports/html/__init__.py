@@ -39,9 +39,10 @@ def read(folder: Path) -> list[ReportedRun]:
     folders, models = run_folder.run_folders(folder), probe_report.models_of(folder)
     found, empty = [], []
     for name, path in folders.items():
-        entries = run_folder.read_run(path)
+        entries: dict[str, dict[str, Any]] = {}
         try:
             made, notes = probe_report.make(path, models)
+            entries = {n: e for one in made.values() for n, e in one.entries.items()}
         except ProbeError as error:
             if not name:
                 raise

@@ -107,7 +107,7 @@ def _section(
 ) -> Section:
     module = catalog.charts(probe)
     entries = {name: entry for name, entry in run.entries.items() if probe_of(name, entry) == probe}
-    about = (*(f"{name} " for name in entries), f"{probe}: ")
+    about = (*(f"{name} " for name in entries), f"{probe}__", f"{probe}: ")
     notes = [note for note in run.notes if note.startswith(about)]
     task = value("charts", module, "TASK")
     sources = _sources(module, probe, made, task)

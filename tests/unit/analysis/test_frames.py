@@ -87,13 +87,9 @@ def damaged(tmp_path):
     return tmp_path
 
 
-def test_what_can_not_be_read_is_an_error(damaged):
-    with pytest.raises(ProbeError, match=r"cannot read .*shift__two\.csv"):
-        frames.frames(damaged)
-
-
-def test_what_can_not_be_read_is_noted_where_that_is_asked(damaged):
-    found, notes = frames.frames(damaged, skip_unreadable=True)
+def test_what_can_not_be_read_is_noted(damaged):
+    found, notes, entries = frames.frames(damaged)
+    assert list(entries) == ["shift__one", "shift__three"]
     assert found["shift"]["model"].tolist() == ["one", "one", "three"]
     assert notes[0].startswith("shift__two is left out: cannot read")
     assert notes[1].startswith("shift__three is unfinished (1 rows, 2 cells planned)")
@@ -104,7 +100,7 @@ def test_where_nothing_can_be_read_that_is_the_error(damaged):
     for model in ("one", "three"):
         (damaged / f"shift__{model}.csv").unlink()
     with pytest.raises(ProbeError, match=r"cannot read .*shift__two\.csv"):
-        frames.frames(damaged, skip_unreadable=True)
+        frames.frames(damaged)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks the system who handles a signal")

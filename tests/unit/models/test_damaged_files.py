@@ -236,6 +236,21 @@ def test_tokens_that_share_an_id(tmp_path):
         load(folder)
 
 
+def test_tokens_that_share_an_id_in_a_vocabulary_without_tokenizer_json(tmp_path):
+    folder = write_dream(tmp_path / "m")
+    edit(folder / "vocab.json", lambda told: told.update({"dog": told["cat"]}))
+    with pytest.raises(ProbeError, match=r"vocab\.json: 'cat', 'dog' have the same id"):
+        load(folder)
+
+
+@pytest.mark.parametrize("write", [write_llada, write_dream])
+def test_a_mask_that_is_the_end_of_text(tmp_path, write):
+    """The mask is never predicted, so that no text would end."""
+    folder = write(tmp_path / "m", config={"mask_token_id": special_ids()[EOS]})
+    with pytest.raises(ProbeError, match=r"key 'mask_token_id': found .* ends a text"):
+        load(folder)
+
+
 def test_a_special_token_whose_id_is_another_than_the_file_says(tmp_path):
     """The library gives it the next free id, and only logs that."""
     folder = write_llama(tmp_path / "m")

@@ -8,6 +8,7 @@ import pytest
 from checkpoints import special_ids, write_llada, write_llama
 
 from mdlm_probe import models
+from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.models import LoadOptions, _hub, _registry
 from mdlm_probe.runs import loaded_models, survey
 from mdlm_probe.runs.plan import Job, prepare
@@ -33,6 +34,9 @@ def test_a_folder_of_the_hubs_cache_is_known_by_its_hub_id(tmp_path):
     assert (entry.name, entry.chat, entry.source) == ("my-llada-instruct", True, str(folder))
     facts = models.load(entry).facts
     assert (facts["commit"], facts["revision"]) == (COMMIT, "")
+    assert _hub.locate(str(folder), COMMIT).commit == COMMIT
+    with pytest.raises(ProbeError, match="is a local folder"):
+        _hub.locate(str(folder), "1" * 40)
     (tmp_path / "link").symlink_to(folder)
     assert models.resolve(str(tmp_path / "link")).name == "my-llada-instruct"
 

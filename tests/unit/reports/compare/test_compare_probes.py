@@ -77,7 +77,7 @@ def noisy(frame):
     """Rows in another order, with noise on what is measured; whole numbers move by one."""
     rng = np.random.default_rng(0)
     for name in (n for n in NOISY if n in frame):
-        frame[name] *= 1 + 0.1 * rng.random(len(frame))
+        frame[name] *= 1 - 0.1 * rng.random(len(frame))
     for name in ("correct", "edits", "edit_distance", "score"):
         if name in frame:
             moved = rng.random(len(frame)) < 0.3
