@@ -187,7 +187,7 @@ def _tuning(doc: StudyFile, run: str, folder: Path, fresh: bool) -> StudyRun:
     from mdlm_probe.tuning import tune  # with the trainer, which other studies don't wait for
 
     try:
-        tune.prepare(asked)
+        tune.chosen(asked)
     except ProbeError as error:
         raise _placed(doc, run, given, error) from None
     return StudyRun(run, TUNE, tuning=asked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -12,6 +13,7 @@ from mdlm_probe.cli.show import echo_table
 from mdlm_probe.core import catalog
 from mdlm_probe.runs import cost as estimate
 from mdlm_probe.runs.plan_costs import USUAL
+from mdlm_probe.tuning.request import Tuning
 
 HEADS = ("model", "steps", "samples", "tokens", "scored", "trained", "operations", "memory")
 
@@ -50,6 +52,32 @@ def plan_objective(name: str, gpu_option: click.Option) -> click.Command:
         f"Example: mdlm-probe plan tune {name} --model llada-8b",
         short_help=catalog.first_line(tune.PART, name),
     )
+
+
+def told(asked: Tuning, gpu: str | None) -> str:
+    """What a tuning would cost, in a sentence; no data are fetched for that."""
+    from mdlm_probe.runs import tuning_cost
+
+    known = asked.options | {"data": asked.options["data"] if is_local(asked) else ""}
+    dtype = "bfloat16" if asked.load.dtype == "auto" else asked.load.dtype
+    again = asked.options["checkpointing"] != "off"
+    found = tuning_cost.cost(replace(asked, options=known), dtype, again)
+    card = gpu or USUAL
+    time = "unknown time"
+    if found.operations:
+        seconds = found.operations / (estimate.CARDS[card] * estimate.SHARE)
+        time = f"{estimate.duration(seconds)} on {card}"
+    return (
+        f"trains {asked.model} with {asked.objective}: {found.steps} steps,"
+        f" {estimate.quantity(found.tokens)} tokens, {time}"
+    )
+
+
+def is_local(asked: Tuning) -> bool:
+    """Whether a tuning's data are a file."""
+    from mdlm_probe.tuning import conversations
+
+    return conversations.path_of(asked.options["data"] or "").is_file()
 
 
 def group(gpu_option: click.Option) -> click.Group:

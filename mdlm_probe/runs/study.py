@@ -127,9 +127,10 @@ def _turns(
     for part, plan, fault in plans:
         if fault:
             yield part, plan.entry.name, len(plan.cells), _raising(fault)
-    for part in parts:
-        if part.tuning:
-            yield part, part.tuning.model, 0, _training(part.tuning, progress)
+    trained = [(part, part.tuning, _untrainable(part.tuning)) for part in parts if part.tuning]
+    for part, tuning, fault in sorted(trained, key=lambda turn: turn[2] is None):
+        train = _raising(fault) if fault else _training(tuning, progress)
+        yield part, tuning.model, 0, train
     for part, plan, fault in plans:
         if not fault:
             measure = _measurement(plan, progress, loaded)
@@ -154,6 +155,17 @@ def _fault(plan: Plan, loaded: LoadedModels) -> ProbeError | None:
     return None
 
 
+def _untrainable(asked: Tuning) -> ProbeError | None:
+    """Why a tuning can't begin, as far as tokenizer and data tell; None where nothing is known."""
+    from mdlm_probe.tuning import tune  # studies without need no trainer
+
+    try:
+        tune.prepare(asked)
+    except ProbeError as error:
+        return error.with_traceback(None)
+    return None
+
+
 def _raising(error: ProbeError) -> Callable[[], int]:
     def fail() -> int:
         raise error
@@ -167,7 +179,7 @@ def _measurement(plan: Plan, progress: StudyProgress, loaded: LoadedModels) -> C
 
 def _training(asked: Tuning, progress: StudyProgress) -> Callable[[], int]:
     def train() -> int:
-        from mdlm_probe.tuning import training_log, tune  # studies without need no trainer
+        from mdlm_probe.tuning import training_log, tune
 
         return rows_of(tune.run(asked, progress) / training_log.NAME)
 

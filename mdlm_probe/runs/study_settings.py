@@ -67,7 +67,9 @@ def _changed_tuning(asked: Tuning) -> list[str]:
         return []
     from mdlm_probe.tuning import tune  # with the trainer, which others don't wait for
 
-    return differences(known, tune.prepare(asked).config)
+    with suppress(ProbeError):  # data that can't be read are the tuning's own failure
+        return differences(known, tune.prepare(asked).config)
+    return []
 
 
 def _changed_judge(asked: Verdicts, folder: Path) -> list[str]:

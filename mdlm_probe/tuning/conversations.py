@@ -59,8 +59,7 @@ def read(data: str, split: str = "train") -> Iterator[Conversation]:
     Raises:
         ProbeError: naming the file and line of what can't be read.
     """
-    path = shipped.folder() / "tuning" / f"{data}.jsonl"
-    path = path if path.is_file() else Path(data).expanduser()
+    path = path_of(data)
     if path.is_file():
         yield from (conversation(row, where) for row, where in _lines(path))
     elif path.suffix in (".json", ".jsonl", ".txt") or data.count("/") != 1 or path.exists():
@@ -73,6 +72,12 @@ def read(data: str, split: str = "train") -> Iterator[Conversation]:
     else:
         for number, row in enumerate(_hub_rows(data, split), 1):
             yield conversation(row, f"{data}, row {number}")
+
+
+def path_of(data: str) -> Path:
+    """The file that a name of data means, whether it is there or not."""
+    path = shipped.folder() / "tuning" / f"{data}.jsonl"
+    return path if path.is_file() else Path(data).expanduser()
 
 
 def _lines(path: Path) -> Iterator[tuple[Any, str]]:

@@ -76,7 +76,7 @@ def plan_study(name: str) -> click.Command | None:
         loaded, left_out = study_file.load(name)
         chosen = study.select(loaded, only or ())
         notes = [note for part in chosen for note in left_out.get(part.name, [])]
-        notes += [note for part in chosen if (note := _judging(part))]
+        notes += [note for part in chosen if (note := _judging(part) or _training(part, gpu))]
         named = [(part.name, plan) for part in chosen for plan in part.plans]
         if named:
             show_plans(named, notes, gpu or "")
@@ -101,6 +101,13 @@ def _judging(part: StudyRun) -> str:
     if not part.verdicts.by.keeps_replies:
         return f"{part.name}: computed from the answers of {part.verdicts.run}: no passes"
     return f"{part.name}: what {part.verdicts.by.name} reads of {part.verdicts.run} comes on top"
+
+
+def _training(part: StudyRun, gpu: str | None) -> str:
+    """What a tuning's run costs; nothing to say of others."""
+    if part.tuning is None:
+        return ""
+    return f"{part.name}: {tuning_plan.told(part.tuning, gpu)}"
 
 
 @click.group(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 HELP = """Runs every probe that a YAML file lists, on every model, then makes the report.
 
-STUDY is a path, or the name of a shipped study: laptop, papers, smoke. What is finished is skipped;
+STUDY is a path, or the name of a shipped study: laptop, papers, remedies, smoke. What is finished is skipped;
 the same command resumes after Ctrl-C. `mdlm-probe plan STUDY` says what it would cost.
 
 Example: mdlm-probe study smoke --output results/smoke

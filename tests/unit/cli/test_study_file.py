@@ -52,6 +52,11 @@ def refused(tmp_path, text):
         (2, "runs:\n  locality: 3\n", "a mapping"),
         (1, "runs: {}\n", "is empty"),
         (1, "runs:\n", "is empty"),
+        (3, "runs:\n  a:\n    tune: stf\n", "did you mean 'sft'"),
+        (4, "runs:\n  a:\n    tune: sft\n    stesp: 3\n", "did you mean 'steps'"),
+        (4, "runs:\n  a:\n    tune: sft\n    output: x\n", "unknown option"),
+        (4, "runs:\n  a:\n    tune: sft\n    steps: 0\n", "--steps has 0"),
+        (4, "runs:\n  a:\n    tune: sft\n    model: oracle\n", "'oracle' can't be tuned"),
         (3, "model: oracle\nruns:\n  judge:\n", "field 'runs.judge.run': is missing"),
         (1, "model: oracle\n", "is missing"),
         (3, "runs:\n  judge:\n    run: shift\n", "'shift' is no run of `shift`"),
@@ -134,8 +139,38 @@ def test_values_are_those_of_the_command_line(tmp_path):
         study_file.load(str(path))
 
 
+def test_an_adapter_may_be_named_by_the_run_that_trains_it(tmp_path):
+    runs = {
+        "mine": {"tune": "sft", "data": "small-prose", "steps": 3},
+        "a": {"probe": "masks", "adapter": "mine", "limit": 1},
+        "b": {"probe": "masks", "adapter": "elsewhere", "limit": 1},
+    }
+    path = written(tmp_path, {"model": "tiny-mdlm", "runs": runs})
+    study, _ = study_file.load(str(path), tmp_path / "out")
+    mine, a, b = study.parts
+    assert (mine.probe, mine.tuning.objective, mine.tuning.options["steps"]) == ("tune", "sft", 3)
+    assert mine.tuning.output == tmp_path / "out" / "mine"
+    assert a.plans[0].job.load.adapter == str(tmp_path / "out" / "mine")
+    assert b.plans[0].job.load.adapter == "elsewhere"
+
+
+def test_remedies_measure_every_arm_as_they_measure_the_base():
+    study, _ = study_file.load("remedies")
+    arms = [part.name for part in study.parts if part.tuning]
+    assert {"sft", "ce", "ce-tv", "sft-prose", "jitter", "blockwise"} <= set(arms)
+    plans = {part.name: part.plans[0] for part in study.parts if part.plans}
+    tuned = {name: plan for name, plan in plans.items() if plan.job.load.adapter}
+    for name, plan in tuned.items():
+        base = plans[name.partition("-")[0]]
+        assert plan.options == base.options
+        assert plan.cells == base.cells
+    assert {plan.job.load.adapter.rpartition("/")[2] for plan in tuned.values()} == set(arms)
+    recipes = [part.tuning.options for part in study.parts if part.tuning]
+    assert len({(r["steps"], r["batch"], r["seed"]) for r in recipes}) == 1
+
+
 def test_studies_are_no_suites():
-    assert shipped.studies() == ["laptop", "papers", "smoke"]
+    assert shipped.studies() == ["laptop", "papers", "remedies", "smoke"]
     assert shipped.suites() == ["few-shot"]
 
 
@@ -149,11 +184,12 @@ def test_smoke_asks_every_probe_of_both_models_and_a_judge():
     asked = {part.probe: part.models for part in study.parts}
     assert asked.keys() == {*catalog.names("probe"), "judge"}
     assert asked["judge"] == ["language"]
+    adapted = {"tiny-mdlm-adapted"}
     for probe in catalog.names("probe"):
-        left = any("tiny-arlm left out" in note for note in notes[probe])
-        bundled = ["tiny-mdlm"] if left else ["tiny-mdlm", "tiny-arlm"]
         ideal = {name for name in asked[probe] if name.startswith("oracle")}
-        assert [name for name in asked[probe] if name not in ideal] == bundled
+        causal = "causal" in catalog.load("probe", probe).KINDS
+        bundled = {"tiny-mdlm"} | ({"tiny-arlm"} if causal else set())
+        assert set(asked[probe]) - ideal - adapted == bundled
         assert ideal == ORACLES.get(probe, set())
         kinds = catalog.load("probe", probe).KINDS
         assert ("causal" in kinds) == (not left)
