@@ -20,8 +20,8 @@ UNKNOWN = 2
 """The same of others."""
 ERRORS = 0.06, 0.15
 """How far counts are off, with known digits and without: measured on the shipped prompts, plain and
-as chats, with the tokenizers of Llama 3 and Qwen (at most 0.052 and 0.12), rounded up. Chats of a few
-words are up to three tokens longer."""
+as chats, with the tokenizers of Llama 3 and Qwen (at most 0.052 and 0.12), rounded up. Chats of a
+few words are up to three tokens longer."""
 
 CHATML = (
     "{% for m in messages %}{{ '<|start|>' + m.role + '\\n' + m.content + '<|end|>\\n' }}"
