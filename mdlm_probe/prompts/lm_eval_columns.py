@@ -54,12 +54,13 @@ def _parsed(template: str) -> nodes.Template:
     from lm_eval.utils import env
 
     try:
-        return env.parse(template)
+        tree: nodes.Template = env.parse(template)
     except jinja2.TemplateError as error:
         raise ProbeError(
             f"a template of the task can't be read: {error}",
-            expected="Jinja: " + repr("{{column}}"),
+            expected="Jinja, such as {{column}}",
         ) from None
+    return tree
 
 
 def _as_numbers(node: nodes.Expr) -> Iterator[nodes.Node]:
