@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ import pyarrow as pa
 from pyarrow import csv as pa_csv
 
 from mdlm_probe.analysis import impossible_values
+from mdlm_probe.core import catalog
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import RUN, damaged, probe_of, read_run
 
@@ -96,7 +97,7 @@ def _sound(path: Path, probe: str) -> pd.DataFrame:
     Raises:
         ProbeError: a file that can't be read, or that holds what nothing measures.
     """
-    rows = read_values(path)
+    rows = read_values(path, catalog.columns_of_type(probe, str))
     if wrong := impossible_values.fault(probe, rows):
         raise ProbeError(
             f"{path} is damaged: {wrong}", hint="the same command with --fresh measures anew"
@@ -114,14 +115,19 @@ def _changed(name: str, path: Path, entry: dict[str, Any]) -> list[str]:
     return [f"{name} has rows that were changed or are missing: {state}, {size} when it finished"]
 
 
-def read_values(path: Path) -> pd.DataFrame:
+def read_values(path: Path, texts: Collection[str] = ()) -> pd.DataFrame:
     """The rows of a CSV as values: what looks like a number in all of a column is one.
+
+    Args:
+        path: the CSV.
+        texts: columns that hold texts, whatever they look like.
 
     Raises:
         ProbeError: a file that can't be read.
     """
+    kinds = dict.fromkeys(texts, str)
     with _readable(path) as lines:
-        return pd.read_csv(io.BytesIO(lines), keep_default_na=False, na_values=[""])
+        return pd.read_csv(io.BytesIO(lines), keep_default_na=False, na_values=[""], dtype=kinds)
 
 
 def read_texts(path: Path) -> pa.Table:

@@ -103,9 +103,11 @@ def columns(name: str) -> tuple[Column, ...]:
     return columns_of(load("probe", name))
 
 
-def json_columns(name: str) -> frozenset[str]:
-    """The columns of a probe's rows, or of verdicts, that hold JSON."""
-    return frozenset(column.name for column in columns(name) if column.type is list)
+def columns_of_type(name: str, kind: type) -> frozenset[str]:
+    """The columns of a probe's rows, or of verdicts, that are of a type; none of other names."""
+    if name != JUDGE and name not in names("probe"):
+        return frozenset()
+    return frozenset(column.name for column in columns(name) if column.type is kind)
 
 
 def coordinates(name: str) -> tuple[Column, ...]:

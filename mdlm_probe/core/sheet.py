@@ -60,6 +60,27 @@ def csv_of(rows: Iterable[Row], columns: Sequence[str]) -> bytes:
     return lines_of([dict(zip(columns, columns, strict=True)), *rows], columns)
 
 
+def records(text: str, delimiter: str = ",") -> list[dict[str, str]]:
+    """The rows of a CSV with a header, each cell as the text that stands there.
+
+    Raises:
+        ValueError: naming the line that has other cells than the header, or is no CSV.
+    """
+    reader = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), delimiter=delimiter)
+    try:
+        rows = [(reader.line_num, row) for row in reader if row]
+    except csv.Error as error:
+        raise ValueError(f"line {reader.line_num}: {error}") from None
+    heads = rows[0][1] if rows else []
+    doubled = [head for head in heads if heads.count(head) > 1]
+    if doubled:
+        raise ValueError(f"two columns are called '{doubled[0]}'")
+    for number, row in rows:
+        if len(row) != len(heads):
+            raise ValueError(f"line {number} has {len(row)} cells, the header has {len(heads)}")
+    return [dict(zip(heads, row, strict=True)) for _, row in rows[1:]]
+
+
 class Sheet:
     """One CSV file, open for appending groups of whole cells.
 

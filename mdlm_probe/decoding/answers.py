@@ -70,16 +70,21 @@ class Answer:
     """What a model wrote after a prompt.
 
     Attributes:
-        ids: tokens before the first end of text; without masks that were left.
+        ids: tokens before the first end of text; without masks that were left, and without slack.
+        places: where on the canvas these stand.
         text: of these.
         ended: whether an end of text was written.
         decoded: the whole canvas, with its steps.
+        slack_share: of the slots before the end, those that hold slack; None for models that write
+            none.
     """
 
     ids: tuple[int, ...]
+    places: tuple[int, ...]
     text: str
     ended: bool
     decoded: Decoded
+    slack_share: float | None = None
 
 
 def canvas_of(asker: Asker, text: Text, length: int, name: str) -> Canvas:
@@ -101,8 +106,12 @@ def cut(border: Border, entry: Checkpoint, tokens: Sequence[int], decoded: Decod
     """The answer that tokens make: those before the first end of text."""
     ends = [i for i, token in enumerate(tokens) if token in entry.eos_ids]
     kept = tokens[: ends[0]] if ends else tokens
-    ids = tuple(token for token in kept if token != entry.mask_id)
-    return Answer(ids, border.decode(ids) if ids else "", bool(ends), decoded)
+    blank = (entry.mask_id, entry.slack_id)
+    places = tuple(i for i, token in enumerate(kept) if token not in blank)
+    ids = tuple(kept[i] for i in places)
+    slack = None if entry.slack_id is None else kept.count(entry.slack_id) / max(len(kept), 1)
+    text = border.decode(ids) if ids else ""
+    return Answer(ids, places, text, bool(ends), decoded, slack)
 
 
 def pieces(border: Border, entry: Checkpoint, tokens: Sequence[int]) -> list[str | list[int]]:

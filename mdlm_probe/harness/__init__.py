@@ -13,7 +13,14 @@ from mdlm_probe.harness.base_model import EvaluationProgress
 from mdlm_probe.harness.lm_eval_tasks import Loaded, load
 from mdlm_probe.harness.presets import presets_for
 from mdlm_probe.harness.probe_lm import ProbeLM
-from mdlm_probe.harness.result_files import COLUMNS, rows_of, save, write
+from mdlm_probe.harness.result_files import (
+    COLUMNS,
+    add_cuts,
+    check_metrics,
+    rows_of,
+    save,
+    write,
+)
 from mdlm_probe.harness.text_generation import check_generation_arguments
 
 __all__ = [
@@ -22,7 +29,9 @@ __all__ = [
     "EvaluationProgress",
     "Loaded",
     "ProbeLM",
+    "add_cuts",
     "check_generation_arguments",
+    "check_metrics",
     "load",
     "presets_for",
     "rows_of",

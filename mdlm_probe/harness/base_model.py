@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from lm_eval.api.model import LM
 
+from mdlm_probe.harness import request_tokens
 from mdlm_probe.harness.answer_log import AnswerLog, identity
 from mdlm_probe.harness.continuation_scores import Scored
+from mdlm_probe.harness.overlong import OverlongDocuments
 from mdlm_probe.harness.presets import Preset
-from mdlm_probe.likelihood.settings import Settings
+from mdlm_probe.harness.request_tokens import Clipped, Ids
+from mdlm_probe.likelihood.settings import Overlength, Settings
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
@@ -66,8 +69,10 @@ class EngineLM(LM):
         presets: Mapping[str, Preset] | None = None,
         user: Sequence[str] = (),
         progress: EvaluationProgress | None = None,
+        overlength: Overlength = "cut",
     ) -> None:
         super().__init__()
+        self.overlong = OverlongDocuments(engine.entry, overlength)
         self.engine, self.settings, self.seed = engine, settings or Settings(), seed
         self.settings.check()
         self.answers = AnswerLog() if answers is None else answers
@@ -92,14 +97,29 @@ class EngineLM(LM):
         if part:
             yield part
 
+    def clip(self, request: Instance, before: Ids, after: Ids, most: int) -> Clipped:
+        """A context and what follows it, as `--overlength` says; documents that it cuts are noted.
+
+        Raises:
+            ProbeError: it is too long, and that is an error.
+        """
+        keeps = self.overlong.rule == "keep-start"
+        kept = self.engine.border.opening(before) if keeps else 0
+        found = request_tokens.clip(before, after, most, kept)
+        self.overlong.add(request, found.cut, title(request))
+        return found
+
+    def rule_of(self, cut: int) -> tuple[str, ...]:
+        """What an answer's name says of how its context was cut: nothing if as lm-eval does."""
+        changed = cut and self.overlong.rule == "keep-start"
+        return (self.overlong.rule,) if changed else ()
+
     def note_cuts(self, cut: Tally[str]) -> None:
         """Says how many contexts and continuations were too long."""
         for what in ("contexts", "continuations"):
             if cut[what]:
-                self.progress.note(
-                    f"{self.engine.entry.name}: {cut[what]} {what} cut on the left to the"
-                    f" {self.engine.entry.context} tokens that it reads"
-                )
+                said = self.overlong.said()
+                self.progress.note(f"{self.engine.entry.name}: {cut[what]} {what} {said}")
 
     def once(self, text: str) -> None:
         """A note that is not repeated."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter as Tally
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
@@ -28,15 +29,14 @@ class Likelihoods(EngineLM):
     ) -> list[tuple[float, bool]]:
         """Log-likelihoods in nats, and whether greedy decoding writes the continuation."""
         causal = self.engine.entry.kind == "causal"
-        groups = list(self._groups(requests))
-        items: dict[int, Item] = {}
         pairs = [request_tokens.pair(self.engine.border, *request.args) for request in requests]
-        cut: Tally[str] = Tally()
         self._note_apart([r for r, pair in zip(requests, pairs, strict=True) if pair.apart])
-        for at, request in enumerate(requests):
-            items[at] = self._item(request, pairs[at], cut)
-        self.note_cuts(cut)
-        names = dict(self._names(requests, pairs, groups))
+        items, names = self._items(requests, pairs)
+        groups = [
+            group
+            for group in self._groups(requests)
+            if not any(self.overlong.skips(requests[at]) for at in group)
+        ]
         missing = [g for g in groups if any(names[at] not in self.answers for at in g)]
         cost = [
             sum(continuation_scores.cost(items[at], self.settings, causal) for at in group)
@@ -56,11 +56,38 @@ class Likelihoods(EngineLM):
                 }
             )
             self.progress.advance(sum(map(len, part)), 0)
-        scored = [self._recorded(request, names[at]) for at, request in enumerate(requests)]
-        values = [(one.logp, one.greedy) for one in scored]
-        for request, value in zip(requests, values, strict=True):
-            self.cache_hook.add_partial("loglikelihood", request.args, value)
+        values = []
+        for at, request in enumerate(requests):
+            if self.overlong.skips(request):  # counts nowhere
+                values.append((math.nan, False))
+                continue
+            one = self._recorded(request, names[at])
+            values.append((one.logp, one.greedy))
+            self.cache_hook.add_partial("loglikelihood", request.args, values[-1])
         return values
+
+    def _items(
+        self, requests: Sequence[Instance], pairs: Sequence[request_tokens.Pair]
+    ) -> tuple[list[Item], dict[int, str]]:
+        """What is asked for each request, and the names of the answers."""
+        most = request_tokens.longest(self.engine.entry)
+        clips, tally = [], Tally[str]()
+        for request, pair in zip(requests, pairs, strict=True):
+            _refuse_empty(request, pair)
+            clips.append(self.clip(request, pair.before, pair.after, most))
+            tally["contexts"] += bool(clips[-1].cut)
+            tally["continuations"] += len(pair.after) >= most
+        self.note_cuts(tally)
+        items = [
+            Item(c.ids, c.first, title(r), seed_of("loglikelihood", self.seed, *r.args))
+            for r, c in zip(requests, clips, strict=True)
+        ]
+        # cut elsewhere than in runs that knew no such cut: not the answers found there
+        marks = [
+            (*(["apart"] if pair.apart else []), *self.rule_of(clip.cut))
+            for pair, clip in zip(pairs, clips, strict=True)
+        ]
+        return items, dict(self._names(requests, marks))
 
     def loglikelihood_rolling(
         self, requests: list[Instance], disable_tqdm: bool = False
@@ -100,21 +127,6 @@ class Likelihoods(EngineLM):
         one = self.scored[place(request)] = Scored(**self.answers[name])
         return one
 
-    def _item(self, request: Instance, pair: request_tokens.Pair, cut: Tally[str]) -> Item:
-        (context, continuation), (before, after, _) = request.args, pair
-        name = title(request)
-        if not after:
-            raise ProbeError(
-                f"the continuation of {name} is empty: {continuation!r}",
-                expected="one token or more after its context",
-            )
-        most = request_tokens.longest(self.engine.entry)
-        clipped = request_tokens.clip(before, after, most)
-        cut["contexts"] += bool(clipped.cut)
-        cut["continuations"] += len(after) >= most
-        seed = seed_of("loglikelihood", self.seed, context, continuation)
-        return Item(clipped.ids, clipped.first, name, seed)
-
     def _note_apart(self, requests: Sequence[Instance]) -> None:
         """Says how many continuations would share a token with their contexts."""
         if requests:
@@ -152,18 +164,24 @@ class Likelihoods(EngineLM):
     def _names(
         self,
         requests: Sequence[Instance],
-        pairs: Sequence[request_tokens.Pair],
-        groups: Sequence[list[int]],
+        marks: Sequence[tuple[str, ...]],
     ) -> Iterator[tuple[int, str]]:
         """The name of every request's answer; with --decide its rivals are a part of it."""
-        for group in groups:
+        for group in self._groups(requests):
             rivals = [requests[at].args for at in group] if len(group) > 1 else []
+            marked = sorted({mark for at in group for mark in marks[at]})
             for at in group:
-                # cut elsewhere than in runs that knew no such cut: not the answer found there
-                apart = ["apart"] if any(pairs[one].apart for one in group) else []
-                yield at, self._name("loglikelihood", *requests[at].args, rivals, *apart)
+                yield at, self._name("loglikelihood", *requests[at].args, rivals, *marked)
 
     def _name(self, kind: str, *parts: Any) -> str:
         causal = self.engine.entry.kind == "causal"
         settings = None if causal else asdict(self.settings)
         return name_of(kind, self._identity, self.seed, settings, parts)
+
+
+def _refuse_empty(request: Instance, pair: request_tokens.Pair) -> None:
+    if not pair.after:
+        raise ProbeError(
+            f"the continuation of {title(request)} is empty: {request.args[1]!r}",
+            expected="one token or more after its context",
+        )

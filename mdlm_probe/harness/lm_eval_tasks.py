@@ -11,7 +11,7 @@ from lm_eval.tasks import TaskManager
 from lm_eval.tasks._index import Kind
 
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.prompts import lm_eval_documents, lm_eval_trust, shipped
+from mdlm_probe.prompts import lm_eval_data, lm_eval_documents, lm_eval_trust, shipped
 
 
 class Loaded(NamedTuple):
@@ -107,15 +107,15 @@ def _made(manager: TaskManager, name: str, path: Path | None, data: str) -> list
     wanted: Any = name
     if plain and path:
         wanted = lm_eval_documents.read_yaml(name, path)
-        own = lm_eval_documents.own_data(name, data, wanted) if data else {}
-        wanted |= own or {"dataset_kwargs": lm_eval_documents.beside(path, wanted)}
+        read = lm_eval_data.own(name, data, wanted) if data else lm_eval_data.beside(path, wanted)
+        wanted |= read
     try:
         loaded = manager.load([wanted])
     except ProbeError:
         raise
     except Exception as error:  # whatever its documents, the hub or its own functions raise
         raise lm_eval_documents.unmade(name, error) from None
-    if plain and config.get("dataset_path") in lm_eval_documents.FILES and not data:
+    if plain and config.get("dataset_path") in lm_eval_data.FILES and not data:
         _check_columns(name, wanted, next(iter(loaded["tasks"].values())))
     inner = {child for names in loaded.get("group_map", {}).values() for child in names}
     groups = [group for title, group in loaded.get("groups", {}).items() if title not in inner]
@@ -126,9 +126,7 @@ def _made(manager: TaskManager, name: str, path: Path | None, data: str) -> list
 def _check_columns(name: str, config: dict[str, Any], task: Any) -> None:
     """lm-eval takes the name of a column that isn't there for a text."""
     missing = (
-        []
-        if config.get("process_docs")
-        else lm_eval_documents.missing_columns(config, [dict.fromkeys(task.features)])
+        [] if config.get("process_docs") else lm_eval_data.missing_columns(config, task.features)
     )
     if missing:
         raise ProbeError(

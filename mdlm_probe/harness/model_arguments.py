@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 LOAD = tuple(field.name for field in fields(LoadOptions))
 SETTINGS = tuple(field.name for field in fields(Settings))
-OWN = ("model", "batch_tokens", "seed", "answers")
+OWN = ("model", "batch_tokens", "seed", "answers", "overlength")
+OVERLENGTH = ("cut", "keep-start", "error")
 FOREIGN = ("batch_size", "max_batch_size")
 """What lm-eval adds by itself: our batches are cut by their tokens."""
 
@@ -31,8 +32,8 @@ def build(given: Mapping[str, Any]) -> tuple[Engine, dict[str, Any]]:
     Args:
         given: `model` (name, folder or hub id); the options of loading (dtype, device, revision,
             quantize, adapter, style, rope_scale, family), of likelihoods (estimator, order, bound,
-            draws, target_se, decide), `batch_tokens`, `seed`, and `answers`, a file to keep answers
-            in.
+            draws, target_se, decide), `batch_tokens`, `seed`, `overlength` (but for skip, which
+            takes our `eval`), and `answers`, a file to keep answers in.
 
     Raises:
         ProbeError: an unknown argument, a wrong value, or a model that can't be loaded.
@@ -50,8 +51,11 @@ def build(given: Mapping[str, Any]) -> tuple[Engine, dict[str, Any]]:
         if (value := getattr(settings, name)) not in typing.get_args(kinds):
             raise catalog.unknown(name, str(value), typing.get_args(kinds))
     settings.check()
+    if (rule := given.get("overlength", "cut")) not in OVERLENGTH:
+        raise catalog.unknown("overlength", str(rule), OVERLENGTH)
     load = LoadOptions(**{name: given[name] for name in LOAD if name in given})
     entry = models.entry_for(str(given["model"]), load)
     engine = Engine(models.load(entry, load), batch_tokens=given.get("batch_tokens"))
     answers = AnswerLog(Path(given["answers"])) if given.get("answers") else None
-    return engine, {"settings": settings, "seed": int(given.get("seed", 0)), "answers": answers}
+    made = {"settings": settings, "seed": int(given.get("seed", 0)), "answers": answers}
+    return engine, made | {"overlength": rule}

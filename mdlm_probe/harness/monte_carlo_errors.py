@@ -54,7 +54,8 @@ class MonteCarloErrors(NamedTuple):
             return cls(dict.fromkeys(values, 0.0), text)
         documents: dict[Any, list[Any]] = {}
         for request in sorted(task.instances, key=lambda request: request.idx):
-            documents.setdefault(request.doc_id, []).append(request)
+            if id(request) in records:  # others were skipped
+                documents.setdefault(request.doc_id, []).append(request)
         return cls({m: _error(task, m, v, documents, records) for m, v in values.items()}, text)
 
 

@@ -27,6 +27,7 @@ class ProbeLM(Likelihoods, Texts):
         presets: generation settings by task.
         user: names of generation arguments that are the user's, which go before presets.
         progress: a front end.
+        overlength: what is done with contexts longer than the model reads, see `overlong`.
 
     Attributes:
         scored: of every likelihood, by its request; see `record`.

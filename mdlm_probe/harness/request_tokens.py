@@ -27,7 +27,7 @@ class Pair(NamedTuple):
 
 
 class Clipped(NamedTuple):
-    """A context and its continuation, cut on the left to what the model can read.
+    """A context and its continuation, cut to what the model can read.
 
     Attributes:
         ids: of both.
@@ -84,8 +84,16 @@ def longest(entry: Checkpoint) -> int:
     return entry.context + (entry.kind == "causal")
 
 
-def clip(before: Ids, after: Ids, most: int) -> Clipped:
-    """Cuts on the left; one token of context stays, whatever the continuation's length."""
-    ids = (before + after)[-most:]
-    first = max(1, len(ids) - len(after))
-    return Clipped(ids, first, len(before) + len(after) - len(ids))
+def clip(before: Ids, after: Ids, most: int, kept: int = 0) -> Clipped:
+    """Cuts on the left; one token of context stays, whatever the continuation's length.
+
+    Args:
+        before, after: context and continuation.
+        most: tokens that the model reads.
+        kept: of the context's first tokens, those that stay: it is cut behind them.
+    """
+    whole = before + after
+    cut = max(0, len(whole) - most)
+    kept = min(kept, most - 1) if cut else 0
+    ids = whole[:kept] + whole[kept + cut :]
+    return Clipped(ids, max(1, kept, len(ids) - len(after)), cut)

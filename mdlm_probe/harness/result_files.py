@@ -32,6 +32,7 @@ COLUMNS = (
     Column("n", int, "documents", "documents"),
     Column("n_shot", int, "examples", "examples in the prompt"),
     Column("estimator", str, "", "how likelihoods were estimated"),
+    Column("overlong", int, "documents", "documents longer than the model reads: cut, or skipped"),
 )
 NAMES = names(COLUMNS)
 
@@ -46,8 +47,10 @@ def rows_of(
         by_title[title] = MonteCarloErrors.of(
             task, lm, {m: found[",".join(m)] for m in _metrics(found)}
         )
+    overlong = {t: len(lm.overlong.of(task.config.task)) for t, task in loaded.tasks.items()}
     for title, group in loaded.groups.items():
         by_title[title] = _of_group(group, by_title, results)
+        overlong[title] = sum(overlong[task.task_name] for task in group.get_all_tasks())
     rows = []
     for title, own in by_title.items():
         found = results["results"][title]
@@ -60,9 +63,41 @@ def rows_of(
                 *(name, title, *metric, float(found[",".join(metric)])),
                 *(stderr if isinstance(stderr, float) else math.nan, error),
                 *(found["sample_len"], "" if shots is None else shots, own.estimators),
+                overlong[title],
             )
             rows.append(dict(zip(NAMES, values, strict=True)))
     return rows
+
+
+def add_cuts(lm: ProbeLM, loaded: Loaded, results: dict[str, Any]) -> None:
+    """Writes into lm-eval's results how many tokens each document lost; 0 for most."""
+    results["overlong"] = {"rule": lm.overlong.rule, "tokens": {}}
+    for title, task in loaded.tasks.items():
+        cut = lm.overlong.of(task.config.task)
+        results["overlong"]["tokens"][title] = cut
+        for sample in results["samples"].get(title, ()):
+            sample["cut"] = cut.get(sample["doc_id"], 0)
+
+
+def check_metrics(loaded: Loaded, results: dict[str, Any], hint: str) -> None:
+    """Refuses results in which a task has no number.
+
+    Args:
+        loaded: the tasks.
+        results: lm-eval's.
+        hint: what else may be the reason.
+
+    Raises:
+        ProbeError: naming the first such task.
+    """
+    for title, task in loaded.tasks.items():
+        if not _metrics(results["results"].get(title, {})):
+            wanted = ", ".join(task.aggregation()) or "none"
+            raise ProbeError(
+                f"task '{title}' gave no metric; its metric_list has {wanted}",
+                expected=f"metrics that tasks of {task.get_config('output_type')} have",
+                hint=hint or "change metric_list in its YAML; answers are kept",
+            )
 
 
 def _metrics(found: dict[str, Any]) -> list[tuple[str, str]]:
@@ -123,7 +158,10 @@ def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     old: list[dict[str, Any]] = []
     if path.exists():
         table = frames.read_texts(path)
-        if tuple(table.column_names) == NAMES:
+        if NAMES[: len(table.column_names)] == tuple(table.column_names):  # or an earlier version's
             old = [row for row in table.to_pylist() if row["task"] not in now]
-    kept = [{n: text and sheet.text_from(text) for n, text in row.items()} for row in old]
+    kept = [
+        dict.fromkeys(NAMES) | {n: text and sheet.text_from(text) for n, text in row.items()}
+        for row in old
+    ]
     write_whole(path, sheet.csv_of([*kept, *rows], NAMES))

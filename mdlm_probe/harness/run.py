@@ -22,7 +22,7 @@ from mdlm_probe.core import machine, options
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import RunFolder
 from mdlm_probe.harness import COLUMNS, AnswerLog, Loaded, ProbeLM
-from mdlm_probe.likelihood.settings import Settings
+from mdlm_probe.likelihood.settings import Overlength, Settings
 from mdlm_probe.models._checkpoint import Checkpoint
 from mdlm_probe.prompts import lm_eval_documents
 from mdlm_probe.runs import loaded_models, plan, runner
@@ -52,6 +52,7 @@ class EvaluationRequest:
         preset: "auto", "none" or a name, see `harness.presets`.
         data: a file that replaces the documents of the one task.
         settings: of likelihoods.
+        overlength: what is done with contexts longer than the model reads, see `overlong`.
     """
 
     tasks: tuple[str, ...]
@@ -68,6 +69,7 @@ class EvaluationRequest:
     preset: str = "auto"
     data: str = ""
     settings: Settings = field(default_factory=Settings)
+    overlength: Overlength = "cut"
 
     def check(self) -> None:
         """Refuses what can't be meant.
@@ -127,9 +129,11 @@ def run(
         try:
             folder.update(name, model=runner.facts_of(lm.engine.model), batch=lm.engine.budgets)
             results, tracker = _evaluate(lm, loaded, request, job.output)
+            harness.add_cuts(lm, loaded, results)
             rows = harness.rows_of(entry.name, lm, loaded, results)
             written = harness.save(results, tracker, job.output, request.log_samples)
             harness.write(folder.path(name), rows)
+            harness.check_metrics(loaded, results, _skipped(lm))
         finally:
             if lm.engine.events:
                 folder.update(name, events=[*known.get("events", []), *lm.engine.events])
@@ -141,6 +145,11 @@ def run(
         }
         folder.update(name, status="finished", ended=begun["ended"], evaluations=evaluations)
     return rows
+
+
+def _skipped(lm: ProbeLM) -> str:
+    skips = lm.overlong.rule == "skip"
+    return "--overlength skip leaves out what is too long: cut or keep-start" if skips else ""
 
 
 def _config(job: plan.Job, entry: Checkpoint) -> dict[str, Any]:
@@ -191,6 +200,7 @@ def _model(
         presets=presets,
         user=tuple(request.gen_kwargs),
         progress=progress,
+        overlength=request.overlength,
     )
 
 
@@ -205,6 +215,8 @@ def _evaluate(
     several = chat if request.fewshot_as_multiturn is None else request.fewshot_as_multiturn
     seeds = dict(zip(SEEDS, request.seed, strict=True))
     tracker = EvaluationTracker(output_path=str(output))
+    for task in loaded.tasks.values():
+        lm.overlong.leave_out(task)
     try:
         with lm_eval_documents.quiet():
             results = simple_evaluate(

@@ -26,16 +26,18 @@ class Texts(EngineLM):
         self._note_ignored(requests)
         times: Tally[int] = Tally()
         seeds, names = [], []
-        for request, own in zip(requests, options, strict=True):
+        contexts, cuts = self._contexts(requests, options)
+        self.note_cuts(Tally({"contexts": sum(map(bool, cuts))}))
+        for request, own, cut in zip(requests, options, cuts, strict=True):
             # repeats of a request are other draws; without any, they are one
             number = times[id(request)] if own.schedule.temperature else 0
             times[id(request)] += 1
             parts = ("generate_until", self.seed, request.args[0], number)
             seeds.append(seed_of(*parts))
-            names.append(name_of(*parts, self._identity, own.row()))
-        contexts, cut = self._contexts(requests, options)
-        self.note_cuts(cut)
-        new = {name: at for at, name in enumerate(names) if name not in self.answers}
+            names.append(name_of(*parts, self._identity, own.row(), *self.rule_of(cut)))
+        skipped = {name for r, name in zip(requests, names, strict=True) if self.overlong.skips(r)}
+        wanted = {name: at for at, name in enumerate(names) if name not in skipped}
+        new = {name: at for name, at in wanted.items() if name not in self.answers}
         done = sum(name not in new for name in names)
         self.progress.start(f"{self.engine.entry.name} texts", len(requests), done)
         for part in self._side_by_side(list(new.values()), options, contexts):
@@ -49,9 +51,10 @@ class Texts(EngineLM):
             self.answers.add({names[at]: asdict(one) for at, one in zip(part, found, strict=True)})
             ended = {names[at] for at in part}
             self.progress.advance(sum(name in ended for name in names), 0)
-        texts = [self.answers[name]["text"] for name in names]
-        for request, text in zip(requests, texts, strict=True):
-            self.cache_hook.add_partial("generate_until", request.args, text)
+        texts = ["" if name in skipped else self.answers[name]["text"] for name in names]
+        for request, name, text in zip(requests, names, texts, strict=True):
+            if name not in skipped:
+                self.cache_hook.add_partial("generate_until", request.args, text)
         return texts
 
     def _options(self, request: Instance) -> text_generation.WritingOptions:
@@ -71,10 +74,9 @@ class Texts(EngineLM):
 
     def _contexts(
         self, requests: Sequence[Instance], options: Sequence[text_generation.WritingOptions]
-    ) -> tuple[list[tuple[int, ...]], Tally[str]]:
-        """Contexts as tokens, cut on the left to leave room for the canvas."""
-        found, context = [], self.engine.entry.context
-        cut: Tally[str] = Tally()
+    ) -> tuple[list[tuple[int, ...]], list[int]]:
+        """Contexts as tokens, cut to leave room for the canvas; how many each lost."""
+        found, cuts, context = [], [], self.engine.entry.context
         for request, own in zip(requests, options, strict=True):
             border = self.engine.border
             ids = request_tokens.encode(border, request.args[0]) or (request_tokens.prefix(border),)
@@ -85,9 +87,10 @@ class Texts(EngineLM):
                     expected=f"fewer than {context}, the context of '{self.engine.entry.name}'",
                     hint="--gen_kwargs max_gen_toks=N",
                 )
-            cut["contexts"] += len(ids) > room
-            found.append(ids[-room:])
-        return found, cut
+            clipped = self.clip(request, ids, (), room)
+            found.append(clipped.ids)
+            cuts.append(clipped.cut)
+        return found, cuts
 
     def _side_by_side(
         self,

@@ -9,6 +9,9 @@ from mdlm_probe.core import options
 
 Estimator = Literal["auto", "exact-chain", "mc", "bernoulli", "pseudo"]
 Order = Literal["left_to_right", "right_to_left", "best_first"]
+Overlength = Literal["cut", "keep-start", "skip", "error"]
+"""What is done with a context longer than the model reads: `cut`, on the left; `keep-start`: after
+the tokens that open a text, such as BOS; `skip`, its document counts nowhere; `error`."""
 
 LEAST_DRAWS = 5
 """All masked, and two pairs of sets: one pair has no spread, and tells no standard error."""

@@ -242,8 +242,8 @@ class Border:
     # ------------------------------------------------------------------ out
 
     def decode(self, ids: Sequence[int]) -> str:
-        """What token ids spell inside a text: special tokens as text, spaces untouched."""
-        return self._cutter.decode(ids)
+        """What token ids spell inside a text: special tokens as text, no slack."""
+        return self._cutter.decode([token for token in ids if token != self.entry.slack_id])
 
     @property
     def vocab(self) -> int:

@@ -43,6 +43,7 @@ class Checkpoint:
             was none, or nobody knows.
         line: the models that it was trained with on the same texts, by a name of their own, where
             `started_from` doesn't lead to one of them; see `relation`.
+        slack_id: `<slack>`, which stands for nothing in texts; None for models that write none.
         note: one line for listings.
     """
 
@@ -63,6 +64,7 @@ class Checkpoint:
     companion: str = ""
     started_from: str = ""
     line: str = ""
+    slack_id: int | None = None
     note: str = ""
 
     @property

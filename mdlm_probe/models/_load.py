@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.models import _checks, _hub, _registry, _rope, _weights
+from mdlm_probe.models import _checks, _hub, _registry, _rope, _slack, _weights
 from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
 from mdlm_probe.models._config import Config
 from mdlm_probe.models._hf import NativeModel
@@ -43,6 +43,8 @@ def load_native(entry: Checkpoint, options: LoadOptions, family: ModuleType) -> 
     if options.rope_scale != 1:
         facts |= {"rope_scale": options.rope_scale, "rope_theta": theta}
     facts["parameters"] = sum(weight.numel() for weight in empty.parameters())
+    slack = _slack.told(Path(options.adapter) if options.adapter else place.folder)
+    _slack.widen(network, slack)
     if options.adapter:
         from mdlm_probe.models import _adapter
 
@@ -53,7 +55,7 @@ def load_native(entry: Checkpoint, options: LoadOptions, family: ModuleType) -> 
     facts["start_ids"] = list(border.start)
     facts["attention"] = network.config._attn_implementation
     exact = {**entry.geometry, "parameters": facts["parameters"]}
-    border.entry = replace(entry, geometry=exact)
+    border.entry = replace(entry, geometry=exact, slack_id=slack)
     model = NativeModel(network, border, family.SHIFT, facts)
     _checks.self_test(model)
     return model

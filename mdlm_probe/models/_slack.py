@@ -15,18 +15,52 @@ FILE = "mdlm_probe.json"
 
 
 def slack_id(border: Border) -> int:
-    """The id that stands for `<slack>`: the first row of the network that no token has.
+    """The id of `<slack>`: the first row of the network that no token has, or a new one."""
+    return border.vocab
+
+
+def told(folder: Path) -> int | None:
+    """The id that mdlm_probe.json of a folder tells; None where there is none.
 
     Raises:
-        ProbeError: every row is a token's.
+        ProbeError: something else than an id.
     """
-    rows = border.entry.geometry.get("vocab", 0)
-    if border.vocab >= rows:
+    found = read(folder).get("slack_id")
+    if found is not None and (not isinstance(found, int) or found < 0):
+        raise ProbeError(f"{folder / FILE}: slack_id is {found!r}", expected="a token id")
+    return found
+
+
+def widen(network: Any, slack: int | None) -> None:
+    """Gives a network a row for `<slack>`, where it has none.
+
+    The row is drawn once for all, as wide as others are: it needs no training, since the layers
+    before it learn to point there. Ours.
+
+    Raises:
+        ProbeError: an id that isn't the next one, so that it is another network's.
+    """
+    if slack is None or slack < network.config.vocab_size:
+        return
+    if slack > network.config.vocab_size:
         raise ProbeError(
-            f"'{border.entry.name}' has no unused token for <slack>: its {rows} rows are all taken",
-            expected="a checkpoint with more rows than tokens",
+            f"<slack> is token {slack}, but the network has {network.config.vocab_size}",
+            hint="the adapter was trained on another model",
         )
-    return border.vocab
+    import torch
+
+    spreads = [table.weight.float().std().item() for table in _tables(network)]
+    network.resize_token_embeddings(slack + 1, mean_resizing=False)
+    for table, spread in zip(_tables(network), spreads, strict=True):
+        generator = torch.Generator().manual_seed(slack)
+        row = torch.randn(table.weight.shape[1], generator=generator) * spread
+        table.weight.data[slack] = row.to(table.weight)
+
+
+def _tables(network: Any) -> list[Any]:
+    """The embedding, and the output layer where that is another."""
+    own = [network.get_input_embeddings()]
+    return own if network.config.tie_word_embeddings else [*own, network.get_output_embeddings()]
 
 
 def read(folder: Path) -> dict[str, Any]:

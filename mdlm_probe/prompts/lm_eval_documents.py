@@ -5,7 +5,6 @@ Each is rendered as lm-eval does: doc_to_text, doc_to_choice, doc_to_target, del
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -18,12 +17,9 @@ import yaml
 
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.yaml_file import Document, check_text
-from mdlm_probe.prompts import lm_eval_trust
+from mdlm_probe.prompts import lm_eval_data, lm_eval_trust
 from mdlm_probe.prompts.few_shot_sets import LETTERS, Example, Joined
 from mdlm_probe.prompts.shipped import folder
-
-FILES = ("json", "csv", "parquet", "text")
-"""Values of `dataset_path` that read files."""
 
 
 class Documents:
@@ -161,10 +157,7 @@ def _read(name: str, data: str, path: Path) -> Any:
         )
     config = read_yaml(name, path)
     config.pop("tag", None)
-    if data:
-        config |= own_data(name, data, config)
-    else:
-        config["dataset_kwargs"] = beside(path, config)
+    config |= lm_eval_data.own(name, data, config) if data else lm_eval_data.beside(path, config)
     try:
         made = TaskManager(include_defaults=False).load([config])["tasks"]
     except ProbeError:
@@ -251,91 +244,6 @@ def shipped() -> dict[str, Any]:
     from lm_eval.tasks import TaskManager
 
     return dict(TaskManager().task_index)
-
-
-def beside(path: Path, config: dict[str, Any]) -> dict[str, Any]:
-    """What a task reads its data by; files named beside its YAML are found from any folder."""
-    given = dict(config.get("dataset_kwargs") or {})
-    if config.get("dataset_path") not in FILES or "data_files" not in given:
-        return given
-
-    def found(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {split: found(inner) for split, inner in value.items()}
-        if isinstance(value, list):
-            return [found(inner) for inner in value]
-        local = [file for file in (path.parent / value, Path(value)) if file.exists()]
-        if not local and not any(mark in str(value) for mark in ("://", "*")):
-            where = f"beside {path}, or here"
-            raise ProbeError(f"lm-eval task '{config['task']}': no file {value}", expected=where)
-        return str(local[0].resolve()) if local else value
-
-    return given | {"data_files": found(given["data_files"])}
-
-
-def own_data(name: str, data: str, config: dict[str, Any]) -> dict[str, Any]:
-    """What replaces a task's documents by those of a file: they are every split that it names."""
-    rows = _rows(data)
-    missing = [] if config.get("process_docs") else missing_columns(config, rows)
-    if missing:
-        raise ProbeError(
-            f"--data {data} has no column {', '.join(missing)}",
-            expected=f"what task '{name}' reads; found " + ", ".join(rows[0]),
-            option="data",
-        )
-    own = (config.get("fewshot_config") or {}).get("split")
-    named = [config.get(f"{kind}_split") for kind in ("training", "validation", "test", "fewshot")]
-    splits = {split for split in (*named, own) if split}
-
-    def made(**_: Any) -> Any:
-        import datasets
-
-        return datasets.DatasetDict({split: datasets.Dataset.from_list(rows) for split in splits})
-
-    return {"custom_dataset": made, "dataset_kwargs": None, "dataset_path": None}
-
-
-def missing_columns(config: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
-    """Columns that a task's templates name and rows don't have."""
-    import jinja2.meta
-    from lm_eval.utils import env
-
-    choices, needed = config.get("doc_to_choice"), set()
-    for part in ("doc_to_text", "doc_to_choice", "doc_to_target"):
-        text = config.get(part)
-        if isinstance(text, str):
-            bare = text.isidentifier() and not (isinstance(choices, list) and text in choices)
-            needed |= {text} if bare else jinja2.meta.find_undeclared_variables(env.parse(text))
-    return sorted(needed - set(rows[0]))
-
-
-def _rows(data: str) -> list[dict[str, Any]]:
-    path = Path(data)
-    kinds = (".jsonl", ".json", ".csv", ".tsv")
-    if not path.is_file() or path.suffix not in kinds:
-        raise ProbeError(
-            f"--data: {data} is no file of documents", expected=", ".join(kinds), option="data"
-        )
-    try:
-        if path.suffix in (".csv", ".tsv"):
-            import pandas as pd
-
-            table = pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",")
-            rows = [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
-        else:
-            text = path.read_text(encoding="utf-8")
-            lines = [text] if path.suffix == ".json" else text.splitlines()
-            rows = [json.loads(line) for line in lines if line.strip()]
-            rows = rows[0] if len(rows) == 1 and isinstance(rows[0], list) else rows
-    except (OSError, ValueError) as error:
-        raise ProbeError(
-            f"--data: {data} can't be read: {error}", expected="one row per document", option="data"
-        ) from None
-    if not rows or not all(isinstance(row, dict) and row.keys() == rows[0].keys() for row in rows):
-        raise ProbeError(
-            f"--data: {data} holds no table", expected="rows of the same columns", option="data"
-        )
-    return rows
 
 
 @contextmanager

@@ -188,7 +188,8 @@ def _questions(doc: Document, at: tuple[str, ...], count: int) -> tuple[Example,
     if not path.is_file():
         raise doc.error(at, f"no file {path}", "a JSONL file of questions")
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # not splitlines(): a JSON text may hold U+2028 and its like as they are
+        lines = path.read_bytes().decode("utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise doc.error(at, f"cannot read {path}: {error}", "JSONL in UTF-8") from None
     examples = []
@@ -210,7 +211,7 @@ def _question(path: Path, number: int, line: str, count: int) -> Example:
 
     try:
         row = json.loads(line)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise fault("the line", str(error), "one JSON object") from None
     if not isinstance(row, dict):
         raise fault("the line", f"found {type(row).__name__}", "one JSON object")

@@ -189,6 +189,7 @@ def record_of(model: str, text: Text, answer: answers.Answer) -> dict[str, Any]:
         "tokens": size,
         "passes": made.passes,
         **{n: round(v, 4) if isinstance(v, float) else v for n, v in quality.items()},
-        "steps": made.steps[:size],
-        "logprobs": [round(value, 4) for value in made.logprobs[:size]],
+        **({} if answer.slack_share is None else {"slack_share": round(answer.slack_share, 4)}),
+        "steps": [made.steps[place] for place in answer.places],
+        "logprobs": [round(made.logprobs[place], 4) for place in answer.places],
     }

@@ -54,7 +54,7 @@ def encode(border: Border, found: Iterable[Conversation], lengths: Lengths) -> S
     for one in found:
         prompt = _prompt(border, one)
         written = one.turns[-1][1].strip() if border.entry.chat else one.turns[-1][1]
-        answer = (*border.pieces(written), ends[0])
+        answer = (*border.pieces(written, inside=True), ends[0])
         room = lengths.context - len(prompt)
         if len(answer) > room:
             if lengths.too_long == "skip" or room < 1:

@@ -189,6 +189,7 @@ def _train(
     model = models.load(made.entry, load)
     assert isinstance(model, NativeModel)
     _same_weights(asked, known, model.facts["weight_hash"])
+    _add_slack(asked, made, model)
     network = _trained(asked, made, model, progress)
     checkpoint, step = tuner.last_checkpoint(Path(str(arguments.output_dir)))
     log = TrainingLog(asked.output / LOG, step) if first else None
@@ -236,6 +237,21 @@ def _trained(asked: Tuning, made: Prepared, model: NativeModel, progress: Tuning
         return lora.adapted(network, names, plan.rank, plan.lora_alpha, plan.dropout, plan.seed)
 
 
+def _add_slack(asked: Tuning, made: Prepared, model: NativeModel) -> None:
+    """A row for `<slack>`, where it is needed and there is none."""
+    if not made.objective.needs_slack:
+        return
+    if asked.full and made.tokens.slack >= model.vocab:
+        raise ProbeError(
+            f"'{asked.model}' has no row for <slack> that config.json knows",
+            expected="a checkpoint with more rows than tokens",
+            hint="without --full an adapter brings its own",
+            option="full",
+        )
+    with quiet():
+        _slack.widen(model.network, made.tokens.slack)
+
+
 def _same_weights(asked: Tuning, known: dict[str, Any], found: str) -> None:
     """Refuses to continue on other weights than a training began with."""
     if known.setdefault("weight_hash", found) != found:
@@ -253,7 +269,8 @@ def _finish(
     if asked.full:
         whole_checkpoint.write(asked.output, model)
     else:
-        network.save_pretrained(asked.output)
+        # a new row for <slack> is drawn again at load, and no reason to save the whole table
+        network.save_pretrained(asked.output, save_embedding_layers=False)
     known |= {
         "status": "finished",
         "slack_id": made.tokens.slack if made.objective.needs_slack else None,

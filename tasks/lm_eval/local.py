@@ -9,7 +9,7 @@ import datasets
 
 def read(file: str, **_: Any) -> datasets.DatasetDict:
     """The splits of a JSONL file in this folder, by each row's field `split`."""
-    lines = (Path(__file__).parent / file).read_text(encoding="utf-8").splitlines()
+    lines = (Path(__file__).parent / file).read_text(encoding="utf-8").rstrip("\n").split("\n")
     rows: dict[str, list[dict[str, Any]]] = {}
     for row in map(json.loads, lines):
         rows.setdefault(row.pop("split"), []).append(row)

@@ -41,7 +41,7 @@ def readable(prompt: str) -> str:
 class Rows:
     """The rows of a probe in a run folder.
 
-    A frame has values: an answer "007" is the number 7 there. Texts are read from the CSVs.
+    A frame has values, and texts as the CSV escapes them. Texts are read from the CSVs.
 
     Args:
         folder: the run folder.
@@ -56,7 +56,7 @@ class Rows:
         self.folder, self.probe, self.frame = folder, probe, frame
         self.entries = entries
         self._changed: dict[str, str] = {}
-        self._json = catalog.json_columns(probe)
+        self._json = catalog.columns_of_type(probe, list)
         self._tables = self._read()
 
     def fields(self, at: int) -> Fields:

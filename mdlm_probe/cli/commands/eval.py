@@ -15,7 +15,7 @@ from mdlm_probe.cli.progress import Bar
 from mdlm_probe.cli.show import echo_table
 from mdlm_probe.core.columns import names
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.likelihood.settings import USUAL, Estimator, Order, Settings
+from mdlm_probe.likelihood.settings import USUAL, Estimator, Order, Overlength, Settings
 
 HELP = """Evaluates models on lm-eval's tasks: its evaluator, its options, our numbers.
 
@@ -60,6 +60,9 @@ LM_EVAL_OPTIONS = [
     _option("seed", default=",".join(map(str, SEEDS)),
             help="One seed, or four: Python and our draws, NumPy, torch, examples."),
     _option("batch_size", "-b", help="Ignored: see --batch-tokens."),
+    _option("overlength", type=click.Choice(typing.get_args(Overlength)), default="cut",
+            help="Contexts longer than the model reads: cut on the left as lm-eval does, keep-start"
+            " (cut after BOS), skip the document, or error."),
     _option("confirm_run_unsafe_code", is_flag=True, help="Let tasks run code that a model wrote."),
 ]  # fmt: skip
 """lm-eval's options, in both spellings."""
@@ -118,7 +121,7 @@ def request_of(given: dict[str, Any]) -> Any:
     names = [
         *("tasks", "limit", "num_fewshot", "log_samples", "apply_chat_template"),
         *("fewshot_as_multiturn", "system_instruction", "include_path", "preset", "data"),
-        "confirm_run_unsafe_code",
+        *("confirm_run_unsafe_code", "overlength"),
     ]
     return run.EvaluationRequest(
         **{name: given[name] for name in names},

@@ -162,7 +162,7 @@ def _alike(first: dict[str, Any], second: dict[str, Any], probe: str) -> list[di
         | {"options": {n: v for n, v in given.items() if n not in dropped}, "sources": sources}
         | {"load": {name: load[name] for name in loads[0].keys() & loads[1].keys()}}
         | ({"scorer": scorer} if all(scorers) else {})
-        | {"judge_facts": facts}
+        | {"judge_facts": {name: facts[name] for name in judges[0].keys() & judges[1].keys()}}
         for config, given, sources, load, scorer, facts in zip(
             configs, options, hashes, loads, scorers, judges, strict=True
         )

@@ -40,7 +40,7 @@ def typed(run: ExportedRun, probe: str) -> pa.Table:
     found = run.measurements(probe)
     paths = [path for name in found if (path := run.folder / f"{name}.csv").exists()]
     whole = pa.concat_tables([table for path in paths if len(table := read_texts(path))])
-    plain = catalog.json_columns(probe)
+    plain = catalog.columns_of_type(probe, list)
     declared = {c.name: TYPES[c.type] for c in catalog.columns(probe) if c.name not in plain}
     cell = names(catalog.coordinates(probe))
     return pa.table(

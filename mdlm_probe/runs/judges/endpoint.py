@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -109,7 +109,7 @@ class EndpointJudge:
     def check(self, prompts: Sequence[Text]) -> None:
         """Any prompt will do."""
 
-    def open(self) -> None:
+    def open(self, note: Callable[[str], None]) -> None:
         """Makes the client, and checks once that the endpoint answers."""
         import openai
 

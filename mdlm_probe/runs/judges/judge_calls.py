@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -93,8 +93,11 @@ class Judge(Protocol):
             ProbeError: saying who could.
         """
 
-    def open(self) -> None:
+    def open(self, note: Callable[[str], None]) -> None:
         """Makes it ready to be asked.
+
+        Args:
+            note: takes what a user should know of it.
 
         Raises:
             ProbeError: it is not there, or lets nobody in.

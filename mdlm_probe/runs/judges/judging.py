@@ -118,7 +118,7 @@ def _ask(
     known = run.entries[name]
     session = {"started": now(), "version": __version__}
     if waiting:
-        by.open()
+        by.open(progress.note)
     old = {fact: value for fact, value in known.get("facts", {}).items() if fact in by.facts}
     if found := differences(old, {fact: by.facts[fact] for fact in old}):
         raise ProbeError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mdlm_probe.core.errors import ProbeError
@@ -59,7 +59,7 @@ class LanguageJudge:
             option="judge_by",
         )
 
-    def open(self) -> None:
+    def open(self, note: Callable[[str], None]) -> None:
         """Nothing to do."""
 
     def ask(self, calls: Sequence[Call]) -> Iterator[tuple[Call, Reply]]:

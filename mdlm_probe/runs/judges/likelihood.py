@@ -7,7 +7,7 @@ again and again, to true prose (arXiv 2604.02718 on perplexity).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mdlm_probe import models
@@ -52,7 +52,7 @@ class LikelihoodJudge:
     def check(self, prompts: Sequence[Text]) -> None:
         """Any prompt will do."""
 
-    def open(self) -> None:
+    def open(self, note: Callable[[str], None]) -> None:
         """Nothing to do."""
 
     def ask(self, calls: Sequence[Call]) -> Iterator[tuple[Call, Reply]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mdlm_probe import models
@@ -62,13 +62,13 @@ class LocalJudge:
     def check(self, prompts: Sequence[Text]) -> None:
         """Any prompt will do."""
 
-    def open(self) -> None:
+    def open(self, note: Callable[[str], None]) -> None:
         """Loads the model."""
         from mdlm_probe.engine.engine import Engine
 
-        model = models.load(self._entry, self._load)
+        model = loaded_models.load_model(self._entry, self._load, note)
         self._engine = Engine(model, batch_tokens=self._batch_tokens)
-        names = ("weight_hash", "dtype")
+        names = ("weight_hash", "dtype", "style", "style_reason")
         self.facts = {name: loaded_models.portable(model.facts.get(name)) for name in names}
 
     def ask(self, calls: Sequence[Call]) -> Iterator[tuple[Call, Reply]]:

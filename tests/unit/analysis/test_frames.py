@@ -47,8 +47,15 @@ def test_values_are_numbers_where_all_of_a_column_is(tmp_path):
     path = write(tmp_path, "shift__m", rows("m", "007", "12", ""))
     assert frames.read_values(path)["answer"].tolist()[:2] == [7, 12]
     assert frames.read_texts(path)["answer"].to_pylist() == ["007", "12", None]
+    assert frames.read_values(path, ["answer"])["answer"].tolist()[:2] == ["007", "12"]
     path = write(tmp_path, "shift__n", rows("n", "007", "NA"))
     assert frames.read_values(path)["answer"].tolist() == ["007", "NA"]
+
+
+@pytest.mark.parametrize("answer", ["007", "True", "1e5", "inf"])
+def test_columns_that_a_probe_declares_as_texts_are_texts(tmp_path, answer):
+    write(tmp_path, "shift__m", rows("m", answer))
+    assert frames.frames(tmp_path)[0]["shift"]["answer"].tolist() == [answer]
 
 
 def test_a_row_may_be_longer_than_a_block(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pandas as pd
@@ -14,6 +15,8 @@ from safetensors.torch import load_file
 from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.models import LoadOptions
+from mdlm_probe.runs import generate
+from mdlm_probe.runs.plan import Job
 from mdlm_probe.tuning import placement, stream, tune, tuner
 from mdlm_probe.tuning.objectives import ctc, mask_agnostic
 from mdlm_probe.tuning.request import Tuning
@@ -269,3 +272,43 @@ def test_other_weights_are_refused(place, tmp_path):
     write_llada(tmp_path / "model", seed=1)
     with pytest.raises(ProbeError, match="has other weights than when"):
         tune.run(chosen, Silent())
+
+
+@pytest.mark.parametrize("spare", [True, False])
+def test_slack_goes_with_the_adapter(place, tmp_path, spare):
+    """A row of the network that no token has stands for it, or a new one."""
+    geometry = {} if spare else {"vocab": load_border(place).vocab}
+    folder = write_llada(tmp_path / "model", **geometry)
+    chosen = replace(asked(place, tmp_path / "out", "ctc", {"smax": 1.0}), model=str(folder))
+    adapter = tune.run(chosen, Silent())
+    entry = models.resolve(str(folder))
+    model = models.load(entry, LoadOptions("float32", "cpu", adapter=str(adapter)))
+    assert model.entry.slack_id == model.border.vocab
+    assert model.vocab == models.load(entry).vocab + (not spare)
+    with pytest.raises(ProbeError, match="no row for <slack>") if not spare else nullcontext():
+        tune.run(replace(chosen, full=True, output=tmp_path / "full"), Silent())
+
+
+class Writing(Silent):
+    watches = False
+
+    def wrote(self, tokens):
+        pass
+
+    def watcher(self, text, engine, length):
+        return None
+
+
+def test_generate_says_how_much_slack_there_is(place, tmp_path):
+    adapter = tune.run(asked(place, tmp_path / "out", "jitter", {"smax": 1.0}), Silent())
+    for name, given in (("plain", ""), ("tuned", str(adapter))):
+        load = LoadOptions("float32", "cpu", adapter=given)
+        options = {"text": ("cat dog",), "length": 8}
+        job = Job("generate", str(place / "model"), options, load, tmp_path / name, 500)
+        (row,) = map(json.loads, generate.run(job, Writing()).read_text().splitlines())
+        assert ("slack_share" in row) == bool(given)
+        assert len(row["steps"]) == len(row["logprobs"]) == row["tokens"]
+
+
+def load_border(place):
+    return models.load_border(models.resolve(str(place / "model")))

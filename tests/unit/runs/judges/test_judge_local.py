@@ -81,13 +81,23 @@ def test_a_mask_in_an_answer_is_not_the_one_that_is_asked(tmp_path):
     lines[1]["answer"] = "the cat <mask> <mask>"
     folder = write(tmp_path, lines)
     by = local("tiny-mdlm")
-    by.open()
+    by.open(print)
     pair = _pairs_of(folder)["prose-01", "0.1"]
     query = by._query(by._engine, local_model.Call(pair, "first"))
     mask = by._entry.mask_id
     assert query.ids.count(mask) == 3
     closing = len(by._engine.border.pieces(load_prompt().closing))
     assert query.positions == (len(query.ids) - 1 - closing,)
+
+
+def test_how_prompts_are_written_is_said_and_recorded(tmp_path):
+    notes = Silent()
+    notes.note = (said := []).append
+    model = write_llama(tmp_path / "plain")
+    judge(write(tmp_path / "run", rows(prompts=1, fracs=(0.1,))), local(model), Choice(), notes)
+    assert any("prompts are plain text, since its name, 'plain'" in note for note in said)
+    facts = read_run(tmp_path / "run")["judge__plain"]["facts"]
+    assert (facts["style"], facts["style_reason"][:8]) == ("base", "its name")
 
 
 def test_prompts_beyond_the_context_are_failures_of_their_own(tmp_path):
