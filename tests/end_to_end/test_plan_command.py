@@ -169,49 +169,6 @@ def test_a_folder_without_a_tokenizer_is_no_guess(tmp_path):
     assert "no tokenizer in" in planned("locality", "-m", folder, code=1)
 
 
-def faulty(tmp_path):
-    """A study of three runs; the second model has no chat template, which nobody needs a GPU to see."""
-    folder = write_llada(tmp_path / "m", context=512, template="")
-    path = tmp_path / "three.yaml"
-    path.write_text(
-        f"model: [tiny-mdlm, {folder}]\nlimit: 1\nstyle: chat\nruns:\n"
-        "  a: {probe: locality, model: tiny-mdlm, style: base, tasks: verb-smallest}\n"
-        f"  b: {{probe: locality, model: {folder}, tasks: verb-smallest, shots: 1, distractors: 1}}\n"
-        "  c: {probe: decay, model: tiny-mdlm, style: base, masks: 8}\n"
-    )
-    return path
-
-
-def test_a_run_that_only_the_tokenizer_stops_is_marked_among_the_others(tmp_path):
-    result = call("plan", faulty(tmp_path), code=1)
-    rows = [line.split() for line in result.stdout.splitlines()]
-    assert [row[:2] for row in rows[1:4]] == [["a", "tiny-mdlm"], ["b", "m"], ["c", "tiny-mdlm"]]
-    assert rows[2][3:] == ["can't", "run"]
-    assert rows[4][0] == "total"
-    assert "1 of 3 can't run:\nb m: m is a chat checkpoint, but has no chat template" in result.stderr
-
-
-def test_the_study_finds_it_before_anything_is_measured(tmp_path, monkeypatch):
-    """It fails at once, not in its turn; the others are measured."""
-    path, measured = faulty(tmp_path), []
-    load = models.load
-    monkeypatch.setattr(models, "load", lambda *a: measured.append(a[0].name) or load(*a))
-    result = call("study", path, "-o", tmp_path / "out", code=1)
-    said = result.stderr
-    assert said.index("b m:") < said.index("has no chat template") < said.index("a tiny-mdlm:")
-    assert measured == ["tiny-mdlm"]
-    assert "1 of 3 failed; all others are done" in said
-    # what is finished needs no tokenizer any more
-    monkeypatch.setattr(models, "load_border", lambda *a: pytest.fail("loaded"))
-    call("study", path, "-o", tmp_path / "out", "--only", "a,c")
-
-
-def test_a_folder_without_a_tokenizer_is_no_guess(tmp_path):
-    folder = write_llada(tmp_path / "m", context=512)
-    (folder / "tokenizer.json").unlink()
-    assert "no tokenizer in" in planned("locality", "-m", folder, code=1)
-
-
 def test_a_study_that_is_not_there():
     assert "cannot read" in planned("./none.yaml", code=1)
     assert "did you mean 'smoke'" in planned("smoek", code=2)
