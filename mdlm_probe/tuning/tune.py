@@ -158,7 +158,7 @@ def begin(asked: Tuning, config: dict[str, Any]) -> dict[str, Any]:
     path = asked.output / _slack.FILE
     if asked.fresh:
         shutil.rmtree(asked.output / CHECKPOINTS, ignore_errors=True)
-        for old in (path, asked.output / LOG):
+        for old in (path, asked.output / LOG, *asked.output.glob("adapter_*")):
             old.unlink(missing_ok=True)
     known = _slack.read(asked.output)
     if not known:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import time
@@ -211,10 +212,30 @@ def arguments(recipe: Recipe, folder: Path, device: torch.device, half: bool) ->
         save_total_limit=2,
         logging_strategy="no",
         logging_nan_inf_filter=False,
-        report_to=[] if recipe.track == "none" else [recipe.track],
+        report_to=_trackers(recipe.track),
+        project="mdlm-probe",
+        run_name=folder.parent.name,
         disable_tqdm=True,
         seed=recipe.seed % 2**32,
     )
     made.gradient_accumulation_steps = recipe.accumulation(made.world_size)
     made._n_gpu = min(made.n_gpu, 1)  # several devices are several processes, never threads of one
     return made
+
+
+def _trackers(name: str) -> list[str]:
+    """The tracker, where one is wanted.
+
+    Raises:
+        ProbeError: it isn't installed.
+    """
+    if name == "none":
+        return []
+    if importlib.util.find_spec(name) is None:
+        raise ProbeError(
+            f"--track {name} needs the library {name}",
+            hint=f"pip install 'mdlm-probe[{name}]'",
+            option="track",
+        )
+    os.environ.setdefault("WANDB_PROJECT", "mdlm-probe")  # as `project` is for trackio
+    return [name]

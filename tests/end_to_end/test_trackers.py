@@ -7,8 +7,11 @@ import os
 import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 def tracked(run, folder, name, **environment):
@@ -57,3 +60,24 @@ def test_trackio_keeps_a_run_on_this_machine(run, made, tmp_path):
     assert [row["points"] for row in rows] == pytest.approx(table["points"].tolist())
     assert config["masks__tiny-mdlm"]["options"]["masks"] == ["0", "10", "50", "50%"]
     assert list((tmp_path / "kept" / "media").glob("**/*.png"))
+
+
+@pytest.mark.slow
+def test_trackio_follows_a_training(tmp_path):
+    pytest.importorskip("trackio")
+    (tmp_path / "data.jsonl").write_text('{"prompt": "the old king", "answer": " saw a boat."}')
+    words = "tune sft --data data.jsonl --steps 2 --batch 1 --micro-batch 1 --rank 2 -q".split()
+    done = subprocess.run(
+        [sys.executable, "-m", "mdlm_probe", *words, "--track", "trackio", "-o", "mine"],
+        env=os.environ | {"TRACKIO_DIR": str(tmp_path / "kept"), "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    with contextlib.closing(sqlite3.connect(tmp_path / "kept" / "mdlm-probe.db")) as store:
+        rows = [json.loads(m) for (m,) in store.execute("select metrics from metrics order by id")]
+    losses = [row["train/loss"] for row in rows if "train/loss" in row]
+    log = (tmp_path / "mine" / "training.csv").read_text().splitlines()
+    assert losses == pytest.approx([float(line.split(",")[1]) for line in log[1:]], rel=1e-4)

@@ -1,5 +1,6 @@
 """Tunings of a small random network: losses, resuming, whole weights, what stops them."""
 
+import importlib.util
 import json
 import shutil
 from contextlib import nullcontext
@@ -161,7 +162,11 @@ def test_what_is_finished_is_left_alone_and_another_training_is_refused(place, w
 
 def test_fresh_starts_over(place, whole, tmp_path):
     folder = shutil.copytree(whole, tmp_path / "again")
-    tune.run(replace(asked(place, folder, steps=1), fresh=True), Silent())
+    chosen = replace(asked(place, folder, steps=1), fresh=True)
+    with pytest.raises(ProbeError, match="unknown --targets"):
+        tune.run(replace(chosen, options=chosen.options | {"targets": ("nothing",)}), Silent())
+    assert not list(folder.glob("adapter_*")), "an unfinished training leaves no old adapter"
+    tune.run(chosen, Silent())
     assert list(log(folder).step) == [1]
 
 
@@ -253,6 +258,15 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(
 def test_wrong_options_are_named(place, tmp_path, options, said):
     with pytest.raises(ProbeError, match=said):
         tune.run(asked(place, tmp_path, **options), Silent())
+
+
+def test_a_tracker_that_is_not_installed(place, tmp_path, monkeypatch):
+    usual = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *a: None if name == "wandb" else usual(name, *a)
+    )
+    with pytest.raises(ProbeError, match=r"--track wandb needs[\s\S]*mdlm-probe\[wandb\]"):
+        tune.run(asked(place, tmp_path, track="wandb"), Silent())
 
 
 @pytest.mark.parametrize(

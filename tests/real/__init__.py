@@ -1,0 +1,1 @@
+"""Checks on real weights, by hand: `make real`."""
