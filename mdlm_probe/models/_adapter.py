@@ -20,6 +20,7 @@ from mdlm_probe.models._weights import header, original, renamer
 WEIGHTS = "adapter_model.safetensors"
 PREFIX = "base_model.model."
 FLAGS = ("use_rslora", "use_dora", "fan_in_fan_out")
+LAYER = re.compile(r"(^|\.)\d+\.")
 PARTS = ("lora_A.weight", "lora_B.weight", "lora_magnitude_vector")
 
 
@@ -186,8 +187,10 @@ def _check_complete(
     layers = chosen or range(network.config.num_hidden_layers)
     have = {target.original for target in targets.values()}
     kinds = {re.sub(r"\.\d+\.", ".{}.", name, count=1) for name in have}
-    absent = sorted({kind.format(i) for kind in kinds for i in layers} - have)
-    left = [name for name in _named(config) if not _matches(name, have)]
+    named = _named(config)
+    each = not named or not all(LAYER.search(name) for name in named)  # else single ones are meant
+    absent = sorted({kind.format(i) for kind in kinds for i in layers if each} - have)
+    left = [name for name in named if not _matches(name, have)]
     there = _original_names(targets, network, keys)
     absent += [name for name in left if _matches(name, there)]
     if absent:

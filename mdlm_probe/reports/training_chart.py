@@ -38,7 +38,7 @@ def save(folder: Path, model: str) -> list[Path]:
 
 def chart(frame: pd.DataFrame) -> Chart:
     """The chart of such a file: a panel for the loss, and one for each of its parts."""
-    parts = [name for name in frame if name not in OTHERS]
+    parts = [str(name) for name in frame.columns if name not in OTHERS]
     return Chart(
         name="",
         title="Losses, means of stretches of steps",
