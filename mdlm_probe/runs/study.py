@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from mdlm_probe import models
 from mdlm_probe.core.catalog import JUDGE
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import exclusive
@@ -123,9 +124,10 @@ def execute(
 
 
 def _fault(plan: Plan, loaded: LoadedModels) -> ProbeError | None:
-    """Why a plan can't be measured, as far as tokenizers tell; None where nothing is known."""
+    """Why a plan can't be measured, as far as tokenizer and adapter tell; None if they don't."""
     try:
         if not runner.is_finished(plan):
+            models.check_adapter(plan.entry, plan.job.load)
             border = loaded.border(plan.entry, plan.job.load)
             fitting.fit(plan, border, survey.LOOKED)
             if scorer := loaded_models.scorer_of(plan.options, plan.entry):
