@@ -2,4 +2,5 @@
 
 from mdlm_probe.cli import main
 
-main()
+if __name__ == "__main__":  # processes that are spawned read this file, too
+    main()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
-from mdlm_probe.cli import interrupts
+from mdlm_probe.cli import interrupts, screen
 from mdlm_probe.core import catalog
 from mdlm_probe.core.contract import Part
 from mdlm_probe.core.errors import ProbeError
@@ -106,6 +108,34 @@ class ProbeGroup(click.Group):
 class MainGroup(ProbeGroup):
     """The group of all commands: whatever one of them raises comes to the screen here."""
 
+    def main(self, *given: Any, **named: Any) -> Any:
+        """As click's; that the reader of a pipe had enough, wherever it is noticed, is no error."""
+        code: Any
+        try:
+            return super().main(*given, **named)
+        except SystemExit as ended:
+            code = ended.code
+        except BrokenPipeError:  # nobody reads what is wrong with the command
+            code = click.UsageError.exit_code
+        screen.flush()
+        sys.exit(code)
+
+    def make_context(self, *given: Any, **named: Any) -> click.Context:
+        """As click's, which prints the help here."""
+        try:
+            return super().make_context(*given, **named)
+        except BrokenPipeError:
+            raise click.exceptions.Exit(0) from None
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """As a probe group's; `help COMMAND` is `COMMAND --help`."""
+        if args[:1] == ["help"]:
+            if len(args) == 1:
+                click.echo(ctx.get_help())
+                ctx.exit()
+            args = [*args[1:], "--help"]
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Runs a command; what a user can mend is a message and exit code 1, Ctrl-C is 130.
 
@@ -126,6 +156,6 @@ class MainGroup(ProbeGroup):
             if not is_ctrl_c(error):
                 raise
             code, said = 130, STOPPED
-        if said:
-            click.echo(said, err=True)
+        with suppress(BrokenPipeError):
+            click.echo(said, err=True, nl=bool(said))
         raise click.exceptions.Exit(code)

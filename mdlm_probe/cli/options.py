@@ -179,6 +179,13 @@ def jobs_of(probe: str, plan_names: Sequence[str], given: dict[str, Any]) -> lis
         given.get("rope_scale", 1.0),
         given.get("family") or "",
     )
+    if given.get("output") == Path("-"):
+        raise ProbeError(
+            "--output is '-'",
+            expected="a folder",
+            hint="only `generate` writes to the standard output",
+            option="output",
+        )
     options = {name: given[name] for name in plan_names}
     output = given.get("output") or Path("results") / probe
     tokens = batch_tokens(given["batch_tokens"])

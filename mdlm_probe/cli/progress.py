@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+<<<<<<< HEAD
 from mdlm_probe.core.catalog import JUDGE, TUNE
+=======
+from mdlm_probe.cli.screen import Screen
+>>>>>>> origin/next
 from mdlm_probe.runs import cost
 
 PLAIN_SECONDS = 10.0
@@ -23,7 +26,7 @@ class Bar:
     unit = "cells"
 
     def __init__(self, quiet: bool) -> None:
-        self._console = Console(stderr=True, quiet=quiet)
+        self._console = Screen(stderr=True, quiet=quiet)
         self._bar = self._make()
 
     def _make(self) -> Progress:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 from rich.table import Table
+
+from mdlm_probe.cli.screen import Screen
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,24 +42,27 @@ def echo_made(made: dict[str, ProbeReport]) -> None:
                 echo_frame(frame, partial(unit_of, probe, title))
 
 
-def echo_frame(frame: pd.DataFrame, unit: Callable[[str], str] = lambda column: "") -> None:
+def echo_frame(
+    frame: pd.DataFrame, unit: Callable[[str], str] = lambda column: "", *, err: bool = False
+) -> None:
     """A frame on stdout, its columns headed by their names.
 
     Args:
         frame: the table.
         unit: the unit of a column, by which whole numbers are told from shares.
+        err: whether it goes to stderr instead.
     """
     from mdlm_probe.analysis.tables import text_table
 
     table = text_table(frame, unit=unit)
-    echo_table(table.heads, table.rows)
+    echo_table(table.heads, table.rows, err=err)
 
 
-def echo_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on stdout; as wide as it needs to be where no terminal sets a width."""
-    console = Console()
+def echo_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, err: bool = False) -> None:
+    """A table on stdout, or stderr; as wide as it needs to be where no terminal sets a width."""
+    console = Screen(stderr=err)
     if not console.is_terminal:
-        console = Console(width=10_000)
+        console = Screen(stderr=err, width=10_000)
     table = Table(box=None, header_style="bold", pad_edge=False)
     for head in heads:
         table.add_column(head, overflow="fold")

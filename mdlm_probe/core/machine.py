@@ -67,6 +67,11 @@ def commit() -> str:
     return found + ("+" if _said(["git", "-C", here, "status", "--porcelain", "-uno"]) else "")
 
 
+def described() -> str:
+    """What git calls the checkout that the process works in; empty where there is none."""
+    return _said(["git", "describe", "--always"])
+
+
 def _said(command: list[str]) -> str:
     try:
         return subprocess.run(

@@ -13,6 +13,8 @@ from mdlm_probe.core.errors import ProbeError
 
 V = TypeVar("V")
 
+LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+
 LARGEST, DEEPEST, MOST = 4 * 2**20, 50, 200_000
 """Bytes, levels and values of a YAML file."""
 
@@ -33,7 +35,7 @@ def check_text(path: Path) -> str:
             )
         text = path.read_text(encoding="utf-8")
         depth = 0
-        for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        for event in yaml.parse(text, Loader=LOADER):
             depth += isinstance(event, yaml.CollectionStartEvent)
             depth -= isinstance(event, yaml.CollectionEndEvent)
             if depth > DEEPEST:

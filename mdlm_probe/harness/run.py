@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import lm_eval.models  # noqa: F401  lm-eval looks for its own only while none is registered
+from lm_eval import evaluator
 from lm_eval.api.registry import register_model
 from lm_eval.loggers import EvaluationTracker
 
@@ -30,6 +31,7 @@ from mdlm_probe.runs import loaded_models, plan, runner
 __all__ = ["COLUMNS", "EvaluationRequest", "ProbeLM", "run"]
 
 register_model("mdlm")(ProbeLM)
+evaluator.get_git_commit_hash = machine.described  # its own lets git complain on the screen
 
 SEEDS = ("random_seed", "numpy_random_seed", "torch_random_seed", "fewshot_random_seed")
 

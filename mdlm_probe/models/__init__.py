@@ -21,6 +21,7 @@ __all__ = [
     "Checkpoint",
     "LoadOptions",
     "Model",
+    "check_adapter",
     "entries",
     "entry_for",
     "families",
@@ -57,6 +58,25 @@ def load(entry: Checkpoint, options: LoadOptions | None = None) -> Model:
     from mdlm_probe.models._load import load_native
 
     return load_native(entry, options, module)
+
+
+def check_adapter(entry: Checkpoint, options: LoadOptions) -> None:
+    """Refuses an adapter that doesn't fit a checkpoint, as far as its weights needn't be there.
+
+    Raises:
+        ProbeError: as `load`.
+    """
+    from mdlm_probe.models._families import family
+
+    if not options.adapter:
+        return
+    module = family(entry.family)
+    if hasattr(module, "build"):
+        module.build(entry, options)
+        return
+    from mdlm_probe.models._load import check_adapter
+
+    check_adapter(entry, options, module)
 
 
 def load_border(entry: Checkpoint, options: LoadOptions | None = None) -> Border:

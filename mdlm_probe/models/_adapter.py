@@ -20,6 +20,7 @@ from mdlm_probe.models._weights import header, original, renamer
 WEIGHTS = "adapter_model.safetensors"
 PREFIX = "base_model.model."
 FLAGS = ("use_rslora", "use_dora", "fan_in_fan_out")
+LAYER = re.compile(r"(^|\.)\d+\.")
 PARTS = ("lora_A.weight", "lora_B.weight", "lora_magnitude_vector")
 
 
@@ -55,10 +56,8 @@ def apply(network: Any, folder: Path, keys: Mapping[str, str]) -> tuple[Any, dic
     """
     from peft import PeftModel, set_peft_model_state_dict
 
-    config = _read_config(folder)
     file = folder / WEIGHTS
-    targets = _targets(file, network, keys)
-    unmatched = _check_complete(config, targets, network, keys)
+    config, targets, unmatched = fitting(network, folder, keys)
     state = _state(file, targets)
     adapted = PeftModel(network, _lora(config, targets))
     outcome: Any = set_peft_model_state_dict(adapted, state)
@@ -83,7 +82,28 @@ def apply(network: Any, folder: Path, keys: Mapping[str, str]) -> tuple[Any, dic
     return adapted.merge_and_unload(), {**facts, "merged": True}
 
 
-def _read_config(folder: Path) -> Config:
+def fitting(
+    network: Any, folder: Path, keys: Mapping[str, str]
+) -> tuple[Config, dict[str, Target], list[str]]:
+    """What an adapter changes of a network, with or without weights; arguments as for `apply`.
+
+    Returns:
+        Its config, the changed modules by native name, and names in it that match no module.
+
+    Raises:
+        ProbeError: as `apply`.
+    """
+    config = read_config(folder)
+    targets = _targets(folder / WEIGHTS, network, keys)
+    return config, targets, _check_complete(config, targets, network, keys)
+
+
+def read_config(folder: Path) -> Config:
+    """An adapter's adapter_config.json, beside its weights.
+
+    Raises:
+        ProbeError: files are missing, or it is of another kind.
+    """
     path = folder / "adapter_config.json"
     if not path.is_file():
         raise ProbeError(
@@ -186,8 +206,10 @@ def _check_complete(
     layers = chosen or range(network.config.num_hidden_layers)
     have = {target.original for target in targets.values()}
     kinds = {re.sub(r"\.\d+\.", ".{}.", name, count=1) for name in have}
-    absent = sorted({kind.format(i) for kind in kinds for i in layers} - have)
-    left = [name for name in _named(config) if not _matches(name, have)]
+    named = _named(config)
+    each = not named or not all(LAYER.search(name) for name in named)  # else single ones are meant
+    absent = sorted({kind.format(i) for kind in kinds for i in layers if each} - have)
+    left = [name for name in named if not _matches(name, have)]
     there = _original_names(targets, network, keys)
     absent += [name for name in left if _matches(name, there)]
     if absent:

@@ -61,6 +61,24 @@ def load_native(entry: Checkpoint, options: LoadOptions, family: ModuleType) -> 
     return model
 
 
+def check_adapter(entry: Checkpoint, options: LoadOptions, family: ModuleType) -> None:
+    """Holds an adapter against a network without weights; by itself where there is no config.
+
+    Raises:
+        ProbeError: as `_adapter.apply`.
+    """
+    from mdlm_probe.models import _adapter
+
+    folder = Path(options.adapter)
+    _adapter.read_config(folder)
+    try:
+        place, _ = _registry.open_checkpoint(entry, options, weights=False)
+    except ProbeError:  # a plan goes on without
+        return
+    config = _native_config(Config.read(place.folder), family)
+    _adapter.fitting(_skeleton(config, family, place.folder), folder, family.KEYS)
+
+
 def pick_device(name: str) -> torch.device:
     """A torch device that this machine has.
 

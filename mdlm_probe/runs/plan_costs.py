@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mdlm_probe import models
 from mdlm_probe.core.contract import value
 from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
 from mdlm_probe.runs import cost as estimate
@@ -97,8 +98,9 @@ class PlanCosts:
             run: its name, for the notes.
 
         Raises:
-            ProbeError: an unknown device.
+            ProbeError: an unknown device, or an adapter that doesn't fit.
         """
+        models.check_adapter(plan.entry, plan.job.load)
         device, dtype = self._place(plan.job.load)
         seen = self._surveyed(plan, run, device)
         self._dtypes[dtype] = self._batches[seen.batch_tokens] = None

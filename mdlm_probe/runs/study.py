@@ -7,12 +7,13 @@ finished is skipped, so that the same study resumes wherever it was stopped.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import exclusive
 from mdlm_probe.core.run_folder import RUN
@@ -123,7 +124,8 @@ def _turns(
     What fails for sure comes first, then what is trained, measured, judged.
     """
     loaded = LoadedModels()
-    plans = [(part, plan, _fault(plan, loaded)) for part, plan in order(parts)]
+    made = {str(part.tuning.output) for part in parts if part.tuning}
+    plans = [(part, plan, _fault(plan, loaded, made)) for part, plan in order(parts)]
     for part, plan, fault in plans:
         if fault:
             yield part, plan.entry.name, len(plan.cells), _raising(fault)
@@ -142,10 +144,17 @@ def _turns(
             yield part, part.verdicts.by.name, 0, ask
 
 
-def _fault(plan: Plan, loaded: LoadedModels) -> ProbeError | None:
-    """Why a plan can't be measured, as far as tokenizers tell; None where nothing is known."""
+def _fault(plan: Plan, loaded: LoadedModels, made: Collection[str]) -> ProbeError | None:
+    """Why a plan can't be measured, as far as tokenizer and adapter tell; None if they don't.
+
+    Args:
+        plan, loaded: what is to be measured, and by what.
+        made: adapters that are trained before.
+    """
     try:
         if not runner.is_finished(plan):
+            if plan.job.load.adapter not in made:
+                models.check_adapter(plan.entry, plan.job.load)
             border = loaded.border(plan.entry, plan.job.load)
             fitting.fit(plan, border, survey.LOOKED)
             if scorer := loaded_models.scorer_of(plan.options, plan.entry):

@@ -197,3 +197,12 @@ def test_options_have_lm_evals_names_and_ours():
     found = call("eval", "--help").output
     for name in ("num_fewshot", "num-fewshot", "log_samples", "include_path", "gen_kwargs"):
         assert f"--{name}" in found
+
+
+def test_nothing_is_said_of_git_where_there_is_none(tmp_path):
+    command = [sys.executable, "-m", "mdlm_probe", "eval", "--model", "tiny-arlm", "-q"]
+    command += ["--tasks", "suite_animal_words", "--limit", "1"]
+    env = os.environ | {"GIT_CEILING_DIRECTORIES": str(tmp_path.parent)}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stderr == ""

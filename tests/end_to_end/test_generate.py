@@ -57,6 +57,28 @@ def test_answers_are_those_of_the_loop(tmp_path):
         assert row["passes"] == 8
 
 
+def test_answers_can_be_piped(tmp_path, monkeypatch):
+    """Quiet, they go to stdout, and what is written where to stderr; `-` keeps no file."""
+    usual = call("generate", "-m", "tiny-mdlm", *SHORT[:-1], "-o", tmp_path / "a")
+    assert "generate: quality" in usual.stdout
+    assert "wrote" not in usual.stdout
+    quiet = call("generate", "-m", "tiny-mdlm", *SHORT, "-o", tmp_path / "b")
+    path = tmp_path / "b" / "generate__tiny-mdlm.jsonl"
+    assert quiet.stdout == path.read_text()
+    assert f"wrote {path}" in quiet.stderr
+    assert "quality" in quiet.stderr
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    piped = call("generate", "-m", "tiny-mdlm", *SHORT, "-o", "-")
+    assert piped.stdout == quiet.stdout
+    assert piped.stderr == ""
+    refused = call("generate", "-m", "tiny-mdlm", "--arena-hard", "-o", "-", code=1)
+    assert "--arena-hard writes a file" in refused.stderr
+    assert "--output is '-'" in call("masks", "-o", "-", code=1).stderr
+    assert list(here.iterdir()) == []
+
+
 def test_prompts_come_as_text_file_lines_and_stdin(tmp_path):
     typed(" the wind", " the hill", "-m", "tiny-mdlm", "--length", 4, "-q", "-o", tmp_path / "a")
     (tmp_path / "p.txt").write_text(" the wind\n\n the hill\n")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 
 from mdlm_probe.cli.canvas_display import CanvasDisplay
 from mdlm_probe.cli.options import MODEL_OPTIONS, RUN_OPTIONS, jobs_of, plan_options
 from mdlm_probe.cli.progress import Bar
+from mdlm_probe.cli.screen import Screen
 from mdlm_probe.cli.show import echo_frame
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.prompts.prompt import Text
@@ -26,7 +27,8 @@ HELP = """Writes answers to prompts, as JSONL; causal models write from left to 
 A table says what they are worth by measures that no repetition wins: in the bundled models'
 language the share of valid words and kept pairs, in any language repetition and entropy.
 
-PROMPT is a prompt as it is; without any, --prompts says where they are.
+PROMPT is a prompt as it is; without any, --prompts says where they are. With --quiet the answers go
+to stdout, too; with `--output -` only there, and nothing is kept.
 
 Example: mdlm-probe generate --model tiny-mdlm --limit 2 --length 32 --show
 """
@@ -37,9 +39,9 @@ class Writing(Bar):
 
     unit = "answers"
 
-    def __init__(self, quiet: bool, show: bool) -> None:
+    def __init__(self, quiet: bool, show: bool, piped: bool) -> None:
         super().__init__(quiet)
-        self.watches, self._canvas = show, Console()
+        self.watches, self._canvas = show, Screen(stderr=piped)
         self._display: CanvasDisplay | None = None
 
     def start(self, name: str, cells: int, done: int) -> None:
@@ -103,28 +105,61 @@ def callback(text: tuple[str, ...], arena_hard: bool, show: bool, **given: Any) 
             expected="one of the two",
             option=drawn[0],
         )
+    if given["output"] != Path("-"):
+        paths = _write(text, arena_hard, show, given, piped=given["quiet"])
+        _echo_quality(paths, err=given["quiet"])
+        return
+    if arena_hard:
+        raise ProbeError(
+            "--arena-hard writes a file, but --output is '-'",
+            expected="a folder",
+            option=("output", "arena_hard"),
+        )
+    with TemporaryDirectory(prefix="mdlm-probe-") as folder:
+        _write(text, arena_hard, show, given | {"output": Path(folder)}, piped=True, kept=False)
+
+
+def _write(
+    text: tuple[str, ...],
+    arena_hard: bool,
+    show: bool,
+    given: dict[str, Any],
+    *,
+    piped: bool,
+    kept: bool = True,
+) -> list[Path]:
+    """Writes the answers; what is written where is said on stderr.
+
+    Args:
+        text, arena_hard, show, given: as typed.
+        piped: whether answers go to stdout, too, and all else to stderr.
+        kept: whether files stay.
+    """
     paths = []
     jobs = jobs_of("generate", [str(option.name) for option in OPTIONS], given)
-    with Writing(given["quiet"], show) as progress:
+    with Writing(given["quiet"], show, piped) as progress:
         for job in jobs:
             job.options["text"] = text
             path = generate.run(job, progress)
             paths.append(path)
-            click.echo(f"wrote {path}")
+            if piped:
+                click.echo(path.read_bytes(), nl=False)
+            if kept:
+                click.echo(f"wrote {path}", err=True)
             if arena_hard:
                 name = plan.slug(path.stem.partition("__")[2])
-                click.echo(f"wrote {write_arena_hard(path, name)}")
-    _echo_quality(paths)
+                click.echo(f"wrote {write_arena_hard(path, name)}", err=True)
+    return paths
 
 
-def _echo_quality(paths: Sequence[Path]) -> None:
+def _echo_quality(paths: Sequence[Path], *, err: bool) -> None:
     """The quality of the answers of all models, printed and beside the first one's."""
     from mdlm_probe.reports import generated_quality
 
     table = generated_quality.table(paths)
-    click.echo("\ngenerate: quality")
-    echo_frame(table, generated_quality.unit_of)
-    click.echo(f"\nwrote {generated_quality.save(paths[0].parent, table)}")
+    click.echo("\ngenerate: quality", err=err)
+    echo_frame(table, generated_quality.unit_of, err=err)
+    click.echo(f"\nwrote {generated_quality.save(paths[0].parent, table)}", err=True)
 
 
 command = click.Command(

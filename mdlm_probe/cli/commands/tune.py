@@ -98,13 +98,11 @@ def tune_command(name: str) -> click.Command:
         from mdlm_probe.tuning import tune
 
         asked = tuning_of(name, given)
-        with Training(given["quiet"] or os.environ.get("RANK", "0") != "0") as bar:
+        first = os.environ.get("RANK", "0") == "0"  # of several devices' processes one speaks
+        with Training(given["quiet"] or not first) as bar:
             folder = tune.run(asked, bar)
-        if os.environ.get("RANK", "0") == "0":
-            where = (
-                f"--model {folder}" if asked.full else f"--model {asked.model} --adapter {folder}"
-            )
-            click.echo(f"wrote {folder}; take it with {where}")
+        if first:
+            _echo_written(folder, asked)
 
     return click.Command(
         name,
@@ -114,6 +112,15 @@ def tune_command(name: str) -> click.Command:
         f"Example: mdlm-probe tune {name} --model tiny-mdlm --data answers.jsonl",
         short_help=catalog.first_line(PART, name),
     )
+
+
+def _echo_written(folder: Path, asked: Tuning) -> None:
+    from mdlm_probe.reports import training_chart
+
+    for path in training_chart.save(folder, asked.model):
+        click.echo(f"wrote {path}")
+    where = f"--model {folder}" if asked.full else f"--model {asked.model} --adapter {folder}"
+    click.echo(f"wrote {folder}; take it with {where}")
 
 
 @click.group(

@@ -236,7 +236,7 @@ def test_bfloat16_is_close_to_float32(method):
         assert kept[dtype].scores.dtype == kept[dtype].logits.dtype == torch.float32
     one, other = kept["float32"], kept["bfloat16"]
     assert torch.equal(one.tokens, other.tokens)
-    assert ((one.scores - other.scores).norm(dim=-1) < 0.05 * one.scores.norm(dim=-1)).all()
+    assert ((one.scores - other.scores).norm(dim=-1) < 0.1 * one.scores.norm(dim=-1)).all()
     assert not torch.equal(one.scores, other.scores)
 
 

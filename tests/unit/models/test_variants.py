@@ -92,6 +92,28 @@ def test_quantisation_without_its_library(folder, monkeypatch):
 # ---------------------------------------------------------------------- adapters
 
 
+def test_a_plan_refuses_the_adapter_that_a_run_would(tmp_path, folder):
+    """Without weights: its files, its kind, and its shapes, held against the model's."""
+    entry = models.resolve(str(folder))
+
+    def changed(weights):
+        name = next(name for name in weights if "lora_B" in name)
+        weights[name] = torch.zeros(3, 4)
+
+    wide = write_adapter(tmp_path / "wide", change=changed)
+    for place in (tmp_path / "nope", wide):
+        options = models.LoadOptions(adapter=str(place))
+        with pytest.raises(ProbeError) as loaded:
+            models.load(entry, options)
+        with pytest.raises(ProbeError) as planned:
+            models.check_adapter(entry, options)
+        assert str(planned.value) == str(loaded.value)
+    models.check_adapter(entry, models.LoadOptions(adapter=str(write_adapter(tmp_path / "right"))))
+    models.check_adapter(entry, models.LoadOptions())
+    with pytest.raises(ProbeError, match="oracle"):
+        models.check_adapter(models.resolve("oracle"), models.LoadOptions(adapter=str(wide)))
+
+
 def write_adapter(folder, *, names="authors", rank=4, layers=2, change=None, **told):
     """A LoRA adapter as PEFT saves it, on the authors' or the native names."""
     from mdlm_probe.models import _weights, llada

@@ -3,6 +3,7 @@
 import pytest
 
 from mdlm_probe import models
+from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.models._checkpoint import LoadOptions
 from mdlm_probe.runs import cost as estimate
 from mdlm_probe.runs import survey
@@ -66,3 +67,10 @@ def test_totals_add_up_what_is_known():
 def test_kept_keys_and_values_are_counted_whole_and_said_to_be():
     plan = prepare(Job("blocks", "tiny-mdlm", {"limit": 1, "length": (8,), "cache": "dual"}))
     assert "counted as whole ones" in survey.survey(plan, "cpu").notes[0]
+
+
+def test_an_adapter_that_is_not_there_costs_an_error(tmp_path):
+    load = LoadOptions(adapter=str(tmp_path / "nope"))
+    plan = prepare(Job("locality", "tiny-mdlm", {"limit": 1}, load))
+    with pytest.raises(ProbeError, match="no adapter in"):
+        PlanCosts().of(plan)

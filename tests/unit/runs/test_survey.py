@@ -32,7 +32,7 @@ def test_cells_that_share_a_pass_are_counted_as_the_engine_asks_them():
     options = {"limit": 1, "filler": ("text", "eos"), "tasks": ("verb-smallest", "animal-smallest")}
     plan = prepare(Job("masks", "tiny-arlm", options))
     found = survey.survey(plan, "cpu")
-    assert (len(plan.cells), found.queries) == (2 * 23, 2)
+    assert (len(plan.cells), found.queries) == (2 * 9, 2)
     engine = Engine(models.load(plan.entry), batch_tokens=4096)
     passed = []
     engine.watch = passed.append

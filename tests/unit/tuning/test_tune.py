@@ -185,6 +185,23 @@ def test_the_adapter_is_what_adapter_loads(place, whole):
     assert (one - two)[one.isfinite()].abs().max() > 1e-3
 
 
+def test_an_adapter_of_a_single_layer(place, tmp_path):
+    chosen = asked(place, tmp_path, "sft", {}, steps=1, targets=("layers.1.mlp.up_proj",))
+    load = LoadOptions("float32", "cpu", adapter=str(tune.run(chosen, Silent())))
+    model = models.load(models.resolve(str(place / "model")), load)
+    assert model.facts["adapter"]["modules"] == 1
+
+
+def test_stopped_after_the_last_step(place, whole, tmp_path, monkeypatch):
+    with monkeypatch.context() as broken, pytest.raises(KeyError):
+        broken.setattr(tune, "_finish", lambda *_: {}["stopped"])
+        tune.run(asked(place, tmp_path), Silent())
+    assert tuner.last_checkpoint(tmp_path / "checkpoints")[1] == STEPS
+    tune.run(asked(place, tmp_path), Silent())
+    name = "adapter_model.safetensors"
+    assert (tmp_path / name).read_bytes() == (whole / name).read_bytes()
+
+
 @pytest.mark.parametrize("objective", ["ctc", "jitter", "sft", "blockwise"])
 def test_every_objective_trains(place, tmp_path, objective):
     own = {"block": 2} if objective == "blockwise" else {}

@@ -397,7 +397,7 @@ def write(folder, *prompts):
 @pytest.mark.parametrize(
     ("prompts", "options", "message"),
     [
-        ([" the wind"] * 60 + [" the" * 300], {"masks": 800}, "prompt '61' has 300 .* has 1100"),
+        ([" the" * 300, " the" * 400], {"masks": 800}, "prompt '1' has 300 .* has 1100"),
         ([" the wind", " the<mask> wind"], {}, "prompt '2' spells the mask token"),
         ([" the wind", "  "], {}, "line 2, field 'prompt': is empty"),
         ([" the wind"], {"context": "both"}, "no continuation, such as '1'"),

@@ -252,8 +252,8 @@ def test_bad_options_are_named(options, message):
     ("options", "message"),
     [
         (
-            {"masks": ("900", "950"), "filler": ("mask",)},
-            r'has 14\d\d tokens.*"item":0.*"set":"ani',
+            {"masks": ("1000", "1010"), "filler": ("mask",)},
+            r'has 11\d\d tokens.*"item":0.*"set":"ani',
         ),
         ({"masks": ("5",), "filler": ("mask", "space")}, "--filler space: the tokenizer of"),
     ],
