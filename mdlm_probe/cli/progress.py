@@ -9,11 +9,8 @@ from typing import Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-<<<<<<< HEAD
-from mdlm_probe.core.catalog import JUDGE, TUNE
-=======
 from mdlm_probe.cli.screen import Screen
->>>>>>> origin/next
+from mdlm_probe.core.catalog import JUDGE, TUNE
 from mdlm_probe.runs import cost
 
 PLAIN_SECONDS = 10.0

@@ -181,7 +181,7 @@ ORACLES |= {"shift": {"oracle"}, "blocks": {"oracle"}}
 
 
 def test_smoke_asks_every_probe_of_both_models_and_a_judge():
-    study, notes = study_file.load("smoke")
+    study, _ = study_file.load("smoke")
     asked = {part.probe: part.models for part in study.parts}
     assert asked.keys() == {*catalog.names("probe"), "judge"}
     assert asked["judge"] == ["language"]
