@@ -4,7 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup browser tokenizers demo quick test statistics coverage lint bench check real bundled reference clean
+.PHONY: setup browser tokenizers demo quick test statistics coverage lint bench check real fuzz kills bundled reference \
+	clean
 
 setup: $(READY)
 
@@ -53,6 +54,16 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# odd input of every kind: 0 tracebacks, 0 hangs; `--kind KIND --only N` runs one again
+INPUTS ?= 2000
+fuzz: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.campaign --inputs $(INPUTS)
+
+# ten commands killed at random moments and resumed: 0 changed bytes
+KILLS ?= 100
+kills: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.kills --kills $(KILLS)
 
 bench: setup
 	$(BIN)/python -m bench

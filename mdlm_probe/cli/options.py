@@ -197,10 +197,20 @@ def batch_tokens(text: str) -> int | None:
     """--batch-tokens as a number, or None for "auto"."""
     if text == "auto":
         return None
-    if not text.isdigit() or int(text) < 1:
+    number = whole(text)
+    if number is None or number < 1:
         raise ProbeError(
             f"--batch-tokens is '{text}'",
             expected="auto, or a whole number from 1",
             option="batch_tokens",
         )
-    return int(text)
+    return number
+
+
+def whole(text: str) -> int | None:
+    """The whole number that a text is; None for any other, and for one of more than 63 bits."""
+    try:
+        number = int(text)
+    except ValueError:
+        return None
+    return number if abs(number) < 2**63 else None

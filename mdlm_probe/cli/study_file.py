@@ -281,10 +281,12 @@ def _placed(doc: StudyFile, run: str, given: Given, error: ProbeError) -> ProbeE
 def _models_named(given: Given, text: str) -> list[tuple[Any, ...]]:
     """Where the models stand that a text names: in quotes, or as the path or hub id they are."""
     value, at = given.get("model", ((), ()))
-    listed = [((*at, i), name) for i, name in enumerate(value)]
-    named = listed if isinstance(value, list) else [(at, value)] if value else []
+    listed = (
+        [((*at, i), str(name)) for i, name in enumerate(value)] if isinstance(value, list) else []
+    )
+    named = listed or ([(at, str(value))] if value else [])
     return [
         where
         for where, name in named
-        if f"'{name}'" in text or ("/" in str(name) and name.removeprefix("./") in text)
+        if f"'{name}'" in text or ("/" in name and name.removeprefix("./") in text)
     ]

@@ -27,7 +27,7 @@ def plan_objective(name: str, gpu_option: click.Option) -> click.Command:
         asked = tune.tuning_of(name, given)
         # as on the card that is planned for
         dtype = "bfloat16" if given["dtype"] == "auto" else given["dtype"]
-        found = tuning_cost.cost(asked, dtype, again=given["checkpointing"] != "off")
+        found = tuning_cost.cost(asked, dtype, again=given["gradient_checkpointing"] != "off")
         card = gpu or USUAL
         hours = found.operations and found.operations / (estimate.CARDS[card] * estimate.SHARE)
         counts = (found.tokens, found.scored, found.trained, found.operations)

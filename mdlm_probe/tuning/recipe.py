@@ -13,7 +13,7 @@ Tracker = Literal["none", "wandb", "trackio"]
 CONTEXT = 1024
 """Most tokens of a row, where nobody says. Source: arXiv 2511.21338."""
 
-HOW = ("data", "split", "micro_batch", "save_every", "checkpointing", "track")
+HOW = ("data", "split", "micro_batch", "save_every", "gradient_checkpointing", "track")
 """What changes no weight, or only by the tokens that are read: resuming may change it."""
 
 
@@ -52,7 +52,7 @@ class Recipe:
     targets: tuple[str, ...]
     seed: int
     save_every: int
-    checkpointing: Literal["auto", "on", "off"]
+    gradient_checkpointing: Literal["auto", "on", "off"]
     track: Tracker
 
     def deciding(self) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def recipe(
     ] = ("all",),
     seed: Annotated[int, "seed of order, corruption and the adapter's first weights"] = 0,
     save_every: Annotated[int, "steps between two checkpoints to resume from", UNCOMPARED] = 50,
-    checkpointing: Annotated[
+    gradient_checkpointing: Annotated[
         Literal["auto", "on", "off"],
         "compute activations again on the way back, for memory; auto: on a GPU",
         UNCOMPARED,
@@ -146,6 +146,6 @@ def recipe(
         targets=targets,
         seed=seed,
         save_every=save_every,
-        checkpointing=checkpointing,
+        gradient_checkpointing=gradient_checkpointing,
         track=track,
     )

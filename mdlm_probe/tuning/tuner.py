@@ -188,7 +188,9 @@ def arguments(recipe: Recipe, folder: Path, device: torch.device, half: bool) ->
         ProbeError: a batch that can't be shared out evenly.
     """
     on_cpu = device.type == "cpu"
-    again = recipe.checkpointing == "on" or (recipe.checkpointing == "auto" and not on_cpu)
+    again = recipe.gradient_checkpointing == "on" or (
+        recipe.gradient_checkpointing == "auto" and not on_cpu
+    )
     made = TrainingArguments(
         output_dir=str(folder),
         max_steps=recipe.steps,

@@ -25,7 +25,7 @@ from mdlm_probe import harness, models
 from mdlm_probe.engine.engine import Engine
 from mdlm_probe.engine.queries import Query, Readout
 from mdlm_probe.harness import ProbeLM
-from mdlm_probe.prompts import texts
+from mdlm_probe.prompts import lm_eval_documents, texts
 from tests.helpers import eval_tasks
 from tests.helpers.commands import call
 from tests.real.smollm2 import folders
@@ -33,6 +33,8 @@ from tests.real.smollm2 import folders
 FEW = ("--tasks", "verb-smallest", "--shots", 1, "--distractors", 1, "--limit", 1)
 ONE = ("--tasks", "arithmetic", "--limit", 1)
 """One test point among two examples; one prompt."""
+BATCH = ("--batch-tokens", 1024)
+"""Finding out how many fit takes as long as all the rest."""
 COMMON = {
     "locality": (*FEW, "--positions", "0,1"),
     "attribution": (*FEW, "--orders", 1),
@@ -88,9 +90,10 @@ def evaluation(folder: Path, place: Path) -> None:
         values = []
         lm = ProbeLM(Engine(models.load(models.resolve(str(folder)))))
         for model in (HFLM(str(folder), device="cpu", dtype="float32", batch_size=1), lm):
-            results = lm_eval.simple_evaluate(
-                model=model, tasks=tasks.top, task_manager=tasks.manager, bootstrap_iters=0
-            )
+            with lm_eval_documents.quiet():
+                results = lm_eval.simple_evaluate(
+                    model=model, tasks=tasks.top, task_manager=tasks.manager, bootstrap_iters=0
+                )
             samples = [one for own in results["samples"].values() for one in own]
             values.append([logp for one in samples for logp, _ in one["filtered_resps"]])
         theirs, ours = map(np.array, values)
@@ -118,8 +121,8 @@ def both_ways(places: dict[str, Path]) -> None:
 def needle(folder: Path, place: Path) -> None:
     """A model that was trained on 8k tokens finds a fact in 512."""
     with step("needle in 256 and 512 tokens") as found:
-        depths = ("--depths", "0,50,100", "--limit", 1, "--baseline", "none")
-        call("needle", "-m", folder, "--lengths", "256,512", *depths, "-o", place, "-q")
+        how = ("--depths", "0,50,100", "--limit", 2, "--baseline", "none", "--style", "base")
+        call("needle", "-m", folder, "--lengths", "256,512", *how, *BATCH, "-o", place, "-q")
         with next(place.glob("needle__*.csv")).open(encoding="utf-8") as file:
             right = [row["correct"] == "1" for row in csv.DictReader(file)]
         found.append(f"{sum(right)} of {len(right)} found")
@@ -130,10 +133,10 @@ def commands(kind: str, folder: Path, place: Path) -> None:
     """Every command that the model can be asked, and what reads its rows."""
     for name, options in (COMMON | (CAUSAL if kind == "llama" else MASKED)).items():
         with step(f"{kind}: {name}"):
-            call(name, "-m", folder, *options, "-o", place / name, "-q")
+            call(name, "-m", folder, *options, *BATCH, "-o", place / name, "-q")
     with step(f"{kind}: eval, plan"):
         tasks = ("--include_path", eval_tasks.write(place / "tasks"), "--tasks", "t_choice")
-        call("eval", "-m", folder, *tasks, "--limit", 1, "-o", place / "eval", "-q")
+        call("eval", "-m", folder, *tasks, "--limit", 1, *BATCH, "-o", place / "eval", "-q")
         call("plan", "locality", "-m", folder, *FEW)
     with step(f"{kind}: report, export, compare"):
         call("report", place)

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from mdlm_probe.cli.completions import lm_task_names
-from mdlm_probe.cli.options import MODEL_OPTIONS, RUN_OPTIONS, TRUST, Commas, jobs_of
+from mdlm_probe.cli.options import MODEL_OPTIONS, RUN_OPTIONS, TRUST, Commas, jobs_of, whole
 from mdlm_probe.cli.progress import Bar
 from mdlm_probe.cli.show import echo_table
 from mdlm_probe.core.columns import names
@@ -134,7 +134,7 @@ def request_of(given: dict[str, Any]) -> Any:
 def seeds_of(text: str) -> tuple[int | None, ...]:
     """--seed as lm-eval reads it: one number for all, or four, `None` for one left alone."""
     parts = [part.strip() for part in text.split(",")]
-    if len(parts) not in (1, 4) or not all(p == "None" or p.lstrip("-").isdigit() for p in parts):
+    if len(parts) not in (1, 4) or not all(p == "None" or whole(p) is not None for p in parts):
         raise ProbeError(
             f"--seed is '{text}'", expected="a whole number, or four: 0,1234,1234,7", option="seed"
         )

@@ -32,6 +32,12 @@ DTYPE = click.Option(
     default="auto",
     help="Number format of the weights; auto: bfloat16 on CUDA, else float32.",
 )
+DEVICE = click.Option(
+    ["--device"],
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    help="Device; of several GPUs each has a process of its own (torchrun).",
+)
 RUN = [
     click.Option(
         ["--output", "-o"],
@@ -65,8 +71,8 @@ def own_options(name: str) -> list[click.Option]:
 
 def shared_options() -> list[click.Option]:
     """Options of every training."""
-    load = [option for option in MODEL_OPTIONS if option.name in ("device", "revision", "style")]
-    return [*plan_options(recipe), FULL, DTYPE, *load, *RUN]
+    load = [option for option in MODEL_OPTIONS if option.name in ("revision", "style")]
+    return [*plan_options(recipe), FULL, DTYPE, DEVICE, *load, *RUN]
 
 
 def options(name: str) -> list[click.Option]:

@@ -33,6 +33,8 @@ def refused(tmp_path, text):
         (4, "model: oracle\nruns:\n  a:\n    probe: localty\n", "did you mean 'locality'"),
         (4, "runs:\n  locality:\n    limit: 3\n    limt: 4\n", "did you mean 'limit'"),
         (1, "limt: 4\nruns:\n  locality:\n", "unknown option"),
+        (1, "model: .inf\nruns:\n  locality:\n", "no model named 'inf'"),
+        (1, "batch-tokens: ²\nruns:\n  locality:\n", "--batch-tokens is '²'"),
         (3, "runs:\n  locality:\n    limit: many\n", "'many' is not a valid integer"),
         (1, "limit: many\nruns:\n  locality:\n", "'many' is not a valid integer"),
         (3, "runs:\n  locality:\n    question: [left, up]\n", "'up' is not one of"),

@@ -9,6 +9,7 @@ from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers import models as tokenizer_models
 
 from mdlm_probe import models
+from mdlm_probe.core import templates
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.models._border import Border, load_border
 from mdlm_probe.models._checkpoint import Checkpoint
@@ -215,9 +216,16 @@ def test_a_system_message_may_stand_elsewhere_but_not_nowhere():
         ),
         ("{% if %}", "can't be read"),
         ("{{ ''.__class__.__mro__ }}", "refuses this chat"),
+        ("{{ 1 / 0 }}", "refuses this chat: ZeroDivisionError"),
+        ("{{ messages + 1 }}", "refuses this chat: TypeError"),
+        ("{% include 'x' %}", "refuses this chat: TypeError: no loader"),
+        ("{{ 'a' * 10 ** 7 }}", "refuses this chat: it writes more than"),
+        ("{{ 'a' | center(10 ** 11) }}", "refuses this chat: it takes more than"),
+        ("{% for a in range(9**5) %}" * 2 + "{% endfor %}" * 2, "this chat: it takes longer than"),
     ],
 )
-def test_templates_that_do_not_work(template, match):
+def test_templates_that_do_not_work(template, match, monkeypatch):
+    monkeypatch.setattr(templates, "SECONDS", 0.3)
     with pytest.raises(ProbeError, match=match):
         border(CHAT, template=template).encode(PROMPT)
 

@@ -32,7 +32,7 @@ OPTIONS = {
     "rank": 4,
     "context": 60,
     "save_every": 2,
-    "checkpointing": "off",
+    "gradient_checkpointing": "off",
 }
 LINES = [
     {"prompt": f"cat dog {n}", "answer": " red" * (1 + n % 4) + f" {n} answer"} for n in range(11)
@@ -105,7 +105,7 @@ def test_the_first_steps_loss_is_that_of_the_checkpoint_itself(place, tmp_path, 
 
 
 def test_activations_computed_again_change_nothing(place, whole, tmp_path):
-    other = tune.run(asked(place, tmp_path, checkpointing="on"), Silent())
+    other = tune.run(asked(place, tmp_path, gradient_checkpointing="on"), Silent())
     assert log(other).loss.to_list() == pytest.approx(log(whole).loss.to_list(), rel=1e-6)
 
 
