@@ -117,8 +117,8 @@ def _probe(doc: StudyFile, run: str) -> str:
 def _options(probe: str, objective: str = "") -> list[click.Option]:
     """The options that a run of a probe, of a judge or of a tuning may have."""
     if probe == TUNE:
-        left = {option.name for option in tune_command.RUN}
-        return [o for o in tune_command.options(objective) if o.name not in left]
+        own = {option.name for option in tune_command.RUN}
+        return [o for o in tune_command.options(objective) if o.name not in own]
     if probe == JUDGE:
         left = ("fresh", "quiet")
         given = judge_command.OPTIONS

@@ -101,7 +101,7 @@ def train(model: nn.Module, loss: Loss, plan: TrainingPlan, log: Log | None = No
 
 def _mean(losses: list[Tensor], last: int) -> float:
     """The mean of the losses of the steps up to `last`."""
-    values = torch.stack(losses).tolist()
+    values: list[float] = torch.stack(losses).tolist()
     for step, value in enumerate(values, last + 1 - len(values)):
         if not math.isfinite(value):
             raise ProbeError(

@@ -19,7 +19,7 @@ def neighbours(frame: pd.DataFrame) -> pd.DataFrame:
     Means over prompts with the t interval over them.
     """
     found = []
-    for named, part in parts(_apart(frame), "pair", [*SERIES, "lag", "distance"]):
+    for named, part in parts(neighbouring(frame), "pair", [*SERIES, "lag", "distance"]):
         line = named | {"n": part[PROMPT_COLUMNS[-1]].nunique()}
         for measure in ("js", "tv"):
             each = part.groupby(PROMPT_COLUMNS, observed=True)[measure].mean().to_numpy()
@@ -28,7 +28,7 @@ def neighbours(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def _apart(frame: pd.DataFrame) -> pd.DataFrame:
+def neighbouring(frame: pd.DataFrame) -> pd.DataFrame:
     """Pairs of masks whose distances from the text are `lag` apart."""
     pairs = frame[frame["unit"] == "pair"]
     far, near = _distance(pairs, "other"), _distance(pairs, "place")

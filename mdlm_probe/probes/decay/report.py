@@ -10,7 +10,12 @@ from mdlm_probe.analysis.frames import PROMPT_COLUMNS
 from mdlm_probe.analysis.pairing import PROMPT_ITEM, Measure, Pairing
 from mdlm_probe.probes.decay import zipf_fit
 from mdlm_probe.probes.decay.half_distance import half
-from mdlm_probe.probes.decay.homogenisation import homogenisation, matrix, neighbours
+from mdlm_probe.probes.decay.homogenisation import (
+    homogenisation,
+    matrix,
+    neighbouring,
+    neighbours,
+)
 from mdlm_probe.probes.decay.series import SERIES, SUFFIXES, band, columns, parts, wide
 
 MEASURES = ("top1_prob", "entropy", "frequent_mass", "prompt_mass", "end_mass")
@@ -217,7 +222,7 @@ def flattened(frame: pd.DataFrame) -> pd.DataFrame:
 
 def alike(frame: pd.DataFrame) -> pd.DataFrame:
     """Every prompt's divergence between distances d and d + lag."""
-    return _apart(frame)
+    return neighbouring(frame)
 
 
 def ended(frame: pd.DataFrame) -> pd.DataFrame:
