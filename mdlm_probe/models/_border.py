@@ -242,8 +242,9 @@ class Border:
     # ------------------------------------------------------------------ out
 
     def decode(self, ids: Sequence[int]) -> str:
-        """What token ids spell inside a text: special tokens as text, no slack."""
-        return self._cutter.decode([token for token in ids if token != self.entry.slack_id])
+        """What token ids spell inside a text: special tokens as text, `<slack>` only if alone."""
+        kept = [token for token in ids if token != self.entry.slack_id]
+        return self._cutter.decode(kept) if kept or not len(ids) else "<slack>"
 
     @property
     def vocab(self) -> int:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from mdlm_probe import models
-from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.errors import ProbeError, TooLong
 from mdlm_probe.core.json_lines import JsonLines
 from mdlm_probe.core.options import Traits, check_least, traits_of
 from mdlm_probe.core.run_folder import RunFolder
@@ -97,18 +99,21 @@ def run(job: Job, progress: GenerationProgress) -> Path:
     entry = models.entry_for(job.model, job.load)
     options = _options(job, entry)
     request = plan(**options)
-    longest = _longest(job, entry, request)
+    fitting, longest, refused = _fitting(job, entry, request)
     name = f"generate__{slug(entry.name)}"
     with RunFolder.locked(job.output, fresh=job.fresh) as folder:
         path = folder.path(name).with_suffix(".jsonl")
         known = folder.begin(name, {"config": _config(job, entry, options, request)}, path)
         log = JsonLines(path, "answer to a prompt", ("id",))
-        _check_prompts(log, request.texts)
-        if len(log.records) == len(request.texts) and known.get("status") == "finished":
+        for reason, number in refused.items():
+            progress.note(f"{entry.name}: {number} prompts left out: {reason}")
+        _check_prompts(log, fitting.texts)
+        if len(log.records) == len(fitting.texts) and known.get("status") == "finished":
             progress.note(f"{path} is finished: nothing to do")
         else:
-            AnswerWriter(job, entry, request, folder, name, log, progress).write(longest)
-        folder.update(name, status="finished", ended=runner.now())
+            AnswerWriter(job, entry, fitting, folder, name, log, progress).write(longest)
+        left = {"refused": refused} if refused else {}
+        folder.update(name, status="finished", ended=runner.now(), **left)
     return path
 
 
@@ -137,19 +142,31 @@ def _options(job: Job, entry: Checkpoint) -> dict[str, Any]:
     return {name: p.default for name, p in known.items()} | suited | given
 
 
-def _longest(job: Job, entry: Checkpoint, request: GenerationRequest) -> int:
-    """Most tokens of a prompt with its answer, found before any weights are loaded.
+def _fitting(
+    job: Job, entry: Checkpoint, request: GenerationRequest
+) -> tuple[GenerationRequest, int, dict[str, int]]:
+    """A request without the prompts that leave no room for an answer, most tokens of a prompt with
+    its answer, and why how many were left out: found before any weights are loaded.
 
     Raises:
-        ProbeError: a prompt that leaves no room, or can't be read.
+        ProbeError: a prompt that can't be read; one that leaves no room, where all others do, too.
     """
     from mdlm_probe.engine.dry_run import DryRun
 
     border = models.load_border(entry, job.load)
     asker = DryRun(border.entry, border)
-    found = (canvas_of_prompt.span(asker, t, request.length, "left") for t in request.texts)
+    found, lengths, left = [], [], []
+    for text in request.texts:
+        try:
+            lengths.append(len(canvas_of_prompt.span(asker, text, request.length, "left").ids))
+            found.append(text)
+        except TooLong as error:
+            left.append(error)
+    if not found:
+        raise left[0]
     own = request.length if entry.kind == "causal" else 0
-    return max(len(span.ids) for span in found) + own
+    refused = dict(Counter(error.reason for error in left))
+    return replace(request, texts=tuple(found)), max(lengths) + own, refused
 
 
 def _check_prompts(log: JsonLines, wanted: Sequence[Text]) -> None:

@@ -110,13 +110,13 @@ def _samples(
     if not plan.data:
         told = f"without --data prompts and answers are taken to have {context // 4} tokens each"
         return assumed, (told,)
-    rows = list(conversations.read(plan.data, plan.split))
+    rows = conversations.read(plan.data, plan.split)
     try:
         border = models.load_border(entry, asked.load)
     except ProbeError as error:
         told = f"no tokenizer, so prompts and answers are taken to have {context // 4} tokens each"
         return assumed, (f"{told}: {error.found}",)
-    found = samples.encode(border, rows, plan.lengths)
+    found = samples.encode(border, rows, plan.lengths, plan.steps * plan.batch)
     return found.samples, (found.told(),)
 
 

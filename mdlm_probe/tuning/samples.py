@@ -38,8 +38,8 @@ class Samples:
         return f"{count} samples; too long: {self.cut} cut, {self.skipped} left out"
 
 
-def encode(border: Border, found: Iterable[Conversation], lengths: Lengths) -> Samples:
-    """Prompts and answers as a checkpoint reads them.
+def encode(border: Border, found: Iterable[Conversation], lengths: Lengths, most: int) -> Samples:
+    """Prompts and answers as a checkpoint reads them: the first `most` that fit, or all.
 
     A chat checkpoint's template writes the prompt; the answer follows it and ends with the
     checkpoint's end of turn. A base checkpoint reads plain text: `prompt` and `answer` as they
@@ -64,6 +64,8 @@ def encode(border: Border, found: Iterable[Conversation], lengths: Lengths) -> S
             answer = answer[:room]
         filled = min(lengths.pad_to, room) - len(answer)
         samples.append(Sample(prompt, answer + ends[1:] * max(filled, 0)))
+        if len(samples) == most:
+            break
     if not samples:
         raise ProbeError(
             f"--data has no sample that fits: {skipped} are longer than {lengths.context} tokens",

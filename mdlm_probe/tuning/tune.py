@@ -102,7 +102,7 @@ def prepare(asked: Tuning) -> Prepared:
     border = models.load_border(entry, asked.load)
     entry = border.entry
     rows = conversations.read(plan.data, plan.split)
-    data = samples.encode(border, rows, plan.lengths)
+    data = samples.encode(border, rows, plan.lengths, plan.steps * plan.batch)
     slack = _slack.slack_id(border) if objective.needs_slack else -1
     tokens = Tokens(entry.mask, entry.eos_ids[0], plan.lengths.context, slack)
     config = {

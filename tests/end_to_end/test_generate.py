@@ -97,6 +97,18 @@ def test_prompts_come_as_text_file_lines_and_stdin(tmp_path):
     assert len(written[0]) == 2
 
 
+def test_prompts_that_leave_no_room_are_left_out_and_counted(tmp_path):
+    """As cells of a probe are; a run of nothing else says what is too long."""
+    (tmp_path / "p.txt").write_text(" the wind\n" + " the" * 2000 + "\n the hill\n")
+    how = ("-m", "tiny-mdlm", "--length", 4, "-o", tmp_path / "a")
+    said = call("generate", "--prompts", tmp_path / "p.txt", *how).stderr
+    assert "tiny-mdlm: 1 prompts left out: longer than its context of" in said
+    assert [row["id"] for row in rows(tmp_path / "a" / "generate__tiny-mdlm.jsonl")] == ["1", "3"]
+    assert "nothing to do" in call("generate", "--prompts", tmp_path / "p.txt", *how).stderr
+    (tmp_path / "q.txt").write_text(" the" * 2000)
+    assert "leave this prompt out" in typed("--prompts", tmp_path / "q.txt", *how, fails=True)
+
+
 def test_causal_models_write_too(tmp_path):
     typed(" the wind", "-m", "tiny-arlm", "--length", 6, "-q", "-o", tmp_path)
     (row,) = rows(tmp_path / "generate__tiny-arlm.jsonl")

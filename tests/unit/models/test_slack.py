@@ -69,9 +69,13 @@ def test_texts_and_answers_hold_no_slack(tmp_path):
     cat, dog = border.pieces("cat dog")
     end, mask = border.entry.eos_ids[0], border.entry.mask_id
     assert border.decode([TOKENS, cat, TOKENS, dog]) == "cat dog"
+    assert (border.decode([TOKENS]), border.decode([])) == ("<slack>", "")
+    assert answers.pieces(border, border.entry, (cat, TOKENS, mask)) == ["cat", "<slack>", ""]
     found = answers.cut(border, border.entry, (cat, TOKENS, mask, dog, end, TOKENS), None)
     assert (found.ids, found.places, found.text) == ((cat, dog), (0, 3), "cat dog")
     assert found.slack_share == 0.25
+    only = answers.cut(border, border.entry, (TOKENS, TOKENS), None)
+    assert (only.ids, only.text, only.slack_share) == ((), "", 1)
     assert answers.cut(border, border.entry, (end,), None).slack_share == 0
 
 
