@@ -20,6 +20,7 @@ from mdlm_probe.models import _slack
 from mdlm_probe.reports.compare.compare import Compared, compare_pairs
 from mdlm_probe.reports.compare.measurements import Measurement, measurements
 from mdlm_probe.reports.probe_report import ProbeReport
+from mdlm_probe.tuning import training_log
 
 ALPHA = 0.05
 BY = "adapter"
@@ -52,18 +53,21 @@ class Remedies:
         arms: the tunings.
         changes: lines over whole sweeps and points of them, before and after; see `changes`.
         published: the papers' own measures before and after; see `published`.
+        losses: of every step of every tuning.
         notes: what could not be compared.
     """
 
     arms: pd.DataFrame
     changes: pd.DataFrame
     published: pd.DataFrame
+    losses: pd.DataFrame
     notes: tuple[str, ...]
 
     @property
     def tables(self) -> Tables:
         """The tables that have rows, by name."""
         found = {"arms": self.arms, "changes": self.changes, "published": self.published}
+        found["losses"] = self.losses
         return {name: table for name, table in found.items() if len(table)}
 
 
@@ -93,6 +97,7 @@ def remedies(folder: Path, made: dict[str, dict[str, ProbeReport]]) -> Remedies 
         _listed(arms.values(), lines),
         lines,
         published([(arms[name], before, after) for name, before, after in pairs], made),
+        pd.concat([_log(folder / name).assign(remedy=name) for name in arms], ignore_index=True),
         tuple(notes),
     )
 
@@ -117,7 +122,7 @@ def _arm(folder: Path) -> Arm | None:
     """A finished tuning."""
     try:
         known = _slack.read(folder)
-        log = pd.read_csv(folder / "training.csv")
+        log = _log(folder)
     except (ProbeError, OSError, ValueError):
         return None
     if known.get("status") != "finished":
@@ -125,6 +130,10 @@ def _arm(folder: Path) -> Arm | None:
     config = known["config"]
     sums = int(log["tokens"].sum()), round(float(log["seconds"].iloc[-1]), 1)
     return Arm(folder.name, config["objective"], config["model"], len(log), *sums)
+
+
+def _log(folder: Path) -> pd.DataFrame:
+    return pd.read_csv(folder / training_log.NAME)
 
 
 def _pairs(

@@ -48,6 +48,8 @@ def write(folder: Path, tables: bool, style: Style = "screen") -> None:
     for note in helped.notes if helped else ():
         click.echo(note)
     for title, table in (helped.tables if helped and tables else {}).items():
+        if title == "losses":  # a line for every step: the picture and the CSV have them
+            continue
         click.echo(f"\nremedies: {title}")
         echo_frame(table)
     shown = paths if tables else paths[-1:]

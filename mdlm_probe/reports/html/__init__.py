@@ -11,21 +11,14 @@ from mdlm_probe.core import run_folder
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import write_whole
 from mdlm_probe.core.secrets import redacted
-from mdlm_probe.reports import probe_report
-from mdlm_probe.reports.html import page_template
-from mdlm_probe.reports.html.page_tables import page_table
+from mdlm_probe.reports import probe_report, remedy_charts
+from mdlm_probe.reports.html import page_template, remedies_section
 from mdlm_probe.reports.html.probe_sections import ReportedRun, sections
 from mdlm_probe.reports.pictures import Style
 from mdlm_probe.reports.probe_report import ProbeReport
 from mdlm_probe.reports.remedies import Remedies, remedies
 
 PAGE = "report.html"
-TITLES = {
-    "arms": "What was trained",
-    "changes": "What it changed: the same items before and after",
-    "published": "The papers' own measures before and after",
-}
-"""Of the tables about remedies."""
 
 
 def read(folder: Path) -> list[ReportedRun]:
@@ -76,9 +69,11 @@ def write(
     runs = read(folder) if runs is None else runs
     paths = [path for run in runs for path in probe_report.save(run.folder, run.made, style)]
     helped = changed(folder, runs) if helped is None else helped
-    for title, table in (helped.tables if helped else {}).items():
-        paths.append(folder / f"remedies-{title}.csv")
-        write_whole(paths[-1], table.to_csv(index=False, float_format="%.6g"))
+    if helped:
+        paths += remedy_charts.save(folder, helped.tables, style)
+        for title, table in helped.tables.items():
+            paths.append(folder / f"{remedy_charts.NAME}-{title}.csv")
+            write_whole(paths[-1], table.to_csv(index=False, float_format="%.6g"))
     text = page(folder, runs, style, helped)
     path = folder / PAGE
     write_whole(path, text)
@@ -101,7 +96,8 @@ def page(
     models = probe_report.models_of(folder)
     shown = {name for run in runs for made in run.made.values() for name in _models(made)}
     colours = {name: c for name, c in model_colours(models, ON_PAGE).items() if name in shown}
-    found = [section for run in runs for section in sections(run, models, style)]
+    found = [remedies_section.section(helped, style)] if helped else []
+    found += [section for run in runs for section in sections(run, models, style)]
     name = str(study.get("study") or folder.resolve().name)
     return page_template.render(
         name,
@@ -109,8 +105,6 @@ def page(
         found,
         _states(study, runs),
         redacted(str(study.get("source") or "")),
-        [page_table(TITLES[t], frame) for t, frame in (helped.tables if helped else {}).items()],
-        helped.notes if helped else (),
     )
 
 

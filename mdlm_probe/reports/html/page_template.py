@@ -12,7 +12,6 @@ from markupsafe import Markup
 
 from mdlm_probe import __version__
 from mdlm_probe.analysis.chart_style import CATEGORIES, DARK, MODELS
-from mdlm_probe.reports.html.page_tables import PageTable
 from mdlm_probe.reports.html.probe_sections import Section
 
 HERE = Path(__file__).parent
@@ -27,8 +26,6 @@ def render(
     sections: Sequence[Section],
     states: Sequence[tuple[str, str, str]],
     source: str,
-    remedies: Sequence[PageTable] = (),
-    left_out: Sequence[str] = (),
 ) -> str:
     """The whole page.
 
@@ -38,8 +35,6 @@ def render(
         sections: of the probes.
         states: runs that aren't finished: name, state, and why.
         source: the study's YAML; "" where there is none.
-        remedies: tables about what the study's tunings changed.
-        left_out: what could not be compared for them.
     """
     data = {"models": list(colours), "sections": {one.id: one.data() for one in sections}}
     return (
@@ -51,8 +46,6 @@ def render(
             sections=sections,
             states=states,
             source=source,
-            remedies=remedies,
-            left_out=left_out,
             data=data,
             version=__version__,
             long=LONG,

@@ -1,0 +1,92 @@
+"""Charts of a study's tunings: what each changed, and how the losses fell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from mdlm_probe.analysis.charts import MEASURE, Axis, Chart, at
+from mdlm_probe.analysis.frames import Tables
+from mdlm_probe.reports import pictures
+from mdlm_probe.reports.compare.forest import SURE
+from mdlm_probe.reports.pictures import Style
+
+NAME = "remedies"
+READ = (
+    "Differences are after minus before, over the same items, with 95 % intervals; whether more is"
+    " better depends on the measure. p_holm is corrected over all lines of all tunings: of whole"
+    " sweeps, and of points."
+)
+MEAN = 20
+"""Parts of a training whose mean losses are drawn: single steps are too noisy to read."""
+
+
+def _changes(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    """The lines over whole sweeps."""
+    lines = tables.get("changes", pd.DataFrame())
+    if not len(lines):
+        return lines
+    own = lines[lines["at"] == "all"]
+    labels = [
+        f"{probe}{f' ({what})' if what else ''}: {measure}"
+        for probe, what, measure in zip(own["probe"], own["what"], own["measure"], strict=True)
+    ]
+    return own.assign(**{MEASURE: labels}, sure=own["p_holm"].astype(float) < SURE)
+
+
+def _losses(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    """Means over parts of each training."""
+    losses = tables.get("losses", pd.DataFrame())
+    if not len(losses):
+        return losses
+    length = losses.groupby("remedy")["step"].transform("max")
+    part = ((losses["step"] - 1) * MEAN // length).clip(upper=MEAN - 1)
+    means = losses.groupby(["remedy", part], sort=False)[["step", "loss"]].mean()
+    return means.reset_index("remedy").reset_index(drop=True)
+
+
+CHARTS = (
+    Chart(
+        "",
+        "What each tuning changed",
+        _changes,
+        "interval",
+        Axis("difference", "after minus before", ends="difference"),
+        Axis("remedy", ""),
+        colour="remedy",
+        filled="sure",
+        panels=(MEASURE,),
+        names=(("sure", f"filled: p < {SURE:g} after Holm's correction"),),
+        counts=(("n", "items"), ("clusters", "clusters of them")),
+        over="items, or clusters of them",
+        layers=(at("", difference=0.0),),
+    ),
+    Chart(
+        "losses",
+        "How the losses fell",
+        _losses,
+        "line",
+        Axis("step", "optimiser step"),
+        Axis("loss", "loss of the objective", scale="log"),
+        colour="remedy",
+        counts=(),
+        note="objectives have losses of their own: compare each with itself",
+    ),
+)
+
+
+def save(folder: Path, tables: Tables, style: Style) -> list[Path]:
+    """Writes the pictures; returns the paths.
+
+    Raises:
+        ProbeError: the folder can't be written.
+    """
+    from mdlm_probe.analysis.chart_data import of_report
+
+    charts = {chart.name: of_report(chart, tables, pd.DataFrame()) for chart in CHARTS}
+    drawn = {name: data for name, data in charts.items() if data}
+    paths = []
+    for stem, (name, inches) in pictures.stems(NAME, list(drawn), style).items():
+        paths += pictures.write(folder, stem, pictures.draw(drawn[name], (), inches=inches))
+    return paths
