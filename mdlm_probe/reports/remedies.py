@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ class Arm:
         name: of its run.
         objective, model: what was trained, by what.
         steps, tokens, seconds: of the training; tokens as they went through the network.
+        patterns_seen: of an objective that hides each of so many patterns in turn, the share that
+            had its turn; else None.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Arm:
     steps: int
     tokens: int
     seconds: float
+    patterns_seen: float | None
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ def _listed(arms: Iterable[Arm], lines: pd.DataFrame) -> pd.DataFrame:
         own = lines[(lines["remedy"] == arm.name) & (lines["at"] == "all")] if len(lines) else lines
         counts = {"measures": len(own), "changed": int((own["p_holm"] < ALPHA).sum())}
         found.append(vars(arm) | (counts if len(own) else {}))
-    return pd.DataFrame(found)
+    return pd.DataFrame(found).dropna(axis=1, how="all")
 
 
 def tunings(folder: Path) -> list[str]:
@@ -129,7 +133,16 @@ def _arm(folder: Path) -> Arm | None:
         return None
     config = known["config"]
     sums = int(log["tokens"].sum()), round(float(log["seconds"].iloc[-1]), 1)
-    return Arm(folder.name, config["objective"], config["model"], len(log), *sums)
+    seen = _patterns_seen(config)
+    return Arm(folder.name, config["objective"], config["model"], len(log), *sums, seen)
+
+
+def _patterns_seen(config: dict[str, Any]) -> float | None:
+    plan = catalog.load("objective", config["objective"]).plan
+    own = {name: v for name, v in config["options"].items() if name in signature(plan).parameters}
+    patterns = getattr(plan(**own), "patterns", None)
+    samples = config["recipe"]["steps"] * config["recipe"]["batch"]
+    return min(1.0, samples / patterns) if patterns else None
 
 
 def _log(folder: Path) -> pd.DataFrame:

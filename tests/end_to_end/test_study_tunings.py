@@ -10,7 +10,7 @@ from commands import call
 from mdlm_probe.cli import study_file
 from mdlm_probe.core.run_folder import STUDY
 from mdlm_probe.reports import html
-from mdlm_probe.reports.remedies import remedies
+from mdlm_probe.reports.remedies import _patterns_seen, remedies
 from mdlm_probe.runs import study as studies
 
 RECIPE = {"steps": 2, "batch": 2, "micro-batch": 2, "rank": 2, "rate": 0.01}
@@ -61,6 +61,14 @@ def test_what_is_trained_comes_first_and_is_measured(done):
     arms = pd.read_csv(folder / "out" / "remedies-arms.csv")
     assert arms.loc[0, ["name", "objective", "steps"]].tolist() == ["sft", "sft", 2]
     assert arms.loc[0, "tokens"] == log.tokens.sum()
+    assert "patterns_seen" not in arms  # this objective has no patterns
+
+
+@pytest.mark.parametrize(("block", "seen"), [(2, 1), (4, 1), (8, 40 / 255), (16, 40 / 65535)])
+def test_how_many_patterns_of_a_block_had_their_turn(block, seen):
+    config = {"objective": "blockwise", "options": {"block": block, "needs_slack": False}}
+    config |= {"recipe": {"steps": 10, "batch": 4}}
+    assert _patterns_seen(config) == pytest.approx(seen)
 
 
 def test_what_is_finished_is_not_trained_again(done, monkeypatch):

@@ -159,7 +159,7 @@ def test_an_adapter_may_be_named_by_the_run_that_trains_it(tmp_path):
 def test_remedies_measure_every_arm_as_they_measure_the_base():
     study, _ = study_file.load("remedies")
     arms = [part.name for part in study.parts if part.tuning]
-    assert {"sft", "ce", "ce-tv", "sft-prose", "jitter", "blockwise"} <= set(arms)
+    assert {"sft", "ce", "ce-tv", "sft-prose", "jitter", "ctc", "blockwise-4"} <= set(arms)
     plans = {part.name: part.plans[0] for part in study.parts if part.plans}
     tuned = {name: plan for name, plan in plans.items() if plan.job.load.adapter}
     for name, plan in tuned.items():
