@@ -161,6 +161,8 @@ def _fault(plan: Plan, loaded: LoadedModels, made: Collection[str]) -> ProbeErro
                 loaded.border(scorer, loaded_models.scorer_load(scorer, plan.job.load))
     except ProbeError as error:
         return error.with_traceback(None)
+    except Exception:  # its own turn will tell
+        return None
     return None
 
 
