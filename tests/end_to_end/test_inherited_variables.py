@@ -1,0 +1,39 @@
+"""Whatever a process inherits: commands run, and reports come out."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REFERENCE = Path(__file__).parent.parent.parent / "results" / "reference" / "needle"
+ODD = {
+    "MPLBACKEND": "module://nowhere", "COLUMNS": "abc", "LINES": "-3", "TERM": "bogus",
+    "PYTHONIOENCODING": "ascii", "LC_ALL": "xx_XX", "PYTHONUTF8": "0", "TZ": "Nowhere/City",
+    "HF_HOME": "/proc/none", "HF_HUB_OFFLINE": "maybe", "HF_HUB_VERBOSITY": "foo",
+    "TRANSFORMERS_VERBOSITY": "foo", "TOKENIZERS_PARALLELISM": "maybe", "LOGLEVEL": "foo",
+    "OMP_NUM_THREADS": "abc", "MKL_NUM_THREADS": "-1", "CUDA_VISIBLE_DEVICES": "99",
+    "DATASETS_VERBOSITY": "foo", "TMPDIR": "/nonexistent", "NUMEXPR_MAX_THREADS": "x",
+    "TQDM_MININTERVAL": "abc", "TQDM_NCOLS": "abc", "JUPYTER_COLUMNS": "abc",
+    "WANDB_MODE": "bogus", "RAY_ADDRESS": "x:1", "XDG_CACHE_HOME": "/proc/none",
+    "HOME": "/nonexistent", "PYTHONOPTIMIZE": "2", "PYTORCH_ALLOC_CONF": "foo:bar",
+    "HF_HUB_DOWNLOAD_TIMEOUT": "abc", "HF_HUB_ETAG_TIMEOUT": "abc", "TORCH_LOGS": "foo",
+    "HF_ENDPOINT": "nonsense", "LMEVAL_LOG_LEVEL": "foo", "JAXTYPING_DISABLE": "maybe",
+    "ARROW_DEFAULT_MEMORY_POOL": "foo", "OPENBLAS_NUM_THREADS": "abc", "USE_TORCH": "0",
+}
+
+
+@pytest.mark.slow
+def test_no_inherited_variable_breaks_a_command(tmp_path):
+    for path in (*REFERENCE.glob("needle__*.csv"), REFERENCE / "run.json"):
+        shutil.copy(path, tmp_path)
+    masks = ["masks", "--model", "tiny-mdlm", "--limit", "1", "--tasks", "verb", "--masks", "0,5"]
+    for arguments in (["report", str(tmp_path)], [*masks, "-q", "-o", str(tmp_path / "masks")]):
+        command = [sys.executable, "-m", "mdlm_probe", *arguments]
+        done = subprocess.run(command, env=os.environ | ODD, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert "Traceback" not in done.stderr
+    assert (tmp_path / "report.html").exists()
+    assert (tmp_path / "masks" / "masks.png").exists()
