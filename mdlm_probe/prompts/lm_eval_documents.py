@@ -21,6 +21,12 @@ from mdlm_probe.prompts import lm_eval_data, lm_eval_trust
 from mdlm_probe.prompts.few_shot_sets import LETTERS, Example, Joined
 from mdlm_probe.prompts.shipped import folder
 
+FIELDS: dict[str, Any] = {
+    "task": str | list, "num_fewshot": int, "description": str, "gen_prefix": str,
+    "target_delimiter": str, "fewshot_delimiter": str, "output_type": str,
+}
+"""Kinds of a task's fields that are read before lm-eval checks any."""
+
 
 class Documents:
     """The documents of a task of lm-eval, rendered by the task itself.
@@ -112,6 +118,13 @@ class Documents:
             raise self._error(f"a document has no {error}", "columns " + ", ".join(doc)) from None
         except jinja2.TemplateError as error:
             raise self._error(f"its template fails: {error}", "a template of its columns") from None
+        except ProbeError:
+            raise
+        except Exception as error:  # whatever its own fields make of lm-eval
+            said = f"{type(error).__name__}: {error}"
+            raise self._error(
+                f"a document can't be asked: {said:.300}", "a task as lm-eval's"
+            ) from None
 
     def _error(self, found: str, expected: str) -> ProbeError:
         return ProbeError(f"lm-eval task '{self.name}': {found}", expected=expected)
@@ -188,6 +201,12 @@ def read_yaml(name: str, path: Path, *, resolve_func: bool = True) -> dict[str, 
         raise
     except Exception as error:  # whatever the file, or the modules of its functions, raise
         raise unmade(name, error) from None
+    for field, kind in FIELDS.items():
+        value = config.get(field)
+        wrong = not isinstance(value, kind) or isinstance(value, bool)
+        if field in config and wrong and not callable(value) and (value or field == "task"):
+            found = f"{path}, field '{field}': found {value!r:.80}"
+            raise ProbeError(found, expected="what lm-eval takes there: a text, or a whole number")
     return config
 
 

@@ -88,7 +88,7 @@ def _lines(path: Path) -> Iterator[tuple[Any, str]]:
             where = f"{path}, line {number}"
             try:
                 yield json.loads(line.decode("utf-8-sig")), where
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise ProbeError(f"{where} is no JSON: {error}", expected=FORMS) from None
 
 

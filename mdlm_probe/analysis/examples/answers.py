@@ -34,7 +34,7 @@ def places(row: Fields) -> Places:
 def _pieces(field: str) -> list[Any]:
     """The list that a field holds: JSON, whose escapes earlier versions escaped once more."""
     for text in (field, text_from(field)):
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             found = json.loads(text)
             return found if isinstance(found, list) else []
     return []

@@ -78,7 +78,7 @@ def _read_record(folder: Path) -> Hashes:
     path = folder / RECORD
     try:
         said = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ProbeError(
             f"cannot read {path}: {error}", hint="--output DIR writes elsewhere"
         ) from None

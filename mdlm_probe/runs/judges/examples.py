@@ -117,7 +117,7 @@ def _reply(line: bytes) -> dict[str, Any]:
         reply = json.loads(line)
         pair = json.loads(reply["pair"].partition("}#")[0].removesuffix("}") + "}")
         said = reply["response"]["choices"][0]["message"]["content"]
-    except (ValueError, LookupError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return {}
     if not said:
         return {}

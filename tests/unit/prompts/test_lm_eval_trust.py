@@ -78,7 +78,7 @@ def few_shot(path):
         return lm_eval_documents.read(str(path), "", "")
 
 
-@pytest.mark.parametrize("load", [harness, in_a_folder, in_a_group, few_shot])
+@pytest.mark.parametrize("load", [harness, in_a_folder, few_shot])
 @pytest.mark.parametrize("more", RUNS + METRICS)
 def test_no_code_of_a_strangers_file_runs(folder, load, more, monkeypatch):
     import evaluate
@@ -86,6 +86,14 @@ def test_no_code_of_a_strangers_file_runs(folder, load, more, monkeypatch):
     monkeypatch.setattr(evaluate, "load", lambda *_: pytest.fail("a metric was downloaded"))
     with pytest.raises(ProbeError, match=r"--trust-tasks|multiple_choice"):
         load(written(folder, more))
+    assert not (folder / "ran").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [RUNS[0], *METRICS])
+def test_nor_does_it_as_one_of_a_group(folder, more):
+    with pytest.raises(ProbeError, match=r"--trust-tasks"):
+        in_a_group(written(folder, more))
     assert not (folder / "ran").exists()
 
 
@@ -117,6 +125,9 @@ def test_a_template_that_reaches_for_python_is_stopped(folder):
         (TASK + "include: stranger.yaml\n", "includes itself"),
         (TASK + "include: none.yaml\n", "cannot read .*none.yaml"),
         ("[1]\n", "found list"),
+        (TASK.replace("task: stranger", "task: ~"), "'task': found None"),
+        (TASK + "num_fewshot: many\n", "'num_fewshot': found 'many'"),
+        (TASK + "fewshot_delimiter: [x]\n", r"'fewshot_delimiter': found \['x'\]"),
     ],
 )
 @pytest.mark.parametrize("load", [harness, few_shot])
