@@ -60,7 +60,7 @@ def told(asked: Tuning, gpu: str | None) -> str:
 
     known = asked.options | {"data": asked.options["data"] if is_local(asked) else ""}
     dtype = "bfloat16" if asked.load.dtype == "auto" else asked.load.dtype
-    again = asked.options["checkpointing"] != "off"
+    again = asked.options["gradient_checkpointing"] != "off"
     found = tuning_cost.cost(replace(asked, options=known), dtype, again)
     card = gpu or USUAL
     time = "unknown time"
