@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.style import Style
 from rich.text import Text as Line
 
+from mdlm_probe.cli.screen import visible
 from mdlm_probe.decoding.canvas import Observer, Step
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class CanvasDisplay(Observer):
         self._step = step.number
         for mask, token in step.chosen.items():
             share = math.exp(step.logprobs[mask])
-            self._tokens[mask] = (self._border.decode([token]), share, step.number)
+            self._tokens[mask] = (visible(self._border.decode([token])), share, step.number)
         if self._console.is_terminal:
             self._live.update(self.frame(), refresh=True)
         return step.chosen
@@ -60,7 +61,7 @@ class CanvasDisplay(Observer):
 
     def frame(self) -> Line:
         """The canvas as it is now."""
-        line = Line(f"{self._title}  step {self._step}  ", style="bold")
+        line = Line(f"{visible(self._title)}  step {self._step}  ", style="bold")
         line.append("confidence up to ", style="not bold")
         for limit, colour in BINS:
             line.append(f" {min(limit, 1):.1f} ", style=Style(color=colour, reverse=True))

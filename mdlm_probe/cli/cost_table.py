@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import click
-
+from mdlm_probe.cli.screen import echo
 from mdlm_probe.cli.show import echo_table
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.runs import cost as estimate
@@ -46,7 +45,7 @@ def show_plans(named: Sequence[tuple[str, Plan]], notes: Sequence[str] = (), gpu
     heads = [*HEADS[1 - runs :], *_time_heads(estimated)]
     echo_table(heads, [row + [""] * (len(heads) - len(row)) for row in rows])
     for note in (*dict.fromkeys(notes), *estimated.notes()):
-        click.echo(note)
+        echo(note)
     if faults:
         raise ProbeError(f"{len(faults)} of {len(named)} can't run:\n" + "\n".join(faults))
 

@@ -144,6 +144,9 @@ class MainGroup(ProbeGroup):
         try:
             with interrupts.obeyed():
                 return super().invoke(ctx)
+        except click.ClickException as error:
+            vars(error)["message"] = screen.visible(error.message)
+            raise
         except ProbeError as error:
             code, said = 1, f"Error: {error}"
         except KeyboardInterrupt:
@@ -157,5 +160,5 @@ class MainGroup(ProbeGroup):
                 raise
             code, said = 130, STOPPED
         with suppress(BrokenPipeError):
-            click.echo(said, err=True, nl=bool(said))
+            screen.echo(said, err=True, nl=bool(said))
         raise click.exceptions.Exit(code)

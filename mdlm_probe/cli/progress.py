@@ -9,7 +9,7 @@ from typing import Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mdlm_probe.cli.screen import Screen
+from mdlm_probe.cli.screen import Screen, visible
 from mdlm_probe.core.catalog import JUDGE, TUNE
 from mdlm_probe.runs import cost
 
@@ -45,7 +45,7 @@ class Bar:
 
     def note(self, text: str) -> None:
         """One line above the bar."""
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self._console.print(visible(text), highlight=False, markup=False, soft_wrap=True)
 
     def start(self, name: str, cells: int, done: int) -> None:
         """A new bar, filled as far as earlier runs came."""

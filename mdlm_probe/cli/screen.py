@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from contextlib import suppress
 
+import click
 from rich.console import Console
 
 
@@ -19,6 +21,20 @@ class Screen(Console):
             BrokenPipeError: always.
         """
         raise BrokenPipeError
+
+
+HIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Characters that a terminal obeys instead of showing them, but for line breaks and tabs."""
+
+
+def visible(text: str) -> str:
+    """A text as it is shown: what would steer a terminal is spelled, such as `\\x1b`."""
+    return HIDDEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def echo(text: object, *, err: bool = False, nl: bool = True) -> None:
+    """A text on stdout, or stderr, in which nothing steers the terminal."""
+    click.echo(visible(str(text)), err=err, nl=nl)
 
 
 def flush() -> None:

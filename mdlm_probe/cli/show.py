@@ -7,10 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
 from rich.table import Table
 
-from mdlm_probe.cli.screen import Screen
+from mdlm_probe.cli.screen import Screen, echo, visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,9 +24,9 @@ def show_report(folder: Path) -> None:
     made, notes = make(folder)
     paths = save(folder, made)
     for note in notes:
-        click.echo(note)
+        echo(note)
     echo_made(made)
-    click.echo("\n" + "\n".join(f"wrote {path}" for path in paths))
+    echo("\n" + "\n".join(f"wrote {path}" for path in paths))
 
 
 def echo_made(made: dict[str, ProbeReport]) -> None:
@@ -38,7 +37,7 @@ def echo_made(made: dict[str, ProbeReport]) -> None:
     for probe, tables in shown(made).items():
         for title, frame in tables.items():
             if len(frame):
-                click.echo(f"\n{probe}: {title}")
+                echo(f"\n{probe}: {title}")
                 echo_frame(frame, partial(unit_of, probe, title))
 
 
@@ -65,7 +64,7 @@ def echo_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, err: bool
         console = Screen(stderr=err, width=10_000)
     table = Table(box=None, header_style="bold", pad_edge=False)
     for head in heads:
-        table.add_column(head, overflow="fold")
+        table.add_column(visible(head).replace("[", r"\["), overflow="fold")
     for row in rows:
-        table.add_row(*(text.replace("[", r"\[") for text in row))
+        table.add_row(*(visible(text).replace("[", r"\[") for text in row))
     console.print(table, highlight=False)

@@ -9,6 +9,7 @@ import click
 
 from mdlm_probe.cli.commands import tune
 from mdlm_probe.cli.groups import ProbeGroup
+from mdlm_probe.cli.screen import echo
 from mdlm_probe.cli.show import echo_table
 from mdlm_probe.core import catalog
 from mdlm_probe.runs import cost as estimate
@@ -37,8 +38,8 @@ def plan_objective(name: str, gpu_option: click.Option) -> click.Command:
         row += [estimate.duration(hours) if hours else "unknown"]
         echo_table([*HEADS, f"time on {card}"], [row])
         for note in found.notes:
-            click.echo(note)
-        click.echo(
+            echo(note)
+        echo(
             f"Memory: of one device, {found.at_once} samples at once, weights in "
             f"{'float32' if asked.full else dtype}; time: of one {card}, if it reaches"
             f" {estimate.SHARE:.0%} of its published speed."

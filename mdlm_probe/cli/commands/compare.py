@@ -10,6 +10,7 @@ import click
 
 from mdlm_probe.cli.completions import probe_names
 from mdlm_probe.cli.options import Commas
+from mdlm_probe.cli.screen import echo
 from mdlm_probe.cli.show import echo_frame
 from mdlm_probe.core.errors import ProbeError
 
@@ -106,8 +107,8 @@ def callback(
     paths = compare.save(output or home / "compare", found)
     for one in found:
         show(one)
-    click.echo(f"\n{footer(found)}")
-    click.echo("\n".join([*notes, *(f"wrote {path}" for path in paths)]))
+    echo(f"\n{footer(found)}")
+    echo("\n".join([*notes, *(f"wrote {path}" for path in paths)]))
 
 
 def footer(found: Sequence[Compared]) -> str:
@@ -141,20 +142,20 @@ def show(one: Compared) -> None:
     """Prints a pair: who is A and who is B, notes, and tables."""
     from mdlm_probe.analysis import paired_differences
 
-    click.echo(f"\n{one.title}\nA: {told(one.first)}\nB: {told(one.second)}")
+    echo(f"\n{one.title}\nA: {told(one.first)}\nB: {told(one.second)}")
     for note in one.notes:
-        click.echo(note)
+        echo(note)
     for name, table in one.tables.items():
         over, points = paired_differences.apart(table)
-        echo(f"{one.title}: {name}" if name else "", over)
+        echo_below(f"{one.title}: {name}" if name else "", over)
         for measure, part in points.items():
-            echo(f"{one.title}: {measure}", part)
+            echo_below(f"{one.title}: {measure}", part)
 
 
-def echo(title: str, table: pd.DataFrame) -> None:
+def echo_below(title: str, table: pd.DataFrame) -> None:
     """Prints a table below its title; counts behind odds, and empty columns, are in the CSV."""
     if title:
-        click.echo(f"\n{title}")
+        echo(f"\n{title}")
     kept = table.drop(columns=["gained", "lost"], errors="ignore").dropna(axis=1, how="all")
     echo_frame(kept)
 

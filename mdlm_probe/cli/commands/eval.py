@@ -12,6 +12,7 @@ import click
 from mdlm_probe.cli.completions import lm_task_names
 from mdlm_probe.cli.options import MODEL_OPTIONS, RUN_OPTIONS, TRUST, Commas, jobs_of, whole
 from mdlm_probe.cli.progress import Bar
+from mdlm_probe.cli.screen import echo
 from mdlm_probe.cli.show import echo_table
 from mdlm_probe.core.columns import names
 from mdlm_probe.core.errors import ProbeError
@@ -111,7 +112,7 @@ def callback(**given: Any) -> None:
     columns = names(run.COLUMNS)
     heads = [HEADS.get(name, name) for name in columns]
     echo_table(heads, [[number(row[name]) for name in columns] for row in rows])
-    click.echo(f"\nwrote {jobs[0].output}")
+    echo(f"\nwrote {jobs[0].output}")
 
 
 def request_of(given: dict[str, Any]) -> Any:

@@ -8,12 +8,15 @@ import click
 
 from mdlm_probe.cli.completions import format_names, probe_names
 from mdlm_probe.cli.options import Commas
+from mdlm_probe.cli.screen import echo
 from mdlm_probe.core import catalog
+from mdlm_probe.core.errors import ProbeError
 
 HELP = """Exports a run's rows and tables, or a study's: files, or a tracker.
 
 \b
 parquet, jsonl   rows (PROBE) and tables (PROBE-TABLE), with types
+csv              the same for spreadsheets; --safe: no text of a prompt or model is run there
 latex, markdown  tables, with intervals and units
 card             a model card's section and metadata: accuracy per number of masks
 wandb, trackio   configuration, tables, estimates and figures, to a tracker
@@ -41,7 +44,12 @@ OPTIONS = [
     click.Option(
         ["--only"],
         type=click.Choice(["rows", "tables"]),
-        help="For parquet and jsonl: rows or tables; default: both. Other formats have no rows.",
+        help="For parquet, jsonl, csv: rows or tables; default: both. Other formats have no rows.",
+    ),
+    click.Option(
+        ["--safe"],
+        is_flag=True,
+        help="For csv: texts that begin with =, +, - or @ get an apostrophe before them.",
     ),
     click.Option(
         ["--project"], default="mdlm-probe", help="Project of the tracker; default: mdlm-probe."
@@ -60,6 +68,7 @@ def callback(
     project: str,
     name: str,
     entity: str,
+    safe: bool,
 ) -> None:
     """Exports, and says what was written where."""
     from mdlm_probe.reports import exports
@@ -71,10 +80,13 @@ def callback(
         name=name,
         entity=entity,
         folder=output or run / "export",
+        safe=safe,
     )
     asked = [name for part in to for name in part]
+    if safe and "csv" not in asked:
+        raise ProbeError("--safe changes CSV alone", expected="--to csv", option="safe")
     for line in exports.export(run, asked, request, probe or ()):
-        click.echo(line)
+        echo(line)
 
 
 command = click.Command(

@@ -12,7 +12,7 @@ import click
 from mdlm_probe.cli.canvas_display import CanvasDisplay
 from mdlm_probe.cli.options import MODEL_OPTIONS, RUN_OPTIONS, jobs_of, plan_options
 from mdlm_probe.cli.progress import Bar
-from mdlm_probe.cli.screen import Screen
+from mdlm_probe.cli.screen import Screen, echo
 from mdlm_probe.cli.show import echo_frame
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.prompts.prompt import Text
@@ -145,10 +145,10 @@ def _write(
             if piped:
                 click.echo(path.read_bytes(), nl=False)
             if kept:
-                click.echo(f"wrote {path}", err=True)
+                echo(f"wrote {path}", err=True)
             if arena_hard:
                 name = plan.slug(path.stem.partition("__")[2])
-                click.echo(f"wrote {write_arena_hard(path, name)}", err=True)
+                echo(f"wrote {write_arena_hard(path, name)}", err=True)
     return paths
 
 
@@ -157,9 +157,9 @@ def _echo_quality(paths: Sequence[Path], *, err: bool) -> None:
     from mdlm_probe.reports import generated_quality
 
     table = generated_quality.table(paths)
-    click.echo("\ngenerate: quality", err=err)
+    echo("\ngenerate: quality", err=err)
     echo_frame(table, generated_quality.unit_of, err=err)
-    click.echo(f"\nwrote {generated_quality.save(paths[0].parent, table)}", err=True)
+    echo(f"\nwrote {generated_quality.save(paths[0].parent, table)}", err=True)
 
 
 command = click.Command(

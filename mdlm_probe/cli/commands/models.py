@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from mdlm_probe import models
+from mdlm_probe.cli.screen import echo
 from mdlm_probe.cli.show import echo_table
 
 HEADS = (
@@ -29,7 +30,7 @@ def command() -> None:
         for e in models.entries()
     ]
     echo_table(HEADS, rows)
-    click.echo("Any hub id or local folder works, too: --model org/name, --model ./folder.")
+    echo("Any hub id or local folder works, too: --model org/name, --model ./folder.")
 
 
 def place(entry: models.Checkpoint) -> str:

@@ -17,6 +17,7 @@ from mdlm_probe.cli.options import (
     plan_options,
     trust_options,
 )
+from mdlm_probe.cli.screen import echo
 from mdlm_probe.core import catalog
 from mdlm_probe.prompts import shipped
 from mdlm_probe.runs import cost
@@ -81,7 +82,7 @@ def plan_study(name: str) -> click.Command | None:
         if named:
             show_plans(named, notes, gpu or "")
         else:
-            click.echo("\n".join(notes))
+            echo("\n".join(notes))
 
     return click.Command(
         name,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mdlm_probe.cli.screen import echo
 from mdlm_probe.cli.show import echo_frame, echo_made
 
 if TYPE_CHECKING:
@@ -46,22 +47,22 @@ def write(folder: Path, tables: bool, style: Style = "screen") -> None:
     for run in runs:
         _echo(run, tables=tables)
     for note in helped.notes if helped else ():
-        click.echo(note)
+        echo(note)
     for title, table in (helped.tables if helped and tables else {}).items():
         if title == "losses":  # a line for every step: the picture and the CSV have them
             continue
-        click.echo(f"\nremedies: {title}")
+        echo(f"\nremedies: {title}")
         echo_frame(table)
     shown = paths if tables else paths[-1:]
-    click.echo("\n" + "\n".join(f"wrote {path}" for path in shown))
+    echo("\n" + "\n".join(f"wrote {path}" for path in shown))
 
 
 def _echo(run: ReportedRun, *, tables: bool) -> None:
     """A run's notes and tables, under its name where it is one of a study."""
     if run.name and (tables or run.notes):
-        click.echo(f"\n== {run.name} ==")
+        echo(f"\n== {run.name} ==")
     for note in run.notes:
-        click.echo(note)
+        echo(note)
     if tables:
         echo_made(run.made)
 

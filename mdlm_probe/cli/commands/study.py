@@ -11,6 +11,7 @@ import click
 from mdlm_probe.cli.commands import report
 from mdlm_probe.cli.options import TRUST, Commas
 from mdlm_probe.cli.progress import StudyBar
+from mdlm_probe.cli.screen import echo
 from mdlm_probe.cli.show import echo_table
 from mdlm_probe.core import catalog
 from mdlm_probe.core.errors import ProbeError
@@ -99,7 +100,7 @@ def finish(folder: Path, found: Sequence[RunOutcome], tables: bool) -> None:
         fault = f"no report: {fault}"
         if not failed:
             raise ProbeError(fault)
-        click.echo(fault, err=True)
+        echo(fault, err=True)
     if failed:
         raise ProbeError(_how_many(len(failed), len(found)), hint=_next_step(failed))
 
@@ -134,7 +135,7 @@ def show_outcomes(found: Sequence[RunOutcome]) -> None:
         rows.append((o.part.name, o.part.probe, o.model, o.status, why or f"{o.rows} rows"))
     echo_table(("run", "probe", "model", "status", "rows, or why not"), rows)
     for why, whose in long.items():
-        click.echo(f"\n{', '.join(whose)}:\n  " + why.replace("\n", "\n  "))
+        echo(f"\n{', '.join(whose)}:\n  " + why.replace("\n", "\n  "))
 
 
 def _begun(typed: str) -> list[str]:

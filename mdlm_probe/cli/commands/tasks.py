@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from mdlm_probe.cli.completions import suite_names
+from mdlm_probe.cli.screen import echo
 from mdlm_probe.cli.show import echo_table
 from mdlm_probe.prompts import shipped
 from mdlm_probe.prompts.suite import load
@@ -27,5 +28,5 @@ def command(suite: str | None) -> None:
         for title, fs in loaded.sets.items():
             example = fs.items(1, 0, 0)[0]
             rows.append((title, fs.template.ask(example), example.options[example.right]))
-        click.echo(f"{loaded.name}: {shipped.path_of(name)}")
+        echo(f"{loaded.name}: {shipped.path_of(name)}")
         echo_table(("set", "a test question", "right"), rows)

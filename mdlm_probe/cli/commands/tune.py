@@ -12,6 +12,7 @@ from mdlm_probe.cli.completions import model_names
 from mdlm_probe.cli.groups import ProbeGroup
 from mdlm_probe.cli.options import MODEL_OPTIONS, plan_options
 from mdlm_probe.cli.progress import Bar, losses
+from mdlm_probe.cli.screen import echo
 from mdlm_probe.core import catalog
 from mdlm_probe.core.contract import Part
 from mdlm_probe.models._checkpoint import LoadOptions
@@ -124,9 +125,9 @@ def _echo_written(folder: Path, asked: Tuning) -> None:
     from mdlm_probe.reports import training_chart
 
     for path in training_chart.save(folder, asked.model):
-        click.echo(f"wrote {path}")
+        echo(f"wrote {path}")
     where = f"--model {folder}" if asked.full else f"--model {asked.model} --adapter {folder}"
-    click.echo(f"wrote {folder}; take it with {where}")
+    echo(f"wrote {folder}; take it with {where}")
 
 
 @click.group(

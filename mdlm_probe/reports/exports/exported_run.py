@@ -48,6 +48,7 @@ class ExportRequest:
         rows, tables: which of the two, where a format has both.
         project, name, entity: of a tracker; "" leaves the choice to it, or to the run.
         folder: for what a tracker keeps on this machine.
+        safe: whether texts that a spreadsheet would run are neutralised, in CSV.
     """
 
     rows: bool = True
@@ -56,3 +57,4 @@ class ExportRequest:
     name: str = ""
     entity: str = ""
     folder: Path = Path()
+    safe: bool = False

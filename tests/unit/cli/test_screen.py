@@ -1,5 +1,6 @@
 """Pipes that close, colours, `help`, and what is started as a module."""
 
+import json
 import os
 import runpy
 import sys
@@ -10,7 +11,9 @@ from rich.table import Table
 
 from mdlm_probe import cli
 from mdlm_probe.cli import screen
+from mdlm_probe.cli.progress import Bar
 from mdlm_probe.cli.screen import Screen
+from mdlm_probe.cli.show import echo_table
 
 
 class Closed:
@@ -94,3 +97,29 @@ def test_help_alone_is_that_of_all():
 def test_importing_the_module_that_starts_it_starts_nothing():
     """As processes that are spawned do."""
     runpy.run_module("mdlm_probe.__main__", run_name="__mp_main__")
+
+
+ESCAPE = "a\x1b]0;x\x07b\x9bc\r"
+SHOWN = "a\\x1b]0;x\\x07b\\x9bc\\r"
+
+
+def test_what_steers_a_terminal_is_shown():
+    assert screen.visible(ESCAPE + "\n\té☃") == SHOWN + "\n\té☃"
+
+
+def test_no_error_note_or_table_steers_a_terminal(tmp_path, capsys):
+    path = tmp_path / "p.jsonl"
+    path.write_text(json.dumps({"id": ESCAPE, "prompt": ""}) + "\n" + json.dumps({"id": 1}))
+    said = call("generate", "--prompts", f"/{ESCAPE}.jsonl", code=1).output
+    said += call(ESCAPE, code=2).output + call("masks", "--masks", ESCAPE, code=1).output
+    study = tmp_path / "s.yaml"
+    study.write_text(f"runs:\n  {json.dumps(ESCAPE)}: {{probe: nope}}\n")
+    said += call("study", study, code=1).output
+    assert SHOWN in said
+    echo_table([ESCAPE], [[ESCAPE]])
+    with Bar(quiet=False) as bar:
+        bar.note(ESCAPE)
+    out, err = capsys.readouterr()
+    for text in (said, out, err):
+        assert not {"\x1b", "\x07", "\x9b"} & set(text)
+        assert SHOWN[:-2] in text

@@ -111,7 +111,7 @@ def test_rows_alone_are_refused_where_there_are_none(run, formats, tmp_path):
     words = ["export", run, "--only", "rows", "-o", tmp_path / "out", "--to"]
     said = call(*words, formats, code=1).output
     assert f"--only rows leaves nothing for {formats.replace(',', ', ')}" in said
-    assert "--only with jsonl or parquet" in said
+    assert "--only with csv or jsonl or parquet" in said
     assert not (tmp_path / "out").exists()
     if formats == "markdown":
         call(*words, "jsonl,markdown")
@@ -177,7 +177,7 @@ def test_a_studys_run_without_rows_is_left_out_and_named(run, tmp_path):
 
 
 def test_every_format_makes_files_or_sends():
-    assert set(exports.catalog.names("format")) == {*FILES.split(","), "wandb", "trackio"}
+    assert set(exports.catalog.names("format")) == {*FILES.split(","), "csv", "wandb", "trackio"}
     for name in exports.catalog.names("format"):
         module = exports.catalog.load("format", name)
         assert hasattr(module, "files") != hasattr(module, "send")
