@@ -22,8 +22,13 @@ from mdlm_probe.prompts.few_shot_sets import LETTERS, Example, Joined
 from mdlm_probe.prompts.shipped import folder
 
 FIELDS: dict[str, Any] = {
-    "task": str | list, "num_fewshot": int, "description": str, "gen_prefix": str,
-    "target_delimiter": str, "fewshot_delimiter": str, "output_type": str,
+    "task": str | list,
+    "num_fewshot": int,
+    "description": str,
+    "gen_prefix": str,
+    "target_delimiter": str,
+    "fewshot_delimiter": str,
+    "output_type": str,
 }
 """Kinds of a task's fields that are read before lm-eval checks any."""
 

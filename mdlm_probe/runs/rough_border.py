@@ -85,10 +85,13 @@ class RoughCutter(NamedTuple):
 
 
 def _words(digits: int) -> re.Pattern[str]:
-    """Special tokens, words with what stands before them, digits, runs of signs, white space."""
+    """Special tokens, words with what stands before them, digits, runs of signs, white space.
+
+    Of a long run of signs no vocabulary has all: it is several tokens.
+    """
     rule = (
         r"<\|\w+\|>|'(?:s|t|re|ve|m|ll|d)\b|[^\r\n\w]?[^\W\d_]+|\d{1,%d}"
-        r"| ?(?:[^\s\w]|_)+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+        r"| ?(?:[^\s\w]|_){1,8}[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
     )
     return re.compile(rule % digits, re.IGNORECASE)
 

@@ -6,6 +6,7 @@ from real_tokenizers import place
 from mdlm_probe.models._border import load_border
 from mdlm_probe.models._checkpoint import Checkpoint
 from mdlm_probe.probes._few_shot import questions
+from mdlm_probe.probes.masks import fillers
 from mdlm_probe.prompts import texts, toy_language
 from mdlm_probe.prompts.prompt import MASK, Prompt
 from mdlm_probe.runs.plan import Job, prepare
@@ -26,6 +27,12 @@ def test_masks_and_turns_are_exact():
     # a| cat|\n|12|34|5|.\n\n and dogs|\n|[ mask mask ].
     assert [owners.count(turn) for turn in (0, 1)] == [7, 6]
     assert border.pieces(f"{MASK} x") == (7, -1)
+
+
+def test_any_number_of_dots_can_be_had():
+    """A filler of the probe `masks`, which asks for more until they are enough."""
+    for count in (1, 50, 200):
+        assert len(fillers.fill(RoughBorder(entry(0)), "dot", count, 0)) == count
 
 
 def sorts():
