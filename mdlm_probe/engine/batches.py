@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from mdlm_probe.core.errors import ProbeError, TooLong
-from mdlm_probe.engine import memory
+from mdlm_probe.engine import limits
 from mdlm_probe.engine.queries import Query
 from mdlm_probe.models._checkpoint import Checkpoint
 
@@ -36,11 +36,11 @@ def beyond(entry: Checkpoint) -> str:
 def check_blocks(query: Query, vocab: int) -> None:
     """Refuses blocks of more distributions than rows may take memory."""
     count = max((len(places) for _, places, _ in query.blocks), default=0)
-    if (size := 4 * count * vocab) > memory.ROW_BYTES:
+    if (size := 4 * count * vocab) > limits.ROW_BYTES:
         raise ProbeError(
             f"{count} distributions of {vocab} tokens take {size / 2**20:.0f} MiB together,"
             f" in cell {query.name}",
-            expected=f"at most {memory.ROW_BYTES / 2**20:.0f} MiB",
+            expected=f"at most {limits.ROW_BYTES / 2**20:.0f} MiB",
             hint="compare fewer positions, with --grid",
         )
 

@@ -11,7 +11,7 @@ from checkpoints import write_dream, write_llada, write_llama
 
 from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.engine import batches, gradients, memory
+from mdlm_probe.engine import batches, gradients, limits, memory
 from mdlm_probe.engine.batches import pack
 from mdlm_probe.engine.engine import Engine
 from mdlm_probe.engine.gradients import Attributed
@@ -239,7 +239,7 @@ def test_blocks_reduce_the_rows_of_their_own_query(model, monkeypatch):
 
 
 def test_blocks_of_more_rows_than_there_is_room_for_name_the_cell(model, monkeypatch):
-    monkeypatch.setattr(memory, "ROW_BYTES", 4 * model.vocab * 2)
+    monkeypatch.setattr(limits, "ROW_BYTES", 4 * model.vocab * 2)
     query = next(q for q in blocked(model, 20, seed=4) if len(q.positions) > 2)
     with pytest.raises(
         ProbeError, match=rf"distributions of .* MiB together, in cell {query.name}"
