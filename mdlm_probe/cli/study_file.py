@@ -35,7 +35,7 @@ class StudyFile(Document):
             raise ProbeError(
                 f"{self.path} is empty",
                 expected="runs, by name: what a study asks",
-                hint="`mdlm-probe study --help` names those that ship; the README shows one",
+                hint="`mdlm-probe study --help` names those that ship; docs/studies.md shows one",
             )
         return super()._build(node, at)
 

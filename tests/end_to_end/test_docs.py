@@ -1,26 +1,36 @@
 """What README, docs and helps say works: their commands are run, their files are there."""
 
 import inspect
+import json
 import re
 import shlex
 import shutil
 from pathlib import Path
 
 import click
+import column_tables
 import probe_cases
 import pytest
 from checkpoints import write_llada
 from click.testing import CliRunner
 from fakes import Server, chat
+from peft import LoraConfig
 
 from mdlm_probe import cli, models
 from mdlm_probe.core import catalog
+from mdlm_probe.prompts import shipped
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text()
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
-LINES = [line.partition("  #")[0].strip() for block in BLOCKS for line in block.splitlines()]
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text() for path in sorted(ROOT.glob("docs/**/*.md"))
+}
+PAGES = {"README.md": README} | PAGES
+BLOCKS = [
+    (page, block)
+    for page, text in PAGES.items()
+    for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+]
 SHORT = dict(
     pair.split("=")
     for pair in "limit=1 tasks=verb-smallest shots=1 distractors=1 positions=0,1 orders=1 "
@@ -33,21 +43,28 @@ model: [oracle]
 runs:
   locality: {tasks: [verb-smallest], limit: 1, shots: 1, distractors: 1, positions: [0, 1]}
 """
-"""Stands for the shipped study that examples run: it takes minutes."""
+"""Stands for the studies that examples run: those take minutes."""
 
 
 pytestmark = pytest.mark.usefixtures("untimed")
 
 
-def test_the_two_commands_come_first():
-    assert LINES[:2] == ["make demo", "make test"]
+def lines_of(block):
+    """The commands of a block, without what is said of them."""
+    return [line.partition("  #")[0].strip() for line in block.splitlines()]
+
+
+def test_the_readme_can_be_read_in_one_go_and_the_two_commands_come_first():
+    assert len(README.splitlines()) <= 200
+    assert lines_of(BLOCKS[0][1]) == ["make demo", "make test"]
 
 
 def test_make_targets_exist():
     targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert {"setup", "demo", "test", "lint", "bench", "check", "clean"} <= set(targets)
-    for target in re.findall(r"`make (\w+)`", README):
-        assert target in targets
+    for page, text in PAGES.items():
+        for target in re.findall(r"`make (\w+)`", text):
+            assert target in targets, page
 
 
 def fits(name, probe, given):
@@ -60,19 +77,33 @@ def fits(name, probe, given):
     return name in known and name.replace("_", "-") not in given
 
 
-def shortened(line, folder):
-    """A command made short; hub models are only planned: tests have no hub."""
+def shortened(line, folder, later="", run=True):
+    """A command made short.
+
+    Hub models are only planned, since tests have no hub, and so is what neither a `later` command
+    reads nor must `run`.
+    """
     arguments = shlex.split(line)[1:]
-    probe = arguments[0]
+    planned = arguments[0] == "plan"
+    probe = arguments[planned]
+    run = not planned and (run or output(arguments) in later)
+    if "./my-checkpoint" in arguments:
+        write_llada(folder / "my-checkpoint", context=1024)
+    if "--adapter" in arguments:
+        adapter = folder / arguments[arguments.index("--adapter") + 1]
+        LoraConfig().save_pretrained(adapter)
+        (adapter / "adapter_model.safetensors").touch()
     if probe == "study":
-        return studied(arguments, folder)
+        return studied(arguments, folder, run)
     if probe == "tune":
-        (folder / "answers.jsonl").write_text(
-            '{"prompt": "the old king", "answer": " saw a boat."}'
-        )
+        (folder / "openorca.jsonl").write_text('{"prompt": "the king", "answer": " saw a boat."}')
+        shutil.copy(folder / "openorca.jsonl", folder / "answers.jsonl")
+        if planned or not is_here(arguments):
+            return ["plan", *arguments[planned:]]
         return [*arguments, *"--steps 1 --batch 2 --micro-batch 2 --max-masks 9".split()]
     if probe not in catalog.names("probe"):
         return arguments
+    arguments = arguments[planned:]
     # several values a list option, where the command itself gives several
     given = {a.removeprefix("--") for a in arguments if a.startswith("--")} - {"positions", "limit"}
     values = SHORT | OWN.get(probe, {})
@@ -82,70 +113,121 @@ def shortened(line, folder):
         if fits(name, probe, given)
         for part in ("--" + name.replace("_", "-"), value)
     ]
-    if "./my-checkpoint" in arguments:
-        write_llada(folder / "my-checkpoint", context=1024)
-        return [*arguments, *short]
-    named = [arguments[i + 1] for i, a in enumerate(arguments) if a == "--model"]
-    sources = [models.resolve(name).source for name in named]
-    if any(source and not Path(source).exists() for source in sources):
-        return ["plan", *arguments]
     # no distractors: no other position than 0
-    return [*arguments, *short, *(["--positions", "0"] if "0" in arguments else [])]
+    short += ["--positions", "0"] if "0" in arguments else []
+    return [*([] if run and is_here(arguments) else ["plan"]), *arguments, *short]
 
 
-def studied(arguments, folder):
-    """A study made short; those of hub models are only planned."""
-    if Path(arguments[1]).stem != "smoke":
-        return ["plan", arguments[1]]
+def is_here(arguments):
+    """Whether all models of a command are folders or bundled."""
+    named = [arguments[i + 1] for i, a in enumerate(arguments) if a in ("--model", "-m")]
+    sources = [models.resolve(name).source for name in named if not name.startswith("./")]
+    return all(not source or Path(source).exists() for source in sources)
+
+
+def output(arguments):
+    """Where a command writes."""
+    if "--output" in arguments:
+        return arguments[arguments.index("--output") + 1]
+    return f"results/{Path(arguments[0]).stem}"
+
+
+def studied(arguments, folder, run):
+    """A study made short."""
     (folder / "short.yaml").write_text(STUDY)
+    assert arguments[1].endswith(".yaml") or arguments[1] in shipped.studies()
+    if not run:
+        return ["plan", "short.yaml", *arguments[2:]]
     where = [] if {"--output", "-o"} & {*arguments} else ["--output", "results/smoke"]
     return ["study", "short.yaml", *arguments[2:], *where]
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=lambda b: b.split("\n")[0][:40])
-def test_blocks_of_the_readme_run_in_order_in_one_folder(block, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("page", "block"), BLOCKS, ids=lambda text: text.split("\n")[0][:50])
+def test_blocks_of_a_page_run_in_order_in_one_folder(page, block, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    lines = [line.partition("  #")[0].strip() for line in block.splitlines()]
-    for line in (line for line in lines if line.startswith("mdlm-probe")):
-        result = CliRunner().invoke(cli.main, shortened(line, tmp_path))
+    lines = [line for line in lines_of(block) if line.startswith("mdlm-probe")]
+    for number, line in enumerate(lines, 1):
+        later = " ".join(lines[number:])
+        result = CliRunner().invoke(cli.main, shortened(line, tmp_path, later, run=False))
         assert result.exit_code == 0, f"{line}\n{result.output}"
 
 
-def test_every_probe_and_command_is_in_the_readme():
-    for name in [*catalog.names("probe"), *cli.main.commands]:
-        assert name in README
+def test_every_probe_is_in_the_readme_and_every_command_in_its_page():
+    for name in catalog.names("probe"):
+        assert f"[{name}](docs/probes/{name}.md)" in README
+        assert catalog.first_line("probe", name) in README
+    for name in cli.main.commands:
+        assert f"`mdlm-probe {name}" in PAGES["docs/commands.md"].replace("`, `", "`mdlm-probe ")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_files_named_in_a_page_exist(page):
-    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
-        assert (page.parent / target).exists(), target
+def slug(head):
+    """The anchor of a heading."""
+    return re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_files_and_sections_named_in_a_page_exist(page):
+    folder = (ROOT / page).parent
+    named = re.findall(r"\]\(([^)]+)\)|src=\"([^\"]+)\"", PAGES[page])
+    for target in (one or other for one, other in named):
+        name, _, anchor = target.partition("#")
+        path = folder / name if name else ROOT / page
+        assert path.exists(), target
+        heads = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE) if anchor else ()
+        assert not anchor or anchor in [slug(head) for head in heads], target
+
+
+def test_every_page_can_be_reached_from_the_index():
+    linked = re.findall(r"\]\(([\w/]+\.md)\)", PAGES["docs/index.md"])
+    assert sorted(f"docs/{name}" for name in linked) == [
+        page for page in PAGES if page not in ("README.md", "docs/index.md")
+    ]
 
 
 def test_the_file_map_is_complete():
-    found = README[README.index("## File map") : README.index("## Limits")]
-    named = re.findall(r"^      (\w+)/ ", found, re.MULTILINE)
+    named = re.findall(r"^      (\w+)/ ", PAGES["docs/development.md"], re.MULTILINE)
     rooms = [p.name for p in (ROOT / "mdlm_probe").glob("[!_]*") if p.is_dir()]
     assert sorted(named) == sorted(rooms)
 
 
-def test_the_readmes_own_study_can_be_planned(tmp_path):
-    (text,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
-    (tmp_path / "my-study.yaml").write_text(text)
+@pytest.mark.parametrize("page", ["README.md", "docs/studies.md"])
+def test_a_pages_own_study_can_be_planned(page, tmp_path):
+    (text,) = re.findall(r"```yaml\n(.*?)```", PAGES[page], re.DOTALL)
+    (tmp_path / "my-study.yaml").write_text(text.replace("limit: 100", "limit: 1"))
     result = CliRunner().invoke(cli.main, ["plan", str(tmp_path / "my-study.yaml")])
     assert result.exit_code == 0, result.output
-    for run in ("locality", "tails", "shift", "judge"):
+    for run in re.findall(r"^  (\w+): ", text, re.MULTILINE):
         assert re.search(rf"^{run}\b", result.output, re.MULTILINE), run
 
 
-def test_every_probe_has_a_figure_explained():
-    for name in catalog.names("probe"):
-        assert re.search(rf"^### {name}\b", README, re.MULTILINE), name
+@pytest.mark.parametrize("probe", catalog.names("probe"))
+def test_the_page_of_a_probe_says_what_its_files_are(probe):
+    page = PAGES[f"docs/probes/{probe}.md"]
+    assert f"*{catalog.first_line('probe', probe)}*" in page
+    for table in (ROOT / "results" / "reference" / probe).glob(f"{probe}-*.csv"):
+        assert f"`{table.stem.removeprefix(probe + '-')}`" in page, table.name
 
 
-def test_models_named_in_the_readme_are_known():
-    for name in re.findall(r"--model ([\w.-]+)(?![/\w=])", README):
-        assert name in (*models.names(), "FOLDER"), name
+@pytest.mark.parametrize("name", column_tables.PAGES)
+def test_the_columns_of_a_page_are_those_of_the_files(name):
+    page = column_tables.PAGES[name]
+    made = column_tables.written(page, name)
+    assert page.read_text() == made, "python -m tests.helpers.column_tables"
+
+
+def test_the_readmes_minutes_are_those_of_the_reference_run():
+    runs = json.loads((ROOT / "results" / "reference" / "study.json").read_text())["runs"]
+    told = dict(re.findall(r"^\|[^|]+\| \[(\w+)\][^|]*\| (\d+) \|", README, re.MULTILINE))
+    assert sorted(told) == sorted(catalog.names("probe"))
+    for probe, minutes in told.items():
+        assert minutes == str(max(1, round(runs[probe]["seconds"] / 60))), probe
+
+
+def test_models_named_in_a_page_are_known():
+    known = {*models.names(), "FOLDER", "NAME", "MODEL", "my-llada", "my-bilma"}
+    for page, text in PAGES.items():
+        for name in re.findall(r"--model ([\w.-]+)(?![/\w=])", text):
+            assert name.strip("`.,") in known, (page, name)
 
 
 # ---------------------------------------------------------------------- examples in helps
@@ -201,6 +283,6 @@ def test_a_command_without_an_example_is_noticed(monkeypatch):
         example(("models",))
 
 
-def test_the_readme_names_the_variable_of_every_shell():
-    text = (Path(__file__).parent.parent.parent / "README.md").read_text()
+def test_the_docs_name_the_variable_of_every_shell():
+    text = PAGES["docs/commands.md"]
     assert re.findall(r"_MDLM_PROBE_COMPLETE=(\w+)_source", text) == ["bash", "zsh", "fish"]

@@ -9,4 +9,4 @@ SECOND_MODEL = {"nll": 3.0, "passes": 4.0}
 """What another model's numbers are multiplied by, so that they are far from the first's."""
 
 SHORT = {"tasks": "question", "length": "16", "block": "8"}
-"""What makes a command of the README short, beside what all probes take."""
+"""What makes a command of the docs short, beside what all probes take."""

@@ -7,7 +7,7 @@ SECOND_MODEL = {"dlogp_mean": 20.0, "edits": 0.2, "fed": 3.0}
 """What another model's numbers are multiplied by, so that they are far from the first's."""
 
 SHORT = {"tasks": "question", "length": "16", "block": "8"}
-"""What makes a command of the README short, beside what all probes take."""
+"""What makes a command of the docs short, beside what all probes take."""
 
 KIND = "unit"
 """The column that tells kinds of rows apart."""

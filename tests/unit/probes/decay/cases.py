@@ -9,7 +9,7 @@ SECOND_MODEL = {"top1_prob": 0.1, "frequent_mass": 0.1, "js": 1e-3}
 """What another model's numbers are multiplied by, so that they are far from the first's."""
 
 SHORT = {"tasks": "prose", "masks": "16"}
-"""What makes a command of the README short, beside what all probes take."""
+"""What makes a command of the docs short, beside what all probes take."""
 
 KIND = "unit"
 """The column that tells kinds of rows apart."""

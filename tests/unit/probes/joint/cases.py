@@ -7,7 +7,7 @@ SECOND_MODEL = {"logp": 4.0, "mi": 5.0, "tv": 0.1, "circulation": 9.0, "incohere
 """What another model's numbers are multiplied by, so that they are far from the first's."""
 
 SHORT = {"tasks": "prose", "masks": "8", "length": "8"}
-"""What makes a command of the README short, beside what all probes take."""
+"""What makes a command of the docs short, beside what all probes take."""
 
 KIND = "measure"
 """The column that tells kinds of rows apart."""
