@@ -115,7 +115,9 @@ def shortened(line, folder, later="", run=True):
     ]
     # no distractors: no other position than 0
     short += ["--positions", "0"] if "0" in arguments else []
-    return [*([] if run and is_here(arguments) else ["plan"]), *arguments, *short]
+    if not is_here(arguments):  # of many kinds of prompts and masks, each fits some models only
+        return ["plan", *arguments, "--limit", "1"]
+    return [*([] if run else ["plan"]), *arguments, *short]
 
 
 def is_here(arguments):
