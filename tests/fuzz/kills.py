@@ -4,13 +4,14 @@
 
 Each command runs once undisturbed. Then it is started and killed at random moments of the time that
 took, as often as asked, and at last runs to its end: every file of rows, answers and replies must
-be what it was. Processes are forked from one that has imported everything, so that kills fall into
-the work and not into its start.
+be what it was. Processes are forked from one that has imported everything, and draw no figures at
+their end (those are made of the rows), so that kills fall into the work.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import random
 import shutil
@@ -109,6 +110,10 @@ def main() -> None:
     asked.add_argument("--command", action="append", choices=COMMANDS)
     given = asked.parse_args()
     os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    for room in ("engine.engine", "harness.run", "runs.judges.local_model", "analysis.frames"):
+        importlib.import_module(f"mdlm_probe.{room}")
+    for room in ("cli.run_probe", "cli.commands.judge"):
+        vars(importlib.import_module(f"mdlm_probe.{room}"))["show_report"] = lambda folder: None
 
     rng, wrong, names = random.Random(given.seed), 0, given.command or list(COMMANDS)
     with tempfile.TemporaryDirectory() as home:
