@@ -115,4 +115,8 @@ def _too_long(plan: Plan, border: Border, cells: Sequence[Any]) -> Found:
     own, noted = {key(cell): cell for cell in cells}, dry_run.too_long
     for name in noted.keys() - own.keys():  # what several cells need
         raise noted[name]
-    return {own[name]: noted[name] for name in noted}, dry_run.longest
+    found = {own[name]: noted[name] for name in noted}, dry_run.longest
+    if not noted:
+        return found
+    # of cells that ask for the same sequence only the first was noted
+    return _together([found, _too_long(plan, border, [c for c in cells if c not in found[0]])])

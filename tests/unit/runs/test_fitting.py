@@ -59,6 +59,15 @@ def test_what_does_not_fit_is_left_out_and_counted(tmp_path):
     assert "finished" in again.notes[-1]
 
 
+def test_cells_that_begin_with_the_same_canvas_are_left_out_together(tmp_path):
+    """In several steps, by either order: one sequence is asked once for all of them."""
+    folder = write_llada(tmp_path / "m", context=256)
+    how = {"masks": ("0", "250"), "steps": (2, 3), "order": ("low_confidence", "random")}
+    plan = prepare(Job("masks", str(folder), {**FEW, **how, "limit": 1}))
+    found = fit(plan, models.load_border(plan.entry)).plan
+    assert {cell.masks for cell in found.cells} == {"0"}
+
+
 def test_a_plan_says_how_many(tmp_path, monkeypatch):
     folder = write_llada(tmp_path / "m", context=256)
     plan = prepare(Job("masks", str(folder), {**FEW, "masks": ("0", "250")}))
