@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from mdlm_probe.cli.screen import echo
 from mdlm_probe.cli.show import echo_table
@@ -14,18 +14,24 @@ from mdlm_probe.runs.plan_costs import PlanCost, PlanCosts, total
 HEADS = ("run", "model", "cells", "forwards", "tokens", "operations", "memory")
 
 
-def show_plans(named: Sequence[tuple[str, Plan]], notes: Sequence[str] = (), gpu: str = "") -> None:
+def show_plans(
+    named: Sequence[tuple[str, Plan]],
+    notes: Sequence[str] = (),
+    gpu: str = "",
+    made: Collection[str] = (),
+) -> None:
     """Prints what plans would cost; a tokenizer that can't be had is replaced by a rough count.
 
     Args:
         named: plans, each with the name of its run; "" for all: no such column.
         notes: what a reader should know beforehand.
         gpu: a GPU of `cost.CARDS` to plan for; "": this machine.
+        made: adapters that the study trains before.
 
     Raises:
         ProbeError: plans that can't run; of several, after the table of all.
     """
-    estimated, faults = PlanCosts(gpu), []
+    estimated, faults = PlanCosts(gpu, made), []
     runs = any(run for run, _ in named)
     costs, rows = [], []
     for run, plan in named:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from mdlm_probe import models
@@ -75,13 +75,15 @@ class PlanCosts:
 
     Args:
         gpu: a GPU of `cost.CARDS` to plan for; "": this machine.
+        made: adapters that will have been trained by then.
 
     Attributes:
         device: of this machine, once a plan was estimated.
         card: the GPU whose published speed is told beside it.
     """
 
-    def __init__(self, gpu: str = "") -> None:
+    def __init__(self, gpu: str = "", made: Collection[str] = ()) -> None:
+        self._made = made
         self.gpu, self.card, self.device = gpu, gpu or USUAL, ""
         self._loaded = loaded_models.LoadedModels()
         self._rates: dict[tuple[int, str, str], float] = {}
@@ -100,7 +102,8 @@ class PlanCosts:
         Raises:
             ProbeError: an unknown device, or an adapter that doesn't fit.
         """
-        models.check_adapter(plan.entry, plan.job.load)
+        if plan.job.load.adapter not in self._made:
+            models.check_adapter(plan.entry, plan.job.load)
         device, dtype = self._place(plan.job.load)
         seen = self._surveyed(plan, run, device)
         self._dtypes[dtype] = self._batches[seen.batch_tokens] = None

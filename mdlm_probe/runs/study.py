@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -106,10 +106,11 @@ def execute(
         KeyboardInterrupt: Ctrl-C; the same study resumes.
     """
     parts, found = [part for part in study.parts if not only or part.name in only], []
+    made = replace(study, parts=tuple(parts)).adapters
     with locked(folder):
         check_settings(folder, parts, fresh)
         record = StudyRecord(folder, study, parts)
-        for part, model, cells, run in _turns(parts, folder, progress, fresh):
+        for part, model, cells, run in _turns(parts, made, folder, progress, fresh):
             progress.begin(part.name, part.probe, model, cells)
             found.append(_outcome(part, model, run, record, progress))
             progress.end()
@@ -117,14 +118,17 @@ def execute(
 
 
 def _turns(
-    parts: Sequence[StudyRun], folder: Path, progress: StudyProgress, fresh: bool
+    parts: Sequence[StudyRun],
+    made: Collection[str],
+    folder: Path,
+    progress: StudyProgress,
+    fresh: bool,
 ) -> Iterator[tuple[StudyRun, str, int, Callable[[], int]]]:
     """What is to be done, in order: part, model, cells, and what does it.
 
     What fails for sure comes first, then what is trained, measured, judged.
     """
     loaded = LoadedModels()
-    made = {str(part.tuning.output) for part in parts if part.tuning}
     plans = [(part, plan, _fault(plan, loaded, made)) for part, plan in order(parts)]
     for part, plan, fault in plans:
         if fault:

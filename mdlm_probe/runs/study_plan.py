@@ -57,3 +57,8 @@ class Study:
     name: str
     source: str
     parts: tuple[StudyRun, ...]
+
+    @property
+    def adapters(self) -> set[str]:
+        """Where the adapters are that the study trains."""
+        return {str(part.tuning.output) for part in self.parts if part.tuning}

@@ -80,7 +80,7 @@ def plan_study(name: str) -> click.Command | None:
         notes += [note for part in chosen if (note := _judging(part) or _training(part, gpu))]
         named = [(part.name, plan) for part in chosen for plan in part.plans]
         if named:
-            show_plans(named, notes, gpu or "")
+            show_plans(named, notes, gpu or "", loaded.adapters)
         else:
             echo("\n".join(notes))
 
