@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .PHONY: setup browser tokenizers demo quick test statistics coverage lint bench check real fuzz kills bundled reference \
-	clean
+	docs clean
 
 setup: $(READY)
 
@@ -82,6 +82,11 @@ bundled: setup
 reference: setup
 	$(BIN)/mdlm-probe study smoke --output results/reference --fresh
 
+# the documentation as a site that needs no network; strict: a broken link fails
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --site-dir site
+	@echo "site/index.html; with search: $(BIN)/python -m http.server -d site"
+
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .coverage .coverage.* results/demo
+	rm -rf $(VENV) build dist site .pytest_cache .ruff_cache .mypy_cache .coverage .coverage.* results/demo
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
