@@ -8,9 +8,9 @@ import shutil
 from pathlib import Path
 
 import click
-import column_tables
 import probe_cases
 import pytest
+import reference_tables
 from checkpoints import write_llada
 from click.testing import CliRunner
 from fakes import Server, chat
@@ -210,11 +210,11 @@ def test_the_page_of_a_probe_says_what_its_files_are(probe):
         assert f"`{table.stem.removeprefix(probe + '-')}`" in page, table.name
 
 
-@pytest.mark.parametrize("name", column_tables.PAGES)
-def test_the_columns_of_a_page_are_those_of_the_files(name):
-    page = column_tables.PAGES[name]
-    made = column_tables.written(page, name)
-    assert page.read_text() == made, "python -m tests.helpers.column_tables"
+@pytest.mark.parametrize("name", reference_tables.PAGES)
+def test_options_and_columns_of_a_page_are_those_of_the_command_and_its_files(name):
+    page = reference_tables.PAGES[name]
+    made = reference_tables.written(page, name)
+    assert page.read_text() == made, "python -m tests.helpers.reference_tables"
 
 
 def test_the_readmes_minutes_are_those_of_the_reference_run():
