@@ -6,12 +6,10 @@ import re
 from collections.abc import Sequence
 from functools import cached_property
 from typing import NamedTuple
+from zlib import crc32
 
 from mdlm_probe.models._border import Border
 from mdlm_probe.models._checkpoint import Checkpoint
-
-SOME = -1
-"""Stands for every token but the mask."""
 
 DIGITS = {128256: 3, 151936: 1, 152064: 1, 49152: 1}
 """Digits of a number that one token has, at most, by the vocabulary of known tokenizers: Llama 3's,
@@ -31,7 +29,7 @@ CHATML = (
 
 
 class RoughBorder(Border):
-    """Tokens are words, runs of signs, digits and masks; all alike, but for masks."""
+    """Tokens are words, runs of signs, digits and masks; ids below 0, but for masks."""
 
     is_rough = True
     start, pad, ordinary = (), 0, (0,)
@@ -72,8 +70,8 @@ class RoughCutter(NamedTuple):
     digits: int
 
     def ids(self, text: str, inside: bool) -> list[int]:
-        """`SOME`, once a token."""
-        return [SOME] * len(self.beginnings(text, inside))
+        """A number below 0 for each token: prompts that differ are told apart."""
+        return [-1 - crc32(found[0].encode()) for found in WORDS[self.digits].finditer(text)]
 
     def beginnings(self, text: str, inside: bool) -> list[int]:
         """Where in a text each of its tokens begins."""

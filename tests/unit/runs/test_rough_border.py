@@ -26,7 +26,9 @@ def test_masks_and_turns_are_exact():
     assert ids.count(7) == 2
     # a| cat|\n|12|34|5|.\n\n and dogs|\n|[ mask mask ].
     assert [owners.count(turn) for turn in (0, 1)] == [7, 6]
-    assert border.pieces(f"{MASK} x") == (7, -1)
+    mask, token = border.pieces(f"{MASK} x")
+    assert mask == 7
+    assert token < 0
 
 
 def test_any_number_of_dots_can_be_had():

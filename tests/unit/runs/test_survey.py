@@ -39,3 +39,12 @@ def test_cells_that_share_a_pass_are_counted_as_the_engine_asks_them():
     list(plan.probe.measure(engine, plan.cells))
     assert engine.tokens == pytest.approx(found.tokens, rel=0.02)
     assert engine.tokens < 2 * 600
+
+
+def test_prompts_are_told_apart_without_a_tokenizer():
+    """Cells of a causal model share a pass where only what follows the answer differs."""
+    options = {"limit": 4, "tasks": ("verb-smallest",)}
+    asked = survey.survey(prepare(Job("locality", "llama3-8b", options)), "cpu")
+    assert asked.queries == 9 * 4
+    shared = survey.survey(prepare(Job("masks", "llama3-8b", options)), "cpu")
+    assert shared.queries == 4
