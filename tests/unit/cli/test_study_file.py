@@ -168,7 +168,8 @@ def test_remedies_measure_every_arm_as_they_measure_the_base():
         assert plan.cells == base.cells
     assert {plan.job.load.adapter.rpartition("/")[2] for plan in tuned.values()} == set(arms)
     recipes = [part.tuning.options for part in study.parts if part.tuning]
-    assert len({(r["steps"], r["batch"], r["seed"]) for r in recipes}) == 1
+    by_data = {(r["data"], r["steps"], r["batch"], r["seed"]) for r in recipes}
+    assert len(by_data) == len({r["data"] for r in recipes}) == 2  # the same samples, equally many
 
 
 def test_studies_are_no_suites():
