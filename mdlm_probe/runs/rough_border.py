@@ -44,8 +44,9 @@ class RoughBorder(Border):
 
     @property
     def vocab(self) -> int:
-        """Just enough ids for the checkpoint's own tokens."""
-        return 1 + max((self.entry.mask_id or 0, *self.entry.eos_ids))
+        """As many ids as the network has rows, where that is known, and the checkpoint's own tokens."""
+        known = 1 + max((self.entry.mask_id or 0, *self.entry.eos_ids))
+        return max(known, self.entry.geometry.get("vocab", 0))
 
     def token(self, text: str, after: str = "", *, inside: bool = False) -> int:
         """Some id."""
@@ -57,7 +58,8 @@ class RoughBorder(Border):
 
     @cached_property
     def _cutter(self) -> RoughCutter:  # type: ignore[override]
-        return RoughCutter(DIGITS.get(self.entry.geometry.get("vocab", 0), UNKNOWN))
+        digits = DIGITS.get(self.entry.geometry.get("vocab", 0), UNKNOWN)
+        return RoughCutter(digits, self.vocab)
 
 
 class RoughCutter(NamedTuple):
@@ -65,13 +67,16 @@ class RoughCutter(NamedTuple):
 
     Attributes:
         digits: of a number, for each token.
+        vocab: how many ids there are.
     """
 
     digits: int
+    vocab: int
 
     def ids(self, text: str, inside: bool) -> list[int]:
         """A number below 0 for each token: prompts that differ are told apart."""
-        return [-1 - crc32(found[0].encode()) for found in WORDS[self.digits].finditer(text)]
+        found = WORDS[self.digits].finditer(text)
+        return [-1 - crc32(word[0].encode()) % self.vocab for word in found]
 
     def beginnings(self, text: str, inside: bool) -> list[int]:
         """Where in a text each of its tokens begins."""

@@ -48,3 +48,6 @@ def test_prompts_are_told_apart_without_a_tokenizer():
     assert asked.queries == 9 * 4
     shared = survey.survey(prepare(Job("masks", "llama3-8b", options)), "cpu")
     assert shared.queries == 4
+    options = {"limit": 1, "masks": 8}
+    counted = survey.survey(prepare(Job("decay", "llada-8b", options)), "cpu")  # ids are indices
+    assert counted.queries > 0
