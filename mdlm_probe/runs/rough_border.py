@@ -44,7 +44,7 @@ class RoughBorder(Border):
 
     @property
     def vocab(self) -> int:
-        """As many ids as the network has rows, where that is known, and the checkpoint's own tokens."""
+        """As many ids as the network has rows; where that is unknown, the known tokens'."""
         known = 1 + max((self.entry.mask_id or 0, *self.entry.eos_ids))
         return max(known, self.entry.geometry.get("vocab", 0))
 
