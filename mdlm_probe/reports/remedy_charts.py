@@ -23,11 +23,11 @@ MEAN = 20
 
 
 def _changes(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
-    """The lines over whole sweeps."""
+    """The lines over whole sweeps of the first measure of each kind of rows; the table has all."""
     lines = tables.get("changes", pd.DataFrame())
     if not len(lines):
         return lines
-    own = lines[lines["at"] == "all"]
+    own = lines[lines["at"] == "all"].drop_duplicates(["remedy", "probe", "what"])
     labels = [
         f"{probe}{f' ({what})' if what else ''}: {measure}"
         for probe, what, measure in zip(own["probe"], own["what"], own["measure"], strict=True)
@@ -49,12 +49,12 @@ def _losses(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
 CHARTS = (
     Chart(
         "",
-        "What each tuning changed",
+        "What each tuning changed: the main measures",
         _changes,
         "interval",
         Axis("difference", "after minus before", ends="difference"),
         Axis("remedy", ""),
-        colour="remedy",
+        colour="",
         filled="sure",
         panels=(MEASURE,),
         names=(("sure", f"filled: p < {SURE:g} after Holm's correction"),),
