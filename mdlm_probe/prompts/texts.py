@@ -86,7 +86,7 @@ def paths(prompts: str) -> tuple[Path, ...]:
     found = tuple(sorted((shipped.folder() / prompts).glob("*.jsonl"))) if prompts else ()
     if not found:
         folders = {path.parent.name for path in shipped.folder().glob("*/*.jsonl")}
-        known = sorted(folders - {"lm_eval"})  # documents of tasks, no prompts
+        known = sorted(folders - {"lm_eval", "tuning"})  # documents of tasks, samples to train on
         hint = "or the path of a .jsonl or .txt file, or - for the standard input"
         raise ProbeError(f"no prompts named '{prompts}'", expected=", ".join(known), hint=hint)
     return found

@@ -90,7 +90,7 @@ def make(
             failed.append(error)
             notes.append(f"{name} is left out: {error.found}")
     if not made:
-        raise failed[0]
+        raise next(iter(failed), ProbeError(f"{folder} holds no rows that a report can read"))
     return made, notes
 
 

@@ -160,7 +160,7 @@ def test_a_model_has_one_colour_in_a_study_and_each_of_its_runs(tmp_path):
     alone, _ = probe_report.make(study / "decay")
     assert alone["decay"].models == html_run.made["decay"].models
     models = alone["decay"].models
-    asked = ("oracle", "oracle-biased", "tiny-arlm", "tiny-mdlm")
+    asked = ("oracle", "oracle-biased", "tiny-arlm", "tiny-mdlm", "tiny-mdlm-adapted")
     assert set(asked) == set(models)
     (other,) = probe_report.make(study / "locality")[0].values()
     assert other.models == models

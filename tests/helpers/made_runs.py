@@ -17,12 +17,12 @@ SETS = [f"{word}-{size}" for word in ("verb", "animal") for size in ("smallest",
 def committed(folder):
     """Masks of both bundled models, and locality of one, of some sets of the committed study.
 
-    So that there is more to tell, 200 masks are called half a prompt, and locality has rows of
+    So that there is more to tell, 800 masks are called half a prompt, and locality has rows of
     seven masks: those of none again, with other answers.
     """
 
     def halved(row):
-        return [row | {"masks": row["masks"].replace("200", "50%")}] if row["set"] in SETS else []
+        return [row | {"masks": row["masks"].replace("800", "50%")}] if row["set"] in SETS else []
 
     def doubled(row):
         again = row | {"masks": "7", "correct": row["item"]}
@@ -30,7 +30,7 @@ def committed(folder):
 
     reference.run(folder, "masks", "tiny-mdlm", "tiny-arlm")
     for name in ("masks__tiny-mdlm", "masks__tiny-arlm"):
-        changed(folder, name, halved, masks=["0", "10", "50", "50%"], tasks=SETS)
+        changed(folder, name, halved, masks=["0", "50", "200", "400", "50%"], tasks=SETS)
     entries = json.loads((folder / "run.json").read_text())
     reference.run(folder, "locality", "tiny-mdlm")
     changed(folder, "locality__tiny-mdlm", doubled, masks=[0, 7], tasks=SETS, limit=2)

@@ -27,10 +27,23 @@ def run(target, name, *models):
         for name, entry in entries.items()
         if not models or entry["config"].get("model") in (None, *models)
     }
-    for one in kept:
+    for one, entry in kept.items():
         shutil.copy(FOLDER / name / f"{one}.csv", target)
+        if models and "model" not in entry["config"]:  # verdicts, of all models' answers
+            _keep(target / f"{one}.csv", models)
     (target / "run.json").write_text(json.dumps(kept))
     return target
+
+
+def _keep(path, models):
+    """Leaves the rows of these models in a file."""
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        found = [row for row in reader if row["model"] in models]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, reader.fieldnames, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(found)
 
 
 def rows(name, model, probe=""):

@@ -195,7 +195,7 @@ def test_what_is_read_is_what_was_written_up_to_the_cut(tmp_path_factory, given_
 
 def test_an_answer_to_a_prompt_has_its_steps_and_probabilities():
     decoded = SimpleNamespace(passes=2, steps=[2, 1, 1], logprobs=[-0.123456, -1.0, -9.0])
-    answer = Answer((5, 6), "é b", True, decoded)
+    answer = Answer((5, 6), (0, 1), "é b", True, decoded)
     found = record_of("m", Text("1", "task", "p"), answer)
     assert json.dumps(found, ensure_ascii=False) == (
         '{"id": "1", "task": "task", "model": "m", "prompt": "p", "answer": "é b", "ended": true,'

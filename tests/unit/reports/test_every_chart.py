@@ -19,7 +19,7 @@ from mdlm_probe.reports import html, pictures
 
 pytestmark = pytest.mark.slow
 PROBES = catalog.names("report")
-ALL_MODELS = ("third", "another", "tiny-mdlm", "tiny-arlm", "oracle")
+ALL_MODELS = ("third", "another", "tiny-mdlm", "tiny-mdlm-adapted", "tiny-arlm", "oracle")
 """Of a page: more than a probe's own, in another order."""
 MASKS = "7 appended"
 
@@ -127,7 +127,7 @@ def test_every_point_and_every_interval_is_inside_its_panel(probe, name):
 def test_the_check_sees_what_is_outside():
     """The first model's limits once froze the axis that all panels shared."""
     rows = two_models.rows("masks")
-    alone = pictured(catalog.charts("masks"), *_of(rows, "tiny-mdlm"))[""]
+    alone = pictured(catalog.charts("masks"), *_of(rows, rows["model"].iloc[0]))[""]
     both = drawn("masks")[""]
     for panel, own in zip(both.panels, [*alone.panels] * 2, strict=True):
         for layer in panel.spec["layer"]:

@@ -165,7 +165,7 @@ def made(tokens, steps, logprobs, ends=(9,)):
     nan = (math.nan,) * len(tokens)
     found = Decoded(canvas, tokens, steps, tokens, logprobs, nan, max(steps), max(steps), 8 * 4)
     cut = next((i for i, token in enumerate(tokens) if token in ends), len(tokens))
-    answer = answers.Answer(tokens[:cut], "", cut < len(tokens), found)
+    answer = answers.Answer(tokens[:cut], tuple(range(cut)), "", cut < len(tokens), found)
     return filling_columns(answer, Checkpoint("m", "llada", "masked", eos_ids=ends))
 
 

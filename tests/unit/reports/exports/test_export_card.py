@@ -42,7 +42,7 @@ def test_the_metadata_holds_the_reports_numbers_with_their_masks(made, card):
     curve = made["masks"].tables["curve"]
     curve = curve[(curve["model"] == "tiny-mdlm") & (curve["filler"] == "mask")]
     found = [r for r in results(card, "masks") if r.metric_type == "accuracy"]
-    assert len(found) == len(curve) == 4
+    assert len(found) == len(curve) == 5
     for result, row in zip(found, curve.to_dict("records"), strict=True):
         assert result.metric_value == pytest.approx(row["accuracy"], abs=1e-6)
         facts = result.metric_args
@@ -102,7 +102,7 @@ def test_the_text_states_accuracy_interval_masks_controls_and_setting(made, card
         assert shown[2].removesuffix(f" over {over}") == ends
         assert shown[2] != ends or f"| 95 % over {over} |" in text
     (control,) = set(made["masks"].tables["controls"]["control"])
-    assert re.search(rf"\| 10 \| {control} \| -?\d+\.\d{{3}}", text)  # minus as much of it
+    assert re.search(rf"\| 50 \| {control} \| -?\d+\.\d{{3}}", text)  # minus as much of it
     for said in ("2511.21338", "Degradation", "suite: few-shot", "tool: mdlm-probe", "float32"):
         assert said in text
 

@@ -179,7 +179,7 @@ def test_facts_say_what_was_run(tmp_path):
     rows = dict(found.rows)
     assert found.heads == ("tiny-arlm", "tiny-mdlm")
     masks = masks_used.masks_used("{masks} appended", run.entries)
-    assert masks == "tiny-arlm: none, it is causal; tiny-mdlm: 0, 10, 50, 200 appended"
+    assert masks == "tiny-arlm: none, it is causal; tiny-mdlm: 0, 50, 200, 400, 800 appended"
     asked = ", ".join(run.entries["masks__tiny-mdlm"]["config"]["options"]["filler"])
     assert asked.startswith("mask, ")
     assert rows["option filler"] == (asked, asked)

@@ -24,7 +24,7 @@ def folder(tmp_path_factory):
         mine = (row["prompt"], row["seed"]) == ("prose-04", "0") and row["frac"] in ("0", "0.1")
         return [row] if mine and row["intervention"] in kinds else []
 
-    reference.run(folder, "shift")
+    reference.run(folder, "shift", "tiny-mdlm")
     (judge,) = folder.glob("judge__*.csv")
     for name in ("shift__tiny-mdlm", judge.stem):
         made_runs.changed(folder, name, kept)
