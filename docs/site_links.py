@@ -8,7 +8,7 @@ from typing import Any
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parent.parent
-PICTURES = "results/reference/*/*.png"
+PICTURES = "results/reference*/**/*.png"
 START = "start.md"
 """The README's name there: mkdocs takes a README for an index."""
 

@@ -89,8 +89,8 @@ def make(
         except ProbeError as error:
             failed.append(error)
             notes.append(f"{name} is left out: {error.found}")
-    if not made:
-        raise next(iter(failed), ProbeError(f"{folder} holds no rows that a report can read"))
+    if failed and not made:
+        raise failed[0]
     return made, notes
 
 

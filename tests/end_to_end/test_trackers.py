@@ -58,7 +58,7 @@ def test_trackio_keeps_a_run_on_this_machine(run, made, tmp_path):
     table = made["masks"].tables["drop"]
     rows = logged["masks/drop"]["_value"]
     assert [row["points"] for row in rows] == pytest.approx(table["points"].tolist())
-    assert config["masks__tiny-mdlm"]["options"]["masks"] == ["0", "10", "50", "50%"]
+    assert config["masks__tiny-mdlm"]["options"]["masks"] == ["0", "50", "200", "400", "50%"]
     assert list((tmp_path / "kept" / "media").glob("**/*.png"))
 
 
