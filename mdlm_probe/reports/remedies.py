@@ -19,11 +19,11 @@ from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import differences, read_study
 from mdlm_probe.models import _slack
 from mdlm_probe.reports.compare.compare import Compared, compare_pairs
+from mdlm_probe.reports.compare.forest import SURE
 from mdlm_probe.reports.compare.measurements import Measurement, measurements
 from mdlm_probe.reports.probe_report import ProbeReport
 from mdlm_probe.tuning import training_log
 
-ALPHA = 0.05
 BY = "adapter"
 """The setting of a measurement that tells it from the one without the remedy."""
 
@@ -111,7 +111,7 @@ def _listed(arms: Iterable[Arm], lines: pd.DataFrame) -> pd.DataFrame:
     found = []
     for arm in arms:
         own = lines[(lines["remedy"] == arm.name) & (lines["at"] == "all")] if len(lines) else lines
-        counts = {"measures": len(own), "changed": int((own["p_holm"] < ALPHA).sum())}
+        counts = {"measures": len(own), "changed": int((own["p_holm"] < SURE).sum())}
         found.append(vars(arm) | (counts if len(own) else {}))
     return pd.DataFrame(found).dropna(axis=1, how="all")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from mdlm_probe.analysis.chart_data import of_report
 from mdlm_probe.analysis.charts import MEASURE, Axis, Chart, at
 from mdlm_probe.analysis.frames import Tables
 from mdlm_probe.reports import pictures
@@ -82,8 +83,6 @@ def save(folder: Path, tables: Tables, style: Style) -> list[Path]:
     Raises:
         ProbeError: the folder can't be written.
     """
-    from mdlm_probe.analysis.chart_data import of_report
-
     charts = {chart.name: of_report(chart, tables, pd.DataFrame()) for chart in CHARTS}
     drawn = {name: data for name, data in charts.items() if data}
     paths = []
