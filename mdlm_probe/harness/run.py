@@ -27,6 +27,7 @@ from mdlm_probe.likelihood.settings import Overlength, Settings
 from mdlm_probe.models._checkpoint import Checkpoint
 from mdlm_probe.prompts import lm_eval_documents
 from mdlm_probe.runs import loaded_models, plan, runner
+from mdlm_probe.runs.executors import in_process
 
 __all__ = ["COLUMNS", "EvaluationRequest", "ProbeLM", "run"]
 
@@ -129,7 +130,7 @@ def run(
         folder.update(name, status="started", evaluations=evaluations)
         lm = _model(job, entry, request, log, progress, presets)
         try:
-            folder.update(name, model=runner.facts_of(lm.engine.model), batch=lm.engine.budgets)
+            folder.update(name, model=in_process.facts_of(lm.engine.model), batch=lm.engine.budgets)
             results, tracker = _evaluate(lm, loaded, request, job.output)
             harness.add_cuts(lm, loaded, results)
             rows = harness.rows_of(entry.name, lm, loaded, results)

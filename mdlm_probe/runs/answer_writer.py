@@ -17,6 +17,7 @@ from mdlm_probe.decoding.schedule import Schedule
 from mdlm_probe.models._checkpoint import Checkpoint
 from mdlm_probe.prompts.prompt import Text
 from mdlm_probe.runs import loaded_models, runner
+from mdlm_probe.runs.executors import in_process
 from mdlm_probe.runs.plan import Job
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class AnswerWriter:
 
         model = loaded_models.load_model(self.entry, self.job.load, self.progress.note)
         batch = known.get("batch", {})
-        runner.same_weights(self.entry.name, {"model": model}, known)
+        runner.same_weights(self.entry.name, {"model": in_process.facts_of(model)}, known)
         tokens = self.job.batch_tokens or batch.get("tokens")
         return Engine(model, batch_tokens=tokens, kv_cache_tokens=batch.get("held"))
 
@@ -135,7 +136,7 @@ class AnswerWriter:
         self.folder.update(
             self.name,
             status="started",
-            model=runner.facts_of(engine.model),
+            model=in_process.facts_of(engine.model),
             batch={**engine.budgets, "answers": size},
             sessions=[*self.folder.entries[self.name].get("sessions", []), session],
         )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import fields
 from datetime import UTC, datetime
 from functools import partial
 from operator import attrgetter
@@ -15,17 +15,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mdlm_probe import __version__, models
+from mdlm_probe.core import catalog
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import RunFolder, differences, read_run
 from mdlm_probe.core.sheet import Sheet, text_of
-from mdlm_probe.runs import loaded_models, survey
+from mdlm_probe.runs import executors, loaded_models, survey
+from mdlm_probe.runs.executors.contract import EngineRequest, Executor, Session
 from mdlm_probe.runs.fitting import fit
-from mdlm_probe.runs.loaded_models import LoadedModels, free_memory, portable
 from mdlm_probe.runs.plan import Plan, Progress
 
 if TYPE_CHECKING:
     from mdlm_probe.engine.engine import Engine
-    from mdlm_probe.models._base import Model
+    from mdlm_probe.models._border import Border
 
 
 GROUP = 4
@@ -49,13 +50,14 @@ def is_finished(plan: Plan) -> bool:
     return finished(plan.job.output / f"{plan.name}.csv", known)
 
 
-def run(plan: Plan, progress: Progress, loaded: LoadedModels | None = None) -> Path:
+def run(plan: Plan, progress: Progress, executor: Executor | None = None) -> Path:
     """Measures what is still missing of a plan; returns the CSV.
 
     Args:
         plan: what to measure.
         progress: what a front end shows.
-        loaded: loaded models, kept there for others; none: they are put away afterwards.
+        executor: who measures, and keeps the models for others; none: this process, which puts
+            them away afterwards.
 
     Raises:
         ProbeError: whatever the user can mend; rows written before stay.
@@ -68,64 +70,110 @@ def run(plan: Plan, progress: Progress, loaded: LoadedModels | None = None) -> P
         if finished(path, known):
             progress.note(f"{path} is finished: nothing to do")
             return path
-        try:
-            _continue(plan, folder, known, progress, loaded or LoadedModels())
-        finally:
-            if loaded is None:
-                free_memory()
+        with executors.lent(executor) as lent:
+            _continue(plan, folder, known, progress, lent)
         folder.update(plan.name, status="finished", ended=now(), size=path.stat().st_size)
         return path
 
 
 def _continue(
-    plan: Plan, folder: RunFolder, known: dict[str, Any], progress: Progress, loaded: LoadedModels
+    plan: Plan, folder: RunFolder, known: dict[str, Any], progress: Progress, executor: Executor
 ) -> None:
-    from mdlm_probe.core import machine
-
     same_scorer(plan, known)
-    border, refused = loaded.border(plan.entry, plan.job.load), plan.refused
+    border, refused = executor.border(plan.entry, plan.job.load), plan.refused
     plan = fit(plan, border).plan
     _note_refused(plan, plan.refused.keys() - refused.keys(), progress)
-    size = survey.cell_tokens(plan, border)
-    model, scorer = loaded.models(plan.options, plan.entry, plan.job.load, progress.note)
-    same_weights(plan.entry.name, {"model": model, "scorer": scorer}, known)
-    engine, group = _engine(plan, model, scorer, known, *size)
-    session = {"started": now(), "version": __version__, "machine": machine.facts()}
+    session, group = _session(plan, border, known, progress, executor)
     folder.update(
         plan.name,
         status="started",
-        model=facts_of(model),
-        **({"scorer": _scorer_facts(scorer, plan)} if scorer else {}),
-        batch=_batch(engine, group),
+        **session.facts,
+        batch={**session.batch, "cells": group},
         cells=len(plan.cells),
         refused=plan.refused,
-        sessions=[*known.get("sessions", []), session],
+        sessions=[*known.get("sessions", []), session_facts(session)],
     )
     coordinates = attrgetter(*(f.name for f in fields(plan.probe.Cell)))
     names = [tuple(map(text_of, coordinates(cell))) for cell in plan.cells]
     sheet = Sheet(folder.path(plan.name), plan.columns, names, group)
     try:
-        began, started_at = time.perf_counter(), sheet.done
-        engine.watch = partial(progress.advance, 0)
-        progress.start(plan.entry.name, len(plan.cells), sheet.done)
-        for start in range(sheet.done, len(plan.cells), group):
-            cells = plan.cells[start : start + group]
-            before = len(engine.events), engine.budgets
-            rows = [
-                {"model": plan.entry.name} | _coordinates(cell) | row
-                for cell, found in plan.probe.measure(engine, cells)
-                for row in found
-            ]
-            with uninterrupted():
-                sheet.append(rows, len(cells))
-            if engine.budgets != before[1] or len(engine.events) > before[0]:
-                events = [*known.get("events", []), *engine.events[before[0] :]]
-                folder.update(plan.name, events=events, batch=_batch(engine, group))
-            progress.advance(len(cells), 0)
-        if sheet.done > started_at:
-            progress.note(_timing(plan, engine, time.perf_counter() - began))
+        _measure(plan, folder, progress, session, sheet, group)
     finally:
         sheet.close(complete=sheet.done == len(plan.cells))
+
+
+def _session(
+    plan: Plan, border: Border, known: dict[str, Any], progress: Progress, executor: Executor
+) -> tuple[Session, int]:
+    """Engines, and how many cells make a group: a few batches, as when the run began.
+
+    Groups are cut by the plan alone, so a resumed run sends the same batches through the network,
+    unless the user now gives another --batch-tokens.
+    """
+    length, passes = survey.cell_tokens(plan, border)
+    batch = known.get("batch", {})
+    given = batch | {"tokens": plan.job.batch_tokens or batch.get("tokens")}
+    session = executor.open(
+        EngineRequest(plan.entry, plan.job.load, plan.options, given), progress.note
+    )
+    same_weights(plan.entry.name, session.facts, known)
+    if kin := "scorer" in session.facts and _relation(plan):
+        session.facts["scorer"]["relation"] = kin
+    # where every query takes many passes, one batch is work enough to lose, or more than enough
+    at_once = min(max(1, GROUP / passes) * session.batch["tokens"], WORK / passes)
+    fitting = at_once / (1.05 * length)
+    return session, batch.get("cells") or max(1, int(fitting))
+
+
+def _measure(
+    plan: Plan, folder: RunFolder, progress: Progress, session: Session, sheet: Sheet, group: int
+) -> None:
+    """Measures what a sheet misses, group by group."""
+    cells, busy = plan.cells, 0.0
+    began, started_at, batch = time.perf_counter(), sheet.done, session.batch
+    progress.start(plan.entry.name, len(cells), sheet.done)
+    starts = range(sheet.done, len(cells), group)
+    work = partial(measured, plan.job.probe, plan.entry.name)
+    groups = (cells[start : start + group] for start in starts)
+    for start, result in zip(
+        starts, session.results(work, groups, partial(progress.advance, 0)), strict=True
+    ):
+        number = min(group, len(cells) - start)
+        with uninterrupted():
+            sheet.append(result.found, number)
+        if result.batch != batch or result.events:
+            batch = result.batch
+            events = [*folder.entries[plan.name].get("events", []), *result.events]
+            told = {"events": events} if events else {}
+            folder.update(plan.name, batch={**batch, "cells": group}, **told)
+        progress.advance(number, 0)
+        busy += result.busy
+    if sheet.done > started_at:
+        busy /= max(1, len(session.workers))
+        progress.note(_timing(plan, busy, time.perf_counter() - began))
+
+
+def measured(probe: str, model: str, engine: Engine, cells: Sequence[Any]) -> list[dict[str, Any]]:
+    """The rows of a group of cells.
+
+    Args:
+        probe, model: their names.
+        engine: asks the model.
+        cells: of the probe.
+    """
+    return [
+        {"model": model} | _coordinates(cell) | row
+        for cell, found in catalog.load("probe", probe).measure(engine, cells)
+        for row in found
+    ]
+
+
+def session_facts(session: Session) -> dict[str, Any]:
+    """What run.json records of a session: when it began, and where it runs."""
+    from mdlm_probe.core import machine
+
+    found = {"started": now(), "version": __version__, "machine": machine.facts()}
+    return found | ({"workers": list(session.workers)} if session.workers else {})
 
 
 def _note_refused(plan: Plan, reasons: Iterable[str], progress: Progress) -> None:
@@ -133,10 +181,11 @@ def _note_refused(plan: Plan, reasons: Iterable[str], progress: Progress) -> Non
         progress.note(f"{plan.entry.name}: {plan.refused[reason]} cells left out: {reason}")
 
 
-def _timing(plan: Plan, engine: Engine, seconds: float) -> str:
+def _timing(plan: Plan, busy: float, seconds: float) -> str:
     """How long the measurement took, and the share of it that no forward pass accounts for."""
-    outside = 1 - engine.busy / seconds
-    return f"{plan.entry.name}: {seconds:.1f} s, {outside:.0%} of it outside forward passes"
+    return (
+        f"{plan.entry.name}: {seconds:.1f} s, {1 - busy / seconds:.0%} of it outside forward passes"
+    )
 
 
 @contextmanager
@@ -159,21 +208,10 @@ def _coordinates(cell: Any) -> dict[str, Any]:
     return {f.name: getattr(cell, f.name) for f in fields(cell)}
 
 
-def facts_of(model: Model) -> dict[str, Any]:
-    """What run.json says of a loaded model."""
-    facts: dict[str, Any] = portable(model.facts | {"entry": asdict(model.entry)})
-    return facts
-
-
-def _scorer_facts(scorer: Model, plan: Plan) -> dict[str, Any]:
-    """The same of a scorer; whether it is a relative of the model that it scores is said, too."""
-    kin = models.relation(scorer.entry, plan.entry)
-    return facts_of(scorer) | ({"relation": kin} if kin else {})
-
-
-def _batch(engine: Engine, group: int) -> dict[str, Any]:
-    scorer = {"scorer": engine.scorer.batch_tokens} if engine.scorer else {}
-    return {**engine.budgets, **scorer, "cells": group}
+def _relation(plan: Plan) -> str:
+    """Whether a plan's scorer is a relative of the model that it scores, and which; else ""."""
+    scorer = loaded_models.scorer_of(plan.options, plan.entry)
+    return models.relation(scorer, plan.entry) if scorer else ""
 
 
 def same_scorer(plan: Plan, known: dict[str, Any]) -> None:
@@ -195,52 +233,23 @@ def same_scorer(plan: Plan, known: dict[str, Any]) -> None:
         )
 
 
-def same_weights(name: str, roles: dict[str, Model | None], known: dict[str, Any]) -> None:
+def same_weights(name: str, facts: dict[str, dict[str, Any]], known: dict[str, Any]) -> None:
     """Refuses to continue with other weights or files than a measurement began with.
 
     Args:
         name: the model's.
-        roles: the models that take part, by what run.json calls them.
+        facts: of the models that take part, by what run.json calls them.
         known: the measurement's entry in run.json.
     """
     names = ("weight_hash", "dtype", "files")
-    given = {role: model for role, model in roles.items() if model is not None}
-    old = {role: {n: known[role].get(n) for n in names} for role in given if role in known}
-    new = {role: {n: portable(given[role].facts.get(n)) for n in names} for role in old}
+    old = {role: {n: known[role].get(n) for n in names} for role in facts if role in known}
+    new = {role: {n: facts[role].get(n) for n in names} for role in old}
     if found := differences(old, new):
         raise ProbeError(
             f"'{name}' is not as it was when this run began:\n"
             + "\n".join(f"  {line}" for line in found),
             hint="--output DIR keeps both; --fresh starts over",
         )
-
-
-def _engine(
-    plan: Plan,
-    model: Model,
-    scorer: Model | None,
-    known: dict[str, Any],
-    length: float,
-    passes: int,
-) -> tuple[Engine, int]:
-    """The engine, and how many cells make a group: a few batches, as when the run began.
-
-    Groups are cut by the plan alone, so a resumed run sends the same batches through the network,
-    unless the user now gives another --batch-tokens.
-    """
-    from mdlm_probe.engine.engine import Engine
-
-    batch = known.get("batch", {})
-    tokens, gradients = plan.job.batch_tokens or batch.get("tokens"), batch.get("gradients")
-    engine = Engine(
-        model, batch_tokens=tokens, gradients=gradients, kv_cache_tokens=batch.get("held")
-    )
-    if scorer:
-        engine.scorer = Engine(scorer, batch_tokens=batch.get("scorer"))
-    # where every query takes many passes, one batch is work enough to lose, or more than enough
-    at_once = min(max(1, GROUP / passes) * engine.batch_tokens, WORK / passes)
-    fitting = at_once / (1.05 * length)
-    return engine, batch.get("cells") or max(1, int(fitting))
 
 
 def now() -> str:

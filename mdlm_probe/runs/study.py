@@ -19,7 +19,7 @@ from mdlm_probe.core.files import exclusive
 from mdlm_probe.core.run_folder import RUN
 from mdlm_probe.core.secrets import redacted
 from mdlm_probe.runs import fitting, judges, loaded_models, runner, survey
-from mdlm_probe.runs.loaded_models import LoadedModels
+from mdlm_probe.runs.executors import Executor, lent
 from mdlm_probe.runs.plan import Plan
 from mdlm_probe.runs.plan import Progress as RunProgress
 from mdlm_probe.runs.study_plan import Study, StudyRun, Verdicts
@@ -88,6 +88,7 @@ def execute(
     *,
     only: Sequence[str] = (),
     fresh: bool = False,
+    executor: Executor | None = None,
 ) -> list[RunOutcome]:
     """Runs what is missing of a study; returns what came of every run and model asked for.
 
@@ -97,6 +98,7 @@ def execute(
         progress: what a front end shows.
         only: names of runs; none: all.
         fresh: forget earlier verdicts; for measurements, plans say so themselves.
+        executor: who measures; none: this process.
 
     What tokenizers can't do, or have no room for, is found for all runs before the first begins.
 
@@ -107,10 +109,10 @@ def execute(
     """
     parts, found = [part for part in study.parts if not only or part.name in only], []
     made = replace(study, parts=tuple(parts)).adapters
-    with locked(folder):
+    with locked(folder), lent(executor) as by:
         check_settings(folder, parts, fresh)
         record = StudyRecord(folder, study, parts)
-        for part, model, cells, run in _turns(parts, made, folder, progress, fresh):
+        for part, model, cells, run in _turns(parts, made, folder, progress, fresh, by):
             progress.begin(part.name, part.probe, model, cells)
             found.append(_outcome(part, model, run, record, progress))
             progress.end()
@@ -123,13 +125,13 @@ def _turns(
     folder: Path,
     progress: StudyProgress,
     fresh: bool,
+    executor: Executor,
 ) -> Iterator[tuple[StudyRun, str, int, Callable[[], int]]]:
     """What is to be done, in order: part, model, cells, and what does it.
 
     What fails for sure comes first, then what is trained, measured, judged.
     """
-    loaded = LoadedModels()
-    plans = [(part, plan, _fault(plan, loaded, made)) for part, plan in order(parts)]
+    plans = [(part, plan, _fault(plan, executor, made)) for part, plan in order(parts)]
     for part, plan, fault in plans:
         if fault:
             yield part, plan.entry.name, len(plan.cells), _raising(fault)
@@ -139,30 +141,30 @@ def _turns(
         yield part, tuning.model, 0, train
     for part, plan, fault in plans:
         if not fault:
-            measure = _measurement(plan, progress, loaded)
+            measure = _measurement(plan, progress, executor)
             yield part, plan.entry.name, len(plan.cells), measure
-    loaded.clear()
+    executor.close()
     for part in parts:
         if part.verdicts:
             ask = _judgement(part.verdicts, folder, progress, fresh)
             yield part, part.verdicts.by.name, 0, ask
 
 
-def _fault(plan: Plan, loaded: LoadedModels, made: Collection[str]) -> ProbeError | None:
+def _fault(plan: Plan, executor: Executor, made: Collection[str]) -> ProbeError | None:
     """Why a plan can't be measured, as far as tokenizer and adapter tell; None if they don't.
 
     Args:
-        plan, loaded: what is to be measured, and by what.
+        plan, executor: what is to be measured, and by whom.
         made: adapters that are trained before.
     """
     try:
         if not runner.is_finished(plan):
             if plan.job.load.adapter not in made:
                 models.check_adapter(plan.entry, plan.job.load)
-            border = loaded.border(plan.entry, plan.job.load)
+            border = executor.border(plan.entry, plan.job.load)
             fitting.fit(plan, border, survey.LOOKED)
             if scorer := loaded_models.scorer_of(plan.options, plan.entry):
-                loaded.border(scorer, loaded_models.scorer_load(scorer, plan.job.load))
+                executor.border(scorer, loaded_models.scorer_load(scorer, plan.job.load))
     except ProbeError as error:
         return error.with_traceback(None)
     except Exception:  # its own turn will tell
@@ -188,8 +190,8 @@ def _raising(error: ProbeError) -> Callable[[], int]:
     return fail
 
 
-def _measurement(plan: Plan, progress: StudyProgress, loaded: LoadedModels) -> Callable[[], int]:
-    return lambda: rows_of(runner.run(plan, progress, loaded))
+def _measurement(plan: Plan, progress: StudyProgress, executor: Executor) -> Callable[[], int]:
+    return lambda: rows_of(runner.run(plan, progress, executor))
 
 
 def _training(asked: Tuning, progress: StudyProgress) -> Callable[[], int]:

@@ -19,7 +19,7 @@ from mdlm_probe.probes.masks import fillers
 from mdlm_probe.prompts import texts
 from mdlm_probe.prompts.prompt import MASK, Prompt
 from mdlm_probe.runs import runner
-from mdlm_probe.runs.loaded_models import LoadedModels
+from mdlm_probe.runs.executors import InProcess
 from mdlm_probe.runs.plan import Job, prepare
 
 NAMES = ("llama3", "qwen3")
@@ -104,14 +104,14 @@ JOBS = {
 def test_probes_run_on_every_format(tmp_path, kind):
     """Whole vocabularies, random weights: what is asked is real, what is answered is noise."""
     folder, load = write_real(tmp_path / kind, kind), models.LoadOptions(style="chat")
-    loaded = LoadedModels()
+    executor = InProcess()
     entry = models.load_border(models.resolve(str(folder)), load).entry
     for probe, options in JOBS.items():
         given = {"limit": 1, **options}
         if probe == "decay" and entry.kind == "masked":
             del given["ar_sample"]
         plan = prepare(Job(probe, str(folder), given, load, tmp_path / probe))
-        path = runner.run(plan, Log(), loaded)
+        path = runner.run(plan, Log(), executor)
         with path.open(encoding="utf-8") as file:
             assert list(csv.DictReader(file))
-    assert loaded.loads == 1
+    assert executor.loaded.loads == 1
