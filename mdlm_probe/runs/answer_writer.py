@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.columns import MODEL, Column
 from mdlm_probe.core.json_lines import JsonLines
 from mdlm_probe.core.run_folder import RunFolder
-from mdlm_probe.decoding import answers, text_quality
+from mdlm_probe.decoding import answers, canvas_of_prompt, text_quality
 from mdlm_probe.decoding.canvas import Intervention, Observer, Step
-from mdlm_probe.decoding.canvas_of_prompt import in_tokens
 from mdlm_probe.decoding.schedule import Schedule
 from mdlm_probe.models._checkpoint import Checkpoint
 from mdlm_probe.prompts.prompt import Text
-from mdlm_probe.runs import loaded_models, runner
-from mdlm_probe.runs.executors import in_process
+from mdlm_probe.runs import runner
+from mdlm_probe.runs.executors.contract import EngineRequest, Executor, GroupResult, Session
 from mdlm_probe.runs.plan import Job
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ class GenerationProgress(Protocol):
     def start(self, name: str, cells: int, done: int) -> None:
         """A model begins to write so many answers, or resumes."""
 
-    def wrote(self, tokens: int) -> None:
-        """A step of one answer wrote so many tokens."""
+    def wrote(self, tokens: int, steps: int = 1) -> None:
+        """Steps of one answer wrote so many tokens."""
 
     def advance(self, cells: int, tokens: int) -> None:
         """So many answers are safe on disk."""
@@ -83,7 +83,7 @@ class GenerationRequest:
 
 @dataclass(frozen=True)
 class AnswerWriter:
-    """A job whose answers are written: the model, the prompts, and where the answers go."""
+    """A job whose answers are written: the model, the prompts, who writes, and where they go."""
 
     job: Job
     entry: Checkpoint
@@ -92,6 +92,7 @@ class AnswerWriter:
     name: str
     log: JsonLines
     progress: GenerationProgress
+    executor: Executor
 
     def write(self, longest: int) -> None:
         """Loads the model and writes what is missing, in groups that fill a batch.
@@ -99,68 +100,74 @@ class AnswerWriter:
         Groups are cut by the whole plan, so that a resumed run sends the same batches.
         """
         progress, texts, known = self.progress, self.request.texts, self.folder.entries[self.name]
-        engine = self._engine(known)
-        fitting = 1 if progress.watches else max(1, engine.batch_tokens // longest)
+        session = self._session(known)
+        fitting = 1 if progress.watches else max(1, session.batch["tokens"] // longest)
         size = known.get("batch", {}).get("answers") or fitting
         done = len(self.log.records) // size * size
         self.log.cut(done)
-        self._begin(engine, size)
+        self.folder.update(
+            self.name,
+            status="started",
+            **session.facts,
+            batch={**session.batch, "answers": size},
+            sessions=[*known.get("sessions", []), runner.session_facts(session)],
+        )
         progress.start(self.entry.name, len(texts), done)
-        try:
-            for at in range(done, len(texts), size):
-                self._write_group(engine, texts[at : at + size], size)
-        finally:
-            if engine.events:
-                events = [*known.get("events", []), *engine.events]
-                self.folder.update(self.name, events=events)
-            loaded_models.free_memory()
+        how = replace(self.request, texts=())
+        work = partial(written, how, None if session.workers else progress)
+        groups = [texts[at : at + size] for at in range(done, len(texts), size)]
+        for result in session.results(work, groups, lambda tokens: None):
+            self._keep(result, size, stepped=not session.workers)
 
-    def _engine(self, known: dict[str, Any]) -> Engine:
-        """The engine, with the budgets of an earlier session.
+    def _session(self, known: dict[str, Any]) -> Session:
+        """The model, with the budgets of an earlier session.
 
         Raises:
             ProbeError: the weights are not those of an earlier session.
         """
-        from mdlm_probe.engine.engine import Engine
-
-        model = loaded_models.load_model(self.entry, self.job.load, self.progress.note)
         batch = known.get("batch", {})
-        runner.same_weights(self.entry.name, {"model": in_process.facts_of(model)}, known)
-        tokens = self.job.batch_tokens or batch.get("tokens")
-        return Engine(model, batch_tokens=tokens, kv_cache_tokens=batch.get("held"))
+        given = batch | {"tokens": self.job.batch_tokens or batch.get("tokens")}
+        asked = EngineRequest(self.entry, self.job.load, batch=given)
+        session = self.executor.open(asked, self.progress.note)
+        runner.same_weights(self.entry.name, session.facts, known)
+        return session
 
-    def _begin(self, engine: Engine, size: int) -> None:
-        from mdlm_probe.core import machine
-
-        session = {"started": runner.now(), "machine": machine.facts()}
-        self.folder.update(
-            self.name,
-            status="started",
-            model=in_process.facts_of(engine.model),
-            batch={**engine.budgets, "answers": size},
-            sessions=[*self.folder.entries[self.name].get("sessions", []), session],
-        )
-
-    def _write_group(self, engine: Engine, group: Sequence[Text], size: int) -> None:
-        budgets = engine.budgets
-        group = [in_tokens(engine, text) for text in group]
-        found = self._answers(engine, group)
-        records = [record_of(self.entry.name, *pair) for pair in zip(group, found, strict=True)]
+    def _keep(self, result: GroupResult[list[dict[str, Any]]], size: int, stepped: bool) -> None:
+        """Keeps a group's answers; their steps are told here unless they were, one by one."""
         with runner.uninterrupted():
-            self.log.append(records)
-        if engine.budgets != budgets:  # a resumed run sends the same batches
-            self.folder.update(self.name, batch={**engine.budgets, "answers": size})
-        self.progress.advance(len(group), 0)
+            self.log.append(result.found)
+        batch, entry = {**result.batch, "answers": size}, self.folder.entries[self.name]
+        if batch != entry["batch"] or result.events:  # a resumed run sends the same batches
+            events = [*entry.get("events", []), *result.events]
+            self.folder.update(self.name, batch=batch, **({"events": events} if events else {}))
+        for record in () if stepped else result.found:
+            self.progress.wrote(record["tokens"], record["passes"])
+        self.progress.advance(len(result.found), 0)
 
-    def _answers(self, engine: Engine, group: Sequence[Text]) -> list[answers.Answer]:
-        length = self.request.length
-        observers = [
-            _ProgressObserver(self.progress, self.progress.watcher(text, engine, length))
-            for text in group
-        ]
-        schedules = [self.request.schedule_of(text) for text in group]
-        names = [f"prompt '{text.id}'" for text in group]
-        return answers.write(engine, group, length, schedules, names, observers)
+
+def written(
+    how: GenerationRequest,
+    progress: GenerationProgress | None,
+    engine: Engine,
+    texts: Sequence[Text],
+) -> list[dict[str, Any]]:
+    """The records of answers to prompts, which are written side by side.
+
+    Args:
+        how: length and schedule; its own prompts don't matter.
+        progress: told of every step, and may draw it; None: nobody is.
+        engine: asks the model.
+        texts: the prompts.
+    """
+    texts = [canvas_of_prompt.in_tokens(engine, text) for text in texts]
+    observers = []
+    if progress:
+        watchers = [progress.watcher(text, engine, how.length) for text in texts]
+        observers = [_ProgressObserver(progress, watcher) for watcher in watchers]
+    schedules = [how.schedule_of(text) for text in texts]
+    names = [f"prompt '{text.id}'" for text in texts]
+    found = answers.write(engine, texts, how.length, schedules, names, observers)
+    return [record_of(engine.entry.name, *pair) for pair in zip(texts, found, strict=True)]
 
 
 class _ProgressObserver(Observer):

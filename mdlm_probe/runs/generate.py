@@ -26,8 +26,9 @@ from mdlm_probe.models._checkpoint import Checkpoint
 from mdlm_probe.prompts import texts
 from mdlm_probe.prompts.prompt import Text
 from mdlm_probe.prompts.texts import chosen
-from mdlm_probe.runs import loaded_models, runner
+from mdlm_probe.runs import executors, loaded_models, runner
 from mdlm_probe.runs.answer_writer import AnswerWriter, GenerationProgress, GenerationRequest
+from mdlm_probe.runs.executors.contract import Executor
 from mdlm_probe.runs.plan import Job, slug
 
 
@@ -90,8 +91,14 @@ def plan(
     return GenerationRequest(tuple(found), length, made)
 
 
-def run(job: Job, progress: GenerationProgress) -> Path:
+def run(job: Job, progress: GenerationProgress, executor: Executor | None = None) -> Path:
     """Writes the answers that are still missing of a job; returns the JSONL.
+
+    Args:
+        job: what to write.
+        progress: what a front end shows.
+        executor: who writes, and keeps the model for others; none: this process, which puts it
+            away afterwards.
 
     Raises:
         ProbeError: whatever the user can mend; answers written before stay.
@@ -111,7 +118,8 @@ def run(job: Job, progress: GenerationProgress) -> Path:
         if len(log.records) == len(fitting.texts) and known.get("status") == "finished":
             progress.note(f"{path} is finished: nothing to do")
         else:
-            AnswerWriter(job, entry, fitting, folder, name, log, progress).write(longest)
+            with executors.lent(executor) as lent:
+                AnswerWriter(job, entry, fitting, folder, name, log, progress, lent).write(longest)
         left = {"refused": refused} if refused else {}
         folder.update(name, status="finished", ended=runner.now(), **left)
     return path

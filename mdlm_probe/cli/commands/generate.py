@@ -51,9 +51,9 @@ class Writing(Bar):
         if self.watches:
             self._bar.stop()
 
-    def wrote(self, tokens: int) -> None:
-        """Counts a step of one answer."""
-        self._written, self._made = self._written + tokens, self._made + 1
+    def wrote(self, tokens: int, steps: int = 1) -> None:
+        """Counts steps of one answer."""
+        self._written, self._made = self._written + tokens, self._made + steps
         self.tick()
 
     def speed(self, seconds: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.secrets import redacted, redacted_json, secrets_of
 from mdlm_probe.core.threads import results
 from mdlm_probe.prompts.prompt import Text
+from mdlm_probe.runs.executors.contract import Executor, Note
 from mdlm_probe.runs.judges import chat_reply
 from mdlm_probe.runs.judges.bounded_http import bounded_client
 from mdlm_probe.runs.judges.judge_calls import BOTH, Call, Reply, Verdict
@@ -109,7 +110,7 @@ class EndpointJudge:
     def check(self, prompts: Sequence[Text]) -> None:
         """Any prompt will do."""
 
-    def open(self, note: Callable[[str], None]) -> None:
+    def open(self, note: Note, executor: Executor) -> Sequence[dict[str, Any]]:
         """Makes the client, and checks once that the endpoint answers."""
         import openai
 
@@ -126,6 +127,7 @@ class EndpointJudge:
         except BaseException:
             self._client.close()
             raise
+        return ()
 
     def _check(self, client: openai.OpenAI) -> None:
         """Asks once whether somebody is there."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
 from mdlm_probe.core.cells import key
 from mdlm_probe.prompts.prompt import Text
+from mdlm_probe.runs.executors.contract import Executor, Note
 from mdlm_probe.runs.judges.answer_pairs import AnswerPair
 from mdlm_probe.runs.judges.columns import NAMES
 from mdlm_probe.runs.judges.judge_prompt import VERDICTS, JudgePrompt
@@ -93,11 +94,12 @@ class Judge(Protocol):
             ProbeError: saying who could.
         """
 
-    def open(self, note: Callable[[str], None]) -> None:
-        """Makes it ready to be asked.
+    def open(self, note: Note, executor: Executor) -> Sequence[dict[str, Any]]:
+        """Makes it ready to be asked; returns the workers that it asks, as run.json has them.
 
         Args:
             note: takes what a user should know of it.
+            executor: has the engines, for one that needs any.
 
         Raises:
             ProbeError: it is not there, or lets nobody in.

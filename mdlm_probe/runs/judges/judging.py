@@ -14,6 +14,8 @@ from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import write_whole
 from mdlm_probe.core.run_folder import RunFolder, differences
 from mdlm_probe.core.sheet import csv_of
+from mdlm_probe.runs import executors
+from mdlm_probe.runs.executors.contract import Executor
 from mdlm_probe.runs.judges import answer_pairs, judge_calls
 from mdlm_probe.runs.judges.answer_pairs import Choice
 from mdlm_probe.runs.judges.columns import NAMES
@@ -43,7 +45,13 @@ class JudgeOutcome:
 
 
 def judge(
-    folder: Path, by: Judge, choice: Choice, progress: Progress, *, fresh: bool = False
+    folder: Path,
+    by: Judge,
+    choice: Choice,
+    progress: Progress,
+    *,
+    fresh: bool = False,
+    executor: Executor | None = None,
 ) -> JudgeOutcome:
     """Judges the pairs of a run folder; verdicts that are there already are kept.
 
@@ -55,6 +63,7 @@ def judge(
         choice: which pairs.
         progress: what a front end shows.
         fresh: forget earlier verdicts of this judge.
+        executor: has the engines of a local model; none: this process.
 
     Raises:
         ProbeError: whatever the user can mend; replies that came before stay.
@@ -83,7 +92,8 @@ def judge(
         stamp = {"judge": by.name, "prompt": config["prompt"], "config": own}
         replies = Replies(raw, stamp)
         try:
-            _ask(calls, by, replies, run, name, progress)
+            with executors.lent(executor) as lent:
+                _ask(calls, by, replies, run, name, progress, lent)
         finally:
             found = _written(path, calls, replies, by)
         return _end(run, name, found, progress)
@@ -112,13 +122,15 @@ def _ask(
     run: RunFolder,
     name: str,
     progress: Progress,
+    executor: Executor,
 ) -> None:
     """Asks what isn't settled; every reply is kept as soon as it comes."""
     waiting = [call for call in calls if not replies.settled(call)]
     known = run.entries[name]
-    session = {"started": now(), "version": __version__}
-    if waiting:
-        by.open(progress.note)
+    workers = by.open(progress.note, executor) if waiting else ()
+    session: dict[str, Any] = {"started": now(), "version": __version__}
+    if workers:
+        session["workers"] = list(workers)
     old = {fact: value for fact, value in known.get("facts", {}).items() if fact in by.facts}
     if found := differences(old, {fact: by.facts[fact] for fact in old}):
         raise ProbeError(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.decoding import text_metrics
 from mdlm_probe.prompts import toy_grammar
 from mdlm_probe.prompts.prompt import Text
+from mdlm_probe.runs.executors.contract import Executor, Note
 from mdlm_probe.runs.judges.judge_calls import ONCE, Call, Reply, Verdict
 
 NAME = "language"
@@ -59,8 +60,9 @@ class LanguageJudge:
             option="judge_by",
         )
 
-    def open(self, note: Callable[[str], None]) -> None:
+    def open(self, note: Note, executor: Executor) -> Sequence[dict[str, Any]]:
         """Nothing to do."""
+        return ()
 
     def ask(self, calls: Sequence[Call]) -> Iterator[tuple[Call, Reply]]:
         """How far the two texts keep to the language; nothing where the prompt is of another."""

@@ -7,13 +7,14 @@ again and again, to true prose (arXiv 2604.02718 on perplexity).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mdlm_probe import models
 from mdlm_probe.core import catalog
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.prompts.prompt import Text
+from mdlm_probe.runs.executors.contract import Executor, Note
 from mdlm_probe.runs.judges.answer_pairs import JudgedAnswer
 from mdlm_probe.runs.judges.judge_calls import ONCE, Call, Reply, Verdict
 
@@ -52,8 +53,9 @@ class LikelihoodJudge:
     def check(self, prompts: Sequence[Text]) -> None:
         """Any prompt will do."""
 
-    def open(self, note: Callable[[str], None]) -> None:
+    def open(self, note: Note, executor: Executor) -> Sequence[dict[str, Any]]:
         """Nothing to do."""
+        return ()
 
     def ask(self, calls: Sequence[Call]) -> Iterator[tuple[Call, Reply]]:
         """The two answers' nats per token.

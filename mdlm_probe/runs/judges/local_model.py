@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mdlm_probe import models
@@ -10,6 +11,7 @@ from mdlm_probe.engine.queries import Query, Readout
 from mdlm_probe.models._checkpoint import LoadOptions
 from mdlm_probe.prompts.prompt import Text
 from mdlm_probe.runs import loaded_models
+from mdlm_probe.runs.executors.contract import EngineRequest, Executor, Note, Session
 from mdlm_probe.runs.judges.judge_calls import BOTH, Call, Reply, Verdict
 from mdlm_probe.runs.judges.judge_prompt import JudgePrompt
 
@@ -42,7 +44,7 @@ class LocalJudge:
     ) -> None:
         self._entry = models.entry_for(model, load)
         self.prompt, self._load, self._batch_tokens = prompt, load, batch_tokens
-        self._engine: Engine | None = None
+        self._session: Session | None = None
         self.name = self._entry.name
         self.facts: dict[str, Any] = {}
         self.config = {
@@ -62,43 +64,23 @@ class LocalJudge:
     def check(self, prompts: Sequence[Text]) -> None:
         """Any prompt will do."""
 
-    def open(self, note: Callable[[str], None]) -> None:
+    def open(self, note: Note, executor: Executor) -> Sequence[dict[str, Any]]:
         """Loads the model."""
-        from mdlm_probe.engine.engine import Engine
-
-        model = loaded_models.load_model(self._entry, self._load, note)
-        self._engine = Engine(model, batch_tokens=self._batch_tokens)
+        batch = {"tokens": self._batch_tokens}
+        self._session = executor.open(EngineRequest(self._entry, self._load, batch=batch), note)
         names = ("weight_hash", "dtype", "style", "style_reason")
-        self.facts = {name: loaded_models.portable(model.facts.get(name)) for name in names}
+        self.facts = {name: self._session.facts["model"].get(name) for name in names}
+        return self._session.workers
 
     def ask(self, calls: Sequence[Call]) -> Iterator[tuple[Call, Reply]]:
         """Replies in the order asked; a prompt longer than the context is a failure."""
-        assert self._engine is not None, "open() comes first"
-        for start in range(0, len(calls), GROUP):
-            group = calls[start : start + GROUP]
-            queries = {call.id: self._query(self._engine, call) for call in group}
-            context = self._entry.context
-            fitting = [call for call in group if len(queries[call.id].ids) <= context]
-            found = self._engine.ask([queries[call.id] for call in fitting])
-            letters = dict(zip((call.id for call in fitting), found, strict=True))
-            for call in group:
-                length = len(queries[call.id].ids)
-                if call.id not in letters:
-                    reason = f"the prompt has {length} tokens, the judge's context {context}"
-                    yield call, {"failed": reason}
-                    continue
-                a, b = (float(value) for value in letters[call.id]["chosen"][0])
-                yield call, {"response": {"A": a, "B": b, "tokens": length}}
-
-    def _query(self, engine: Engine, call: Call) -> Query:
-        masked = self._entry.kind == "masked"
-        prompt = self.prompt.letter(call.pair.asked, *call.texts, masked)
-        ids = engine.border.encode(prompt)
-        letters = tuple(engine.border.token(x, self.prompt.opening) for x in "AB")
-        place = len(ids)
-        if masked:  # the last one: an answer may spell a mask, too
-            place -= 1 + ids[::-1].index(self._entry.mask_id)
-        return Query(ids, (place,), (Readout("chosen", letters),), call.pair.id)
+        assert self._session is not None, "open() comes first"
+        groups = [calls[start : start + GROUP] for start in range(0, len(calls), GROUP)]
+        results = self._session.results(
+            partial(replies, self.prompt), groups, watch=lambda tokens: None
+        )
+        for group, result in zip(groups, results, strict=True):
+            yield from zip(group, result.found, strict=True)
 
     def read(self, reply: Reply) -> Verdict:
         """The larger one wins; only exactly equal ones are a tie."""
@@ -106,3 +88,38 @@ class LocalJudge:
         a, b = found["A"], found["B"]
         verdict = "A=B" if a == b else "A>B" if a > b else "B>A"
         return Verdict(verdict, "", a, b, found["tokens"], 0)
+
+
+def replies(prompt: JudgePrompt, engine: Engine, calls: Sequence[Call]) -> list[Reply]:
+    """A model's replies to calls, in their order.
+
+    Args:
+        prompt: what it reads.
+        engine: asks the model.
+        calls: what it is asked.
+    """
+    queries = [query_of(prompt, engine, call) for call in calls]
+    context = engine.entry.context
+    fitting = [query for query in queries if len(query.ids) <= context]
+    letters = iter(engine.ask(fitting))
+    found: list[Reply] = []
+    for query in queries:
+        length = len(query.ids)
+        if length > context:
+            reason = f"the prompt has {length} tokens, the judge's context {context}"
+            found.append({"failed": reason})
+            continue
+        a, b = (float(value) for value in next(letters)["chosen"][0])
+        found.append({"response": {"A": a, "B": b, "tokens": length}})
+    return found
+
+
+def query_of(prompt: JudgePrompt, engine: Engine, call: Call) -> Query:
+    """What asks for the two letters of a call."""
+    masked = engine.entry.kind == "masked"
+    ids = engine.border.encode(prompt.letter(call.pair.asked, *call.texts, masked))
+    letters = tuple(engine.border.token(x, prompt.opening) for x in "AB")
+    place = len(ids)
+    if masked:  # the last one: an answer may spell a mask, too
+        place -= 1 + ids[::-1].index(engine.entry.mask_id)
+    return Query(ids, (place,), (Readout("chosen", letters),), call.pair.id)

@@ -324,7 +324,7 @@ def test_slack_goes_with_the_adapter(place, tmp_path, spare):
 class Writing(Silent):
     watches = False
 
-    def wrote(self, tokens):
+    def wrote(self, tokens, steps=1):
         pass
 
     def watcher(self, text, engine, length):

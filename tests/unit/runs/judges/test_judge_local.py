@@ -12,8 +12,10 @@ from progress import Silent
 from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import read_run
+from mdlm_probe.engine.engine import Engine
 from mdlm_probe.models._checkpoint import LoadOptions
 from mdlm_probe.runs.judges import Choice, LocalJudge, answer_pairs, judge, load_prompt, local_model
+from mdlm_probe.runs.judges.judge_calls import Call
 
 
 def local(model, tokens=2048):
@@ -80,13 +82,11 @@ def test_a_mask_in_an_answer_is_not_the_one_that_is_asked(tmp_path):
     lines = rows(prompts=1, fracs=(0.1,))
     lines[1]["answer"] = "the cat <mask> <mask>"
     folder = write(tmp_path, lines)
-    by = local("tiny-mdlm")
-    by.open(print)
+    engine = Engine(models.load(models.resolve("tiny-mdlm")), batch_tokens=2048)
     pair = _pairs_of(folder)["prose-01", "0.1"]
-    query = by._query(by._engine, local_model.Call(pair, "first"))
-    mask = by._entry.mask_id
-    assert query.ids.count(mask) == 3
-    closing = len(by._engine.border.pieces(load_prompt().closing))
+    query = local_model.query_of(load_prompt(), engine, Call(pair, "first"))
+    assert query.ids.count(engine.entry.mask_id) == 3
+    closing = len(engine.border.pieces(load_prompt().closing))
     assert query.positions == (len(query.ids) - 1 - closing,)
 
 
