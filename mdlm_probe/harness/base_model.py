@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter as Tally
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -22,11 +23,15 @@ if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
 
     from mdlm_probe.engine.engine import Engine
+    from mdlm_probe.models._border import Border
+    from mdlm_probe.runs.executors.contract import Session
 
 GROUP = 4
 """Batches that are answered between two writes of answers: a crash costs no more than these."""
 
-Work = TypeVar("Work")
+Part = TypeVar("Part")
+Asked = TypeVar("Asked")
+Found = TypeVar("Found")
 
 
 class EvaluationProgress(Protocol):
@@ -61,7 +66,8 @@ class EngineLM(LM):
 
     def __init__(
         self,
-        engine: Engine,
+        session: Session,
+        border: Border,
         settings: Settings | None = None,
         *,
         seed: int = 0,
@@ -72,24 +78,59 @@ class EngineLM(LM):
         overlength: Overlength = "cut",
     ) -> None:
         super().__init__()
-        self.overlong = OverlongDocuments(engine.entry, overlength)
-        self.engine, self.settings, self.seed = engine, settings or Settings(), seed
+        self.session, self.border, self.entry = session, border, border.entry
+        self.overlong = OverlongDocuments(self.entry, overlength)
+        self.settings, self.seed = settings or Settings(), seed
         self.settings.check()
         self.answers = AnswerLog() if answers is None else answers
         self.presets, self.user = presets or {}, tuple(user)
         self.progress = progress or LoggedProgress()
         self.scored: dict[tuple[Any, ...], Scored] = {}
-        self._identity = identity(engine.model.facts, engine.entry)
-        self._device = engine.model.device
+        self.events: list[str] = []
+        self._identity = identity(self.facts, self.entry)
         self._said: set[str] = set()
-        engine.watch = partial(self.progress.advance, 0)
 
-    def parts(self, work: Sequence[Work], cost: Sequence[int]) -> Iterator[list[Work]]:
-        """Work that is done between two writes of answers: a few batches of it."""
-        part: list[Work] = []
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is known of the loaded model."""
+        return self.session.facts["model"]
+
+    @property
+    def batch_tokens(self) -> int:
+        """Padded tokens of a batch."""
+        tokens: int = self.session.batch["tokens"]
+        return tokens
+
+    def answered(
+        self,
+        work: Callable[[Engine, Sequence[Asked]], Found],
+        parts: Iterable[list[Part]],
+        asked: Callable[[Part], Asked],
+    ) -> Iterator[tuple[list[Part], Found]]:
+        """Parts of what is to be done, each with what came of it, in order.
+
+        Args:
+            work: done with a part by an engine; a function of a module, or a partial of one.
+            parts: what is to be done.
+            asked: what the engine is told of a member of a part.
+        """
+        sent: deque[list[Part]] = deque()
+
+        def groups() -> Iterator[list[Asked]]:
+            for part in parts:
+                sent.append(part)
+                yield [asked(one) for one in part]
+
+        for result in self.session.results(work, groups(), partial(self.progress.advance, 0)):
+            self.events += result.events
+            yield sent.popleft(), result.found
+
+    def parts(self, work: Sequence[Part], cost: Sequence[int]) -> Iterator[list[Part]]:
+        """What is done between two writes of answers: a few batches of it."""
+        part: list[Part] = []
         taken = 0
         for one, own in zip(work, cost, strict=True):
-            if part and taken + own > GROUP * self.engine.batch_tokens:
+            if part and taken + own > GROUP * self.batch_tokens:
                 yield part
                 part, taken = [], 0
             part.append(one)
@@ -104,7 +145,7 @@ class EngineLM(LM):
             ProbeError: it is too long, and that is an error.
         """
         keeps = self.overlong.rule == "keep-start"
-        kept = self.engine.border.opening(before) if keeps else 0
+        kept = self.border.opening(before) if keeps else 0
         found = request_tokens.clip(before, after, most, kept)
         self.overlong.add(request, found.cut, title(request))
         return found
@@ -119,7 +160,7 @@ class EngineLM(LM):
         for what in ("contexts", "continuations"):
             if cut[what]:
                 said = self.overlong.said()
-                self.progress.note(f"{self.engine.entry.name}: {cut[what]} {what} {said}")
+                self.progress.note(f"{self.entry.name}: {cut[what]} {what} {said}")
 
     def once(self, text: str) -> None:
         """A note that is not repeated."""

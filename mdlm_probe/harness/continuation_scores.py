@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -84,17 +84,29 @@ class TopTokenRecorder:
         return Answer({readout: found[readout] for readout in query.readouts})
 
 
-def score(
-    engine: Engine,
-    groups: Sequence[Sequence[Item]],
-    settings: Settings,
-    weights: Sequence[Sequence[float]] = (),
-) -> list[list[Scored]]:
-    """Log-likelihoods of groups of items with their greedy flags; see `likelihood.rank`."""
+class Choices(NamedTuple):
+    """Continuations that are ranked together, with their weights; see `likelihood.rank`."""
+
+    items: list[Item]
+    weights: list[float]
+
+
+def score(settings: Settings, engine: Engine, asked: Sequence[Choices]) -> list[list[Scored]]:
+    """Log-likelihoods of continuations with their greedy flags; see `likelihood.rank`."""
     noting = TopTokenRecorder(engine)
-    found = estimators.rank(noting, groups, settings, weights)
+    groups = [choices.items for choices in asked]
+    found = estimators.rank(noting, groups, settings, [choices.weights for choices in asked])
     flags = iter(is_greedy(noting, [item for group in groups for item in group]))
     return [[Scored(**asdict(one), greedy=next(flags)) for one in group] for group in found]
+
+
+def score_documents(
+    settings: Settings, engine: Engine, asked: Sequence[Sequence[Item]]
+) -> list[Scored]:
+    """Log-likelihoods of whole documents, each given by its windows."""
+    items = [item for windows in asked for item in windows]
+    found = iter(estimators.estimate(engine, items, settings))
+    return [total([Scored(**asdict(next(found))) for _ in windows]) for windows in asked]
 
 
 def total(parts: Sequence[Scored]) -> Scored:

@@ -6,6 +6,7 @@ import math
 from collections import Counter as Tally
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mdlm_probe.core.cells import seed as seed_of
@@ -13,8 +14,7 @@ from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.harness import continuation_scores, request_tokens
 from mdlm_probe.harness.answer_log import name_of
 from mdlm_probe.harness.base_model import EngineLM, letters, place, title
-from mdlm_probe.harness.continuation_scores import Scored
-from mdlm_probe.likelihood import estimators
+from mdlm_probe.harness.continuation_scores import Choices, Scored
 from mdlm_probe.likelihood.items import Item, windows
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ class Likelihoods(EngineLM):
         self, requests: list[Instance], disable_tqdm: bool = False
     ) -> list[tuple[float, bool]]:
         """Log-likelihoods in nats, and whether greedy decoding writes the continuation."""
-        causal = self.engine.entry.kind == "causal"
-        pairs = [request_tokens.pair(self.engine.border, *request.args) for request in requests]
+        causal = self.entry.kind == "causal"
+        pairs = [request_tokens.pair(self.border, *request.args) for request in requests]
         self._note_apart([r for r, pair in zip(requests, pairs, strict=True) if pair.apart])
         items, names = self._items(requests, pairs)
         groups = [
@@ -43,11 +43,14 @@ class Likelihoods(EngineLM):
             for group in missing
         ]
         done = len(requests) - sum(map(len, missing))
-        self.progress.start(f"{self.engine.entry.name} likelihoods", len(requests), done)
-        for part in self.parts(missing, cost):
-            weights = [[float(letters(requests[at])) for at in group] for group in part]
-            asked = [[items[at] for at in group] for group in part]
-            found = continuation_scores.score(self.engine, asked, self.settings, weights)
+        self.progress.start(f"{self.entry.name} likelihoods", len(requests), done)
+
+        def choices(group: Sequence[int]) -> Choices:
+            weights = [float(letters(requests[at])) for at in group]
+            return Choices([items[at] for at in group], weights)
+
+        work = partial(continuation_scores.score, self.settings)
+        for part, found in self.answered(work, self.parts(missing, cost), choices):
             self.answers.add(
                 {
                     names[at]: one.row()
@@ -70,7 +73,7 @@ class Likelihoods(EngineLM):
         self, requests: Sequence[Instance], pairs: Sequence[request_tokens.Pair]
     ) -> tuple[list[Item], dict[int, str]]:
         """What is asked for each request, and the names of the answers."""
-        most = request_tokens.longest(self.engine.entry)
+        most = request_tokens.longest(self.entry)
         clips, tally = [], Tally[str]()
         for request, pair in zip(requests, pairs, strict=True):
             _refuse_empty(request, pair)
@@ -93,7 +96,7 @@ class Likelihoods(EngineLM):
         self, requests: list[Instance], disable_tqdm: bool = False
     ) -> list[float]:
         """Log-likelihoods of whole documents in nats, window by window."""
-        causal = self.engine.entry.kind == "causal"
+        causal = self.entry.kind == "causal"
         names = [self._name("loglikelihood_rolling", *request.args) for request in requests]
         new = {n: r for n, r in zip(names, requests, strict=True) if n not in self.answers}
         windows = {name: self._windows(request) for name, request in new.items()}
@@ -102,14 +105,11 @@ class Likelihoods(EngineLM):
             for items in windows.values()
         ]
         done = sum(name in self.answers for name in names)
-        self.progress.start(f"{self.engine.entry.name} documents", len(requests), done)
-        for part in self.parts(list(windows), cost):
-            items = [item for name in part for item in windows[name]]
-            found = iter(estimators.estimate(self.engine, items, self.settings))
-            rows = {}
-            for name in part:
-                parts = [Scored(**asdict(next(found))) for _ in windows[name]]
-                rows[name] = continuation_scores.total(parts).row()
+        self.progress.start(f"{self.entry.name} documents", len(requests), done)
+        work = partial(continuation_scores.score_documents, self.settings)
+        parts = self.parts(list(windows), cost)
+        for part, found in self.answered(work, parts, windows.__getitem__):
+            rows = {name: one.row() for name, one in zip(part, found, strict=True)}
             self.answers.add(rows)
             ended = sum(name in rows for name in names)
             self.progress.advance(ended, 0)
@@ -132,16 +132,16 @@ class Likelihoods(EngineLM):
         if requests:
             documents = len({(request.task_name, request.doc_id) for request in requests})
             self.progress.note(
-                f"{self.engine.entry.name}: {len(requests)} continuations of {documents} documents"
+                f"{self.entry.name}: {len(requests)} continuations of {documents} documents"
                 " would share a token with their contexts: they are tokenised apart, where lm-eval"
                 " itself would cut in the wrong place"
             )
 
     def _windows(self, request: Instance) -> list[Item]:
         """A document's windows; a document without tokens has none."""
-        border, (text,) = self.engine.border, request.args
+        border, (text,) = self.border, request.args
         ids, begin = request_tokens.encode(border, text), request_tokens.prefix(border)
-        found = windows(ids, begin, request_tokens.longest(self.engine.entry))
+        found = windows(ids, begin, request_tokens.longest(self.entry))
         return [
             replace(item, name=title(request), seed=seed_of("rolling", self.seed, text, number))
             for number, item in enumerate(found)
@@ -174,7 +174,7 @@ class Likelihoods(EngineLM):
                 yield at, self._name("loglikelihood", *requests[at].args, rivals, *marked)
 
     def _name(self, kind: str, *parts: Any) -> str:
-        causal = self.engine.entry.kind == "causal"
+        causal = self.entry.kind == "causal"
         settings = None if causal else asdict(self.settings)
         return name_of(kind, self._identity, self.seed, settings, parts)
 

@@ -6,7 +6,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mdlm_probe import models
 from mdlm_probe.core import catalog
@@ -14,9 +14,8 @@ from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.harness.answer_log import AnswerLog
 from mdlm_probe.likelihood.settings import Estimator, Order, Settings
 from mdlm_probe.models._checkpoint import LoadOptions
-
-if TYPE_CHECKING:
-    from mdlm_probe.engine.engine import Engine
+from mdlm_probe.runs.executors import InProcess
+from mdlm_probe.runs.executors.contract import EngineRequest
 
 LOAD = tuple(field.name for field in fields(LoadOptions))
 SETTINGS = tuple(field.name for field in fields(Settings))
@@ -26,8 +25,8 @@ FOREIGN = ("batch_size", "max_batch_size")
 """What lm-eval adds by itself: our batches are cut by their tokens."""
 
 
-def build(given: Mapping[str, Any]) -> tuple[Engine, dict[str, Any]]:
-    """An engine over the model named, and what else `ProbeLM` takes.
+def build(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What `ProbeLM` takes: the model named, in this process, and how it is asked.
 
     Args:
         given: `model` (name, folder or hub id); the options of loading (dtype, device, revision,
@@ -38,8 +37,6 @@ def build(given: Mapping[str, Any]) -> tuple[Engine, dict[str, Any]]:
     Raises:
         ProbeError: an unknown argument, a wrong value, or a model that can't be loaded.
     """
-    from mdlm_probe.engine.engine import Engine
-
     known = (*OWN, *LOAD, *SETTINGS)
     for name in given:
         if name not in (*known, *FOREIGN):
@@ -55,7 +52,14 @@ def build(given: Mapping[str, Any]) -> tuple[Engine, dict[str, Any]]:
         raise catalog.unknown("overlength", str(rule), OVERLENGTH)
     load = LoadOptions(**{name: given[name] for name in LOAD if name in given})
     entry = models.entry_for(str(given["model"]), load)
-    engine = Engine(models.load(entry, load), batch_tokens=given.get("batch_tokens"))
+    here = InProcess()
+    asked = EngineRequest(entry, load, batch={"tokens": given.get("batch_tokens")})
     answers = AnswerLog(Path(given["answers"])) if given.get("answers") else None
-    made = {"settings": settings, "seed": int(given.get("seed", 0)), "answers": answers}
-    return engine, made | {"overlength": rule}
+    return {
+        "session": here.open(asked, lambda text: None),
+        "border": here.border(entry, load),
+        "settings": settings,
+        "seed": int(given.get("seed", 0)),
+        "answers": answers,
+        "overlength": rule,
+    }

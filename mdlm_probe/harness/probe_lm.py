@@ -19,7 +19,8 @@ class ProbeLM(Likelihoods, Texts):
     random numbers come from its text. Model arguments of lm-eval: see `model_arguments`.
 
     Args:
-        engine: over the model.
+        session: engines over the model.
+        border: the model's.
         settings: of likelihoods under masked models. `decide` looks at the choices of a document,
             with and without their lengths in characters, and leaves other rankings alone.
         seed: of draws and of tokens drawn.
@@ -38,8 +39,7 @@ class ProbeLM(Likelihoods, Texts):
         cls, arg_dict: dict[str, Any], additional_config: dict[str, Any] | None = None
     ) -> ProbeLM:
         """The model of lm-eval's model arguments; lm-eval's batch size means nothing here."""
-        engine, given = build({**arg_dict, **_said(additional_config)})
-        return cls(engine, **given)
+        return cls(**build({**arg_dict, **_said(additional_config)}))
 
     @classmethod
     def create_from_arg_string(
@@ -62,32 +62,32 @@ class ProbeLM(Likelihoods, Texts):
         *earlier, last = chat_history
         try:
             if add_generation_prompt:
-                return self.engine.border.render(chat_history, True)
-            return self.engine.border.render(earlier, True) + last["content"]
+                return self.border.render(chat_history, True)
+            return self.border.render(earlier, True) + last["content"]
         except ProbeError:
             kept = [message for message in chat_history if message["role"] != "system"]
             if len(kept) == len(chat_history):
                 raise
             text = self.apply_chat_template(kept, add_generation_prompt)
-            self.once(f"the chat template of {self.engine.entry.name} takes no system message:"
+            self.once(f"the chat template of {self.entry.name} takes no system message:"
                        " it was left away")  # fmt: skip
             return text
 
     @property
     def tokenizer_name(self) -> str:
         """A name for tokenizer and chat template together."""
-        mark = hashlib.blake2b(self.engine.border.template.encode(), digest_size=4).hexdigest()
-        return f"{self.engine.entry.name}-{mark}".replace("/", "__")
+        mark = hashlib.blake2b(self.border.template.encode(), digest_size=4).hexdigest()
+        return f"{self.entry.name}-{mark}".replace("/", "__")
 
     def chat_template(self, chat_template: bool | str = False) -> str | None:
         """The checkpoint's chat template; it has one at most, whatever name is asked for."""
-        return self.engine.border.template if chat_template else None
+        return self.border.template if chat_template else None
 
     # ------------------------------------------------------------------ facts
 
     def get_model_info(self) -> dict[str, Any]:
         """What lm-eval records of the model, and what changes its numbers."""
-        facts = self.engine.model.facts
+        facts = self.facts
         return {
             "model_num_parameters": facts.get("parameters", -1),
             "model_dtype": facts.get("dtype", ""),

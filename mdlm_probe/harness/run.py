@@ -26,8 +26,8 @@ from mdlm_probe.harness import COLUMNS, AnswerLog, Loaded, ProbeLM
 from mdlm_probe.likelihood.settings import Overlength, Settings
 from mdlm_probe.models._checkpoint import Checkpoint
 from mdlm_probe.prompts import lm_eval_documents
-from mdlm_probe.runs import loaded_models, plan, runner
-from mdlm_probe.runs.executors import in_process
+from mdlm_probe.runs import executors, loaded_models, plan, runner
+from mdlm_probe.runs.executors.contract import EngineRequest, Executor
 
 __all__ = ["COLUMNS", "EvaluationRequest", "ProbeLM", "run"]
 
@@ -95,9 +95,19 @@ class EvaluationRequest:
 
 
 def run(
-    job: plan.Job, request: EvaluationRequest, progress: harness.EvaluationProgress
+    job: plan.Job,
+    request: EvaluationRequest,
+    progress: harness.EvaluationProgress,
+    executor: Executor | None = None,
 ) -> list[dict[str, Any]]:
     """Evaluates a job's model; answers of an earlier run in its folder are used again.
+
+    Args:
+        job: whose model.
+        request: what is evaluated, and how.
+        progress: what a front end shows.
+        executor: who answers, and keeps the model for others; none: this process, which puts it
+            away afterwards.
 
     Returns:
         One row per metric, with `COLUMNS`: what the CSV holds of these tasks.
@@ -124,23 +134,24 @@ def run(
             folder.path(name).unlink(missing_ok=True)
         known = folder.begin(name, {"config": _config(job, entry)}, log)
         settings = asdict(request) | {"presets": {t: p._asdict() for t, p in presets.items()}}
-        begun = {"started": runner.now(), "options": settings, "status": "started"}
+        begun: dict[str, Any] = {"started": runner.now(), "options": settings, "status": "started"}
         begun |= {"version": __version__, "machine": machine.facts()}
         evaluations = [*known.get("evaluations", []), begun]
         folder.update(name, status="started", evaluations=evaluations)
-        lm = _model(job, entry, request, log, progress, presets)
-        try:
-            folder.update(name, model=in_process.facts_of(lm.engine.model), batch=lm.engine.budgets)
-            results, tracker = _evaluate(lm, loaded, request, job.output)
-            harness.add_cuts(lm, loaded, results)
-            rows = harness.rows_of(entry.name, lm, loaded, results)
-            written = harness.save(results, tracker, job.output, request.log_samples)
-            harness.write(folder.path(name), rows)
-            harness.check_metrics(loaded, results, _skipped(lm))
-        finally:
-            if lm.engine.events:
-                folder.update(name, events=[*known.get("events", []), *lm.engine.events])
-            loaded_models.free_memory()
+        with executors.lent(executor) as lent:
+            lm = _model(job, entry, request, log, progress, presets, lent)
+            begun |= {"workers": list(lm.session.workers)} if lm.session.workers else {}
+            folder.update(name, **lm.session.facts, batch=lm.session.batch, evaluations=evaluations)
+            try:
+                results, tracker = _evaluate(lm, loaded, request, job.output)
+                harness.add_cuts(lm, loaded, results)
+                rows = harness.rows_of(entry.name, lm, loaded, results)
+                written = harness.save(results, tracker, job.output, request.log_samples)
+                harness.write(folder.path(name), rows)
+                harness.check_metrics(loaded, results, _skipped(lm))
+            finally:
+                if lm.events:
+                    folder.update(name, events=[*known.get("events", []), *lm.events])
         begun |= {
             "status": "finished",
             "ended": runner.now(),
@@ -189,14 +200,13 @@ def _model(
     path: Path,
     progress: harness.EvaluationProgress,
     presets: dict[str, Any],
+    executor: Executor,
 ) -> ProbeLM:
-    from mdlm_probe.engine.engine import Engine
-
     answers = AnswerLog(path)
-    model = loaded_models.load_model(entry, job.load, progress.note)
-    engine = Engine(model, batch_tokens=job.batch_tokens)
+    asked = EngineRequest(entry, job.load, batch={"tokens": job.batch_tokens})
     return ProbeLM(
-        engine,
+        executor.open(asked, progress.note),
+        executor.border(entry, job.load),
         request.settings,
         seed=request.seed[0] or 0,
         answers=answers,
@@ -214,7 +224,7 @@ def _evaluate(
     import jinja2
     from lm_eval import simple_evaluate
 
-    name, chat = lm.engine.entry.name, request.apply_chat_template
+    name, chat = lm.entry.name, request.apply_chat_template
     several = chat if request.fewshot_as_multiturn is None else request.fewshot_as_multiturn
     seeds = dict(zip(SEEDS, request.seed, strict=True))
     tracker = EvaluationTracker(output_path=str(output))

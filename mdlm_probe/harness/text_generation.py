@@ -54,6 +54,23 @@ class WritingOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class WritingRequest:
+    """A text that is to be written.
+
+    Attributes:
+        context: the tokens before it.
+        options: how.
+        seed: of its schedule.
+        name: for error messages.
+    """
+
+    context: tuple[int, ...]
+    options: WritingOptions
+    seed: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
     """A text that was written, the tokens it was cut from, and the passes it took."""
 
@@ -160,26 +177,23 @@ def _until(value: Any) -> tuple[str, ...]:
     return tuple(text for text in texts if text)
 
 
-def write(
-    engine: Engine,
-    contexts: Sequence[tuple[int, ...]],
-    options: WritingOptions,
-    seeds: Sequence[int],
-    names: Sequence[str],
-) -> list[Written]:
-    """Texts after contexts, written side by side, all with the same options."""
-    own = [replace(options.schedule, seed=seed) for seed in seeds]
-    pens = [_Writer(engine.border, options.until) if options.until else None for _ in contexts]
+def write(engine: Engine, asked: Sequence[WritingRequest]) -> list[Written]:
+    """Texts after contexts, written side by side, all with the options of the first."""
+    options = asked[0].options
+    own = [replace(options.schedule, seed=one.seed) for one in asked]
+    pens = [_Writer(engine.border, options.until) if options.until else None for _ in asked]
     if engine.entry.kind == "causal":
+        contexts, names = [one.context for one in asked], [one.name for one in asked]
         found = loop.proceed_all(engine, contexts, options.length, own, names, pens)
     else:
-        blank = (engine.entry.mask,) * options.length
-        canvases = [
-            Canvas(ids + blank, tuple(range(len(ids), len(ids) + options.length)), name)
-            for ids, name in zip(contexts, names, strict=True)
-        ]
-        found = loop.decode_all(engine, canvases, own, pens)
+        found = loop.decode_all(engine, [_canvas(engine, one) for one in asked], own, pens)
     return [_written(engine, decoded, options) for decoded in found]
+
+
+def _canvas(engine: Engine, asked: WritingRequest) -> Canvas:
+    begin, length = len(asked.context), asked.options.length
+    ids = asked.context + (engine.entry.mask,) * length
+    return Canvas(ids, tuple(range(begin, begin + length)), asked.name)
 
 
 def _written(engine: Engine, decoded: Decoded, options: WritingOptions) -> Written:

@@ -12,6 +12,7 @@ from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.harness import request_tokens, text_generation
 from mdlm_probe.harness.answer_log import name_of
 from mdlm_probe.harness.base_model import EngineLM, title
+from mdlm_probe.harness.text_generation import WritingOptions, WritingRequest
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
@@ -39,15 +40,13 @@ class Texts(EngineLM):
         wanted = {name: at for at, name in enumerate(names) if name not in skipped}
         new = {name: at for name, at in wanted.items() if name not in self.answers}
         done = sum(name not in new for name in names)
-        self.progress.start(f"{self.engine.entry.name} texts", len(requests), done)
-        for part in self._side_by_side(list(new.values()), options, contexts):
-            found = text_generation.write(
-                self.engine,
-                [contexts[at] for at in part],
-                options[part[0]],
-                [seeds[at] for at in part],
-                [title(requests[at]) for at in part],
-            )
+        self.progress.start(f"{self.entry.name} texts", len(requests), done)
+
+        def asked(at: int) -> WritingRequest:
+            return WritingRequest(contexts[at], options[at], seeds[at], title(requests[at]))
+
+        alike = self._side_by_side(list(new.values()), options, contexts)
+        for part, found in self.answered(text_generation.write, alike, asked):
             self.answers.add({names[at]: asdict(one) for at, one in zip(part, found, strict=True)})
             ended = {names[at] for at in part}
             self.progress.advance(sum(name in ended for name in names), 0)
@@ -57,12 +56,12 @@ class Texts(EngineLM):
                 self.cache_hook.add_partial("generate_until", request.args, text)
         return texts
 
-    def _options(self, request: Instance) -> text_generation.WritingOptions:
+    def _options(self, request: Instance) -> WritingOptions:
         preset = self.presets.get(request.task_name or "")
         settings = preset.settings if preset else {}
         try:
             return text_generation.writing_options(
-                request.args[1], settings, self.engine.entry.kind, self.user
+                request.args[1], settings, self.entry.kind, self.user
             )
         except ProbeError as error:
             raise ProbeError(
@@ -73,18 +72,18 @@ class Texts(EngineLM):
             ) from None
 
     def _contexts(
-        self, requests: Sequence[Instance], options: Sequence[text_generation.WritingOptions]
+        self, requests: Sequence[Instance], options: Sequence[WritingOptions]
     ) -> tuple[list[tuple[int, ...]], list[int]]:
         """Contexts as tokens, cut to leave room for the canvas; how many each lost."""
-        found, cuts, context = [], [], self.engine.entry.context
+        found, cuts, context = [], [], self.entry.context
         for request, own in zip(requests, options, strict=True):
-            border = self.engine.border
+            border = self.border
             ids = request_tokens.encode(border, request.args[0]) or (request_tokens.prefix(border),)
             room = context - own.length
             if room < 1:
                 raise ProbeError(
                     f"{title(request)} asks for {own.length} tokens",
-                    expected=f"fewer than {context}, the context of '{self.engine.entry.name}'",
+                    expected=f"fewer than {context}, the context of '{self.entry.name}'",
                     hint="--gen_kwargs max_gen_toks=N",
                 )
             clipped = self.clip(request, ids, (), room)
@@ -95,17 +94,17 @@ class Texts(EngineLM):
     def _side_by_side(
         self,
         places: Sequence[int],
-        options: Sequence[text_generation.WritingOptions],
+        options: Sequence[WritingOptions],
         contexts: Sequence[tuple[int, ...]],
     ) -> Iterator[list[int]]:
         """Requests with the same options and about one length, as many as fill a batch."""
-        alike: dict[text_generation.WritingOptions, list[int]] = {}
+        alike: dict[WritingOptions, list[int]] = {}
         for at in places:
             alike.setdefault(options[at], []).append(at)
         for own, group in alike.items():
             group.sort(key=lambda at: len(contexts[at]))
             longest = len(contexts[group[-1]]) + own.length
-            size = max(1, self.engine.batch_tokens // longest)
+            size = max(1, self.batch_tokens // longest)
             yield from (group[first : first + size] for first in range(0, len(group), size))
 
     def _note_ignored(self, requests: Sequence[Instance]) -> None:

@@ -24,10 +24,10 @@ from transformers import AutoModelForCausalLM
 from mdlm_probe import harness, models
 from mdlm_probe.engine.engine import Engine
 from mdlm_probe.engine.queries import Query, Readout
-from mdlm_probe.harness import ProbeLM
 from mdlm_probe.prompts import lm_eval_documents, texts
 from tests.helpers import eval_tasks
 from tests.helpers.commands import call
+from tests.helpers.lm_over import lm_over
 from tests.real.smollm2 import folders
 
 FEW = ("--tasks", "verb-smallest", "--shots", 1, "--distractors", 1, "--limit", 1)
@@ -88,7 +88,7 @@ def evaluation(folder: Path, place: Path) -> None:
     with step("eval against lm-eval's hf") as found:
         tasks = harness.load(("t_choice", "t_long"), str(eval_tasks.write(place)))
         values = []
-        lm = ProbeLM(Engine(models.load(models.resolve(str(folder)))))
+        lm = lm_over(Engine(models.load(models.resolve(str(folder)))))
         for model in (HFLM(str(folder), device="cpu", dtype="float32", batch_size=1), lm):
             with lm_eval_documents.quiet():
                 results = lm_eval.simple_evaluate(

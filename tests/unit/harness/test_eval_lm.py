@@ -7,12 +7,13 @@ import lm_eval
 import pytest
 from checkpoints import TEMPLATE, write_llada
 from eval_tasks import Request
+from lm_over import lm_over
 
 from mdlm_probe import harness, models
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.engine.engine import Engine
 from mdlm_probe.engine.queries import Query, Readout
-from mdlm_probe.harness import ProbeLM, continuation_scores, request_tokens, run
+from mdlm_probe.harness import continuation_scores, request_tokens, run
 from mdlm_probe.likelihood.settings import Settings
 from mdlm_probe.models._checkpoint import LoadOptions
 
@@ -54,7 +55,7 @@ def test_causal_values_are_those_of_lm_eval_itself(folder, causal):
 
     place = Path(models.__file__).parent / "tiny" / "tiny-arlm"
     theirs = evaluated(HFLM(str(place), device="cpu", dtype="float32", batch_size=2), folder)
-    ours = evaluated(ProbeLM(causal), folder)
+    ours = evaluated(lm_over(causal), folder)
     there, here = answers(theirs), answers(ours)
     assert there["t_written"] == here["t_written"]
     assert any(text for (text,) in here["t_written"])
@@ -86,7 +87,7 @@ def test_lm_eval_makes_the_model_by_name(name, folder):
 
 
 def test_a_masked_choice_of_one_token_is_the_engines_row(folder, masked):
-    samples = evaluated(ProbeLM(masked), folder, ("t_choice",))["samples"]["t_choice"]
+    samples = evaluated(lm_over(masked), folder, ("t_choice",))["samples"]["t_choice"]
     for sample in samples:
         (context, _), *_ = sample["arguments"]
         tokens = tuple(masked.border.token(c) for _, c in sample["arguments"])
@@ -102,15 +103,11 @@ def test_a_masked_choice_of_one_token_is_the_engines_row(folder, masked):
 def test_greedy_flags_of_short_answers_cost_no_pass(masked, causal):
     for model in (masked, causal):
         calls = []
-        lm = ProbeLM(model)
-        inner = model.ask
-        model.ask = lambda queries, inner=inner, calls=calls: (
+        lm = lm_over(model)
+        lm.session.engine.ask = lambda queries, inner=model.ask, calls=calls: (
             calls.extend(queries) or inner(queries)
         )
-        try:
-            found = lm.loglikelihood([Request(" the", f" {w}") for w in ("wind", "door", "hill")])
-        finally:
-            del model.ask
+        found = lm.loglikelihood([Request(" the", f" {w}") for w in ("wind", "door", "hill")])
         assert len(calls) == 1
         assert len({p for p, _ in found}) == 3
         top = max(found)
@@ -123,14 +120,14 @@ def test_values_do_not_depend_on_order_or_company(masked):
     long = " loved a door kept that door behind this"
     asked = [Request(" the", " wind" + long), Request(" the pale", " storm" + long)]
     asked += [Request(" this", " hill")]
-    together = ProbeLM(masked, settings).loglikelihood(asked)
-    back = ProbeLM(masked, settings).loglikelihood(asked[::-1])[::-1]
-    alone = [ProbeLM(masked, settings).loglikelihood([one])[0] for one in asked]
+    together = lm_over(masked, settings).loglikelihood(asked)
+    back = lm_over(masked, settings).loglikelihood(asked[::-1])[::-1]
+    alone = [lm_over(masked, settings).loglikelihood([one])[0] for one in asked]
     for one, other, third in zip(together, back, alone, strict=True):
         assert one[0] == pytest.approx(other[0], abs=1e-4)
         assert one[0] == pytest.approx(third[0], abs=1e-4)
         assert one[1] == other[1] == third[1]
-    other_seed = ProbeLM(masked, settings, seed=1).loglikelihood(asked)
+    other_seed = lm_over(masked, settings, seed=1).loglikelihood(asked)
     assert other_seed[0][0] != pytest.approx(together[0][0], abs=1e-3)
     assert other_seed[2][0] == pytest.approx(together[2][0], abs=1e-5)
 
@@ -164,7 +161,7 @@ def test_what_is_too_long_is_cut_on_the_left_and_counted(kind, request):
     model = request.getfixturevalue(kind)
     room = model.entry.context
     progress = Notes()
-    lm = ProbeLM(model, progress=progress)
+    lm = lm_over(model, progress=progress)
     (cut,) = lm.loglikelihood([Request(" the" * (room + 50), " wind")])
     kept = room if kind == "causal" else room - 1
     (short,) = lm.loglikelihood([Request(" the" * kept, " wind")])
@@ -178,7 +175,7 @@ def test_what_is_too_long_is_cut_on_the_left_and_counted(kind, request):
 
 def test_a_document_longer_than_the_context_is_read_in_windows(causal):
     text = " the wind loved a door." * 250
-    (found,) = ProbeLM(causal).loglikelihood_rolling([Request(text)])
+    (found,) = lm_over(causal).loglikelihood_rolling([Request(text)])
     ids, room = causal.border.pieces(text), causal.entry.context
     assert len(ids) > room
     before, total, begin = (request_tokens.prefix(causal.border),), 0.0, 0
@@ -205,17 +202,17 @@ def test_decide_ranks_a_documents_choices_together(masked):
     near = [Request(" the", text, task="t", doc=0, idx=i) for i, text in enumerate(
         [" wind" + long, " often often often often often often often often often often often"]
     )]  # fmt: skip
-    lm = ProbeLM(masked, settings)
+    lm = lm_over(masked, settings)
     lm.loglikelihood(near)
     passes = [lm.record(request).passes for request in near]
     assert max(passes) < 128
     # without a rival there is nothing to decide
-    lone = ProbeLM(masked, settings)
+    lone = lm_over(masked, settings)
     lone.loglikelihood([Request(" the", near[0].args[1])])
     (alone,) = lone.scored.values()
     assert alone.passes > max(passes)
     # two contexts are differences, as in mutual information: no ranking
-    apart = ProbeLM(masked, settings)
+    apart = lm_over(masked, settings)
     apart.loglikelihood([near[0], Request("", near[1].args[1], task="t", doc=0, idx=1)])
     assert apart.record(near[0]).passes == alone.passes
 
@@ -225,12 +222,12 @@ def test_repeats_are_drawn_anew_and_the_same_in_any_company(kind, request):
     model = request.getfixturevalue(kind)
     drawn = {"max_gen_toks": 8, "temperature": 1.0, "do_sample": True}
     one, other = Request(" the wind", drawn), Request(" the quiet hill", drawn)
-    first = ProbeLM(model).generate_until([one] * 3 + [other])
+    first = lm_over(model).generate_until([one] * 3 + [other])
     assert len(set(first[:3])) == 3
-    again = ProbeLM(model).generate_until([other, *[one] * 2])
+    again = lm_over(model).generate_until([other, *[one] * 2])
     assert again == [first[3], *first[:2]]
     greedy = Request(" the wind", {"max_gen_toks": 8, "until": []})
-    lm = ProbeLM(model)
+    lm = lm_over(model)
     assert len(set(lm.generate_until([greedy] * 3))) == 1
     assert len(lm.answers) == 1
     with pytest.raises(ProbeError, match="asks for 2000 tokens"):
@@ -245,7 +242,7 @@ def chat(tmp_path_factory):
     place = write_llada(tmp_path_factory.mktemp("chat") / "tiny-chat", template=TEMPLATE)
     load = LoadOptions(style="chat")
     entry = load.apply(models.resolve(str(place)))
-    return ProbeLM(Engine(models.load(entry, load), batch_tokens=2048), progress=Notes())
+    return lm_over(Engine(models.load(entry, load), batch_tokens=2048), progress=Notes())
 
 
 def test_chats_are_rendered_by_the_checkpoints_template(chat):
@@ -255,7 +252,7 @@ def test_chats_are_rendered_by_the_checkpoints_template(chat):
         {"role": "assistant", "content": "dog"},
         {"role": "user", "content": "cat"},
     ]
-    border = chat.engine.border
+    border = chat.border
     assert chat.apply_chat_template(messages) == border.render(messages, True)
     opened = chat.apply_chat_template(messages[:3], add_generation_prompt=False)
     assert opened == border.render(messages[:2], True) + "dog"
@@ -268,7 +265,7 @@ def test_chats_are_rendered_by_the_checkpoints_template(chat):
 
 
 def test_a_template_without_system_messages_gets_the_chat_without_them(chat):
-    border = chat.engine.border
+    border = chat.border
     whole = border.template
     refusal = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no') }}{% endif %}"
     border.template = refusal + whole

@@ -14,7 +14,12 @@ from mdlm_probe.engine.engine import Engine
 from mdlm_probe.harness import AnswerLog, monte_carlo_errors, presets_for, text_generation
 from mdlm_probe.harness.continuation_scores import Scored
 from mdlm_probe.harness.monte_carlo_errors import MonteCarloErrors, pooled
-from mdlm_probe.harness.text_generation import before, ignored, writing_options
+from mdlm_probe.harness.text_generation import (
+    WritingRequest,
+    before,
+    ignored,
+    writing_options,
+)
 
 # ---------------------------------------------------------------------- options
 
@@ -81,17 +86,20 @@ def test_texts_end_before_the_first_stop_text():
 @pytest.mark.slow
 def test_stopping_early_changes_no_text():
     engine = Engine(models.load(models.resolve("tiny-mdlm")), batch_tokens=2048)
-    contexts = [engine.border.encode(text) for text in (" the wind loved a", " the quiet hill.")]
+
+    def written(**given):
+        options = writing_options({"max_gen_toks": 32, **given}, {}, "masked")
+        asked = [
+            WritingRequest(engine.border.encode(text), options, seed, text)
+            for seed, text in enumerate((" the wind loved a", " the quiet hill."))
+        ]
+        return text_generation.write(engine, asked)
+
     for block in (4, 8, 32):
-        free = writing_options({"max_gen_toks": 32, "block": block}, {}, "masked")
-        cut = writing_options({"max_gen_toks": 32, "block": block, "until": ["."]}, {}, "masked")
-        whole = text_generation.write(engine, contexts, free, [0, 1], ["a", "b"])
-        ended = text_generation.write(engine, contexts, cut, [0, 1], ["a", "b"])
+        whole, ended = written(block=block), written(block=block, until=["."])
         assert [one.text for one in ended] == [before(one.text, ["."]) for one in whole]
         assert any("." in one.text for one in whole)
-    options = writing_options({"max_gen_toks": 32, "block": 4, "until": ["."]}, {}, "masked")
-    found = text_generation.write(engine, contexts, options, [0, 1], ["a", "b"])
-    assert sum(one.passes for one in found) < 64
+    assert sum(one.passes for one in written(block=4, until=["."])) < 64
 
 
 # ---------------------------------------------------------------------- presets

@@ -5,12 +5,13 @@ import json
 import pytest
 from checkpoints import BOS, special_ids, write_llada, write_llama
 from eval_tasks import Request
+from lm_over import lm_over
 from progress import Silent
 
 from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.engine.engine import Engine
-from mdlm_probe.harness import ProbeLM, request_tokens, run
+from mdlm_probe.harness import request_tokens, run
 from mdlm_probe.likelihood.settings import Settings
 from mdlm_probe.runs.plan import Job
 
@@ -116,7 +117,7 @@ def test_an_error_names_the_document(model, tmp_path):
 @pytest.mark.parametrize("rule", ["keep-start", "cut"])
 def test_what_opens_a_text_stays_where_that_is_asked(model, rule):
     asker = Engine(models.load(models.resolve(str(model))), batch_tokens=512)
-    lm, bos = ProbeLM(asker, overlength=rule), special_ids()[BOS]
+    lm, bos = lm_over(asker, overlength=rule), special_ids()[BOS]
     room = request_tokens.longest(asker.entry)
     (item,), _ = lm._items(
         [Request(" cat" * 40, " dog")], [request_tokens.pair(asker.border, " cat" * 40, " dog")]

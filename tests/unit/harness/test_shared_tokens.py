@@ -3,11 +3,12 @@
 import pytest
 from checkpoints import BOS, bpe, special_ids, write_llama
 from eval_tasks import Request
+from lm_over import lm_over
 
 from mdlm_probe import models
 from mdlm_probe.engine.engine import Engine
 from mdlm_probe.engine.queries import Query, Readout
-from mdlm_probe.harness import AnswerLog, ProbeLM, request_tokens
+from mdlm_probe.harness import AnswerLog, request_tokens
 from mdlm_probe.models._border import Border
 from mdlm_probe.models._checkpoint import Checkpoint
 
@@ -53,7 +54,7 @@ def test_their_likelihood_is_that_of_their_own_tokens(tmp_path):
     """By hand; they are counted, and an answer that was cut elsewhere is not taken again."""
     engine = Engine(models.load(models.resolve(str(write_llama(tmp_path / "m")))))
     log, notes = AnswerLog(), Notes()
-    lm = ProbeLM(engine, answers=log, progress=notes)
+    lm = lm_over(engine, answers=log, progress=notes)
     context, continuation = SHARED[1]
     plain = lm._name("loglikelihood", context, continuation, [])
     log.add({plain: {"logp": 1.0, "se": 0.0, "passes": 1, "estimator": "wrong"}})
