@@ -21,12 +21,13 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.tuning import causal, masked
-from mdlm_probe.tuning.trainer import TrainingPlan, train
+from training import _bundled_causal as causal
 from training import _bundled_check as check
 from training import _bundled_data as data
 from training import _bundled_files as files
+from training import _bundled_masked as masked
 from training import _bundled_rows as rows
+from training._bundled_trainer import TrainingPlan, train
 
 KINDS = ("causal", "masked", "adapted")
 CONTEXT = 1024

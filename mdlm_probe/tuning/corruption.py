@@ -11,6 +11,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+SMALLEST = 1e-3
+"""The smallest share of hidden tokens, as in LLaDA's training: bounds the weight 1/share."""
+
 
 @dataclass(frozen=True)
 class Sample:

@@ -1,15 +1,34 @@
-"""Placements of an answer on a longer canvas, `<slack>` between its tokens."""
+"""Placements of an answer on a longer canvas, `<slack>` between its tokens: for jitter and ctc."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Bool, Int
 
-from mdlm_probe.tuning.corruption import Moment, Sample, Tokens
-from mdlm_probe.tuning.masked import SMALLEST
+from mdlm_probe.core.options import check_range
+from mdlm_probe.tuning.corruption import (
+    SMALLEST,
+    Corrupted,
+    Moment,
+    Sample,
+    Tokens,
+    one_row,
+)
+
+SlackOption = Annotated[float, "most slots beyond an answer's tokens, as a share of these"]
+
+
+def check_slack(smax: float) -> None:
+    """Refuses a share of slots that is none.
+
+    Raises:
+        ProbeError: naming the option.
+    """
+    check_range(0, 10, "between 0 and 10", smax=smax)
 
 
 @dataclass(frozen=True)
@@ -46,3 +65,13 @@ def place(sample: Sample, tokens: Tokens, moment: Moment, most: float) -> Placem
     canvas[filled] = sample.answer
     share = rng.uniform(SMALLEST, 1)
     return Placement(canvas, filled, rng.random(slots) < share, share)
+
+
+def hidden_row(
+    sample: Sample, tokens: Tokens, moment: Moment, most: float
+) -> tuple[Placement, Corrupted]:
+    """A placement, and its row: masked slots are scored, over share x tokens of the answer."""
+    placed = place(sample, tokens, moment, most)
+    weight = 1 / (placed.share * len(sample.answer))
+    row = one_row(sample, placed.canvas, placed.hidden, placed.hidden, tokens.mask, weight)
+    return placed, row

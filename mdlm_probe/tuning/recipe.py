@@ -32,32 +32,75 @@ class Lengths:
     pad_to: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What a tuning does; see `recipe` for the fields."""
+    """What a tuning does; the fields are options of the command line.
 
-    data: str
-    split: str
-    lengths: Lengths
-    steps: int
-    batch: int
-    micro_batch: int
-    rate: float
-    warmup: int
-    clip: float
-    decay: float
-    rank: int
-    lora_alpha: int
-    dropout: float
-    targets: tuple[str, ...]
-    seed: int
-    save_every: int
-    gradient_checkpointing: Literal["auto", "on", "off"]
-    track: Tracker
+    Steps, batch, rank, alpha, clip and decay: arXiv 2511.21338; warm-up is ours.
+
+    Raises:
+        ProbeError: naming the option.
+    """
+
+    data: Annotated[
+        str,
+        "JSONL file, data set of the hub (org/name), or a shipped name: small-few-shot,"
+        " small-prose; default: none, it must be given",
+    ] = ""
+    split: Annotated[str, "split of a data set of the hub"] = "train"
+    context: Annotated[
+        int | None, "most tokens of a row; default: 1024, or the model's context"
+    ] = None
+    too_long: Annotated[
+        TooLong, "longer samples are left out (skip), or their answers cut, without an end (cut)"
+    ] = "skip"
+    pad_answers: Annotated[
+        int, "fill answers with ends of text to so many tokens, which count in the loss; 0: one end"
+    ] = 0
+    steps: Annotated[int, "optimiser steps"] = 930
+    batch: Annotated[int, "samples of a step, on all devices together"] = 129
+    micro_batch: Annotated[
+        int, "samples at once on a device; changes memory and speed, not the result", UNCOMPARED
+    ] = 3
+    rate: Annotated[float, "learning rate"] = 1e-5
+    warmup: Annotated[int, "steps in which it rises to that; then it stays"] = 50
+    clip: Annotated[float, "largest norm of the gradient; 0: any"] = 1.0
+    decay: Annotated[float, "weight decay"] = 0.0
+    rank: Annotated[int, "LoRA's rank"] = 64
+    lora_alpha: Annotated[int, "LoRA's alpha: its part is scaled by alpha / rank"] = 128
+    dropout: Annotated[float, "LoRA's dropout; above 0 micro-batches change the result"] = 0.0
+    targets: Annotated[
+        tuple[str, ...], "linear layers with LoRA, by native or the authors' names, or all"
+    ] = ("all",)
+    seed: Annotated[int, "seed of order, corruption and the adapter's first weights"] = 0
+    save_every: Annotated[int, "steps between two checkpoints to resume from", UNCOMPARED] = 50
+    gradient_checkpointing: Annotated[
+        Literal["auto", "on", "off"],
+        "compute activations again on the way back, for memory; auto: on a GPU",
+        UNCOMPARED,
+    ] = "auto"
+    track: Annotated[Tracker, "log the training there, too", UNCOMPARED] = "none"
+
+    def __post_init__(self) -> None:
+        check_positive(steps=self.steps, batch=self.batch, micro_batch=self.micro_batch)
+        check_positive(rate=self.rate, rank=self.rank, lora_alpha=self.lora_alpha)
+        check_positive(save_every=self.save_every)
+        check_least(0, warmup=self.warmup, clip=self.clip, decay=self.decay, seed=self.seed)
+        check_least(0, pad_answers=self.pad_answers)
+        check_range(0, 0.99, "0 to 0.99", dropout=self.dropout)
+        if self.context is not None:
+            check_least(8, context=self.context)
+
+    @property
+    def lengths(self) -> Lengths:
+        """What is done about lengths."""
+        return Lengths(self.context or CONTEXT, self.too_long, self.pad_answers)
 
     def deciding(self) -> dict[str, Any]:
         """What decides the weights, beside the samples."""
-        return {name: value for name, value in asdict(self).items() if name not in HOW}
+        told = (*HOW, "context", "too_long", "pad_answers")  # the last three are in `lengths`
+        found = {name: value for name, value in asdict(self).items() if name not in told}
+        return found | {"lengths": asdict(self.lengths)}
 
     def accumulation(self, processes: int) -> int:
         """Micro-batches of a step on each of so many devices.
@@ -75,77 +118,3 @@ class Recipe:
                 option=("batch", "micro_batch"),
             )
         return self.batch // at_once
-
-
-def recipe(
-    *,
-    data: Annotated[
-        str,
-        "JSONL file, data set of the hub (org/name), or a shipped name: small-few-shot,"
-        " small-prose; default: none, it must be given",
-    ] = "",
-    split: Annotated[str, "split of a data set of the hub"] = "train",
-    context: Annotated[
-        int | None, "most tokens of a row; default: 1024, or the model's context"
-    ] = None,
-    too_long: Annotated[
-        TooLong, "longer samples are left out (skip), or their answers cut, without an end (cut)"
-    ] = "skip",
-    pad_answers: Annotated[
-        int, "fill answers with ends of text to so many tokens, which count in the loss; 0: one end"
-    ] = 0,
-    steps: Annotated[int, "optimiser steps"] = 930,
-    batch: Annotated[int, "samples of a step, on all devices together"] = 129,
-    micro_batch: Annotated[
-        int, "samples at once on a device; changes memory and speed, not the result", UNCOMPARED
-    ] = 3,
-    rate: Annotated[float, "learning rate"] = 1e-5,
-    warmup: Annotated[int, "steps in which it rises to that; then it stays"] = 50,
-    clip: Annotated[float, "largest norm of the gradient; 0: any"] = 1.0,
-    decay: Annotated[float, "weight decay"] = 0.0,
-    rank: Annotated[int, "LoRA's rank"] = 64,
-    lora_alpha: Annotated[int, "LoRA's alpha: its part is scaled by alpha / rank"] = 128,
-    dropout: Annotated[float, "LoRA's dropout; above 0 micro-batches change the result"] = 0.0,
-    targets: Annotated[
-        tuple[str, ...], "linear layers with LoRA, by native or the authors' names, or all"
-    ] = ("all",),
-    seed: Annotated[int, "seed of order, corruption and the adapter's first weights"] = 0,
-    save_every: Annotated[int, "steps between two checkpoints to resume from", UNCOMPARED] = 50,
-    gradient_checkpointing: Annotated[
-        Literal["auto", "on", "off"],
-        "compute activations again on the way back, for memory; auto: on a GPU",
-        UNCOMPARED,
-    ] = "auto",
-    track: Annotated[Tracker, "log the training there, too", UNCOMPARED] = "none",
-) -> Recipe:
-    """The recipe. Steps, batch, rank, alpha, clip and decay: arXiv 2511.21338; warm-up is ours.
-
-    Raises:
-        ProbeError: naming the option.
-    """
-    check_positive(steps=steps, batch=batch, micro_batch=micro_batch, rate=rate, rank=rank)
-    check_positive(lora_alpha=lora_alpha, save_every=save_every)
-    check_least(0, warmup=warmup, clip=clip, decay=decay, seed=seed, pad_answers=pad_answers)
-    check_range(0, 0.99, "0 to 0.99", dropout=dropout)
-    if context is not None:
-        check_least(8, context=context)
-    return Recipe(
-        data=data,
-        split=split,
-        lengths=Lengths(context or CONTEXT, too_long, pad_answers),
-        steps=steps,
-        batch=batch,
-        micro_batch=micro_batch,
-        rate=rate,
-        warmup=warmup,
-        clip=clip,
-        decay=decay,
-        rank=rank,
-        lora_alpha=lora_alpha,
-        dropout=dropout,
-        targets=targets,
-        seed=seed,
-        save_every=save_every,
-        gradient_checkpointing=gradient_checkpointing,
-        track=track,
-    )

@@ -28,9 +28,9 @@ from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
 from mdlm_probe.models._hf import NativeModel
 from mdlm_probe.models._load import pick_device
 from mdlm_probe.models._quiet import quiet
-from mdlm_probe.tuning import conversations, lora, recipe, samples, tuner, whole_checkpoint
+from mdlm_probe.tuning import conversations, lora, samples, tuner, whole_checkpoint
 from mdlm_probe.tuning.corruption import Objective, Tokens
-from mdlm_probe.tuning.recipe import Recipe
+from mdlm_probe.tuning.recipe import CONTEXT, Recipe
 from mdlm_probe.tuning.request import Tuning
 from mdlm_probe.tuning.samples import Samples
 from mdlm_probe.tuning.stream import Stream
@@ -74,8 +74,8 @@ def chosen(asked: Tuning) -> tuple[Checkpoint, Recipe, Objective]:
             option="model",
         )
     objective: Objective = catalog.load("objective", asked.objective).plan(**given(asked.own))
-    context = min(recipe.CONTEXT, entry.context or recipe.CONTEXT)
-    plan = recipe.recipe(**{"context": context, **given(asked.options)})
+    context = min(CONTEXT, entry.context or CONTEXT)
+    plan = Recipe(**{"context": context, **given(asked.options)})
     if entry.context and plan.lengths.context > entry.context:
         raise ProbeError(
             f"--context {plan.lengths.context} is more than '{entry.name}' reads",

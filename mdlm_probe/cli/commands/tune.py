@@ -16,7 +16,7 @@ from mdlm_probe.cli.screen import echo
 from mdlm_probe.core import catalog
 from mdlm_probe.core.contract import Part
 from mdlm_probe.models._checkpoint import LoadOptions
-from mdlm_probe.tuning.recipe import recipe
+from mdlm_probe.tuning.recipe import Recipe
 from mdlm_probe.tuning.request import Tuning
 
 PART: Part = "objective"
@@ -73,7 +73,7 @@ def own_options(name: str) -> list[click.Option]:
 def shared_options() -> list[click.Option]:
     """Options of every training."""
     load = [option for option in MODEL_OPTIONS if option.name in ("revision", "style")]
-    return [*plan_options(recipe), FULL, DTYPE, DEVICE, *load, *RUN]
+    return [*plan_options(Recipe), FULL, DTYPE, DEVICE, *load, *RUN]
 
 
 def options(name: str) -> list[click.Option]:
@@ -89,7 +89,7 @@ def tuning_of(name: str, given: dict[str, Any]) -> Tuning:
     return Tuning(
         name,
         {str(option.name): given[str(option.name)] for option in own_options(name)},
-        {str(option.name): given[str(option.name)] for option in plan_options(recipe)},
+        {str(option.name): given[str(option.name)] for option in plan_options(Recipe)},
         given["model"],
         load,
         given["output"] or Path("results") / "tuned" / name,

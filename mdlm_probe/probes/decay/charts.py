@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
-from mdlm_probe.analysis.charts import Axis, Chart, ChartLayer, HeatColours
+from mdlm_probe.analysis.charts import Axis, Chart, ChartLayer, HeatColours, Rows
 from mdlm_probe.analysis.frames import Tables
 from mdlm_probe.probes.decay import homogenisation, report
 from mdlm_probe.probes.decay.series import SERIES
@@ -100,39 +102,34 @@ JS = Axis("js", "Jensen-Shannon divergence (nats)", scale="log", ends="js")
 NAMES = (("way", ""),)
 COUNTS = (("n", "prompts"),)
 ALIKE = ", ".join(f"{nats:g}" for nats in homogenisation.THRESHOLDS)
+
+
+def _lines(name: str, title: str, rows: Rows, y: Axis | tuple[Axis, ...], **own: Any) -> Chart:
+    """A line for each way the text lies, a panel for each task, bands over prompts."""
+    shared = {"x": DISTANCE, "dash": "way", "panels": ("task",), "over": "prompts"}
+    given: dict[str, Any] = shared | {"names": NAMES, "counts": COUNTS} | own
+    return Chart(name, title, rows, "line", y=y, **given)
+
+
 CHARTS = (
-    Chart(
+    _lines(
         "",
         "Certainty against distance to the nearest visible token",
         _curve,
-        "line",
-        DISTANCE,
         Axis("top1_prob", "largest probability (%)", 100, ends="top1_prob"),
-        dash="way",
-        panels=("task",),
-        names=NAMES,
-        counts=COUNTS,
         more=("common",),
-        over="prompts",
         beside=(("bound", "our bound (%)"), ("greedy", "greedy path's token, our theory (%)")),
         layers=(ChartLayer("half-distance", _half, "point", ends="half"),),
     ),
-    Chart(
+    _lines(
         "mass",
         "Where the probability goes",
         _curve,
-        "line",
-        DISTANCE,
         (
             Axis("frequent_mass", "frequent tokens (%)", 100, ends="frequent_mass"),
             Axis("prompt_mass", "the prompt's tokens (%)", 100, ends="prompt_mass"),
             Axis("end_mass", "end of text (%)", 100, ends="end_mass"),
         ),
-        dash="way",
-        panels=("task",),
-        names=NAMES,
-        counts=COUNTS,
-        over="prompts",
     ),
     Chart(
         "homogenisation",
@@ -147,44 +144,25 @@ CHARTS = (
         counts=COUNTS,
         colours=HeatColours("magma", ends=(LEAST, 0.693147)),
     ),
-    Chart(
+    _lines(
         "neighbours",
         "How alike marginals at neighbouring distances are",
         _near,
-        "line",
-        DISTANCE,
         JS,
-        dash="way",
-        panels=("task",),
-        names=NAMES,
         counts=(*COUNTS, ("lag", "token(s) apart")),
-        over="prompts",
         layers=(ChartLayer(f"thresholds: {ALIKE} nats", _thresholds, "rule"),),
     ),
-    Chart(
+    _lines(
         "prompts",
         "How far apart the marginals after different prompts are, at equal distance",
         _prompts,
-        "line",
-        DISTANCE,
         JS,
-        dash="way",
-        panels=("task",),
-        names=NAMES,
-        counts=COUNTS,
-        over="prompts",
     ),
-    Chart(
+    _lines(
         "edge",
         "What the end of the canvas does: the same mask in a longer canvas",
         _edge,
-        "line",
-        Axis("from_end", "masks to the end of the canvas", scale="log"),
         JS,
-        dash="way",
-        panels=("task",),
-        names=NAMES,
-        counts=COUNTS,
-        over="prompts",
+        x=Axis("from_end", "masks to the end of the canvas", scale="log"),
     ),
 )

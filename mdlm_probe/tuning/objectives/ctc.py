@@ -16,16 +16,8 @@ from torch import Tensor
 
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.options import check_range
-from mdlm_probe.tuning.corruption import (
-    Corrupted,
-    Moment,
-    Sample,
-    Tokens,
-    cross_entropy,
-    one_row,
-)
-from mdlm_probe.tuning.objectives.jitter import SlackOption
-from mdlm_probe.tuning.placement import Placement, place
+from mdlm_probe.tuning.corruption import Corrupted, Moment, Sample, Tokens, cross_entropy
+from mdlm_probe.tuning.placement import Placement, SlackOption, check_slack, hidden_row
 
 NEVER = -1e30
 """The log-probability of what can't be: finite, since the gradient of -inf - -inf is no number."""
@@ -43,7 +35,7 @@ def plan(
     Raises:
         ProbeError: naming the option.
     """
-    check_range(0, 10, "between 0 and 10", smax=smax)
+    check_slack(smax)
     check_range(0, 1, "between 0 and 1", ctc_weight=ctc_weight)
     return Ctc(smax, ctc_weight)
 
@@ -75,14 +67,10 @@ class Ctc:
 
     def corrupt(self, sample: Sample, tokens: Tokens, moment: Moment) -> Runs:
         """The answer on its canvas, some of whose slots are masked, and the runs of these."""
-        placed = place(sample, tokens, moment, self.smax)
-        weight = 1 / (placed.share * len(sample.answer))
-        made = one_row(sample, placed.canvas, placed.hidden, placed.hidden, tokens.mask, weight)
-        return Runs(
-            *(made.rows, made.places, made.targets, weight, *runs_of(placed)),
-            placed.canvas[placed.hidden & placed.filled],
-            tokens.slack,
-        )
+        placed, row = hidden_row(sample, tokens, moment, self.smax)
+        slots, sizes = runs_of(placed)
+        own = placed.canvas[placed.hidden & placed.filled]
+        return Runs(**vars(row), slots=slots, sizes=sizes, tokens=own, slack=tokens.slack)
 
     def loss(
         self, logits: Float[Tensor, "1 places vocab"], item: Runs

@@ -7,23 +7,12 @@ the model to the one placement that was drawn; how it is drawn is ours, see `pla
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
 
 from jaxtyping import Float
 from torch import Tensor
 
-from mdlm_probe.core.options import check_range
-from mdlm_probe.tuning.corruption import (
-    Corrupted,
-    Moment,
-    Sample,
-    Tokens,
-    cross_entropy,
-    one_row,
-)
-from mdlm_probe.tuning.placement import place
-
-SlackOption = Annotated[float, "most slots beyond an answer's tokens, as a share of these"]
+from mdlm_probe.tuning.corruption import Corrupted, Moment, Sample, Tokens, cross_entropy
+from mdlm_probe.tuning.placement import SlackOption, check_slack, hidden_row
 
 
 def plan(*, smax: SlackOption = 0.2) -> Jitter:
@@ -32,7 +21,7 @@ def plan(*, smax: SlackOption = 0.2) -> Jitter:
     Raises:
         ProbeError: naming the option.
     """
-    check_range(0, 10, "between 0 and 10", smax=smax)
+    check_slack(smax)
     return Jitter(smax)
 
 
@@ -45,9 +34,7 @@ class Jitter:
 
     def corrupt(self, sample: Sample, tokens: Tokens, moment: Moment) -> Corrupted:
         """The answer on its canvas, some of whose slots are masked."""
-        placed = place(sample, tokens, moment, self.smax)
-        weight = 1 / (placed.share * len(sample.answer))
-        return one_row(sample, placed.canvas, placed.hidden, placed.hidden, tokens.mask, weight)
+        return hidden_row(sample, tokens, moment, self.smax)[1]
 
     def loss(
         self, logits: Float[Tensor, "1 places vocab"], item: Corrupted

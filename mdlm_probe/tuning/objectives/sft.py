@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from mdlm_probe.tuning import masked
 from mdlm_probe.tuning.corruption import (
+    SMALLEST,
     Corrupted,
     Moment,
     Sample,
@@ -36,7 +36,7 @@ class MaskedTuning:
     def corrupt(self, sample: Sample, tokens: Tokens, moment: Moment) -> Corrupted:
         """Hides each token of the answer with one probability, itself uniform."""
         answer = np.array(sample.answer, np.int64)
-        share = moment.rng.uniform(masked.SMALLEST, 1)
+        share = moment.rng.uniform(SMALLEST, 1)
         hidden = moment.rng.random(len(answer)) < share
         return one_row(sample, answer, hidden, hidden, tokens.mask, 1 / (share * len(answer)))
 

@@ -15,7 +15,7 @@ from transformers import AutoTokenizer, LlamaForCausalLM
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.models import llada
 from mdlm_probe.prompts import toy_language
-from mdlm_probe.tuning import causal
+from training import _bundled_causal as causal
 from training import _bundled_check as check
 from training import _bundled_data as data
 from training import _bundled_files as files

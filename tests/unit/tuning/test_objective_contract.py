@@ -1,4 +1,4 @@
-"""Objectives are found by listing; the bundled models' own two are files beside their trainer."""
+"""Objectives are found by listing; the bundled models' own two are files of their training."""
 
 import ast
 import importlib
@@ -14,7 +14,7 @@ from corrupted import MASK, TOKENS, logits_for, moment, sample
 from mdlm_probe.core import catalog, contract
 from mdlm_probe.core.files import PACKAGE
 
-HERE = Path(__file__).parent
+BUNDLED_TESTS = Path(__file__).parents[1] / "training"
 BUNDLED = ("causal", "masked")
 OBJECTIVES = catalog.names("objective")
 
@@ -45,11 +45,11 @@ def test_an_objective_knows_no_trainer(name):
 
 @pytest.mark.parametrize("name", BUNDLED)
 def test_a_bundled_models_objective_is_a_loss_of_logits_with_a_source(name):
-    module = importlib.import_module(f"mdlm_probe.tuning.{name}")
+    module = importlib.import_module(f"training._bundled_{name}")
     assert " objective: " in module.__doc__.splitlines()[0]
     assert next(iter(inspect.signature(module.loss).parameters)) == "logits"
     assert "in nats" in module.loss.__doc__.splitlines()[0]
-    assert any(f"{name}.loss(" in path.read_text() for path in HERE.glob("test_*.py"))
+    assert any(f"{name}.loss(" in path.read_text() for path in BUNDLED_TESTS.glob("test_*.py"))
 
 
 def test_the_objective_of_the_docs(monkeypatch):

@@ -19,7 +19,7 @@ from mdlm_probe.models import LoadOptions
 from mdlm_probe.runs import generate
 from mdlm_probe.runs.plan import Job
 from mdlm_probe.tuning import placement, stream, tune, tuner
-from mdlm_probe.tuning.objectives import ctc, mask_agnostic
+from mdlm_probe.tuning.objectives import mask_agnostic
 from mdlm_probe.tuning.request import Tuning
 
 STEPS = 4
@@ -219,7 +219,7 @@ def test_samples_that_hide_nothing_cost_nothing(place, tmp_path, monkeypatch):
     def shown(*given):
         return replace(found := usual(*given), hidden=found.hidden & False)
 
-    monkeypatch.setattr(ctc, "place", shown)
+    monkeypatch.setattr(placement, "place", shown)
     data = tmp_path / "data.jsonl"
     data.write_text(json.dumps({"prompt": "cat", "answer": "dog"}))
     chosen = asked(place, tmp_path / "out", "ctc", {}, steps=3, batch=4, data=str(data))

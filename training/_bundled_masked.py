@@ -7,8 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-SMALLEST = 1e-3
-"""The smallest share of hidden tokens, as in LLaDA's training: bounds the weight 1/share."""
+from mdlm_probe.tuning.corruption import SMALLEST
 
 
 def shares(

@@ -8,8 +8,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.tuning import causal, masked
-from mdlm_probe.tuning.trainer import TrainingPlan, groups, train
+from mdlm_probe.tuning.corruption import SMALLEST
+from training import _bundled_causal as causal
+from training import _bundled_masked as masked
+from training._bundled_trainer import TrainingPlan, groups, train
 
 
 def generator(seed=0):
@@ -21,9 +23,9 @@ def generator(seed=0):
 
 def test_shares_are_uniform_and_stratified():
     rows = torch.stack([masked.shares(8, generator(s)) for s in range(500)])
-    assert rows.min() > masked.SMALLEST
+    assert rows.min() > SMALLEST
     assert rows.max() <= 1
-    strata = ((rows - masked.SMALLEST) / (1 - masked.SMALLEST) * 8 - 1e-5).long()
+    strata = ((rows - SMALLEST) / (1 - SMALLEST) * 8 - 1e-5).long()
     assert all(sorted(row.tolist()) == list(range(8)) for row in strata)
     assert abs(rows[:, 0].mean() - 0.5) < 0.05  # each row alone is uniform, not its own stratum
     assert rows[:, 0].std() > 0.25
