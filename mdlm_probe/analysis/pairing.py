@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,8 @@ PROMPT_ITEM = ("task", "prompt")
 """The item of probes that ask prompts."""
 SIDES = ("_a", "_b")
 """Suffixes of what the first and the second measurement have."""
+Better = Literal["more", "less", ""]
+"""Of which of a measure a user wants to have: "" where neither is better in itself."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +28,13 @@ class Measure:
         label: its name in tables and figures, with its unit.
         hits: whether rows are yes or no, 1 or 0.
         scale: what values are multiplied with: 100 for points of 100.
+        better: whether more of it is better, or less.
     """
 
     label: str
     hits: bool = False
     scale: float = 1.0
+    better: Better = ""
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,7 @@ CHARTS = {
     "SAYS": Attribute("str", "what a paper says without figures", default=""),
     "PUBLISHED": Attribute("tuple[PublishedValue, ...]", "figures of papers", default=()),
     "ours": function("the same measures as PUBLISHED, from tables", "tables"),
+    "ours_changed": function("how `ours` differ, from rows before and after", "before", "after"),
     "task_tables": function("tables of one task, where `tables` makes too many", "frame"),
 }
 EXAMPLES = {"of": function("single items to show", "rows", "limit", required=True)}

@@ -15,9 +15,9 @@ from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.models import _hub
 from mdlm_probe.models._config import REQUIRED, Config
 from mdlm_probe.models._json import read_json
+from mdlm_probe.models._slack import ADAPTER as WEIGHTS
 from mdlm_probe.models._weights import header, original, renamer
 
-WEIGHTS = "adapter_model.safetensors"
 PREFIX = "base_model.model."
 FLAGS = ("use_rslora", "use_dora", "fan_in_fan_out")
 LAYER = re.compile(r"(^|\.)\d+\.")

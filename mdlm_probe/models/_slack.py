@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.models import _hub
 from mdlm_probe.models._config import read_json
 
 if TYPE_CHECKING:
     from mdlm_probe.models._border import Border
 
 FILE = "mdlm_probe.json"
+ADAPTER = "adapter_model.safetensors"
+"""An adapter's weights, as PEFT calls them."""
 
 
 def slack_id(border: Border) -> int:
@@ -29,6 +32,18 @@ def told(folder: Path) -> int | None:
     if found is not None and (not isinstance(found, int) or found < 0):
         raise ProbeError(f"{folder / FILE}: slack_id is {found!r}", expected="a token id")
     return found
+
+
+def adapter_hash(folder: Path) -> str:
+    """The sha256 of an adapter's weights, as measurements record it; "" where there are none.
+
+    Raises:
+        ProbeError: an unreadable mdlm_probe.json.
+    """
+    if told := read(folder).get("adapter_hash"):
+        return str(told)
+    file = folder / ADAPTER  # written before mdlm_probe.json told it
+    return _hub.fingerprints([file])[ADAPTER] if file.is_file() else ""
 
 
 def widen(network: Any, slack: int | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -9,18 +10,16 @@ import pandas as pd
 from mdlm_probe.analysis.chart_data import of_report
 from mdlm_probe.analysis.charts import MEASURE, Axis, Chart, at
 from mdlm_probe.analysis.frames import Tables
-from mdlm_probe.reports import pictures
+from mdlm_probe.reports import pictures, training_chart
 from mdlm_probe.reports.compare.forest import SURE
 from mdlm_probe.reports.pictures import Style
 
 NAME = "remedies"
 READ = (
-    "Differences are after minus before, over the same items, with 95 % intervals; whether more is"
-    " better depends on the measure. p_holm is corrected over all lines of all tunings: of whole"
+    "Differences are after minus before, over the same items, with 95 % intervals; `effect`"
+    " says of certain ones which is better, where that is known. p_holm is corrected over all lines of all tunings: of whole"
     " sweeps, and of points."
 )
-MEAN = 20
-"""Parts of a training whose mean losses are drawn: single steps are too noisy to read."""
 
 
 def _changes(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
@@ -37,14 +36,9 @@ def _changes(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _losses(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
-    """Means over parts of each training."""
+    """Means over stretches of each training."""
     losses = tables.get("losses", pd.DataFrame())
-    if not len(losses):
-        return losses
-    length = losses.groupby("remedy")["step"].transform("max")
-    part = ((losses["step"] - 1) * MEAN // length).clip(upper=MEAN - 1)
-    means = losses.groupby(["remedy", part], sort=False)[["step", "loss"]].mean()
-    return means.reset_index("remedy").reset_index(drop=True)
+    return training_chart.smoothed(losses, ["loss"], "remedy") if len(losses) else losses
 
 
 CHARTS = (
@@ -63,15 +57,10 @@ CHARTS = (
         over="items, or clusters of them",
         layers=(at("", difference=0.0),),
     ),
-    Chart(
-        "losses",
-        "How the losses fell",
-        _losses,
-        "line",
-        Axis("step", "optimiser step"),
-        Axis("loss", "loss of the objective", scale="log"),
-        colour="remedy",
-        counts=(),
+    replace(
+        training_chart.chart(_losses, Axis("loss", "loss of the objective", scale="log"), "remedy"),
+        name="losses",
+        title="How the losses fell",
         note="objectives have losses of their own: compare each with itself",
     ),
 )

@@ -273,6 +273,7 @@ def _finish(
         network.save_pretrained(asked.output, save_embedding_layers=False)
     known |= {
         "status": "finished",
+        "adapter_hash": _slack.adapter_hash(asked.output),
         "slack_id": made.tokens.slack if made.objective.needs_slack else None,
         "samples": len(made.data.samples),
         "cut": made.data.cut,

@@ -9,8 +9,10 @@ from commands import call
 
 from mdlm_probe.cli import study_file
 from mdlm_probe.core.run_folder import STUDY
+from mdlm_probe.models import _slack
 from mdlm_probe.reports import html
-from mdlm_probe.reports.remedies import _patterns_seen, remedies
+from mdlm_probe.reports.arms import Arm, _patterns_seen
+from mdlm_probe.reports.remedies import EFFECTS, _effects, _listed, remedies
 from mdlm_probe.runs import study as studies
 
 RECIPE = {"steps": 2, "batch": 2, "micro-batch": 2, "rank": 2, "rate": 0.01}
@@ -41,6 +43,10 @@ def planted(folder, change):
     rows = pd.read_csv(path, keep_default_na=False)
     change(rows)
     rows.to_csv(path, index=False)
+    return helped(folder)
+
+
+def helped(folder):
     return remedies(folder, {run.name: run.made for run in html.read(folder)})
 
 
@@ -111,6 +117,43 @@ def test_a_planted_change_is_found_and_nothing_else(done, tmp_path, lost):
     without = at[at.index.str.contains("masks 0")]
     assert without["difference"].tolist() == [0]
     assert (without["before"] == 100).all()
+
+
+@pytest.mark.parametrize(
+    ("better", "difference", "effect"),
+    [("more", 1, "better"), ("less", 1, "worse"), ("", 1, "changed"), ("less", -1, "better")],
+)
+def test_what_a_certain_change_is_called(better, difference, effect):
+    lines = pd.DataFrame({"measure": "m", "difference": difference, "p_holm": [0.01, 0.05]})
+    effects = _effects(lines, {"m": better})
+    assert effects == [effect, ""]
+    arm = Arm("sft", "sft", "m", 1, 1, 1.0, None)
+    found = _listed([arm], lines.assign(effect=effects, remedy="sft", at="all")).iloc[0]
+    assert {name: found[name] for name in EFFECTS if found[name]} == {effect: 1}
+    assert found["measures"] == 2
+
+
+def test_an_adapter_is_known_by_its_weights_not_by_its_folder(done, tmp_path):
+    """Moved, its measurement is its own still; trained anew in the same place, it isn't."""
+    folder = shutil.copytree(done[0] / "out", tmp_path / "out")
+    known = json.loads((folder / "sft" / _slack.FILE).read_text())
+    assert known["adapter_hash"] == _slack.adapter_hash(folder / "sft")
+    assert len(helped(folder).changes)
+
+    run = folder / "masks-tuned" / "run.json"
+    run.write_text(run.read_text().replace('/sft"', '/elsewhere"'))
+    assert len(helped(folder).changes)
+    run.write_text(run.read_text().replace('/elsewhere"', '/sft"'))
+
+    weights = folder / "sft" / _slack.ADAPTER
+    weights.write_bytes(weights.read_bytes()[:-1] + b"!")
+    (folder / "sft" / _slack.FILE).write_text(
+        json.dumps({key: said for key, said in known.items() if key != "adapter_hash"})
+    )
+    found = helped(folder)
+    assert not len(found.changes)
+    (note,) = [note for note in found.notes if "masks-tuned" in note]
+    assert "of other weights than 'sft' has now" in note
 
 
 def test_a_tuning_that_cannot_begin_is_told_first_and_the_rest_goes_on(tmp_path):

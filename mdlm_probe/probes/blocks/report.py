@@ -300,13 +300,13 @@ def weighed(frame: pd.DataFrame) -> pd.DataFrame:
 PAIRED = (
     Pairing(
         {
-            "truth": Measure("truth of the small language (points)", scale=100),
+            "truth": Measure("truth of the small language (points)", scale=100, better="more"),
             "nats": Measure("negative log-likelihood (nats per token)"),
             "entropy_1": Measure("entropy of the answer's own tokens (nats)"),
-            "correct": Measure("exact match (points)", hits=True, scale=100),
-            "repeated": Measure("repeated 4-grams (points)", scale=100),
+            "correct": Measure("exact match (points)", hits=True, scale=100, better="more"),
+            "repeated": Measure("repeated 4-grams (points)", scale=100, better="less"),
             "answer_tokens": Measure("tokens of the answer"),
-            "cost": Measure("passes per token of the answer"),
+            "cost": Measure("passes per token of the answer", better="less"),
             "tau": Measure("Kendall's tau with left to right"),
         },
         item=("task", "prompt"),

@@ -199,9 +199,9 @@ def erred(frame: pd.DataFrame) -> pd.DataFrame:
 PAIRED = (
     Pairing(
         {
-            "edited": Measure("edits (% of the tokens)", scale=100),
-            "equal": Measure("equal texts (points)", hits=True, scale=100),
-            "saving": Measure("tokens that needn't be fed (%)", scale=100),
+            "edited": Measure("edits (% of the tokens)", scale=100, better="less"),
+            "equal": Measure("equal texts (points)", hits=True, scale=100, better="more"),
+            "saving": Measure("tokens that needn't be fed (%)", scale=100, better="more"),
         },
         item=PROMPT_ITEM,
         by=("cache", "block"),
@@ -210,9 +210,9 @@ PAIRED = (
     ),
     Pairing(
         {
-            "dlogp": Measure("error of a log-probability (nats)"),
-            "same_top": Measure("same most probable token (points)", scale=100),
-            "same_commit": Measure("same token committed (points)", scale=100),
+            "dlogp": Measure("error of a log-probability (nats)", better="less"),
+            "same_top": Measure("same most probable token (points)", scale=100, better="more"),
+            "same_commit": Measure("same token committed (points)", scale=100, better="more"),
         },
         item=PROMPT_ITEM,
         by=("cache", "block"),

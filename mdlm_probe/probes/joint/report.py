@@ -191,8 +191,8 @@ PAIRED = (
     Pairing(
         {
             "mi": Measure("mutual information of two masks (nats)"),
-            "tv": Measure("parallel against sequential filling (TV)"),
-            "unlikely": Measure("unlikely pairs (points)", scale=100),
+            "tv": Measure("parallel against sequential filling (TV)", better="less"),
+            "unlikely": Measure("unlikely pairs (points)", scale=100, better="less"),
             "size": Measure("|circulation| (nats)"),
         },
         item=PROMPT_ITEM,
@@ -202,8 +202,12 @@ PAIRED = (
     ),
     Pairing(
         {
-            "incoherent_parallel": Measure("mixed fillings, parallel (points)", scale=100),
-            "mixing": Measure("mixed fillings, parallel - sequential (points)", scale=100),
+            "incoherent_parallel": Measure(
+                "mixed fillings, parallel (points)", scale=100, better="less"
+            ),
+            "mixing": Measure(
+                "mixed fillings, parallel - sequential (points)", scale=100, better="less"
+            ),
         },
         item=PROMPT_ITEM,
         name="sets",
@@ -211,8 +215,8 @@ PAIRED = (
     ),
     Pairing(
         {
-            "value": Measure("log-likelihood (nats per token)"),
-            "gain": Measure("gain over left to right (nats per token)"),
+            "value": Measure("log-likelihood (nats per token)", better="more"),
+            "gain": Measure("gain over left to right (nats per token)", better="more"),
         },
         item=PROMPT_ITEM,
         by=("order",),
@@ -222,7 +226,7 @@ PAIRED = (
     ),
     Pairing(
         {
-            "drop": Measure("lost by steps of n (nats per token)"),
+            "drop": Measure("lost by steps of n (nats per token)", better="less"),
             "illusion": Measure("illusion of steps of n (nats per token)"),
         },
         item=PROMPT_ITEM,

@@ -169,8 +169,10 @@ def answered(frame: pd.DataFrame) -> pd.DataFrame:
 PAIRED = (
     Pairing(
         {
-            "correct": Measure("accuracy (points)", hits=True, scale=100),
-            "p_right": Measure("probability of the right answer (points)", scale=100),
+            "correct": Measure("accuracy (points)", hits=True, scale=100, better="more"),
+            "p_right": Measure(
+                "probability of the right answer (points)", scale=100, better="more"
+            ),
         },
         item=ITEM,
         by=("question", "masks", "position"),

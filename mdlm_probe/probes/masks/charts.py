@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pandas as pd
 
 from mdlm_probe.analysis.charts import Axis, Chart, best_ends
-from mdlm_probe.analysis.frames import Tables, grouped
+from mdlm_probe.analysis.frames import Tables, grouped, records
 from mdlm_probe.analysis.published import OwnValue, PublishedValue
 from mdlm_probe.probes._few_shot.report_parts import ACCURACY, COUNTS, P_RIGHT
-from mdlm_probe.probes.masks import report
+from mdlm_probe.probes.masks import degradation, paper_measures, report
 
 READ = (
     "What appended masks cost a model is the line of masks; what any tail of that length costs are"
@@ -42,7 +42,6 @@ PUBLISHED = (
         "arXiv 2511.21338, section 6",
     ),
 )
-STEPS = {2, 4, 6}
 
 
 def task_tables(frame: pd.DataFrame) -> Tables:
@@ -64,9 +63,23 @@ def ours(tables: Tables) -> Iterator[OwnValue]:
             yield OwnValue(
                 DROP, str(model), line["points"], line[f"{ends}_low"], line[f"{ends}_high"]
             )
-        few = rows[(rows["order"] == "random") & rows["steps"].isin(STEPS)]
-        if set(few["steps"]) == STEPS:
-            yield OwnValue(FEW, str(model), 100 * few["degradation"].mean())
+    for line in records(tables.get("degradation", pd.DataFrame())):
+        value, low, high = (100 * line[f"degradation{end}"] for end in ("", "_low", "_high"))
+        yield OwnValue(FEW, line["model"], value, low, high)
+
+
+def ours_changed(before: pd.DataFrame, after: pd.DataFrame) -> Iterator[OwnValue]:
+    """What differs of them between the same items of one model, in its first context."""
+    rows = [report.series(frame) for frame in (before, after)]
+    for what, items, change in (
+        (DROP, paper_measures.one_step, degradation.change_of_drop),
+        (FEW, paper_measures.few_steps, degradation.change_over_steps),
+    ):
+        first, second = (items(side) for side in rows)
+        if len(first) and len(second):
+            found = change(first, second).times(100)
+            model = str(after["model"].iloc[0])
+            yield OwnValue(what, model, found.mean, found.low, found.high)
 
 
 NAMES = {

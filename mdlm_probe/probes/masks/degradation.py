@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from mdlm_probe.analysis import stats
+from mdlm_probe.analysis.stats.resampling import Statistic
 from mdlm_probe.probes._few_shot.report_parts import RELEVANT
 
 ENUMERATED = 10
@@ -28,12 +30,78 @@ def degradation(hits: pd.DataFrame) -> dict[str, float]:
     Args:
         hits: items by k.
     """
+    values = units(hits)
+    found = stats.resampled(values, relative, (0.0, 1.0)).columns("degradation")
+    return found | {"degradation_null": null(values)}
+
+
+def units(hits: pd.DataFrame) -> Float[np.ndarray, "units columns"]:
+    """Relevant tasks, or the items of a single one; their mean is that of all items."""
     tasks = hits.groupby(level=RELEVANT, observed=True, sort=False).sum()
     # sums in the size of a mean task: every item counts the same
     rows = tasks / (len(hits) / len(tasks)) if len(tasks) > 1 else hits
-    values = rows.to_numpy(dtype=float)
-    found = stats.resampled(values, relative, (0.0, 1.0)).columns("degradation")
-    return found | {"degradation_null": null(values)}
+    return rows.to_numpy(dtype=float)
+
+
+def over_steps(hits: pd.DataFrame) -> stats.Estimate:
+    """The mean over steps of the relative degradation over k, and its interval.
+
+    Units are resampled with all their steps, which share the items.
+
+    Args:
+        hits: items by (steps, k).
+    """
+    return stats.resampled(units(hits), _mean_over(hits.columns), (0.0, 1.0))
+
+
+def change_over_steps(before: pd.DataFrame, after: pd.DataFrame) -> stats.Estimate:
+    """What was added to `over_steps` of the same items; they are resampled on both sides at once.
+
+    Noise makes both larger, so that their difference is less biased than either.
+
+    Args:
+        before, after: items by (steps, k).
+    """
+    return _change(before, after, _mean_over)
+
+
+def change_of_drop(before: pd.DataFrame, after: pd.DataFrame) -> stats.Estimate:
+    """What was added to the drop from the best k to the largest, over the same items.
+
+    Args:
+        before, after: items by k, in its order.
+    """
+    return _change(before, after, lambda columns: _drop)
+
+
+def _change(
+    before: pd.DataFrame, after: pd.DataFrame, of: Callable[[pd.Index], Statistic]
+) -> stats.Estimate:
+    both = pd.concat({"before": before, "after": after}, axis=1, join="inner")
+    cut, first, second = before.shape[1], of(before.columns), of(after.columns)
+
+    def change(means: Float[np.ndarray, "*any columns"]) -> Float[np.ndarray, "*any"]:
+        gap: np.ndarray = second(means[..., cut:]) - first(means[..., :cut])
+        return gap
+
+    return stats.resampled(units(both), change, (-1.0, 1.0))
+
+
+def _mean_over(columns: pd.Index) -> Statistic:
+    """The mean of `relative` over the steps of columns (steps, k)."""
+    steps = columns.get_level_values(0)
+    places = [np.flatnonzero(steps == step) for step in steps.unique()]
+
+    def mean(means: Float[np.ndarray, "*any columns"]) -> Float[np.ndarray, "*any"]:
+        found: np.ndarray = np.mean([relative(means[..., own]) for own in places], axis=0)
+        return found
+
+    return mean
+
+
+def _drop(means: Float[np.ndarray, "*any k"]) -> Float[np.ndarray, "*any"]:
+    found: np.ndarray = means.max(axis=-1) - means[..., -1]
+    return found
 
 
 def relative(means: Float[np.ndarray, "*any k"]) -> Float[np.ndarray, "*any"]:

@@ -14,9 +14,10 @@ NAMES = ("accuracy", "p_right")
 """What differences of these are called."""
 
 
-def by_amount(part: pd.DataFrame, measure: str, by: str = "k") -> pd.DataFrame:
+def by_amount(part: pd.DataFrame, measure: str, by: str | tuple[str, ...] = "k") -> pd.DataFrame:
     """Test points as rows, amounts as columns in order; points that miss an amount are left."""
-    found = part.pivot_table(index=[*ITEM], columns=by, values=measure, sort=False)
+    names = by if isinstance(by, str) else [*by]
+    found = part.pivot_table(index=[*ITEM], columns=names, values=measure, sort=False)
     return found[sorted(found.columns)].dropna()
 
 

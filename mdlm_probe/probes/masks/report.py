@@ -31,6 +31,7 @@ from mdlm_probe.probes.masks.item_pairs import (
     corrected_lines,
     ends,
 )
+from mdlm_probe.probes.masks.paper_measures import mean_degradation
 
 FILLERS = ("mask", "text", "eos", "pad", "dot", "dot-token", "space", "random", "none")
 notes = report_parts.notes
@@ -56,7 +57,8 @@ def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     "overview" for a first look, "curve" with intervals, "drop" from the best to the largest k,
     "changes" against the smallest k, "controls" of masks against other fillers, drops by
     relevant task in "tasks"; where the settings were asked, several "steps" against one, few masks
-    against many by context in "lengths", the "gain" of examples against the drop by masks.
+    against many by context in "lengths", the "gain" of examples against the drop by masks, the mean
+    "degradation" over few random steps.
 
     Raises:
         KeyError, ValueError: for rows that a masks run didn't write.
@@ -73,7 +75,7 @@ def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     }
     shots = answered(frame)
     more = {"steps": steps(rows), "lengths": lengths(rows)}
-    more |= {"gain": gain(shots), "gains": gains(shots)}
+    more |= {"gain": gain(shots), "gains": gains(shots), "degradation": mean_degradation(rows)}
     return found | {name: contrast for name, contrast in more.items() if len(contrast)}
 
 
@@ -288,8 +290,10 @@ TAIL = (*SERIES[3:], *SERIES[1:3])
 PAIRED = (
     Pairing(
         {
-            "correct": Measure("accuracy (points)", hits=True, scale=100),
-            "p_right": Measure("probability of the right answer (points)", scale=100),
+            "correct": Measure("accuracy (points)", hits=True, scale=100, better="more"),
+            "p_right": Measure(
+                "probability of the right answer (points)", scale=100, better="more"
+            ),
             "entropy": Measure("entropy (nats)"),
         },
         item=ITEM,
@@ -299,8 +303,8 @@ PAIRED = (
     ),
     Pairing(
         {
-            "correct": Measure("accuracy lost to the tail (points)", scale=100),
-            "p_right": Measure("probability lost to the tail (points)", scale=100),
+            "correct": Measure("accuracy lost to the tail (points)", scale=100, better="less"),
+            "p_right": Measure("probability lost to the tail (points)", scale=100, better="less"),
         },
         item=ITEM,
         by=(*TAIL, "smallest", "largest"),

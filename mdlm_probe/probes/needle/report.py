@@ -280,9 +280,9 @@ def gained(frame: pd.DataFrame) -> pd.DataFrame:
 PAIRED = (
     Pairing(
         {
-            "correct": Measure("exact match (points)", hits=True, scale=100),
-            "logp_right": Measure("log-probability of the answer (nats)"),
-            "gain": Measure("gained by the fact (nats)"),
+            "correct": Measure("exact match (points)", hits=True, scale=100, better="more"),
+            "logp_right": Measure("log-probability of the answer (nats)", better="more"),
+            "gain": Measure("gained by the fact (nats)", better="more"),
         },
         item=("item",),
         by=("length", "depth"),

@@ -263,10 +263,10 @@ def harmed(frame: pd.DataFrame) -> pd.DataFrame:
 PAIRED = (
     Pairing(
         {
-            "nats": Measure("harm (nats per token)"),
-            "more_truth": Measure("truth of the small language (points)"),
-            "edit": Measure("edit distance (% of the longer answer)"),
-            "missed": Measure("exact matches lost (points)", scale=100),
+            "nats": Measure("harm (nats per token)", better="less"),
+            "more_truth": Measure("truth of the small language (points)", better="more"),
+            "edit": Measure("edit distance (% of the longer answer)", better="less"),
+            "missed": Measure("exact matches lost (points)", scale=100, better="less"),
         },
         item=PROMPT_ITEM,
         by=("intervention", "frac"),
@@ -276,9 +276,9 @@ PAIRED = (
     Pairing(
         {
             "by_token": Measure("negative log-likelihood (nats per token)"),
-            "truth": Measure("truth of the small language (points)", scale=100),
+            "truth": Measure("truth of the small language (points)", scale=100, better="more"),
             "entropy_1": Measure("entropy of the answer's own tokens (nats)"),
-            "correct": Measure("exact match (points)", hits=True, scale=100),
+            "correct": Measure("exact match (points)", hits=True, scale=100, better="more"),
             "answer_tokens": Measure("tokens of the answer"),
         },
         item=PROMPT_ITEM,

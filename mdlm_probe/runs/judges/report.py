@@ -254,7 +254,7 @@ def scored(frame: pd.DataFrame) -> pd.DataFrame:
 
 PAIRED = (
     Pairing(
-        {"score": Measure("win rate (points)", scale=100)},
+        {"score": Measure("win rate (points)", scale=100, better="more")},
         item=("task", "prompt"),
         by=("settings", "intervention", "frac"),
         rows=scored,

@@ -16,7 +16,7 @@ def frame(steps):
 
 @pytest.mark.parametrize(
     ("steps", "ends", "losses"),
-    [(3, [1, 2, 3], [1, 2, 3]), (80, range(2, 81, 2), [n + 0.5 for n in range(1, 80, 2)])],
+    [(3, [1, 2, 3], [1, 2, 3]), (40, range(2, 41, 2), [n + 0.5 for n in range(1, 40, 2)])],
 )
 def test_means_of_stretches_of_steps(steps, ends, losses):
     found = training_chart.smoothed(frame(steps).assign(model="m"), ["loss", "ce"])
@@ -26,16 +26,21 @@ def test_means_of_stretches_of_steps(steps, ends, losses):
     assert (found.model == "m").all()
 
 
-def test_a_panel_for_the_loss_and_each_part():
-    made = training_chart.chart(frame(3))
-    assert [axis.column for axis in made.y] == ["loss", "ce"]
+def test_a_training_is_smoothed_by_itself():
+    two = pd.concat([frame(3).assign(remedy="a"), frame(40).assign(remedy="b")])
+    found = training_chart.smoothed(two, ["loss"], "remedy")
+    alone = training_chart.smoothed(frame(40).assign(remedy="b"), ["loss"], "remedy")
+    pd.testing.assert_frame_equal(found[found.remedy == "b"].reset_index(drop=True), alone)
+    assert found[found.remedy == "a"].loss.to_list() == [1, 2, 3]
 
 
 def test_the_files(tmp_path):
     frame(3).to_csv(tmp_path / "training.csv", index=False)
     paths = training_chart.save(tmp_path, "m")
     assert [path.name for path in paths] == ["training.png", "training.svg", "training.pdf"]
-    assert "optimiser step" in (tmp_path / "training.svg").read_text()
+    drawn = (tmp_path / "training.svg").read_text()
+    for title in ("optimiser step", ">loss<", ">cross-entropy (nats)<"):
+        assert title in drawn
 
 
 def test_a_folder_without_a_log(tmp_path):
