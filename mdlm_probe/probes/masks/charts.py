@@ -63,9 +63,9 @@ def ours(tables: Tables) -> Iterator[OwnValue]:
             yield OwnValue(
                 DROP, str(model), line["points"], line[f"{ends}_low"], line[f"{ends}_high"]
             )
-    for line in records(tables.get("degradation", pd.DataFrame())):
-        value, low, high = (100 * line[f"degradation{end}"] for end in ("", "_low", "_high"))
-        yield OwnValue(FEW, line["model"], value, low, high)
+    for few in records(tables.get("degradation", pd.DataFrame())):
+        value, low, high = (100 * few[f"degradation{end}"] for end in ("", "_low", "_high"))
+        yield OwnValue(FEW, few["model"], value, low, high)
 
 
 def ours_changed(before: pd.DataFrame, after: pd.DataFrame) -> Iterator[OwnValue]:
