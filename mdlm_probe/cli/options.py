@@ -140,6 +140,23 @@ RUN_OPTIONS = [
 ]
 
 
+WORKER_OPTIONS = [
+    click.Option(
+        ["--workers"],
+        type=click.IntRange(min=0),
+        default=0,
+        help="Processes that work side by side, each with a card of its own, or with some cores"
+        " (needs ray); default: this one alone.",
+    ),
+    click.Option(
+        ["--ray-address"],
+        default="",
+        help="Workers are in this Ray cluster: auto, or HOST:PORT; default: on this machine.",
+    ),
+]
+"""For commands whose work can be divided among processes."""
+
+
 def _trusted(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value:
         ctx.with_resource(lm_eval_trust.trusting())

@@ -12,6 +12,7 @@ from mdlm_probe.cli.options import (
     BUNDLED,
     MODEL_OPTIONS,
     RUN_OPTIONS,
+    WORKER_OPTIONS,
     jobs_of,
     plan_options,
     trust_options,
@@ -20,6 +21,7 @@ from mdlm_probe.cli.progress import Bar
 from mdlm_probe.cli.show import show_report
 from mdlm_probe.core import catalog
 from mdlm_probe.runs import runner
+from mdlm_probe.runs.executors import Executor, executor_of
 from mdlm_probe.runs.plan import Job, prepare_all
 
 
@@ -30,7 +32,9 @@ def probe_command(name: str) -> click.Command:
     names = [str(option.name) for option in options]
 
     def callback(**given: Any) -> None:
-        measure(jobs_of(name, names, given), quiet=given["quiet"])
+        jobs = jobs_of(name, names, given)
+        with executor_of(given["workers"], given["ray_address"]) as executor:
+            measure(jobs, executor, quiet=given["quiet"])
 
     return click.Command(
         name,
@@ -40,6 +44,7 @@ def probe_command(name: str) -> click.Command:
             *options,
             *trust_options(options),
             *MODEL_OPTIONS[1:],
+            *WORKER_OPTIONS,
             *RUN_OPTIONS,
         ],
         help=f"{probe.__doc__}\n\nExample: mdlm-probe {name} --model tiny-mdlm --limit 5",
@@ -56,12 +61,12 @@ def own_defaults(probe: str, known: Sequence[str]) -> str:
     return f"The bundled models and the oracle have defaults of their own: {options}."
 
 
-def measure(jobs: Sequence[Job], quiet: bool) -> None:
+def measure(jobs: Sequence[Job], executor: Executor, quiet: bool) -> None:
     """Runs jobs one after another, then reports on their folder."""
     plans, notes = prepare_all(jobs)
     with Bar(quiet) as bar:
         for note in notes:
             bar.note(note)
         for plan in plans:
-            runner.run(plan, bar)
+            runner.run(plan, bar, executor)
     show_report(jobs[0].output)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from mdlm_probe.core.secrets import redacted
 
@@ -36,10 +37,20 @@ class ProbeError(Exception):
             lines.append(f"hint: {hint}")
         super().__init__("\n".join(lines))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), self.args, vars(self).copy())
+
     @property
     def option(self) -> str:
         """The first option that it names; "" for none."""
         return next(iter(self.options), "")
+
+
+def _restored(kind: type[ProbeError], given: tuple[Any, ...], state: dict[str, Any]) -> ProbeError:
+    """An error from another process, whatever its class takes."""
+    error = kind.__new__(kind, *given)
+    vars(error).update(state)
+    return error
 
 
 class TooLong(ProbeError):

@@ -107,12 +107,8 @@ class Engine:
         assert all(len(query.positions) == 1 for query in queries), "one position explains"
         for query in queries:
             check(query, self.entry)
-        if self._gradient_budget is None:
-            began = time.perf_counter()
-            self._gradient_budget = self._find_gradient_budget()
-            self.busy += time.perf_counter() - began
         run = partial(self._backward, method=method, ig_steps=ig_steps)
-        return self._in_batches(queries, run, self._gradient_budget)
+        return self._in_batches(queries, run, self._budget_of_gradients())
 
     def run(self, works: Sequence[Work[Found]], beside: Sequence[Work[Found]] = ()) -> list[Found]:
         """The results of multi-step works, and then of those needed `beside` them.
@@ -145,6 +141,20 @@ class Engine:
         if self._kv_cache_tokens is None:
             self._kv_cache_tokens = memory.kv_cache_tokens(self.model)
         return self._kv_cache_tokens
+
+    def find_budgets(self, *, gradients: bool) -> None:
+        """Finds now what is else found when first wanted, so that other engines can have the same.
+
+        Args:
+            gradients: whether gradients will be taken.
+
+        Raises:
+            ProbeError: a model that gradients can't be taken of.
+        """
+        if self.has_kv_cache:
+            _ = self.kv_cache_tokens
+        if gradients:
+            self._budget_of_gradients()
 
     @property
     def budgets(self) -> dict[str, Any]:
@@ -261,6 +271,13 @@ class Engine:
         for row, query in enumerate(batch):
             ids[row, : len(query.ids)] = torch.tensor(query.ids)
         return ids.to(self.model.device), torch.tensor(lengths).to(self.model.device)
+
+    def _budget_of_gradients(self) -> _Budget:
+        if self._gradient_budget is None:
+            began = time.perf_counter()
+            self._gradient_budget = self._find_gradient_budget()
+            self.busy += time.perf_counter() - began
+        return self._gradient_budget
 
     def _find_gradient_budget(self) -> _Budget:
         """What memory allows, with layers checkpointed where a long prompt would not fit else."""

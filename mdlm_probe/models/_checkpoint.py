@@ -93,6 +93,7 @@ class LoadOptions:
         family: the model family that a folder or hub id is of, whatever its config.json says; "":
             as that says.
         rope_scale: how many times its own context a model is to read; see `_rope.stretch`.
+        device_map: "auto" to spread the layers over all cards that are there; "": one device.
     """
 
     dtype: str = "auto"
@@ -103,10 +104,12 @@ class LoadOptions:
     style: str = ""
     rope_scale: float = 1.0
     family: str = ""
+    device_map: str = ""
 
     def recorded(self) -> dict[str, Any]:
-        """The options as run.json has them: runs that began before there was a family resume."""
-        return {k: v for k, v in asdict(self).items() if k != "family" or v}
+        """The options as run.json has them: runs that began before there were all resume."""
+        later = ("family", "device_map")
+        return {k: v for k, v in asdict(self).items() if k not in later or v}
 
     def apply(self, entry: Checkpoint) -> Checkpoint:
         """An entry as these options change it: how prompts are written, how long they may be.

@@ -32,6 +32,11 @@ def trusting() -> Iterator[None]:
         _trusting.reset(token)
 
 
+def is_trusting() -> bool:
+    """Whether tasks from anywhere may run code."""
+    return _trusting.get()
+
+
 @contextmanager
 def loading(path: Path | None, include_path: str) -> Iterator[None]:
     """Lets lm-eval make a task from a file.

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from mdlm_probe import __version__, models
 from mdlm_probe.core import catalog
+from mdlm_probe.core.contract import value
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import RunFolder, differences, read_run
 from mdlm_probe.core.sheet import Sheet, text_of
@@ -113,8 +114,9 @@ def _session(
     length, passes = survey.cell_tokens(plan, border)
     batch = known.get("batch", {})
     given = batch | {"tokens": plan.job.batch_tokens or batch.get("tokens")}
+    gradients = bool(value("probe", plan.probe, "GRADIENTS"))
     session = executor.open(
-        EngineRequest(plan.entry, plan.job.load, plan.options, given), progress.note
+        EngineRequest(plan.entry, plan.job.load, plan.options, given, gradients), progress.note
     )
     same_weights(plan.entry.name, session.facts, known)
     if kin := "scorer" in session.facts and _relation(plan):

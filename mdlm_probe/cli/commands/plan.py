@@ -13,6 +13,7 @@ from mdlm_probe.cli.groups import ProbeGroup
 from mdlm_probe.cli.options import (
     MODEL_OPTIONS,
     RUN_OPTIONS,
+    WORKER_OPTIONS,
     jobs_of,
     plan_options,
     trust_options,
@@ -53,6 +54,7 @@ def plan_probe(name: str) -> click.Command:
             *trust_options(options),
             *MODEL_OPTIONS[1:],
             GPU,
+            *WORKER_OPTIONS,
             *RUN_OPTIONS,
         ],
         help=f"What `{name}` would run: cells, forwards, tokens, operations, memory, time.\n\n"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mdlm_probe.cli.commands import report
-from mdlm_probe.cli.options import TRUST, Commas
+from mdlm_probe.cli.options import TRUST, WORKER_OPTIONS, Commas
 from mdlm_probe.cli.progress import StudyBar
 from mdlm_probe.cli.screen import echo
 from mdlm_probe.cli.show import echo_table
@@ -42,6 +42,7 @@ OPTIONS = [
     ),
     click.Option(["--fresh"], is_flag=True, help="Forget the rows of these runs, and start over."),
     TRUST,
+    *WORKER_OPTIONS,
     click.Option(["--tables"], is_flag=True, help="Also print the tables of the report."),
     click.Option(["--quiet", "-q"], is_flag=True, help="No progress; results only."),
 ]
@@ -52,6 +53,8 @@ def callback(
     output: Path | None,
     only: tuple[str, ...] | None,
     fresh: bool,
+    workers: int,
+    ray_address: str,
     tables: bool,
     quiet: bool,
 ) -> None:
@@ -61,16 +64,18 @@ def callback(
         ProbeError: a file or folder that can't be used; runs that failed, at the very end.
     """
     from mdlm_probe.cli import study_file
+    from mdlm_probe.runs.executors import executor_of
     from mdlm_probe.runs.study import execute
 
     loaded, notes = study_file.load(study, output, fresh)
     chosen = select(loaded, only or ())
     folder = output or study_file.folder_of(shipped.path_of(study, "study", shipped.studies()))
     cells = [(part.probe, len(p.cells)) for part in chosen for p in part.plans]
-    with StudyBar(quiet, cells) as bar:
+    names = [part.name for part in chosen]
+    with StudyBar(quiet, cells) as bar, executor_of(workers, ray_address) as by:
         for note in (note for part in chosen for note in notes.get(part.name, [])):
             bar.note(note)
-        found = execute(loaded, folder, bar, only=[part.name for part in chosen], fresh=fresh)
+        found = execute(loaded, folder, bar, only=names, fresh=fresh, executor=by)
     finish(folder, found, tables)
 
 

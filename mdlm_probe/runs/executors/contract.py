@@ -30,12 +30,14 @@ class EngineRequest:
         entry, load: the model.
         options: the probe's; they name the scorer.
         batch: budgets of batches that are known already, as run.json has them.
+        gradients: whether gradients are taken.
     """
 
     entry: Checkpoint
     load: LoadOptions
     options: dict[str, Any] = field(default_factory=dict)
     batch: dict[str, Any] = field(default_factory=dict)
+    gradients: bool = False
 
 
 @dataclass(frozen=True)

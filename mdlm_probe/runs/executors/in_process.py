@@ -31,8 +31,15 @@ class InProcess:
 
     def open(self, request: EngineRequest, note: Note) -> EngineSession:
         """Loads what a request names; everything else is put away first."""
-        found = self.loaded.models(request.options, request.entry, request.load, note)
-        return EngineSession(*found, request.batch)
+        return EngineSession(*self.load(request, note), request.batch)
+
+    def load(self, request: EngineRequest, note: Note) -> tuple[Model, Model | None]:
+        """The model and the scorer that a request names; everything else is put away first.
+
+        Raises:
+            ProbeError: as `models.load`.
+        """
+        return self.loaded.models(request.options, request.entry, request.load, note)
 
     def close(self) -> None:
         """Puts all models away."""

@@ -1,0 +1,173 @@
+"""Ray on this machine alone, or a cluster that runs already: how it is begun, watched and ended."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from mdlm_probe.core.errors import ProbeError
+
+EXTRA = "pip install 'mdlm-probe[ray]'"
+OBJECTS = 128 * 2**20
+"""Bytes of shared memory for what travels: cells and rows."""
+
+PATIENCE = 5.0
+"""Seconds until a machine of the cluster must have answered."""
+
+SOCKET_PATH = 40
+"""Characters that a folder may have for Ray to make sockets in it: the system allows 107 for the
+whole path.
+"""
+
+
+class Cluster:
+    """A connection to Ray.
+
+    Args:
+        address: HOST:PORT of a cluster, "auto" for the one that this machine belongs to, or "" for
+            one of this machine alone, which ends with the connection. That listens on loopback
+            only, and to nobody without a token that never leaves this process and its children.
+
+    Attributes:
+        local: whether it is this machine's alone.
+        ray: the library.
+
+    Raises:
+        ProbeError: no Ray, or none at that address.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.local = not address
+        self._folder: Path | None = None
+        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        self.ray = _imported(self.local)
+        if address not in ("", "auto"):
+            _check(address)
+        how: dict[str, Any] = {"address": address}
+        if self.local:
+            self._folder = Path(tempfile.mkdtemp(prefix="mdlm-", dir=_short()))
+            cores = len(psutil.Process().cpu_affinity() or ())
+            how = {"address": "local", "num_cpus": cores, "include_dashboard": False}
+            how |= {"object_store_memory": OBJECTS, "_temp_dir": str(self._folder)}
+        quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+        try:
+            self.ray.init(namespace="mdlm-probe", **quiet, **how)
+        except (OSError, RuntimeError, ValueError, self.ray.exceptions.RayError) as error:
+            self.close()
+            raise _no_cluster(address, error) from None
+        self._head = self.ray.get_runtime_context().gcs_address
+        own = self.ray.get_runtime_context().get_node_id()
+        node = next(n for n in self.nodes() if n["NodeID"] == own)
+        self._watched = [self._head, f"{node['NodeManagerAddress']}:{node['NodeManagerPort']}"]
+        self._looked = time.monotonic()
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """The machines that are there, as Ray describes them."""
+        return [node for node in self.ray.nodes() if node["Alive"]]
+
+    def amounts(self, resource: str) -> list[int]:
+        """How much each machine has of "CPU" or "GPU", whoever uses it."""
+        return [int(node["Resources"].get(resource, 0)) for node in self.nodes()]
+
+    def check(self) -> None:
+        """Looks now and then whether the head and this machine's part of Ray are there.
+
+        Ray itself would wait for a minute, and then end this process.
+
+        Raises:
+            ProbeError: they aren't.
+        """
+        if time.monotonic() - self._looked < 1:
+            return
+        for address in self._watched:
+            if not _answers(address) and not _answers(address):  # a lost packet is no lost head
+                raise ProbeError(
+                    f"the head of the Ray cluster, {self._head}, is gone"
+                    if address == self._head
+                    else f"this machine's part of Ray, {address}, is gone",
+                    hint="what was measured is kept; the same command resumes"
+                    + ("" if self.local else " once the cluster is there again"),
+                )
+        self._looked = time.monotonic()
+
+    def close(self) -> None:
+        """Ends what was begun; a cluster that ran before goes on."""
+        with suppress(Exception):  # of a lost head, say: there is nothing left to end
+            self.ray.shutdown()
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def share(amounts: Sequence[int], workers: int) -> int:
+    """How much each of some workers may have, the same for all, so that all find room; 0: less.
+
+    Args:
+        amounts: what each machine has; nobody can have parts from two of them.
+        workers: how many they are.
+    """
+    most = max(amounts, default=0)
+    fitting = (n for n in range(most, 0, -1) if sum(a // n for a in amounts) >= workers)
+    return next(fitting, 0)
+
+
+def _imported(local: bool) -> Any:
+    """Ray, silenced: what it has to say of a worker is in our own words elsewhere."""
+    if local:  # read on import: no address but loopback is looked for or listened on
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    try:
+        import ray
+    except ImportError:
+        raise ProbeError(
+            "several workers need the library ray", hint=EXTRA, option=("workers", "ray_address")
+        ) from None
+    # prints on stdout, whatever log_to_driver says
+    vars(ray._private.worker)["print_to_stdstream"] = lambda *given, **named: None
+    return ray
+
+
+def _short() -> str:
+    """A folder for temporary files in which sockets can be."""
+    usual = tempfile.gettempdir()
+    return usual if len(usual) <= SOCKET_PATH or not Path("/tmp").is_dir() else "/tmp"
+
+
+def _check(address: str) -> None:
+    """Refuses what is no address, or where nobody is: Ray would wait for that."""
+    host, colon, port = address.rpartition(":")
+    if not (host and colon and port.isdecimal()) or "/" in host:
+        raise ProbeError(
+            f"--ray-address is '{address}'", expected="auto, or HOST:PORT", option="ray_address"
+        )
+    if not _answers(address):
+        raise _no_cluster(address, ConnectionError("nobody answers there"))
+
+
+def _answers(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    with suppress(OSError), socket.create_connection((host.strip("[]"), int(port)), PATIENCE):
+        return True
+    return False
+
+
+def _no_cluster(address: str, error: Exception) -> ProbeError:
+    said = str(error).strip().partition("\n")[0] or type(error).__name__
+    if not address:
+        return ProbeError(f"Ray can't start on this machine: {said}", option="workers")
+    return ProbeError(
+        f"no Ray cluster at '{address}': {said}",
+        expected="a cluster that was begun with `ray start --head`; its address is printed there",
+        hint="without --ray-address, --workers are on this machine",
+        option="ray_address",
+    )
