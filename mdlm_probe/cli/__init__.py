@@ -4,6 +4,9 @@ from mdlm_probe.cli import environment
 
 environment.clean()  # before any library is imported that reads it
 
-from mdlm_probe.cli.commands import main  # noqa: E402
+try:
+    from mdlm_probe.cli.commands import main
+except KeyboardInterrupt:  # nothing has begun: nothing is to be said
+    raise SystemExit(130) from None
 
 __all__ = ["main"]

@@ -17,7 +17,7 @@ from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.secrets import redacted
 from mdlm_probe.core.threads import is_ctrl_c
 
-STOPPED = "Stopped. What was measured is kept; the same command, without --fresh, resumes."
+STOPPED = "Stopped. What was written is kept; the same command, without --fresh, resumes."
 
 
 def no_other(name: str) -> click.Command | None:

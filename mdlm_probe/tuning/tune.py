@@ -149,6 +149,12 @@ def run(asked: Tuning, progress: TuningProgress) -> Path:
     return asked.output
 
 
+def kept(folder: Path) -> str:
+    """After which step a training that was stopped resumes, in words."""
+    step = tuner.last_checkpoint(folder / CHECKPOINTS)[1]
+    return f"the last checkpoint is that of step {step}" if step else "there is no checkpoint yet"
+
+
 def begin(asked: Tuning, config: dict[str, Any]) -> dict[str, Any]:
     """Starts a folder, or continues it; returns what it says of itself.
 

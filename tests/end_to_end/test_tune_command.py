@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from mdlm_probe.prompts import small_texts
 
 ROOT = Path(__file__).parent.parent.parent
 OPTIONS = "--steps 12 --batch 4 --micro-batch 2 --max-masks 40 --context 160 --rate 1e-3".split()
-OPTIONS += "--warmup 2 --rank 8 --save-every 2 --device cpu --quiet".split()
+OPTIONS += "--warmup 2 --rank 8 --save-every 2 --device cpu".split()
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
 
@@ -45,6 +46,7 @@ def test_stopped_by_ctrl_c_resumed_and_measured(data, tmp_path):
     child.send_signal(signal.SIGINT)
     _, said = child.communicate(timeout=60)
     assert child.returncode == 130, said
+    assert re.search(r"the last checkpoint is that of step \d+\n", said)
     assert "resumes" in said
     assert "Traceback" not in said
     result = call(*words(data, tmp_path / "cut"))

@@ -107,7 +107,11 @@ def tune_command(name: str) -> click.Command:
         asked = tuning_of(name, given)
         first = os.environ.get("RANK", "0") == "0"  # of several devices' processes one speaks
         with Training(given["quiet"] or not first) as bar:
-            folder = tune.run(asked, bar)
+            try:
+                folder = tune.run(asked, bar)
+            except KeyboardInterrupt:
+                bar.note(tune.kept(asked.output))
+                raise
         if first:
             _echo_written(folder, asked)
 
