@@ -35,7 +35,7 @@ class ProbeGroup(click.Group):
         others: names that `other` knows, for suggestions and for completion.
         titles: heads of the help's two lists, probes and own commands.
         order: own commands as the help lists them; those left out follow.
-        together: own commands that the help names in one line, and what it says of them.
+        together: own commands that the help names in one line, and that line.
         given: what click's groups take.
     """
 
@@ -99,7 +99,7 @@ class ProbeGroup(click.Group):
                 with formatter.section(title):
                     formatter.write_dl(rows)
                     if names and rows is own:
-                        formatter.write_text(f"{', '.join(names)}: {text}")
+                        formatter.write_text(text)
 
     def _own(self, names: Iterable[str]) -> list[tuple[str, str]]:
         return [(name, self.commands[name].get_short_help_str(70)) for name in names]

@@ -19,6 +19,7 @@ from mdlm_probe.models._checkpoint import LoadOptions
 from mdlm_probe.models._families import readers
 from mdlm_probe.prompts import lm_eval_trust
 from mdlm_probe.runs.plan import Job
+from mdlm_probe.runs.shards import Shard
 
 
 class Commas(click.ParamType):
@@ -127,6 +128,12 @@ MODEL_OPTIONS = [
         ["--batch-tokens"], default="auto", help="Tokens per batch, padding included, or auto."
     ),
 ]
+SHARD = click.Option(
+    ["--shard"],
+    default="",
+    metavar="I/N",
+    help="Measure part I of N, for a job array; each in its own --output. `merge` joins them.",
+)
 RUN_OPTIONS = [
     click.Option(
         ["--output", "-o"], type=click.Path(path_type=Path), help="Default: results/PROBE."
@@ -207,7 +214,23 @@ def jobs_of(probe: str, plan_names: Sequence[str], given: dict[str, Any]) -> lis
     output = given.get("output") or Path("results") / probe
     tokens = batch_tokens(given["batch_tokens"])
     fresh = given.get("fresh", False)
-    return [Job(probe, name, options, load, output, tokens, fresh) for name in names]
+    shard = shard_of(given.get("shard", ""))
+    return [Job(probe, name, options, load, output, tokens, fresh, shard) for name in names]
+
+
+def shard_of(text: str) -> Shard | None:
+    """--shard as a part of so many; None for all."""
+    if not text:
+        return None
+    index, slash, count = (part.strip() for part in text.partition("/"))
+    i, n = whole(index), whole(count)
+    if not slash or i is None or n is None or not 1 <= i <= n:
+        raise ProbeError(
+            f"--shard is '{text}'",
+            expected="I/N: part I of N, from 1/N to N/N, such as 3/8",
+            option="shard",
+        )
+    return Shard(i, n)
 
 
 def batch_tokens(text: str) -> int | None:

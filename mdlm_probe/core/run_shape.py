@@ -24,6 +24,7 @@ CONFIG: dict[str, Any] = {
     "probe": str,
     "model": str,
     "judge": str,
+    "shard": str,
     "source": str,
     "options": {},
     "sources": {},
@@ -33,6 +34,7 @@ CONFIG: dict[str, Any] = {
 SHAPE: dict[str, Any] = {
     "status": str,
     "cells": int,
+    "whole": int,
     "size": int,
     "ended": str,
     "config": CONFIG,

@@ -18,6 +18,7 @@ from mdlm_probe.core.options import traits_of
 from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
 from mdlm_probe.runs import loaded_models
 from mdlm_probe.runs.loaded_models import place, portable
+from mdlm_probe.runs.shards import Shard
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Job:
         output: the run folder.
         batch_tokens: padded tokens of a batch; None finds it.
         fresh: forget what the folder holds of this job.
+        shard: the part of its cells that is measured; None: all.
     """
 
     probe: str
@@ -41,6 +43,7 @@ class Job:
     output: Path = Path("results")
     batch_tokens: int | None = None
     fresh: bool = False
+    shard: Shard | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ class Plan:
             "options": self.options,
             "sources": self.probe.sources(**self.options),
             "load": load,
+            **({"shard": str(self.job.shard)} if self.job.shard else {}),
         }
 
 

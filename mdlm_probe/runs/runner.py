@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from functools import partial
 from operator import attrgetter
@@ -24,6 +24,7 @@ from mdlm_probe.runs import executors, loaded_models, survey
 from mdlm_probe.runs.executors.contract import EngineRequest, Executor, Session
 from mdlm_probe.runs.fitting import fit
 from mdlm_probe.runs.plan import Plan, Progress
+from mdlm_probe.runs.shards import ShardCells
 
 if TYPE_CHECKING:
     from mdlm_probe.engine.engine import Engine
@@ -85,9 +86,14 @@ def _continue(
     plan = fit(plan, border).plan
     _note_refused(plan, plan.refused.keys() - refused.keys(), progress)
     session, group = _session(plan, border, known, progress, executor)
+    told: dict[str, Any] = {}
+    if plan.job.shard:
+        told["whole"] = len(plan.cells)
+        plan = replace(plan, cells=ShardCells(plan.cells, plan.job.shard, group))
     folder.update(
         plan.name,
         status="started",
+        **told,
         **session.facts,
         batch={**session.batch, "cells": group},
         cells=len(plan.cells),

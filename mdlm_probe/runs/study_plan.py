@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mdlm_probe.runs import judges
 from mdlm_probe.runs.plan import Plan
+from mdlm_probe.runs.shards import Shard
 from mdlm_probe.tuning.request import Tuning
 
 
@@ -62,3 +63,14 @@ class Study:
     def adapters(self) -> set[str]:
         """Where the adapters are that the study trains."""
         return {str(part.tuning.output) for part in self.parts if part.tuning}
+
+    def cut(self, shard: Shard) -> Study:
+        """The same study, of which a part of every measurement's cells is measured."""
+        parts = [
+            replace(
+                part,
+                plans=tuple(replace(p, job=replace(p.job, shard=shard)) for p in part.plans),
+            )
+            for part in self.parts
+        ]
+        return replace(self, parts=tuple(parts))

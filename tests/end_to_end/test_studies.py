@@ -427,3 +427,34 @@ def test_a_scorer_that_is_asked_next_stays_loaded(tmp_path, loads):
     assert progress.turns[:3] == [
         *[("locality", "tiny-mdlm"), ("moved", "tiny-mdlm"), ("locality", "tiny-arlm")]
     ]
+
+
+def test_shards_of_a_study_become_the_whole(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text(json.dumps(QUICK), encoding="utf-8")
+    given = ("study", str(path), "--quiet", "--output")
+    call(*given, str(tmp_path / "whole"))
+    for index in (1, 2):
+        call(*given, str(tmp_path / f"part-{index}"), "--shard", f"{index}/2")
+    parts = [str(tmp_path / f"part-{index}") for index in (1, 2)]
+    call("merge", *parts, "--output", str(tmp_path / "merged"))
+    files = sorted((tmp_path / "whole").glob("*/*__*.csv"))
+    assert len(files) == 4
+    for file in files:
+        merged = tmp_path / "merged" / file.parent.name / file.name
+        assert merged.read_bytes() == file.read_bytes()
+    done = call(*given, str(tmp_path / "merged"))
+    assert "rows" in done.output
+    runs = json.loads((tmp_path / "merged" / "study.json").read_text())["runs"]
+    assert [run["status"] for run in runs.values()] == ["finished", "finished"]
+
+
+def test_a_shard_leaves_judges_for_later_and_trains_nothing(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text(json.dumps(SHIFTS), encoding="utf-8")
+    done = call("study", str(path), "--output", str(tmp_path / "part"), "--shard", "1/2")
+    assert "verdicts: left out: a judge reads all rows" in done.output
+    assert not list((tmp_path / "part").glob("*/judge__*"))
+    path.write_text(json.dumps({"runs": {"ma": {"tune": "sft", "model": "tiny-mdlm"}}}))
+    done = call("study", str(path), "--shard", "1/2", "-o", str(tmp_path / "out"), code=1)
+    assert "train ma once for each shard" in done.output

@@ -11,7 +11,10 @@ from mdlm_probe import __version__
 from mdlm_probe.cli.groups import MainGroup
 from mdlm_probe.cli.run_probe import probe_command
 
-ORDER = (*("study", "plan", "report", "compare", "export"), *("generate", "judge", "eval", "tune"))
+ORDER = (
+    *("study", "plan", "report", "compare", "export"),
+    *("generate", "judge", "eval", "tune"),
+)
 """Commands by use: the order of the help."""
 
 
@@ -25,7 +28,10 @@ ORDER = (*("study", "plan", "report", "compare", "export"), *("generate", "judge
         "Commands (`COMMAND --help`: its options, and an example)",
     ),
     order=ORDER,
-    together=(("models", "probes", "tasks"), "lists of what there is."),
+    together=(
+        ("merge", "models", "probes", "tasks"),
+        "merge: the shards of a run; models, probes, tasks: lists of what there is.",
+    ),
 )
 @click.version_option(__version__, prog_name="mdlm-probe")
 def main() -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from mdlm_probe.cli.commands import report
-from mdlm_probe.cli.options import TRUST, WORKER_OPTIONS, Commas
+from mdlm_probe.cli.options import SHARD, TRUST, WORKER_OPTIONS, Commas, shard_of
 from mdlm_probe.cli.progress import StudyBar
 from mdlm_probe.cli.screen import echo
 from mdlm_probe.cli.show import echo_table
@@ -19,7 +19,7 @@ from mdlm_probe.prompts import shipped
 
 if TYPE_CHECKING:
     from mdlm_probe.runs.study import RunOutcome
-    from mdlm_probe.runs.study_plan import Study
+    from mdlm_probe.runs.study_plan import Study, StudyRun
 
 HELP = """Runs every probe that a YAML file lists, on every model, then makes the report.
 
@@ -43,6 +43,7 @@ OPTIONS = [
     click.Option(["--fresh"], is_flag=True, help="Forget the rows of these runs, and start over."),
     TRUST,
     *WORKER_OPTIONS,
+    SHARD,
     click.Option(["--tables"], is_flag=True, help="Also print the tables of the report."),
     click.Option(["--quiet", "-q"], is_flag=True, help="No progress; results only."),
 ]
@@ -55,6 +56,7 @@ def callback(
     fresh: bool,
     workers: int,
     ray_address: str,
+    shard: str,
     tables: bool,
     quiet: bool,
 ) -> None:
@@ -69,17 +71,21 @@ def callback(
 
     loaded, notes = study_file.load(study, output, fresh)
     chosen = select(loaded, only or ())
+    asked = [part.name for part in chosen]
+    if part := shard_of(shard):
+        loaded = loaded.cut(part)
+        chosen = cut(loaded, chosen, notes)
     folder = output or study_file.folder_of(shipped.path_of(study, "study", shipped.studies()))
     cells = [(part.probe, len(p.cells)) for part in chosen for p in part.plans]
     names = [part.name for part in chosen]
     with StudyBar(quiet, cells) as bar, executor_of(workers, ray_address) as by:
-        for note in (note for part in chosen for note in notes.get(part.name, [])):
+        for note in (note for name in asked for note in notes.get(name, [])):
             bar.note(note)
         found = execute(loaded, folder, bar, only=names, fresh=fresh, executor=by)
     finish(folder, found, tables)
 
 
-def select(study: Study, only: Sequence[str]) -> list[Any]:
+def select(study: Study, only: Sequence[str]) -> list[StudyRun]:
     """The runs that are named; all if none is.
 
     Raises:
@@ -90,6 +96,33 @@ def select(study: Study, only: Sequence[str]) -> list[Any]:
         if name not in names:
             raise catalog.unknown("run", name, names)
     return [part for part in study.parts if not only or part.name in only]
+
+
+def cut(study: Study, chosen: Sequence[StudyRun], notes: dict[str, list[str]]) -> list[StudyRun]:
+    """The runs that a shard of a study has.
+
+    Args:
+        study: with plans of one shard.
+        chosen: runs that are asked for.
+        notes: what is said of each run; that judges wait is added.
+
+    Raises:
+        ProbeError: a run that trains: every shard would train it again.
+    """
+    if trained := [part.name for part in chosen if part.tuning]:
+        raise ProbeError(
+            f"--shard would train {', '.join(trained)} once for each shard",
+            expected="runs that measure: --only RUN,RUN",
+            option="shard",
+        )
+    names = [part.name for part in chosen if part.plans]
+    for part in chosen:
+        if part.verdicts:
+            notes[part.name] = [
+                f"{part.name}: left out: a judge reads all rows; after `merge`, the same study"
+                " without --shard asks it"
+            ]
+    return [part for part in study.parts if part.name in names]
 
 
 def finish(folder: Path, found: Sequence[RunOutcome], tables: bool) -> None:

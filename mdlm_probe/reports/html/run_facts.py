@@ -96,6 +96,7 @@ def _of(name: str, entry: Mapping[str, Any], frame: pd.DataFrame) -> dict[str, s
     found |= {f"option {k}": option_text(v) for k, v in config.get("options", {}).items()}
     found |= {f"digest of {k}": str(v)[:SHORT] for k, v in (config.get("sources") or {}).items()}
     found |= {
+        "shard": config.get("shard"),
         "cells": entry.get("cells") and str(entry["cells"]),
         "rows": str(len(rows)),
         "device": model.get("device_name") or model.get("device"),
@@ -134,6 +135,8 @@ def _left_out(entries: Entries) -> list[str]:
     found = []
     for entry in entries.values():
         name = _config(entry).get("model", "")
+        if shard := _config(entry).get("shard"):
+            found.append(f"{name}: shard {shard} alone: {entry['cells']} of {entry['whole']} cells")
         for why, cells in entry.get("refused", {}).items():
             found.append(f"{name}: {cells} cells left out: {why}")
         found += [f"{name}: {event}" for event in entry.get("events", [])]
