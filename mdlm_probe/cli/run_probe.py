@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -19,11 +20,13 @@ from mdlm_probe.cli.options import (
     trust_options,
 )
 from mdlm_probe.cli.progress import Bar
+from mdlm_probe.cli.screen import echo
 from mdlm_probe.cli.show import show_report
 from mdlm_probe.core import catalog
 from mdlm_probe.runs import runner
 from mdlm_probe.runs.executors import Executor, executor_of
 from mdlm_probe.runs.plan import Job, prepare_all
+from mdlm_probe.runs.shards import Shard
 
 
 def probe_command(name: str) -> click.Command:
@@ -71,4 +74,15 @@ def measure(jobs: Sequence[Job], executor: Executor, quiet: bool) -> None:
             bar.note(note)
         for plan in plans:
             runner.run(plan, bar, executor)
-    show_report(jobs[0].output)
+    if shard := jobs[0].shard:
+        echo(told(shard, jobs[0].output))
+    else:
+        show_report(jobs[0].output)
+
+
+def told(shard: Shard, folder: Path) -> str:
+    """What is said in place of a report, which one part of the cells would mislead."""
+    return (
+        f"shard {shard} is in {folder}; `mdlm-probe merge FOLDER... --output WHOLE` joins all"
+        f" {shard.count}"
+    )

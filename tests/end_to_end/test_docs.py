@@ -258,6 +258,8 @@ def runs(tmp_path_factory):
         f"locality -m tiny-mdlm --positions 0,1 {few} 2 -o tuned",
         f"masks -m tiny-mdlm --masks 0,4 --filler mask {few} 2 -o masks",
         "shift -m tiny-mdlm --limit 1 --length 8 --block 8 --frac 0.5 -o shift",
+        f"locality -m oracle --positions 0 {few} 2 --shard 1/2 -o part-1",
+        f"locality -m oracle --positions 0 {few} 2 --shard 2/2 -o part-2",
     ):
         *typed, name = line.split()
         result = CliRunner().invoke(cli.main, [*typed, str(folder / "results" / name), "--quiet"])

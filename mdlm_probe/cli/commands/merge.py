@@ -13,7 +13,7 @@ HELP = """Merges the folders of all shards into one, as if the run had never bee
 FOLDER is the output of a probe, or of a study, with `--shard I/N`: one for each I. The rows are the
 bytes of the whole run, where devices are of one kind. `mdlm-probe report` reads the merged folder.
 
-Example: mdlm-probe merge results/part-* --output results/masks
+Example: mdlm-probe merge results/part-1 results/part-2 --output results/whole
 """
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mdlm_probe.cli import run_probe
 from mdlm_probe.cli.commands import report
 from mdlm_probe.cli.options import SHARD, TRUST, WORKER_OPTIONS, Commas, shard_of
 from mdlm_probe.cli.progress import StudyBar
@@ -82,7 +83,12 @@ def callback(
         for note in (note for name in asked for note in notes.get(name, [])):
             bar.note(note)
         found = execute(loaded, folder, bar, only=names, fresh=fresh, executor=by)
-    finish(folder, found, tables)
+    if part:
+        show_outcomes(found)
+        echo(run_probe.told(part, folder))
+        _raise_failed(found)
+    else:
+        finish(folder, found, tables)
 
 
 def select(study: Study, only: Sequence[str]) -> list[StudyRun]:
@@ -139,7 +145,12 @@ def finish(folder: Path, found: Sequence[RunOutcome], tables: bool) -> None:
         if not failed:
             raise ProbeError(fault)
         echo(fault, err=True)
-    if failed:
+    _raise_failed(found)
+
+
+def _raise_failed(found: Sequence[RunOutcome]) -> None:
+    """Says how many failed, and what to do; nothing if none did."""
+    if failed := [outcome for outcome in found if outcome.error]:
         raise ProbeError(_how_many(len(failed), len(found)), hint=_next_step(failed))
 
 
