@@ -10,7 +10,15 @@ from typing import Any
 import click
 
 from mdlm_probe.cli.completions import lm_task_names
-from mdlm_probe.cli.options import MODEL_OPTIONS, RUN_OPTIONS, TRUST, Commas, jobs_of, whole
+from mdlm_probe.cli.options import (
+    MODEL_OPTIONS,
+    RUN_OPTIONS,
+    TRUST,
+    WORKER_OPTIONS,
+    Commas,
+    jobs_of,
+    whole,
+)
 from mdlm_probe.cli.progress import Bar
 from mdlm_probe.cli.screen import echo
 from mdlm_probe.cli.show import echo_table
@@ -101,14 +109,16 @@ def callback(**given: Any) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     from mdlm_probe.analysis.tables import number
     from mdlm_probe.harness import run
+    from mdlm_probe.runs.executors import executor_of
 
     request = request_of(given)
     rows = []
-    with Requests(given["quiet"]) as bar:
+    by = executor_of(given["workers"], given["ray_address"])
+    with Requests(given["quiet"]) as bar, by as executor:
         if given["batch_size"]:
             bar.note("--batch_size means nothing here: batches are cut by --batch-tokens")
         for job in jobs:
-            rows += run.run(job, request, bar)
+            rows += run.run(job, request, bar, executor)
     columns = names(run.COLUMNS)
     heads = [HEADS.get(name, name) for name in columns]
     echo_table(heads, [[number(row[name]) for name in columns] for row in rows])
@@ -165,6 +175,7 @@ command = click.Command(
         TRUST,
         *LIKELIHOOD_OPTIONS,
         *MODEL_OPTIONS[1:],
+        *WORKER_OPTIONS,
         OUTPUT,
         *(option for option in RUN_OPTIONS if option.name != "output"),
     ],

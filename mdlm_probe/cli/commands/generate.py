@@ -10,14 +10,22 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mdlm_probe.cli.canvas_display import CanvasDisplay
-from mdlm_probe.cli.options import MODEL_OPTIONS, RUN_OPTIONS, jobs_of, plan_options
+from mdlm_probe.cli.options import (
+    MODEL_OPTIONS,
+    RUN_OPTIONS,
+    WORKER_OPTIONS,
+    jobs_of,
+    plan_options,
+)
 from mdlm_probe.cli.progress import Bar
 from mdlm_probe.cli.screen import Screen, echo
 from mdlm_probe.cli.show import echo_frame
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.options import flag
 from mdlm_probe.prompts.prompt import Text
 from mdlm_probe.runs import generate, plan
 from mdlm_probe.runs.arena_hard import write_arena_hard
+from mdlm_probe.runs.executors import executor_of
 
 if TYPE_CHECKING:
     from mdlm_probe.engine.engine import Engine
@@ -105,6 +113,13 @@ def callback(text: tuple[str, ...], arena_hard: bool, show: bool, **given: Any) 
             expected="one of the two",
             option=drawn[0],
         )
+    elsewhere = [n for n in ("workers", "ray_address") if given[n]]
+    if show and elsewhere:
+        raise ProbeError(
+            "--show draws what this process writes, and other processes are to write",
+            expected=f"one of --show and {flag(elsewhere[0])}",
+            option=elsewhere[0],
+        )
     if given["output"] != Path("-"):
         paths = _write(text, arena_hard, show, given, piped=given["quiet"])
         _echo_quality(paths, err=given["quiet"])
@@ -137,10 +152,11 @@ def _write(
     """
     paths = []
     jobs = jobs_of("generate", [str(option.name) for option in OPTIONS], given)
-    with Writing(given["quiet"], show, piped) as progress:
+    by = executor_of(given["workers"], given["ray_address"])
+    with Writing(given["quiet"], show, piped) as progress, by as executor:
         for job in jobs:
             job.options["text"] = text
-            path = generate.run(job, progress)
+            path = generate.run(job, progress, executor)
             paths.append(path)
             if piped:
                 click.echo(path.read_bytes(), nl=False)
@@ -165,7 +181,15 @@ def _echo_quality(paths: Sequence[Path], *, err: bool) -> None:
 command = click.Command(
     "generate",
     callback=callback,
-    params=[OWN[0], *MODEL_OPTIONS[:1], *OPTIONS, *OWN[1:], *MODEL_OPTIONS[1:], *RUN_OPTIONS],
+    params=[
+        OWN[0],
+        *MODEL_OPTIONS[:1],
+        *OPTIONS,
+        *OWN[1:],
+        *MODEL_OPTIONS[1:],
+        *WORKER_OPTIONS,
+        *RUN_OPTIONS,
+    ],
     help=HELP,
     short_help="Writes answers to prompts, as JSONL.",
 )

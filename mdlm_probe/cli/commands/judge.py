@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mdlm_probe.cli.completions import model_names
-from mdlm_probe.cli.options import Commas, batch_tokens
+from mdlm_probe.cli.options import WORKER_OPTIONS, Commas, batch_tokens
 from mdlm_probe.cli.progress import Bar
 from mdlm_probe.cli.show import show_report
 from mdlm_probe.core.errors import ProbeError
@@ -99,18 +99,29 @@ class Judging(Bar):
     unit = "verdicts"
 
 
-def callback(folder: Path, fresh: bool, quiet: bool, **given: Any) -> None:
+def callback(
+    folder: Path, fresh: bool, quiet: bool, workers: int, ray_address: str, **given: Any
+) -> None:
     """Judges, reports, and then says what failed.
 
     Raises:
         ProbeError: whatever the user can mend; verdicts that failed, after the report.
     """
     from mdlm_probe.runs import judges
+    from mdlm_probe.runs.executors import executor_of
 
     by = judge_of(given, folder, fresh)
+    asked = {"workers": workers, "ray_address": ray_address}
+    named = [name for name, value in asked.items() if value]
+    if named and not isinstance(by, judges.LocalJudge):
+        raise ProbeError(
+            f"{flag(named[0])} is for a local judge; this one is {by.name}",
+            expected="--judge-model MODEL",
+            option=named[0],
+        )
     choice = judges.Choice(given["limit"], given["intervention"] or (), given["frac"] or ())
-    with Judging(quiet) as bar:
-        done = judges.judge(folder, by, choice, bar, fresh=fresh)
+    with Judging(quiet) as bar, executor_of(workers, ray_address) as executor:
+        done = judges.judge(folder, by, choice, bar, fresh=fresh, executor=executor)
     show_report(folder)
     if done.failed:
         raise ProbeError(
@@ -178,7 +189,7 @@ def _check_begun(folder: Path) -> None:
 command = click.Command(
     "judge",
     callback=callback,
-    params=OPTIONS,
+    params=[*OPTIONS[:-2], *WORKER_OPTIONS, *OPTIONS[-2:]],
     help=HELP,
     short_help="Judges a run's shifted answers: win rates.",
 )
