@@ -14,15 +14,15 @@ from functools import partial
 from typing import Any, TypeVar
 
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
 
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.engine import gradients, memory, multi_step, reading, readouts
+from mdlm_probe.engine import gradients, memory, multi_step, reading
 from mdlm_probe.engine.batches import check, distinct, spans
+from mdlm_probe.engine.forward import forward, padded
 from mdlm_probe.engine.multi_step import MultiStep, Work
 from mdlm_probe.engine.queries import Answer, Attribution, Query
 from mdlm_probe.models._base import CachingModel, Model
+from mdlm_probe.models._device import on
 
 GRADIENT_PROMPT = 4096
 """Where gradients of prompts of this length, or the context, don't fit, layers are checkpointed."""
@@ -89,7 +89,7 @@ class Engine:
         for query in queries:
             check(query, self.entry)
         sent, answered = distinct(queries, self.entry)
-        found = self._in_batches(sent, self._forward, self._budget)
+        found = self._in_batches(sent, partial(forward, self.model), self._budget)
         return [found[number] for number in answered]
 
     def attribute(
@@ -174,103 +174,44 @@ class Engine:
     def _in_batches(
         self,
         queries: Sequence[Query],
-        run: Callable[[Sequence[Query]], list[Found]],
+        start: Callable[[Sequence[Query]], Callable[[], list[Found]]],
         budget: _Budget,
     ) -> list[Found]:
+        """Runs batches. A device besides the CPU begins one while another's results are copied."""
         answers: dict[int, Found] = {}
         order, waiting = spans(queries, budget.tokens)
-        while waiting:
-            span = waiting.pop()
-            batch = [queries[i] for i in order[span]]
+        ahead = 0 if self.model.device == "cpu" else 1
+        begun: list[tuple[list[int], Callable[[], list[Found]]]] = []
+        while waiting or begun:
             began = time.perf_counter()
-            try:
-                found = run(batch)  # ends in host memory, so nothing still runs
-            except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
-                waiting += self._back_off(error, batch, span, budget)[::-1]
-                continue
+            if waiting:
+                span = waiting.pop()
+                batch = [queries[i] for i in order[span]]
+                try:
+                    begun.append((order[span], start(batch)))
+                except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
+                    waiting += self._back_off(error, batch, span, budget)[::-1]
+                    continue
+            while len(begun) > (ahead if waiting else 0):
+                numbers, finish = begun.pop(0)
+                answers.update(zip(numbers, finish(), strict=True))
+                tokens = sum(queries[i].network_tokens for i in numbers)
+                self.tokens += tokens
+                self.watch(tokens)
             self.busy += time.perf_counter() - began
-            answers.update(zip(order[span], found, strict=True))
-            tokens = sum(query.network_tokens for query in batch)
-            self.tokens += tokens
-            self.watch(tokens)
         return [answers[i] for i in range(len(queries))]
-
-    def _forward(self, batch: Sequence[Query]) -> list[Answer]:
-        ids, lengths = self._padded(batch)
-        places = [(row, p) for row, query in enumerate(batch) for p in query.positions]
-        rows, positions = torch.tensor(places).to(self.model.device).unbind(1)
-        with torch.inference_mode():
-            if batch[0].kv_cache is not None:
-                states = self._states_with_cache(batch, ids, lengths, rows, positions)
-            else:
-                states = self.model.states(ids, lengths, rows, positions)
-            guidances = [query.guidance for query in batch if query.guidance]
-            if not guidances:
-                return reading.read(self.model, batch, self.model.logprobs, states)
-            for row, guidance in enumerate(guidances):
-                ids[row, list(guidance.hidden)] = self.entry.mask
-            blind = self.model.states(ids, lengths, rows, positions)
-            scales = torch.tensor([guidance.scale for guidance in guidances]).to(ids.device)[rows]
-            # in float32, which holds all of bfloat16 and the scales
-            both = torch.cat([states.float(), blind.float(), scales[:, None].float()], dim=1)
-            score = partial(self._guided, dtype=states.dtype)
-            return reading.read(self.model, batch, score, both)
-
-    def _states_with_cache(
-        self,
-        batch: Sequence[Query],
-        ids: Int[Tensor, "batch length"],
-        lengths: Int[Tensor, " batch"],
-        rows: Int[Tensor, " asked"],
-        positions: Int[Tensor, " asked"],
-    ) -> Float[Tensor, "asked width"]:
-        assert isinstance(self.model, CachingModel), "no keys and values to keep"
-        computed = None
-        if batch[0].computed:
-            computed = torch.tensor([query.computed for query in batch]).to(ids.device)
-        caches = [query.kv_cache for query in batch if query.kv_cache is not None]
-        return self.model.states_with_cache(ids, lengths, computed, rows, positions, caches)
-
-    def _guided(
-        self, both: Float[Tensor, "asked both"], dtype: torch.dtype
-    ) -> Float[Tensor, "asked vocab"]:
-        """Rows moved away from those that don't see the prompt; see `queries.Guidance`."""
-        seeing, blind = both[:, :-1].to(dtype).chunk(2, dim=1)
-        rows, without = self.model.logprobs(seeing), self.model.logprobs(blind)
-        moved = without + (both[:, -1:] + 1) * (rows - without)
-        return readouts.normalised(torch.where(rows.isneginf(), rows, moved))
 
     def _backward(
         self, batch: Sequence[Query], method: gradients.Method, ig_steps: int
-    ) -> list[Attribution]:
-        ids, lengths = self._padded(batch)
-        positions = torch.tensor([query.positions[0] for query in batch]).to(ids.device)
+    ) -> Callable[[], list[Attribution]]:
+        ids, lengths = (on(self.model.device, given) for given in padded(batch))
+        positions = on(self.model.device, [query.positions[0] for query in batch])
         assert self._gradient_budget is not None, "found by `attribute`"
         checkpointing = self._gradient_budget.checkpointing
         found = gradients.attribute(
             self.model, ids, lengths, positions, method, ig_steps, checkpointing
         )
-        bad = ~(found.scores.isfinite().all(-1) & found.logits.isfinite())
-        if bad.any():
-            raise reading.no_number("gradient", batch[int(bad.nonzero()[0])], self.entry)
-        scores = found.scores.float().cpu().numpy()
-        gaps = [None] * len(batch) if found.gaps is None else found.gaps.tolist()
-        return [
-            Attribution(row[: len(query.ids)], token, logit, gap)
-            for query, row, token, logit, gap in zip(
-                batch, scores, found.tokens.tolist(), found.logits.tolist(), gaps, strict=True
-            )
-        ]
-
-    def _padded(
-        self, batch: Sequence[Query]
-    ) -> tuple[Int[Tensor, "batch length"], Int[Tensor, " batch"]]:
-        """Ids on the device, zero where no one looks, and how many of each row are real."""
-        lengths = [len(query.ids) for query in batch]
-        ids = torch.zeros(len(batch), max(lengths), dtype=torch.long)
-        for row, query in enumerate(batch):
-            ids[row, : len(query.ids)] = torch.tensor(query.ids)
-        return ids.to(self.model.device), torch.tensor(lengths).to(self.model.device)
+        return partial(reading.explained, batch, self.entry, found)
 
     def _budget_of_gradients(self) -> _Budget:
         if self._gradient_budget is None:

@@ -52,7 +52,8 @@ class Model(Protocol):
             ids: right-padded token ids on the model's device.
             lengths: tokens of each sequence; what lies beyond is never attended to.
             rows, positions: the asked places. Causal models: position 1..length, where `length` is
-                the token after the end. Masked models: 0..length-1 (Dream: 1..length-1).
+                the token after the end. Masked models: 0..length-1 (Dream: 1..length-1). These and
+                `lengths` come from the host, where looking at them waits for nothing.
         """
         ...
 
@@ -82,8 +83,9 @@ class CachingModel(Model, Protocol):
         Args:
             ids, lengths, rows, positions: as in `states`: whole sequences, which may have grown
                 since the last pass.
-            computed: ascending in each row, as many in every row; None computes all. Whatever isn't
-                cached yet must be among them, and `position - shift` of every asked position.
+            computed: ascending in each row, as many in every row, on the host; None computes all.
+                Whatever isn't cached yet must be among them, and `position - shift` of every asked
+                position.
             caches: one per row. Afterwards `layers` has one pair (keys, values) per layer, each
                 [kv_heads, length of the row, head_dim] on the device, unpadded.
         """

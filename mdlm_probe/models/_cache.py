@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from mdlm_probe.models._device import on
 from mdlm_probe.models._kv_cache import KVCache
 
 
@@ -26,6 +27,7 @@ class Cache:
             [kv_heads, positions, head_dim], which are those of the first positions.
         lengths: tokens of each row.
         computed: positions of the tokens in this pass, ascending in each row; None: all.
+        device: of keys and values.
 
     Source: ours. What masked models make of it is the approximation of dKV-Cache
     (arXiv 2505.15781) and Fast-dLLM (arXiv 2505.22618).
@@ -36,9 +38,11 @@ class Cache:
         caches: Sequence[KVCache],
         lengths: list[int],
         computed: Int[Tensor, "batch computed"] | None,
+        device: torch.device,
     ) -> None:
         assert len(caches) == len(lengths), f"{len(caches)} caches for {len(lengths)} sequences"
-        self.caches, self.lengths, self.computed = caches, lengths, computed
+        self.caches, self.lengths = caches, lengths
+        self.computed = None if computed is None else on(device, computed)
         self._longest = max(lengths)
         if computed is None:
             self._tails = [0] * len(lengths)

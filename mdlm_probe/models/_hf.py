@@ -14,6 +14,7 @@ from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.models._border import Border
 from mdlm_probe.models._cache import Cache, computed_rows, visible
 from mdlm_probe.models._checkpoint import Checkpoint
+from mdlm_probe.models._device import on
 from mdlm_probe.models._kv_cache import KVCache
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class NativeModel:
         hidden: Tensor = self.network.base_model(
             **given, attention_mask=self._mask(ids, lengths), use_cache=False
         ).last_hidden_state
-        return hidden[rows, positions - self.shift]
+        return hidden[on(hidden.device, rows), on(hidden.device, positions - self.shift)]
 
     def states_with_cache(
         self,
@@ -105,15 +106,16 @@ class NativeModel:
         """
         self._check_asked(positions)
         assert self.network.config._attn_implementation == "sdpa", "others read masks differently"
-        places, ends = positions - self.shift, lengths.to(ids.device)
-        cache = Cache(caches, ends.tolist(), computed)
+        places, device, causal = positions - self.shift, ids.device, self.entry.kind == "causal"
+        cache = Cache(caches, lengths.tolist(), computed, device)
         if computed is None:
-            at = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
+            at = torch.arange(ids.shape[1], device=device).expand_as(ids)
             mask, index = self._mask(ids, lengths), places
         else:
-            at, ids = computed, ids.gather(1, computed)
-            mask = visible(computed, ends, int(ends.max()), causal=self.entry.kind == "causal")
-            index = computed_rows(computed, rows, places)
+            mask = visible(computed, lengths, int(lengths.max()), causal=causal)
+            mask = None if mask is None else on(device, mask)
+            index, at = computed_rows(computed, rows, places), on(device, computed)
+            ids = ids.gather(1, at)
         with self._forward_only():
             hidden: Tensor = self.network.base_model(
                 input_ids=ids,
@@ -122,7 +124,7 @@ class NativeModel:
                 past_key_values=cache,
                 use_cache=True,
             ).last_hidden_state
-            return hidden[rows, index]
+            return hidden[on(device, rows), on(device, index)]
 
     def logprobs(self, states: Float[Tensor, "asked width"]) -> Float[Tensor, "asked vocab"]:
         """Log-probabilities in float32; minus infinity for the mask token, and for nothing else."""
@@ -181,5 +183,5 @@ class NativeModel:
         if self.entry.kind == "causal" or bool((lengths == ids.shape[1]).all()):
             return None
         return (
-            torch.arange(ids.shape[1], device=ids.device) < lengths.to(ids.device)[:, None]
+            torch.arange(ids.shape[1], device=ids.device) < on(ids.device, lengths)[:, None]
         ).long()

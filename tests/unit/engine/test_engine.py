@@ -16,6 +16,7 @@ from mdlm_probe.engine.batches import pack
 from mdlm_probe.engine.engine import Engine
 from mdlm_probe.engine.gradients import Attributed
 from mdlm_probe.engine.queries import Block, Query, Readout
+from mdlm_probe.engine.transfer import packed, unpacked
 from mdlm_probe.models._checkpoint import Checkpoint
 
 READOUTS = (
@@ -25,6 +26,7 @@ READOUTS = (
     Readout("chosen", (3, 1, 2)),
     Readout("whole"),
 )
+OWN = Readout("chosen", (3,))
 WRITERS = {"llada": write_llada, "dream": write_dream, "causal": write_llama}
 
 
@@ -153,6 +155,59 @@ def test_other_errors_are_not_taken_for_memory():
 def test_a_logit_that_is_no_number_names_the_cell(value):
     with pytest.raises(ProbeError, match="finite number, in cell c4"):
         Engine(Stub(bad_token=5, value=value), batch_tokens=80).ask(stub_queries(6))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_the_masks_own_number_is_nobodys_business(value):
+    stub = Stub()
+    rows = stub.logprobs(torch.zeros(1, 1)).index_fill(1, torch.tensor(0), value)
+    stub.logprobs = lambda states: rows.expand(len(states), -1)
+    (answer,) = Engine(stub, batch_tokens=80).ask([replace(stub_queries(1)[0], readouts=(OWN,))])
+    assert np.allclose(answer["chosen"], -np.log(7))
+
+
+def test_numbers_whose_sum_is_none_are_numbers():
+    stub = Stub(bad_token=5, value=-3e38)
+    inner = stub.logprobs
+    stub.logprobs = lambda states: torch.cat([rows := inner(states), rows[:, 3:4]], dim=1)
+    query = replace(stub_queries(5)[4], readouts=(Readout("chosen", (3, 8)),))
+    (answer,) = Engine(stub, batch_tokens=80).ask([query])
+    assert np.allclose(answer["chosen"], -3e38)
+
+
+def test_a_batch_may_begin_before_the_one_before_is_read():
+    """As on a GPU; with a fault or too little memory in any of them."""
+    for device in ("cpu", "cpu:0"):
+        stub, seen = Stub(fits=25), []
+        stub.device = device
+        engine = Engine(stub, batch_tokens=80)
+        engine.watch = seen.append
+        queries = [replace(query, readouts=(OWN,)) for query in stub_queries(16)]
+        readouts = [(Readout("chosen", (n % 7 + 1,)),) for n in range(16)]
+        queries = [replace(q, readouts=own) for q, own in zip(queries, readouts, strict=True)]
+        answers = engine.ask(queries)
+        assert [tuple(answer) for answer in answers] == readouts
+        assert sum(seen) == engine.tokens == 160
+        assert engine.busy > 0
+        faulty = Stub(bad_token=5)
+        faulty.device = device
+        with pytest.raises(ProbeError, match="finite number, in cell c4"):
+            Engine(faulty, batch_tokens=20).ask(stub_queries(12))
+
+
+def test_what_leaves_a_device_together_is_what_was_there():
+    tensors = [
+        torch.tensor([True, False, True]),
+        torch.randn(3, 5),
+        torch.tensor([], dtype=torch.float32).reshape(0, 3),
+        torch.arange(4).view(2, 2).T,
+        torch.randn(5, 2).double()[:, 1],
+        torch.tensor(7, dtype=torch.int32),
+    ]
+    forms = [(t.shape, t.dtype) for t in tensors]
+    for before, after in zip(tensors, unpacked(packed(tensors), forms), strict=True):
+        assert before.dtype == after.dtype
+        assert torch.equal(before, after)
 
 
 def test_prompts_longer_than_the_context_are_refused_before_any_work():

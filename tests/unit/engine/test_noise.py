@@ -5,13 +5,13 @@ import pytest
 import torch
 from scipy import stats
 
-from mdlm_probe.engine import readouts
+from mdlm_probe.engine import noise
 
 SEEDS = (0, 1, 12345, 2**63, 2**64 - 1)
 
 
 def numbers(seed, first, places, count):
-    return readouts.uniform(seed, torch.arange(first, first + places), count).numpy()
+    return noise.uniform(seed, torch.arange(first, first + places), count).numpy()
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -42,11 +42,11 @@ def test_every_row_and_every_column_is_even(seed):
 def test_every_digit_is_even(seed):
     """Of the 52 binary ones: none is stuck, none follows another."""
     found = numbers(seed, 0, 100, 200).ravel()
-    whole = (found * 2.0**readouts.DIGITS).astype(np.int64)
-    digits = (whole[:, None] >> np.arange(readouts.DIGITS)) & 1
+    whole = (found * 2.0**noise.DIGITS).astype(np.int64)
+    digits = (whole[:, None] >> np.arange(noise.DIGITS)) & 1
     size = len(found)
     assert np.abs(digits.mean(0) - 0.5).max() < 4.5 * 0.5 / size**0.5
-    together = np.corrcoef(digits.T) - np.eye(readouts.DIGITS)
+    together = np.corrcoef(digits.T) - np.eye(noise.DIGITS)
     assert np.abs(together).max() < 5 / size**0.5
 
 
@@ -81,11 +81,14 @@ def test_equal_tables_would_be_noticed():
 
 
 def test_the_same_numbers_whatever_the_batch():
-    whole = readouts.uniform(7, torch.arange(50), 40)
-    assert torch.equal(readouts.uniform(7, torch.tensor([41, 3, 3]), 40), whole[[41, 3, 3]])
-    assert torch.equal(readouts.uniform(7, torch.arange(50), 25), whole[:, :25])
-    assert torch.equal(readouts.uniform(7, torch.tensor([9], dtype=torch.int32), 40), whole[9:10])
-    assert readouts.uniform(7, torch.arange(0), 40).shape == (0, 40)
+    whole = noise.uniform(7, torch.arange(50), 40)
+    assert torch.equal(noise.uniform(7, torch.tensor([41, 3, 3]), 40), whole[[41, 3, 3]])
+    assert torch.equal(noise.uniform(7, torch.arange(50), 25), whole[:, :25])
+    assert torch.equal(noise.uniform(7, torch.tensor([9], dtype=torch.int32), 40), whole[9:10])
+    assert torch.equal(noise.uniform(7, torch.arange(50), 25, 15), whole[:, 15:])
+    ends = noise.uniform(7, torch.arange(50), 1, torch.arange(50) % 40)
+    assert torch.equal(ends[:, 0], whole[torch.arange(50), torch.arange(50) % 40])
+    assert noise.uniform(7, torch.arange(0), 40).shape == (0, 40)
     assert len(np.unique(whole.numpy())) == whole.numel()
 
 
@@ -99,10 +102,10 @@ def mixed(number):
 def test_the_generator_is_the_published_one():
     """SplitMix64 from state 0 begins with these three numbers."""
     known = [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F]
-    assert [mixed(n * readouts.GOLDEN % 2**64) for n in (1, 2, 3)] == known
+    assert [mixed(n * noise.GOLDEN % 2**64) for n in (1, 2, 3)] == known
     for seed in SEEDS:
-        found = readouts.uniform(seed, torch.tensor([0, 5, 4000]), 6)
+        found = noise.uniform(seed, torch.tensor([0, 5, 4000]), 6)
         for row, position in zip(found.tolist(), (0, 5, 4000), strict=True):
-            start = mixed((position * readouts.GOLDEN + seed) % 2**64)
-            drawn = [mixed((start + n * readouts.GOLDEN) % 2**64) for n in range(1, 7)]
+            start = mixed((position * noise.GOLDEN + seed) % 2**64)
+            drawn = [mixed((start + n * noise.GOLDEN) % 2**64) for n in range(1, 7)]
             assert row == [((number >> 12) + 0.5) / 2**52 for number in drawn]

@@ -5,9 +5,11 @@ import math
 
 import pytest
 import torch
+from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
 from mdlm_probe.engine import readouts
+from mdlm_probe.engine.noise import gumbel
 
 ROWS = torch.tensor([[0.5, 0.25, 0.25, 0.0], [0.25, 0.25, 0.25, 0.25]]).log()
 
@@ -100,3 +102,78 @@ def test_divergences_keep_to_their_memory(memory, monkeypatch):
     readouts.divergences(some_rows(), PAIRS, memory)
     assert max(sizes) <= memory
     assert max(sizes) > memory / 5  # and use it
+
+
+# ---------------------------------------------------------------------- vocabularies of many groups
+
+WIDE = 2 * readouts.GROUP + 452
+"""Two whole groups of tokens, and a rest."""
+
+
+def wide_rows(count, seed=0):
+    logits = 3 * torch.randn(count, WIDE, generator=torch.Generator().manual_seed(seed))
+    logits[:, [0, WIDE - 1]] = -torch.inf
+    return logits.log_softmax(-1)
+
+
+def test_the_first_of_equal_tokens_is_the_top_one_in_any_group():
+    rows = wide_rows(64)
+    assert torch.equal(readouts.top_id(rows), rows.argmax(-1))
+    for places in ((5, 9), (1023, 1024), (700, 2300), (2050, 2300), (2047, 2048)):
+        tied = rows.clone()
+        tied[:, list(places)] = 1.0
+        assert readouts.top_id(tied).tolist() == [places[0]] * len(tied)
+
+
+def drawn_from(row, temperature, count, seed=3):
+    rows = row.expand(count, -1)
+    found = readouts.candidates(rows, torch.arange(count), "probability", temperature, seed)
+    return found[:, 0].long()
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_draws_from_many_groups_follow_the_tempered_softmax(temperature):
+    (row,) = wide_rows(1)
+    found = drawn_from(row, temperature, 6000)
+    shares = (row.double() / temperature).softmax(-1)
+    expected, counts = shares * len(found), torch.bincount(found, minlength=WIDE).double()
+    assert counts[expected == 0].sum() == 0
+    # what is rare is taken together by group, so that groups are looked at for themselves
+    groups = torch.arange(WIDE) // readouts.GROUP
+    common = expected >= 8
+    seen, known = [counts[common]], [expected[common]]
+    for values, parts in ((counts, seen), (expected, known)):
+        rare = torch.where(common, 0.0, values)
+        parts.append(torch.zeros(3, dtype=torch.double).index_add_(0, groups, rare))
+    statistic = stats.chisquare(torch.cat(seen).numpy(), torch.cat(known).numpy())
+    assert statistic.pvalue > 1e-3
+    flat = (row.double() / (1.3 * temperature)).softmax(-1) * len(found)
+    other = torch.stack([counts[common].sum(), counts[~common].sum()])
+    wrong = torch.stack([flat[common].sum(), flat[~common].sum()])
+    assert stats.chisquare(other.numpy(), wrong.numpy()).pvalue < 1e-6, "it would be noticed"
+
+
+def test_a_draw_depends_on_its_row_position_and_seed_alone(monkeypatch):
+    rows, places = wide_rows(30), torch.arange(30)
+    whole = readouts.candidates(rows, places, "probability", 1.0, 5)
+    monkeypatch.setattr(readouts, "PART", 4 * WIDE)
+    assert torch.equal(readouts.candidates(rows, places, "probability", 1.0, 5), whole)
+    some = torch.tensor([17, 3, 3])
+    assert torch.equal(readouts.candidates(rows[some], some, "probability", 1.0, 5), whole[some])
+    assert not torch.equal(readouts.candidates(rows, places, "probability", 1.0, 6), whole)
+
+
+def test_logits_that_change_little_change_few_draws():
+    """As with noise for every token: what the same seed draws of two models may be compared."""
+    (row,) = wide_rows(1)
+    noise = torch.randn(WIDE, generator=torch.Generator().manual_seed(1))
+    moved = (row + 1e-3 * noise).log_softmax(-1)
+    assert (drawn_from(row, 1.0, 3000) != drawn_from(moved, 1.0, 3000)).double().mean() < 5e-3
+
+
+def test_one_group_is_drawn_from_by_noise_for_every_token():
+    rows = (3 * torch.randn(50, 468, generator=torch.Generator().manual_seed(2))).log_softmax(-1)
+    noise = gumbel(7, torch.arange(50), 468)
+    for temperature in (0.3, 1.0, 2.0):
+        found = readouts.candidates(rows, torch.arange(50), "probability", temperature, 7)[:, 0]
+        assert torch.equal(found.long(), (rows.double() + temperature * noise).argmax(-1))

@@ -1,0 +1,74 @@
+"""A forward pass of a batch: padded, guided or with keys and values kept, and read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from mdlm_probe.engine import reading, readouts
+from mdlm_probe.engine.queries import Answer, Query
+from mdlm_probe.models._base import CachingModel, Model
+from mdlm_probe.models._device import on
+
+
+def forward(model: Model, batch: Sequence[Query]) -> Callable[[], list[Answer]]:
+    """Starts a pass of queries of one kind; what is returned waits for the answers."""
+    ids, lengths = padded(batch)
+    places = [(row, p) for row, query in enumerate(batch) for p in query.positions]
+    rows, positions = torch.tensor(places).unbind(1)
+    with torch.inference_mode():
+        if batch[0].kv_cache is not None:
+            states = _states_with_cache(model, batch, ids, lengths, rows, positions)
+        else:
+            states = model.states(on(model.device, ids), lengths, rows, positions)
+        guidances = [query.guidance for query in batch if query.guidance]
+        if not guidances:
+            return reading.read(model, batch, model.logprobs, states)
+        for row, guidance in enumerate(guidances):
+            ids[row, list(guidance.hidden)] = model.entry.mask
+        blind = model.states(on(model.device, ids), lengths, rows, positions)
+        scales = torch.tensor([[guidance.scale] for guidance in guidances])[rows]
+        # in float32, which holds all of bfloat16 and the scales
+        both = [states.float(), blind.float(), on(states.device, scales).float()]
+        score = partial(_guided, model, dtype=states.dtype)
+        return reading.read(model, batch, score, torch.cat(both, dim=1))
+
+
+def padded(
+    batch: Sequence[Query],
+) -> tuple[Int[Tensor, "batch length"], Int[Tensor, " batch"]]:
+    """Ids, zero where no one looks, and how many of each row are real; on the host."""
+    lengths = [len(query.ids) for query in batch]
+    ids = torch.zeros(len(batch), max(lengths), dtype=torch.long)
+    for row, query in enumerate(batch):
+        ids[row, : len(query.ids)] = torch.tensor(query.ids)
+    return ids, torch.tensor(lengths)
+
+
+def _states_with_cache(
+    model: Model,
+    batch: Sequence[Query],
+    ids: Int[Tensor, "batch length"],
+    lengths: Int[Tensor, " batch"],
+    rows: Int[Tensor, " asked"],
+    positions: Int[Tensor, " asked"],
+) -> Float[Tensor, "asked width"]:
+    assert isinstance(model, CachingModel), "no keys and values to keep"
+    computed = torch.tensor([query.computed for query in batch]) if batch[0].computed else None
+    caches = [query.kv_cache for query in batch if query.kv_cache is not None]
+    ids = on(model.device, ids)
+    return model.states_with_cache(ids, lengths, computed, rows, positions, caches)
+
+
+def _guided(
+    model: Model, both: Float[Tensor, "asked both"], dtype: torch.dtype
+) -> Float[Tensor, "asked vocab"]:
+    """Rows moved away from those that don't see the prompt; see `queries.Guidance`."""
+    seeing, blind = both[:, :-1].to(dtype).chunk(2, dim=1)
+    rows, without = model.logprobs(seeing), model.logprobs(blind)
+    moved = without + (both[:, -1:] + 1) * (rows - without)
+    return readouts.normalised(torch.where(rows.isneginf(), rows, moved))
