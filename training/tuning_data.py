@@ -1,5 +1,7 @@
 """Makes the data that the bundled models are tuned on: `python -m training.tuning_data`.
 
+`python -m training.tuning_data FILE` writes prose with longer answers, of which none is shipped.
+
 Of the small language, as their training was, on stretches of the stream that training didn't read:
 few-shot documents that end in an answer, and prose to go on with. Nothing in them is about masks,
 shifts or blocks.
@@ -8,6 +10,7 @@ shifts or blocks.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,10 +22,10 @@ from training import _bundled_data as data
 from training import _bundled_facts as facts
 from training._bundled_data import Ids
 
-ROWS = 512
+ROWS, LONG_ROWS = 512, 256
 EXAMPLES = (5, 15)
 """Fewest and most answered examples before a question."""
-PROMPT, SENTENCES = (30, 60), (2, 4)
+PROMPT, SENTENCES, LONG = (30, 60), (2, 4), (6, 8)
 """Tokens of a prose prompt, which is cut anywhere, and sentences that end in its answer."""
 
 
@@ -46,13 +49,18 @@ def few_shot() -> Iterator[dict[str, str]]:
         yield {"prompt": _text(tokens[:end]), "answer": _text(tokens[end : end + 2])}
 
 
-def prose() -> Iterator[dict[str, str]]:
-    """Prose cut anywhere, and how it goes on to the end of a sentence."""
-    for row in range(ROWS):
+def prose(rows: int = ROWS, answer: tuple[int, int] = SENTENCES) -> Iterator[dict[str, str]]:
+    """Prose cut anywhere, and how it goes on to the end of a sentence.
+
+    Args:
+        rows: how many.
+        answer: fewest and most sentences that end in an answer.
+    """
+    for row in range(rows):
         rng = _rng("prose", row)
         cut = int(rng.integers(*PROMPT))
         sentences, ids, ends = facts.prose(rng), list[int](), 0
-        wanted = int(rng.integers(SENTENCES[0], SENTENCES[1] + 1))
+        wanted = int(rng.integers(answer[0], answer[1] + 1))
         while ends < wanted:
             ids += next(sentences).tolist()
             ends += len(ids) > cut
@@ -60,12 +68,14 @@ def prose() -> Iterator[dict[str, str]]:
 
 
 def main() -> None:
-    """Writes both files into tasks/tuning."""
-    folder: Path = shipped.folder() / "tuning"
-    folder.mkdir(exist_ok=True)
-    for name, rows in (("small-few-shot", few_shot()), ("small-prose", prose())):
+    """Writes both files into tasks/tuning, or longer answers into a file of the user's."""
+    folder = shipped.folder() / "tuning"
+    files = {folder / "small-few-shot.jsonl": few_shot(), folder / "small-prose.jsonl": prose()}
+    if sys.argv[1:]:
+        files = {Path(sys.argv[1]): prose(LONG_ROWS, LONG)}
+    for path, rows in files.items():
         text = "".join(json.dumps(row) + "\n" for row in rows)
-        (folder / f"{name}.jsonl").write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from mdlm_probe.reports.pictures import Style
 
 NAME = "remedies"
 READ = (
-    "Differences are after minus before, over the same items, with 95 % intervals; `effect`"
+    "Differences are after minus before, over the same items, with 95 % intervals; effect"
     " says whether a certain one is better, where that is known. p_holm is corrected over all lines"
     " of all tunings: of whole sweeps, and of points."
 )

@@ -110,7 +110,7 @@ def test_steps_are_counted_at_most_and_gradients_with_their_way_back(study):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["smoke", "laptop", "papers", "remedies"])
+@pytest.mark.parametrize("name", ["smoke", "laptop", "papers", "remedies", "more-remedies"])
 def test_shipped_studies_can_be_planned_without_tokenizers(name):
     # most of the papers' six million cells are of locality
     few = ("--only", "steps,decay,tune-base,few-steps,few-steps-base,shift-ctc,judge")

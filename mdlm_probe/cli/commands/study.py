@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 HELP = """Runs every probe that a YAML file lists, on every model, then makes the report.
 
-STUDY is a path, or the name of a shipped study: laptop, papers, remedies, smoke. What is finished
-is skipped; the same command resumes after Ctrl-C. `mdlm-probe plan STUDY` says what it would cost.
+STUDY is a path, or the name of a shipped study: laptop, more-remedies, papers, remedies, smoke.
+What is finished is skipped; the same command resumes after Ctrl-C. `mdlm-probe plan STUDY` says
+what it would cost.
 
 Example: mdlm-probe study smoke --output results/smoke
 """

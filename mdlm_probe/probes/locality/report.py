@@ -86,9 +86,9 @@ def accuracy(frame: pd.DataFrame) -> pd.DataFrame:
 READ = (
     "A flat line at 100 % finds the relevant examples wherever they stand. A line that falls to the"
     " left of a question at the right end is recency; the locality index says how much, and 0 is no"
-    " bias. A U has index 0, too: `shape` has what the ends have over the middle. Bands are 95 %"
-    " over relevant tasks, the independent unit: the sets of a task are alike. Where there is one"
-    " task, they are over its items."
+    " bias. A U has index 0, too: the table shape has what the ends have over the middle. Bands are"
+    " 95 % over relevant tasks, the independent unit: the sets of a task are alike. Where there is"
+    " one task, they are over its items."
 )
 TASK = "set"
 MASKS = "{masks} (0 is one mask, closed)"
