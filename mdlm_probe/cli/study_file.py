@@ -227,7 +227,7 @@ def _check_judges(doc: StudyFile, parts: Sequence[StudyRun]) -> None:
             continue
         for one in plans[part.verdicts.run]:
             known = judges.asked_texts(one.options["prompts"], one.options["lexicon"])
-            asked = [known[prompt] for prompt in dict.fromkeys(cell.prompt for cell in one.cells)]
+            asked = [known[prompt] for prompt in one.cells.counted("prompt")]
             try:
                 part.verdicts.by.check(asked)
             except ProbeError as error:

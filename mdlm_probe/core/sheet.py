@@ -6,16 +6,24 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from mdlm_probe.core.cell_ranges import CellSequence
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import append_whole, unusable, write_whole
 
 PLAIN = {"\\": "\\", "n": "\n", "r": "\r", "0": "\0"}
 ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\0": "\\0"})
+
+UNNAMED = "-"
+"""What a seal calls a plan that has no digest."""
+
+AT_ONCE = 2**20
+"""Bytes of a file that are read at a time."""
 
 csv.field_size_limit(2**31 - 1)  # the usual 128 KiB would refuse long canvases
 
@@ -81,8 +89,61 @@ def records(text: str, delimiter: str = ",") -> list[dict[str, str]]:
     return [dict(zip(heads, row, strict=True)) for _, row in rows[1:]]
 
 
+class CellNames(Sequence[tuple[str, ...]]):
+    """The coordinates of a plan's cells as the CSV holds them, written when they are asked for.
+
+    Attributes:
+        digest: a hash of them all.
+    """
+
+    def __init__(self, cells: CellSequence[Any]) -> None:
+        self._cells, self.digest = cells, cells.digest
+
+    def __len__(self) -> int:
+        return len(self._cells)
+
+    def __getitem__(self, place: Any) -> Any:
+        found = self._cells[place]
+        return list(map(_name, found)) if isinstance(place, slice) else _name(found)
+
+    def __iter__(self) -> Iterator[tuple[str, ...]]:
+        return map(_name, self._cells)
+
+
+def _name(cell: Any) -> tuple[str, ...]:
+    return tuple(text_of(getattr(cell, field)) for field in cell.__dataclass_fields__)
+
+
+class Seal(NamedTuple):
+    """What the file beside a CSV says of it.
+
+    Attributes:
+        done: cells that it holds.
+        end: the byte where their rows end.
+        sum: checksum (CRC-32) of all bytes before; -1 where a version wrote none.
+        plan: hash of the plan that the cells are the first ones of.
+    """
+
+    done: int
+    end: int
+    sum: int
+    plan: str
+
+    @classmethod
+    def read(cls, path: Path) -> Seal | None:
+        """What a file says; None if there is none, or a damaged one."""
+        with suppress(OSError, ValueError):
+            fields = path.read_text().split()
+            done, end, total, plan = fields if len(fields) > 2 else [*fields, "-1", UNNAMED]
+            return cls(int(done), int(end), int(total), plan)
+        return None
+
+
 class Sheet:
     """One CSV file, open for appending groups of whole cells.
+
+    What it holds already is taken as it is if it has the checksum that the seal beside it names,
+    and the seal is of this very plan. Otherwise it is read row by row, and held against the plan.
 
     Args:
         path: the file; created with its header if absent.
@@ -103,6 +164,8 @@ class Sheet:
         self.path, self._columns, self._group = path, tuple(columns), group
         self._seal = path.with_suffix(".seal")
         self._header = csv_of([], columns)
+        self._plan = cells.digest if isinstance(cells, CellNames) else UNNAMED
+        self._sum = 0
         try:
             self._file = path.open("r+b" if path.exists() else "x+b", buffering=0)
         except OSError as error:
@@ -130,7 +193,8 @@ class Sheet:
         except OSError as error:
             raise unusable(self.path, error) from error
         self.done += cells
-        write_whole(self._seal, f"{self.done} {self._end}\n")
+        seal = (self.done, self._end, self._sum, self._plan)
+        write_whole(self._seal, " ".join(map(str, seal)) + "\n")
 
     def close(self, *, complete: bool = False) -> None:
         """Closes the file; a complete one needs no seal any more."""
@@ -141,32 +205,72 @@ class Sheet:
     def _write(self, data: bytes) -> None:
         append_whole(self._file, data, self._end)
         self._end += len(data)
+        self._sum = zlib.crc32(data, self._sum)
 
     def _whole(self, cells: Sequence[tuple[str, ...]]) -> tuple[int, int]:
         """How many planned cells the file holds in whole groups, and the byte where they end."""
-        starts, end = self._scan(cells)
-        if not starts:
-            return 0, end
-        with suppress(OSError, ValueError):
-            done, sealed = map(int, self._seal.read_text().split())
-            at = starts[done] if done < len(starts) else end
-            if done <= len(starts) and sealed == at:
-                return done, sealed
-        # without a seal the last cell may miss rows, so its group counts only if another follows
-        done = (len(starts) - 1) // self._group * self._group
-        return done, starts[done]
+        seal = Seal.read(self._seal)
+        if seal and self._holds(seal):
+            for _ in self._marks(cells, seal.done, seal.end):
+                pass  # rows of a group that was cut off are forgotten, others are refused
+            return seal.done, seal.end
+        done, end = self._scanned(cells, seal)
+        self._summed(end)
+        return done, end
 
-    def _scan(self, cells: Sequence[tuple[str, ...]]) -> tuple[list[int], int]:
-        """The byte where each cell of the file begins, and the end of its last whole line."""
-        reader = io.BufferedReader(self._file)
-        first = reader.readline()
-        starts: list[int] = []
-        end, current, width = len(first), None, len(cells[0]) if cells else 0
+    def _holds(self, seal: Seal) -> bool:
+        """Whether the file begins with what was sealed, and that is of this plan."""
+        if self._plan == UNNAMED or self._plan != seal.plan or self._summed(seal.end) != seal.sum:
+            return False
+        self._file.seek(0)
+        return self._file.read(len(self._header)) == self._header
+
+    def _summed(self, end: int) -> int | None:
+        """The checksum of the bytes before one, which is then carried on; None if the file is
+        shorter.
+        """
+        self._file.seek(0)
+        self._sum = 0
+        while left := end - self._file.tell():
+            data = self._file.read(min(left, AT_ONCE))
+            if not data:
+                return None
+            self._sum = zlib.crc32(data, self._sum)
+        return self._sum
+
+    def _scanned(self, cells: Sequence[tuple[str, ...]], seal: Seal | None) -> tuple[int, int]:
+        """What `_whole` says, by the rows themselves."""
+        self._file.seek(0)
+        first = self._file.read(len(self._header))
         if first != self._header:
             if not self._header.startswith(first):
                 raise self._foreign("other columns than are to be written")
-            end = 0
-        for line in reader if end else ():
+            return 0, 0
+        sealed, found = (seal.done, seal.end) if seal else None, None
+        whole = last = (0, len(first))
+        for mark in self._marks(cells, *last):
+            found = mark if mark == sealed else found
+            if last[0] % self._group == 0:
+                whole = last
+            last = mark
+        # without a seal the last cell may miss rows, so its group counts only if another follows
+        return found or whole
+
+    def _marks(
+        self, cells: Sequence[tuple[str, ...]], count: int, end: int
+    ) -> Iterator[tuple[int, int]]:
+        """Where cells begin from a byte on, each with the number of those before it; at last, how
+        many there are, and where the last whole line ends.
+
+        Raises:
+            ProbeError: a row of another cell than the next planned one.
+        """
+        self._file.seek(end)
+        reader = io.BufferedReader(self._file)
+        planned = (cells[place] for place in range(count, len(cells)))
+        current = cells[count - 1] if count else None
+        width = len(cells[0]) if cells else 0
+        for line in reader:
             if not line.endswith(b"\n"):
                 break
             fields = next(csv.reader([line.decode("utf-8", "replace")]), [])
@@ -174,13 +278,13 @@ class Sheet:
             if len(fields) != len(self._columns):
                 raise self._foreign(f"{len(fields)} fields at byte {end}")
             if name != current:
-                if len(starts) >= len(cells) or name != cells[len(starts)]:
+                if name != next(planned, None):
                     raise self._foreign(f"a cell that isn't planned next: {', '.join(name)}")
-                starts.append(end)
-                current = name
+                yield count, end
+                count, current = count + 1, name
             end += len(line)
         reader.detach()
-        return starts, end
+        yield count, end
 
     def _foreign(self, what: str) -> ProbeError:
         return ProbeError(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from array import array
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mdlm_probe.core.cell_ranges import ChosenCells
 from mdlm_probe.core.cells import key
 from mdlm_probe.core.columns import coordinates
 from mdlm_probe.core.errors import TooLong
@@ -46,19 +48,24 @@ def fit(plan: Plan, border: Border, most: int = 0) -> Fitting:
     Raises:
         ProbeError: whatever else can't be asked, and too long a cell where no other is left.
     """
-    left, longest = _looked_through(plan, border, extremes(plan))
-    if not left and longest <= NEAR * border.entry.context:
+    too_long, longest = _looked_through(plan, border, extremes(plan))
+    if not too_long and longest <= NEAR * border.entry.context:
         return Fitting(plan, 1.0)
-    cells, number = plan.cells, len(plan.cells)
+    number = len(plan.cells)
+    looked: Sequence[int] = range(number)
     if most and number > most:
-        chosen = random.Random(0).sample(range(number), most)
-        cells = [cells[i] for i in sorted(chosen)]
-    found, _ = _looked_through(plan, border, cells)
-    kept = [cell for cell in cells if cell not in found]
-    if not kept:
-        raise next(iter(found.values()))
-    refused = plan.refused | Counter(error.reason for error in found.values())
-    return Fitting(replace(plan, cells=kept, refused=refused), len(cells) / number)
+        looked = sorted(random.Random(0).sample(looked, most))
+    kept, reasons, fault = array("q"), Counter[str](), None
+    for start in range(0, len(looked), AT_ONCE):
+        cells = {place: plan.cells[place] for place in looked[start : start + AT_ONCE]}
+        found, _ = _too_long(plan, border, list(cells.values()))
+        kept.extend(place for place, cell in cells.items() if cell not in found)
+        reasons.update(error.reason for error in found.values())
+        fault = fault or next(iter(found.values()), None)
+    if not kept and fault:
+        raise fault
+    fitting = replace(plan, cells=ChosenCells(plan.cells, kept), refused=plan.refused | reasons)
+    return Fitting(fitting, len(looked) / number)
 
 
 def measure(plan: Plan, dry_run: DryRun, cells: Sequence[Any]) -> None:
@@ -76,7 +83,7 @@ def extremes(plan: Plan) -> list[Any]:
     texts = [column.name for column in kinds if column.type is str]
     numbers = [column.name for column in kinds if column.type is not str]
     found: dict[Any, dict[tuple[str, int], Any]] = {}
-    for cell in plan.cells:
+    for cell in plan.cells.corners(texts):
         ends = found.setdefault(tuple(getattr(cell, name) for name in texts), {})
         for name in numbers:
             value = getattr(cell, name)

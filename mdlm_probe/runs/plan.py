@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from mdlm_probe import models
 from mdlm_probe.core import catalog, columns
+from mdlm_probe.core.cell_ranges import Cells, CellSequence, listed
 from mdlm_probe.core.contract import value
 from mdlm_probe.core.errors import ProbeError, options_of
 from mdlm_probe.core.options import traits_of
@@ -62,7 +63,7 @@ class Plan:
     probe: ModuleType
     entry: Checkpoint
     options: dict[str, Any]
-    cells: Sequence[Any]
+    cells: CellSequence[Any]
     refused: dict[str, int]
 
     @property
@@ -107,7 +108,7 @@ def prepare_all(jobs: Sequence[Job]) -> tuple[list[Plan], list[str]]:
     Raises:
         ProbeError: as `prepare`; that there is nothing to ask, only if that is so of every model.
     """
-    written: dict[str, Sequence[Any]] = {}
+    written: dict[str, Cells[Any]] = {}
     plans = [prepare(job, empty=len(jobs) > 1, written=written) for job in jobs]
     named = {plan.name: plan for plan in plans}
     for plan in plans:
@@ -125,9 +126,7 @@ def prepare_all(jobs: Sequence[Job]) -> tuple[list[Plan], list[str]]:
     return asked, [f"{p.entry.name} left out: {'; '.join(p.refused)}" for p in left]
 
 
-def prepare(
-    job: Job, *, empty: bool = False, written: dict[str, Sequence[Any]] | None = None
-) -> Plan:
+def prepare(job: Job, *, empty: bool = False, written: dict[str, Cells[Any]] | None = None) -> Plan:
     """Plans a job: its model's entry, its options and its cells.
 
     Args:
@@ -144,12 +143,12 @@ def prepare(
     if entry.kind not in probe.KINDS:
         reason = f"probe '{job.probe}' is not for {entry.kind} models"
         if empty:
-            return Plan(name, job, probe, entry, {}, [], {reason: 1})
+            return Plan(name, job, probe, entry, {}, Cells(), {reason: 1})
         raise ProbeError(f"{reason} such as '{entry.name}'", expected=" or ".join(probe.KINDS))
     if value("probe", probe, "GRADIENTS") and not entry.gradients:
         reason = f"probe '{job.probe}' needs gradients; '{entry.name}' is computed without them"
         if empty:
-            return Plan(name, job, probe, entry, {}, [], {reason: 1})
+            return Plan(name, job, probe, entry, {}, Cells(), {reason: 1})
         raise ProbeError(reason, expected="a checkpoint with weights")
     known = inspect.signature(probe.plan).parameters
     given = {name: value for name, value in job.options.items() if value is not None}
@@ -160,16 +159,10 @@ def prepare(
     suited = {name: value for name, value in own.items() if name in known}
     options = {name: p.default for name, p in known.items()} | suited | given
     loaded_models.scorer_of(options, entry)
-    cells: list[Any] = []
-    refused: dict[str, int] = {}
     written = {} if written is None else written
     if (same := f"{job.probe} {sorted(options.items())}") not in written:
-        written[same] = probe.plan(**options)
-    for cell in written[same]:
-        if reason := probe.refuse(cell, entry):
-            refused[reason] = refused.get(reason, 0) + 1
-        else:
-            cells.append(cell)
+        written[same] = listed(probe.Cell, probe.plan(**options))
+    cells, refused = written[same].without(lambda cell: probe.refuse(cell, entry))
     if not cells and not empty:
         raise ProbeError(
             f"nothing to ask '{entry.name}': " + ("; ".join(refused) or "no cells"),

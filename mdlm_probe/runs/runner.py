@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from functools import partial
-from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ from mdlm_probe.core import catalog
 from mdlm_probe.core.contract import value
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import RunFolder, differences, read_run
-from mdlm_probe.core.sheet import Sheet, text_of
+from mdlm_probe.core.sheet import CellNames, Sheet
 from mdlm_probe.runs import executors, loaded_models, survey
 from mdlm_probe.runs.executors.contract import EngineRequest, Executor, Session
 from mdlm_probe.runs.fitting import fit
@@ -100,9 +99,7 @@ def _continue(
         refused=plan.refused,
         sessions=[*known.get("sessions", []), session_facts(session)],
     )
-    coordinates = attrgetter(*(f.name for f in fields(plan.probe.Cell)))
-    names = [tuple(map(text_of, coordinates(cell))) for cell in plan.cells]
-    sheet = Sheet(folder.path(plan.name), plan.columns, names, group)
+    sheet = Sheet(folder.path(plan.name), plan.columns, CellNames(plan.cells), group)
     try:
         _measure(plan, folder, progress, session, sheet, group)
     finally:

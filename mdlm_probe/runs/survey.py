@@ -161,6 +161,6 @@ def scored(plan: Plan, seen: Survey) -> Survey:
 
     That is at most: answers end early, and equal ones are scored once.
     """
-    asked = sum(cell.length for cell in plan.cells)
+    asked = sum(length * count for length, count in plan.cells.counted("length").items())
     number = len(plan.cells)
     return Survey(number, asked, number * seen.length, seen.length, seen.batch_tokens, [])

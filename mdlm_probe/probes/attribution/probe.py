@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from mdlm_probe.core.cell_ranges import Cells, cells_of
 from mdlm_probe.core.columns import Unit
 from mdlm_probe.core.options import AMOUNT, check_least, check_once
 from mdlm_probe.probes._few_shot import one_token, questions
@@ -75,7 +76,7 @@ def plan(
     options: questions.CountOption = None,
     suite: questions.SuiteOption = "few-shot",
     seed: Annotated[int, "seed of examples, orders and test points"] = 0,
-) -> list[Cell]:
+) -> Cells[Cell]:
     """The cells: sets, places, masks, orders, test points, in this order."""
     source = load(suite, lexicon, options or 0)
     shots = source.shots if shots is None else shots
@@ -84,19 +85,24 @@ def plan(
     check_least(0, shots=shots, distractors=distractors, masks=masks)
     check_once(question=question, masks=masks)
     steps = ig_steps if method == "integrated-gradients" else 0
-    return [
-        Cell(
-            *(
-                *(suite, name, lexicon, answer or source.answer, source.options),
-                *(shots, distractors, seed, item, place, k, order, method, steps, detail),
-            )
-        )
-        for name in questions.chosen_sets(source, tasks)
-        for place in question
-        for k in masks
-        for order in range(orders)
-        for item in range(limit)
-    ]
+    return cells_of(
+        Cell,
+        ("set", questions.chosen_sets(source, tasks)),
+        ("question", question),
+        ("masks", masks),
+        ("order", range(orders)),
+        ("item", range(limit)),
+        suite=suite,
+        lexicon=lexicon,
+        answer=answer or source.answer,
+        options=source.options,
+        shots=shots,
+        distractors=distractors,
+        seed=seed,
+        method=method,
+        ig_steps=steps,
+        detail=detail,
+    )
 
 
 def shown(cell: Cell, example: Example, causal: bool) -> tuple[list[str], Prompt]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from mdlm_probe.core import options
+from mdlm_probe.core.cell_ranges import Cells, cells_of
 from mdlm_probe.core.cells import key
 from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.errors import Refusal
@@ -90,19 +91,28 @@ def plan(
     ] = "no",
     scorer: answers.ScorerOption = "companion",
     seed: Annotated[int, "seed of random orders and sampled tokens"] = 0,
-) -> list[Cell]:
+) -> Cells[Cell]:
     """The cells: of every prompt, all combinations that are possible and differ."""
     options.check_least(1, limit=limit, length=length, block=block, steps=steps)
     options.check_least(0, seed=seed)
     options.check_once(length=length, block=block, steps=steps, order=order)
-    settings = (threshold, temperature, guidance, eos, cache, early_stop, seed)
-    check(1, Schedule(1, 1, "random", *settings[:5]))
+    check(1, Schedule(1, 1, "random", threshold, temperature, guidance, eos, cache))
     asked = combinations(length, block, steps, order, cached=cache != "none")
-    return [
-        Cell(prompts, lexicon, text.task, text.id, *(*combination, *settings))
-        for text in texts.chosen(texts.load(prompts, lexicon), tasks, limit, "left")
-        for combination in asked
-    ]
+    chosen = texts.chosen(texts.load(prompts, lexicon), tasks, limit, "left")
+    return cells_of(
+        Cell,
+        (("task", "prompt"), [(text.task, text.id) for text in chosen]),
+        (("length", "block", "steps", "order"), asked),
+        prompts=prompts,
+        lexicon=lexicon,
+        threshold=threshold,
+        temperature=temperature,
+        guidance=guidance,
+        eos=eos,
+        cache=cache,
+        early_stop=early_stop,
+        seed=seed,
+    )
 
 
 def refuse(cell: Cell, entry: Checkpoint) -> str:

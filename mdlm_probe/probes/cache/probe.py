@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product, zip_longest
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from mdlm_probe.core import options
+from mdlm_probe.core.cell_ranges import Cells, cells_of
 from mdlm_probe.core.cells import key
 from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.columns import empty
@@ -71,19 +72,29 @@ def plan(
     temperature: answers.TemperatureOption = 0.0,
     eos: answers.EosOption = "free",
     seed: Annotated[int, "seed of random orders and sampled tokens"] = 0,
-) -> list[Cell]:
+) -> Cells[Cell]:
     """The cells: prompts of each task, blocks, caches, in this order."""
     options.check_least(1, limit=limit, length=length)
     options.check_least(0, block=tuple(block))
     blocks = tuple(size or length for size in block)
     options.check_once(cache=tuple(cache), block=blocks)
     steps = length if steps is None else steps
-    how = (length, steps, order, threshold, temperature, eos, seed)
     chosen = texts.chosen(texts.load(prompts, lexicon), tasks, limit, "left")
-    cells = [
-        Cell(prompts, lexicon, text.task, text.id, *how, size, kept)
-        for text, size, kept in product(chosen, blocks, cache)
-    ]
+    cells = cells_of(
+        Cell,
+        (("task", "prompt"), [(text.task, text.id) for text in chosen]),
+        ("block", blocks),
+        ("cache", cache),
+        prompts=prompts,
+        lexicon=lexicon,
+        length=length,
+        steps=steps,
+        order=order,
+        threshold=threshold,
+        temperature=temperature,
+        eos=eos,
+        seed=seed,
+    )
     for cell in cells[: len(blocks) * len(cache)]:
         ways.check(length, _schedule(cell))
     return cells

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mdlm_probe.core import options
+from mdlm_probe.core.cell_ranges import Cells, cells_of
 from mdlm_probe.core.errors import Refusal
 from mdlm_probe.decoding import answers
 from mdlm_probe.probes.decay import (
@@ -81,7 +82,7 @@ def plan(
     memory_limit: Annotated[
         int, "memory for comparing distributions, in MiB", options.UNCOMPARED
     ] = 64,
-) -> list[Cell]:
+) -> Cells[Cell]:
     """The cells: prompts of each task, in the order of their file."""
     counts = {"limit": limit, "masks": masks, "lag": lag, "frequent_count": frequent_count}
     options.check_least(1, **counts, memory_limit=memory_limit)
@@ -92,24 +93,25 @@ def plan(
     if lag > 1 and lag >= (most := max(distances.distances(masks, context))):
         raise options.wrong("lag", lag, f"less than {most}, the largest distance")
     unigrams.digest(frequent)
-    named = " ".join(grid)
-    return [
-        Cell(
-            *(
-                prompts,
-                lexicon,
-                text.task,
-                text.id,
-                context,
-                masks,
-                frequent,
-                frequent_count,
-                named,
-            ),
-            *(lag, ar_sample, seed, zipf_exponent, zipf_ranks, floor, memory_limit),
-        )
-        for text in texts.chosen(texts.load(prompts, lexicon), tasks, limit, context)
-    ]
+    chosen = texts.chosen(texts.load(prompts, lexicon), tasks, limit, context)
+    return cells_of(
+        Cell,
+        (("task", "prompt"), [(text.task, text.id) for text in chosen]),
+        prompts=prompts,
+        lexicon=lexicon,
+        context=context,
+        masks=masks,
+        frequent=frequent,
+        count=frequent_count,
+        grid=" ".join(grid),
+        lag=lag,
+        samples=ar_sample,
+        seed=seed,
+        exponent=zipf_exponent,
+        ranks=zipf_ranks,
+        floor=floor,
+        memory=memory_limit,
+    )
 
 
 def sources(prompts: str, lexicon: str, frequent: str, **_: Any) -> dict[str, str]:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
+from mdlm_probe.core.cell_ranges import Cells, cells_of
 from mdlm_probe.core.cells import key
 from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.columns import FILE, Unit, empty
@@ -100,7 +101,7 @@ def plan(
     tasks: answers.TasksOption = ("all",),
     limit: answers.LimitOption = 25,
     seed: Annotated[int, "seed of the random orders"] = 0,
-) -> list[Cell]:
+) -> Cells[Cell]:
     """The cells: measures, texts, settings, in this order."""
     check_once(measure=measure)
     how = {"canvas": canvas, "outcome": outcome, "anchors": anchors, "top": top, "eps": eps}
@@ -109,19 +110,26 @@ def plan(
         "orders": lambda: chains.order_settings(length, orders, random, seed),
         "budget": lambda: chains.budget_settings(length, budget, budget_eps),
     }
-    cells = []
+    cells = Cells[Cell]()
     for name in measure:
         if name == "sets":
             names = [found.name for found in word_pairs.load(pairs, lexicon)]
-            cells += [Cell(name, pairs, lexicon, "sets", n, masks=2) for n in names]
+            where = {"source": pairs, "lexicon": lexicon, "task": "sets"}
+            cells += cells_of(Cell, ("prompt", names), measure=name, masks=2, **where)
             continue
         check_least(1, limit=limit)
         own = settings[name]()
         chosen = texts.chosen(texts.load(prompts, lexicon), tasks, limit, "left")
         if name == "orders" or (name == "pairs" and pairs_of_masks.continued(canvas, outcome)):
             chains.check_continued(chosen)
-        where = [(name, prompts, lexicon, text.task, text.id) for text in chosen]
-        cells += [Cell(*at, **setting) for at in where for setting in own]
+        cells += cells_of(
+            Cell,
+            (("task", "prompt"), [(text.task, text.id) for text in chosen]),
+            (tuple(own[0]), [tuple(setting.values()) for setting in own]),
+            measure=name,
+            source=prompts,
+            lexicon=lexicon,
+        )
     return cells
 
 

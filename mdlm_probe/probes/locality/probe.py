@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from mdlm_probe.core.cell_ranges import Cells, cells_of
 from mdlm_probe.core.columns import Unit
 from mdlm_probe.core.options import AMOUNT, check_least, check_once, check_range
 from mdlm_probe.probes._few_shot import questions, scoring
@@ -67,7 +68,7 @@ def plan(
     include_path: lm_eval_suite.IncludeOption = "",
     metric: lm_eval_suite.MetricOption = None,
     seed: Annotated[int, "seed of examples and test points"] = 0,
-) -> list[Cell]:
+) -> Cells[Cell]:
     """The cells of the sweep: sets, places, masks, positions, test points, in this order."""
     suite = lm_eval_suite.named(suite, options, lm_eval_task, data, include_path, metric)
     source = questions.load(suite, lexicon, options)
@@ -79,19 +80,21 @@ def plan(
     check_range(0, distractors, f"0 to {distractors}, --distractors", positions=positions)
     check_once(question=question, masks=masks, positions=positions)
     lm_eval_suite.check_documents(source, limit, shots, seed)
-    return [
-        Cell(
-            *(
-                *(suite, name, lexicon, answer or source.answer, source.options),
-                *(shots, distractors, seed, item, place, k, position),
-            )
-        )
-        for name in questions.chosen_sets(source, tasks)
-        for place in question
-        for k in masks
-        for position in positions
-        for item in range(limit)
-    ]
+    return cells_of(
+        Cell,
+        ("set", questions.chosen_sets(source, tasks)),
+        ("question", question),
+        ("masks", masks),
+        ("position", positions),
+        ("item", range(limit)),
+        suite=suite,
+        lexicon=lexicon,
+        answer=answer or source.answer,
+        options=source.options,
+        shots=shots,
+        distractors=distractors,
+        seed=seed,
+    )
 
 
 def shown(cell: Cell, example: Example, causal: bool) -> Prompt:

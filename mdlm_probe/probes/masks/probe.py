@@ -15,9 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from mdlm_probe.core.cell_ranges import Cells, cells_of
 from mdlm_probe.core.cells import key
 from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.columns import Column, Unit
@@ -91,7 +91,7 @@ def plan(
     include_path: lm_eval_suite.IncludeOption = "",
     metric: lm_eval_suite.MetricOption = None,
     seed: Annotated[int, "seed of examples, test points, random fillers and orders"] = 0,
-) -> list[Cell]:
+) -> Cells[Cell]:
     """The cells of the sweep: all that is asked of a test point stands together."""
     suite = lm_eval_suite.named(suite, options, lm_eval_task, data, include_path, metric)
     source = questions.load(suite, lexicon, options)
@@ -109,14 +109,19 @@ def plan(
     )
     lm_eval_suite.check_documents(source, limit, shots, seed)
     tails = fillers.combinations(masks, filler, side, steps, order)
-    drawn = (lexicon, answer or source.answer, source.options)
-    return [
-        Cell(suite, name, *(*drawn, relevant, others, seed, item, *tail))
-        for name in questions.chosen_sets(source, tasks)
-        for relevant, others in product(shots, distractors)
-        for item in range(limit)
-        for tail in tails
-    ]
+    return cells_of(
+        Cell,
+        ("set", questions.chosen_sets(source, tasks)),
+        ("shots", shots),
+        ("distractors", distractors),
+        ("item", range(limit)),
+        (("masks", "filler", "side", "steps", "order"), tails),
+        suite=suite,
+        lexicon=lexicon,
+        answer=answer or source.answer,
+        options=source.options,
+        seed=seed,
+    )
 
 
 def refuse(cell: Cell, entry: Checkpoint) -> str:

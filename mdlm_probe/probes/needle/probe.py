@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 
 from mdlm_probe.core import options
+from mdlm_probe.core.cell_ranges import Cells, cells_of
 from mdlm_probe.core.cells import key
 from mdlm_probe.core.columns import FILE, Unit
 from mdlm_probe.core.errors import Refusal
@@ -75,7 +76,7 @@ def plan(
         str, "lexicon of the needles: full or small", options.Traits("lexicons")
     ] = "full",
     seed: Annotated[int, "seed of needles and filler"] = 0,
-) -> list[Cell]:
+) -> Cells[Cell]:
     """The cells of the sweep: lengths, needles, depths, in this order."""
     options.check_least(1, limit=limit)
     options.check_least(0, lengths=lengths)
@@ -89,12 +90,15 @@ def plan(
             expected = f"more than {words} tokens, for the needle '{needle.fact}'"
             raise options.wrong("lengths", min(lengths), expected)
     wanted = (*depths, *((ABSENT,) if baseline == "absent" else ()))
-    return [
-        Cell(needles, lexicon, seed, length, item, depth)
-        for length in lengths
-        for item in range(limit)
-        for depth in wanted
-    ]
+    return cells_of(
+        Cell,
+        ("length", lengths),
+        ("item", range(limit)),
+        ("depth", wanted),
+        needles=needles,
+        lexicon=lexicon,
+        seed=seed,
+    )
 
 
 def sources(needles: str, lexicon: str, **_: Any) -> dict[str, str]:

@@ -17,6 +17,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mdlm_probe.core import options
+from mdlm_probe.core.cell_ranges import Cells, cells_of
 from mdlm_probe.core.errors import Refusal
 from mdlm_probe.decoding import answers, schedule
 from mdlm_probe.decoding.canvas import NO_INTERVENTION
@@ -64,7 +65,7 @@ def plan(
     cache: Annotated[Cache, "keys and values kept within a block"] = "none",
     scorer: answers.ScorerOption = "companion",
     seed: Annotated[int, "seed of moves, other tokens, random orders and sampled tokens"] = 0,
-) -> list[Cell]:
+) -> Cells[Cell]:
     """The cells: all answers to a prompt stand together, the unintervened one first."""
     options.check_least(1, limit=limit)
     options.check_least(0, seed=seed)
@@ -74,17 +75,30 @@ def plan(
     options.check_once(intervention=intervention)
     steps = length if steps is None else steps
     block = answers.block_of(block, length, order)
-    way = (length, steps, block, order, threshold, temperature, guidance, eos, cache)
-    schedule.check(length, Schedule(*way[1:]))
+    way = Schedule(steps, block, order, threshold, temperature, guidance, eos, cache)
+    schedule.check(length, way)
     whats = [
         (NO_INTERVENTION, 0.0),
         *((kind, share) for share, kind in product(frac, intervention)),
     ]
-    return [
-        Cell(prompts, lexicon, text.task, text.id, *way, seed, *what)
-        for text in texts.chosen(texts.load(prompts, lexicon), tasks, limit, "left")
-        for what in whats
-    ]
+    chosen = texts.chosen(texts.load(prompts, lexicon), tasks, limit, "left")
+    return cells_of(
+        Cell,
+        (("task", "prompt"), [(text.task, text.id) for text in chosen]),
+        (("intervention", "frac"), whats),
+        prompts=prompts,
+        lexicon=lexicon,
+        length=length,
+        steps=steps,
+        block=block,
+        order=order,
+        threshold=threshold,
+        temperature=temperature,
+        guidance=guidance,
+        eos=eos,
+        cache=cache,
+        seed=seed,
+    )
 
 
 def refuse(cell: Cell, entry: Checkpoint) -> str:

@@ -1,22 +1,33 @@
 """The sink: whole groups of cells, whatever happens."""
 
+import csv
 import json
 import os
 import resource
 import subprocess
 import sys
 import textwrap
+import zlib
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mdlm_probe.core.cell_ranges import cells_of
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import RunFolder, differences, read_run
-from mdlm_probe.core.sheet import Sheet, text_from, text_of
+from mdlm_probe.core.sheet import CellNames, Sheet, text_from, text_of
+
+
+@dataclass(frozen=True)
+class Cell:
+    set: str
+    item: int
+
 
 COLUMNS = ("model", "set", "item", "value", "text")
-CELLS = [(s, str(i)) for s in "ab" for i in range(5)]
+CELLS = CellNames(cells_of(Cell, ("set", "ab"), ("item", range(5))))
 
 
 def rows_of(cell):
@@ -80,6 +91,86 @@ def test_rows_written_after_the_seal_are_measured_again(tmp_path):
     assert sheet.done == 6
     sheet.close()
     assert path.read_bytes() == part
+
+
+def opened(path, columns=COLUMNS, cells=CELLS):
+    """How many cells a sheet finds."""
+    sheet = Sheet(path, columns, cells, 3)
+    sheet.close()
+    return sheet.done
+
+
+def test_rows_that_are_as_sealed_are_not_read_one_by_one(tmp_path, monkeypatch):
+    path = tmp_path / "x.csv"
+    fill(path, stop=9)
+    read = []
+    monkeypatch.setattr(csv, "reader", lambda lines: read.append(lines) or iter([[]]))
+    assert opened(path) == 9
+    assert not read
+    with pytest.raises(ProbeError, match="0 fields"):  # a plan of no digest, or of another one
+        opened(path, cells=list(CELLS))
+    with pytest.raises(ProbeError, match="0 fields"):
+        opened(path, cells=CellNames(cells_of(Cell, ("set", "ab"), ("item", [*range(5)]))))
+    assert len(read) == 2
+
+
+def test_seals_of_versions_without_checksums_count(tmp_path):
+    path = tmp_path / "x.csv"
+    part = fill(path, stop=6)
+    path.with_suffix(".seal").write_text(f"6 {len(part)}\n")
+    assert opened(path) == 6
+    whole = fill(tmp_path / "whole.csv")
+    assert fill(path) == whole
+    fill(path.with_name("y.csv"), stop=6)
+    path.with_name("y.seal").write_text("6 1\n")
+    assert opened(path.with_name("y.csv")) == 3
+
+
+def test_a_resumed_sheet_carries_its_checksum_on(tmp_path):
+    path = tmp_path / "x.csv"
+    fill(path, stop=3)
+    sealed = path.with_suffix(".seal").read_text().split()[2:]
+    fill(path, stop=9)
+    seal = path.with_suffix(".seal").read_text().split()
+    assert seal == ["9", str(path.stat().st_size), str(zlib.crc32(path.read_bytes())), sealed[1]]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        (b"m,a,1", b"m,a,4", "a cell that isn't planned next: a, 4"),
+        (b"m,a,1,0,", b"m,a,1,7,", 6),  # what a row says of its cell is not checked
+        (b"m,b,0", b"m,b", "4 fields"),
+        (b"model,set,item,value", b"model,set,item,other", "other columns"),
+    ],
+)
+def test_changed_rows_are_held_against_the_plan(tmp_path, old, new, found):
+    path = tmp_path / "x.csv"
+    part = fill(path, stop=6)
+    changed = part.replace(old, new, 1)
+    assert changed != part
+    path.write_bytes(changed)
+    if isinstance(found, int):
+        assert opened(path) == found
+        return
+    with pytest.raises(ProbeError, match=found):
+        opened(path)
+    assert path.read_bytes() == changed
+
+
+def test_rows_of_others_after_sealed_ones_are_refused(tmp_path):
+    path = tmp_path / "x.csv"
+    part = fill(path, stop=6)
+    path.write_bytes(part + b"m,b,4,0.5,skips three\n")
+    with pytest.raises(ProbeError, match="isn't planned next: b, 4"):
+        opened(path)
+
+
+def test_other_columns_than_the_sealed_ones_are_refused(tmp_path):
+    path = tmp_path / "x.csv"
+    fill(path, stop=6)
+    with pytest.raises(ProbeError, match="other columns"):
+        opened(path, columns=(*COLUMNS[:-1], "words"))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,361 @@
+"""Ranges of cells: a plan's cells as products of axes, each cell made when it is asked for.
+
+A plan of a million cells takes as much memory as its options do.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+from array import array
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate, chain, product
+from typing import Any, Generic, NamedTuple, TypeVar, overload
+
+C = TypeVar("C")
+"""A probe's class of cells."""
+
+
+class Axis(NamedTuple):
+    """Coordinates that change together.
+
+    Attributes:
+        names: of the coordinates.
+        values: at each place of the axis: of one coordinate its value, of several a tuple.
+    """
+
+    names: tuple[str, ...]
+    values: Sequence[Any]
+
+    def at(self, place: int) -> tuple[Any, ...]:
+        """The values at a place, one for each name."""
+        found = self.values[place]
+        return (found,) if len(self.names) == 1 else tuple(found)
+
+    def ends(self, texts: Sequence[str]) -> list[list[int]]:
+        """Of each combination of texts on the axis: its first place, and the other places where
+        another coordinate first has its least or largest value, in ascending order.
+        """
+        if isinstance(self.values, range):
+            return [sorted({0, len(self.values) - 1})]
+        known = [n for n, name in enumerate(self.names) if name in texts]
+        others = [n for n in range(len(self.names)) if n not in known]
+        groups: dict[tuple[Any, ...], list[int]] = {}
+        for place in range(len(self.values)):
+            own = self.at(place)
+            groups.setdefault(tuple(own[n] for n in known), []).append(place)
+        return [self._ends(places, others) for places in groups.values()]
+
+    def _ends(self, places: list[int], numbers: list[int]) -> list[int]:
+        found = set()
+        for n in numbers if len(places) > 1 else ():
+            values = [self.at(place)[n] for place in places]
+            found |= {places[values.index(end(values))] for end in (min, max)}
+        return [places[0], *sorted(found - {places[0]})]
+
+
+class CellProduct(Generic[C]):
+    """The cells of every combination of places on some axes, the last axis changing fastest.
+
+    Args:
+        kind: the class of the cells.
+        axes: the coordinates that change.
+        fixed: the others; what is missing has its default.
+    """
+
+    def __init__(self, kind: type[C], axes: Sequence[Axis], fixed: Mapping[str, Any]) -> None:
+        self.kind, self.axes = kind, tuple(axes)
+        self.sizes = tuple(len(axis.values) for axis in axes)
+        self.names = _names(kind)
+        moving = [name for axis in axes for name in axis.names]
+        self.fixed = {n: v for n, v in (_defaults(kind) | dict(fixed)).items() if n not in moving}
+        given = [*self.fixed, *moving]
+        assert sorted(given) == sorted(self.names), f"{given} are not the coordinates {self.names}"
+        self._order = [given.index(name) for name in self.names]
+
+    def __len__(self) -> int:
+        return math.prod(self.sizes)
+
+    def cell(self, place: int) -> C:
+        """The cell at a place of the product."""
+        places = []
+        for size in reversed(self.sizes):
+            place, own = divmod(place, size)
+            places.append(own)
+        return self.kind(*self._values(places[::-1]))
+
+    def _values(self, places: Sequence[int]) -> Iterator[Any]:
+        """The coordinates of the cell at a place of every axis, in the order of the fields."""
+        found = list(self.fixed.values())
+        for axis, place in zip(self.axes, places, strict=True):
+            found += axis.at(place)
+        return map(found.__getitem__, self._order)
+
+    @property
+    def parts(self) -> Iterator[str]:
+        """What decides on all cells, a bit at a time."""
+        yield f"{self.names} {self.fixed}"
+        for axis in self.axes:
+            values = axis.values
+            yield f"{axis.names} {values if isinstance(values, range) else list(values)}"
+
+    def counted(self, name: str) -> Counter[Any]:
+        """How many cells have each value of a coordinate."""
+        if name in self.fixed:
+            return Counter({self.fixed[name]: len(self)})
+        axis = next(axis for axis in self.axes if name in axis.names)
+        number, size = axis.names.index(name), len(axis.values)
+        found = Counter(axis.at(place)[number] for place in range(size))
+        return Counter({value: count * len(self) // size for value, count in found.items()})
+
+    def corners(self, texts: Sequence[str]) -> Iterator[C]:
+        """As those of `Cells`."""
+        for ends in product(*(axis.ends(texts) for axis in self.axes)):
+            first = [places[0] for places in ends]
+            yield self.kind(*self._values(first))
+            for n, places in enumerate(ends):
+                for place in places[1:]:
+                    yield self.kind(*self._values([*first[:n], place, *first[n + 1 :]]))
+
+    def without(self, reason: Callable[[C], str]) -> tuple[CellProduct[C], dict[str, int]]:
+        """As that of `Cells`: the cells that are left, and how many others there are by reason."""
+        read, found = self._reasons(reason)
+        refused: dict[str, int] = {}
+        share = len(self) // math.prod(self.sizes[n] for n in read)
+        for why in filter(None, found.values()):
+            refused[why] = refused.get(why, 0) + share
+        if not refused:
+            return self, refused
+        first, end = (read[0], read[-1] + 1) if read else (0, 1)
+        joined = self.axes[first:end]
+        left = _axis(
+            tuple(name for axis in joined for name in axis.names),
+            [
+                tuple(chain(*(axis.at(n) for axis, n in zip(joined, places, strict=True))))
+                for places in product(*map(range, self.sizes[first:end]))
+                if not found[tuple(places[n - first] for n in read)]
+            ],
+        )
+        return CellProduct(
+            self.kind, (*self.axes[:first], left, *self.axes[end:]), self.fixed
+        ), refused
+
+    def _reasons(self, reason: Callable[[C], str]) -> tuple[list[int], dict[tuple[int, ...], str]]:
+        """The axes that a reason depends on, and what it is for each combination of their places.
+
+        What it reads of a cell is noted: for cells that are equal in that, it is the same.
+        """
+        noted: set[str] = set()
+        noting, read = _noting(self.kind, noted), list[int]()
+        while True:
+            found = {}
+            for own in product(*(range(self.sizes[n]) for n in read)):
+                places = [0] * len(self.axes)
+                for n, place in zip(read, own, strict=True):
+                    places[n] = place
+                found[own] = reason(noting(*self._values(places)))
+            seen = [n for n, axis in enumerate(self.axes) if noted.intersection(axis.names)]
+            if seen == read:
+                return read, found
+            read = seen
+
+
+class CellSequence(Sequence[C]):
+    """Cells in the order of a plan, made when they are asked for; a slice of it is a list.
+
+    Whoever inherits from it has a length, `cell` and `digest`.
+    """
+
+    def cell(self, place: int) -> C:
+        """The cell at a place, from 0 on."""
+        raise NotImplementedError
+
+    @property
+    def digest(self) -> str:
+        """A hash of all cells and their order."""
+        raise NotImplementedError
+
+    @overload
+    def __getitem__(self, place: int) -> C: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[C]: ...
+    def __getitem__(self, place: int | slice) -> C | list[C]:
+        found = range(len(self))[place]
+        return self.cell(found) if isinstance(found, int) else list(map(self.cell, found))
+
+    def __iter__(self) -> Iterator[C]:
+        return map(self.cell, range(len(self)))
+
+    def counted(self, name: str) -> Counter[Any]:
+        """How many cells have each value of a coordinate; values in the order of the cells."""
+        return Counter(getattr(cell, name) for cell in self)
+
+    def corners(self, texts: Sequence[str]) -> Iterable[C]:
+        """Some cells, among them, of every combination of some coordinates' values, the first cells
+        where each other coordinate is least and largest.
+
+        Args:
+            texts: names of the coordinates that are combined.
+        """
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence):
+            return NotImplemented
+        if isinstance(other, CellSequence) and self.digest == other.digest:
+            return True
+        return len(self) == len(other) and all(
+            one == another for one, another in zip(self, other, strict=True)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Cells(CellSequence[C]):
+    """The cells of some products, one product after another."""
+
+    def __init__(self, products: Iterable[CellProduct[C]] = ()) -> None:
+        self.products = [part for part in products if len(part)]
+        self._ends = list(accumulate(map(len, self.products)))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def __add__(self, other: Cells[C]) -> Cells[C]:
+        return Cells([*self.products, *other.products])
+
+    def cell(self, place: int) -> C:
+        """The cell at a place, from 0 on."""
+        n = bisect_right(self._ends, place)
+        return self.products[n].cell(place - (self._ends[n - 1] if n else 0))
+
+    @property
+    def digest(self) -> str:
+        """A hash of what the products are made of."""
+        return _hashed(part for one in self.products for part in one.parts)
+
+    def counted(self, name: str) -> Counter[Any]:
+        """As that of any sequence, without making a cell."""
+        found = Counter[Any]()
+        for part in self.products:
+            found.update(part.counted(name))
+        return found
+
+    def corners(self, texts: Sequence[str]) -> Iterable[C]:
+        """As those of any sequence, without making other cells."""
+        return chain.from_iterable(part.corners(texts) for part in self.products)
+
+    def without(self, reason: Callable[[C], str]) -> tuple[Cells[C], dict[str, int]]:
+        """The cells that there is no reason against, and how many others there are by reason.
+
+        Args:
+            reason: why a cell is left out; "" if it isn't. It is asked once for all cells that are
+                equal in what it reads of them.
+        """
+        left, refused = [], dict[str, int]()
+        for part in self.products:
+            own, counts = part.without(reason)
+            left.append(own)
+            for why, count in counts.items():
+                refused[why] = refused.get(why, 0) + count
+        return Cells(left), refused
+
+
+class ChosenCells(CellSequence[C]):
+    """Some of the cells of a plan, as runs of places.
+
+    Args:
+        cells: all of them.
+        places: of those that are chosen, in ascending order.
+    """
+
+    def __init__(self, cells: CellSequence[C], places: Iterable[int]) -> None:
+        self._cells = cells
+        self._first, self._ends = array("q"), array("q")  # a run's first place; cells up to its end
+        count, last = 0, -2
+        for place in places:
+            if place != last + 1:
+                self._first.append(place)
+                self._ends.append(count)
+            count, last = count + 1, place
+            self._ends[-1] = count
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def cell(self, place: int) -> C:
+        """The cell at a place, from 0 on."""
+        n = bisect_right(self._ends, place)
+        return self._cells.cell(self._first[n] + place - (self._ends[n - 1] if n else 0))
+
+    @property
+    def digest(self) -> str:
+        """A hash of what all cells are made of, and of the runs."""
+        return _hashed((self._cells.digest, str(list(self._first)), str(list(self._ends))))
+
+
+def cells_of(
+    kind: type[C], /, *axes: tuple[str | tuple[str, ...], Iterable[Any]], **fixed: Any
+) -> Cells[C]:
+    """The cells of all combinations of values, the last axis changing fastest.
+
+    Args:
+        kind: the class of the cells.
+        axes: the name of a coordinate and its values, or several names and tuples of values.
+        fixed: coordinates that are the same in all cells; what is missing has its default.
+    """
+    made = [
+        Axis(
+            (names,) if isinstance(names, str) else names,
+            values if isinstance(values, range) else list(values),
+        )
+        for names, values in axes
+    ]
+    return Cells([CellProduct(kind, made, fixed)])
+
+
+def listed(kind: type[C], cells: Sequence[C]) -> Cells[C]:
+    """Any cells as such ranges: those that aren't yet become a single axis."""
+    if isinstance(cells, Cells):
+        return cells
+    names = tuple(_names(kind))
+    values = [tuple(getattr(cell, name) for name in names) for cell in cells]
+    return Cells([CellProduct(kind, [_axis(names, values)], {})])
+
+
+def _axis(names: tuple[str, ...], values: list[tuple[Any, ...]]) -> Axis:
+    return Axis(names, values if len(names) > 1 else [own for (own,) in values])
+
+
+def _names(kind: type) -> list[str]:
+    """The coordinates of a class of cells."""
+    return [field.name for field in dataclasses.fields(kind)]
+
+
+def _defaults(kind: type) -> dict[str, Any]:
+    """Defaults of the coordinates that have one."""
+    fields = dataclasses.fields(kind)
+    return {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
+
+
+def _noting(kind: type[C], noted: set[str]) -> type[C]:
+    """A class of the same cells, whose coordinates are noted when they are read."""
+    names = set(_names(kind))
+
+    def read(cell: object, name: str) -> Any:
+        if name in names:
+            noted.add(name)
+        return object.__getattribute__(cell, name)
+
+    return type(kind.__name__, (kind,), {"__getattribute__": read, "__slots__": ()})
+
+
+def _hashed(parts: Iterable[str]) -> str:
+    found = hashlib.blake2b(digest_size=8)
+    for part in parts:
+        found.update(part.encode())
+        found.update(b"\0")
+    return found.hexdigest()
