@@ -1,5 +1,6 @@
 """Shapes in signatures are checked here, and only here; shared fixtures."""
 
+import functools
 import gc
 import os
 import shutil
@@ -17,12 +18,15 @@ import torch  # noqa: E402
 from filelock import FileLock  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
 from simulations import WHOLE  # noqa: E402
+from torch.utils import collect_env  # noqa: E402
 
 # lm-eval without a hub, a screen or other processes
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 os.environ.setdefault("TQDM_DISABLE", "1")
 torch.set_num_threads(1)
+# lm-eval describes the machine after every evaluation, by programs that it starts: once is enough
+collect_env.get_pretty_env_info = functools.cache(collect_env.get_pretty_env_info)
 # whoever starts the suite in the background has Ctrl-C ignored, here and in what tests start
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -72,10 +72,28 @@ def _manager(names: Sequence[str], include_path: str) -> TaskManager:
     """All of lm-eval's thousands of files are read only where ours don't have a name."""
     folders = [shipped.folder() / "lm_eval", *([Path(include_path)] if include_path else [])]
     own = TaskManager(include_path=folders, include_defaults=False)
-    index = own.task_index
-    if all(_is_file(n) or (n in index and index[n].kind == Kind.TASK) for n in names):
+    if all(_is_file(name) or _needs_no_other(own, name) for name in names):
         return own
     return TaskManager(include_path=folders)
+
+
+def _needs_no_other(own: TaskManager, name: str, above: frozenset[str] = frozenset()) -> bool:
+    """Whether a name is a task's, or that of a group whose tasks are all there.
+
+    Args:
+        own: what there is.
+        name: the name.
+        above: groups that it is in.
+    """
+    entry = own.task_index.get(name)
+    if entry is None or name in above:
+        return False
+    if entry.kind != Kind.GROUP:  # more tasks may have a tag
+        return entry.kind in (Kind.TASK, Kind.PY_TASK)
+    inner = (entry.cfg or {}).get("task") or ()
+    return not isinstance(inner, str) and all(
+        isinstance(one, str) and _needs_no_other(own, one, above | {name}) for one in inner
+    )
 
 
 def _is_file(name: str) -> bool:

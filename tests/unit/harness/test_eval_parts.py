@@ -11,7 +11,13 @@ from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.decoding import schedule
 from mdlm_probe.engine.engine import Engine
-from mdlm_probe.harness import AnswerLog, monte_carlo_errors, presets_for, text_generation
+from mdlm_probe.harness import (
+    AnswerLog,
+    lm_eval_tasks,
+    monte_carlo_errors,
+    presets_for,
+    text_generation,
+)
 from mdlm_probe.harness.continuation_scores import Scored
 from mdlm_probe.harness.monte_carlo_errors import MonteCarloErrors, pooled
 from mdlm_probe.harness.text_generation import (
@@ -217,3 +223,43 @@ def test_the_error_of_a_group_is_that_of_its_mean():
     assert pooled([0.1, 0.2], [30, 10], True) == pytest.approx(math.hypot(3.0, 2.0) / 40)
     assert pooled([0.1, 0.2], [30, 10], False) == pytest.approx(math.hypot(0.1, 0.2) / 2)
     assert monte_carlo_errors.DRAWS >= 100
+
+
+# ---------------------------------------------------------------------- names of tasks
+
+
+class EverythingRead(Exception):
+    """All of lm-eval's own files were asked for, which takes seconds."""
+
+
+@pytest.mark.parametrize(
+    ("inner", "enough"),
+    [
+        ("[one, two]", True),
+        ("[within, two]", True),
+        ("[one, hellaswag]", False),
+        ("[one, marked]", False),
+        ("[one, many]", False),
+        ("[{task: one, num_fewshot: 1}]", False),
+    ],
+)
+def test_lm_evals_files_are_read_only_for_a_group_that_may_need_them(
+    tmp_path, monkeypatch, inner, enough
+):
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.yaml").write_text(f"task: {name}\ntag: marked\n")
+    (tmp_path / "within.yaml").write_text("group: within\ntask: [one]\n")
+    (tmp_path / "many.yaml").write_text(f"group: many\ntask: {inner}\n")
+    made = lm_eval_tasks.TaskManager
+
+    def manager(include_path, include_defaults=True):
+        if include_defaults:
+            raise EverythingRead
+        return made(include_path=include_path, include_defaults=False)
+
+    monkeypatch.setattr(lm_eval_tasks, "TaskManager", manager)
+    if enough:
+        assert "many" in lm_eval_tasks._manager(["many"], str(tmp_path)).task_index
+        return
+    with pytest.raises(EverythingRead):
+        lm_eval_tasks._manager(["many"], str(tmp_path))

@@ -13,9 +13,12 @@ from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.engine.engine import Engine
 from mdlm_probe.harness import request_tokens, run
 from mdlm_probe.likelihood.settings import Settings
+from mdlm_probe.runs.executors import InProcess
 from mdlm_probe.runs.plan import Job
 
 CONTEXT = 24
+LOADED = InProcess()
+"""Keeps the model from one evaluation to the next."""
 ROWS = [
     {"question": " cat dog", "answer": 0},
     {"question": " cat dog" * 20, "answer": 0},
@@ -71,7 +74,7 @@ def evaluated(model, folder, rule, name=None, **more):
     asked = run.EvaluationRequest(
         (task(folder, **more),), log_samples=True, settings=Settings(draws=8), overlength=rule
     )
-    (row,) = run.run(job, asked, Silent())
+    (row,) = run.run(job, asked, Silent(), LOADED)
     (results,) = (folder / (name or rule)).glob("*/results*.json")
     (samples,) = (folder / (name or rule)).glob("*/samples*.jsonl")
     told = [json.loads(line) for line in samples.read_text().splitlines()]

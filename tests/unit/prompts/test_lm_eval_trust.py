@@ -89,7 +89,6 @@ def test_no_code_of_a_strangers_file_runs(folder, load, more, monkeypatch):
     assert not (folder / "ran").exists()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("more", [RUNS[0], *METRICS])
 def test_nor_does_it_as_one_of_a_group(folder, more):
     with pytest.raises(ProbeError, match=r"--trust-tasks"):
