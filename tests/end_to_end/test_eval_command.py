@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from commands import call
+from lm_eval.tasks import manager
 
 
 def typed(*arguments, fails=False):
@@ -173,6 +175,7 @@ def test_a_missing_column_is_named(folder, tmp_path):
     ("arguments", "message"),
     [
         (["--tasks", "t_chioce"], "did you mean 't_choice'"),
+        (["--tasks", "arc_esy"], "did you mean 'arc_easy'"),
         (["--tasks", "t_choice", "--limit", 0], "--limit has 0"),
         (["--tasks", "t_choice", "--limit", 2.5], "a whole number, or a share"),
         (["--tasks", "t_choice", "--num_fewshot", -1], "--num_fewshot has -1"),
@@ -189,7 +192,10 @@ def test_a_missing_column_is_named(folder, tmp_path):
         (["--tasks", "t_choice", "--model", "tiny"], "no model named 'tiny'"),
     ],
 )
-def test_what_is_wrong_is_said(arguments, message, folder, tmp_path):
+def test_what_is_wrong_is_said(arguments, message, folder, tmp_path, monkeypatch):
+    # where a name is unknown, all files beside lm-eval's own manager are read: these are enough
+    own = Path(manager.__file__).parent / "arc" / "manager.py"
+    monkeypatch.setattr(manager, "__file__", str(own))
     options = [] if "-m" in arguments or "--model" in arguments else ["-m", "tiny-mdlm"]
     found = typed(*arguments, *options, "--include_path", folder, "-q", "-o", tmp_path, fails=True)
     assert message in found
