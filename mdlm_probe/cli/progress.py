@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -90,7 +91,12 @@ class Bar:
 
     def speed(self, seconds: float) -> str:
         """How fast it went for so many seconds."""
-        return f"{cost.quantity(self._tokens / seconds)} tokens/s"
+        return per_second(self._tokens, seconds)
+
+
+def per_second(tokens: int, seconds: float) -> str:
+    """How fast tokens went through a network."""
+    return f"{cost.quantity(tokens / seconds)} tokens/s"
 
 
 def losses(parts: dict[str, float]) -> str:
@@ -111,28 +117,33 @@ class Pace:
 
     left: dict[str, int]
     measured: dict[str, tuple[int, float]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, probe: str, cells: int, seconds: float) -> None:
         """Some cells of a probe were measured."""
-        before = self.measured.get(probe, (0, 0.0))
-        self.measured[probe] = before[0] + cells, before[1] + seconds
+        with self._lock:
+            before = self.measured.get(probe, (0, 0.0))
+            self.measured[probe] = before[0] + cells, before[1] + seconds
 
     def skip(self, probe: str, cells: int) -> None:
         """Cells that are no longer left, measured or not."""
-        self.left[probe] = self.left.get(probe, 0) - cells
+        with self._lock:
+            self.left[probe] = self.left.get(probe, 0) - cells
 
     def seconds(self) -> float | None:
         """What is left; None as long as nothing was measured."""
-        cells = sum(count for count, _ in self.measured.values())
+        with self._lock:
+            measured, left = dict(self.measured), dict(self.left)
+        cells = sum(count for count, _ in measured.values())
         if not cells:
             return None
-        mean = sum(spent for _, spent in self.measured.values()) / cells
-        own = {name: spent / count for name, (count, spent) in self.measured.items() if count}
-        return sum(count * own.get(name, mean) for name, count in self.left.items())
+        mean = sum(spent for _, spent in measured.values()) / cells
+        own = {name: spent / count for name, (count, spent) in measured.items() if count}
+        return sum(count * own.get(name, mean) for name, count in left.items())
 
 
-class StudyBar(Bar):
-    """One display for all runs of a study: all cells with the time left, and the current run's.
+class StudyBar:
+    """One display for all runs of a study: all cells with the time left, and each run's turn.
 
     Args:
         quiet: no progress.
@@ -140,58 +151,111 @@ class StudyBar(Bar):
     """
 
     def __init__(self, quiet: bool, cells: Sequence[tuple[str, int]]) -> None:
-        super().__init__(quiet)
         left: dict[str, int] = {}
         for probe, count in cells:
             left[probe] = left.get(probe, 0) + count
-        self._pace, self._all = Pace(left), sum(left.values())
-        self._bar.start()
-        self._study = self._bar.add_task("all runs", total=self._all, speed="")
-        self._task = self._bar.add_task("", total=None, speed="", visible=False)
-        self._left = 0
-
-    def _make(self) -> Progress:
-        return Progress(
+        self.pace, self.all = Pace(left), sum(left.values())
+        self.console = Screen(stderr=True, quiet=quiet)
+        self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[speed]}"),  # of all runs: the time left
-            console=self._console,
-            disable=not self._console.is_terminal,
+            console=self.console,
+            disable=not self.console.is_terminal,
         )
+        self._turns = 0
 
-    def begin(self, run: str, probe: str, model: str, cells: int) -> None:
-        """A run's turn with one model begins."""
-        self._probe, self._left, self._losses = probe, cells, dict[str, float]()
-        self._name = f"{run} {model}"
-        self.unit = "cells" if cells else {JUDGE: "verdicts", TUNE: "steps"}.get(probe, "cells")
-        self._bar.update(self._task, description=self._name, visible=False)
-        self.note(f"{self._name}:")
+    def __enter__(self) -> Self:
+        self.bar.start()
+        self._study = self.bar.add_task("all runs", total=self.all, speed="")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.stop()
+
+    @property
+    def several(self) -> bool:
+        """Whether more than one turn is going on."""
+        return self._turns > 1
+
+    def note(self, text: str) -> None:
+        """One line above the bars."""
+        self.console.print(visible(text), highlight=False, markup=False, soft_wrap=True)
+
+    def begin(self, run: str, probe: str, model: str, cells: int) -> StudyTurn:
+        """A run's turn with one model begins; others may go on."""
+        self._turns += 1
+        return StudyTurn(self, f"{run} {model}", probe, cells)
+
+    def end(self, probe: str, cells: int) -> None:
+        """A turn is over: cells that it didn't measure are not waited for."""
+        self._turns -= 1
+        self.gone(probe, cells)
+
+    def gone(self, probe: str, cells: int) -> None:
+        """Cells off the list."""
+        self.pace.skip(probe, cells)
+        self.bar.update(self._study, completed=self.done, speed=self.ahead())
+
+    @property
+    def done(self) -> int:
+        """Cells of all runs that are off the list."""
+        return self.all - sum(self.pace.left.values())
+
+    def ahead(self) -> str:
+        """The time left for all runs."""
+        seconds = self.pace.seconds()
+        return "" if seconds is None else f"{cost.duration(seconds / max(1, self._turns))} left"
+
+
+class StudyTurn:
+    """A run's turn with one model, on a study's display.
+
+    Args:
+        study: the display.
+        name: of the run and its model.
+        probe: the probe's name, "judge" or "tune".
+        cells: to be measured; judges and tunings have none.
+    """
+
+    def __init__(self, study: StudyBar, name: str, probe: str, cells: int) -> None:
+        self._study, self._name, self._probe, self._left = study, name, probe, cells
+        self._losses: dict[str, float] = {}
+        self._unit = "cells" if cells else {JUDGE: "verdicts", TUNE: "steps"}.get(probe, "cells")
+        self._task = study.bar.add_task(name, total=None, speed="", visible=False)
+        self._alone = not study.several
+        study.note(f"{name}:" if self._alone else f"{name} begins")
+
+    def note(self, text: str) -> None:
+        """One line above the bars, under its name or with it."""
+        alone = self._alone and not self._study.several
+        self._study.note(text if alone else f"{self._name}: {text.strip()}")
 
     def start(self, name: str, cells: int, done: int) -> None:
         """Its measurement begins, filled as far as earlier ones came."""
         if done:
-            self.note(f"  resuming after {done} of {cells} {self.unit}")
+            self.note(f"  resuming after {done} of {cells} {self._unit}")
         self._cells, self._done, self._tokens, self._before = cells, done, 0, done
         self._began = self._said = self._last = time.monotonic()
-        self._bar.reset(self._task, total=cells, completed=done, visible=True, speed="")
+        self._study.bar.reset(self._task, total=cells, completed=done, visible=True, speed="")
         self._gone(done)
 
     def advance(self, cells: int, tokens: int) -> None:
         """Moves both bars; without a terminal, a line now and then and at the end."""
-        now = time.monotonic()
+        now, study = time.monotonic(), self._study
         if cells:
-            if self._probe in self._pace.left:  # no verdicts, no steps of a training
-                self._pace.add(self._probe, cells, now - self._last)
+            if self._probe in study.pace.left:  # no verdicts, no steps of a training
+                study.pace.add(self._probe, cells, now - self._last)
             self._last = now
             self._gone(cells)
         self._done, self._tokens = self._done + cells, self._tokens + tokens
-        speed = self.speed(max(now - self._began, 1e-9))
-        self._bar.update(self._task, completed=self._done, speed=speed)
-        self._bar.update(self._study, speed=self.ahead())
+        speed = f"{losses(self._losses)}{per_second(self._tokens, max(now - self._began, 1e-9))}"
+        study.bar.update(self._task, completed=self._done, speed=speed)
         whole = cells and self._done == self._cells
-        if not self._console.is_terminal and (whole or now - self._said >= PLAIN_SECONDS):
-            self.note(f"  {self._done} of {self._cells} {self.unit}, {speed}; {self._whole()}")
+        if not study.console.is_terminal and (whole or now - self._said >= PLAIN_SECONDS):
+            told = f"all runs: {study.done} of {study.all}, {study.ahead()}".rstrip(", ")
+            self.note(f"  {self._done} of {self._cells} {self._unit}, {speed}; {told}")
             self._said = now
 
     def step(self, parts: dict[str, float], tokens: int) -> None:
@@ -199,28 +263,14 @@ class StudyBar(Bar):
         self._losses = parts
         self.advance(1, tokens)
 
-    def speed(self, seconds: float) -> str:
-        """How fast it went, of a training with its losses."""
-        return f"{losses(self._losses)}{super().speed(seconds)}"
-
     def end(self) -> None:
-        """Its turn is over: cells that it didn't measure are not waited for."""
-        self._gone(self._left)
-        self._bar.update(self._task, visible=False)
+        """The turn is over, whatever came of it."""
+        self._study.end(self._probe, self._left)
+        self._left = 0
+        self._study.bar.remove_task(self._task)
 
     def _gone(self, cells: int) -> None:
         """Cells off the list; a judge's are not on it."""
         cells = min(cells, self._left)
         self._left -= cells
-        self._pace.skip(self._probe, cells)
-        done = self._all - sum(self._pace.left.values())
-        self._bar.update(self._study, completed=done, speed=self.ahead())
-
-    def ahead(self) -> str:
-        """The time left for all runs."""
-        seconds = self._pace.seconds()
-        return "" if seconds is None else f"{cost.duration(seconds)} left"
-
-    def _whole(self) -> str:
-        done = self._all - sum(self._pace.left.values())
-        return f"all runs: {done} of {self._all}, {self.ahead()}".rstrip(", ")
+        self._study.gone(self._probe, cells)

@@ -79,20 +79,21 @@ def append_whole(file: RawIOBase, data: bytes, end: int) -> None:
 
 
 @contextmanager
-def exclusive(folder: Path, lock: str, doing: str) -> Iterator[None]:
+def exclusive(folder: Path, lock: str, doing: str, wait: float = 0) -> Iterator[None]:
     """A folder, created if absent, for this process alone.
 
     Args:
         folder: the folder.
         lock: name of the lock's file in it.
         doing: what another process is said to do that holds the lock.
+        wait: seconds that another one may take.
 
     Raises:
         ProbeError: another process holds it, or the folder can't be used.
     """
-    held = FileLock(folder / lock, timeout=0)
+    held = FileLock(folder / lock, timeout=wait)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        (folder / lock).parent.mkdir(parents=True, exist_ok=True)
         held.acquire()
     except Timeout:
         raise ProbeError(

@@ -20,10 +20,16 @@ from mdlm_probe.core.files import exclusive, unusable, write_json
 
 RUN = "run.json"
 STUDY = "study.json"
+LOCKS = ".locks"
+"""Folder of the files that keep a second process out."""
+WAIT = 30.0
+"""Seconds that others may take to write run.json."""
 
 
 class RunFolder:
-    """A run folder: run.json, and a lock that keeps a second process out.
+    """A run folder: run.json, and a lock for each measurement that keeps a second process out.
+
+    Others may measure something else into the same folder at the same time.
 
     run.json maps "PROBE__MODEL" to {"status": "started" | "finished", "config": ..., ...}.
     """
@@ -43,9 +49,18 @@ class RunFolder:
 
     @classmethod
     @contextmanager
-    def locked(cls, folder: Path, *, fresh: bool = False) -> Iterator[RunFolder]:
-        """The folder, created if absent, for this process alone; `fresh` forgets old rows."""
-        with exclusive(folder, "run.lock", f"writing to {folder}"):
+    def locked(cls, folder: Path, name: str, *, fresh: bool = False) -> Iterator[RunFolder]:
+        """The folder, created if absent, and one measurement in it for this process alone.
+
+        Args:
+            folder: the run's.
+            name: the measurement's.
+            fresh: forget its old rows.
+
+        Raises:
+            ProbeError: another process measures it, or the folder can't be used.
+        """
+        with exclusive(folder, f"{LOCKS}/{name}.lock", f"writing '{name}' to {folder}"):
             yield cls(folder, fresh=fresh)
 
     def path(self, name: str) -> Path:
@@ -80,7 +95,7 @@ class RunFolder:
                     hint="--fresh starts over; --output DIR writes elsewhere",
                 )
             self.entries[name] = {"status": "started", **entry}
-            self.save()
+            self._save(name)
             return self.entries[name]
         found = differences(known.get("config", {}), entry["config"])
         if found:
@@ -94,11 +109,20 @@ class RunFolder:
     def update(self, name: str, **fields: Any) -> None:
         """Adds to a measurement's entry, and saves."""
         self.entries[name].update(fields)
-        self.save()
+        self._save(name)
 
-    def save(self) -> None:
-        """Writes run.json at once or not at all."""
-        write_json(self.folder / RUN, self.entries, sort_keys=True)
+    def _save(self, name: str) -> None:
+        """Writes a measurement's entry into run.json, at once or not at all; others' stay."""
+        lock = f"{LOCKS}/{RUN}.lock"
+        with exclusive(self.folder, lock, f"writing {self.folder / RUN}", WAIT):
+            try:
+                entries = _entries(self.folder)
+            except ProbeError:
+                if not self._fresh:
+                    raise
+                entries = {}
+            self.entries = {**entries, name: self.entries[name]}
+            write_json(self.folder / RUN, self.entries, sort_keys=True)
 
 
 def read_run(folder: Path) -> dict[str, dict[str, Any]]:

@@ -128,7 +128,7 @@ def run(
     if entry.chat and not request.apply_chat_template:
         progress.note(f"{entry.name} was trained on chats: --apply_chat_template writes prompts so")
     name = f"eval__{plan.slug(entry.name)}"
-    with RunFolder.locked(job.output, fresh=job.fresh) as folder:
+    with RunFolder.locked(job.output, name, fresh=job.fresh) as folder:
         log = folder.path(name).with_suffix(".jsonl")
         if job.fresh:
             folder.path(name).unlink(missing_ok=True)

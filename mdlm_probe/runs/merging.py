@@ -63,8 +63,8 @@ def merge(folders: Sequence[Path], output: Path, note: Callable[[str], None]) ->
 def _merge_run(folders: Sequence[Path], output: Path, note: Callable[[str], None]) -> None:
     known = {folder: read_run(folder) for folder in folders}
     names = list(dict.fromkeys(name for entries in known.values() for name in entries))
-    with RunFolder.locked(output) as folder:
-        for name in names:
+    for name in names:
+        with RunFolder.locked(output, name) as folder:
             shards = _shards(name, known)
             merged = _merged(name, shards)
             path = folder.path(name)

@@ -65,7 +65,7 @@ def run(plan: Plan, progress: Progress, executor: Executor | None = None) -> Pat
         KeyboardInterrupt: Ctrl-C; the same job resumes after the last whole group.
     """
     _note_refused(plan, plan.refused, progress)
-    with RunFolder.locked(plan.job.output, fresh=plan.job.fresh) as folder:
+    with RunFolder.locked(plan.job.output, plan.name, fresh=plan.job.fresh) as folder:
         path = folder.path(plan.name)
         known = folder.begin(plan.name, {"config": plan.config, "refused": plan.refused})
         if finished(path, known):

@@ -6,6 +6,7 @@ finished is skipped, so that the same study resumes wherever it was stopped.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import exclusive
 from mdlm_probe.core.run_folder import RUN
 from mdlm_probe.core.secrets import redacted
-from mdlm_probe.runs import fitting, judges, loaded_models, runner, survey
+from mdlm_probe.runs import fitting, judges, loaded_models, placement, runner, survey
 from mdlm_probe.runs.executors import Executor, lent
 from mdlm_probe.runs.plan import Plan
 from mdlm_probe.runs.plan import Progress as RunProgress
@@ -50,17 +51,42 @@ class RunOutcome:
     advised: bool = False
 
 
-class StudyProgress(RunProgress, Protocol):
-    """What a front end may want to show while a study runs."""
-
-    def begin(self, run: str, probe: str, model: str, cells: int) -> None:
-        """A run's turn with one model begins; judges and tunings have no cells."""
+class TurnProgress(RunProgress, Protocol):
+    """What a front end may want to show of one run's turn with one model."""
 
     def step(self, parts: dict[str, float], tokens: int) -> None:
         """A step of a training is over: its losses, and its tokens."""
 
     def end(self) -> None:
         """It is over, whatever came of it."""
+
+
+class StudyProgress(Protocol):
+    """What a front end may want to show while a study runs."""
+
+    def note(self, text: str) -> None:
+        """Something a person should know."""
+
+    def begin(self, run: str, probe: str, model: str, cells: int) -> TurnProgress:
+        """A run's turn with one model begins, while others may go on; judges and tunings have no
+        cells.
+        """
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One run with one model, as it is to be done.
+
+    Attributes:
+        part, model: which one.
+        cells: how many are planned; of judges and tunings none.
+        do: does it, and returns how many rows there are.
+    """
+
+    part: StudyRun
+    model: str
+    cells: int
+    do: Callable[[TurnProgress, Executor], int]
 
 
 def order(parts: Sequence[StudyRun]) -> list[tuple[StudyRun, Plan]]:
@@ -101,53 +127,39 @@ def execute(
         executor: who measures; none: this process.
 
     What tokenizers can't do, or have no room for, is found for all runs before the first begins.
+    Then come those that fail for sure, trainings, measurements, and judges. Models are measured at
+    the same time where the executor has room for several.
 
     Raises:
         ProbeError: a folder that can't be used, or whose rows were measured with other settings,
             before anything is loaded. What fails in a run is an outcome.
         KeyboardInterrupt: Ctrl-C; the same study resumes.
     """
-    parts, found = [part for part in study.parts if not only or part.name in only], []
+    parts = [part for part in study.parts if not only or part.name in only]
     made = replace(study, parts=tuple(parts)).adapters
     with locked(folder), lent(executor) as by:
         check_settings(folder, parts, fresh)
-        record = StudyRecord(folder, study, parts)
-        for part, model, cells, run in _turns(parts, made, folder, progress, fresh, by):
-            progress.begin(part.name, part.probe, model, cells)
-            found.append(_outcome(part, model, run, record, progress))
-            progress.end()
+        record, stopped = StudyRecord(folder, study, parts), threading.Event()
+
+        def take(turn: Turn, executor: Executor) -> RunOutcome:
+            return _outcome(turn, executor, record, progress, stopped)
+
+        try:
+            pairs = [(part, plan, _fault(plan, by, made)) for part, plan in order(parts)]
+            found = [
+                take(Turn(part, plan.entry.name, len(plan.cells), _raising(fault)), by)
+                for part, plan, fault in pairs
+                if fault
+            ]
+            found += [take(turn, by) for turn in _trainings(parts)]
+            measured = [_measurement(part, plan) for part, plan, fault in pairs if not fault]
+            found += placement.outcomes(measured, by, take)
+            by.close()
+            found += [take(turn, by) for turn in _judgements(parts, folder, fresh)]
+        except BaseException:
+            stopped.set()
+            raise
     return found
-
-
-def _turns(
-    parts: Sequence[StudyRun],
-    made: Collection[str],
-    folder: Path,
-    progress: StudyProgress,
-    fresh: bool,
-    executor: Executor,
-) -> Iterator[tuple[StudyRun, str, int, Callable[[], int]]]:
-    """What is to be done, in order: part, model, cells, and what does it.
-
-    What fails for sure comes first, then what is trained, measured, judged.
-    """
-    plans = [(part, plan, _fault(plan, executor, made)) for part, plan in order(parts)]
-    for part, plan, fault in plans:
-        if fault:
-            yield part, plan.entry.name, len(plan.cells), _raising(fault)
-    trained = [(part, part.tuning, _untrainable(part.tuning)) for part in parts if part.tuning]
-    for part, tuning, fault in sorted(trained, key=lambda turn: turn[2] is None):
-        train = _raising(fault) if fault else _training(tuning, progress)
-        yield part, tuning.model, 0, train
-    for part, plan, fault in plans:
-        if not fault:
-            measure = _measurement(plan, progress, executor)
-            yield part, plan.entry.name, len(plan.cells), measure
-    executor.close()
-    for part in parts:
-        if part.verdicts:
-            ask = _judgement(part.verdicts, folder, progress, fresh)
-            yield part, part.verdicts.by.name, 0, ask
 
 
 def _fault(plan: Plan, executor: Executor, made: Collection[str]) -> ProbeError | None:
@@ -183,61 +195,92 @@ def _untrainable(asked: Tuning) -> ProbeError | None:
     return None
 
 
-def _raising(error: ProbeError) -> Callable[[], int]:
-    def fail() -> int:
+def _raising(error: ProbeError) -> Callable[[TurnProgress, Executor], int]:
+    def fail(progress: TurnProgress, executor: Executor) -> int:
         raise error
 
     return fail
 
 
-def _measurement(plan: Plan, progress: StudyProgress, executor: Executor) -> Callable[[], int]:
-    return lambda: rows_of(runner.run(plan, progress, executor))
+def _measurement(part: StudyRun, plan: Plan) -> tuple[Any, int, Turn]:
+    """A measurement with its model, and that model's parameters."""
+
+    def measure(progress: TurnProgress, executor: Executor) -> int:
+        return rows_of(runner.run(plan, progress, executor))
+
+    turn = Turn(part, plan.entry.name, len(plan.cells), measure)
+    return _model(plan), plan.entry.geometry.get("parameters", 0), turn
 
 
-def _training(asked: Tuning, progress: StudyProgress) -> Callable[[], int]:
-    def train() -> int:
-        from mdlm_probe.tuning import training_log, tune
+def _trainings(parts: Sequence[StudyRun]) -> list[Turn]:
+    """What is to be trained; what can't be comes first."""
 
-        return rows_of(tune.run(asked, progress) / training_log.NAME)
+    def trained(asked: Tuning) -> Callable[[TurnProgress, Executor], int]:
+        def train(progress: TurnProgress, executor: Executor) -> int:
+            from mdlm_probe.tuning import training_log, tune
 
-    return train
+            return rows_of(tune.run(asked, progress) / training_log.NAME)
+
+        return train
+
+    asked = [(part, part.tuning, _untrainable(part.tuning)) for part in parts if part.tuning]
+    return [
+        Turn(part, tuning.model, 0, _raising(fault) if fault else trained(tuning))
+        for part, tuning, fault in sorted(asked, key=lambda one: one[2] is None)
+    ]
 
 
-def _judgement(
-    asked: Verdicts, folder: Path, progress: StudyProgress, fresh: bool
-) -> Callable[[], int]:
-    def judge() -> int:
-        done = judges.judge(folder / asked.run, asked.by, asked.choice, progress, fresh=fresh)
-        if done.failed:
-            raise ProbeError(
-                f"{done.failed} of {done.verdicts} verdicts failed; the first: {done.reason}"
+def _judgements(parts: Sequence[StudyRun], folder: Path, fresh: bool) -> list[Turn]:
+    """What is to be judged."""
+
+    def judged(asked: Verdicts) -> Callable[[TurnProgress, Executor], int]:
+        def judge(progress: TurnProgress, executor: Executor) -> int:
+            at = folder / asked.run
+            done = judges.judge(
+                at, asked.by, asked.choice, progress, fresh=fresh, executor=executor
             )
-        return rows_of(done.path)
+            if done.failed:
+                raise ProbeError(
+                    f"{done.failed} of {done.verdicts} verdicts failed; the first: {done.reason}"
+                )
+            return rows_of(done.path)
 
-    return judge
+        return judge
+
+    asked = [(part, part.verdicts) for part in parts if part.verdicts]
+    return [Turn(part, verdicts.by.name, 0, judged(verdicts)) for part, verdicts in asked]
 
 
 def _outcome(
-    part: StudyRun, model: str, run: Callable[[], int], record: StudyRecord, progress: StudyProgress
+    turn: Turn,
+    executor: Executor,
+    record: StudyRecord,
+    progress: StudyProgress,
+    stopped: threading.Event,
 ) -> RunOutcome:
-    """Runs one thing. Whatever goes wrong is told, except Ctrl-C: others may well succeed."""
-    began = time.monotonic()
+    """Does one thing. Whatever goes wrong is told, except Ctrl-C: others may well succeed."""
+    began, part, model = time.monotonic(), turn.part, turn.model
     rows, error, advised = 0, "", False
+    shown = progress.begin(part.name, part.probe, model, turn.cells)
     try:
-        rows = run()
+        try:
+            rows = turn.do(shown, executor)
+        except Exception as fault:  # of torch, say: a study of many hours must go on
+            if stopped.is_set():  # workers that were ended fail
+                raise KeyboardInterrupt from fault
+            mendable = isinstance(fault, ProbeError)
+            error = str(fault) if mendable else redacted(f"{type(fault).__name__}: {fault}")
+            advised = isinstance(fault, ProbeError) and bool(fault.hint)
     except KeyboardInterrupt:
         record.add(part, model, STOPPED, "", time.monotonic() - began)
         raise
-    except ProbeError as fault:
-        error, advised = str(fault), bool(fault.hint)
-    except Exception as fault:  # of torch, say: a study of many hours must go on
-        error = redacted(f"{type(fault).__name__}: {fault}")
     if error:
-        progress.note("  failed: " + error.replace("\n", "\n  "))
+        shown.note("  failed: " + error.replace("\n", "\n  "))
         loaded_models.free_memory()  # the error held what it was raised in
     status = FAILED if error else FINISHED
     seconds = time.monotonic() - began
     record.add(part, model, status, error, seconds)
+    shown.end()
     return RunOutcome(part, model, status, rows, error, seconds, advised)
 
 

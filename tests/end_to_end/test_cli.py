@@ -184,7 +184,7 @@ def test_unreadable_results_folder(tmp_path, broken):
     if broken == "json":
         (folder / "run.json").write_text("{")
     if broken in ("csv", "norows", "columns"):
-        with RunFolder.locked(folder) as run:
+        with RunFolder.locked(folder, "locality__m") as run:
             run.begin("locality__m", {"config": {"probe": "locality"}})
         texts = {"csv": 'model,set\n"\n', "norows": "model,set\n", "columns": "model,set\nm,a\n"}
         text = texts[broken]

@@ -54,6 +54,7 @@ class Quiet:
 
     def begin(self, run, probe, model, cells):
         self.turns.append((run, model))
+        return self
 
     def note(self, text):
         self.notes.append(text)

@@ -169,6 +169,7 @@ def test_a_tuning_that_cannot_begin_is_told_first_and_the_rest_goes_on(tmp_path)
     class Progress:
         def begin(self, run, *rest):
             turns.append(run)
+            return self
 
         def __getattr__(self, name):
             return lambda *args: None

@@ -43,7 +43,7 @@ def write(folder, lines=None, finished=True, model="m", **config):
     lines = rows(model=model) if lines is None else lines
     name = f"shift__{model}"
     told = {"probe": "shift", "model": model, "options": {"prompts": "decay", "lexicon": "small"}}
-    with RunFolder.locked(folder) as run:
+    with RunFolder.locked(folder, "made") as run:
         run.begin(name, {"config": told | config})
         cells = [tuple(text_of(line[c]) for c in CELL) for line in lines]
         sheet = Sheet(run.path(name), COLUMNS, cells, 1)

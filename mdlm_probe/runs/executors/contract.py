@@ -108,5 +108,11 @@ class Executor(Protocol):
             ProbeError: as `models.load`.
         """
 
+    def parts(self, number: int) -> Sequence[Executor]:
+        """Executors for as many models at once, or for fewer; the first ones have most workers."""
+
+    def help(self, others: Sequence[Executor]) -> None:
+        """Ends this part's workers, and gives their places to other parts that are at work."""
+
     def close(self) -> None:
         """Puts all models away, and ends what was started."""

@@ -7,7 +7,14 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
-from mdlm_probe.runs.executors.contract import EngineRequest, Found, GroupResult, Item, Note
+from mdlm_probe.runs.executors.contract import (
+    EngineRequest,
+    Executor,
+    Found,
+    GroupResult,
+    Item,
+    Note,
+)
 from mdlm_probe.runs.loaded_models import LoadedModels, free_memory, portable
 
 if TYPE_CHECKING:
@@ -40,6 +47,13 @@ class InProcess:
             ProbeError: as `models.load`.
         """
         return self.loaded.models(request.options, request.entry, request.load, note)
+
+    def parts(self, number: int) -> Sequence[InProcess]:
+        """This one alone: a process has one engine."""
+        return [self]
+
+    def help(self, others: Sequence[Executor]) -> None:
+        """Never asked: it has no parts."""
 
     def close(self) -> None:
         """Puts all models away."""

@@ -8,6 +8,7 @@ one found, so that no batch depends on who works.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -21,7 +22,14 @@ from mdlm_probe.core.run_folder import differences
 from mdlm_probe.core.threads import TURN
 from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
 from mdlm_probe.prompts import lm_eval_trust
-from mdlm_probe.runs.executors.contract import EngineRequest, Found, GroupResult, Item, Note
+from mdlm_probe.runs.executors.contract import (
+    EngineRequest,
+    Executor,
+    Found,
+    GroupResult,
+    Item,
+    Note,
+)
 from mdlm_probe.runs.executors.group_queue import DEATHS, GroupQueue
 from mdlm_probe.runs.executors.ray_cluster import Cluster, share
 from mdlm_probe.runs.executors.worker import Opened, Reply, Setting, Worker
@@ -98,14 +106,18 @@ class RayExecutor:
     Args:
         workers: how many; 0: one for each card of the cluster, or each machine if it has none.
         address: of a cluster; "": on this machine.
+        whole: the executor that this one is a part of; None: it is no part.
     """
 
-    def __init__(self, workers: int, address: str = "") -> None:
-        self._wanted, self._address = workers, address
+    def __init__(self, workers: int, address: str = "", whole: RayExecutor | None = None) -> None:
+        self._wanted, self._address, self._whole = workers, address, whole
         self._borders = LoadedModels()
-        self._cluster: Cluster | None = None
+        self._cluster: Cluster | None = whole._cluster if whole else None
         self._needs: Needs | None = None
         self._seats: list[Seat] = []
+        self._session: RaySession | None = None
+        self._parts: list[RayExecutor] = []
+        self._lock = threading.Lock()
 
     def border(self, entry: Checkpoint, load: LoadOptions) -> Any:
         """A checkpoint's tokenizer, in this process."""
@@ -115,23 +127,63 @@ class RayExecutor:
         """Lets all workers load what a request names; what they had before is put away."""
         if self._cluster is None:
             note("starting Ray" if not self._address else f"joining Ray at {self._address}")
-            self._cluster = Cluster(self._address)
-        workers = self._wanted or sum(self._cluster.amounts("GPU")) or len(self._cluster.nodes())
-        needs = needed(self._cluster, request.load, workers)
-        if needs != self._needs or len(self._seats) != workers:
-            self._end_workers()
-            self._needs = needs
-            self._seats = [Seat(n + 1, self._actor(needs)) for n in range(workers)]
-        session = RaySession(request, note, self._cluster, self._seats, lambda: self._actor(needs))
+        cluster, workers = self._begun()
+        needs = needed(cluster, request.load, self._whole._begun()[1] if self._whole else workers)
+        with self._lock:
+            if needs != self._needs or len(self._seats) != workers:
+                self._end_workers()
+                self._needs = needs
+                self._seats = [Seat(n + 1, self._actor(needs)) for n in range(workers)]
+            seats = self._seats
+            session = RaySession(request, note, cluster, seats, lambda: self._actor(needs))
+            self._session = session
         session.begin()
         return session
 
+    def parts(self, number: int) -> Sequence[RayExecutor]:
+        """Executors for as many models at once, with as equal numbers of workers as can be."""
+        _, workers = self._begun()
+        count = min(number, workers)
+        if count < 2:
+            return [self]
+        self._end_workers()
+        shares = [workers // count + (at < workers % count) for at in range(count)]
+        self._parts = [RayExecutor(one, self._address, self) for one in shares]
+        return self._parts
+
+    def help(self, others: Sequence[Executor]) -> None:
+        """Ends its workers; others take their places at the part that has fewest."""
+        number, self._wanted = self._wanted, 0
+        self._end_workers()
+        parts = [one for one in others if isinstance(one, RayExecutor)]
+        min(parts, key=lambda one: one._wanted)._join(number)
+
     def close(self) -> None:
         """Ends all workers, and Ray where it was begun here."""
+        for part in self._parts:
+            part.close()
+        self._parts = []
         if self._cluster is not None:
             self._end_workers()
-            self._cluster.close()
+            if not self._whole:
+                self._cluster.close()
             self._cluster = self._needs = None
+
+    def _begun(self) -> tuple[Cluster, int]:
+        """The cluster, and how many workers are wanted of it."""
+        if self._cluster is None:
+            self._cluster = Cluster(self._address)
+        cards = sum(self._cluster.amounts("GPU"))
+        return self._cluster, self._wanted or cards or len(self._cluster.nodes())
+
+    def _join(self, number: int) -> None:
+        """Takes more workers, which join in what is measured now."""
+        with self._lock:
+            self._wanted += number
+            if self._needs is None or self._session is None:
+                return
+            for _ in range(number):
+                self._session.join(Seat(len(self._seats) + 1, self._actor(self._needs)))
 
     def _actor(self, needs: Needs) -> Any:
         assert self._cluster is not None, "begun before"
@@ -155,7 +207,7 @@ class RayExecutor:
         assert self._cluster is not None, "begun before"
         for seat in self._seats:
             kill(self._cluster, seat.actor)
-        self._seats = []
+        self._seats, self._session = [], None
 
 
 class RaySession:
@@ -174,7 +226,7 @@ class RaySession:
         request: EngineRequest,
         note: Note,
         cluster: Cluster,
-        seats: Sequence[Seat],
+        seats: list[Seat],
         actor: Callable[[], Any],
     ) -> None:
         self._request, self._note, self._cluster = request, note, cluster
@@ -204,6 +256,11 @@ class RaySession:
     def _opened(self) -> Opened:
         assert self._first is not None, "begun before"
         return self._first
+
+    def join(self, seat: Seat) -> None:
+        """Another worker, which takes groups as soon as it is ready."""
+        self._seats.append(seat)
+        self._ask(seat, "joining", seat.actor.hello)
 
     def begin(self) -> None:
         """Waits for all workers to be ready, but not for ever for those that find no room.

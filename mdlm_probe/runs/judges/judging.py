@@ -74,7 +74,7 @@ def judge(
     calls = judge_calls.plan(pairs, by.orders)
     name = f"judge__{slug(by.name)}"
     config = _config(by, choice, digests)
-    with RunFolder.locked(folder, fresh=fresh) as run:
+    with RunFolder.locked(folder, name, fresh=fresh) as run:
         path = run.path(name)
         raw = path.with_suffix(".replies.jsonl") if by.keeps_replies else None
         if fresh and raw:

@@ -223,10 +223,10 @@ def test_a_path_that_is_no_file(tmp_path):
 
 
 def test_run_json_refuses_another_configuration_and_shows_the_difference(tmp_path):
-    with RunFolder.locked(tmp_path / "run") as run:
+    with RunFolder.locked(tmp_path / "run", "p__m") as run:
         run.begin("p__m", {"config": {"limit": 5, "load": {"dtype": "float32"}}})
         run.path("p__m").write_text("rows")
-    with RunFolder.locked(tmp_path / "run") as run:
+    with RunFolder.locked(tmp_path / "run", "p__m") as run:
         assert run.begin("p__m", {"config": {"limit": 5, "load": {"dtype": "float32"}}})
         with pytest.raises(ProbeError) as caught:
             run.begin("p__m", {"config": {"limit": 6, "load": {"dtype": "bfloat16"}}})
@@ -237,12 +237,12 @@ def test_run_json_refuses_another_configuration_and_shows_the_difference(tmp_pat
 
 
 def test_fresh_forgets_one_measurement_only(tmp_path):
-    with RunFolder.locked(tmp_path) as run:
+    with RunFolder.locked(tmp_path, "a") as run:
         run.begin("a", {"config": 1})
         run.begin("b", {"config": 1})
         for name in "ab":
             run.path(name).write_text("rows")
-    with RunFolder.locked(tmp_path, fresh=True) as run:
+    with RunFolder.locked(tmp_path, "a", fresh=True) as run:
         assert run.begin("a", {"config": 2})["config"] == 2
     assert not (tmp_path / "a.csv").exists()
     assert (tmp_path / "b.csv").exists()
@@ -252,10 +252,10 @@ def test_a_second_process_is_refused(tmp_path):
     code = f"""
         from pathlib import Path
         from mdlm_probe.core.run_folder import RunFolder
-        with RunFolder.locked(Path({str(tmp_path)!r})):
+        with RunFolder.locked(Path({str(tmp_path)!r}), "a"):
             pass
     """
-    with RunFolder.locked(tmp_path):
+    with RunFolder.locked(tmp_path, "a"):
         done = subprocess.run(
             [sys.executable, "-c", textwrap.dedent(code)],
             capture_output=True,
@@ -263,27 +263,44 @@ def test_a_second_process_is_refused(tmp_path):
             check=False,
         )
     assert "another process is writing" in done.stderr
-    with RunFolder.locked(tmp_path):
+    with RunFolder.locked(tmp_path, "a"):
         pass  # free again
+
+
+def test_two_measurements_of_a_folder_at_a_time(tmp_path):
+    with RunFolder.locked(tmp_path, "a") as one, RunFolder.locked(tmp_path, "b") as two:
+        one.begin("a", {"config": {"limit": 1}})
+        two.begin("b", {"config": {"limit": 2}})
+        one.update("a", cells=3)
+        two.update("b", cells=4)
+        one.update("a", status="finished")
+    found = read_run(tmp_path)
+    assert {name: (entry["cells"], entry["status"]) for name, entry in found.items()} == {
+        "a": (3, "finished"),
+        "b": (4, "started"),
+    }
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"a": 1}'])
 def test_an_unreadable_run_json(tmp_path, text):
     (tmp_path / "run.json").write_text(text)
-    with pytest.raises(ProbeError, match=r"run\.json"), RunFolder.locked(tmp_path):
+    with pytest.raises(ProbeError, match=r"run\.json"), RunFolder.locked(tmp_path, "a"):
         pass
     if text != "{":  # valid, so another program's
-        with pytest.raises(ProbeError, match=r"not a run"), RunFolder.locked(tmp_path, fresh=True):
+        with (
+            pytest.raises(ProbeError, match=r"not a run"),
+            RunFolder.locked(tmp_path, "a", fresh=True),
+        ):
             pass
         return
-    with RunFolder.locked(tmp_path, fresh=True) as run:
+    with RunFolder.locked(tmp_path, "a", fresh=True) as run:
         run.begin("a", {"config": 1})
     assert json.loads((tmp_path / "run.json").read_text())["a"]["status"] == "started"
 
 
 def test_output_that_is_a_file(tmp_path):
     (tmp_path / "f").write_text("")
-    with pytest.raises(ProbeError, match="cannot use"), RunFolder.locked(tmp_path / "f"):
+    with pytest.raises(ProbeError, match="cannot use"), RunFolder.locked(tmp_path / "f", "a"):
         pass
 
 

@@ -116,11 +116,11 @@ def test_names_that_reach_outside_the_folder_are_refused(run, name):
 def test_a_damaged_measurement_is_not_resumed_and_those_beside_it_are(run):
     entry(run, lambda old: old | {"config": []})
     before = json.loads((run / "run.json").read_text())
-    with RunFolder.locked(run) as folder:
+    with RunFolder.locked(run, BAD) as folder:
         with pytest.raises(ProbeError, match=r"is damaged: of 'needle__tiny-mdlm', config is"):
             folder.begin(BAD, {"config": {}})
         folder.begin("needle__other", {"config": {}})
     after = json.loads((run / "run.json").read_text())
     assert {name: after[name] for name in before} == before
-    with RunFolder.locked(run, fresh=True) as folder:
+    with RunFolder.locked(run, BAD, fresh=True) as folder:
         folder.begin(BAD, {"config": {}})

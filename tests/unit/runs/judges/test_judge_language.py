@@ -148,7 +148,7 @@ def test_verdicts_by_likelihood_that_were_begun_by_default_are_not_left_behind(t
     """Unfinished ones are resumed by name; finished ones stay beside the new ones."""
     folder = write(tmp_path)
     verdicts(folder, LikelihoodJudge())
-    with RunFolder.locked(folder) as run:
+    with RunFolder.locked(folder, "made") as run:
         run.update("judge__nll", status="started")
     path = folder / "judge__nll.csv"
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
