@@ -186,7 +186,7 @@ class StudyBar:
     def begin(self, run: str, probe: str, model: str, cells: int) -> StudyTurn:
         """A run's turn with one model begins; others may go on."""
         self._turns += 1
-        return StudyTurn(self, f"{run} {model}", probe, cells)
+        return StudyTurn(self, run, model, probe, cells)
 
     def end(self, probe: str, cells: int) -> None:
         """A turn is over: cells that it didn't measure are not waited for."""
@@ -214,23 +214,25 @@ class StudyTurn:
 
     Args:
         study: the display.
-        name: of the run and its model.
+        run, model: their names.
         probe: the probe's name, "judge" or "tune".
         cells: to be measured; judges and tunings have none.
     """
 
-    def __init__(self, study: StudyBar, name: str, probe: str, cells: int) -> None:
-        self._study, self._name, self._probe, self._left = study, name, probe, cells
+    def __init__(self, study: StudyBar, run: str, model: str, probe: str, cells: int) -> None:
+        self._study, self._probe, self._left = study, probe, cells
+        self._name, self._model = f"{run} {model}", model
         self._losses: dict[str, float] = {}
         self._unit = "cells" if cells else {JUDGE: "verdicts", TUNE: "steps"}.get(probe, "cells")
-        self._task = study.bar.add_task(name, total=None, speed="", visible=False)
+        self._task = study.bar.add_task(self._name, total=None, speed="", visible=False)
         self._alone = not study.several
-        study.note(f"{name}:" if self._alone else f"{name} begins")
+        study.note(f"{self._name}:" if self._alone else f"{self._name} begins")
 
     def note(self, text: str) -> None:
         """One line above the bars, under its name or with it."""
-        alone = self._alone and not self._study.several
-        self._study.note(text if alone else f"{self._name}: {text.strip()}")
+        if not self._alone or self._study.several:
+            text = f"{self._name}: {text.strip().removeprefix(f'{self._model}: ')}"
+        self._study.note(text)
 
     def start(self, name: str, cells: int, done: int) -> None:
         """Its measurement begins, filled as far as earlier ones came."""

@@ -235,7 +235,7 @@ class Cells(CellSequence[C]):
     @property
     def digest(self) -> str:
         """A hash of what the products are made of."""
-        return _hashed(part for one in self.products for part in one.parts)
+        return hashed(part for one in self.products for part in one.parts)
 
     def counted(self, name: str) -> Counter[Any]:
         """As that of any sequence, without making a cell."""
@@ -294,7 +294,7 @@ class ChosenCells(CellSequence[C]):
     @property
     def digest(self) -> str:
         """A hash of what all cells are made of, and of the runs."""
-        return _hashed((self._cells.digest, str(list(self._first)), str(list(self._ends))))
+        return hashed((self._cells.digest, str(list(self._first)), str(list(self._ends))))
 
 
 def cells_of(
@@ -353,7 +353,8 @@ def _noting(kind: type[C], noted: set[str]) -> type[C]:
     return type(kind.__name__, (kind,), {"__getattribute__": read, "__slots__": ()})
 
 
-def _hashed(parts: Iterable[str]) -> str:
+def hashed(parts: Iterable[str]) -> str:
+    """A hash of texts in their order."""
     found = hashlib.blake2b(digest_size=8)
     for part in parts:
         found.update(part.encode())

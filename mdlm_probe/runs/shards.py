@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+
+from mdlm_probe.core.cell_ranges import C, CellSequence, hashed
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Shard:
         return sum(min(size, cells - group * size) for group in self.groups(cells, size))
 
 
-class ShardCells(Sequence[Any]):
+class ShardCells(CellSequence[C]):
     """The cells of a shard, in the plan's order; nothing is copied.
 
     Args:
@@ -38,24 +38,21 @@ class ShardCells(Sequence[Any]):
         size: cells of a group.
     """
 
-    def __init__(self, cells: Sequence[Any], shard: Shard, size: int) -> None:
+    def __init__(self, cells: CellSequence[C], shard: Shard, size: int) -> None:
         self._cells, self._shard, self._size = cells, shard, size
         self._length = shard.cells(len(cells), size)
 
     def __len__(self) -> int:
         return self._length
 
-    @overload
-    def __getitem__(self, at: int) -> Any: ...
-    @overload
-    def __getitem__(self, at: slice) -> Sequence[Any]: ...
-    def __getitem__(self, at: int | slice) -> Any:
-        places = range(self._length)[at]
-        if isinstance(places, int):
-            return self._cells[self._place(places)]
-        return [self._cells[self._place(place)] for place in places]
+    def cell(self, place: int) -> C:
+        """The cell at a place of the shard."""
+        group, rest = divmod(place, self._size)
+        return self._cells.cell(
+            (group * self._shard.count + self._shard.index - 1) * self._size + rest
+        )
 
-    def _place(self, at: int) -> int:
-        """Where one of its cells stands in the whole plan."""
-        group, rest = divmod(at, self._size)
-        return (group * self._shard.count + self._shard.index - 1) * self._size + rest
+    @property
+    def digest(self) -> str:
+        """A hash of the whole plan's cells, and of which ones these are."""
+        return hashed((self._cells.digest, str(self._shard), str(self._size)))

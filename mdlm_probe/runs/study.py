@@ -139,11 +139,9 @@ def execute(
     made = replace(study, parts=tuple(parts)).adapters
     with locked(folder), lent(executor) as by:
         check_settings(folder, parts, fresh)
-        record, stopped = StudyRecord(folder, study, parts), threading.Event()
-
-        def take(turn: Turn, executor: Executor) -> RunOutcome:
-            return _outcome(turn, executor, record, progress, stopped)
-
+        record = StudyRecord(folder, study, parts)
+        going = _Going(record, progress)
+        take = going.take
         try:
             pairs = [(part, plan, _fault(plan, by, made)) for part, plan in order(parts)]
             found = [
@@ -157,7 +155,7 @@ def execute(
             by.close()
             found += [take(turn, by) for turn in _judgements(parts, folder, fresh)]
         except BaseException:
-            stopped.set()
+            going.stop()
             raise
     return found
 
@@ -251,37 +249,52 @@ def _judgements(parts: Sequence[StudyRun], folder: Path, fresh: bool) -> list[Tu
     return [Turn(part, verdicts.by.name, 0, judged(verdicts)) for part, verdicts in asked]
 
 
-def _outcome(
-    turn: Turn,
-    executor: Executor,
-    record: StudyRecord,
-    progress: StudyProgress,
-    stopped: threading.Event,
-) -> RunOutcome:
-    """Does one thing. Whatever goes wrong is told, except Ctrl-C: others may well succeed."""
-    began, part, model = time.monotonic(), turn.part, turn.model
-    rows, error, advised = 0, "", False
-    shown = progress.begin(part.name, part.probe, model, turn.cells)
-    try:
+class _Going:
+    """Turns that are going on, several at a time.
+
+    Args:
+        record: where it is written what comes of them.
+        progress: what a front end shows.
+    """
+
+    def __init__(self, record: StudyRecord, progress: StudyProgress) -> None:
+        self._record, self._progress = record, progress
+        self._began: dict[tuple[str, str], tuple[StudyRun, float]] = {}
+        self._lock = threading.Lock()
+        self._stopped = False
+
+    def take(self, turn: Turn, executor: Executor) -> RunOutcome:
+        """Does one thing. Whatever goes wrong is told, except Ctrl-C: others may well succeed."""
+        part, model = turn.part, turn.model
+        rows, error, advised = 0, "", False
+        began = time.monotonic()
+        self._began[part.name, model] = part, began
+        shown = self._progress.begin(part.name, part.probe, model, turn.cells)
         try:
             rows = turn.do(shown, executor)
+        except ProbeError as fault:
+            error, advised = str(fault), bool(fault.hint)
         except Exception as fault:  # of torch, say: a study of many hours must go on
-            if stopped.is_set():  # workers that were ended fail
-                raise KeyboardInterrupt from fault
-            mendable = isinstance(fault, ProbeError)
-            error = str(fault) if mendable else redacted(f"{type(fault).__name__}: {fault}")
-            advised = isinstance(fault, ProbeError) and bool(fault.hint)
-    except KeyboardInterrupt:
-        record.add(part, model, STOPPED, "", time.monotonic() - began)
-        raise
-    if error:
-        shown.note("  failed: " + error.replace("\n", "\n  "))
-        loaded_models.free_memory()  # the error held what it was raised in
-    status = FAILED if error else FINISHED
-    seconds = time.monotonic() - began
-    record.add(part, model, status, error, seconds)
-    shown.end()
-    return RunOutcome(part, model, status, rows, error, seconds, advised)
+            error = redacted(f"{type(fault).__name__}: {fault}")
+        seconds = time.monotonic() - began
+        with self._lock:
+            if self._stopped:  # workers that were ended fail
+                raise KeyboardInterrupt
+            self._record.add(part, model, FAILED if error else FINISHED, error, seconds)
+            del self._began[part.name, model]
+        if error:
+            shown.note("  failed: " + error.replace("\n", "\n  "))
+            loaded_models.free_memory()  # the error held what it was raised in
+        shown.end()
+        status = FAILED if error else FINISHED
+        return RunOutcome(part, model, status, rows, error, seconds, advised)
+
+    def stop(self) -> None:
+        """Writes down that what is going on was stopped; what comes of it now is nobody's."""
+        with self._lock:
+            self._stopped = True
+            for (_, model), (part, began) in self._began.items():
+                self._record.add(part, model, STOPPED, "", time.monotonic() - began)
 
 
 def rows_of(path: Path) -> int:

@@ -163,6 +163,8 @@ class RayExecutor:
         for part in self._parts:
             part.close()
         self._parts = []
+        if self._session:
+            self._session.over = True
         if self._cluster is not None:
             self._end_workers()
             if not self._whole:
@@ -219,6 +221,9 @@ class RaySession:
         cluster: where they are.
         seats: theirs.
         actor: makes another one.
+
+    Attributes:
+        over: whether nobody wants its results any more, while another thread may wait for them.
     """
 
     def __init__(
@@ -236,6 +241,7 @@ class RaySession:
         self._watch: Callable[[int], None] = lambda tokens: None
         self._events: list[str] = []
         self._told: set[str] = set()
+        self.over = False
 
     @property
     def facts(self) -> dict[str, dict[str, Any]]:
@@ -319,6 +325,8 @@ class RaySession:
         """Waits a turn for replies, and does what follows from those that came."""
         ray, seats = self._cluster.ray, {s.ref: s for s in self._seats if s.ref is not None}
         came, _ = ray.wait(list(seats), timeout=TURN)
+        if self.over:
+            raise RuntimeError("nobody waits for these results any more")
         self._cluster.check()
         for ref in came:
             seat = seats[ref]
