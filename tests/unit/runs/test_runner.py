@@ -10,6 +10,7 @@ from small_job import OPTIONS, Log, job
 from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import read_run
+from mdlm_probe.engine import engine
 from mdlm_probe.engine.engine import Engine
 from mdlm_probe.models._checkpoint import LoadOptions
 from mdlm_probe.prompts import shipped, suite
@@ -182,14 +183,14 @@ def test_another_suite_file_under_the_same_name_is_refused(tmp_path):
 
 @pytest.mark.slow
 def test_memory_backoff_is_recorded_and_kept(tmp_path, monkeypatch):
-    forward = Engine._forward
+    forward = engine.forward
 
-    def tight(self, batch):
+    def tight(model, batch):
         if len(batch) > 1:
             raise MemoryError
-        return forward(self, batch)
+        return forward(model, batch)
 
-    monkeypatch.setattr(Engine, "_forward", tight)
+    monkeypatch.setattr(engine, "forward", tight)
     runner.run(prepare(job(tmp_path, batch_tokens=400)), Log())
     entry = read_run(tmp_path)["locality__oracle"]
     assert all("out of memory" in event for event in entry["events"])
