@@ -52,10 +52,12 @@ PROBE = {
     "COLUMNS": Attribute("tuple[Column, ...]", "what a row says", required=True),
     "GRADIENTS": Attribute("bool", "whether it needs gradients", default=False),
     "JUDGED": Attribute("bool", "whether judges compare its answers", default=False),
-    "plan": function("the cells, from options", required=True, any_parameters=True),
+    "plan": function("the cells, from options, as ranges", required=True, any_parameters=True),
     "sources": function("hashes of what is read", required=True, any_parameters=True),
     "refuse": function("why a cell can't be asked of a model", "cell", "entry", required=True),
-    "measure": function("a cell and its rows, one by one", "engine", "cells", required=True),
+    "measure": function(
+        "a cell and its rows, one by one, once all is asked", "engine", "cells", required=True
+    ),
 }
 REPORT = {
     "tables": function("tables by name, from rows", "frame", required=True),

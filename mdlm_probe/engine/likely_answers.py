@@ -80,14 +80,15 @@ class LikelyAnswers:
         return found
 
     def _floats(self, *shape: int, fill: float | None = None) -> np.ndarray:
-        return np.full(shape, self._logp if fill is None else fill, dtype=np.float32)
+        value = np.float32(self._logp if fill is None else fill)
+        return np.broadcast_to(value, shape)  # as one number: a row of a vocabulary is a megabyte
 
     def _most(self, count: int) -> int:
         return min(count, self.vocab)
 
     def _candidates(self, asked: int) -> np.ndarray:
         """Token, log-probability, and a random confidence, the same for every so many masks."""
-        found = self._floats(asked, 3)
+        found = np.full((asked, 3), self._logp, dtype=np.float32)
         found[:, 0] = self.token
         found[:, 2] = -1 - np.random.default_rng(asked).random(asked)
         return found

@@ -69,9 +69,8 @@ def fit(plan: Plan, border: Border, most: int = 0) -> Fitting:
 
 
 def measure(plan: Plan, dry_run: DryRun, cells: Sequence[Any]) -> None:
-    """Measures some cells on a dry run."""
-    for _ in plan.probe.measure(dry_run, cells):
-        pass
+    """Measures some cells on a dry run, up to the first one's rows: by then all is asked."""
+    next(plan.probe.measure(dry_run, cells), None)
 
 
 def extremes(plan: Plan) -> list[Any]:

@@ -10,6 +10,7 @@ from zlib import crc32
 
 from mdlm_probe.models._border import Border
 from mdlm_probe.models._checkpoint import Checkpoint
+from mdlm_probe.models._messages import Message
 
 DIGITS = {128256: 3, 151936: 1, 152064: 1, 49152: 1}
 """Digits of a number that one token has, at most, by the vocabulary of known tokenizers: Llama 3's,
@@ -21,12 +22,6 @@ ERRORS = 0.06, 0.15
 as chats, with the tokenizers of Llama 3 and Qwen (at most 0.052 and 0.12), rounded up. Chats of a
 few words are up to three tokens longer."""
 
-CHATML = (
-    "{% for m in messages %}{{ '<|start|>' + m.role + '\\n' + m.content + '<|end|>\\n' }}"
-    "{% endfor %}{% if add_generation_prompt %}{{ '<|start|>assistant\\n' }}{% endif %}"
-)
-"""Every chat template in use here takes about as many tokens a message as this one."""
-
 
 class RoughBorder(Border):
     """Tokens are words, runs of signs, digits and masks; ids below 0, but for masks."""
@@ -35,7 +30,7 @@ class RoughBorder(Border):
     start, pad, ordinary = (), 0, (0,)
 
     def __init__(self, entry: Checkpoint) -> None:
-        self.entry, self.template, self.specials = entry, CHATML, {}
+        self.entry, self.template, self.specials = entry, "ChatML", {}
 
     @property
     def error(self) -> float:
@@ -56,10 +51,30 @@ class RoughBorder(Border):
         """None."""
         return 0
 
+    def _rendered(self, messages: Sequence[Message], opened: bool) -> str:
+        """Every chat template in use here takes about as many tokens a message as this one."""
+        parts = [f"<|start|>{m['role']}\n{m['content']}<|end|>\n" for m in messages]
+        return "".join(parts) + "<|start|>assistant\n" * opened
+
     @cached_property
     def _cutter(self) -> RoughCutter:  # type: ignore[override]
         digits = DIGITS.get(self.entry.geometry.get("vocab", 0), UNKNOWN)
-        return RoughCutter(digits, self.vocab)
+        return RoughCutter(digits, RoughIds(self.vocab))
+
+
+class RoughIds(dict[str, int]):
+    """A number below 0 for each word; words that differ are told apart.
+
+    Args:
+        vocab: how many numbers there are.
+    """
+
+    def __init__(self, vocab: int) -> None:
+        self._vocab = vocab
+
+    def __missing__(self, word: str) -> int:
+        self[word] = -1 - crc32(word.encode()) % self._vocab
+        return self[word]
 
 
 class RoughCutter(NamedTuple):
@@ -67,16 +82,15 @@ class RoughCutter(NamedTuple):
 
     Attributes:
         digits: of a number, for each token.
-        vocab: how many ids there are.
+        known: ids by word.
     """
 
     digits: int
-    vocab: int
+    known: RoughIds
 
     def ids(self, text: str, inside: bool) -> list[int]:
-        """A number below 0 for each token: prompts that differ are told apart."""
-        found = WORDS[self.digits].finditer(text)
-        return [-1 - crc32(word[0].encode()) % self.vocab for word in found]
+        """The id of each token."""
+        return [self.known[word] for word in WORDS[self.digits].findall(text)] if text else []
 
     def beginnings(self, text: str, inside: bool) -> list[int]:
         """Where in a text each of its tokens begins."""

@@ -106,7 +106,7 @@ class IntervenedAnswer:
     wrote: frozenset[int]
 
 
-def rows(engine: AnyEngine, cells: Sequence[AnswerCell]) -> list[dict[str, Any]]:
+def rows(engine: AnyEngine, cells: Sequence[AnswerCell]) -> Iterator[dict[str, Any]]:
     """The columns of some answers, in their order.
 
     Args:
@@ -122,10 +122,8 @@ def rows(engine: AnyEngine, cells: Sequence[AnswerCell]) -> list[dict[str, Any]]
     found = [_run(engine, cell, runs) for cell in cells]
     asked = [known[cell.prompt] for cell in cells]
     scores = answers.score(engine.scorer, asked, [run.answer.text for run in found])
-    return [
-        _row(engine.border, engine.entry, cell, text, run, runs[cell.plain()], score)
-        for cell, text, run, score in zip(cells, asked, found, scores, strict=True)
-    ]
+    for cell, text, run, score in zip(cells, asked, found, scores, strict=True):
+        yield _row(engine.border, engine.entry, cell, text, run, runs[cell.plain()], score)
 
 
 # ---------------------------------------------------------------------- runs
