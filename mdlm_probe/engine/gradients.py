@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.extras import library
 from mdlm_probe.models._base import Model
 from mdlm_probe.models._hf import NativeModel, wide
 
@@ -71,24 +72,24 @@ def attribute(
         checkpointing: forget activations within layers, and compute them again on the way back.
     """
     assert isinstance(model, NativeModel), "`check` refuses others"
-    from captum.attr import InputXGradient, IntegratedGradients, Saliency  # seconds to import
+    attr: Any = library("captum.attr", "attribution", extra="captum")  # seconds to import
 
     logit, inputs, gaps = _Logit(model), (ids, lengths, positions), None
     with differentiable(model.network, checkpointing):
         leaf = model.network.get_input_embeddings()(ids).detach()
         leaf = leaf.to(wide(leaf.dtype)).requires_grad_()
         if method == "grad-norm":
-            found = Saliency(logit).attribute(leaf, abs=False, additional_forward_args=inputs)
+            found = attr.Saliency(logit).attribute(leaf, abs=False, additional_forward_args=inputs)
             scores = found.norm(dim=-1)
         elif method == "input-x-gradient":
-            found = InputXGradient(logit).attribute(leaf, additional_forward_args=inputs)
+            found = attr.InputXGradient(logit).attribute(leaf, additional_forward_args=inputs)
             scores = found.detach().sum(-1)
         else:
             table = model.network.get_input_embeddings().weight
             baseline = table.mean(0, dtype=leaf.dtype).expand_as(leaf)
             with torch.no_grad():
                 rise = logit(leaf, *inputs) - logit(baseline, *inputs, logit.tokens)
-            found = IntegratedGradients(logit).attribute(
+            found = attr.IntegratedGradients(logit).attribute(
                 leaf,
                 baseline,
                 additional_forward_args=(*inputs, logit.tokens),

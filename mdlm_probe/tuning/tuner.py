@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import time
@@ -16,6 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.extras import library
 from mdlm_probe.models._hf import wide
 from mdlm_probe.tuning.corruption import Objective
 from mdlm_probe.tuning.recipe import Recipe
@@ -233,11 +233,6 @@ def _trackers(name: str) -> list[str]:
     """
     if name == "none":
         return []
-    if importlib.util.find_spec(name) is None:
-        raise ProbeError(
-            f"--track {name} needs the library {name}",
-            hint=f"pip install 'mdlm-probe[{name}]'",
-            option="track",
-        )
+    library(name, f"--track {name}", option="track")
     os.environ.setdefault("WANDB_PROJECT", "mdlm-probe")  # as `project` is for trackio
     return [name]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 from collections.abc import Callable
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -19,22 +17,6 @@ from mdlm_probe.reports.pictures import Picture
 
 if TYPE_CHECKING:
     from PIL import Image
-
-
-def package(name: str) -> ModuleType:
-    """An optional package.
-
-    Raises:
-        ProbeError: it isn't installed.
-    """
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ProbeError(
-            f"the package '{name}' can't be used: {error}",
-            expected=f"an installed {name}",
-            hint=f"pip install 'mdlm-probe[{name}]'",
-        ) from None
 
 
 def unreached(service: str, error: BaseException) -> ProbeError:

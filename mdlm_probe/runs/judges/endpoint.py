@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.extras import library
 from mdlm_probe.core.secrets import redacted, redacted_json, secrets_of
 from mdlm_probe.core.threads import results
 from mdlm_probe.prompts.prompt import Text
@@ -112,8 +113,7 @@ class EndpointJudge:
 
     def open(self, note: Note, executor: Executor) -> Sequence[dict[str, Any]]:
         """Makes the client, and checks once that the endpoint answers."""
-        import openai
-
+        openai: Any = library("openai", "a judge at an endpoint", option="endpoint")
         self._client = openai.OpenAI(
             base_url=self._access.url,
             api_key=self._key,

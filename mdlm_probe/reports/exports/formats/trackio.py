@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from mdlm_probe.core.extras import library
 from mdlm_probe.reports.exports import tracker_data as data
 from mdlm_probe.reports.exports.exported_run import ExportedRun, ExportRequest
 
@@ -27,7 +28,7 @@ def send(runs: Sequence[ExportedRun], request: ExportRequest) -> list[str]:
     Raises:
         ProbeError: no such package, or it fails.
     """
-    trackio = data.package("trackio")
+    trackio = library("trackio", "this export")
     said = []
     for run in runs:
         name = data.named(run, request)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from mdlm_probe.core.extras import library
 from mdlm_probe.core.files import unusable
 from mdlm_probe.reports.exports import tracker_data as data
 from mdlm_probe.reports.exports.exported_run import ExportedRun, ExportRequest
@@ -23,7 +24,7 @@ def send(runs: Sequence[ExportedRun], request: ExportRequest) -> list[str]:
     Raises:
         ProbeError: no such package, nobody is logged in, or the service can't be reached.
     """
-    wandb = data.package("wandb")
+    wandb = library("wandb", "this export")
     try:
         request.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
