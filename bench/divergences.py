@@ -12,7 +12,8 @@ import sys
 
 import torch
 
-from bench.engine import VOCAB, peak_of
+from bench._shapes import VOCAB
+from bench.engine import peak_of
 from mdlm_probe.engine import readouts
 from mdlm_probe.runs.cost import quantity
 

@@ -17,57 +17,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, models
-from transformers import LlamaConfig, LlamaForCausalLM
 
+from bench._shapes import LLADA, SMALL, VOCAB, WIDE, Shape, build
 from mdlm_probe.core.machine import matmul_rate
 from mdlm_probe.engine.engine import Engine
 from mdlm_probe.engine.queries import Query, Readout
-from mdlm_probe.models._border import Border
-from mdlm_probe.models._checkpoint import Checkpoint
 from mdlm_probe.models._hf import NativeModel
 from mdlm_probe.models._load import pick_device
 from mdlm_probe.runs.cost import quantity
 
-VOCAB, MASK = 126464, 126336
 READOUTS = (Readout("chosen", (5, 6, 7)), Readout("entropy"), Readout("top_id"))
-SMALL = {"hidden_size": 256, "num_hidden_layers": 4, "intermediate_size": 768, "num_heads": 4}
-WIDE = {"hidden_size": 1024, "num_hidden_layers": 6, "intermediate_size": 3072, "num_heads": 8}
-LLADA = {"hidden_size": 4096, "num_hidden_layers": 32, "intermediate_size": 12288, "num_heads": 32}
 LENGTH = 1024
 
 
-def build(shape: dict[str, int], device: str, dtype: torch.dtype) -> NativeModel:
-    """A bidirectional model with random weights, behind the Model protocol."""
-    sizes = {k: v for k, v in shape.items() if k != "num_heads"}
-    config = LlamaConfig(
-        vocab_size=VOCAB,
-        num_attention_heads=shape["num_heads"],
-        num_key_value_heads=shape["num_heads"],
-        max_position_embeddings=4096,
-        rope_parameters={"rope_type": "default", "rope_theta": 500000.0},
-        attn_implementation="sdpa",
-        use_cache=False,
-        **sizes,
-    )
-    config.is_causal = False
-    torch.manual_seed(0)
-    with torch.device(device):
-        default = torch.get_default_dtype()
-        torch.set_default_dtype(dtype)
-        network = LlamaForCausalLM(config)
-        torch.set_default_dtype(default)
-    entry = Checkpoint("random", "llada", "masked", mask_id=MASK, context=4096)
-    return NativeModel(network, Border(Tokenizer(models.BPE()), entry), 0, {"quantize": ""})
-
-
-def prompts(count: int, low: int, high: int) -> list[Query]:
+def prompts(count: int, low: int, high: int, mask: int) -> list[Query]:
     """Random prompts with a mask near the end."""
     rng = random.Random(0)
     out = []
     for n in range(count):
         ids = [rng.randrange(1000) for _ in range(rng.randint(low, high))]
-        ids[-2] = MASK
+        ids[-2] = mask
         out.append(Query(tuple(ids), (len(ids) - 2,), READOUTS, f"prompt {n}"))
     return out
 
@@ -79,7 +48,7 @@ def plain(model: NativeModel, queries: list[Query]) -> list[int]:
     for query in queries:
         logits = model.network(torch.tensor([query.ids], device=model.device)).logits
         rows = torch.softmax(logits.float(), dim=-1)[0]
-        rows[:, MASK] = 0
+        rows[:, model.entry.mask] = 0
         row = rows[query.positions[0]]
         row[[5, 6, 7]].log().tolist()
         tops.append(int(row.argmax()))
@@ -102,7 +71,7 @@ def peak_of(work: Callable[[], Any]) -> tuple[Any, float, float]:
 def side(name: str) -> None:
     """One side of the comparison, in this process; prints JSON."""
     model = build(SMALL, "cpu", torch.float32)
-    queries = prompts(6, LENGTH - 64, LENGTH)
+    queries = prompts(6, LENGTH - 64, LENGTH, model.entry.mask)
     if name == "plain":
         plain(model, queries[:1])
         tops, seconds, memory = peak_of(lambda: plain(model, queries))
@@ -136,20 +105,14 @@ def against_the_plain_loop() -> None:
         )
 
 
-def flops(shape: dict[str, int], length: int) -> float:
-    """Operations a token in the body: two a weight, and attention."""
-    hidden, inner = shape["hidden_size"], shape["intermediate_size"]
-    return shape["num_hidden_layers"] * (8 * hidden**2 + 6 * hidden * inner + 4 * hidden * length)
-
-
 def share_of_the_machine(
-    shape: dict[str, int], device: str, dtype: torch.dtype, batch_tokens: list[int], count: int
+    shape: Shape, device: str, dtype: torch.dtype, batch_tokens: list[int], count: int
 ) -> None:
     """Prints tokens a second, and the share of the matrix-product rate, for batch budgets."""
     model = build(shape, device, dtype)
     name = str(dtype).removeprefix("torch.")
-    queries = prompts(count, 448, 512)
-    print(f"hidden {shape['hidden_size']}, {shape['num_hidden_layers']} layers, {device} {name}")
+    queries = prompts(count, 448, 512, model.entry.mask)
+    print(f"hidden {shape.hidden}, {shape.layers} layers, {device} {name}")
     for tokens in batch_tokens:
         engine = Engine(model, batch_tokens=tokens)
         engine.ask(queries[: max(1, tokens // 512)])
@@ -164,9 +127,10 @@ def share_of_the_machine(
         memory = (
             f", {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB" if device == "cuda" else ""
         )
+        share = rate * shape.body_operations(length) / machine
         print(
             f"  batch of {tokens}: {quantity(rate)} tokens/s,"
-            f" {rate * flops(shape, length) / machine:.2f} of {quantity(machine)} op/s{memory}"
+            f" {share:.2f} of {quantity(machine)} op/s{memory}"
         )
 
 
@@ -174,6 +138,7 @@ def main() -> None:
     """All comparisons that this machine can make."""
     against_the_plain_loop()
     share_of_the_machine(WIDE, "cpu", torch.float32, [1024, 4096, 8192], 24)
+    share_of_the_machine(WIDE, "cpu", torch.bfloat16, [4096], 24)
     if pick_device("auto").type == "cuda":
         share_of_the_machine(LLADA, "cuda", torch.bfloat16, [8192, 32768, 131072], 512)
 

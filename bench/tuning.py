@@ -22,7 +22,7 @@ from mdlm_probe.runs import tuning_cost
 from mdlm_probe.tuning import lora, tuner
 from mdlm_probe.tuning.corruption import Sample, Tokens
 from mdlm_probe.tuning.objectives import mask_agnostic, sft
-from mdlm_probe.tuning.recipe import recipe
+from mdlm_probe.tuning.recipe import Recipe
 from mdlm_probe.tuning.request import Tuning
 from mdlm_probe.tuning.stream import Stream, collate
 
@@ -47,7 +47,7 @@ class _Clock:
 def trained(network: Any, stream: Stream, device: torch.device, **options: Any) -> float:
     """Seconds that a training takes, its preparation apart."""
     clock = _Clock()
-    chosen = recipe(steps=stream.steps, batch=stream.batch, save_every=10**6, **options)
+    chosen = Recipe(steps=stream.steps, batch=stream.batch, save_every=10**6, **options)
     with tempfile.TemporaryDirectory() as folder, quiet():
         made = tuner.arguments(chosen, Path(folder), device, device.type == "cuda")
         watch = tuner.Watch(None, stream.batch, clock)
@@ -103,8 +103,13 @@ def speed(device: torch.device) -> None:
     print(f" of a plain loop: {theirs / ours:.2f}x")
 
 
-def memory(shape: dict[str, int], device: torch.device, context: int = CONTEXT) -> int:
-    """Bytes at the peak of two steps of a network of this shape with random weights."""
+def memory(
+    shape: dict[str, int], device: torch.device, context: int = CONTEXT
+) -> tuple[int, float]:
+    """Bytes at the peak of two steps of a network of this shape with random weights, and seconds.
+
+    A CPU doesn't tell its peak: 0.
+    """
     config = LlamaConfig(
         vocab_size=shape["vocab"],
         hidden_size=shape["hidden"],
@@ -123,8 +128,18 @@ def memory(shape: dict[str, int], device: torch.device, context: int = CONTEXT) 
     data = samples(6, context // 4, context // 4, shape["vocab"])
     objective = mask_agnostic.plan(curriculum_steps=0)
     stream = Stream(data, objective, Tokens(0, 1, context), 2, 3, 0)
-    trained(adapted, stream, device, micro_batch=3, gradient_checkpointing="on")
-    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
+    on_gpu = device.type == "cuda"
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats(device)
+    seconds = trained(adapted, stream, device, micro_batch=3, gradient_checkpointing="on")
+    return torch.cuda.max_memory_allocated(device) if on_gpu else 0, seconds
+
+
+def planned(name: str, context: int = CONTEXT) -> float:
+    """Bytes that `plan` says the same takes with a checkpoint of the registry."""
+    options = {"context": context, "micro_batch": 3, "steps": 2, "batch": 3}
+    asked = Tuning("mask-agnostic", {"curriculum_steps": 0}, options, name, LoadOptions(), Path())
+    return tuning_cost.cost(asked, "bfloat16", again=True).memory or 0
 
 
 def main() -> None:
@@ -135,13 +150,10 @@ def main() -> None:
         print("memory at the shape of llada-8b: needs a GPU")
         return
     entry = models.resolve("llada-8b")
-    seen = memory(entry.geometry, device)
-    options = {"context": CONTEXT, "micro_batch": 3, "steps": 2, "batch": 3}
-    own = {"curriculum_steps": 0}
-    asked = Tuning("mask-agnostic", own, options, entry.name, LoadOptions(), Path())
-    planned = tuning_cost.cost(asked, "bfloat16", again=True).memory or 0
+    seen, _ = memory(entry.geometry, device)
+    said = planned(entry.name)
     print(f"one step at the shape of llada-8b: {seen / 2**30:.1f} GiB", end="")
-    print(f" against {planned / 2**30:.1f} GiB of `plan`: {planned / seen:.2f}x")
+    print(f" against {said / 2**30:.1f} GiB of `plan`: {said / seen:.2f}x")
 
 
 if __name__ == "__main__":
