@@ -5,6 +5,7 @@ import re
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from fakes import Server, chat, rows, write
@@ -202,7 +203,7 @@ def test_neither_keys_nor_passwords_are_written_down(tmp_path, monkeypatch, befo
         server.url = server.url.replace("http://", f"http://{before}")
         ask(folder, server)
         assert set(server.keys) == {sent}
-    for path in folder.iterdir():
+    for path in filter(Path.is_file, folder.rglob("*")):
         assert b"secret-key" not in path.read_bytes()
         assert b"password" not in path.read_bytes()
 
