@@ -33,12 +33,12 @@ def probe_command(name: str) -> click.Command:
     """The command that runs a probe."""
     probe = catalog.load("probe", name)
     options = plan_options(probe.plan)
-    names = [str(option.name) for option in options]
 
     def callback(**given: Any) -> None:
-        jobs = jobs_of(name, names, given)
+        asked = jobs(name, given)
         with executor_of(given["workers"], given["ray_address"]) as executor:
-            measure(jobs, executor, quiet=given["quiet"])
+            measure(asked, executor, quiet=given["quiet"])
+        show(asked[0])
 
     return click.Command(
         name,
@@ -53,7 +53,7 @@ def probe_command(name: str) -> click.Command:
             *RUN_OPTIONS,
         ],
         help=f"{probe.__doc__}\n\nExample: mdlm-probe {name} --model tiny-mdlm --limit 5",
-        epilog=own_defaults(name, names),
+        epilog=own_defaults(name, [str(option.name) for option in options]),
         short_help=catalog.first_line("probe", name),
     )
 
@@ -66,18 +66,28 @@ def own_defaults(probe: str, known: Sequence[str]) -> str:
     return f"The bundled models and the oracle have defaults of their own: {options}."
 
 
+def jobs(probe: str, given: dict[str, Any]) -> list[Job]:
+    """What the parsed options of a probe's command ask for."""
+    names = [str(option.name) for option in plan_options(catalog.load("probe", probe).plan)]
+    return jobs_of(probe, names, given)
+
+
 def measure(jobs: Sequence[Job], executor: Executor, quiet: bool) -> None:
-    """Runs jobs one after another, then reports on their folder."""
+    """Runs jobs one after another."""
     plans, notes = prepare_all(jobs)
     with Bar(quiet) as bar:
         for note in notes:
             bar.note(note)
         for plan in plans:
             runner.run(plan, bar, executor)
-    if shard := jobs[0].shard:
-        echo(told(shard, jobs[0].output))
+
+
+def show(job: Job) -> None:
+    """Reports on the folder of jobs, all of whose rows are there."""
+    if job.shard:
+        echo(told(job.shard, job.output))
     else:
-        show_report(jobs[0].output)
+        show_report(job.output)
 
 
 def told(shard: Shard, folder: Path) -> str:

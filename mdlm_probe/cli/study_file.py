@@ -13,7 +13,8 @@ import yaml
 
 from mdlm_probe.cli.commands import judge as judge_command
 from mdlm_probe.cli.commands import tune as tune_command
-from mdlm_probe.cli.options import MODEL_OPTIONS, Commas, jobs_of, plan_options
+from mdlm_probe.cli.options import MODEL_OPTIONS, jobs_of, plan_options
+from mdlm_probe.cli.typed_values import typed
 from mdlm_probe.core import catalog
 from mdlm_probe.core.catalog import JUDGE, TUNE
 from mdlm_probe.core.errors import ProbeError
@@ -257,18 +258,10 @@ def _parsed(
 
 def _typed(doc: StudyFile, param: click.Parameter, value: Any, at: tuple[str, ...]) -> list[str]:
     """A value as a person would type it: once, or as often as an option is repeated."""
-    values = value if isinstance(value, list) else [value]
-    if not values or any(v is None or isinstance(v, list | dict) for v in values):
-        raise doc.error(at, f"found {value!r}", "a value, or a list of values")
-    # YAML takes a bare yes and no for true and false
-    texts = [{True: "yes", False: "no"}[v] if isinstance(v, bool) else str(v) for v in values]
-    if param.multiple:
-        return texts
-    if isinstance(param.type, Commas):
-        return [",".join(texts)]
-    if isinstance(value, list):
-        raise doc.error(at, f"found {value!r}", "one value: this option takes no list")
-    return texts
+    try:
+        return typed(param, value)
+    except ValueError as error:
+        raise doc.error(at, f"found {value!r}", str(error)) from None
 
 
 def _placed(doc: StudyFile, run: str, given: Given, error: ProbeError) -> ProbeError:

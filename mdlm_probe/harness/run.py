@@ -18,10 +18,11 @@ from lm_eval import evaluator
 from lm_eval.api.registry import register_model
 from lm_eval.loggers import EvaluationTracker
 
-from mdlm_probe import __version__, harness, models
+from mdlm_probe import harness, models
 from mdlm_probe.core import machine, options
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import RunFolder
+from mdlm_probe.core.version import __version__
 from mdlm_probe.harness import COLUMNS, AnswerLog, Loaded, ProbeLM
 from mdlm_probe.likelihood.settings import Overlength, Settings
 from mdlm_probe.models._checkpoint import Checkpoint

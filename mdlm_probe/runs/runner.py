@@ -13,12 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mdlm_probe import __version__, models
+from mdlm_probe import models
 from mdlm_probe.core import catalog
 from mdlm_probe.core.contract import value
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import RunFolder, differences, read_run
 from mdlm_probe.core.sheet import CellNames, Sheet
+from mdlm_probe.core.version import __version__
 from mdlm_probe.runs import executors, loaded_models, survey
 from mdlm_probe.runs.executors.contract import EngineRequest, Executor, Session
 from mdlm_probe.runs.fitting import fit

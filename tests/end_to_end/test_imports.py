@@ -46,6 +46,10 @@ def planned(probe):
     from mdlm_probe.core import catalog
     return len(catalog.load("probe", probe).plan(limit=1))
 
+def public():
+    import mdlm_probe
+    return mdlm_probe.run.__name__, dir(mdlm_probe)
+
 def registered():
     from mdlm_probe import models
     return len(models.entries()), models.resolve("llada-8b").name
@@ -106,7 +110,8 @@ def steps(tmp_path_factory):
         "export": ("typed", "export", run, *files),
         "compare": ("typed", "compare", run, run, "-o", str(home / "compared")),
     }
-    asked = {step: step for step in (*LISTINGS, *COMPLETIONS, ("registered",), *PLANS)}
+    first = (*LISTINGS, *COMPLETIONS, ("public",), ("registered",), *PLANS)
+    asked = {step: step for step in first}
     asked |= {"encoded": own["encoded"]} | {step: step for step in READERS} | own
     done = subprocess.run(
         [sys.executable, "-c", CHILD],
@@ -130,6 +135,12 @@ def test_helps_and_listings_import_nothing_slow(steps, step):
 def test_a_shell_gets_a_script_and_answers_without_slow_imports(steps, step):
     output, imported = steps[step]
     assert {"source": "_MDLM_PROBE_COMPLETE=", "complete": "tiny-mdlm"}[step[2]] in output
+    assert not SLOW & {*imported}
+
+
+def test_the_python_interface_is_imported_without_what_its_calls_need(steps):
+    (name, names), imported = steps[("public",)]
+    assert (name, "tune" in names) == ("run", True)
     assert not SLOW & {*imported}
 
 

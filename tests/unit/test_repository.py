@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from mdlm_probe import __version__
+from mdlm_probe.core.version import __version__
 
 ROOT = Path(__file__).parent.parent.parent
 TARGETS = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from mdlm_probe import __version__
 from mdlm_probe.cli.groups import MainGroup
 from mdlm_probe.cli.run_probe import probe_command
+from mdlm_probe.core.version import __version__
 
 ORDER = (
     *("study", "plan", "report", "compare", "export"),

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from mdlm_probe import __version__
 from mdlm_probe.analysis import frames
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.version import __version__
 from mdlm_probe.reports.exports.exported_run import ExportedRun, ExportRequest
 from mdlm_probe.reports.exports.typed_rows import coordinates_in
 from mdlm_probe.reports.pictures import Picture

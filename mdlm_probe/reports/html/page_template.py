@@ -10,8 +10,8 @@ import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from mdlm_probe import __version__
 from mdlm_probe.analysis.chart_style import CATEGORIES, DARK, MODELS
+from mdlm_probe.core.version import __version__
 from mdlm_probe.reports.html.probe_sections import Section
 
 HERE = Path(__file__).parent

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from mdlm_probe import __version__
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import differences
 from mdlm_probe.core.threads import TURN
+from mdlm_probe.core.version import __version__
 from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
 from mdlm_probe.prompts import lm_eval_trust
 from mdlm_probe.runs.executors.contract import (

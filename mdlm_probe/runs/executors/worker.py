@@ -10,8 +10,8 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mdlm_probe import __version__
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.version import __version__
 from mdlm_probe.prompts import lm_eval_trust
 from mdlm_probe.runs.executors.contract import EngineRequest, GroupResult
 from mdlm_probe.runs.executors.in_process import EngineSession, InProcess
