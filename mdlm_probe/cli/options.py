@@ -101,6 +101,11 @@ MODEL_OPTIONS = [
         help="Number format of the weights; auto: bfloat16 on CUDA, else float32.",
     ),
     click.Option(["--device"], default="auto", help="Device: auto, cpu, cuda, cuda:1, mps."),
+    click.Option(
+        ["--device-map"],
+        type=click.Choice(["auto"]),
+        help="auto: a model larger than a card is spread over all cards, or all that a worker has.",
+    ),
     click.Option(["--revision"], default="", help="Hub revision; default: the registry's."),
     click.Option(
         ["--quantize"],
@@ -202,6 +207,7 @@ def jobs_of(probe: str, plan_names: Sequence[str], given: dict[str, Any]) -> lis
         given["style"] or "",
         given.get("rope_scale", 1.0),
         given.get("family") or "",
+        given.get("device_map") or "",
     )
     if given.get("output") == Path("-"):
         raise ProbeError(

@@ -100,7 +100,7 @@ class Cache:
             grown = own.new_empty(own.shape[0], length, own.shape[2])
             grown[:, :have] = own
             own = grown
-        own[:, self.computed[row]] = new
+        own[:, self.computed[row].to(own.device)] = new  # layers may be on several cards
         return own
 
     def _joined(self, layer: int, which: int) -> Float[Tensor, "batch heads length size"]:

@@ -78,7 +78,7 @@ def output_layer(model: NativeModel) -> None:
     with torch.no_grad():
         whole = model.network(input_ids=ids, use_cache=False).logits[0].float()
         head = model.network.get_output_embeddings()
-        ours = head(_states(model, last=0)).float()
+        ours = head(_states(model, last=0)).float().to(whole.device)
     scale = whole.abs().amax().item()
     if not (whole - ours).abs().amax() <= 2e-2 * scale:
         raise ProbeError(

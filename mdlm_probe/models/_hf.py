@@ -140,14 +140,15 @@ class NativeModel:
         In bfloat16 logits near 20 would lie on a grid of 1/8, where letters tie and the first wins.
         Quantised layers compute in their own way.
         """
-        head = self.network.get_output_embeddings()
+        head, home = self.network.get_output_embeddings(), states.device
+        states = states.to(head.weight.device)  # where a model is on several cards
         if type(head) is not nn.Linear or head.weight.dtype == torch.float32:
             whole: Tensor = head(states)
-            return whole.float()
+            return whole.float().to(home)
         kind = wide(head.weight.dtype)
         states = states.to(kind)
         logits = torch.cat([states @ part.to(kind).T for part in head.weight.split(SLICE)], dim=1)
-        return logits if head.bias is None else logits + head.bias.to(kind)
+        return (logits if head.bias is None else logits + head.bias.to(kind)).to(home)
 
     def logit(
         self, states: Float[Tensor, "asked width"], tokens: Int[Tensor, " asked"]
@@ -155,13 +156,14 @@ class NativeModel:
         """The logit of one token for each state, in float32: on the way back to the states, only
         these rows of the output layer are kept.
         """
-        head = self.network.get_output_embeddings()
+        head, home = self.network.get_output_embeddings(), states.device
+        states, tokens = states.to(head.weight.device), tokens.to(head.weight.device)
         if type(head) is not nn.Linear:
             whole: Tensor = head(states)
-            return whole.float().gather(1, tokens[:, None])[:, 0]
+            return whole.float().gather(1, tokens[:, None])[:, 0].to(home)
         kind = wide(head.weight.dtype)
         logits = (states.to(kind) * head.weight[tokens].to(kind)).sum(-1)
-        return logits if head.bias is None else logits + head.bias[tokens].to(kind)
+        return (logits if head.bias is None else logits + head.bias[tokens].to(kind)).to(home)
 
     @contextmanager
     def _forward_only(self) -> Iterator[None]:

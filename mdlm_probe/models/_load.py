@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -29,6 +30,7 @@ def load_native(entry: Checkpoint, options: LoadOptions, family: ModuleType) -> 
     device = pick_device(options.device)
     dtype = pick_dtype(options.dtype, device)
     _check_quantize(options.quantize)
+    _check_device_map(options)
     place, border = _registry.open_checkpoint(entry, options, weights=True)
     entry = border.entry
     config = _native_config(Config.read(place.folder), family)
@@ -42,6 +44,8 @@ def load_native(entry: Checkpoint, options: LoadOptions, family: ModuleType) -> 
     facts = _facts(entry, options, place, family, dtype, device)
     if options.rope_scale != 1:
         facts |= {"rope_scale": options.rope_scale, "rope_theta": theta}
+    if options.device_map:
+        facts["devices"] = _spread(network, place.folder)
     facts["parameters"] = sum(weight.numel() for weight in empty.parameters())
     slack = _slack.told(Path(options.adapter) if options.adapter else place.folder)
     _slack.widen(network, slack)
@@ -200,7 +204,9 @@ def _fill(
         from transformers import QuantoConfig
 
         extra["quantization_config"] = QuantoConfig(weights=BITS[options.quantize])
-    if device.type != "cpu":
+    if options.device_map:
+        extra["device_map"] = options.device_map
+    elif device.type != "cpu":
         extra["device_map"] = {"": device}
     try:
         network, info = made.from_pretrained(
@@ -230,6 +236,37 @@ def _fill(
             hint="transformers changed; this tool is tested with 5.23",
         )
     return network
+
+
+def _check_device_map(options: LoadOptions) -> None:
+    if options.device_map and options.device not in ("auto", "cuda"):
+        raise ProbeError(
+            f"--device-map {options.device_map} spreads a model over all cards, but --device is"
+            f" '{options.device}'",
+            expected="--device auto or cuda",
+            option=("device_map", "device"),
+        )
+
+
+def _spread(network: Any, folder: Path) -> dict[str, int]:
+    """How many modules each device got; outputs come back to the first one.
+
+    Raises:
+        ProbeError: some found no room on a card.
+    """
+    from accelerate.hooks import AlignDevicesHook, add_hook_to_module
+
+    placed = Counter(str(device) for device in getattr(network, "hf_device_map", {}).values())
+    if len(placed) > 1:
+        if {"cpu", "disk"} & placed.keys():
+            raise ProbeError(
+                f"{folder} does not fit into the memory of {len(placed)} devices",
+                hint="more cards for each worker (fewer --workers), --dtype bfloat16 or --quantize",
+                option="device_map",
+            )
+        hook = AlignDevicesHook(io_same_device=True)
+        add_hook_to_module(network.base_model, hook, append=True)
+    return dict(placed)
 
 
 def _check_quantize(quantize: str) -> None:

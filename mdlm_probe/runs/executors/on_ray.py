@@ -334,7 +334,8 @@ class RaySession:
             try:
                 reply = ray.get(ref, timeout=ANSWER)
             except ray.exceptions.RayTaskError as error:  # what can't be sent, or understood
-                reply = Reply(error=ProbeError(f"{seat.name} can't be asked: {error.cause}"))
+                said = str(error.cause).partition("\n")[0]
+                reply = Reply(error=ProbeError(f"{seat.name} doesn't understand: {said}"))
             except ray.exceptions.RayError as error:
                 self._replace(seat, error)
                 continue

@@ -50,6 +50,7 @@ class Cluster:
     def __init__(self, address: str) -> None:
         self.local = not address
         self._folder: Path | None = None
+        self._processes: list[psutil.Process] = []
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         self.ray = _imported(self.local)
         if address not in ("", "auto"):
@@ -57,15 +58,18 @@ class Cluster:
         how: dict[str, Any] = {"address": address}
         if self.local:
             self._folder = Path(tempfile.mkdtemp(prefix="mdlm-", dir=_short()))
-            cores = len(psutil.Process().cpu_affinity() or ())
+            cores = usable_cores()
             how = {"address": "local", "num_cpus": cores, "include_dashboard": False}
             how |= {"object_store_memory": OBJECTS, "_temp_dir": str(self._folder)}
+        before = set(psutil.Process().children(recursive=True))
         quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
         try:
             self.ray.init(namespace="mdlm-probe", **quiet, **how)
         except (OSError, RuntimeError, ValueError, self.ray.exceptions.RayError) as error:
             self.close()
             raise _no_cluster(address, error) from None
+        if self.local:
+            self._processes = [*set(psutil.Process().children(recursive=True)) - before]
         self._head = self.ray.get_runtime_context().gcs_address
         own = self.ray.get_runtime_context().get_node_id()
         node = next(n for n in self.nodes() if n["NodeID"] == own)
@@ -105,8 +109,18 @@ class Cluster:
         """Ends what was begun; a cluster that ran before goes on."""
         with suppress(Exception):  # of a lost head, say: there is nothing left to end
             self.ray.shutdown()
+        for process in self._processes:  # some outlive a lost head
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def usable_cores() -> int:
+    """Cores that this process may use, where the system says so."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def share(amounts: Sequence[int], workers: int) -> int:

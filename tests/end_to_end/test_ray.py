@@ -1,0 +1,131 @@
+"""Runs whose work Ray divides: the bytes of one process, whoever dies on the way."""
+
+import os
+import sys
+from dataclasses import replace as replaced
+
+import pytest
+from ray_work import Changed, Dying, Short, Slow
+from small_job import Log, job
+
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.run_folder import read_run
+from mdlm_probe.runs import runner
+from mdlm_probe.runs.executors.group_queue import DEATHS
+from mdlm_probe.runs.executors.on_ray import RayExecutor
+from mdlm_probe.runs.plan import Job, prepare
+
+pytestmark = pytest.mark.slow
+CSV = "locality__oracle.csv"
+
+
+@pytest.fixture(scope="module")
+def workers():
+    """Two workers on this machine, who find what tests make them do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+        executor = RayExecutor(2)
+        yield executor
+        executor.close()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The bytes of a run in this process, whose groups are of two cells."""
+    return runner.run(prepare(job(tmp_path_factory.mktemp("whole"))), Log()).read_bytes()
+
+
+JOBS = [
+    Job("locality", "tiny-mdlm", job("").options, batch_tokens=100),
+    Job("attribution", "tiny-mdlm", {"tasks": ("verb-smallest",), "limit": 2, "orders": 2}),
+    Job(
+        "shift",
+        "tiny-mdlm",
+        {"length": 8, "block": 8, "limit": 2, "frac": (0.2, 0.6), "scorer": "tiny-arlm"},
+        batch_tokens=200,
+    ),
+]
+
+
+@pytest.mark.parametrize("one", JOBS, ids=lambda one: one.probe)
+def test_rows_are_those_of_one_process(tmp_path, workers, one):
+    made = [replaced(one, output=tmp_path / name) for name in ("here", "there")]
+    here, there = runner.run(prepare(made[0]), Log()), runner.run(prepare(made[1]), Log(), workers)
+    assert there.read_bytes() == here.read_bytes()
+    entries = [read_run(one.output)[here.stem] for one in made]
+    assert entries[0]["config"] == entries[1]["config"]
+    assert entries[0]["batch"]["cells"] == entries[1]["batch"]["cells"]
+    told = entries[1]["sessions"][0]["workers"]
+    assert [worker["device"] for worker in told] == ["cpu", "cpu"]
+
+
+def test_results_come_in_order_however_fast_they_are(tmp_path, workers, whole):
+    plan = prepare(job(tmp_path))
+    slow = Changed(workers, Slow({plan.cells[0]: 1.0, plan.cells[5]: 0.5}))
+    assert runner.run(plan, Log(), slow).read_bytes() == whole
+
+
+def test_a_killed_worker_is_replaced_and_its_group_asked_again(tmp_path, workers, whole):
+    plan, log = prepare(job(tmp_path / "run")), Log()
+    (tmp_path / "marks").mkdir()
+    dying = Changed(workers, Dying(plan.cells[5], tmp_path / "marks", times=2))
+    assert runner.run(plan, log, dying).read_bytes() == whole
+    assert len(list((tmp_path / "marks").iterdir())) == 2
+    died = [note for note in log.notes if "died" in note]
+    assert len(died) == 2
+    assert all(note.endswith("was killed or crashed; another takes its place") for note in died)
+    events = read_run(tmp_path / "run")["locality__oracle"]["events"]
+    assert sum("died" in event for event in events) == 2
+
+
+def test_a_group_that_kills_workers_is_named_and_all_before_it_is_kept(tmp_path, workers, whole):
+    plan = prepare(job(tmp_path / "run"))
+    (tmp_path / "marks").mkdir()
+    dying = Changed(workers, Dying(plan.cells[6], tmp_path / "marks", times=100))
+    with pytest.raises(ProbeError) as stopped:
+        runner.run(plan, Log(), dying)
+    assert f"{DEATHS} workers died of the same 2 cells" in str(stopped.value)
+    assert '"position":' in str(stopped.value)
+    assert len(list((tmp_path / "marks").iterdir())) == DEATHS
+    kept = (tmp_path / "run" / CSV).read_bytes()
+    assert whole.startswith(kept)
+    log = Log()
+    assert runner.run(prepare(job(tmp_path / "run")), log).read_bytes() == whole
+    assert log.starts == [("oracle", 12, 6)]
+
+
+def test_a_worker_without_memory_halves_its_own_batches(tmp_path, workers, whole):
+    (tmp_path / "marks").mkdir()
+    one = job(tmp_path / "run", batch_tokens=400)
+    short = Changed(workers, Short(tmp_path / "marks", most=2))
+    assert runner.run(prepare(one), Log(), short).read_bytes() == whole
+    entry = read_run(tmp_path / "run")["locality__oracle"]
+    assert entry["batch"]["tokens"] == 400
+    assert entry["events"]
+    assert {event.partition(" (")[0] for event in entry["events"]} in ({"worker 1"}, {"worker 2"})
+    assert "out of memory: batch tokens halved to" in entry["events"][0]
+
+
+def test_what_began_in_one_process_ends_with_workers(tmp_path, workers, whole):
+    class Stopping(Log):
+        def advance(self, cells, tokens):
+            super().advance(cells, tokens)
+            if self.cells == 4:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        runner.run(prepare(job(tmp_path)), Stopping())
+    log = Log()
+    assert runner.run(prepare(job(tmp_path)), log, workers).read_bytes() == whole
+    assert log.starts == [("oracle", 12, 4)]
+    sessions = read_run(tmp_path)["locality__oracle"]["sessions"]
+    assert ["workers" in session for session in sessions] == [False, True]
+
+
+def test_a_model_that_cannot_be_had_is_an_error_and_workers_go_on(tmp_path, workers, whole):
+    from mdlm_probe.models._checkpoint import LoadOptions
+
+    bad = job(tmp_path / "bad", "tiny-mdlm", load=LoadOptions(dtype="float8"))
+    with pytest.raises(ProbeError, match="unknown dtype 'float8'"):
+        runner.run(prepare(bad), Log(), workers)
+    assert runner.run(prepare(job(tmp_path / "good")), Log(), workers).read_bytes() == whole
