@@ -44,8 +44,8 @@ def load_native(entry: Checkpoint, options: LoadOptions, family: ModuleType) -> 
     facts = _facts(entry, options, place, family, dtype, device)
     if options.rope_scale != 1:
         facts |= {"rope_scale": options.rope_scale, "rope_theta": theta}
-    if options.device_map:
-        facts["devices"] = _spread(network, place.folder)
+    if options.device_map and (devices := _spread(network, place.folder)):
+        facts["devices"] = devices
     facts["parameters"] = sum(weight.numel() for weight in empty.parameters())
     slack = _slack.told(Path(options.adapter) if options.adapter else place.folder)
     _slack.widen(network, slack)
@@ -249,7 +249,7 @@ def _check_device_map(options: LoadOptions) -> None:
 
 
 def _spread(network: Any, folder: Path) -> dict[str, int]:
-    """How many modules each device got; outputs come back to the first one.
+    """How many modules each of several devices got; outputs come back to the first one.
 
     Raises:
         ProbeError: some found no room on a card.
@@ -266,7 +266,8 @@ def _spread(network: Any, folder: Path) -> dict[str, int]:
             )
         hook = AlignDevicesHook(io_same_device=True)
         add_hook_to_module(network.base_model, hook, append=True)
-    return dict(placed)
+        return dict(placed)
+    return {}
 
 
 def _check_quantize(quantize: str) -> None:

@@ -40,8 +40,7 @@ def scorer_load(scorer: Checkpoint, load: LoadOptions) -> LoadOptions:
     """How a scorer is loaded: on the same device and in the same number format as the model."""
     if not scorer.gradients:  # what is computed without weights has no choice
         return LoadOptions()
-    same = {"quantize": load.quantize, "device_map": load.device_map}
-    return LoadOptions(load.dtype, load.device, **same)
+    return LoadOptions(load.dtype, load.device, quantize=load.quantize, device_map=load.device_map)
 
 
 Key = tuple[str, str, str, LoadOptions]

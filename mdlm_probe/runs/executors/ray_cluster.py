@@ -51,10 +51,9 @@ class Cluster:
         self.local = not address
         self._folder: Path | None = None
         self._processes: list[psutil.Process] = []
-        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-        self.ray = _imported(self.local)
         if address not in ("", "auto"):
             _check(address)
+        self.ray = _imported(self.local)
         how: dict[str, Any] = {"address": address}
         if self.local:
             self._folder = Path(tempfile.mkdtemp(prefix="mdlm-", dir=_short()))
@@ -137,6 +136,9 @@ def share(amounts: Sequence[int], workers: int) -> int:
 
 def _imported(local: bool) -> Any:
     """Ray, silenced: what it has to say of a worker is in our own words elsewhere."""
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "error"}
+    if not local and has_token():  # of itself Ray shows it to the address "auto" only
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     if local:  # read on import: no address but loopback is looked for or listened on
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
@@ -149,6 +151,12 @@ def _imported(local: bool) -> Any:
     # prints on stdout, whatever log_to_driver says
     vars(ray._private.worker)["print_to_stdstream"] = lambda *given, **named: None
     return ray
+
+
+def has_token() -> bool:
+    """Whether there is a token that a cluster may ask for."""
+    named = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    return named or (Path.home() / ".ray" / "auth_token").exists()
 
 
 def _short() -> str:
@@ -181,7 +189,8 @@ def _no_cluster(address: str, error: Exception) -> ProbeError:
         return ProbeError(f"Ray can't start on this machine: {said}", option="workers")
     return ProbeError(
         f"no Ray cluster at '{address}': {said}",
-        expected="a cluster that was begun with `ray start --head`; its address is printed there",
+        expected="a cluster that was begun with `ray start --head`, which prints its address; where"
+        " it asks for a token, the same one in ~/.ray/auth_token",
         hint="without --ray-address, --workers are on this machine",
         option="ray_address",
     )
