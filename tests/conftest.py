@@ -5,6 +5,7 @@ import gc
 import os
 import shutil
 import signal
+import sys
 
 from jaxtyping import install_import_hook
 
@@ -57,10 +58,26 @@ def pytest_collection_modifyitems(config, items):
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
-def pytest_collection_finish(session):
+_frozen = 0
+"""Modules that were loaded when all objects were frozen last."""
+
+
+def _freeze():
     """What is loaded by now stays: looking through it for garbage takes as long as many tests."""
+    global _frozen
     gc.collect()
     gc.freeze()
+    _frozen = len(sys.modules)
+
+
+def pytest_collection_finish(session):
+    _freeze()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown():
+    if len(sys.modules) > _frozen + 100:  # a library such as transformers
+        _freeze()
 
 
 @pytest.fixture(scope="session")

@@ -99,7 +99,8 @@ class LoadedModels:
 
     def clear(self) -> None:
         """Puts all models away."""
-        self._keep(set())
+        self._models.clear()
+        free_memory()
 
     def _model(self, entry: Checkpoint, load: LoadOptions, note: Callable[[str], None]) -> Model:
         key = _key(entry, load)

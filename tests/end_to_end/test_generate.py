@@ -80,17 +80,17 @@ def test_answers_can_be_piped(tmp_path, monkeypatch):
 
 
 def test_prompts_come_as_text_file_lines_and_stdin(tmp_path):
-    typed(" the wind", " the hill", "-m", "tiny-mdlm", "--length", 4, "-q", "-o", tmp_path / "a")
+    typed(" the wind", " the hill", "-m", "oracle", "--length", 4, "-q", "-o", tmp_path / "a")
     (tmp_path / "p.txt").write_text(" the wind\n\n the hill\n")
-    typed("--prompts", tmp_path / "p.txt", "-m", "tiny-mdlm", "--length", 4, "-q",
+    typed("--prompts", tmp_path / "p.txt", "-m", "oracle", "--length", 4, "-q",
           "-o", tmp_path / "b")  # fmt: skip
     texts.load.cache_clear()
     command = [sys.executable, "-m", "mdlm_probe", "generate", "--prompts", "-"]
-    command += ["-m", "tiny-mdlm", "--length", "4", "-q", "-o", str(tmp_path / "c")]
+    command += ["-m", "oracle", "--length", "4", "-q", "-o", str(tmp_path / "c")]
     lines = '{"prompt": " the wind"}\n{"prompt": " the hill"}\n'
     subprocess.run(command, input=lines, text=True, check=True, capture_output=True)
     written = [
-        [row["answer"] for row in rows(tmp_path / folder / "generate__tiny-mdlm.jsonl")]
+        [row["answer"] for row in rows(tmp_path / folder / "generate__oracle.jsonl")]
         for folder in "abc"
     ]
     assert written[0] == written[1] == written[2]
@@ -125,13 +125,13 @@ def test_a_seed_draws_other_answers_and_the_same_one_the_same(tmp_path):
 
 
 def test_a_killed_run_goes_on_and_ends_the_same(tmp_path):
-    options = ["--limit", "6", "--length", "32", "--batch-tokens", "256"]
+    options = ["--limit", "6", "--length", "16", "--batch-tokens", "64"]
     typed("-m", "tiny-mdlm", *options, "-q", "-o", tmp_path / "whole")
     command = [sys.executable, "-m", "mdlm_probe", "generate", "-m", "tiny-mdlm", *options]
     process = subprocess.Popen([*command, "-o", str(tmp_path / "cut")], stderr=subprocess.DEVNULL)
     path = tmp_path / "cut" / "generate__tiny-mdlm.jsonl"
     while not (path.exists() and path.stat().st_size) and process.poll() is None:
-        time.sleep(0.05)
+        time.sleep(0.005)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     with path.open("ab") as file:

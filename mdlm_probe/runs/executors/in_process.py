@@ -15,7 +15,7 @@ from mdlm_probe.runs.executors.contract import (
     Item,
     Note,
 )
-from mdlm_probe.runs.loaded_models import LoadedModels, free_memory, portable
+from mdlm_probe.runs.loaded_models import LoadedModels, portable
 
 if TYPE_CHECKING:
     from mdlm_probe.engine.engine import Engine
@@ -58,7 +58,6 @@ class InProcess:
     def close(self) -> None:
         """Puts all models away."""
         self.loaded.clear()
-        free_memory()
 
 
 class EngineSession:
