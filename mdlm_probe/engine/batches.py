@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 
@@ -74,16 +74,39 @@ def _kind(query: Query) -> tuple[bool, bool, int]:
     return query.guidance is not None, cached, len(query.computed) if cached else 0
 
 
-def spans(queries: Sequence[Query], budget: int) -> tuple[list[int], list[slice]]:
-    """Queries sorted by kind and length, and the runs of them that make batches, last first."""
+def spans(queries: Sequence[Query], budget: int, kind: str) -> tuple[list[int], list[slice]]:
+    """Queries sorted by kind of pass and length, and the runs of them that make batches, last
+    first. Under a masked model prompts of one length that fill a batch go by themselves: without
+    padding there is no mask of attention, and faster kernels do.
+    """
     order = sorted(range(len(queries)), key=lambda i: (_kind(queries[i]), len(queries[i].ids)))
     spans: list[slice] = []
     begin = 0
     for _, part in groupby(order, key=lambda i: _kind(queries[i])):
         lengths = [len(queries[i].ids) for i in part]
-        spans += [slice(begin + s.start, begin + s.stop) for s in pack(lengths, budget)]
-        begin += len(lengths)
+        for count in [len(lengths)] if kind == "causal" else _of_one_length(lengths, budget):
+            own, lengths = lengths[:count], lengths[count:]
+            spans += [slice(begin + s.start, begin + s.stop) for s in pack(own, budget)]
+            begin += count
     return order, spans[::-1]
+
+
+def _of_one_length(lengths: Sequence[int], budget: int) -> Iterator[int]:
+    """How many of sorted lengths belong together: those of one length that fill a batch, or all
+    between such ones.
+    """
+    between = 0
+    for length, part in groupby(lengths):
+        count = len(list(part))
+        if length * count < budget:
+            between += count
+            continue
+        if between:
+            yield between
+        yield count
+        between = 0
+    if between:
+        yield between
 
 
 def pack(lengths: Sequence[int], budget: int) -> list[slice]:

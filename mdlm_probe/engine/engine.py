@@ -179,7 +179,7 @@ class Engine:
     ) -> list[Found]:
         """Runs batches. A device besides the CPU begins one while another's results are copied."""
         answers: dict[int, Found] = {}
-        order, waiting = spans(queries, budget.tokens)
+        order, waiting = spans(queries, budget.tokens, self.entry.kind)
         ahead = 0 if self.model.device == "cpu" else 1
         begun: list[tuple[list[int], Callable[[], list[Found]]]] = []
         while waiting or begun:

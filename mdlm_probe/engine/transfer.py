@@ -33,9 +33,10 @@ class Copies:
             self._host = bytes_there.cpu()
             return
         self._host = torch.empty(bytes_there.shape, dtype=torch.uint8, pin_memory=True)
-        self._host.copy_(bytes_there, non_blocking=True)
-        self._arrived = torch.cuda.Event()
-        self._arrived.record()
+        with torch.cuda.device(bytes_there.device):
+            self._host.copy_(bytes_there, non_blocking=True)
+            self._arrived = torch.cuda.Event()
+            self._arrived.record()
 
     def arrays(self) -> list[np.ndarray]:
         """The tensors as arrays, once they are there."""

@@ -20,8 +20,9 @@ from mdlm_probe.models._kv_cache import KVCache
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-SLICE = 16384
-"""Vocabulary rows of the output layer that are widened to float32 at a time."""
+SLICE = {"cpu": 8 * 2**20, "cuda": 256 * 2**20}
+"""Bytes of the output layer that are widened to float32 at a time. What fits a CPU's cache takes a
+fifth of the time of what doesn't: measured at hidden 1024, 8 rows."""
 
 
 def wide(dtype: torch.dtype) -> torch.dtype:
@@ -124,7 +125,7 @@ class NativeModel:
                 past_key_values=cache,
                 use_cache=True,
             ).last_hidden_state
-            return hidden[on(device, rows), on(device, index)]
+            return hidden[on(hidden.device, rows), on(hidden.device, index)]
 
     def logprobs(self, states: Float[Tensor, "asked width"]) -> Float[Tensor, "asked vocab"]:
         """Log-probabilities in float32; minus infinity for the mask token, and for nothing else."""
@@ -146,8 +147,9 @@ class NativeModel:
             whole: Tensor = head(states)
             return whole.float().to(home)
         kind = wide(head.weight.dtype)
-        states = states.to(kind)
-        logits = torch.cat([states @ part.to(kind).T for part in head.weight.split(SLICE)], dim=1)
+        states, width = states.to(kind), head.weight.shape[1] * kind.itemsize
+        rows = max(1, SLICE.get(states.device.type, SLICE["cuda"]) // width)
+        logits = torch.cat([states @ part.to(kind).T for part in head.weight.split(rows)], dim=1)
         return (logits if head.bias is None else logits + head.bias.to(kind)).to(home)
 
     def logit(

@@ -238,6 +238,20 @@ def test_packing_leaves_no_tiny_last_batch():
     assert pack([], 10) == []
 
 
+def test_prompts_of_one_length_that_fill_a_batch_go_without_padding():
+    lengths = [5] * 3 + [10] * 12 + [11] * 2 + [12] * 3 + [13] * 30
+    queries = [Query((1,) * length, (1,), ()) for length in reversed(lengths)]
+    padded = {}
+    for kind in ("masked", "causal"):
+        order, runs = batches.spans(queries, 100, kind)
+        cut = [[len(queries[i].ids) for i in order[run]] for run in reversed(runs)]
+        assert [length for run in cut for length in run] == lengths
+        assert all(run[-1] * len(run) <= 100 for run in cut)
+        padded[kind] = [run for run in cut if run[0] != run[-1]]
+    assert padded["masked"] == [[11, 11, 12, 12, 12]]
+    assert len(padded["causal"]) > 1  # attention never looks right: padding is no matter
+
+
 def test_batch_tokens_are_found_by_real_forwards():
     found = memory.find_batch_tokens(models.load(models.resolve("oracle")))
     assert found >= 1024

@@ -20,7 +20,7 @@ from huggingface_hub.errors import (
 
 from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.models import LoadOptions, _hub
+from mdlm_probe.models import LoadOptions, _hf, _hub
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +242,7 @@ def test_an_adapter_beside_the_model_is_not_applied_silently(tmp_path):
     assert "--adapter" in error.value.hint
 
 
-def test_the_output_layer_runs_in_float32_whatever_the_weights(tmp_path):
+def test_the_output_layer_runs_in_float32_whatever_the_weights(tmp_path, monkeypatch):
     """In bfloat16 logits would lie on a coarse grid, where options tie."""
     folder = str(write_llada(tmp_path / "m"))
     model = models.load(models.resolve(folder), LoadOptions(dtype="bfloat16"))
@@ -252,5 +252,7 @@ def test_the_output_layer_runs_in_float32_whatever_the_weights(tmp_path):
     expected[:, model.entry.mask_id] = -torch.inf
     found = model.logprobs(states)
     assert torch.allclose(found, expected.log_softmax(-1), atol=1e-4)
+    monkeypatch.setitem(_hf.SLICE, "cpu", 7 * 4 * weight.shape[1])  # seven rows at a time
+    assert torch.allclose(model.logprobs(states), found, atol=1e-5)
     coarse = model.network.get_output_embeddings()(states).float()
     assert not torch.allclose(coarse, states.float() @ weight.T, atol=1e-3)
