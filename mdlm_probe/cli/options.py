@@ -12,6 +12,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from mdlm_probe import models
 from mdlm_probe.cli.completions import BUNDLED, OFFERS, model_names
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.options import traits_of
@@ -91,8 +92,14 @@ MODEL_OPTIONS = [
     click.Option(
         ["--model", "-m"],
         multiple=True,
-        help="Registry name, local folder or hub id; repeat for more. Default: the bundled pair.",
+        help="Registry name, local folder, hub id, or NAME=PATH; repeat for more. Default: the"
+        " bundled pair.",
         shell_complete=model_names,
+    ),
+    click.Option(
+        ["--models"],
+        type=click.Path(path_type=Path),
+        help="Every checkpoint in this folder, each named after its own folder.",
     ),
     click.Option(
         ["--dtype"],
@@ -192,7 +199,8 @@ def trust_options(options: Sequence[click.Option]) -> list[click.Option]:
 
 def jobs_of(probe: str, plan_names: Sequence[str], given: dict[str, Any]) -> list[Job]:
     """One job for each model named, from parsed options."""
-    names = given["model"] or BUNDLED
+    within = models.checkpoints(Path(given["models"])) if given.get("models") else []
+    names = [*given["model"], *within] or BUNDLED
     doubled = [name for name in names if list(names).count(name) > 1]
     if doubled:
         raise ProbeError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import yaml
 from mdlm_probe.cli.commands import judge as judge_command
 from mdlm_probe.cli.commands import tune as tune_command
 from mdlm_probe.cli.options import MODEL_OPTIONS, jobs_of, plan_options
+from mdlm_probe.cli.study_changes import StudyChanges
 from mdlm_probe.cli.typed_values import typed
 from mdlm_probe.core import catalog
 from mdlm_probe.core.catalog import JUDGE, TUNE
@@ -46,7 +48,10 @@ class StudyFile(Document):
 
 
 def load(
-    name: str, output: Path | None = None, fresh: bool = False
+    name: str,
+    output: Path | None = None,
+    fresh: bool = False,
+    changes: StudyChanges | None = None,
 ) -> tuple[Study, dict[str, list[str]]]:
     """A study from a shipped name or a path, all its runs prepared; and who is left out, by run.
 
@@ -54,6 +59,7 @@ def load(
         name: of a study in tasks/, or a path to a YAML.
         output: the study's folder; default: results/NAME.
         fresh: whether its runs are to forget what is there.
+        changes: what is to be different from the file.
 
     Raises:
         ProbeError: whatever is wrong, naming file, line and field.
@@ -64,8 +70,10 @@ def load(
     if doc.data.get("runs", ...) in (None, {}):
         raise doc.error(("runs",), "is empty", "one run or more, by name")
     names = list(doc.get(("runs",), dict))
-    shared = _given(doc, (), [name for name in doc.data if name != "runs"])
     probes = {run: _probe(doc, run) for run in names}
+    if changes:
+        changes.apply(doc.data, probes, partial(_known, doc))
+    shared = _given(doc, (), [name for name in doc.data if name != "runs"])
     judged = {run: _judged(doc, run, probes) for run in names if probes[run] == JUDGE}
     measured = [probe for probe in probes.values() if probe not in (TUNE, JUDGE)]
     known = {option.name for probe in measured for option in _options(probe)}
@@ -85,7 +93,10 @@ def load(
         parts.append(part)
         notes[run] = [f"{run}: {note}" for note in left_out]
     _check_judges(doc, parts)
-    return Study(path.stem, path.read_text(encoding="utf-8"), tuple(parts)), notes
+    source = path.read_text(encoding="utf-8")
+    if changes and (told := changes.told()):
+        source = f"{source.rstrip()}\n{told}\n"
+    return Study(path.stem, source, tuple(parts)), notes
 
 
 def folder_of(path: Path) -> Path:
@@ -129,19 +140,39 @@ def _options(probe: str, objective: str = "") -> list[click.Option]:
 
 def _given(doc: StudyFile, at: tuple[str, ...], names: Sequence[str]) -> Given:
     own = doc.get(at, dict)
-    return {str(name).replace("-", "_"): (own[name], (*at, name)) for name in names}
+    found = {str(name).replace("-", "_"): (own[name], (*at, name)) for name in names}
+    if "model" in found:
+        value, where = found["model"]
+        found["model"] = _named(doc, value, where), where
+    return found
+
+
+def _named(doc: StudyFile, value: Any, at: tuple[str, ...]) -> Any:
+    """Models, of which each may be `{name: NAME, path: PATH}`: NAME=PATH."""
+    if isinstance(value, list):
+        return [_named(doc, one, (*at, str(place))) for place, one in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    if set(value) != {"name", "path"} or not all(isinstance(v, str) for v in value.values()):
+        raise doc.error(at, f"found {value!r}", "{name: NAME, path: PATH}")
+    return f"{value['name']}={value['path']}"
 
 
 def _own(doc: StudyFile, run: str, others: Sequence[str]) -> Given:
     """A run's own options, all of them known to its command."""
     at = ("runs", run)
     own = _given(doc, at, [name for name in doc.get(at, dict) if name not in others])
-    objective = doc.get((*at, TUNE), str, "")
-    known = [str(option.name) for option in _options(_probe(doc, run), objective)]
+    known = _known(doc, run)
     for option, (_, where) in own.items():
         if option not in known:
             raise _unknown(doc, where, known)
     return own
+
+
+def _known(doc: StudyFile, run: str) -> list[str]:
+    """The options that a run may have."""
+    objective = doc.get(("runs", run, TUNE), str, "")
+    return [str(option.name) for option in _options(_probe(doc, run), objective)]
 
 
 def _unknown(doc: StudyFile, at: tuple[str, ...], known: Sequence[str]) -> ProbeError:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from mdlm_probe.models._base import Model
 from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
 from mdlm_probe.models._families import families
+from mdlm_probe.models._folders import checkpoints
 from mdlm_probe.models._registry import entry_for, registry, relation, resolve
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ __all__ = [
     "LoadOptions",
     "Model",
     "check_adapter",
+    "checkpoints",
     "entries",
     "entry_for",
     "families",

@@ -84,10 +84,15 @@ def _borrow(entry: Checkpoint, config: Config) -> Checkpoint:
     return replace(entry, mask_id=mask_id, eos_ids=eos_ids, context=context)
 
 
+ALIAS = re.compile(r"([A-Za-z0-9][\w.+-]*)=(.+)")
+"""A name that a user gives to a model."""
+
+
 def resolve(name_or_path: str, revision: str = "", told: str = "") -> Checkpoint:
     """The entry of a registry name, a local folder, or a hub id `org/name`.
 
-    A folder of the hub's cache is known by its hub id.
+    A folder of the hub's cache is known by its hub id. NAME=PATH is known by the name that the user
+    gives it: many folders are called `final`.
 
     Args:
         name_or_path: what the user gave as --model.
@@ -99,6 +104,15 @@ def resolve(name_or_path: str, revision: str = "", told: str = "") -> Checkpoint
     """
     check_name(told)
     known = registry()
+    if (given := ALIAS.fullmatch(name_or_path)) and not Path(name_or_path).exists():
+        alias, source = given.groups()
+        if alias in known:
+            raise ProbeError(
+                f"'{alias}' is the name of a registered checkpoint",
+                expected="NAME=PATH with a name of your own",
+                option="model",
+            )
+        return replace(resolve(source, revision, told), name=alias)
     if name_or_path in known:
         entry = known[name_or_path]
         if revision and _hub.is_local(entry.source):

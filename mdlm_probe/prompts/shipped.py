@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 
 from mdlm_probe.core.errors import ProbeError
@@ -47,6 +48,13 @@ def suites() -> list[str]:
 def studies() -> list[str]:
     """Names of the studies that ship with the tool."""
     return _shipped(r"^runs:")
+
+
+def about(study: str) -> str:
+    """What a shipped study is: the first sentence of its file."""
+    lines = (folder() / f"{study}.yaml").read_text("utf-8").splitlines()
+    text = " ".join(line.lstrip("# ") for line in takewhile(lambda line: line[:1] == "#", lines))
+    return text.partition(". ")[0].rstrip(".")
 
 
 def tuning_data() -> list[str]:

@@ -19,6 +19,7 @@ from mdlm_probe.cli.options import (
     trust_options,
 )
 from mdlm_probe.cli.screen import echo
+from mdlm_probe.cli.study_changes import StudyChanges
 from mdlm_probe.core import catalog
 from mdlm_probe.prompts import shipped
 from mdlm_probe.runs import cost
@@ -63,6 +64,10 @@ def plan_probe(name: str) -> click.Command:
     )
 
 
+FILES = ("study", "list_", "show", "copy")
+"""What a study is, and what is done with its file: nothing to plan."""
+
+
 def studies() -> list[str]:
     """Names of the studies that ship with the tool."""
     return shipped.studies()
@@ -73,10 +78,16 @@ def plan_study(name: str) -> click.Command | None:
     if not name.endswith((".yaml", ".yml")) and name not in studies():
         return None
 
-    def callback(gpu: str | None, only: tuple[str, ...] | None, **unused: Any) -> None:
+    def callback(
+        gpu: str | None,
+        only: tuple[str, ...] | None,
+        model: tuple[str, ...],
+        set_: tuple[str, ...],
+        **unused: Any,
+    ) -> None:
         from mdlm_probe.cli import study_file
 
-        loaded, left_out = study_file.load(name)
+        loaded, left_out = study_file.load(name, changes=StudyChanges(model, set_))
         chosen = study.select(loaded, only or ())
         notes = [note for part in chosen for note in left_out.get(part.name, [])]
         notes += [note for part in chosen if (note := _judging(part) or _training(part, gpu))]
@@ -90,7 +101,7 @@ def plan_study(name: str) -> click.Command | None:
         name,
         callback=callback,
         # as above: any `study` command can be planned as it stands
-        params=[option for option in study.OPTIONS if option.name != "study"] + [GPU],
+        params=[option for option in study.OPTIONS if option.name not in FILES] + [GPU],
         help=f"What the study {name} would run: cells, forwards, tokens, operations, memory, time."
         "\n\nExample: mdlm-probe plan smoke",
         short_help="What a study would run and cost.",

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mdlm_probe.cli import run_probe
 from mdlm_probe.cli.commands import report
+from mdlm_probe.cli.completions import model_names
 from mdlm_probe.cli.options import SHARD, TRUST, WORKER_OPTIONS, Commas, shard_of
 from mdlm_probe.cli.progress import StudyBar
 from mdlm_probe.cli.screen import echo
 from mdlm_probe.cli.show import echo_table
+from mdlm_probe.cli.study_changes import StudyChanges
 from mdlm_probe.core import catalog
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.files import write_whole
+from mdlm_probe.core.yaml_file import check_text
 from mdlm_probe.prompts import shipped
 
 if TYPE_CHECKING:
@@ -35,7 +39,26 @@ WIDE = 60
 """Characters of a reason that a table still takes."""
 
 OPTIONS = [
-    click.Argument(["study"], shell_complete=lambda ctx, param, typed: _begun(typed)),
+    click.Argument(
+        ["study"], required=False, shell_complete=lambda ctx, param, typed: _begun(typed)
+    ),
+    click.Option(
+        ["--model", "-m"],
+        multiple=True,
+        help="In place of the file's models: registry name, folder, hub id or NAME=PATH.",
+        shell_complete=model_names,
+    ),
+    click.Option(
+        ["--set", "set_"],
+        multiple=True,
+        metavar="OPTION=VALUE",
+        help="An option's value in all runs that have it, such as limit=100; repeat for more.",
+    ),
+    click.Option(["--list", "list_"], is_flag=True, help="Lists the shipped studies."),
+    click.Option(["--show"], is_flag=True, help="Prints the study's file."),
+    click.Option(
+        ["--copy"], type=click.Path(path_type=Path), help="Copies the study's file, to change it."
+    ),
     click.Option(
         ["--output", "-o"], type=click.Path(path_type=Path), help="Default: results/STUDY."
     ),
@@ -52,7 +75,47 @@ OPTIONS = [
 
 
 def callback(
+    study: str | None,
+    model: tuple[str, ...],
+    set_: tuple[str, ...],
+    list_: bool,
+    show: bool,
+    copy: Path | None,
+    **given: Any,
+) -> None:
+    """Runs a study, or says what there is of studies."""
+    if list_:
+        echo_table(("study", "what it is"), [(n, shipped.about(n)) for n in shipped.studies()])
+        return
+    if not study:
+        raise click.UsageError("Missing argument 'STUDY'. `study --list` names those that ship.")
+    if show or copy:
+        _hand_out(shipped.path_of(study, "study", shipped.studies()), copy)
+        return
+    execute(study, StudyChanges(model, set_), **given)
+
+
+def _hand_out(path: Path, copy: Path | None) -> None:
+    """Prints a study's file, or copies it.
+
+    Raises:
+        ProbeError: no such file, or one that is there already where it is to go.
+    """
+    text = check_text(path)
+    if copy is None:
+        echo(text.rstrip("\n"))
+        return
+    to = copy / path.name if copy.is_dir() else copy
+    if to.exists():
+        raise ProbeError(f"{to} is there already", expected="a new file", option="copy")
+    write_whole(to, text)
+    echo(f"wrote {to}; `mdlm-probe study {to}` runs it")
+
+
+def execute(
     study: str,
+    changes: StudyChanges,
+    *,
     output: Path | None,
     only: tuple[str, ...] | None,
     fresh: bool,
@@ -68,10 +131,10 @@ def callback(
         ProbeError: a file or folder that can't be used; runs that failed, at the very end.
     """
     from mdlm_probe.cli import study_file
+    from mdlm_probe.runs import study as studies
     from mdlm_probe.runs.executors import executor_of
-    from mdlm_probe.runs.study import execute
 
-    loaded, notes = study_file.load(study, output, fresh)
+    loaded, notes = study_file.load(study, output, fresh, changes)
     chosen = select(loaded, only or ())
     asked = [part.name for part in chosen]
     if part := shard_of(shard):
@@ -83,7 +146,7 @@ def callback(
     with StudyBar(quiet, cells) as bar, executor_of(workers, ray_address) as by:
         for note in (note for name in asked for note in notes.get(name, [])):
             bar.note(note)
-        found = execute(loaded, folder, bar, only=names, fresh=fresh, executor=by)
+        found = studies.execute(loaded, folder, bar, only=names, fresh=fresh, executor=by)
     if part:
         show_outcomes(found)
         echo(run_probe.told(part, folder))
