@@ -87,7 +87,7 @@ def shortened(line, folder, later="", run=True):
     planned = arguments[0] == "plan"
     probe = arguments[planned]
     run = not planned and (run or output(arguments) in later)
-    if "./my-checkpoint" in arguments:
+    if any("./my-checkpoint" in argument for argument in arguments):
         write_llada(folder / "my-checkpoint", context=1024)
     if "--adapter" in arguments:
         adapter = folder / arguments[arguments.index("--adapter") + 1]
