@@ -36,9 +36,13 @@ def _changes(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _losses(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
-    """Means over stretches of each training."""
+    """Means over stretches of each training, and its objective."""
     losses = tables.get("losses", pd.DataFrame())
-    return training_chart.smoothed(losses, ["loss"], "remedy") if len(losses) else losses
+    if not len(losses):
+        return losses
+    objectives = tables["arms"].set_index("name")["objective"]
+    found = training_chart.smoothed(losses, ["loss"], "remedy")
+    return found.assign(objective=found["remedy"].map(objectives))
 
 
 CHARTS = (
@@ -61,6 +65,7 @@ CHARTS = (
         training_chart.chart(_losses, Axis("loss", "loss of the objective", scale="log"), "remedy"),
         name="losses",
         title="How the losses fell",
+        panels=("objective",),
         note="objectives have losses of their own: compare each with itself",
     ),
 )
