@@ -38,7 +38,7 @@ notes = report_parts.notes
 NUDGE = 1e-15
 """Keeps equal numbers of tokens apart that were asked for in two ways, such as 25 and 5%."""
 
-PRINTED = ("overview", "drop", "steps", "lengths", "gain")
+PRINTED = ("overview", "drop", "steps", "lengths", "gain", "degradation")
 UNITS = {
     **dict.fromkeys(
         ("changes", "controls", "steps", "lengths"),

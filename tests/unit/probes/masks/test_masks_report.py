@@ -138,7 +138,7 @@ def test_controls_are_masks_minus_the_same_number_of_something_else():
 
 def test_tasks_and_overview():
     found = masks.tables(frame(falling))
-    assert set(masks.PRINTED) - set(found) == {"steps", "lengths", "gain"}
+    assert set(masks.PRINTED) - set(found) == {"steps", "lengths", "gain", "degradation"}
     tasks = found["tasks"].query("filler == 'mask'")
     assert tasks["task"].tolist() == list("abcd")
     assert tasks["points"].tolist() == pytest.approx([70, 50, 70, 50])
