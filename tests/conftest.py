@@ -102,4 +102,5 @@ def untimed(monkeypatch):
     """Plans as they are, but no layer of a large model is timed for them: that takes seconds."""
     from mdlm_probe.runs import cost
 
-    monkeypatch.setattr(cost, "layer_rate", lambda *_: 1e10)
+    for name in ("layer_rate", "layer_rate_aside"):
+        monkeypatch.setattr(cost, name, lambda *_: 1e10)

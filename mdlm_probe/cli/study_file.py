@@ -216,10 +216,10 @@ def _tuning(doc: StudyFile, run: str, folder: Path, fresh: bool) -> StudyRun:
     values = _parsed(doc, objective, _options(TUNE, objective), given)
     values |= {"output": folder / run, "fresh": fresh}
     asked = tune_command.tuning_of(objective, values)
-    from mdlm_probe.tuning import tune  # with the trainer, which other studies don't wait for
+    from mdlm_probe.tuning.choice import chosen  # with numpy, which a help text does without
 
     try:
-        tune.chosen(asked)
+        chosen(asked)
     except ProbeError as error:
         raise _placed(doc, run, given, error) from None
     return StudyRun(run, TUNE, tuning=asked)

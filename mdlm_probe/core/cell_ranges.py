@@ -120,6 +120,16 @@ class CellProduct(Generic[C]):
                 for place in places[1:]:
                     yield self.kind(*self._values([*first[:n], place, *first[n + 1 :]]))
 
+    def longest(self, texts: Sequence[str], sizes: Callable[[list[C]], list[int]]) -> int:
+        """As that of `Cells`."""
+        places, best = [0] * len(self.axes), 0
+        for n, axis in enumerate(self.axes):
+            ends = list(chain.from_iterable(axis.ends(texts)))
+            tried = [[*places[:n], place, *places[n + 1 :]] for place in ends]
+            found = sizes([self.kind(*self._values(one)) for one in tried])
+            places[n], best = ends[found.index(max(found))], max(best, *found)
+        return best
+
     def without(self, reason: Callable[[C], str]) -> tuple[CellProduct[C], dict[str, int]]:
         """As that of `Cells`: the cells that are left, and how many others there are by reason."""
         read, found = self._reasons(reason)
@@ -202,6 +212,15 @@ class CellSequence(Sequence[C]):
         """
         return self
 
+    def longest(self, texts: Sequence[str], sizes: Callable[[list[C]], list[int]]) -> int:
+        """The largest size of a cell.
+
+        Args:
+            texts: names of the coordinates of which every value is tried.
+            sizes: of some cells.
+        """
+        return max(sizes(list(self)), default=0)
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sequence):
             return NotImplemented
@@ -247,6 +266,13 @@ class Cells(CellSequence[C]):
     def corners(self, texts: Sequence[str]) -> Iterable[C]:
         """As those of any sequence, without making other cells."""
         return chain.from_iterable(part.corners(texts) for part in self.products)
+
+    def longest(self, texts: Sequence[str], sizes: Callable[[list[C]], list[int]]) -> int:
+        """The largest size, climbed to along one axis after another: as many cells are measured as
+        there are values, not as there are combinations. It is the largest where what a value adds
+        doesn't hang on the other coordinates.
+        """
+        return max((part.longest(texts, sizes) for part in self.products), default=0)
 
     def without(self, reason: Callable[[C], str]) -> tuple[Cells[C], dict[str, int]]:
         """The cells that there is no reason against, and how many others there are by reason.

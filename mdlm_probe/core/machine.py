@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import sys
 import time
 from importlib import metadata
 from pathlib import Path
@@ -33,6 +34,14 @@ def facts() -> dict[str, Any]:
         found["cuda"] = torch.version.cuda
         found["driver"] = driver()
     return found
+
+
+def may_have_gpu() -> bool:
+    """Whether torch could find an accelerator; it is needed to say more. No only on Linux, where a
+    driver would have its files: NVIDIA's, AMD's, and those of Windows' own Linux.
+    """
+    devices = ("nvidiactl", "kfd", "dxg")
+    return sys.platform != "linux" or any(Path("/dev", name).exists() for name in devices)
 
 
 def version_of(package: str) -> str:

@@ -34,6 +34,7 @@ class DryRun:
         asked: positions asked in all of them.
         largest: most tokens of sequences that were asked at once.
         longest: most tokens of one sequence.
+        sizes: most tokens of a query, by its name.
         too_long: queries longer than the context, by name, where `lenient`.
         passes: forward passes that a query costs about.
         calls: how often something was asked.
@@ -49,6 +50,7 @@ class DryRun:
         self.passes = 1
         self.scorer = None
         self._likely = LikelyAnswers(entry, border)
+        self.sizes = self._likely.sizes
         self.too_long: dict[str, TooLong] = {}
         if lenient:
             self._likely.too_long = self.too_long

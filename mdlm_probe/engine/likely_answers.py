@@ -27,12 +27,14 @@ class LikelyAnswers:
     Attributes:
         vocab: columns of a row.
         token: the token that is predicted everywhere: no mask, and no end of text.
+        sizes: most tokens of a query, by its name.
         too_long: queries longer than the context, by name, where they are answered all the same;
             None: they are refused.
     """
 
     def __init__(self, entry: Checkpoint, border: Border) -> None:
         self.entry = entry
+        self.sizes: dict[str, int] = {}
         self.too_long: dict[str, TooLong] | None = None
         self.vocab = entry.geometry.get("vocab") or border.vocab
         special = {entry.mask_id, *entry.eos_ids}
@@ -62,6 +64,7 @@ class LikelyAnswers:
             ProbeError: a query that a real engine would refuse, too.
         """
         for query in queries:
+            self.sizes[query.name] = max(len(query.ids), self.sizes.get(query.name, 0))
             try:
                 check(query, self.entry)
             except TooLong as error:

@@ -16,7 +16,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from mdlm_probe.engine import gradients
-from mdlm_probe.engine.limits import ROW_BYTES
+from mdlm_probe.engine.limits import LARGEST, ROW_BYTES
 from mdlm_probe.models._base import Model
 
 MARGIN = 0.6
@@ -24,9 +24,6 @@ MARGIN = 0.6
 
 SMALLEST = 512
 """The least budget; a longer prompt makes a batch of its own."""
-
-LARGEST = {"cpu": 8192, "cuda": 131072}
-"""Where larger batches stop paying; measured in bench/engine.py for the CPU."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:

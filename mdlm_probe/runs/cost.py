@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import statistics
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Float
 
@@ -34,6 +36,10 @@ PACE = 0.8
 padding, the output layer, readouts. Ours: of the smoke study, probes of single passes took 0.9
 times what it gives, attribution 1.7 times, and decoding a third or less, because canvases that are
 equal go through the network once."""
+
+
+WIDE, SLICE = 1024, 512
+"""Width above which a layer is timed by slices on the CPU, and how many rows a slice has."""
 
 
 CARDS = {
@@ -133,7 +139,9 @@ def layer_size(geometry: dict[str, int]) -> int:
 def layer_rate(geometry: dict[str, int], device: str, dtype: str) -> float:
     """Operations per second of one layer of a model's shape with random weights, timed now.
 
-    The median of five short passes after a first one. Counted as in `cost`. Source: ours.
+    The median of five short passes after a first one. Counted as in `cost`. A wide layer on the CPU
+    is timed by slices of its products, which are all but a hundredth of it: the whole would take a
+    gigabyte. Source: ours.
     """
     import torch
 
@@ -143,8 +151,10 @@ def layer_rate(geometry: dict[str, int], device: str, dtype: str) -> float:
     shapes = [(width, width), (kv, width), (kv, width), (width, width)]
     shapes += [(geometry["intermediate"], width)] * 2 + [(width, geometry["intermediate"])]
     kind = {"device": device, "dtype": getattr(torch, dtype)}
+    if not on_gpu and width > WIDE:
+        return _products_rate([(min(rows, SLICE), columns) for rows, columns in shapes], kind)
     weights = [torch.rand(shape, **kind) / shape[1] for shape in shapes]
-    count, length = (32, 512) if on_gpu else (1, 256) if width > 1024 else (16, 512)
+    count, length = (32, 512) if on_gpu else (16, 512)
     states = torch.rand(count, length, width, **kind)
     spent = []
     with torch.inference_mode():
@@ -154,6 +164,32 @@ def layer_rate(geometry: dict[str, int], device: str, dtype: str) -> float:
             spent.append(time.perf_counter() - start)
     own = 2 * sum(rows * columns for rows, columns in shapes) + 4 * width * length
     return count * length * own / statistics.median(spent[1:])
+
+
+def _products_rate(shapes: list[tuple[int, int]], kind: dict[str, Any]) -> float:
+    """Operations per second of products of 256 tokens with weights of these shapes."""
+    import torch
+
+    weights = {shape: torch.rand(shape, **kind) for shape in dict.fromkeys(shapes)}
+    states = {columns: torch.rand(256, columns, **kind) for _, columns in weights}
+    spent = []
+    with torch.inference_mode():
+        for _ in range(6):
+            start = time.perf_counter()
+            for shape in shapes:
+                torch.nn.functional.linear(states[shape[1]], weights[shape])
+            spent.append(time.perf_counter() - start)
+    own = 2 * 256 * sum(rows * columns for rows, columns in shapes)
+    return own / statistics.median(spent[1:])
+
+
+def layer_rate_aside(geometry: dict[str, int], device: str, dtype: str) -> float:
+    """`layer_rate` in a process of its own: torch takes more time and memory than a plan does."""
+    code = (
+        f"from {__name__} import layer_rate; print(layer_rate({geometry}, '{device}', '{dtype}'))"
+    )
+    command = [sys.executable, "-c", code]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def _layer(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from array import array
 from collections import Counter
@@ -13,9 +14,9 @@ from mdlm_probe.core.cell_ranges import ChosenCells
 from mdlm_probe.core.cells import key
 from mdlm_probe.core.columns import coordinates
 from mdlm_probe.core.errors import TooLong
+from mdlm_probe.engine.dry_run import DryRun
 
 if TYPE_CHECKING:
-    from mdlm_probe.engine.dry_run import DryRun
     from mdlm_probe.models._border import Border
     from mdlm_probe.runs.plan import Plan
 
@@ -43,13 +44,15 @@ def fit(plan: Plan, border: Border, most: int = 0) -> Fitting:
     Args:
         plan: what is to be measured.
         border: the model's tokenizer.
-        most: cells to look at, drawn at random, where they are more; 0: all.
+        most: cells to look at, drawn at random, where they are more, and only where cells along
+            each axis of the plan say that some may be too long; 0: all, where any of the extremes
+            does.
 
     Raises:
         ProbeError: whatever else can't be asked, and too long a cell where no other is left.
     """
-    too_long, longest = _looked_through(plan, border, extremes(plan))
-    if not too_long and longest <= NEAR * border.entry.context:
+    largest = _longest(plan, border) if most else _longest_of_all(plan, border)
+    if largest <= NEAR * border.entry.context:
         return Fitting(plan, 1.0)
     number = len(plan.cells)
     looked: Sequence[int] = range(number)
@@ -73,14 +76,39 @@ def measure(plan: Plan, dry_run: DryRun, cells: Sequence[Any]) -> None:
     next(plan.probe.measure(dry_run, cells), None)
 
 
+def _longest(plan: Plan, border: Border) -> float:
+    """The most tokens of a sequence, by the cells along each axis of the plan."""
+    dry_run = DryRun(border.entry, border, sharing=False, lenient=True)
+
+    def sizes(cells: list[Any]) -> list[int]:
+        for start in range(0, len(cells), AT_ONCE):
+            measure(plan, dry_run, cells[start : start + AT_ONCE])
+        return [dry_run.sizes.get(key(cell), 0) for cell in cells]
+
+    try:
+        return max(plan.cells.longest(_texts(plan), sizes), dry_run.longest)
+    except TooLong:  # some prompts are refused before they are asked
+        return math.inf
+
+
+def _longest_of_all(plan: Plan, border: Border) -> float:
+    """The same by the extremes of every combination of texts."""
+    too_long, longest = _looked_through(plan, border, extremes(plan))
+    return math.inf if too_long else longest
+
+
+def _texts(plan: Plan) -> list[str]:
+    """Coordinates that are texts."""
+    return [column.name for column in coordinates(plan.probe.Cell) if column.type is str]
+
+
 def extremes(plan: Plan) -> list[Any]:
     """Of every combination of texts, the cells with the largest and least of each number.
 
     If these can be asked, all can, within a few tokens between items.
     """
-    kinds = coordinates(plan.probe.Cell)
-    texts = [column.name for column in kinds if column.type is str]
-    numbers = [column.name for column in kinds if column.type is not str]
+    texts = _texts(plan)
+    numbers = [c.name for c in coordinates(plan.probe.Cell) if c.name not in texts]
     found: dict[Any, dict[tuple[str, int], Any]] = {}
     for cell in plan.cells.corners(texts):
         ends = found.setdefault(tuple(getattr(cell, name) for name in texts), {})
@@ -108,9 +136,7 @@ def _together(parts: Sequence[Found]) -> Found:
 
 
 def _too_long(plan: Plan, border: Border, cells: Sequence[Any]) -> Found:
-    from mdlm_probe.engine.dry_run import DryRun
-
-    dry_run = DryRun(border.entry, border, lenient=True)
+    dry_run = DryRun(border.entry, border, sharing=False, lenient=True)
     try:
         measure(plan, dry_run, cells)
     except TooLong as error:  # some prompts are refused before they are asked

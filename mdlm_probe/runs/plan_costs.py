@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from mdlm_probe import models
+from mdlm_probe.core import machine
 from mdlm_probe.core.contract import value
 from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
 from mdlm_probe.runs import cost as estimate
@@ -121,11 +123,14 @@ class PlanCosts:
 
     def _place(self, load: LoadOptions) -> tuple[str, str]:
         """The device and number format that a model would have."""
-        from mdlm_probe.models._load import pick_device, pick_dtype
-
         if self.gpu:
             self.device = "cuda"
             return "cuda", "bfloat16" if load.dtype == "auto" else load.dtype
+        if load.device in ("auto", "cpu") and load.dtype == "auto" and not machine.may_have_gpu():
+            self.device = "cpu"
+            return "cpu", "float32"
+        from mdlm_probe.models._load import pick_device, pick_dtype
+
         picked = pick_device(load.device)
         self.device = str(picked)
         return self.device, str(pick_dtype(load.dtype, picked)).removeprefix("torch.")
@@ -170,7 +175,8 @@ class PlanCosts:
             return Passes(seen, cost, None)
         at = (estimate.layer_size(entry.geometry), device, dtype)
         if at not in self._rates:
-            self._rates[at] = estimate.layer_rate(entry.geometry, device, dtype)
+            timed = estimate.layer_rate if "torch" in sys.modules else estimate.layer_rate_aside
+            self._rates[at] = timed(entry.geometry, device, dtype)
         return Passes(seen, cost, cost.operations / (self._rates[at] * estimate.PACE))
 
     def _together(self, cells: int, own: Passes, scored: Passes | None) -> PlanCost:

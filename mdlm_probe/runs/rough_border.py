@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 from zlib import crc32
 
@@ -59,22 +59,7 @@ class RoughBorder(Border):
     @cached_property
     def _cutter(self) -> RoughCutter:  # type: ignore[override]
         digits = DIGITS.get(self.entry.geometry.get("vocab", 0), UNKNOWN)
-        return RoughCutter(digits, RoughIds(self.vocab))
-
-
-class RoughIds(dict[str, int]):
-    """A number below 0 for each word; words that differ are told apart.
-
-    Args:
-        vocab: how many numbers there are.
-    """
-
-    def __init__(self, vocab: int) -> None:
-        self._vocab = vocab
-
-    def __missing__(self, word: str) -> int:
-        self[word] = -1 - crc32(word.encode()) % self._vocab
-        return self[word]
+        return RoughCutter(digits, self.vocab)
 
 
 class RoughCutter(NamedTuple):
@@ -82,15 +67,26 @@ class RoughCutter(NamedTuple):
 
     Attributes:
         digits: of a number, for each token.
-        known: ids by word.
+        vocab: how many ids there are.
     """
 
     digits: int
-    known: RoughIds
+    vocab: int
 
     def ids(self, text: str, inside: bool) -> list[int]:
-        """The id of each token."""
-        return [self.known[word] for word in WORDS[self.digits].findall(text)] if text else []
+        """A number below 0 for each token: prompts that differ are told apart.
+
+        No token reaches from one line into the next, unless that begins with white space, and most
+        lines of a few-shot prompt stand in others, too.
+        """
+        found: list[int] = []
+        lines, held = text.split("\n"), ""
+        for line in lines:
+            if held and line[:1].strip():
+                found += _ids(self.digits, self.vocab, held)
+                held = ""
+            held += line + "\n"
+        return found + list(_ids(self.digits, self.vocab, held[:-1]))
 
     def beginnings(self, text: str, inside: bool) -> list[int]:
         """Where in a text each of its tokens begins."""
@@ -99,6 +95,11 @@ class RoughCutter(NamedTuple):
     def decode(self, ids: Sequence[int]) -> str:
         """A question mark for each."""
         return "?" * len(ids)
+
+
+@lru_cache(maxsize=2**13)
+def _ids(digits: int, vocab: int, text: str) -> tuple[int, ...]:
+    return tuple(-1 - crc32(word.encode()) % vocab for word in WORDS[digits].findall(text))
 
 
 def _words(digits: int) -> re.Pattern[str]:

@@ -100,7 +100,7 @@ def survey(plan: Plan, device: str, load: Callable[..., Border] | None = None) -
         ProbeError: a prompt that can't be asked, or a folder without a tokenizer.
     """
     from mdlm_probe.engine.dry_run import DryRun
-    from mdlm_probe.engine.memory import LARGEST
+    from mdlm_probe.engine.limits import LARGEST
 
     notes, fault = [], ""
     try:

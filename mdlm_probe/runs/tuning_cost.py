@@ -12,7 +12,8 @@ from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.models import _families
 from mdlm_probe.models._checkpoint import Checkpoint
 from mdlm_probe.runs.cost import BYTES
-from mdlm_probe.tuning import conversations, lora, samples, tune
+from mdlm_probe.tuning import conversations, lora, samples
+from mdlm_probe.tuning.choice import chosen
 from mdlm_probe.tuning.corruption import Sample, Tokens
 from mdlm_probe.tuning.recipe import Recipe
 from mdlm_probe.tuning.request import Tuning
@@ -85,7 +86,7 @@ def cost(asked: Tuning, dtype: str, again: bool) -> TuningCost:
     Raises:
         ProbeError: wrong options, or data that can't be read.
     """
-    entry, plan, objective = tune.chosen(asked)
+    entry, plan, objective = chosen(asked)
     data, notes = _samples(asked, entry, plan)
     tokens = Tokens(entry.mask_id or 0, (entry.eos_ids or (0,))[0], plan.lengths.context)
     stream = Stream(data, objective, tokens, plan.steps, plan.batch, plan.seed)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SMALLEST = 1e-3
 """The smallest share of hidden tokens, as in LLaDA's training: bounds the weight 1/share."""
@@ -134,5 +134,8 @@ def one_row(
 
 def cross_entropy(logits: Float[Tensor, "rows places vocab"], item: Corrupted) -> Float[Tensor, ""]:
     """The weighted negative log-likelihoods of the targets in all rows, summed, in nats."""
+    import torch
+    import torch.nn.functional as F
+
     targets = torch.from_numpy(item.targets).to(logits.device).repeat(len(logits))
     return item.weight * F.cross_entropy(logits.flatten(0, 1), targets, reduction="sum")

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-from torch import nn
-
 from mdlm_probe.core.catalog import unknown
 from mdlm_probe.models import _weights
 
@@ -24,6 +21,8 @@ def targets(network: Any, keys: Mapping[str, str], wanted: Sequence[str]) -> lis
     Raises:
         ProbeError: a name that no layer has.
     """
+    from torch import nn
+
     linear = [
         name
         for name, module in network.named_modules()
@@ -71,6 +70,7 @@ def adapted(
         rank, alpha, dropout: of LoRA.
         seed: of the adapter's first weights.
     """
+    import torch
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(

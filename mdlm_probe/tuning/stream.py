@@ -7,15 +7,13 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Int
-from torch.utils.data import Dataset
 
 from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.tuning.corruption import Corrupted, Moment, Objective, Sample, Tokens
 
 
-class Stream(Dataset[Corrupted]):
+class Stream:
     """`steps` x `batch` corrupted samples; how they are shared out changes none of them.
 
     Every sample comes once, in an order drawn anew for each pass, before any comes again. The order
@@ -71,6 +69,8 @@ def collate(items: Sequence[Corrupted], pad: int, shift: int) -> dict[str, Any]:
         "logits_to_keep" [rows, length], true where the network's output is needed; "items";
         "tokens", how many, padding apart.
     """
+    import torch  # a plan counts samples without
+
     rows = [row for item in items for row in item.rows]
     lengths = [len(row) for row in rows]
     ids = np.full((len(rows), max(lengths)), pad, np.int64)

@@ -19,7 +19,7 @@ import torch
 from transformers import TrainingArguments
 
 from mdlm_probe import models
-from mdlm_probe.core import catalog, machine
+from mdlm_probe.core import machine
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import exclusive, write_json
 from mdlm_probe.core.run_folder import differences
@@ -29,8 +29,9 @@ from mdlm_probe.models._hf import NativeModel
 from mdlm_probe.models._load import pick_device
 from mdlm_probe.models._quiet import quiet
 from mdlm_probe.tuning import conversations, lora, samples, tuner, whole_checkpoint
+from mdlm_probe.tuning.choice import chosen
 from mdlm_probe.tuning.corruption import Objective, Tokens
-from mdlm_probe.tuning.recipe import CONTEXT, Recipe
+from mdlm_probe.tuning.recipe import Recipe
 from mdlm_probe.tuning.request import Tuning
 from mdlm_probe.tuning.samples import Samples
 from mdlm_probe.tuning.stream import Stream
@@ -57,32 +58,6 @@ class Prepared:
     tokens: Tokens
     data: Samples
     config: dict[str, Any]
-
-
-def chosen(asked: Tuning) -> tuple[Checkpoint, Recipe, Objective]:
-    """What the options choose, before anything is read.
-
-    Raises:
-        ProbeError: a model that can't be tuned, or wrong options.
-    """
-    entry = models.entry_for(asked.model, asked.load)
-    if entry.kind != "masked" or not entry.gradients:
-        raise ProbeError(
-            f"'{entry.name}' can't be tuned: it is "
-            + ("no network" if not entry.gradients else f"a {entry.kind} model"),
-            expected="a masked checkpoint with weights",
-            option="model",
-        )
-    objective: Objective = catalog.load("objective", asked.objective).plan(**given(asked.own))
-    context = min(CONTEXT, entry.context or CONTEXT)
-    plan = Recipe(**{"context": context, **given(asked.options)})
-    if entry.context and plan.lengths.context > entry.context:
-        raise ProbeError(
-            f"--context {plan.lengths.context} is more than '{entry.name}' reads",
-            expected=f"{entry.context} or less",
-            option="context",
-        )
-    return entry, plan, objective
 
 
 def prepare(asked: Tuning) -> Prepared:
@@ -117,11 +92,6 @@ def prepare(asked: Tuning) -> Prepared:
         "data": data.digest,
     }
     return Prepared(entry, plan, objective, tokens, data, json.loads(json.dumps(config)))
-
-
-def given(options: dict[str, Any]) -> dict[str, Any]:
-    """The options that a user chose."""
-    return {name: value for name, value in options.items() if value is not None}
 
 
 def run(asked: Tuning, progress: TuningProgress) -> Path:

@@ -93,6 +93,12 @@ COMPLETIONS = [
     for what in ("source", "complete")
 ]
 PLANS = [("planned", probe) for probe in catalog.names("probe")]
+CARD = ("--gpu", "h100")
+COSTS = [
+    ("typed", "plan", "locality", "--model", "tiny-mdlm", "--limit", "1", *CARD),
+    ("typed", "plan", "shift", "--model", "tiny-mdlm", "--limit", "1", *CARD),
+    *(("typed", "plan", "tune", name, "-m", "llada-8b", *CARD) for name in ("ctc", "sft")),
+]
 READERS = [("loaded", "report"), ("loaded", "examples"), ("declared",)]
 MADE = ("report", "export", "compare")
 
@@ -110,7 +116,7 @@ def steps(tmp_path_factory):
         "export": ("typed", "export", run, *files),
         "compare": ("typed", "compare", run, run, "-o", str(home / "compared")),
     }
-    first = (*LISTINGS, *COMPLETIONS, ("public",), ("registered",), *PLANS)
+    first = (*LISTINGS, *COMPLETIONS, ("public",), ("registered",), *PLANS, *COSTS)
     asked = {step: step for step in first}
     asked |= {"encoded": own["encoded"]} | {step: step for step in READERS} | own
     done = subprocess.run(
@@ -154,6 +160,13 @@ def test_the_registry_is_read_without_what_loads_models(steps):
 def test_planning_a_probe_imports_neither_torch_nor_pandas(steps, step):
     cells, imported = steps[step]
     assert cells > 0
+    assert not {"torch", "transformers", "pandas"} & {*imported}
+
+
+@pytest.mark.parametrize("step", COSTS, ids=" ".join)
+def test_costs_are_counted_without_torch(steps, step):
+    output, imported = steps[step]
+    assert "time on h100" in output
     assert not {"torch", "transformers", "pandas"} & {*imported}
 
 

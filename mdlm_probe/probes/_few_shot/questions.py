@@ -231,10 +231,19 @@ def _set(cell: FewShotCell) -> FewShotSet:
     return load(cell.suite, cell.lexicon, cell.options)[cell.set]
 
 
-@lru_cache(maxsize=64)
-def _points(draw: Draw, count: int) -> tuple[Example, ...]:
+def _points(draw: Draw, count: int) -> Sequence[Example]:
+    """The first test points, `count` of them or more: fewer are a prefix of more."""
     suite, lexicon, options, name, shots, seed = draw
-    return load(suite, lexicon, options)[name].items(count, seed, shots)
+    known = _drawn(draw)
+    if len(known) < count:
+        known[:] = load(suite, lexicon, options)[name].items(count, seed, shots)
+    return known
+
+
+@lru_cache(maxsize=64)
+def _drawn(draw: Draw) -> list[Example]:
+    """The most test points that were asked for so far."""
+    return []
 
 
 @lru_cache(maxsize=256)

@@ -6,11 +6,10 @@ Source: arXiv 2510.03289, section 3.4.2; the order of patterns and of steps is o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from jaxtyping import Bool, Float
-from torch import Tensor
 
 from mdlm_probe.core.cells import seed
 from mdlm_probe.core.options import check_range
@@ -22,6 +21,9 @@ from mdlm_probe.tuning.corruption import (
     cross_entropy,
     one_row,
 )
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def plan(*, block: Annotated[int, "tokens of a block, 1 to 16"] = 4) -> Blockwise:

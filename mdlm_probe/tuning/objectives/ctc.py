@@ -7,17 +7,18 @@ and placement are drawn, and how the loss is mixed with cross-entropy: these are
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.options import check_range
 from mdlm_probe.tuning.corruption import Corrupted, Moment, Sample, Tokens, cross_entropy
 from mdlm_probe.tuning.placement import Placement, SlackOption, check_slack, hidden_row
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 NEVER = -1e30
 """The log-probability of what can't be: finite, since the gradient of -inf - -inf is no number."""
@@ -110,6 +111,8 @@ def runs_nll(logits: Float[Tensor, "slots vocab"], item: Runs) -> Float[Tensor, 
     whole = logits.logsumexp(-1)
     slack = (logits[:, item.slack] - whole)[slots]
     own = logits[slots[:, :, None], tokens[:, None, :]] - whole[slots][:, :, None]
+    import torch
+
     counts = torch.from_numpy(item.slots), torch.from_numpy(item.sizes)
     return placements_nll(slack, own, *(count.to(logits.device) for count in counts))
 
@@ -133,6 +136,8 @@ def placements_nll(
     Returns:
         Infinity where there are more tokens than slots.
     """
+    import torch
+
     alpha = slack.new_full((len(slots), own.shape[2] + 1), NEVER)
     alpha[:, 0] = 0
     for t in range(slack.shape[1]):
@@ -145,6 +150,8 @@ def placements_nll(
 
 def _padded(values: Int[np.ndarray, " values"], counts: Int[np.ndarray, " runs"]) -> Tensor:
     """Values in rows of these lengths, padded with 0."""
+    import torch
+
     held = np.arange(counts.max(initial=0)) < counts[:, None]
     out = np.zeros(held.shape, np.int64)
     out[held] = values

@@ -7,12 +7,15 @@ the model to the one placement that was drawn; how it is drawn is ours, see `pla
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from jaxtyping import Float
-from torch import Tensor
 
 from mdlm_probe.tuning.corruption import Corrupted, Moment, Sample, Tokens, cross_entropy
 from mdlm_probe.tuning.placement import SlackOption, check_slack, hidden_row
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def plan(*, smax: SlackOption = 0.2) -> Jitter:

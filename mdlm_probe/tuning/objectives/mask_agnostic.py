@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from jaxtyping import Float
-from torch import Tensor
 
 from mdlm_probe.core.options import check_least, check_positive
 from mdlm_probe.tuning.corruption import (
@@ -22,6 +21,9 @@ from mdlm_probe.tuning.corruption import (
     cross_entropy,
     row_of,
 )
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LOW, HIGH = 0.2, 0.8
 """Between these the probability of hiding a token is uniform."""

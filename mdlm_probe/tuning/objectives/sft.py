@@ -6,10 +6,10 @@ Source: LLaDA, arXiv 2502.09992, section 2.3.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
-from torch import Tensor
 
 from mdlm_probe.tuning.corruption import (
     SMALLEST,
@@ -20,6 +20,9 @@ from mdlm_probe.tuning.corruption import (
     cross_entropy,
     one_row,
 )
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def plan() -> MaskedTuning:

@@ -158,3 +158,21 @@ def test_any_list_becomes_ranges(plans):
     ranges, cells = both(plans)
     assert listed(Cell, cells) == cells
     assert listed(Cell, ranges) is ranges
+
+
+WEIGHTS = {"a": 5, "b": 1, "c": 9, "l": 4, "r": 2}
+
+
+@given(PLANS)
+def test_the_longest_is_found_along_the_axes_where_what_a_value_adds_is_its_own(plans):
+    ranges, cells = both(plans)
+    tried = []
+
+    def sizes(some):
+        tried.extend(some)
+        return [50 + WEIGHTS[c.name] + WEIGHTS[c.side] + 3 * c.size - 2 * c.item for c in some]
+
+    found = ranges.longest(("suite", "name", "side"), sizes)
+    assert set(tried) <= set(cells)
+    assert len(tried) <= sum(len(n) + 2 + 3 * len(t) + 2 + 2 + len(n) for n, _, t, _ in plans)
+    assert found == max(sizes(cells), default=0)

@@ -113,6 +113,14 @@ def test_the_rate_of_a_layer_by_a_clock_that_ticks_evenly(monkeypatch):
     assert estimate.layer_rate(SHAPE, "cpu", "float32") == by_hand
 
 
+def test_the_rate_of_a_wide_layer_is_that_of_slices_of_its_products(monkeypatch):
+    ticks = iter(range(100))
+    monkeypatch.setattr(estimate.time, "perf_counter", lambda: next(ticks))
+    shape = {"hidden": 1280, "intermediate": 256, "heads": 10, "kv_heads": 2}
+    by_hand = 2 * 256 * (2 * 512 * 1280 + 2 * 256 * 1280 + 2 * 256 * 1280 + 512 * 256)
+    assert estimate.layer_rate(shape, "cpu", "float32") == by_hand
+
+
 def test_what_a_layer_costs_is_what_cost_says():
     """The same formula as for whole models: one layer without a vocabulary."""
     entry = models.resolve("llada-8b")

@@ -81,6 +81,22 @@ def test_a_plan_says_how_many(tmp_path, monkeypatch):
     assert seen.left_out[0].startswith("about ")
 
 
+def test_a_plan_that_looks_along_the_axes_finds_one_long_prompt_too(tmp_path):
+    """The only prompt of many that is too long, and the only number of masks that is."""
+    texts = [{"id": str(n), "prompt": "cat " * (n if n != 7 else 70)} for n in range(1, 30)]
+    path = tmp_path / "own.jsonl"
+    path.write_text("".join(json.dumps(text) + "\n" for text in texts))
+    folder = write_llada(tmp_path / "m", context=64)
+    plan = prepare(Job("decay", str(folder), {"prompts": str(path), "masks": 16}))
+    found = fit(plan, models.load_border(plan.entry), most=1000)
+    assert found.plan.refused == {"longer than its context of 64 tokens": 1}
+    assert [cell.prompt for cell in found.plan.cells] == [t["id"] for t in texts if t["id"] != "7"]
+    long = {**FEW, "masks": ("0", "1", "250")}
+    plan = prepare(Job("masks", str(write_llada(tmp_path / "n", context=256)), long))
+    border = models.load_border(plan.entry)
+    assert list(fit(plan, border, most=1000).plan.cells) == list(fit(plan, border).plan.cells)
+
+
 def test_one_long_prompt_does_not_stop_the_others(tmp_path):
     texts = [{"id": n, "prompt": "cat " * size} for n, size in (("a", 3), ("b", 300), ("c", 9))]
     path = tmp_path / "own.jsonl"

@@ -1,6 +1,10 @@
 """Counts without a tokenizer: near those of the real ones, and as far off as they say."""
 
+from zlib import crc32
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from real_tokenizers import place
 
 from mdlm_probe.models._border import load_border
@@ -10,7 +14,7 @@ from mdlm_probe.probes.masks import fillers
 from mdlm_probe.prompts import texts, toy_language
 from mdlm_probe.prompts.prompt import MASK, Prompt
 from mdlm_probe.runs.plan import Job, prepare
-from mdlm_probe.runs.rough_border import RoughBorder
+from mdlm_probe.runs.rough_border import WORDS, RoughBorder, RoughCutter
 
 VOCABS = {"llama3": 128256, "qwen3": 152064}
 
@@ -29,6 +33,23 @@ def test_masks_and_turns_are_exact():
     mask, token = border.pieces(f"{MASK} x")
     assert mask == 7
     assert token < 0
+
+
+BITS = [*"a_.é12", "bc ", " ", "\n", "\n\n", "  \n", "\t", "\r\n", "\r", "\u2028", "\x0b", "\u3000"]
+BITS += ["<|end|>", "<|start|>", "].", "'s", "'s\n", "!!!!!!!!!", "\n ", " \n\t\n"]
+
+
+@given(st.lists(st.sampled_from(BITS), max_size=12).map("".join), st.sampled_from([1, 2, 3]))
+def test_lines_that_are_cut_alone_have_the_tokens_of_the_whole(text, digits):
+    ids = RoughCutter(digits, 997).ids(text, inside=False)
+    assert ids == [-1 - crc32(word.encode()) % 997 for word in WORDS[digits].findall(text)]
+
+
+def test_chats_are_written_as_chatml():
+    border = RoughBorder(entry(0, chat=True))
+    written = border.chat(Prompt((("a", "b"), ("c", "[")), "", ""))
+    said = "<|start|>user\na<|end|>\n<|start|>assistant\nb<|end|>\n<|start|>user\nc<|end|>\n"
+    assert written == f"{said}<|start|>assistant\n["
 
 
 def test_any_number_of_dots_can_be_had():
