@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 OWN = {
     "language": (),
     "nll": (),
-    "model": ("judge_model", "device", "dtype", "batch_tokens"),
+    "model": ("judge_model", "device", "device_map", "dtype", "batch_tokens"),
     "endpoint": (
         *("endpoint", "judge", "api_key_env", "concurrency", "timeout", "retries"),
         "max_tokens",
@@ -81,6 +81,11 @@ OPTIONS = [
         ["--batch-tokens"], help="Of a local judge: tokens per batch, padding included, or auto."
     ),
     click.Option(["--device"], help="Of a local judge: auto, cpu, cuda, cuda:1, mps."),
+    click.Option(
+        ["--device-map"],
+        type=click.Choice(["auto"]),
+        help="Of a local judge: auto spreads one that is larger than a card over several.",
+    ),
     click.Option(
         ["--dtype"],
         type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
@@ -162,7 +167,11 @@ def judge_of(given: dict[str, Any], folder: Path, fresh: bool) -> Judge:
         access = judges.Access(url, **own, **({"key_env": env} if env else {}))
         return judges.EndpointJudge(name, access, judges.load_prompt())
     if by == "model":
-        load = LoadOptions(own.get("dtype", "auto"), own.get("device", "auto"))
+        load = LoadOptions(
+            own.get("dtype", "auto"),
+            own.get("device", "auto"),
+            device_map=own.get("device_map", ""),
+        )
         tokens = batch_tokens(own.get("batch_tokens", "auto"))
         return judges.LocalJudge(own["judge_model"], judges.load_prompt(), load, tokens)
     if by == "nll":
