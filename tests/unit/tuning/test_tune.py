@@ -1,8 +1,8 @@
 """Tunings of a small random network: losses, resuming, whole weights, what stops them."""
 
-import importlib.util
 import json
 import shutil
+import sys
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -279,10 +279,7 @@ def test_wrong_options_are_named(place, tmp_path, options, said):
 
 
 def test_a_tracker_that_is_not_installed(place, tmp_path, monkeypatch):
-    usual = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name, *a: None if name == "wandb" else usual(name, *a)
-    )
+    monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(ProbeError, match=r"--track wandb needs[\s\S]*mdlm-probe\[wandb\]"):
         tune.run(asked(place, tmp_path, track="wandb"), Silent())
 
