@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import csv as pa_csv
 
 from mdlm_probe.analysis import impossible_values
 from mdlm_probe.core import catalog
+from mdlm_probe.core.contract import value
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import RUN, damaged, probe_of, read_run
+from mdlm_probe.core.whole_lines import WholeLines
 
 pa.enable_signal_handlers(False)  # its own drop a Ctrl-C that comes when a file is read to its end
 
@@ -44,8 +48,12 @@ class RunFrames(NamedTuple):
     entries: dict[str, dict[str, Any]]
 
 
-def frames(folder: Path) -> RunFrames:
+def frames(folder: Path, *, whole: bool = True) -> RunFrames:
     """The rows of a run folder; a measurement that is damaged is left out, and noted.
+
+    Args:
+        folder: of the run.
+        whole: whether columns that reports make nothing of are read, too.
 
     Raises:
         ProbeError: no such folder, no run in it, no rows, or nothing but damaged ones.
@@ -70,7 +78,7 @@ def frames(folder: Path) -> RunFrames:
         if not path.exists():  # it stopped before its first row
             continue
         try:
-            frame = _sound(path, probe_of(name, entry))
+            frame = _sound(path, probe_of(name, entry), whole)
         except ProbeError as error:
             unreadable.append(error)
             notes.append(f"{name} is left out: {error.found}")
@@ -87,22 +95,28 @@ def frames(folder: Path) -> RunFrames:
         state = f"any more: {'; '.join(changed)}" if changed else "yet"
         hint = "run it again, then report" if changed else "let the run finish, then report"
         raise ProbeError(f"{folder} holds no rows {state}", hint=hint)
-    whole = {probe: pd.concat(parts, ignore_index=True) for probe, parts in found.items()}
-    return RunFrames(whole, [*changed, *notes], entries)
+    rows = {probe: pd.concat(found.pop(probe), ignore_index=True) for probe in list(found)}
+    return RunFrames(rows, [*changed, *notes], entries)
 
 
-def _sound(path: Path, probe: str) -> pd.DataFrame:
+def _sound(path: Path, probe: str, whole: bool) -> pd.DataFrame:
     """The rows of a measurement.
 
     Raises:
         ProbeError: a file that can't be read, or that holds what nothing measures.
     """
-    rows = read_values(path, catalog.columns_of_type(probe, str))
+    unread = () if whole else _unread(probe)
+    rows = read_values(path, catalog.columns_of_type(probe, str), unread)
     if wrong := impossible_values.fault(probe, rows):
         raise ProbeError(
             f"{path} is damaged: {wrong}", hint="the same command with --fresh measures anew"
         )
     return rows
+
+
+def _unread(probe: str) -> Collection[str]:
+    known = probe in catalog.names("report")
+    return value("report", catalog.load("report", probe), "UNREAD") if known else ()
 
 
 def _changed(name: str, path: Path, entry: dict[str, Any]) -> list[str]:
@@ -115,19 +129,58 @@ def _changed(name: str, path: Path, entry: dict[str, Any]) -> list[str]:
     return [f"{name} has rows that were changed or are missing: {state}, {size} when it finished"]
 
 
-def read_values(path: Path, texts: Collection[str] = ()) -> pd.DataFrame:
+def read_values(
+    path: Path, texts: Collection[str] = (), unread: Collection[str] = ()
+) -> pd.DataFrame:
     """The rows of a CSV as values: what looks like a number in all of a column is one.
+
+    Arrow reads them a column at a time. What it doesn't take for what pandas would, pandas reads:
+    columns of neither numbers nor texts, and files that are damaged or odd.
 
     Args:
         path: the CSV.
         texts: columns that hold texts, whatever they look like.
+        unread: columns to leave out.
 
     Raises:
         ProbeError: a file that can't be read.
     """
-    kinds = dict.fromkeys(texts, str)
     with _readable(path) as lines:
-        return pd.read_csv(io.BytesIO(lines), keep_default_na=False, na_values=[""], dtype=kinds)
+        try:
+            table = _columns(lines, unread)
+        except (pa.ArrowException, UnicodeDecodeError):
+            return _by_pandas(lines, texts).drop(columns=[*unread], errors="ignore")
+        found: dict[str, Any] = {}
+        for name in table.column_names:
+            column, table = table[name], table.drop_columns([name])
+            found[name] = column.to_pandas() if name in texts else _numbers(column)
+        odd = [name for name, column in found.items() if column is None]
+        if odd:
+            found |= {str(name): own for name, own in _by_pandas(lines, (), odd).items()}
+        return pd.DataFrame(found)
+
+
+def _numbers(column: pa.ChunkedArray) -> np.ndarray | None:
+    """A column's numbers as pandas has them, NaN for nothing; None where they may be others."""
+    filled = len(column) - column.null_count
+    if filled == len(column) > 0:
+        with suppress(pa.ArrowInvalid):
+            whole: np.ndarray = pc.cast(column, pa.int64()).to_numpy()
+            return whole
+    with suppress(pa.ArrowInvalid):
+        numbers: np.ndarray = pc.cast(column, pa.float64()).to_numpy()
+        plain = np.count_nonzero(np.abs(numbers) < 2**63) == filled
+        if plain and (filled < len(column) or (numbers % 1).any()):
+            return numbers
+    return None
+
+
+def _by_pandas(
+    lines: WholeLines, texts: Collection[str], names: list[str] | None = None
+) -> pd.DataFrame:
+    lines.rewind()
+    file, kinds = io.BytesIO(lines.read()), dict.fromkeys(texts, str)
+    return pd.read_csv(file, keep_default_na=False, na_values=[""], dtype=kinds, usecols=names)
 
 
 def read_texts(path: Path) -> pa.Table:
@@ -137,16 +190,35 @@ def read_texts(path: Path) -> pa.Table:
         ProbeError: a file that can't be read, or lines of several lengths.
     """
     with _readable(path) as lines:
-        heads = lines[: lines.find(b"\n")].decode().split(",")
-        return pa_csv.read_csv(
-            pa.BufferReader(lines),
-            read_options=pa_csv.ReadOptions(block_size=max(BLOCK, len(lines))),
-            convert_options=pa_csv.ConvertOptions(
-                column_types=dict.fromkeys(heads, pa.string()),
-                null_values=[""],
-                strings_can_be_null=True,
-            ),
-        )
+        return _columns(lines)
+
+
+def _columns(lines: WholeLines, unread: Collection[str] = ()) -> pa.Table:
+    """The columns of a CSV as text.
+
+    Raises:
+        ArrowException, UnicodeDecodeError: one that Arrow can't read.
+    """
+    heads = lines.head().decode().rstrip("\r\n").split(",")
+    if len(set(heads)) < len(heads):
+        raise pa.ArrowInvalid("two columns of one name")
+    for size in dict.fromkeys((BLOCK, max(BLOCK, lines.size))):
+        lines.rewind()
+        try:
+            return pa_csv.read_csv(
+                pa.PythonFile(lines, "r"),
+                read_options=pa_csv.ReadOptions(block_size=size),
+                convert_options=pa_csv.ConvertOptions(
+                    column_types=dict.fromkeys(heads, pa.string()),
+                    include_columns=[name for name in heads if name not in unread],
+                    null_values=[""],
+                    strings_can_be_null=True,
+                ),
+            )
+        except pa.ArrowInvalid:  # a row that is longer than a block, say
+            if size >= lines.size:
+                raise
+    raise AssertionError("the last size is the file's")
 
 
 def grouped(
@@ -168,12 +240,12 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[bytes]:
-    """The whole lines of a CSV: its last one may be half written."""
+def _readable(path: Path) -> Iterator[WholeLines]:
+    """The whole lines of a CSV."""
     try:
-        data = path.read_bytes()
-        yield data[: data.rfind(b"\n") + 1]
-    except (OSError, ValueError) as error:
+        with path.open("rb") as file:
+            yield WholeLines(file)
+    except (OSError, ValueError, LookupError) as error:
         raise ProbeError(
             f"cannot read {path}: {error}", hint="the same command with --fresh measures anew"
         ) from None

@@ -5,7 +5,7 @@ A report says in `PAIRED` what an item of its probe is and what is compared.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -98,10 +98,17 @@ def text_of(value: Any) -> str:
     return format(value, ".6g") if isinstance(value, (int, float, np.number)) else str(value)
 
 
+def texts_of(column: pd.Series) -> pd.Series:
+    """Coordinates as text: each of a column's values is put into words once."""
+    codes, values = pd.factorize(column, use_na_sentinel=False)
+    texts = np.array([text_of(value) for value in values.tolist()], dtype=object)
+    return pd.Series(texts[codes], index=column.index, dtype=object)
+
+
 def keyed(frame: pd.DataFrame, pairing: Pairing, keys: Sequence[str]) -> pd.DataFrame:
     """The measures by coordinates as text; rows that share all of these are averaged."""
     values = frame[list(pairing.measures)].apply(pd.to_numeric).astype(float).dropna(how="all")
-    names = {key: frame[key].astype(object).map(text_of) for key in keys}
+    names = {key: texts_of(frame[key]) for key in keys}
     grouped = values.assign(**names).groupby(list(keys), sort=False)
     means: pd.DataFrame = grouped.mean()
     return means.reset_index()
@@ -132,10 +139,15 @@ def pair(
     both = [keyed(frame, pairing, keys) for frame in frames]
     rows = both[0].merge(both[1], on=keys, suffixes=SIDES)
     sweep = [key for key in keys if key not in item and rows[key].nunique() > 1]
-    names = [set(side[list(item)].itertuples(index=False, name=None)) for side in (*both, rows)]
+    names = [set(_different(side, item)) for side in (*both, rows)]
     alone = len(names[0] - names[2]), len(names[1] - names[2])
     over = [key for key in keys if key not in item]
     return Pairs(rows, item, tuple(sweep), alone, _points(both, over), _measured(both, pairing))
+
+
+def _different(rows: pd.DataFrame, names: Sequence[str]) -> Iterable[tuple[Any, ...]]:
+    """The different values of some columns together, in order of appearance."""
+    return rows[list(names)].drop_duplicates().itertuples(index=False, name=None)
 
 
 def _points(both: Sequence[pd.DataFrame], over: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -144,7 +156,7 @@ def _points(both: Sequence[pd.DataFrame], over: Sequence[str]) -> tuple[list[str
     varying = [name for name in over if every[name].nunique() > 1]
     if not varying:
         return [], []
-    points = [dict.fromkeys(side[varying].itertuples(index=False, name=None)) for side in both]
+    points = [dict.fromkeys(_different(side, varying)) for side in both]
     first, second = (
         [
             ", ".join(f"{name} {value}" for name, value in zip(varying, point, strict=True))

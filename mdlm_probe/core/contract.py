@@ -66,6 +66,9 @@ REPORT = {
     "UNITS": Attribute(
         "dict[str, dict[str, str]]", "units of columns by table, other than the rows'", default={}
     ),
+    "UNREAD": Attribute(
+        "tuple[str, ...]", "columns that nothing is made of: they stay in the CSV", default=()
+    ),
     "PAIRED": Attribute("tuple[Pairing, ...]", "what comparisons pair; default: cells", default=()),
 }
 CHARTS = {

@@ -75,7 +75,7 @@ def make(
     Raises:
         ProbeError: no run, or rows that a report can't read.
     """
-    found, notes, entries = frames.frames(folder)
+    found, notes, entries = frames.frames(folder, whole=False)
     known = models_of(folder) if models is None else tuple(models)
     made: dict[str, ProbeReport] = {}
     failed: list[ProbeError] = []

@@ -5,21 +5,22 @@ No torch, no tokenizer.
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from bisect import bisect_right
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+import numpy as np
 import pandas as pd
-import pyarrow as pa
 
-from mdlm_probe.analysis.frames import read_texts
 from mdlm_probe.core import catalog
 from mdlm_probe.core.columns import read_cell
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import probe_of
 from mdlm_probe.core.sheet import text_from
+from mdlm_probe.core.whole_lines import WholeLines
 from mdlm_probe.prompts.prompt import MASK
 
 STDIN = "the prompts came from the standard input, and are gone"
@@ -64,10 +65,9 @@ class Rows:
         if not self._tables:
             return {str(name): _text(value) for name, value in self.frame.iloc[at].items()}
         starts = [start for start, _ in self._tables]
-        start, table = self._tables[bisect_right(starts, at) - 1]
-        (row,) = table.slice(at - start, 1).to_pylist()
-        plain = self._json
-        return {n: text or "" if n in plain else text_from(text or "") for n, text in row.items()}
+        start, lines = self._tables[bisect_right(starts, at) - 1]
+        row, plain = lines.row(at - start), self._json
+        return {name: text if name in plain else text_from(text) for name, text in row.items()}
 
     def cell(self, at: int) -> Any:
         """The cell of a row.
@@ -118,8 +118,8 @@ class Rows:
             return f"what the prompts are made of can't be checked: {error}"
         return "" if now == config.get("sources") else CHANGED
 
-    def _read(self) -> list[tuple[int, pa.Table]]:
-        """The text of each CSV, with the number of its first row in the frame.
+    def _read(self) -> list[tuple[int, _Lines]]:
+        """The rows of each CSV, with the number of its first row in the frame.
 
         Nothing where it isn't the frame's: a CSV is missing or damaged, or a run was resumed since.
         """
@@ -129,13 +129,46 @@ class Rows:
             if probe_of(name, entry) != self.probe or not path.exists():
                 continue
             try:
-                table = read_texts(path)
-            except ProbeError:
+                lines = _Lines(path)
+            except OSError:
                 return []
-            if len(table):
-                found.append((start, table))
-            start += len(table)
+            if len(lines):
+                found.append((start, lines))
+            start += len(lines)
         return found if start == len(self.frame) else []
+
+
+class _Lines:
+    """The rows of a CSV by their numbers: the few that are shown are read, each by itself."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with path.open("rb") as file:
+            lines, ends, start = WholeLines(file), [np.array([-1])], 0
+            while piece := lines.read(2**24):
+                ends.append(start + np.flatnonzero(np.frombuffer(piece, np.uint8) == ord("\n")))
+                start += len(piece)
+        places = np.concatenate(ends)
+        spans = np.stack([places[:-1] + 1, places[1:]], axis=1)
+        self._spans = spans[spans[:, 0] < spans[:, 1]]  # no empty lines
+
+    def __len__(self) -> int:
+        return max(0, len(self._spans) - 1)
+
+    def row(self, at: int) -> Fields:
+        """The row of this number.
+
+        Raises:
+            ValueError: it has other fields than the first line.
+        """
+        with self._path.open("rb") as file:
+            heads, fields = (self._fields(file, line) for line in (0, at + 1))
+        return dict(zip(heads, fields, strict=True))
+
+    def _fields(self, file: BinaryIO, line: int) -> list[str]:
+        start, end = self._spans[line].tolist()
+        file.seek(start)
+        return next(csv.reader([file.read(end - start).decode()]))
 
 
 def _text(value: Any) -> str:

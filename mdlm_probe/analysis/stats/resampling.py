@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from scipy import special
 
 from mdlm_probe.analysis.stats.estimate import FEW, LEVEL, NAN, Estimate, t_quantile
@@ -17,6 +16,8 @@ LEAST_OWN = 0.1
 """Least standard error of a resample, in the estimate's."""
 ROOM = 10**6
 """Numbers of resampled rows at a time: bounds the memory."""
+KEPT = 10**8
+"""Bytes of counts that are kept for further functions of as many rows."""
 
 Statistic = Callable[[Float[np.ndarray, "*any columns"]], Float[np.ndarray, "*any"]]
 """Maps means of columns to values."""
@@ -101,16 +102,20 @@ def _studentised(
     agree, it is about 0 for many, and an interval would reach to anywhere (ours).
     """
     n, scale = len(rows), rows.std(axis=0)
-    means = weights @ rows
+    apart = rows - rows.mean(axis=0)
+    across, down = np.triu_indices(rows.shape[1])
+    moments = weights @ np.hstack([rows, apart, apart[:, across] * apart[:, down]])
+    means, shifts, products = np.split(moments, [len(scale), 2 * len(scale)], axis=1)
     values = statistic(means)
     slopes = np.zeros_like(means)
     for column in np.flatnonzero(scale > 0):
         step = np.zeros(rows.shape[1])
         step[column] = 1e-6 * scale[column]
         slopes[:, column] = (statistic(means + step) - values) / step[column]
-    along = slopes @ (rows - rows.mean(axis=0)).T
-    inner = (weights * along).sum(axis=1)
-    variance = (weights * (along - inner[:, None]) ** 2).sum(axis=1) / (n - 1)
+    # of the units along the slopes, from the columns' own: an array of all units by all resamples
+    # would have to be gone through several times
+    both = np.where(across == down, 1, 2) * slopes[:, across] * slopes[:, down]
+    variance = (both * (products - shifts[:, across] * shifts[:, down])).sum(axis=1) / (n - 1)
     flat = variance <= FEW * np.nanmax(variance, initial=0.0)
     errors = np.maximum(np.sqrt(np.where(flat, NAN, variance)), LEAST_OWN * spread)
     return (values - center) / errors
@@ -149,11 +154,34 @@ def resampled(
 
 def _weights(n: int) -> Iterator[Float[np.ndarray, "resamples units"]]:
     """The weights of units in resamples, always the same ones for a number of units."""
-    size = max(1, ROOM // n)
-    for first in range(0, RESAMPLES, size):
-        yield _multinomial(n, min(size, RESAMPLES - first), first)
+    for counts in _counts(n):
+        yield counts / n
 
 
-@lru_cache(maxsize=4)
-def _multinomial(n: int, size: int, seed: int) -> Float[np.ndarray, "resamples units"]:
-    return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=size) / n
+_kept: dict[int, list[np.ndarray]] = {}
+
+
+def _counts(n: int) -> Iterator[UInt8[np.ndarray, "resamples units"]]:
+    """How often each unit is in each resample.
+
+    To draw them takes longer than all that is done with them, so that those of the numbers of units
+    that were used last are kept.
+    """
+    if n not in _kept:
+        size = max(1, ROOM // n)
+        drawn = (
+            _drawn(n, min(size, RESAMPLES - first), first) for first in range(0, RESAMPLES, size)
+        )
+        if RESAMPLES * n > KEPT:
+            yield from drawn
+            return
+        while _kept and RESAMPLES * (n + sum(_kept)) > KEPT:
+            del _kept[next(iter(_kept))]
+        _kept[n] = list(drawn)
+    _kept[n] = _kept.pop(n)  # the last used comes last
+    yield from _kept[n]
+
+
+def _drawn(n: int, size: int, seed: int) -> UInt8[np.ndarray, "resamples units"]:
+    counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=size)
+    return counts.astype(np.uint8)  # they are 1 on average: 256 of a unit are never drawn

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from mdlm_probe.analysis import text_quality
 from mdlm_probe.analysis.charts import Axis, Chart, ChartLayer, HeatColours
@@ -157,11 +159,14 @@ def shares(unmasked: pd.Series, length: int, bins: int = BINS) -> np.ndarray:
         bins: of places and of steps, at most.
     """
     bins = min(bins, length)
-    steps = np.array([[int(step) for step in str(text).split()] for text in unmasked])
+    each = pc.split_pattern(pa.array(unmasked, pa.string()), " ")
+    steps = pc.cast(each.flatten(), pa.int64()).to_numpy().reshape(len(unmasked), -1)
+    if pc.any(pc.not_equal(pc.list_value_length(each), steps.shape[1])).as_py():
+        raise ValueError("canvases of several lengths")
     at = np.broadcast_to(np.arange(length) * bins // length, steps.shape)
     when = (np.maximum(steps, 1) - 1) * bins // length
-    found = np.zeros((bins, bins))
-    np.add.at(found, (when[steps > 0], at[steps > 0]), 1)
+    cells = bins * when[steps > 0] + at[steps > 0]
+    found = np.bincount(cells, minlength=bins * bins).reshape(bins, bins)
     whole: np.ndarray = np.maximum(found.sum(axis=0), 1)
     return np.asarray(found / whole)
 

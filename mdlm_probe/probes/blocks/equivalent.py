@@ -18,7 +18,7 @@ class EquivalentCells:
     """
 
     def __init__(self, frame: pd.DataFrame) -> None:
-        self.asked = set(frame[SERIES].itertuples(index=False, name=None))
+        self.asked = set(frame[SERIES].drop_duplicates().itertuples(index=False, name=None))
 
     def of(self, model: str, length: int, block: int, steps: int, order: str) -> tuple[Any, ...]:
         """The combination that was asked; () if there is none."""

@@ -19,6 +19,7 @@ from mdlm_probe.analysis.pairing import Measure, Pairing
 from mdlm_probe.probes.blocks.equivalent import LEFT, SERIES, EquivalentCells
 
 PRINTED = ("overview", "frontier", "front", "orders", "lengths")
+UNREAD = ("answer", "right", "canvas")
 UNITS = {table: {"loss": "nats per token"} for table in ("blocks", "front", "orders")}
 UNITS |= {"frontier": {"matched": "nats per token"}}
 """Units of columns that the rows don't have, or have in another one; by table."""
@@ -144,12 +145,16 @@ def front(frame: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     by the same rows, which flatters it: the interval is no test.
     """
     found = []
+    scored = {
+        at: part.set_index("prompt")[NLL].dropna().astype(float)
+        for at, part in frame[[*SERIES, "prompt", *NLL]].groupby(SERIES, observed=True, sort=False)
+    }
     for _, part in _parts(table.dropna(subset=["perplexity"]), ["model", "length"]):
         kept = undominated(part)
         for _, line in kept.iterrows():
             rivals = kept[~(kept["entropy_1"] < line["entropy_1"])]
-            best = _nats(frame, rivals.loc[rivals["perplexity"].idxmin()])
-            gap = _gap(_nats(frame, line).join(best.add_suffix("_best"), how="inner"))
+            best = scored[tuple(rivals.loc[rivals["perplexity"].idxmin(), SERIES])]
+            gap = _gap(scored[tuple(line[SERIES])].join(best.add_suffix("_best"), how="inner"))
             shown = {name: line[name] for name in (*SERIES, "n", "passes_a_token", "perplexity")}
             ends = {name: line[f"perplexity_{name}"] for name in ("low", "high")}
             shown |= {f"perplexity_{name}": end for name, end in ends.items()}
@@ -175,12 +180,6 @@ def undominated(part: pd.DataFrame) -> pd.DataFrame:
         for at in range(len(part))
     ]
     return part[~np.array(beaten, dtype=bool)]
-
-
-def _nats(frame: pd.DataFrame, line: pd.Series) -> pd.DataFrame:
-    """The nats and tokens of a combination by prompt, of those that were scored."""
-    own = (frame[SERIES] == line[SERIES]).all(axis=1)
-    return frame[own].set_index("prompt")[NLL].dropna().astype(float)
 
 
 def _gap(both: pd.DataFrame) -> stats.Estimate:

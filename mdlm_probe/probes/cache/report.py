@@ -17,6 +17,7 @@ SERIES = ["model", "cache", "block"]
 SHARES = {"same_top": "masks", "same_choice": "committed", "same_commit": "committed"}
 """What each share is of."""
 PRINTED = ("error",)
+UNREAD = ("text", "text_exact")
 UNITS = {table: {"dlogp": "nats"} for table in ("error", "since")}
 """Units of columns that the rows don't have, or have in another one; by table."""
 

@@ -37,8 +37,8 @@ def _example(rows: Rows, own: list[int]) -> ExampleItem:
 def _prompt(row: Fields) -> str:
     """The text as a model sees it first."""
     if row["measure"] == "sets":
-        loaded = word_pairs.load(row["source"], row["lexicon"])
-        return next(found for found in loaded if found.name == row["prompt"]).prompt()
+        sets = {one.name: one for one in word_pairs.load(row["source"], row["lexicon"])}
+        return sets[row["prompt"]].prompt()
     found = text(row, "source")
     if row["canvas"] == "holes":  # two masks in the continuation, in several places
         return found.prompt + found.continuation

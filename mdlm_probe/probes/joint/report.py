@@ -14,6 +14,7 @@ from mdlm_probe.probes.joint.order_tables import START, bound, budget, orders, s
 from mdlm_probe.probes.joint.row_parts import ALL, of, parts
 
 PRINTED = ("circulation", "sets", "orders", "spread", "bound")
+UNREAD = ("token_first", "token_second", "written")
 UNITS = {
     "orders": dict.fromkeys(("logp", "gain"), "nats per token"),
     "spread": dict.fromkeys(("span", "deviation"), "nats per token"),

@@ -17,6 +17,7 @@ from mdlm_probe.probes.needle.probe import ABSENT
 ITEM = ["needles", "lexicon", "seed", "item"]
 
 PRINTED = ("overview", "depth", "length")
+UNREAD = ("right", "predicted")
 UNITS = {
     **{table: {"logp": "nats", "gain": "nats"} for table in ("overview", "grid", "length")},
     "depth": {"logp": "nats"},

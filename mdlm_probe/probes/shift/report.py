@@ -32,6 +32,7 @@ NUMBERS = (
     *("divergence", "parted_8", "parted_32", "cascade"),
 )
 PRINTED = ("unintervened", "quality", "frontier", "harm", "compounding", "trend", "moves")
+UNREAD = ("answer", "right", "moves", "unmasked", "canvas")
 DIFFERENCES = ("nats", "truth", "valid", "edit", "correct")
 """What a shift is compared in with each control."""
 BESIDE = dict.fromkeys(("truth", "valid", "correct"), "points")

@@ -90,7 +90,7 @@ def measurements(place: Path) -> tuple[list[Measurement], list[str]]:
 def _of_folder(
     run: str, folder: Path, only: Collection[str] = ()
 ) -> tuple[list[Measurement], list[str]]:
-    by_probe, notes, entries = frames.frames(folder)
+    by_probe, notes, entries = frames.frames(folder, whole=False)
     found = []
     for name, entry in entries.items():
         config = entry.get("config", {})

@@ -8,11 +8,15 @@ import signal
 import sys
 import threading
 
+import pandas as pd
 import pytest
+import reference
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mdlm_probe.analysis import frames
+from mdlm_probe.core import catalog
+from mdlm_probe.core.contract import value
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.sheet import lines_of, text_from
 
@@ -73,6 +77,88 @@ def test_a_half_written_line_counts_for_nothing(tmp_path):
         path.write_bytes(whole[:size])
         lines = sum(start <= size for start in starts[1:])
         assert len(frames.read_texts(path)) == len(frames.read_values(path)) == lines
+
+
+ODD = {
+    "numbers and words": "1|x|2",
+    "words for no number": "1|nan|2",
+    "not numbers alone": "nan|nan",
+    "infinite": "1|inf|-inf",
+    "capitals": "Infinity|NaN|NA|None|null",
+    "yes and no": "True|False|True",
+    "whole and not": "1|2.5|3",
+    "whole and none": "1||3",
+    "none": "||",
+    "zeros before": "007|012",
+    "signs": "+5|-5|-0",
+    "powers": "1e5|2E-3|1e400",
+    "points": "1.|.5|-.5",
+    "beyond whole numbers": "9223372036854775807|9223372036854775808",
+    "beyond all": "123456789012345678901234567890|1",
+    "spaces": " 1|2 | 3 ",
+    "days": "2024-01-01|2024-01-02",
+    "times": "2024-01-01 10:00:00|12:30",
+    "sixteens": "0x10|1_000",
+    "many digits": "0.1234567890123456789|1234.56789012345678",
+    "quotes": '"a"|a,b|"|\'',
+    "escapes": "a\nb|\\|\r",
+    "others' letters": "ünï|日本|🙂",
+}
+
+
+@pytest.mark.parametrize("texts", [(), ("answer",)], ids=["guessed", "declared"])
+@pytest.mark.parametrize("values", ODD.values(), ids=ODD)
+def test_values_are_as_pandas_reads_them(tmp_path, values, texts):
+    path = write(tmp_path, "shift__m", rows("m", *values.split("|")))
+    _as_pandas_reads(path, texts)
+
+
+def _as_pandas_reads(path, texts):
+    kinds = dict.fromkeys(texts, str)
+    known = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=kinds)
+    pd.testing.assert_frame_equal(frames.read_values(path, texts), known, check_exact=True)
+
+
+@pytest.mark.parametrize("probe", catalog.names("probe"))
+def test_values_of_the_committed_run_are_as_pandas_reads_them(probe):
+    (path, *_) = sorted((reference.FOLDER / probe).glob(f"{probe}__*.csv"))
+    _as_pandas_reads(path, catalog.columns_of_type(probe, str))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "model,a\n",
+        "model,a\r\nm,1\r\n",
+        "model,a\n\nm,1\n\n",
+        'model,a\nm,"1\n2"\n',
+        '"a,b",c\n1,2\n',
+        "a,a\n1,2\n",
+        "model,a\nm\n",
+        "\ufeffmodel,a\nm,1\n",
+    ],
+)
+def test_files_of_another_hand_are_as_pandas_reads_them(tmp_path, text):
+    path = tmp_path / "shift__m.csv"
+    path.write_bytes(text.encode())
+    _as_pandas_reads(path, ())
+
+
+def test_columns_that_reports_make_nothing_of_stay_in_the_csv(tmp_path):
+    path = write(tmp_path, "shift__m", rows("m", "one"))
+    assert list(frames.frames(tmp_path)[0]["shift"]) == ["model", "answer"]
+    assert list(frames.frames(tmp_path, whole=False)[0]["shift"]) == ["model"]
+    path.write_bytes(path.read_bytes() + b"m,a,more\n")
+    with pytest.raises(ProbeError, match="cannot read"):
+        frames.frames(tmp_path, whole=False)
+
+
+@pytest.mark.parametrize("name", catalog.names("report"))
+def test_what_stays_in_the_csv_is_text_and_no_coordinate(name):
+    unread = value("report", catalog.load("report", name), "UNREAD")
+    types = {c.name: c.type for c in catalog.columns(name)}
+    assert all(types[column] in (str, list) for column in unread)
+    assert not {c.name for c in catalog.coordinates(name)} & {*unread}
 
 
 @pytest.mark.parametrize("harm", [b"m,a,more\n", b"m\n", b"m,\xff\n"])

@@ -389,3 +389,18 @@ def test_a_picture_of_nothing_different_can_be_drawn():
     table = paired_differences.corrected([lines(frame(1), frame(1))])[0]
     low, high = picture(table, "A", "B").panels[0].domain("x")
     assert low < 0 < high
+
+
+def test_coordinates_are_put_into_words_as_each_by_itself():
+    for values in (
+        [1, 2, 1],
+        [0.1, np.nan, 2.0],
+        ["a", None, "a"],
+        [True, False],
+        ["1", 1, 1.0, True, np.nan],
+        [0.1 + 0.2, 0.3],
+    ):
+        column = pd.Series(values, index=range(5, 5 + len(values)))
+        found = _pairing.texts_of(column)
+        assert found.tolist() == [_pairing.text_of(value) for value in values]
+        assert found.index.equals(column.index)

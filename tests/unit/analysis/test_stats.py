@@ -11,6 +11,7 @@ from statsmodels.stats.power import TTestPower
 from statsmodels.stats.proportion import proportion_confint
 
 from mdlm_probe.analysis import stats
+from mdlm_probe.analysis.stats import resampling
 
 
 def test_wilson_closed_form():
@@ -382,3 +383,36 @@ def test_what_does_not_vary_or_is_little_has_no_correlation():
     three = stats.correlation(values[:, :3], np.array([[0.0, 2.0, 1.0]]))
     assert three.mean == pytest.approx(0.5)
     assert np.isnan([three.low, three.high]).all()
+
+
+@pytest.mark.parametrize("units", [12, 1500])
+def test_bootstraps_errors_are_those_along_every_units_slope(units):
+    """The variance from the columns' moments is that of what each unit adds, one by one."""
+    rows = np.random.default_rng(units).gamma(1.0, size=(units, 3))
+    counts = np.random.default_rng(1).multinomial(units, np.full(units, 1 / units), size=4)
+    weights = counts / units
+    found = resampling._studentised(
+        rows, weights, lambda m: m[..., 0] * m[..., 1] - m[..., 2], 0, 0
+    )
+    for weight, error in zip(weights, found, strict=True):
+        means = weight @ rows
+        along = (rows - means) @ np.array([means[1], means[0], -1])
+        own = np.sqrt(weight @ along**2 / (units - 1))
+        assert error == pytest.approx((means[0] * means[1] - means[2]) / own, rel=1e-4)
+
+
+def test_kept_counts_are_those_that_would_be_drawn(monkeypatch):
+    monkeypatch.setattr(resampling, "_kept", {})
+    sizes = (40, 1200, 7, 1200, 40)
+    kept = [np.concatenate(list(resampling._weights(n))) for n in sizes]
+    assert list(resampling._kept) == [7, 1200, 40]
+    monkeypatch.setattr(resampling, "_kept", {})
+    monkeypatch.setattr(resampling, "KEPT", resampling.RESAMPLES * 50)
+    drawn = [np.concatenate(list(resampling._weights(n))) for n in sizes]
+    assert list(resampling._kept) == [7, 40], "what is too large is drawn each time"
+    for one, other, n in zip(kept, drawn, sizes, strict=True):
+        np.testing.assert_array_equal(one, other)
+        np.testing.assert_allclose(one.sum(axis=1), 1)
+        assert one.shape == (resampling.RESAMPLES, n)
+    first = np.random.default_rng(0).multinomial(7, np.full(7, 1 / 7), size=resampling.RESAMPLES)
+    np.testing.assert_array_equal(kept[2], first / 7)

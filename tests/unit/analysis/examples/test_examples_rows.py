@@ -5,13 +5,15 @@ import json
 
 import pandas as pd
 import pytest
+import reference
 
 from mdlm_probe.analysis import frames
 from mdlm_probe.analysis.examples import parts
 from mdlm_probe.analysis.examples.prompts import prompt
 from mdlm_probe.analysis.examples.rows import Rows
 from mdlm_probe.core import catalog
-from mdlm_probe.core.sheet import lines_of
+from mdlm_probe.core.run_folder import probe_of
+from mdlm_probe.core.sheet import lines_of, text_from
 
 PROBES = catalog.names("probe")
 
@@ -48,6 +50,22 @@ def test_fields_are_read_as_they_were_written(folder):
     assert found == ["007", " 12", "", "a\\n\n\r\0,\"'", "<b>", "1.50"]
     assert rows.fields(4) == {"model": "two", "prompt": "1", "answer": "<b>"}
     assert read(folder, "locality").fields(0) == {"model": "one", "item": "3"}
+
+
+@pytest.mark.parametrize("probe", PROBES)
+def test_rows_of_the_committed_run_one_by_one_are_those_of_the_file(probe):
+    folder = reference.FOLDER / probe
+    rows, at = read(folder, probe), 0
+    plain = catalog.columns_of_type(probe, list)
+    for name, entry in rows.entries.items():
+        if probe_of(name, entry) == probe:
+            known = frames.read_texts(folder / f"{name}.csv").to_pylist()
+            for place in range(0, len(known), 97):
+                own = {n: text or "" for n, text in known[place].items()}
+                own = {n: text if n in plain else text_from(text) for n, text in own.items()}
+                assert rows.fields(at + place) == own
+            at += len(known)
+    assert at == len(rows.frame)
 
 
 @pytest.mark.parametrize("lost", ["missing", "grown"])
