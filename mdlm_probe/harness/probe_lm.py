@@ -11,6 +11,8 @@ from mdlm_probe.harness.likelihood_requests import Likelihoods
 from mdlm_probe.harness.model_arguments import build
 from mdlm_probe.harness.text_requests import Texts
 
+LM_EVAL_DEVICE = "cuda:0"
+
 
 class ProbeLM(Likelihoods, Texts):
     """A masked or causal model of ours as lm-eval's: `simple_evaluate(model="mdlm", ...)`.
@@ -103,5 +105,9 @@ class ProbeLM(Likelihoods, Texts):
 
 
 def _said(config: dict[str, Any] | None) -> dict[str, Any]:
-    """What lm-eval adds to model arguments, where it says something."""
-    return {name: value for name, value in (config or {}).items() if value is not None}
+    """What lm-eval adds to model arguments, where it says something.
+
+    Its device is the first card where nobody names one, and its own models work elsewhere without.
+    """
+    found = {name: value for name, value in (config or {}).items() if value is not None}
+    return found | ({"device": "auto"} if found.get("device") == LM_EVAL_DEVICE else {})
