@@ -1,6 +1,8 @@
 """Runs on Ray that are ended from outside: no process is left, and the same command resumes."""
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -87,8 +89,10 @@ def test_no_worker_survives_a_killed_driver(tmp_path):
     # two small parts of Ray look for its head for a minute before they end
     agents = {"ray::DashboardAgent", "ray::RuntimeEnvAgent"}
     started.children = [child for child in started.children if child.name() not in agents]
+    (place,) = set(re.findall(r"/[^ =]*/mdlm-\w+", " ".join(started.named["gcs_server"].cmdline())))
     started.process.kill()
     started.ended()
+    shutil.rmtree(place)  # nobody is left who would
 
 
 def test_a_lost_head_is_an_error_and_the_same_command_resumes(tmp_path, whole):

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -32,7 +32,7 @@ from mdlm_probe.runs.executors.contract import (
 )
 from mdlm_probe.runs.executors.group_queue import DEATHS, GroupQueue
 from mdlm_probe.runs.executors.ray_cluster import Cluster, share
-from mdlm_probe.runs.executors.worker import Opened, Reply, Setting, Worker
+from mdlm_probe.runs.executors.worker import Opened, Reply, Setting, actor_class
 from mdlm_probe.runs.loaded_models import LoadedModels
 
 if TYPE_CHECKING:
@@ -196,14 +196,14 @@ class RayExecutor:
             needs.threads,
             needs.cards,
         )
-        remote = self._cluster.ray.remote(Worker).options(
+        remote = self._cluster.ray.remote(actor_class()).options(
             num_cpus=needs.cores,
             num_gpus=needs.cards,
             max_restarts=0,
             max_task_retries=0,
             scheduling_strategy="SPREAD",
         )
-        return remote.remote(setting)
+        return remote.remote(*astuple(setting))
 
     def _end_workers(self) -> None:
         assert self._cluster is not None, "begun before"
@@ -339,6 +339,11 @@ class RaySession:
             except ray.exceptions.RayError as error:
                 self._replace(seat, error)
                 continue
+            if isinstance(reply, str):
+                raise ProbeError(
+                    f"mdlm-probe can't work {reply}",
+                    expected=f"version {__version__} on every machine of the cluster",
+                )
             self._take(seat, reply)
 
     def _take(self, seat: Seat, reply: Reply) -> None:
@@ -492,8 +497,6 @@ def torch_threads() -> int:
 def cause_of_death(error: Exception) -> str:
     """Why a worker died, as far as Ray knows, in a few words."""
     said = str(error).lower()
-    if "no module named" in said:
-        return "mdlm-probe can't be imported there"
     if "low on memory" in said or type(error).__name__ == "OutOfMemoryError":
         return "its machine ran out of memory"
     if "node" in said and (

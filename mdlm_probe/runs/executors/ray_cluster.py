@@ -51,6 +51,7 @@ class Cluster:
         self.local = not address
         self._folder: Path | None = None
         self._processes: list[psutil.Process] = []
+        self._watched: list[str] = []
         if address not in ("", "auto"):
             _check(address)
         self.ray = _imported(self.local)
@@ -64,16 +65,21 @@ class Cluster:
         quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
         try:
             self.ray.init(namespace="mdlm-probe", **quiet, **how)
+            self._watched = self._own_addresses()
         except (OSError, RuntimeError, ValueError, self.ray.exceptions.RayError) as error:
-            self.close()
             raise _no_cluster(address, error) from None
-        if self.local:
-            self._processes = [*set(psutil.Process().children(recursive=True)) - before]
-        self._head = self.ray.get_runtime_context().gcs_address
-        own = self.ray.get_runtime_context().get_node_id()
-        node = next(n for n in self.nodes() if n["NodeID"] == own)
-        self._watched = [self._head, f"{node['NodeManagerAddress']}:{node['NodeManagerPort']}"]
+        finally:  # whatever came of it, Ctrl-C too
+            if self.local:
+                self._processes = [*set(psutil.Process().children(recursive=True)) - before]
+            if not self._watched:
+                self.close()
         self._looked = time.monotonic()
+
+    def _own_addresses(self) -> list[str]:
+        """Where the head answers, and this machine's part of Ray."""
+        context = self.ray.get_runtime_context()
+        node = next(n for n in self.nodes() if n["NodeID"] == context.get_node_id())
+        return [context.gcs_address, f"{node['NodeManagerAddress']}:{node['NodeManagerPort']}"]
 
     def nodes(self) -> list[dict[str, Any]]:
         """The machines that are there, as Ray describes them."""
@@ -95,10 +101,10 @@ class Cluster:
             return
         for address in self._watched:
             if not _answers(address) and not _answers(address):  # a lost packet is no lost head
+                head = address == self._watched[0]
+                what = "the head of the Ray cluster" if head else "this machine's part of Ray"
                 raise ProbeError(
-                    f"the head of the Ray cluster, {self._head}, is gone"
-                    if address == self._head
-                    else f"this machine's part of Ray, {address}, is gone",
+                    f"{what}, {address}, is gone",
                     hint="what was measured is kept; the same command resumes"
                     + ("" if self.local else " once the cluster is there again"),
                 )
@@ -136,7 +142,7 @@ def share(amounts: Sequence[int], workers: int) -> int:
 
 def _imported(local: bool) -> Any:
     """Ray, silenced: what it has to say of a worker is in our own words elsewhere."""
-    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "error"}
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     if not local and has_token():  # of itself Ray shows it to the address "auto" only
         os.environ.setdefault("RAY_AUTH_MODE", "token")
     if local:  # read on import: no address but loopback is looked for or listened on

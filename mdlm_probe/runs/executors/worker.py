@@ -162,6 +162,42 @@ class Worker:
         return Reply(value, fault, tuple(self._notes), self._tokens)
 
 
+def actor_class() -> type:
+    """The class of Ray's actors, each of which has a `Worker`.
+
+    It travels whole, by value, so that a machine which lacks the tool, or has another version of
+    it, can say so: Ray would only say that a process has died.
+    """
+
+    class Worker:  # what Ray calls its process
+        def __init__(self, *setting: Any) -> None:
+            from importlib import import_module
+
+            self.fault = ""
+            try:
+                module = import_module("mdlm_probe.runs.executors.worker")
+                self.worker = module.Worker(module.Setting(*setting))
+            except Exception as error:
+                self.fault = f"{type(error).__name__}: {error}"
+
+        def hello(self) -> Any:
+            """Where it is; a text says why it can't work."""
+            from socket import gethostname
+
+            return f"on {gethostname()}: {self.fault}" if self.fault else self.worker.hello()
+
+        def load(self, request: Any) -> Any:
+            return self.worker.load(request)
+
+        def open(self, request: Any) -> Any:
+            return self.worker.open(request)
+
+        def result(self, work: Any, group: Any) -> Any:
+            return self.worker.result(work, group)
+
+    return Worker
+
+
 def portable_error(error: Exception) -> Exception:
     """An error as it can travel: itself where it can, else one that says the same."""
     error.__traceback__ = error.__cause__ = error.__context__ = None
