@@ -72,7 +72,7 @@ def attribute(
         checkpointing: forget activations within layers, and compute them again on the way back.
     """
     assert isinstance(model, NativeModel), "`check` refuses others"
-    attr: Any = library("captum.attr", "attribution", extra="captum")  # seconds to import
+    attr: Any = library("captum.attr", "a gradient", extra="captum")  # seconds to import
 
     logit, inputs, gaps = _Logit(model), (ids, lengths, positions), None
     with differentiable(model.network, checkpointing):
