@@ -30,8 +30,8 @@ def run(probe: str, *, model: Model | None = None, **options: Any) -> Run:
     Args:
         probe: its name, as `mdlm-probe probes` lists it.
         model: one model or several; default: the bundled pair.
-        options: as on the command line, `-` written `_`: `output`, `limit`, `tasks=["verb-smallest"]`,
-            `device`, `workers`, `quiet` and all others of the probe.
+        options: as on the command line, `-` written `_`: `output`, `limit`,
+            `tasks=["verb-smallest"]`, `device`, `workers`, `quiet` and all others of the probe.
 
     Returns:
         The run in the output folder, by default results/PROBE.
