@@ -10,7 +10,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from mdlm_probe.cli import interrupts, screen
+from mdlm_probe.cli import interrupts, output, screen
 from mdlm_probe.core import catalog
 from mdlm_probe.core.contract import Part
 from mdlm_probe.core.errors import ProbeError
@@ -61,9 +61,11 @@ class ProbeGroup(click.Group):
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Builds a probe's command when it is asked for."""
-        if own := super().get_command(ctx, name):
-            return own
-        return self.make(name) if name in catalog.names(self.part) else self.other(name)
+        found = super().get_command(ctx, name)
+        if found is None:
+            known = name in catalog.names(self.part)
+            found = self.make(name) if known else self.other(name)
+        return found and output.with_options(found)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """As click's, with a suggestion for a wrong name."""

@@ -10,6 +10,8 @@ from contextlib import suppress
 import click
 from rich.console import Console
 
+from mdlm_probe.cli.output import COLLECTED
+
 
 class Screen(Console):
     """Rich's console; that a pipe is closed is told to who draws, and ends no process by itself."""
@@ -34,7 +36,11 @@ def visible(text: str) -> str:
 
 def echo(text: object, *, err: bool = False, nl: bool = True) -> None:
     """A text on stdout, or stderr, in which nothing steers the terminal."""
-    click.echo(visible(str(text)), err=err, nl=nl)
+    collected = COLLECTED.get()
+    if collected and not err:
+        collected.add_line(visible(str(text)))
+    else:
+        click.echo(visible(str(text)), err=err, nl=nl)
 
 
 def flush() -> None:

@@ -29,8 +29,8 @@ ORDER = (
     ),
     order=ORDER,
     together=(
-        ("merge", "models", "probes", "tasks"),
-        "merge: the shards of a run; models, probes, tasks: lists of what there is.",
+        ("merge", "columns", "models", "probes", "tasks"),
+        "merge: the shards of a run; models, probes, tasks, columns: what there is.",
     ),
 )
 @click.version_option(__version__, prog_name="mdlm-probe")

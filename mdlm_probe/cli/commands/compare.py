@@ -154,10 +154,8 @@ def show(one: Compared) -> None:
 
 def echo_below(title: str, table: pd.DataFrame) -> None:
     """Prints a table below its title; counts behind odds, and empty columns, are in the CSV."""
-    if title:
-        echo(f"\n{title}")
     kept = table.drop(columns=["gained", "lost"], errors="ignore").dropna(axis=1, how="all")
-    echo_frame(kept)
+    echo_frame(kept, title=title)
 
 
 def told(side: Measurement) -> str:

@@ -173,8 +173,7 @@ def _echo_quality(paths: Sequence[Path], *, err: bool) -> None:
     from mdlm_probe.reports import generated_quality
 
     table = generated_quality.table(paths)
-    echo("\ngenerate: quality", err=err)
-    echo_frame(table, generated_quality.unit_of, err=err)
+    echo_frame(table, generated_quality.unit_of, title="generate: quality", err=err)
     echo(f"\nwrote {generated_quality.save(paths[0].parent, table)}", err=True)
 
 

@@ -51,8 +51,7 @@ def write(folder: Path, tables: bool, style: Style = "screen") -> None:
     for title, table in (helped.tables if helped and tables else {}).items():
         if title == "losses":  # a line for every step: the picture and the CSV have them
             continue
-        echo(f"\nremedies: {title}")
-        echo_frame(table)
+        echo_frame(table, title=f"remedies: {title}")
     shown = paths if tables else paths[-1:]
     echo("\n" + "\n".join(f"wrote {path}" for path in shown))
 
@@ -64,7 +63,7 @@ def _echo(run: ReportedRun, *, tables: bool) -> None:
     for note in run.notes:
         echo(note)
     if tables:
-        echo_made(run.made)
+        echo_made(run.made, run.name)
 
 
 command = click.Command(
