@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from mdlm_probe.engine.gradients import Method
 
 
+class FirstAsked(Exception):
+    """A dry run has seen the first thing that was asked, and no more was wanted."""
+
+
 class DryRun:
     """An engine without a network: counts queries, and answers with arrays of the right shapes.
 
@@ -28,6 +32,8 @@ class DryRun:
         entry, border: the model's.
         sharing: whether queries that one pass answers are counted once, as an engine asks them.
         lenient: whether queries longer than the context are answered, and noted, not refused.
+        first_only: whether it ends at the first thing asked, with `FirstAsked`: a masked model's
+            sequences are as long in every later pass.
 
     Attributes:
         lengths: tokens through the network, of each query so far.
@@ -42,8 +48,15 @@ class DryRun:
     """
 
     def __init__(
-        self, entry: Checkpoint, border: Border, *, sharing: bool = True, lenient: bool = False
+        self,
+        entry: Checkpoint,
+        border: Border,
+        *,
+        sharing: bool = True,
+        lenient: bool = False,
+        first_only: bool = False,
     ) -> None:
+        self._first_only = first_only
         self.entry, self.border, self._sharing = entry, border, sharing
         self.lengths: list[int] = []
         self.asked = self.largest = self.longest = self.calls = 0
@@ -64,6 +77,8 @@ class DryRun:
         answers = self._likely.ask(queries)
         self.longest = max([self.longest, *(len(query.ids) for query in queries)])
         self._send(distinct(queries, self.entry)[0] if self._sharing else queries)
+        if self._first_only:
+            raise FirstAsked
         return answers
 
     def attribute(
@@ -89,7 +104,11 @@ class DryRun:
         steps = zip_longest(*(work.passes() for work in works), fillvalue=())
         for number, step in enumerate(steps):
             self._count([one for passes in step for one in passes], begins=not number)
-        return multi_step.run(self._likely, [work.brief() for work in (*works, *beside)])
+        brief = [work.brief() for work in (*works, *beside)]
+        if self._first_only:
+            self._likely.ask(next(multi_step.side_by_side(brief), []))
+            raise FirstAsked
+        return multi_step.run(self._likely, brief)
 
     @property
     def has_kv_cache(self) -> bool:

@@ -7,6 +7,7 @@ import random
 from array import array
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,7 +15,7 @@ from mdlm_probe.core.cell_ranges import ChosenCells
 from mdlm_probe.core.cells import key
 from mdlm_probe.core.columns import coordinates
 from mdlm_probe.core.errors import TooLong
-from mdlm_probe.engine.dry_run import DryRun
+from mdlm_probe.engine.dry_run import DryRun, FirstAsked
 
 if TYPE_CHECKING:
     from mdlm_probe.models._border import Border
@@ -73,12 +74,15 @@ def fit(plan: Plan, border: Border, most: int = 0) -> Fitting:
 
 def measure(plan: Plan, dry_run: DryRun, cells: Sequence[Any]) -> None:
     """Measures some cells on a dry run, up to the first one's rows: by then all is asked."""
-    next(plan.probe.measure(dry_run, cells), None)
+    with suppress(FirstAsked):
+        next(plan.probe.measure(dry_run, cells), None)
 
 
 def _longest(plan: Plan, border: Border) -> float:
     """The most tokens of a sequence, by the cells along each axis of the plan."""
-    dry_run = DryRun(border.entry, border, sharing=False, lenient=True)
+    # what causal models continue grows as they do
+    first_only = border.entry.kind == "masked"
+    dry_run = DryRun(border.entry, border, sharing=False, lenient=True, first_only=first_only)
 
     def sizes(cells: list[Any]) -> list[int]:
         for start in range(0, len(cells), AT_ONCE):
