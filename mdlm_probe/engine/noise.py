@@ -40,7 +40,7 @@ def uniform(
         first: the place of a row's first number in its sequence.
     """
     start = _mixed(positions.long() * _signed(GOLDEN) + _signed(seed))
-    start = start + torch.as_tensor(first, device=positions.device) * _signed(GOLDEN)
+    start = start + (first * _signed(GOLDEN) if torch.is_tensor(first) else _signed(first * GOLDEN))
     counts = torch.arange(1, count + 1, device=positions.device) * _signed(GOLDEN)
     bits = _shifted(_mixed(start[:, None] + counts), 64 - DIGITS)
     return (bits.double() + 0.5) * 2.0**-DIGITS

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from mdlm_probe.core.errors import ProbeError
@@ -99,12 +99,9 @@ def _answers(
         for number, rows in owners:
             pieces[number][asked].append(values[begin : begin + rows])
             begin += rows
+    # an answer's own: a view would keep the whole batch in memory
     return [
-        Answer(
-            (asked, parts[0] if len(parts) == 1 else np.concatenate(parts))
-            for asked, parts in own.items()
-        )
-        for own in pieces
+        Answer((asked, np.concatenate(parts)) for asked, parts in own.items()) for own in pieces
     ]
 
 
@@ -132,14 +129,30 @@ def _reduced(
         for readout in batch[number].readouts:
             takers.setdefault(readout, []).append(_Taker(first, last, number))
         first = last
+    alike: dict[tuple[_Taker, ...], list[Readout]] = {}
     for readout, own in takers.items():
-        wanted = [i for taker in own for i in range(taker.first, taker.last)]
-        args = readout.args
-        if readout.name in readouts.PLACED:
-            args = (on(rows.device, [owners[i][1] for i in wanted]), *args)
-        taken = rows if len(wanted) == len(rows) else rows[on(rows.device, wanted)]
-        values = getattr(readouts, readout.name)(taken, *args)
-        yield _Read(readout, values, [(taker.query, taker.last - taker.first) for taker in own])
+        alike.setdefault(tuple(own), []).append(readout)
+    for takers_of_all, asked in alike.items():
+        taken, places = _taken(rows, owners, takers_of_all)
+        whose = [(taker.query, taker.last - taker.first) for taker in takers_of_all]
+        for readout in asked:
+            args = (places, *readout.args) if readout.name in readouts.PLACED else readout.args
+            values = getattr(readouts, readout.name)(taken, *args)
+            if values is taken and len(taken) < len(rows):
+                values = values.clone()  # a view would keep the whole chunk in memory
+            yield _Read(readout, values, whose)
+
+
+def _taken(
+    rows: Float[Tensor, "asked vocab"], owners: Sequence[Owner], takers: Sequence[_Taker]
+) -> tuple[Float[Tensor, "taken vocab"], Int[Tensor, " taken"]]:
+    """Some rows of a chunk and their positions; without a copy where they stand together."""
+    wanted = [i for taker in takers for i in range(taker.first, taker.last)]
+    first, last = takers[0].first, takers[-1].last
+    places = on(rows.device, [owners[i][1] for i in wanted])
+    if len(wanted) == last - first:
+        return rows[first:last], places
+    return rows[on(rows.device, wanted)], places
 
 
 def _sums(rows: Float[Tensor, "asked vocab"], mask: int | None) -> Float[Tensor, " asked"]:

@@ -18,7 +18,7 @@ from mdlm_probe.models._device import on
 GROUP = 1024
 """Tokens of a group. What is wanted of a whole row is found group by group, then in one of them."""
 
-PART = 2**22
+PART = {"cpu": 2**22, "cuda": 2**26}
 """Probabilities that a draw makes at a time."""
 
 
@@ -184,7 +184,7 @@ def _drawn(
     groups and for one group's tokens, not for the whole vocabulary; where logits change a little,
     so do few draws. A vocabulary of one group takes noise for its tokens, as it would anyhow.
     """
-    size = max(1, PART // rows.shape[1])
+    size = max(1, PART.get(rows.device.type, PART["cpu"]) // rows.shape[1])
     parts = zip(rows.split(size), positions.split(size), strict=True)
     return torch.cat([_drawn_part(part, places, temperature, seed) for part, places in parts])
 

@@ -11,7 +11,7 @@ from checkpoints import write_dream, write_llada, write_llama
 
 from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.engine import batches, gradients, limits, memory
+from mdlm_probe.engine import batches, gradients, limits, memory, reading
 from mdlm_probe.engine.batches import pack
 from mdlm_probe.engine.engine import Engine
 from mdlm_probe.engine.gradients import Attributed
@@ -193,6 +193,21 @@ def test_a_batch_may_begin_before_the_one_before_is_read():
         faulty.device = device
         with pytest.raises(ProbeError, match="finite number, in cell c4"):
             Engine(faulty, batch_tokens=20).ask(stub_queries(12))
+
+
+def test_an_answer_keeps_nothing_of_its_batch():
+    queries = [
+        replace(query, readouts=(Readout("whole"),) if n == 2 else query.readouts)
+        for n, query in enumerate(stub_queries(6))
+    ]
+    answers = Engine(Stub(), batch_tokens=80).ask(queries)
+    for answer in answers:
+        for values in answer.values():
+            assert values.base is None
+    rows = Stub().logprobs(torch.zeros(3, 1))
+    owners = [(0, 9), (1, 9), (2, 9)]
+    (read,) = (r for r in reading._reduced(rows, queries[1:4], owners) if r.asked.name == "whole")
+    assert read.values.untyped_storage().nbytes() == rows[0].nbytes
 
 
 def test_what_leaves_a_device_together_is_what_was_there():

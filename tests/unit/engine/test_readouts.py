@@ -156,7 +156,7 @@ def test_draws_from_many_groups_follow_the_tempered_softmax(temperature):
 def test_a_draw_depends_on_its_row_position_and_seed_alone(monkeypatch):
     rows, places = wide_rows(30), torch.arange(30)
     whole = readouts.candidates(rows, places, "probability", 1.0, 5)
-    monkeypatch.setattr(readouts, "PART", 4 * WIDE)
+    monkeypatch.setitem(readouts.PART, "cpu", 4 * WIDE)
     assert torch.equal(readouts.candidates(rows, places, "probability", 1.0, 5), whole)
     some = torch.tensor([17, 3, 3])
     assert torch.equal(readouts.candidates(rows[some], some, "probability", 1.0, 5), whole[some])
