@@ -226,7 +226,7 @@ def test_the_readmes_minutes_are_those_of_the_reference_run():
 
 
 def test_models_named_in_a_page_are_known():
-    known = {*models.names(), "FOLDER", "NAME", "MODEL", "my-llada", "my-bilma"}
+    known = {*models.names(), "mdlm", "FOLDER", "NAME", "MODEL", "my-llada", "my-bilma"}
     for page, text in PAGES.items():
         for name in re.findall(r"--model ([\w.-]+)(?![/\w=])", text):
             assert name.strip("`.,") in known, (page, name)
