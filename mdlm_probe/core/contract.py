@@ -1,9 +1,9 @@
 """The contract of modules that are found by their names: what each kind may declare, and must.
 
 A probe's folder holds a `probe.py` and a `report.py`, and may hold a `charts.py` (else its charts
-are in the report), `examples.py` and `card.py`; a format of exports is one file, and so is an
-objective of tuning. What they declare is read by `value`, so that nobody reads a name that isn't
-declared here.
+are in the report), `headlines.py`, `examples.py` and `card.py`; a format of exports is one file,
+and so is an objective of tuning. What they declare is read by `value`, so that nobody reads a name
+that isn't declared here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,17 @@ from typing import Any, Literal
 
 from mdlm_probe.core.errors import ProbeError
 
-Part = Literal["probe", "columns", "report", "charts", "examples", "card", "format", "objective"]
+Part = Literal[
+    "probe",
+    "columns",
+    "report",
+    "charts",
+    "headlines",
+    "examples",
+    "card",
+    "format",
+    "objective",
+]
 """What a module is to a probe, "format" for a file format of exports, "objective" for tuning."""
 
 
@@ -82,6 +92,9 @@ CHARTS = {
     "ours_changed": function("how `ours` differ, from rows before and after", "before", "after"),
     "task_tables": function("tables of one task, where `tables` makes too many", "frame"),
 }
+HEADLINES = {
+    "HEADLINES": Attribute("tuple[Headline, ...]", "figures it is known by", required=True),
+}
 EXAMPLES = {"of": function("single items to show", "rows", "limit", required=True)}
 CARD = {
     "COMMAND": Attribute("str", "the command that measures what the section needs", required=True),
@@ -99,6 +112,7 @@ CONTRACTS: dict[Part, dict[str, Attribute]] = {
     "probe": PROBE,
     "report": REPORT | CHARTS,
     "charts": CHARTS,
+    "headlines": HEADLINES,
     "examples": EXAMPLES,
     "card": CARD,
     "format": FORMAT,

@@ -31,6 +31,7 @@ ALLOWED = {
     ("reports/masks_used.py", "masks"): OPTION,
     ("runs/judges/answer_pairs.py", "cache"): OPTION,
     ("runs/judges/answer_pairs.py", "decay"): PROMPTS,
+    ("runs/judges/headlines.py", "shift"): "an intervention",
     ("runs/survey.py", "cache"): OPTION,
 }
 """Where a probe's name stands outside its folder, and why."""

@@ -29,8 +29,8 @@ ORDER = (
     ),
     order=ORDER,
     together=(
-        ("merge", "columns", "models", "probes", "tasks"),
-        "merge: the shards of a run; models, probes, tasks, columns: what there is.",
+        ("leaderboard", "merge", "columns", "models", "probes", "tasks"),
+        "leaderboard: one table; merge: shards; models, probes, tasks, columns: lists",
     ),
 )
 @click.version_option(__version__, prog_name="mdlm-probe")

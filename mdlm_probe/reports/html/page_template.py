@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -38,7 +39,7 @@ def render(
     """
     data = {"models": list(colours), "sections": {one.id: one.data() for one in sections}}
     return (
-        _environment()
+        environment()
         .get_template("page.html.j2")
         .render(
             title=title,
@@ -47,21 +48,24 @@ def render(
             states=states,
             source=source,
             data=data,
-            version=__version__,
             long=LONG,
-            light={"model": MODELS, "category": CATEGORIES},
-            dark={
-                name: [DARK.get(colour, colour) for colour in colours]
-                for name, colours in (("model", MODELS), ("category", CATEGORIES))
-            },
-            style=Markup(_text("page.css")),
+            **look(),
             # ours: none of these can hold what a model wrote
-            scripts=[Markup(text) for text in (_bundle(), *map(_text, SCRIPTS))],
+            scripts=[Markup(script) for script in (_bundle(), *map(text, SCRIPTS))],
         )
     )
 
 
-def _environment() -> Environment:
+def look() -> dict[str, Any]:
+    """What every page's template takes: the style, colours in light and dark, the version."""
+    sets = {"model": MODELS, "category": CATEGORIES}
+    dark = {name: [DARK.get(colour, colour) for colour in own] for name, own in sets.items()}
+    style = Markup(text("page.css"))  # ours, as the scripts
+    return {"light": sets, "dark": dark, "style": style, "version": __version__}
+
+
+def environment() -> Environment:
+    """The templates of this folder; what is put into them is escaped."""
     found = Environment(
         loader=FileSystemLoader(HERE),
         autoescape=True,
@@ -81,5 +85,6 @@ def _bundle() -> str:
     return vl_convert.javascript_bundle()  # type: ignore[call-arg]  # no snippet: it has a default
 
 
-def _text(name: str) -> str:
+def text(name: str) -> str:
+    """A file of this folder."""
     return (HERE / name).read_text(encoding="utf-8")

@@ -10,6 +10,7 @@ import pytest
 from beartype.door import is_bearable
 
 from mdlm_probe.analysis.charts import Chart
+from mdlm_probe.analysis.headlines import Headline
 from mdlm_probe.analysis.pairing import Pairing
 from mdlm_probe.analysis.published import PublishedValue
 from mdlm_probe.core import catalog, contract
@@ -20,6 +21,7 @@ from mdlm_probe.core.files import PACKAGE
 TYPES = {
     "Chart": Chart,
     "Column": Column,
+    "Headline": Headline,
     "Literal": Literal,
     "Pairing": Pairing,
     "PublishedValue": PublishedValue,
