@@ -17,7 +17,7 @@ HELP = """Exports a run's rows and tables, or a study's: files, or a tracker.
 \b
 parquet, jsonl   rows (PROBE) and tables (PROBE-TABLE), with types
 csv              the same for spreadsheets; --safe: no text of a prompt or model is run there
-latex, markdown  tables, with intervals and units
+latex, markdown  tables, with intervals and units; --columns: those of LaTeX tables
 card             a model card's section and metadata: accuracy per number of masks
 wandb, trackio   configuration, tables, estimates and figures, to a tracker
 
@@ -52,6 +52,11 @@ OPTIONS = [
         help="For csv: texts that begin with =, +, - or @ get an apostrophe before them.",
     ),
     click.Option(
+        ["--columns"],
+        type=Commas(click.STRING),
+        help="For latex: columns of its tables, in this order, narrow enough for a page's column.",
+    ),
+    click.Option(
         ["--project"], default="mdlm-probe", help="Project of the tracker; default: mdlm-probe."
     ),
     click.Option(["--name"], default="", help="Run of the tracker; default: the folder's name."),
@@ -69,6 +74,7 @@ def callback(
     name: str,
     entity: str,
     safe: bool,
+    columns: tuple[str, ...] | None,
 ) -> None:
     """Exports, and says what was written where."""
     from mdlm_probe.reports import exports
@@ -81,10 +87,15 @@ def callback(
         entity=entity,
         folder=output or run / "export",
         safe=safe,
+        columns=columns or (),
     )
     asked = [name for part in to for name in part]
     if safe and "csv" not in asked:
         raise ProbeError("--safe changes CSV alone", expected="--to csv", option="safe")
+    if columns and "latex" not in asked:
+        raise ProbeError(
+            "--columns chooses columns of LaTeX tables", expected="--to latex", option="columns"
+        )
     for line in exports.export(run, asked, request, probe or ()):
         echo(line)
 

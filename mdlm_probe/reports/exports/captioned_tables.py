@@ -20,7 +20,7 @@ class CaptionedTable:
 
     Attributes:
         title: what it is, in a sentence.
-        fixed: coordinates that are the same in all rows, and are therefore no columns.
+        fixed: coordinates and counts that are the same in all rows, and are therefore no columns.
         text: the columns that are left.
     """
 
@@ -36,16 +36,21 @@ class CaptionedTable:
 
 
 def captioned_table(probe: str, name: str, frame: pd.DataFrame) -> CaptionedTable:
-    """A report's table; coordinates that don't vary are no columns, except the model."""
-    same = [c for c in coordinates_in(probe, frame) if frame[c].nunique() == 1]
+    """A report's table; coordinates and counts that don't vary are no columns.
+
+    The model is one, and all counts of a table of one row are.
+    """
+    counts = [c for c in map(str, frame) if pd.api.types.is_integer_dtype(frame[c])]
+    own = [*coordinates_in(probe, frame), *(counts if len(frame) > 1 else ())]
+    same = [c for c in dict.fromkeys(own) if frame[c].nunique(dropna=False) == 1]
     first = text_table(frame[same].head(1), head=column_words)
     fixed = dict(zip(first.heads, first.rows[0], strict=True)) if same else {}
     unit = partial(unit_of, probe, name)
     text = text_table(frame.drop(columns=same), head=column_words, unit=unit)
-    return CaptionedTable(_title(probe, name), fixed, text)
+    return CaptionedTable(titled(probe, name), fixed, text)
 
 
-def _title(probe: str, name: str) -> str:
+def titled(probe: str, name: str) -> str:
     """What the report says of a table: its function's first line, or the table's name."""
     function = getattr(catalog.load("report", probe), name, None)
     said = inspect.getdoc(function) if inspect.isfunction(function) else None

@@ -49,6 +49,7 @@ class ExportRequest:
         project, name, entity: of a tracker; "" leaves the choice to it, or to the run.
         folder: for what a tracker keeps on this machine.
         safe: whether texts that a spreadsheet would run are neutralised, in CSV.
+        columns: of LaTeX tables, in this order; (): all of them.
     """
 
     rows: bool = True
@@ -58,3 +59,4 @@ class ExportRequest:
     entity: str = ""
     folder: Path = Path()
     safe: bool = False
+    columns: tuple[str, ...] = ()

@@ -45,6 +45,11 @@ def plain_tex(text):
     """What TeX prints of escaped text."""
     longest = sorted(BACK, key=len, reverse=True)
     pattern = "|".join(map(re.escape, longest))
+    text = re.sub(r"^\{\\num\{(.*)e-(\d)\}\}$", r"\1e-0\2", text)
+    if re.fullmatch(r"-\d.*", text):  # siunitx prints a minus
+        return text
+    braced = text.startswith("{") and not text.startswith(("{[}", "{]}", "{*}"))
+    text = text.removeprefix("{").removesuffix("}") if braced else text
     return re.sub(pattern, lambda found: BACK[found[0]], text)
 
 
@@ -63,7 +68,8 @@ def check_tex(text):
         else:
             assert stack.pop() == name
     assert not stack
-    columns = len(re.search(r"\\begin\{(?:tabular|longtable)\}\{([lr]+)\}", text)[1])
+    spec = re.search(r"\\begin\{(?:tabular|longtable)\}\{(.*)\}$", text, re.MULTILINE)[1]
+    columns = len(re.findall(r"[lrS]", re.sub(r"@\{ ?\}|\[[^]]*\]", "", spec)))
     rows = [line for line in text.splitlines() if line.endswith(r" \\")]
     assert rows
     for row in rows:
@@ -81,7 +87,7 @@ def test_special_characters_print_as_they_are(frame):
     rows = check_tex(text)
     first = plain_tex(CELL.split(rows[1].removesuffix(r" \\"))[0].strip())
     assert first == NASTY
-    assert rows[1].count("$-$") == 2
+    assert " & -1.250 & $-$2.000 to 0.500 & " in rows[1]  # siunitx has a minus of its own
     for bad in ("a & b", "50%", "a_b", "{open"):
         with pytest.raises(AssertionError):
             check_tex(text.replace("filler &", f"{bad} &"))
@@ -209,12 +215,12 @@ def test_heads_say_a_thing_once():
 
 def test_heads_are_words_with_units_and_constants_stand_above(frame):
     made = captioned_table("masks", "drop", frame.assign(masks=["5", "6"]))
-    heads = ("model", "filler", "drop (points)", "95 % over items", "p over items", "n", "masks")
+    heads = ("model", "filler", "drop (points)", "95 % over items", "p over items", "masks")
     assert made.text.heads == heads
-    assert made.fixed == {"steps": "1"}
+    assert made.fixed == {"steps": "1", "n": "3"}
     assert made.text.rows[0][2:5] == ("-1.250", "-2.000 to 0.500", "1.0e-04")
     assert made.text.rows[1][3] == "-"
-    assert made.text.numeric == (False, False, True, True, True, True, False)
+    assert made.text.numeric == (False, False, True, True, True, False)
     assert made.title.startswith("masks, drop: What the tail costs")
 
 
