@@ -53,7 +53,7 @@ class ArmPair:
 
 def arms(folder: Path) -> list[Arm]:
     """The finished tunings of a study."""
-    return [arm for name in tunings(folder) if (arm := _arm(folder / name))]
+    return [arm for name in tunings(folder) if (arm := arm_of(folder / name))]
 
 
 def tunings(folder: Path) -> list[str]:
@@ -67,8 +67,8 @@ def log(folder: Path) -> pd.DataFrame:
     return pd.read_csv(folder / training_log.NAME)
 
 
-def _arm(folder: Path) -> Arm | None:
-    """A finished tuning."""
+def arm_of(folder: Path) -> Arm | None:
+    """The finished tuning in a folder; None where there is none."""
     try:
         known = _slack.read(folder)
         steps = log(folder)
@@ -123,6 +123,15 @@ def pairs(
         if before:
             paired.append(ArmPair(arm, before, after))
     return paired, notes
+
+
+def training_of(one: Measurement, study: Path) -> Arm | None:
+    """The tuning whose adapter a measurement used; None where it isn't on this machine any more."""
+    adapter = str(_load(one).get(BY) or "")
+    for folder in (Path(adapter), study / Path(adapter).name):
+        if adapter and _used(one) and folder.is_dir() and _slack.adapter_hash(folder) == _used(one):
+            return arm_of(folder)
+    return None
 
 
 def _with_weights(

@@ -74,7 +74,7 @@ def remedies(folder: Path, made: dict[str, dict[str, ProbeReport]]) -> Remedies 
         except ProbeError as error:
             notes.append(error.found)
     named = {(id(one.before), id(one.after)): one.arm for one in paired}
-    lines = changes([(named[id(one.first), id(one.second)], one) for one in compared])
+    lines = changes([(named[id(one.first), id(one.second)].name, one) for one in compared])
     logs = [log(folder / arm.name).assign(remedy=arm.name) for arm in known]
     return Remedies(
         _listed(known, lines),
@@ -97,20 +97,20 @@ def _listed(found: Iterable[Arm], lines: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).dropna(axis=1, how="all")
 
 
-def changes(compared: Iterable[tuple[Arm, Compared]]) -> pd.DataFrame:
-    """What each tuning changed: every paired measure, before and after.
+def changes(compared: Iterable[tuple[str, Compared]]) -> pd.DataFrame:
+    """What each tuning, by its name, changed: every paired measure, before and after.
 
     `difference` is after minus before over the same items, with its 95 % interval; `p_holm` is
     corrected over all lines of all tunings as in `compare`; `effect` is one of `EFFECTS` where that
     is under 5 %. `what` is the kind of rows, `at` the point of the sweep.
     """
     parts = []
-    for arm, one in compared:
+    for remedy, one in compared:
         wanted = _wanted(one)
         for name, table in one.tables.items():
             sweep = paired_differences.swept(table)
             points = [paired_differences.named(line, sweep) for _, line in table.iterrows()]
-            head = {"remedy": arm.name, "probe": one.first.probe, "what": name, "at": points}
+            head = {"remedy": remedy, "probe": one.first.probe, "what": name, "at": points}
             own = table[_kept(table)]
             own.insert(list(own).index("p_holm") + 1, "effect", _effects(own, wanted[name]))
             parts.append(own.assign(**head)[[*head, *own]])

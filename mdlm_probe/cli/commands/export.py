@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,13 +14,17 @@ from mdlm_probe.cli.screen import echo
 from mdlm_probe.core import catalog
 from mdlm_probe.core.errors import ProbeError
 
+if TYPE_CHECKING:
+    from mdlm_probe.reports.exports.exported_run import ExportRequest
+
 HELP = """Exports a run's rows and tables, or a study's: files, or a tracker.
 
 \b
 parquet, jsonl   rows (PROBE) and tables (PROBE-TABLE), with types
 csv              the same for spreadsheets; --safe: no text of a prompt or model is run there
 latex, markdown  tables, with intervals and units; --columns: those of LaTeX tables
-card             a model card's section and metadata: accuracy per number of masks
+card             a model card's section and metadata: accuracy per number of masks;
+                 --baseline: differences, --push: to the Hugging Face Hub
 wandb, trackio   configuration, tables, estimates and figures, to a tracker
 
 Example: mdlm-probe export results/masks --to parquet,latex,card
@@ -57,6 +63,24 @@ OPTIONS = [
         help="For latex: columns of its tables, in this order, narrow enough for a page's column.",
     ),
     click.Option(
+        ["--baseline"],
+        type=click.Path(path_type=Path),
+        metavar="RUN",
+        help="For card: run, or CSV of one, of the model without the remedy: what differs from it.",
+    ),
+    click.Option(
+        ["--across"],
+        multiple=True,
+        metavar="SETTING",
+        help="For --baseline: setting that may differ, as for compare; may be repeated.",
+    ),
+    click.Option(
+        ["--push"],
+        default="",
+        metavar="OWNER/NAME",
+        help="For card: model on the Hub whose README gets the section (HF_TOKEN); default: none.",
+    ),
+    click.Option(
         ["--project"], default="mdlm-probe", help="Project of the tracker; default: mdlm-probe."
     ),
     click.Option(["--name"], default="", help="Run of the tracker; default: the folder's name."),
@@ -75,6 +99,9 @@ def callback(
     entity: str,
     safe: bool,
     columns: tuple[str, ...] | None,
+    baseline: Path | None,
+    across: tuple[str, ...],
+    push: str,
 ) -> None:
     """Exports, and says what was written where."""
     from mdlm_probe.reports import exports
@@ -88,16 +115,29 @@ def callback(
         folder=output or run / "export",
         safe=safe,
         columns=columns or (),
+        baseline=baseline,
+        across=across,
+        push=push,
     )
     asked = [name for part in to for name in part]
-    if safe and "csv" not in asked:
-        raise ProbeError("--safe changes CSV alone", expected="--to csv", option="safe")
-    if columns and "latex" not in asked:
-        raise ProbeError(
-            "--columns chooses columns of LaTeX tables", expected="--to latex", option="columns"
-        )
+    _check_formats(request, asked)
     for line in exports.export(run, asked, request, probe or ()):
         echo(line)
+
+
+def _check_formats(request: ExportRequest, asked: Sequence[str]) -> None:
+    """Refuses options of formats that aren't asked for."""
+    given = [
+        ("safe", request.safe, "csv", "changes CSV alone"),
+        ("columns", request.columns, "latex", "chooses columns of LaTeX tables"),
+        ("baseline", request.baseline, "card", "is what a card compares with"),
+        ("push", request.push, "card", "pushes a card"),
+    ]
+    for option, used, name, what in given:
+        if used and name not in asked:
+            raise ProbeError(f"--{option} {what}", expected=f"--to {name}", option=option)
+    if request.across and not request.baseline:
+        raise ProbeError("--across is about a baseline", expected="--baseline RUN", option="across")
 
 
 command = click.Command(

@@ -43,7 +43,8 @@ def export(
     modules = {name: catalog.load("format", name) for name in to}
     _check_only(modules, request)
     runs, said = load(folder, probes)
-    made, lacking = _made(modules, runs, request)
+    by_format, lacking = _made(modules, runs, request)
+    made = {path: content for files in by_format.values() for path, content in files.items()}
     sent = any(value("format", module, "send") for module in modules.values())
     if lacking and not made and not sent:
         raise next(iter(lacking.values()))
@@ -53,6 +54,10 @@ def export(
     for module in modules.values():
         if value("format", module, "send"):
             said += module.send(runs, request)
+    if request.push:
+        from mdlm_probe.reports.exports.hub_push import push
+
+        said += push(by_format.get("card", {}), request.push)
     return said
 
 
@@ -72,14 +77,14 @@ def _check_only(modules: dict[str, ModuleType], request: ExportRequest) -> None:
 
 def _made(
     modules: dict[str, ModuleType], runs: Sequence[ExportedRun], request: ExportRequest
-) -> tuple[dict[str, bytes], dict[str, Lacking]]:
-    """Contents by path, and the formats that there is nothing for."""
-    made: dict[str, bytes] = {}
+) -> tuple[dict[str, dict[str, bytes]], dict[str, Lacking]]:
+    """Contents by format and path, and the formats that there is nothing for."""
+    made: dict[str, dict[str, bytes]] = {}
     lacking: dict[str, Lacking] = {}
     for name, module in modules.items():
         if value("format", module, "files"):
             try:
-                made |= module.files(runs, request)
+                made[name] = module.files(runs, request)
             except Lacking as error:
                 lacking[name] = error
     return made, lacking

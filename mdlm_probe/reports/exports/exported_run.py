@@ -50,6 +50,9 @@ class ExportRequest:
         folder: for what a tracker keeps on this machine.
         safe: whether texts that a spreadsheet would run are neutralised, in CSV.
         columns: of LaTeX tables, in this order; (): all of them.
+        baseline: a run that cards compare with; None: none.
+        across: settings in which the baseline may differ.
+        push: a repository of the Hub that a card goes to; "": none.
     """
 
     rows: bool = True
@@ -60,3 +63,6 @@ class ExportRequest:
     folder: Path = Path()
     safe: bool = False
     columns: tuple[str, ...] = ()
+    baseline: Path | None = None
+    across: tuple[str, ...] = ()
+    push: str = ""

@@ -95,7 +95,7 @@ def narrow(table: ChosenTable) -> NarrowTable:
     for said, places in table.groups.items():
         if said:
             rows += [r"\addlinespace"] if rows else []
-            rows.append(rf"\multicolumn{{{len(specs)}}}{{l}}{{\itshape {escape(said)}}} \\")
+            rows.append(rf"\multicolumn{{{len(specs)}}}{{@{{}}l}}{{\itshape {escape(said)}}} \\")
         rows += [" & ".join(across[place]) + r" \\" for place in places]
     fitting = (name for name, points in SIZES.items() if _width(table, points) <= COLUMN)
     return NarrowTable(

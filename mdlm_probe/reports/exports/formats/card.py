@@ -15,6 +15,7 @@ from huggingface_hub import EvalResult
 from huggingface_hub.repocard_data import eval_results_to_model_index
 
 from mdlm_probe.core import catalog
+from mdlm_probe.reports.exports.card_baseline import baseline_parts
 from mdlm_probe.reports.exports.card_parts import CardPart, card_part
 from mdlm_probe.reports.exports.exported_run import ExportedRun, ExportRequest, Lacking
 from mdlm_probe.reports.exports.provenance import masked
@@ -30,10 +31,11 @@ be compared ([arXiv 2511.21338](https://arxiv.org/abs/2511.21338)). Intervals ar
 
 
 def files(runs: Sequence[ExportedRun], request: ExportRequest) -> dict[str, bytes]:
-    """card-MODEL.md for each masked model: YAML metadata, then the section.
+    """card-MODEL.md for each masked model: YAML metadata, then the section; and its figures.
 
     Raises:
         Lacking: no masked model was measured at more than one number of masks.
+        ProbeError: a baseline that can't be compared.
     """
     parts: dict[str, list[CardPart]] = {}
     for run in runs:
@@ -47,7 +49,13 @@ def files(runs: Sequence[ExportedRun], request: ExportRequest) -> dict[str, byte
             expected="rows of " + " or ".join(f"`{command}`" for command in commands),
             hint=f"{commands[-1]} --output DIR makes them; then export DIR",
         )
-    return {f"card-{slug(model)}.md": card(model, found).encode() for model, found in parts.items()}
+    against = baseline_parts(runs, request, catalog.names("card")) if request.baseline else {}
+    made: dict[str, bytes] = {}
+    for model, found in parts.items():
+        own = against.get(model)
+        made[f"card-{slug(model)}.md"] = card(model, found, own.text if own else "").encode()
+        made |= own.figures if own else {}
+    return made
 
 
 def _parts(run: ExportedRun, probe: str) -> Iterator[tuple[str, CardPart]]:
@@ -59,14 +67,16 @@ def _parts(run: ExportedRun, probe: str) -> Iterator[tuple[str, CardPart]]:
             yield model, card_part(run, entry, found)
 
 
-def card(model: str, parts: Sequence[CardPart]) -> str:
-    """A model card's metadata and section."""
+def card(model: str, parts: Sequence[CardPart], against: str = "") -> str:
+    """A model card's metadata and section, what it says against a baseline first."""
     found = [own for part in parts for setting in part.results for own in _metadata(setting)]
     index = [{"name": model, "results": found}]
     metadata = yaml.safe_dump(
         {"model-index": index}, sort_keys=False, allow_unicode=True, width=100
     )
-    return "\n".join([f"---\n{metadata}---\n", HEAD, *(part.text for part in parts)])
+    return "\n".join(
+        [f"---\n{metadata}---\n", HEAD, *filter(None, [against]), *(part.text for part in parts)]
+    )
 
 
 def _metadata(setting: Sequence[EvalResult]) -> list[dict[str, Any]]:

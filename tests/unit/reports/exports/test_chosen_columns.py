@@ -45,10 +45,10 @@ def test_numbers_are_siunitxs_and_what_is_none_is_braced(curve):
     rows = [line for line in text.splitlines() if line.endswith(r" \\")]
     assert r"\begin{tabular}{@{}llS[table-format=-1.3]l@{}}" in text
     assert rows[1:] == [
-        r"\multicolumn{4}{l}{\itshape filler mask} \\",
+        r"\multicolumn{4}{@{}l}{\itshape filler mask} \\",
         r"0 & a & 0.500 & {[}0.250, 0.750{]} \\",
         r"5 & a & -1.250 & {[}$-$2.000, 2.000{]} \\",
-        r"\multicolumn{4}{l}{\itshape filler eos} \\",
+        r"\multicolumn{4}{@{}l}{\itshape filler eos} \\",
         r"0 & a & {\num{1.0e-5}} & - \\",
         r"5 & a & {-} & {[}0.000, 1.000{]} \\",
     ]
