@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -17,12 +17,12 @@ from mdlm_probe.analysis.frames import Tables, records
 from mdlm_probe.analysis.model_card import ends_of
 from mdlm_probe.analysis.pairing import Better
 from mdlm_probe.analysis.tables import MISSING, is_missing, number
+from mdlm_probe.core import catalog
+from mdlm_probe.core.contract import value
 
 NAN = float("nan")
 DIGITS = 3
 """Significant digits of a figure in words, and in the leaderboard."""
-SAME = 1e-9
-"""Numbers nearer to each other, relative to their size, are equal."""
 UNITS_IN_WORDS = {"tasks": "relevant tasks"}
 
 
@@ -99,8 +99,16 @@ class Headline:
         if not found.known:
             return found.reason
         way = self.ways[found.value < (self.none or 0.0)]
-        value = abs(found.value) if any(self.ways) else found.value
-        return self.words.format(value=with_unit(value, self.unit), way=way)
+        size = abs(found.value) if any(self.ways) else found.value
+        return self.words.format(value=with_unit(size, self.unit), way=way)
+
+
+def declared(probe: str) -> tuple[Headline, ...]:
+    """The headlines of a probe; none of one that declares none."""
+    if probe not in catalog.names("headlines"):
+        return ()
+    found: tuple[Headline, ...] = value("headlines", catalog.load("headlines", probe), "HEADLINES")
+    return found
 
 
 def values(
@@ -108,7 +116,8 @@ def values(
 ) -> list[HeadlineValue]:
     """A headline of each model, in their order; of those that aren't found, why."""
     found = {one.model: one for one in headline.find(tables, frame)}
-    return [found.get(name) or HeadlineValue(name, reason=ABSENT) for name in models]
+    every = [found.get(name, HeadlineValue(name)) for name in models]
+    return [one if one.known or one.reason else replace(one, reason=ABSENT) for one in every]
 
 
 ABSENT = "its rows don't hold what this figure takes"
@@ -119,8 +128,8 @@ ABSENT = "its rows don't hold what this figure takes"
 
 def chosen(table: pd.DataFrame, **wanted: Any) -> pd.DataFrame:
     """A table's rows with these values, where there are any; else all, one column after another."""
-    for name, value in wanted.items():
-        same = table[table[name] == value] if name in table else table
+    for name, one in wanted.items():
+        same = table[table[name] == one] if name in table else table
         table = same if len(same) else table
     return table
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from mdlm_probe.analysis import headlines
 from mdlm_probe.analysis.headlines import Headline, HeadlineValue
 from mdlm_probe.core import catalog
-from mdlm_probe.core.contract import value
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.reports.compare.measurements import Measurement, measurements
 from mdlm_probe.reports.compare.settings import unlike
@@ -91,7 +90,9 @@ def make(folders: Sequence[Path], probes: Sequence[str] = (), by: str = "") -> L
     sources, notes = _sources(folders, probes)
     known = catalog.names("headlines")
     here = {source.measured.probe for source in sources}
-    columns = tuple((probe, one) for probe in known if probe in here for one in declared(probe))
+    columns = tuple(
+        (probe, one) for probe in known if probe in here for one in headlines.declared(probe)
+    )
     rows = _rows(sources)
     for row in rows:
         for source in row.sources.values():
@@ -104,14 +105,6 @@ def make(folders: Sequence[Path], probes: Sequence[str] = (), by: str = "") -> L
     if by:
         rows = ordered(rows, _named(by, columns))
     return Leaderboard(columns, rows, [*notes, *_unlike(rows)])
-
-
-def declared(probe: str) -> tuple[Headline, ...]:
-    """The headlines of a probe; none of one that declares none."""
-    if probe not in catalog.names("headlines"):
-        return ()
-    found: tuple[Headline, ...] = value("headlines", catalog.load("headlines", probe), "HEADLINES")
-    return found
 
 
 def _sources(folders: Sequence[Path], probes: Sequence[str]) -> tuple[list[Source], list[str]]:
@@ -184,7 +177,7 @@ def _name(rows: Sequence[Row]) -> None:
 def _values(source: Source, notes: list[str]) -> dict[str, HeadlineValue]:
     """The headlines of a measurement by name; nothing, and a note, where its rows can't be read."""
     one = source.measured
-    if not (known := declared(one.probe)):
+    if not (known := headlines.declared(one.probe)):
         return {}
     frame = one.frame.reset_index(drop=True)
     try:
@@ -233,7 +226,7 @@ def _unlike(rows: Sequence[Row]) -> list[str]:
         for probe, source in row.sources.items():
             first = firsts.setdefault(probe, row)
             lines = unlike(first.sources[probe].measured, source.measured)
-            if lines and declared(probe):
+            if lines and headlines.declared(probe):
                 found[probe, HASH.sub(r"\1", "; ".join(lines))].append(row.name)
     return [
         f"{probe}: {', '.join(names)} can't be compared with {firsts[probe].name}, measured in"

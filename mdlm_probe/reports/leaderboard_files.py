@@ -56,7 +56,7 @@ def text(made: Leaderboard) -> TextTable:
         (row.name, *(cell(row.values.get(headline.name)) for _, headline in made.columns))
         for row in made.rows
     ]
-    return TextTable(("model", *heads), tuple(rows), (False, *(True for _ in heads)))
+    return TextTable(("model", *heads), tuple(rows), (False,) * (1 + len(heads)))
 
 
 def head(headline: Headline) -> str:

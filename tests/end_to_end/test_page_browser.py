@@ -48,6 +48,7 @@ def test_every_figure_is_drawn(page):
 def test_models_are_picked_in_charts_tables_and_examples(chromium, page_file):
     with opened(chromium, page_file) as page:
         assert {row["model"] for row in rows_of(page, ACCURACY)} == {"tiny-mdlm", "tiny-arlm"}
+        assert page.locator('#summary li[data-model="tiny-arlm"]:visible').count()
         drawn = page.locator(f"#{ACCURACY} .mark-symbol path").count()
         page.locator("#models input[value=tiny-arlm]").uncheck()
         picked(page)
@@ -55,6 +56,7 @@ def test_models_are_picked_in_charts_tables_and_examples(chromium, page_file):
         assert 0 < page.locator(f"#{ACCURACY} .mark-symbol path").count() < drawn
         assert {row[0] for row in table_of(page, ACCURACY)} == {"tiny-mdlm"}
         assert page.locator("tr[data-model=tiny-arlm]:visible").count() == 0
+        assert page.locator("#summary li[data-model=tiny-arlm]:visible").count() == 0
         offered = page.eval_on_selector_all(
             "[data-pick=model] option", "all => all.map(o => o.value)"
         )
@@ -277,6 +279,35 @@ def test_a_phone_scrolls_down_only(chromium, page_file):
         box = page.locator("#tip").bounding_box()
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= 390
+
+
+def test_the_navigation_stays_and_covers_no_title(chromium, page_file):
+    for width in (1200, 400):
+        look = {"viewport": {"width": width, "height": 800}, "reduced_motion": "reduce"}
+        with opened(chromium, page_file, **look) as page:
+            for name in ("Summary", "cache"):
+                page.locator("nav a", has_text=re.compile(f"^{name}$")).click()
+                nav = page.locator("nav").bounding_box()
+                title = page.locator("section:target h2").bounding_box()
+                assert nav["y"] == 0
+                assert nav["height"] < 60
+                assert nav["height"] <= title["y"] < 150
+
+
+def test_a_table_says_when_it_is_wider_than_the_page(chromium, page_file):
+    """On a phone many are, and on a wide screen those of long lines alone."""
+    say = """boxes => boxes.filter(b => b.checkVisibility({ contentVisibilityAuto: true })).map(b => [
+      b.scrollWidth > b.clientWidth + 1,
+      b.hasAttribute("data-wide"),
+      getComputedStyle(b.querySelector("caption"), "::after").content.includes("scroll"),
+    ])"""
+    counts = []
+    for width in (1200, 400):
+        with opened(chromium, page_file, viewport={"width": width, "height": 800}) as page:
+            found = page.eval_on_selector_all(".box", say)
+            assert all(wide == marked == said for wide, marked, said in found)
+            counts.append(sum(wide for wide, _, _ in found))
+    assert 0 < counts[0] < counts[1]
 
 
 def test_print_opens_everything_in_light(chromium, page_file):

@@ -11,7 +11,7 @@ from mdlm_probe.analysis.headlines import Headline, HeadlineValue, chosen, first
 
 
 def _edits(tables: Tables, frame: pd.DataFrame) -> Iterator[HeadlineValue]:
-    for _, rows in of_models(tables["error"]):
+    for _, rows in of_models(tables.get("error")):
         row = first(chosen(rows, cache="prefix"))
         setting = f"cache {row['cache']}, blocks of {row['block']}"
         yield over(row, "edits", 100, row["n"], "prompts", setting)

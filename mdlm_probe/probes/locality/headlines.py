@@ -18,7 +18,7 @@ from mdlm_probe.analysis.headlines import (
 
 
 def _index(tables: Tables, frame: pd.DataFrame) -> Iterator[HeadlineValue]:
-    for _, rows in of_models(tables["index"]):
+    for _, rows in of_models(tables.get("index")):
         row = first(chosen(rows.sort_values("masks", kind="stable"), question="right"))
         near, far = row["nearest_distance"], row["farthest_distance"]
         setting = f"question {row['question']}, {row['masks']} masks, distance {near} against {far}"

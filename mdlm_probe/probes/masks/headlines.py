@@ -18,7 +18,7 @@ CONTEXT = ["shots", "distractors"]
 def _distraction(tables: Tables, frame: pd.DataFrame, measure: str) -> Iterator[HeadlineValue]:
     plain = frame[frame["filler"] == "none"]
     prompts = plain.groupby(["model", *CONTEXT], observed=True)["tokens"].mean()
-    for model, curve in of_models(tables["curve"]):
+    for model, curve in of_models(tables.get("curve")):
         masks = curve[(curve["filler"] == "mask") & (curve["steps"] == 1)]
         if not (masks["appended"] > 0).any():
             yield HeadlineValue(model, reason="no masks were appended to its prompts")
@@ -34,7 +34,10 @@ def _distraction(tables: Tables, frame: pd.DataFrame, measure: str) -> Iterator[
         row = asked.loc[(shares - SHARE).abs().idxmin()]
         changes = tables["changes"]
         same = [*CONTEXT, "filler", "side", "steps", "masks", "model"]
-        line = first(changes[(changes[same] == row[same]).all(axis=1)])
+        lines = changes[(changes[same] == row[same]).all(axis=1)]
+        if not len(lines):  # an unfinished run: no item has both
+            continue
+        line = first(lines)
         units = "items" if line["units"] == line["n"] else "relevant tasks"
         setting = (
             f"{row['appended']:.4g} masks ({100 * shares[row.name]:.0f} % of the prompt),"

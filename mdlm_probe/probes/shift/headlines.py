@@ -15,7 +15,7 @@ ASKED = 1.0
 
 
 def _harm(tables: Tables, frame: pd.DataFrame) -> Iterator[HeadlineValue]:
-    for model, rows in of_models(tables["harm"]):
+    for model, rows in of_models(tables.get("harm")):
         moved = rows[(rows["intervention"] == "shift") & (rows["asked"] > 0)]
         same = moved[np.isclose(moved["asked"], ASKED)]
         if not len(same):

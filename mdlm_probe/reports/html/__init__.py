@@ -12,7 +12,7 @@ from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import write_whole
 from mdlm_probe.core.secrets import redacted
 from mdlm_probe.reports import probe_report, remedy_charts
-from mdlm_probe.reports.html import page_template, remedies_section
+from mdlm_probe.reports.html import page_template, remedies_section, summary
 from mdlm_probe.reports.html.probe_sections import ReportedRun, sections
 from mdlm_probe.reports.pictures import Style
 from mdlm_probe.reports.probe_report import ProbeReport
@@ -102,6 +102,7 @@ def page(
     return page_template.render(
         name,
         colours,
+        summary.summary(runs),
         found,
         _states(study, runs),
         redacted(str(study.get("source") or "")),

@@ -46,6 +46,16 @@ document.querySelectorAll("select[data-section]").forEach((select) => {
 });
 document.addEventListener("scroll", () => (document.getElementById("tip").hidden = true), true);
 
+/* ---------------------------------------------------------------- tables that are too wide */
+
+const widths = new ResizeObserver((found) => {
+  for (const { target } of found) {
+    const box = target.closest(".box");
+    box.toggleAttribute("data-wide", box.scrollWidth > box.clientWidth + 1);
+  }
+});
+document.querySelectorAll(".box, .box > table").forEach((each) => widths.observe(each));
+
 /* ---------------------------------------------------------------- light and dark */
 
 const button = document.getElementById("theme");

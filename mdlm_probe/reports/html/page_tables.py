@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 
 import pandas as pd
 
@@ -25,16 +27,28 @@ class PageTable:
         heads: of the columns.
         rows: the model of each row ("" if it is of none), and its cells.
         numbers: whether a column holds numbers.
+        titles: what each column means, for hovering; () where no column is declared.
     """
 
     title: str
     heads: tuple[str, ...]
     rows: tuple[tuple[str, tuple[str, ...]], ...]
     numbers: tuple[bool, ...]
+    titles: tuple[str, ...] = ()
 
 
-def page_table(title: str, frame: pd.DataFrame) -> PageTable:
-    """A report's table for the page."""
+def page_table(
+    title: str, frame: pd.DataFrame, meanings: Mapping[str, str] = MappingProxyType({})
+) -> PageTable:
+    """A report's table for the page.
+
+    Args:
+        title: its name.
+        frame: the table.
+        meanings: of columns that are declared, by name; a unit may follow the name in the head.
+    """
     text = text_table(frame, rounding="shortest")
     models = frame["model"].astype(str) if "model" in frame else [""] * len(frame)
-    return PageTable(title, text.heads, tuple(zip(models, text.rows, strict=True)), text.numeric)
+    rows = tuple(zip(models, text.rows, strict=True))
+    titles = tuple(meanings.get(head.partition(" (")[0], "") for head in text.heads)
+    return PageTable(title, text.heads, rows, text.numeric, titles if any(titles) else ())

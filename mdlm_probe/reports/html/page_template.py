@@ -14,6 +14,7 @@ from markupsafe import Markup
 from mdlm_probe.analysis.chart_style import CATEGORIES, DARK, MODELS
 from mdlm_probe.core.version import __version__
 from mdlm_probe.reports.html.probe_sections import Section
+from mdlm_probe.reports.html.summary import SummaryPart
 
 HERE = Path(__file__).parent
 SCRIPTS = ("charts.js", "examples.js", "page.js")
@@ -24,6 +25,7 @@ LONG = 60
 def render(
     title: str,
     colours: Mapping[str, str],
+    summary: Sequence[SummaryPart],
     sections: Sequence[Section],
     states: Sequence[tuple[str, str, str]],
     source: str,
@@ -33,6 +35,7 @@ def render(
     Args:
         title: the study's or the folder's name.
         colours: of the models, in the order of the page.
+        summary: headlines in words.
         sections: of the probes.
         states: runs that aren't finished: name, state, and why.
         source: the study's YAML; "" where there is none.
@@ -44,6 +47,7 @@ def render(
         .render(
             title=title,
             colours=colours,
+            summary=summary,
             sections=sections,
             states=states,
             source=source,

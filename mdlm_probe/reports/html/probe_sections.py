@@ -20,6 +20,7 @@ from mdlm_probe.reports import pictures
 from mdlm_probe.reports.html import examples, published_values, run_facts
 from mdlm_probe.reports.html.page_charts import PageChart, page_chart
 from mdlm_probe.reports.html.page_tables import PageTable, page_table
+from mdlm_probe.reports.html.percent import in_percent
 from mdlm_probe.reports.html.run_facts import Entries, Facts
 from mdlm_probe.reports.pictures import Style
 from mdlm_probe.reports.probe_report import ProbeReport
@@ -62,6 +63,7 @@ class Section:
         charts: interactive figures.
         tables: printed ones of the report.
         published: figures of papers beside ours; None where there are none.
+        unrun: those of models that weren't run; None likewise.
         says: what a paper says without figures.
         what: of what the tasks are, such as "set"; "" where none can be picked.
         tasks: that can be picked.
@@ -78,6 +80,7 @@ class Section:
     charts: list[PageChart]
     tables: list[PageTable]
     published: PageTable | None
+    unrun: PageTable | None
     says: str
     what: str
     tasks: list[str]
@@ -98,8 +101,22 @@ def sections(run: ReportedRun, models: Sequence[str], style: Style = "screen") -
         models: all of the page, in the order of their colours.
         style: of the pictures beside the page.
     """
-    order = sorted(run.made, key=lambda probe: probe not in catalog.names("probe"))
-    return [_section(run, probe, run.made[probe], models, style) for probe in order]
+    return [_section(run, probe, run.made[probe], models, style) for probe in order(run)]
+
+
+def order(run: ReportedRun) -> list[str]:
+    """The probes of a run as the page has them."""
+    return sorted(run.made, key=lambda probe: probe not in catalog.names("probe"))
+
+
+def section_id(run: str, probe: str) -> str:
+    """The id of a section in the page."""
+    return re.sub(r"[^A-Za-z0-9-]+", "-", f"{run}-{probe}" if run else probe)
+
+
+def section_title(run: str, probe: str) -> str:
+    """The title of a section."""
+    return probe if run in ("", probe) else f"{probe} ({run})"
 
 
 def _section(
@@ -113,21 +130,22 @@ def _section(
     sources = _sources(module, probe, made, task)
     found = [page_chart(data.chart, sources, models, made.masks) for data in made.charts.values()]
     shown = _examples(run.folder, probe, made.frame, entries, notes.append)
-    title = probe if run.name in ("", probe) else f"{probe} ({run.name})"
+    meanings = {column.name: column.meaning for column in catalog.columns(probe)}
     return Section(
-        id=re.sub(r"[^A-Za-z0-9-]+", "-", f"{run.name}-{probe}" if run.name else probe),
-        title=title,
+        id=section_id(run.name, probe),
+        title=section_title(run.name, probe),
         question=_question(probe),
         read=value("charts", module, "READ"),
         masks=made.masks,
         facts=run_facts.facts(made.frame, entries, notes),
         charts=[chart for chart in found if chart],
         tables=[
-            page_table(name, table.head(FEW))
+            page_table(name, in_percent(probe, name, table.head(FEW)), meanings)
             for name, table in made.tables.items()
             if name in made.printed and len(table)
         ],
         published=published_values.table(module, made.tables),
+        unrun=published_values.table(module, made.tables, run=False),
         says=value("charts", module, "SAYS"),
         what=task if len(sources) > 1 else "",
         tasks=[name for name in sources if name != ALL],

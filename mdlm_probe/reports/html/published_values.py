@@ -11,9 +11,16 @@ from mdlm_probe.analysis.tables import MISSING
 from mdlm_probe.core.contract import value
 from mdlm_probe.reports.html.page_tables import PageTable, interval, number
 
+UNRUN = "Published figures of models that weren't run"
 
-def table(module: ModuleType, tables: Tables) -> PageTable | None:
+
+def table(module: ModuleType, tables: Tables, *, run: bool = True) -> PageTable | None:
     """A probe's published figures next to ours, measure by measure; None where there are none.
+
+    Args:
+        module: with the probe's charts.
+        tables: the report's.
+        run: whether the models are those that were run, or the others.
 
     A probe's page has PUBLISHED, figures, and `ours`, which finds the same measures in the
     report's tables.
@@ -29,13 +36,22 @@ def table(module: ModuleType, tables: Tables) -> PageTable | None:
         own = [model for named, model in measured if named == what]
         for model in dict.fromkeys((*own, *theirs)):
             figure, one = theirs.get(model), measured.get((what, model))
+            if (one is not None) != run:
+                continue
             cells = (
                 *(what, model, figure.value if figure else MISSING),
                 *(_told(one) if one else "not run", figure.source if figure else MISSING),
             )
             rows.append((model if one else "", cells))
     heads = ("measure", "model", "published", "ours, 95 %", "source")
-    return PageTable("Published figures next to ours", heads, tuple(rows), (False,) * len(heads))
+    if not rows:
+        return None
+    return PageTable(
+        "Published figures next to ours" if run else UNRUN,
+        heads,
+        tuple(rows),
+        (False,) * len(heads),
+    )
 
 
 def _told(one: OwnValue) -> str:

@@ -45,6 +45,7 @@ def section(found: Remedies, style: Style) -> Section:
             page_table(title, tables[name]) for name, title in TITLES.items() if name in tables
         ],
         published=None,
+        unrun=None,
         says="",
         what="",
         tasks=[],
