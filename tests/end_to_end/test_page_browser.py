@@ -296,7 +296,9 @@ def test_the_navigation_stays_and_covers_no_title(chromium, page_file):
 
 def test_a_table_says_when_it_is_wider_than_the_page(chromium, page_file):
     """On a phone many are, and on a wide screen those of long lines alone."""
-    say = """boxes => boxes.filter(b => b.checkVisibility({ contentVisibilityAuto: true })).map(b => [
+    say = """boxes => boxes.filter(
+      b => b.checkVisibility({ contentVisibilityAuto: true })
+    ).map(b => [
       b.scrollWidth > b.clientWidth + 1,
       b.hasAttribute("data-wide"),
       getComputedStyle(b.querySelector("caption"), "::after").content.includes("scroll"),
