@@ -102,6 +102,7 @@ CARD = {
 }
 FORMAT = {
     "ROWS": Attribute("bool", "whether it holds rows beside tables", default=False),
+    "BESIDE": Attribute("bool", "whether its files stand beside the run's own", default=False),
     "files": function("contents by path", "runs", "request"),
     "send": function("tracks runs elsewhere; what to tell the user", "runs", "request"),
 }

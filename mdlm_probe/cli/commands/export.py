@@ -25,6 +25,7 @@ csv              the same for spreadsheets; --safe: no text of a prompt or model
 latex, markdown  tables, with intervals and units; --columns: those of LaTeX tables
 card             a model card's section and metadata: accuracy per number of masks;
                  --baseline: differences, --push: to the Hugging Face Hub
+datapackage      datapackage.json beside the CSVs: every column's type, unit and meaning
 wandb, trackio   configuration, tables, estimates and figures, to a tracker
 
 Example: mdlm-probe export results/masks --to parquet,latex,card
@@ -120,12 +121,12 @@ def callback(
         push=push,
     )
     asked = [name for part in to for name in part]
-    _check_formats(request, asked)
+    _check_formats(request, asked, output)
     for line in exports.export(run, asked, request, probe or ()):
         echo(line)
 
 
-def _check_formats(request: ExportRequest, asked: Sequence[str]) -> None:
+def _check_formats(request: ExportRequest, asked: Sequence[str], output: Path | None) -> None:
     """Refuses options of formats that aren't asked for."""
     given = [
         ("safe", request.safe, "csv", "changes CSV alone"),
@@ -136,6 +137,12 @@ def _check_formats(request: ExportRequest, asked: Sequence[str]) -> None:
     for option, used, name, what in given:
         if used and name not in asked:
             raise ProbeError(f"--{option} {what}", expected=f"--to {name}", option=option)
+    if output and set(asked) == {"datapackage"}:
+        raise ProbeError(
+            "datapackage.json stands beside the CSVs that it describes",
+            expected="no --output",
+            option="output",
+        )
     if request.across and not request.baseline:
         raise ProbeError("--across is about a baseline", expected="--baseline RUN", option="across")
 

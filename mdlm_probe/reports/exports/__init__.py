@@ -44,20 +44,23 @@ def export(
     _check_only(modules, request)
     runs, said = load(folder, probes)
     by_format, lacking = _made(modules, runs, request)
-    made = {path: content for files in by_format.values() for path, content in files.items()}
+    places: dict[Path, dict[str, bytes]] = {}
+    for name, found in by_format.items():
+        place = folder if value("format", modules[name], "BESIDE") else request.folder
+        places.setdefault(place, {}).update(found)
     sent = any(value("format", module, "send") for module in modules.values())
-    if lacking and not made and not sent:
+    if lacking and not by_format and not sent:
         raise next(iter(lacking.values()))
-    if made:
-        said += [f"wrote {path}" for path in write(request.folder, made)]
+    for place, made in places.items():
+        said += [f"wrote {path}" for path in write(place, made)]
     said += [f"no {name}: {error.found}; {error.hint}" for name, error in lacking.items()]
     for module in modules.values():
         if value("format", module, "send"):
             said += module.send(runs, request)
-    if request.push:
+    if request.push and "card" in by_format:
         from mdlm_probe.reports.exports.hub_push import push
 
-        said += push(by_format.get("card", {}), request.push)
+        said += push(by_format["card"], request.push)
     return said
 
 

@@ -7,20 +7,24 @@ from collections.abc import Sequence
 import pandas as pd
 import pyarrow as pa
 
+from mdlm_probe.reports.exports.data_dictionary import rows_with_metadata, table_with_metadata
 from mdlm_probe.reports.exports.exported_run import ExportedRun, ExportRequest
 from mdlm_probe.reports.exports.typed_rows import typed
 
 
 def arrow_tables(runs: Sequence[ExportedRun], request: ExportRequest) -> list[tuple[str, pa.Table]]:
-    """Rows and tables by path, without an ending; a table's NaN means that there is no value."""
+    """Rows and tables by path, without an ending; a table's NaN means that there is no value.
+
+    Their fields' metadata say what they hold.
+    """
     found = []
     for run in runs:
         for probe, one in run.made.items():
             if request.rows:
-                found.append((run.file(probe), typed(run, probe)))
+                found.append((run.file(probe), rows_with_metadata(typed(run, probe), probe)))
             if request.tables:
                 found += [
-                    (run.file(f"{probe}-{name}"), arrow(frame))
+                    (run.file(f"{probe}-{name}"), table_with_metadata(arrow(frame), probe, name))
                     for name, frame in one.tables.items()
                     if len(frame.columns)
                 ]

@@ -1,4 +1,7 @@
-"""Parquet: rows and tables with their types, for pandas, polars, DuckDB and datasets."""
+"""Parquet: rows and tables with their types, for pandas, polars, DuckDB and datasets.
+
+Each field's metadata say what it holds, as its probe declares it.
+"""
 
 from __future__ import annotations
 
