@@ -83,7 +83,7 @@ def check_range(
         ProbeError: naming the option.
     """
     for name, values in _numbers(given):
-        bad = [value for value in values if not (low <= value <= high and math.isfinite(value))]
+        bad = [value for value in values if not (low <= value <= high and _finite(value))]
         if bad:
             raise wrong(name, min(bad), expected, hint)
 
@@ -138,3 +138,8 @@ def _numbers(
 ) -> Iterator[tuple[str, tuple[float, ...]]]:
     for name, value in given.items():
         yield name, value if isinstance(value, tuple) else (value,)
+
+
+def _finite(value: float) -> bool:
+    """Whether a number is one that a machine counts with: whole ones have 64 bits."""
+    return abs(value) < 2**63 if isinstance(value, int) else math.isfinite(value)

@@ -21,8 +21,8 @@ def verdicts_alone(monkeypatch):
     """Reports on verdicts alone: the run's own rows are another report's."""
     inner = _frames.frames
 
-    def frames(folder):
-        found = inner(folder)
+    def frames(folder, **how):
+        found = inner(folder, **how)
         return found._replace(rows={n: rows for n, rows in found.rows.items() if n == "judge"})
 
     monkeypatch.setattr(probe_report.frames, "frames", frames)

@@ -82,3 +82,10 @@ def test_what_is_right_passes():
 def test_numbers_of_an_option_are_given_or_the_usual_that_fit():
     assert fitting("block", (4, 2), (1,), 8, "length") == [2, 4]
     assert fitting("block", (), (1, 2, 4, 8, 16), 8, "length") == [1, 2, 4, 8]
+
+
+def test_numbers_that_no_machine_counts_with_are_refused():
+    check_least(1, limit=2**62)
+    for huge in (2**63, 10**400):
+        with pytest.raises(ProbeError, match="--limit has"):
+            check_least(1, limit=huge)

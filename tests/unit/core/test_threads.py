@@ -83,6 +83,8 @@ def test_an_end_of_waiting_stops_the_others():
     assert len(begun) == 2
 
 
+# the thread that a signal finds half begun, in Python's own locks, ends with an error of its own
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_ctrl_c_is_obeyed_at_any_moment():
     """200 signals at random moments around the beginning of a wait that would have no end."""
     rng, hang = random.Random(0), threading.Event()
