@@ -152,8 +152,10 @@ def execute(
             found += [take(turn, by) for turn in _trainings(parts)]
             measured = [_measurement(part, plan) for part, plan, fault in pairs if not fault]
             found += placement.outcomes(measured, by, take)
-            by.close()
-            found += [take(turn, by) for turn in _judgements(parts, folder, fresh)]
+            judgements = _judgements(parts, folder, fresh)
+            if judgements:
+                by.close()  # a judge's own model needs the room
+            found += [take(turn, by) for turn in judgements]
         except BaseException:
             going.stop()
             raise

@@ -1,5 +1,6 @@
 """Runs whose work Ray divides: the bytes of one process, whoever dies on the way."""
 
+import json
 import os
 import sys
 from contextlib import contextmanager
@@ -12,11 +13,13 @@ from fakes import write
 from ray_work import Changed, Dying, Short, Slow
 from small_job import Log, job
 
+from mdlm_probe.cli import study_file
 from mdlm_probe.cli.commands import generate
 from mdlm_probe.cli.commands.generate import Writing
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import read_run
 from mdlm_probe.runs import executors, runner
+from mdlm_probe.runs import study as studies
 from mdlm_probe.runs.executors.group_queue import DEATHS
 from mdlm_probe.runs.executors.on_ray import RayExecutor
 from mdlm_probe.runs.plan import Job, prepare
@@ -139,6 +142,43 @@ def test_a_model_that_cannot_be_had_is_an_error_and_workers_go_on(tmp_path, work
 
 
 # ---------------------------------------------------------------------- generate, eval, judge
+
+
+def test_a_study_measures_two_models_at_a_time(tmp_path, workers):
+    small = {"shots": 1, "distractors": 2, "tasks": "verb-smallest", "limit": 3}
+    runs = {"locality": {"positions": [0, 2], **small}, "masks": {"masks": [0, 4], **small}}
+    path = tmp_path / "mine.yaml"
+    path.write_text(json.dumps({"model": ["oracle", "oracle-causal"], "runs": runs}))
+    begun, found = [], {}
+    for name, by in (("here", None), ("there", workers)):
+        study, _ = study_file.load(str(path), tmp_path / name)
+        progress = Turns(begun if by else [])
+        outcomes = studies.execute(study, tmp_path / name, progress, executor=by)
+        assert [one.status for one in outcomes] == ["finished"] * 4
+        files = sorted((tmp_path / name).glob("*/*__*.csv"))
+        found[name] = {file.name: file.read_bytes() for file in files}
+    assert found["here"] == found["there"]
+    assert len(found["here"]) == 4
+    assert {model for _, model in begun[:2]} == {"oracle", "oracle-causal"}
+    entries = read_run(tmp_path / "there" / "locality")
+    assert len(entries) == 2
+    for entry in entries.values():  # one worker each; who is ready first may be joined by the other
+        assert len(entry["sessions"][0]["workers"]) == 1
+
+
+class Turns(Log):
+    """Progress of a study that remembers in which order turns began."""
+
+    def __init__(self, begun):
+        super().__init__()
+        self._begun = begun
+
+    def begin(self, run, probe, model, cells):
+        self._begun.append((run, model))
+        return self
+
+    def end(self):
+        pass
 
 
 @pytest.fixture

@@ -67,6 +67,7 @@ class RayExecutor:
         if self._cluster is None:
             note("starting Ray" if not self._address else f"joining Ray at {self._address}")
         cluster, workers = self._begun()
+        self._end_parts()
         needs = needed(cluster, request.load, self._whole._begun()[1] if self._whole else workers)
         with self._lock:
             if needs != self._needs or len(self._seats) != workers:
@@ -83,6 +84,7 @@ class RayExecutor:
         """Executors for as many models at once, with as equal numbers of workers as can be."""
         _, workers = self._begun()
         count = min(number, workers)
+        self._end_parts()
         if count < 2:
             return [self]
         self._end_workers()
@@ -99,9 +101,7 @@ class RayExecutor:
 
     def close(self) -> None:
         """Ends all workers, and Ray where it was begun here."""
-        for part in self._parts:
-            part.close()
-        self._parts = []
+        self._end_parts()
         if self._session:
             self._session.over = True
         if self._cluster is not None:
@@ -109,6 +109,12 @@ class RayExecutor:
             if not self._whole:
                 self._cluster.close()
             self._cluster = self._needs = None
+
+    def _end_parts(self) -> None:
+        """Ends the workers of its parts, which have the places of its own."""
+        for part in self._parts:
+            part.close()
+        self._parts = []
 
     def _begun(self) -> tuple[Cluster, int]:
         """The cluster, and how many workers are wanted of it."""
