@@ -101,7 +101,8 @@ class Border:
                     expected="a prompt that ends where the model is to continue",
                 )
             ids.append(mask)
-            ids.extend(self._cutter.ids(part, inside=True))
+            if part:
+                ids.extend(self._cutter.ids(part, inside=True))
         return tuple(ids)
 
     def cut(self, before: str, text: str) -> tuple[tuple[int, ...], tuple[int, ...], bool]:

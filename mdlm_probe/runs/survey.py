@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SAMPLE = 24
 """Cells that are written out to learn how long prompts are."""
-LOOKED = 1536
+LOOKED = 768
 """Cells that are written out to learn how many are too long, where some are."""
 
 STRETCH = 256
