@@ -99,8 +99,17 @@ class Headline:
         if not found.known:
             return found.reason
         way = self.ways[found.value < (self.none or 0.0)]
-        size = abs(found.value) if any(self.ways) else found.value
-        return self.words.format(value=with_unit(size, self.unit), way=way)
+        return self.words.format(value=with_unit(self._as_said(found).value, self.unit), way=way)
+
+    def ends(self, found: HeadlineValue) -> str:
+        """Both ends of the interval as the sentence counts: what is lower by 2 has one around 2."""
+        return ends_in_words(self._as_said(found))
+
+    def _as_said(self, found: HeadlineValue) -> HeadlineValue:
+        """A value without its sign, where the sentence says which way it is."""
+        if not any(self.ways) or found.value >= 0:
+            return found
+        return replace(found, value=-found.value, low=-found.high, high=-found.low)
 
 
 def declared(probe: str) -> tuple[Headline, ...]:

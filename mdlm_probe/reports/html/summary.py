@@ -102,7 +102,7 @@ def _line(headline: Headline, one: HeadlineValue, setting: str) -> SummaryLine:
     said = headline.sentence(one)
     if not one.known:
         return SummaryLine(one.model, f"no {headline.name}: {said}", "", "", False)
-    ends = headlines.ends_in_words(one)
+    ends = headline.ends(one)
     interval = f"95 % interval {ends}" if one.bounded else "no interval"
     return SummaryLine(
         one.model,

@@ -181,6 +181,9 @@ def test_a_planted_effect_stands_out_and_its_mirror_image_too(tmp_path):
     assert one.value < -80
     assert " points lower" in headline.sentence(one)
     assert "-" not in headline.sentence(one)
+    # what is lower by so many points has an interval around so many
+    expected = (headlines.rounded(-one.high), headlines.rounded(-one.low))
+    assert headline.ends(one) == " to ".join(expected)
 
 
 def test_no_effect_does_not_stand_out(tmp_path):
