@@ -162,8 +162,8 @@ def test_a_study_measures_two_models_at_a_time(tmp_path, workers):
     assert {model for _, model in begun[:2]} == {"oracle", "oracle-causal"}
     entries = read_run(tmp_path / "there" / "locality")
     assert len(entries) == 2
-    for entry in entries.values():  # one worker each; who is ready first may be joined by the other
-        assert len(entry["sessions"][0]["workers"]) == 1
+    for entry in entries.values():  # one worker each, or two once the other model is done
+        assert len(entry["sessions"][0]["workers"]) in (1, 2)
 
 
 class Turns(Log):
