@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mdlm_probe.api.loaded_run import Run
-from mdlm_probe.cli import run_probe, study_file
+from mdlm_probe.cli import run_probe
 from mdlm_probe.cli.commands import study as study_command
 from mdlm_probe.cli.commands import tune as tune_command
-from mdlm_probe.cli.progress import StudyBar
+from mdlm_probe.cli.study_changes import StudyChanges
 from mdlm_probe.cli.typed_values import parsed
-from mdlm_probe.core import catalog
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.prompts import shipped
 from mdlm_probe.runs.executors import executor_of
 
 if TYPE_CHECKING:
@@ -39,8 +37,6 @@ def run(probe: str, *, model: Model | None = None, **options: Any) -> Run:
     Raises:
         ProbeError: whatever the user can mend; rows written before stay.
     """
-    if probe not in catalog.names("probe"):
-        raise catalog.unknown("probe", probe, catalog.names("probe"))
     command = run_probe.probe_command(probe)
     with parsed(command, {"model": model, **options}) as context:
         jobs = run_probe.jobs(probe, context.params)
@@ -84,19 +80,16 @@ def study(
     Raises:
         ProbeError: a file or folder that can't be used; what failed in runs, after all others.
     """
-    from mdlm_probe.runs.study import execute
-
-    to = Path(output) if output else None
-    loaded, notes = study_file.load(str(study), to, fresh)
-    chosen = study_command.select(loaded, list(only))
-    path = shipped.path_of(str(study), "study", shipped.studies())
-    folder = to or study_file.folder_of(path)
-    cells = [(part.probe, len(p.cells)) for part in chosen for p in part.plans]
-    names = [part.name for part in chosen]
-    with StudyBar(quiet, cells) as bar, executor_of(workers, ray_address) as executor:
-        for note in (note for name in names for note in notes.get(name, [])):
-            bar.note(note)
-        found = execute(loaded, folder, bar, only=names, fresh=fresh, executor=executor)
+    folder, found = study_command.execute(
+        str(study),
+        StudyChanges(),
+        output=Path(output) if output else None,
+        only=only,
+        fresh=fresh,
+        workers=workers,
+        ray_address=ray_address,
+        quiet=quiet,
+    )
     failed = [f"{one.part.name} {one.model}: {one.error}" for one in found if one.error]
     if failed:
         raise ProbeError("\n".join([f"{len(failed)} of {len(found)} failed:", *failed]))
@@ -160,8 +153,6 @@ def tune(objective: str, *, model: str | Path | None = None, **options: Any) -> 
     """
     from mdlm_probe.tuning import tune as tuning
 
-    if objective not in catalog.names("objective"):
-        raise catalog.unknown("objective", objective, catalog.names("objective"))
     command = tune_command.tune_command(objective)
     with parsed(command, {"model": model, **options}) as context:
         asked = tune_command.tuning_of(objective, context.params)

@@ -98,7 +98,8 @@ def _shards(name: str, known: Mapping[Path, dict[str, Entry]]) -> dict[Path, Ent
                 f"shard {shard} of '{name}' in {folder} is not finished",
                 hint="the same command, with its --shard and --output, resumes",
             )
-        index, count = map(int, shard.split("/"))
+        read = Shard.read(shard)
+        index, count = read.index, read.count
         if index in found:
             raise ProbeError(f"shard {shard} of '{name}' is in {found[index][0]} and in {folder}")
         found[index] = folder, entry
@@ -128,7 +129,7 @@ def _merged(name: str, shards: Mapping[Path, Entry]) -> Entry:
     entries = list(shards.values())
     whole, size = one["whole"], one["batch"]["cells"]
     for entry in entries:
-        shard = Shard(*map(int, entry["config"]["shard"].split("/")))
+        shard = Shard.read(entry["config"]["shard"])
         if entry["cells"] != shard.cells(whole, size):
             raise ProbeError(
                 f"shard {shard} of '{name}' has {entry['cells']} cells",

@@ -17,6 +17,11 @@ class Shard:
     index: int
     count: int
 
+    @classmethod
+    def read(cls, text: str) -> Shard:
+        """The shard that run.json names."""
+        return cls(*map(int, text.split("/")))
+
     def __str__(self) -> str:
         return f"{self.index}/{self.count}"
 

@@ -23,6 +23,7 @@ from mdlm_probe.core.yaml_file import check_text
 from mdlm_probe.prompts import shipped
 
 if TYPE_CHECKING:
+    from mdlm_probe.runs.shards import Shard
     from mdlm_probe.runs.study import RunOutcome
     from mdlm_probe.runs.study_plan import Study, StudyRun
 
@@ -92,7 +93,14 @@ def callback(
     if show or copy:
         _hand_out(shipped.path_of(study, "study", shipped.studies()), copy)
         return
-    execute(study, StudyChanges(model, set_), **given)
+    tables, shard = given.pop("tables"), shard_of(given.pop("shard"))
+    folder, found = execute(study, StudyChanges(model, set_), shard=shard, **given)
+    if shard:
+        show_outcomes(found)
+        echo(run_probe.told(shard, folder))
+        _raise_failed(found)
+    else:
+        finish(folder, found, tables)
 
 
 def _hand_out(path: Path, copy: Path | None) -> None:
@@ -117,18 +125,17 @@ def execute(
     changes: StudyChanges,
     *,
     output: Path | None,
-    only: tuple[str, ...] | None,
+    only: Sequence[str] | None,
     fresh: bool,
     workers: int,
     ray_address: str,
-    shard: str,
-    tables: bool,
     quiet: bool,
-) -> None:
-    """Runs what is missing, makes the report, and says what came of every run.
+    shard: Shard | None = None,
+) -> tuple[Path, list[RunOutcome]]:
+    """Runs what is missing of a study; returns its folder, and what came of every run.
 
     Raises:
-        ProbeError: a file or folder that can't be used; runs that failed, at the very end.
+        ProbeError: a file or folder that can't be used.
     """
     from mdlm_probe.cli import study_file
     from mdlm_probe.runs import study as studies
@@ -137,8 +144,8 @@ def execute(
     loaded, notes = study_file.load(study, output, fresh, changes)
     chosen = select(loaded, only or ())
     asked = [part.name for part in chosen]
-    if part := shard_of(shard):
-        loaded = loaded.cut(part)
+    if shard:
+        loaded = loaded.cut(shard)
         chosen = cut(loaded, chosen, notes)
     folder = output or study_file.folder_of(shipped.path_of(study, "study", shipped.studies()))
     cells = [(part.probe, len(p.cells)) for part in chosen for p in part.plans]
@@ -147,12 +154,7 @@ def execute(
         for note in (note for name in asked for note in notes.get(name, [])):
             bar.note(note)
         found = studies.execute(loaded, folder, bar, only=names, fresh=fresh, executor=by)
-    if part:
-        show_outcomes(found)
-        echo(run_probe.told(part, folder))
-        _raise_failed(found)
-    else:
-        finish(folder, found, tables)
+    return folder, found
 
 
 def select(study: Study, only: Sequence[str]) -> list[StudyRun]:

@@ -21,7 +21,3 @@ def main() -> None:
         cli_evaluate()
     except ProbeError as error:
         sys.exit(f"Error: {error}")
-
-
-if __name__ == "__main__":
-    main()
