@@ -101,8 +101,7 @@ class Border:
                     expected="a prompt that ends where the model is to continue",
                 )
             ids.append(mask)
-            if part:
-                ids.extend(self._cutter.ids(part, inside=True))
+            ids += self._cutter.ids(part, inside=True) if part else ()
         return tuple(ids)
 
     def cut(self, before: str, text: str) -> tuple[tuple[int, ...], tuple[int, ...], bool]:

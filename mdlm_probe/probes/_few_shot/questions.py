@@ -131,6 +131,17 @@ def load(suite: str, lexicon: str, options: int | None = 0) -> Suite:
     return tasks.load(suite, lexicon, options or 0)
 
 
+def shared(source: Suite, suite: str, lexicon: str, answer: str | None) -> dict[str, Any]:
+    """The coordinates that all cells of a plan have alike.
+
+    Args:
+        source, suite, lexicon: the suite, and the names that it was loaded by.
+        answer: how answers are written; None: the suite's way.
+    """
+    named = {"suite": suite, "lexicon": lexicon}
+    return named | {"answer": answer or source.answer, "options": source.options}
+
+
 def test_points(cells: Sequence[FewShotCell]) -> list[Example]:
     """The test point of every cell."""
     needed: dict[tuple[Any, ...], int] = {}

@@ -116,10 +116,7 @@ def plan(
         ("distractors", distractors),
         ("item", range(limit)),
         (("masks", "filler", "side", "steps", "order"), tails),
-        suite=suite,
-        lexicon=lexicon,
-        answer=answer or source.answer,
-        options=source.options,
+        **questions.shared(source, suite, lexicon, answer),
         seed=seed,
     )
 

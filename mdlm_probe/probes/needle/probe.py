@@ -90,15 +90,8 @@ def plan(
             expected = f"more than {words} tokens, for the needle '{needle.fact}'"
             raise options.wrong("lengths", min(lengths), expected)
     wanted = (*depths, *((ABSENT,) if baseline == "absent" else ()))
-    return cells_of(
-        Cell,
-        ("length", lengths),
-        ("item", range(limit)),
-        ("depth", wanted),
-        needles=needles,
-        lexicon=lexicon,
-        seed=seed,
-    )
+    axes = ("length", lengths), ("item", range(limit)), ("depth", wanted)
+    return cells_of(Cell, *axes, needles=needles, lexicon=lexicon, seed=seed)
 
 
 def sources(needles: str, lexicon: str, **_: Any) -> dict[str, str]:
