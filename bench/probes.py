@@ -69,7 +69,9 @@ class Timed(NativeModel):
         """Forgets what was added up."""
         self.spent, self.asked, self.pairs = 0.0, 0, 0
 
-    def states(self, ids: torch.Tensor, lengths: torch.Tensor, *args: torch.Tensor) -> torch.Tensor:
+    def states(
+        self, ids: torch.Tensor, lengths: torch.Tensor, *args: torch.Tensor | None
+    ) -> torch.Tensor:
         """As the model's; counts pairs of tokens, of which one may attend to the other."""
         self.pairs += int(lengths.square().sum())
         with self._timed():

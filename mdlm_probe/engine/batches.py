@@ -25,6 +25,7 @@ def check(query: Query, entry: Checkpoint) -> None:
     check_blocks(query, entry.geometry.get("vocab", 0))
     low, high = (1, length) if entry.kind == "causal" else (entry.shift, length - 1)
     assert all(low <= p <= high for p in query.positions), f"position outside {low}..{high}"
+    assert 0 <= query.origin < max(1, entry.block), f"no origin of blocks: {query.origin}"
     assert query.guidance is None or query.kv_cache is None, "guided passes have no cache"
 
 

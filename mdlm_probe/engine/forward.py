@@ -20,17 +20,18 @@ def forward(model: Model, batch: Sequence[Query]) -> Callable[[], list[Answer]]:
     ids, lengths = padded(batch)
     places = [(row, p) for row, query in enumerate(batch) for p in query.positions]
     rows, positions = torch.tensor(places).unbind(1)
+    origins = _origins(batch)
     with torch.inference_mode():
         if batch[0].kv_cache is not None:
-            states = _states_with_cache(model, batch, ids, lengths, rows, positions)
+            states = _states_with_cache(model, batch, ids, lengths, rows, positions, origins)
         else:
-            states = model.states(on(model.device, ids), lengths, rows, positions)
+            states = model.states(on(model.device, ids), lengths, rows, positions, origins)
         guidances = [query.guidance for query in batch if query.guidance]
         if not guidances:
             return reading.read(model, batch, model.logprobs, states)
         for row, guidance in enumerate(guidances):
             ids[row, list(guidance.hidden)] = model.entry.mask
-        blind = model.states(on(model.device, ids), lengths, rows, positions)
+        blind = model.states(on(model.device, ids), lengths, rows, positions, origins)
         scales = torch.tensor([[guidance.scale] for guidance in guidances])[rows]
         # in float32, which holds all of bfloat16 and the scales
         both = [states.float(), blind.float(), on(states.device, scales).float()]
@@ -49,6 +50,12 @@ def padded(
     return ids, torch.tensor(lengths)
 
 
+def _origins(batch: Sequence[Query]) -> Int[Tensor, " batch"] | None:
+    """Offsets of block boundaries, on the host; None where all are 0."""
+    found = [query.origin for query in batch]
+    return torch.tensor(found) if any(found) else None
+
+
 def _states_with_cache(
     model: Model,
     batch: Sequence[Query],
@@ -56,12 +63,13 @@ def _states_with_cache(
     lengths: Int[Tensor, " batch"],
     rows: Int[Tensor, " asked"],
     positions: Int[Tensor, " asked"],
+    origins: Int[Tensor, " batch"] | None,
 ) -> Float[Tensor, "asked width"]:
     assert isinstance(model, CachingModel), "no keys and values to keep"
     computed = torch.tensor([query.computed for query in batch]) if batch[0].computed else None
     caches = [query.kv_cache for query in batch if query.kv_cache is not None]
     ids = on(model.device, ids)
-    return model.states_with_cache(ids, lengths, computed, rows, positions, caches)
+    return model.states_with_cache(ids, lengths, computed, rows, positions, caches, origins)
 
 
 def _guided(

@@ -115,7 +115,7 @@ def _asked(engine: Answering, queries: Sequence[Query]) -> list[Answer]:
 def _key(query: Query) -> tuple[Any, ...]:
     """What queries that go through the network together have in common."""
     cache = query.kv_cache
-    return (query.ids, query.guidance) if cache is None else (id(cache),)
+    return (query.ids, query.guidance, query.origin) if cache is None else (id(cache),)
 
 
 def _merged(queries: Sequence[Query]) -> Query:

@@ -71,6 +71,8 @@ class Query:
             and values of all others come from `kv_cache`. () computes all. Causal models: exact if
             all before are cached. Masked models: an approximation, since what is cached was
             computed for another canvas.
+        origin: block-causal models: a position p lies in block (p - origin) // block, rounded down;
+            0 <= origin < block. See `Checkpoint.origin_after`.
     """
 
     ids: tuple[int, ...]
@@ -81,6 +83,7 @@ class Query:
     guidance: Guidance | None = None
     kv_cache: KVCache | None = None
     computed: tuple[int, ...] = ()
+    origin: int = 0
 
     @property
     def network_tokens(self) -> int:

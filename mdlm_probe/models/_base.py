@@ -23,7 +23,8 @@ class Model(Protocol):
 
     The row handed out for a position scores the token *at* that position: the shift of causal and
     Dream models happens here and nowhere else. The mask token is never predicted. Rows are float32.
-    Only the asked positions reach the output layer. Same input, same output.
+    Only the asked positions reach the output layer. Same input, same output. Attention is what
+    `entry.attention` says, proven when a network is loaded.
 
     Attributes:
         entry: what is known of the checkpoint.
@@ -45,6 +46,7 @@ class Model(Protocol):
         lengths: Int[Tensor, batch],
         rows: Int[Tensor, asked],
         positions: Int[Tensor, asked],
+        origins: Int[Tensor, batch] | None = None,
     ) -> Float[Tensor, "asked width"]:
         """What the output layer needs to score the tokens at (rows, positions).
 
@@ -54,6 +56,9 @@ class Model(Protocol):
             rows, positions: the asked places. Causal models: position 1..length, where `length` is
                 the token after the end. Masked models: 0..length-1 (Dream: 1..length-1). These and
                 `lengths` come from the host, where looking at them waits for nothing.
+            origins: offset of block boundaries in each row, on the host; None: 0 in all. Only
+                block-causal attention looks at them: position p lies in block
+                (p - origin) // block, rounded down.
         """
         ...
 
@@ -74,6 +79,7 @@ class CachingModel(Model, Protocol):
         rows: Int[Tensor, asked],
         positions: Int[Tensor, asked],
         caches: Sequence[KVCache],
+        origins: Int[Tensor, batch] | None = None,
     ) -> Float[Tensor, "asked width"]:
         """`states`, keeping keys and values: only tokens at `computed` go through the network, the
         keys and values of the others come from `caches`, and the new ones are written there.
@@ -81,8 +87,8 @@ class CachingModel(Model, Protocol):
         Causal models: exact. Masked models: an approximation where the canvas has changed.
 
         Args:
-            ids, lengths, rows, positions: as in `states`: whole sequences, which may have grown
-                since the last pass.
+            ids, lengths, rows, positions, origins: as in `states`: whole sequences, which may have
+                grown since the last pass.
             computed: ascending in each row, as many in every row, on the host; None computes all.
                 Whatever isn't cached yet must be among them, and `position - shift` of every asked
                 position.

@@ -10,6 +10,8 @@ from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.options import check_range
 
 Kind = Literal["masked", "causal"]
+Attention = Literal["bidirectional", "block-causal", "causal"]
+Origin = Literal["start", "prompt"]
 
 
 REGISTERED, BY_OPTION = "it is registered so", "--style says so"
@@ -31,6 +33,10 @@ class Checkpoint:
         eos_ids: tokens that end a text or a turn, end of text first.
         context: longest input in tokens.
         shift: 1 where nothing predicts position 0: each prediction comes from the position before.
+        block: tokens of a block of block-causal attention: a token sees its own block and those
+            before it; 0: no blocks.
+        origin: where blocks begin: "start", at position 0; "prompt", at the end of the prompt, so
+            that the prompt's first block is the short one.
         chat: whether prompts are written as messages, with the checkpoint's chat template.
         style_reason: why they are written so, in words.
         geometry: hidden, layers, heads, kv_heads, intermediate, vocab, parameters: for estimates.
@@ -56,6 +62,8 @@ class Checkpoint:
     eos_ids: tuple[int, ...] = ()
     context: int = 0
     shift: int = 0
+    block: int = 0
+    origin: Origin = "start"
     chat: bool = False
     style_reason: str = REGISTERED
     geometry: dict[str, int] = field(default_factory=dict)
@@ -72,6 +80,17 @@ class Checkpoint:
         """The mask token of a masked model."""
         assert self.mask_id is not None, f"{self.name} is causal"
         return self.mask_id
+
+    @property
+    def attention(self) -> Attention:
+        """What a token sees: all, its own block and those before it, or what stands before it."""
+        if self.kind == "causal":
+            return "causal"
+        return "block-causal" if self.block else "bidirectional"
+
+    def origin_after(self, prompt: int) -> int:
+        """The offset of block boundaries (`Query.origin`) behind a prompt of so many tokens."""
+        return prompt % self.block if self.block and self.origin == "prompt" else 0
 
     def defaults_for(self, probe: str) -> dict[str, Any]:
         """Options of a probe that suit this checkpoint."""

@@ -61,6 +61,7 @@ class NativeModel:
         lengths: Int[Tensor, " batch"],
         rows: Int[Tensor, " asked"],
         positions: Int[Tensor, " asked"],
+        origins: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "asked width"]:
         """Final hidden states that score the tokens at (rows, positions).
 
@@ -68,7 +69,7 @@ class NativeModel:
             ProbeError: for position 0 of a shifted model, which nothing predicts.
         """
         with self._forward_only():
-            return self.body(ids, lengths, rows, positions)
+            return self.body(ids, lengths, rows, positions, origins=origins)
 
     def body(
         self,
@@ -77,6 +78,7 @@ class NativeModel:
         rows: Int[Tensor, " asked"],
         positions: Int[Tensor, " asked"],
         embeddings: Float[Tensor, "batch length width"] | None = None,
+        origins: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "asked width"]:
         """`states`, with gradients where they are switched on.
 
@@ -99,6 +101,7 @@ class NativeModel:
         rows: Int[Tensor, " asked"],
         positions: Int[Tensor, " asked"],
         caches: Sequence[KVCache],
+        origins: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "asked width"]:
         """`states`, keeping keys and values; see `CachingModel`.
 

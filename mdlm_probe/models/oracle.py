@@ -152,6 +152,7 @@ class Oracle:
         lengths: Int[Tensor, " batch"],
         rows: Int[Tensor, " asked"],
         positions: Int[Tensor, " asked"],
+        origins: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "asked states"]:
         """Posterior over hidden states at the asked positions; see the Model protocol."""
         wanted = set(positions.tolist())

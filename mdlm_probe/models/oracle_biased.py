@@ -32,6 +32,7 @@ class BiasedOracle(oracle.Oracle):
         lengths: Int[Tensor, " batch"],
         rows: Int[Tensor, " asked"],
         positions: Int[Tensor, " asked"],
+        origins: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "asked states"]:
         """Posterior over hidden states at the asked positions; see the Model protocol."""
         own = torch.arange(len(rows))

@@ -79,8 +79,8 @@ class Broken:
         self.__dict__ |= {k: getattr(inner, k) for k in ("entry", "border", "device", "vocab")}
         self.facts = {}
 
-    def states(self, ids, lengths, rows, positions):
-        return self.inner.states(ids, lengths, rows, positions)
+    def states(self, ids, lengths, rows, positions, origins=None):
+        return self.inner.states(ids, lengths, rows, positions, origins)
 
     def logprobs(self, states):
         return self.inner.logprobs(states)
@@ -96,7 +96,7 @@ class Sharpened(Broken):
 class Deaf(Broken):
     """What stands right next to a mask on its right is not heard: a pairwise term is missing."""
 
-    def states(self, ids, lengths, rows, positions):
+    def states(self, ids, lengths, rows, positions, origins=None):
         found = []
         for row, position in zip(rows.tolist(), positions.tolist(), strict=True):
             seen = ids[row : row + 1].clone()

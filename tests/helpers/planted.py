@@ -30,7 +30,7 @@ class PlantedReader:
         self.border = models.load_border(self.entry)
         self.vocab = self.border.vocab
 
-    def states(self, ids, lengths, rows, positions):
+    def states(self, ids, lengths, rows, positions, origins=None):
         return torch.stack(
             [
                 self._row(tuple(ids[row, : lengths[row]].tolist()), at)

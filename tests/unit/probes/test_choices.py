@@ -87,7 +87,7 @@ class FirstOption:
         self.facts = {}
         (self.letter,) = oracle.border.pieces("Options: (A) ")
 
-    def states(self, ids, lengths, rows, positions):
+    def states(self, ids, lengths, rows, positions, origins=None):
         found = []
         for row, position in zip(rows.tolist(), positions.tolist(), strict=True):
             before = ids[row, :position].tolist()

@@ -33,11 +33,11 @@ class Keeping(planted.PlantedReader):
         self.mask = self.entry.mask_id
         self.prompts = [self.border.encode(text) for text in PROMPTS]
 
-    def states(self, ids, lengths, rows, positions):
+    def states(self, ids, lengths, rows, positions, origins=None):
         texts = [tuple(ids[row, :length].tolist()) for row, length in enumerate(lengths)]
         return self._stacked(texts, [self.values(text) for text in texts], rows, positions)
 
-    def states_with_cache(self, ids, lengths, computed, rows, positions, caches):
+    def states_with_cache(self, ids, lengths, computed, rows, positions, caches, origins=None):
         texts = [tuple(ids[row, :length].tolist()) for row, length in enumerate(lengths)]
         for row, (text, kept) in enumerate(zip(texts, caches, strict=True)):
             anew = range(len(text)) if computed is None else computed[row].tolist()

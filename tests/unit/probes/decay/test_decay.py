@@ -222,7 +222,7 @@ class WithEnd:
         self.__dict__ |= {k: getattr(oracle, k) for k in ("entry", "border", "device", "vocab")}
         self.facts = {}
 
-    def states(self, ids, lengths, rows, positions):
+    def states(self, ids, lengths, rows, positions, origins=None):
         found = self.oracle.states(ids, lengths, rows, positions)
         near = positions >= lengths[rows] - self.last
         return torch.cat([found, near[:, None].to(found.dtype)], dim=1)

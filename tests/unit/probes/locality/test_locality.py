@@ -124,7 +124,7 @@ class Forgetful:
         self.__dict__ |= {k: getattr(oracle, k) for k in ("entry", "border", "device", "vocab")}
         self.facts = {}
 
-    def states(self, ids, lengths, rows, positions):
+    def states(self, ids, lengths, rows, positions, origins=None):
         seen = ids.clone()
         seen[:, : -self.span] = self.entry.mask_id
         return self.oracle.states(seen, lengths, rows, positions)

@@ -142,7 +142,7 @@ class Distracted:
         self.__dict__ |= {k: getattr(oracle, k) for k in ("entry", "border", "device", "vocab")}
         self.facts = {}
 
-    def states(self, ids, lengths, rows, positions):
+    def states(self, ids, lengths, rows, positions, origins=None):
         seen = ids.clone()
         many = (ids == self.entry.mask_id).sum(1) > self.most
         seen[many, :40] = self.entry.mask_id

@@ -65,7 +65,7 @@ class Reader:
         self.entry, self.border, self.vocab = border.entry, border, border.vocab
         self.span, self.cue = span, cue
 
-    def states(self, ids, lengths, rows, positions):
+    def states(self, ids, lengths, rows, positions, origins=None):
         out = torch.zeros(len(rows), self.vocab)
         for n, (row, at) in enumerate(zip(rows.tolist(), positions.tolist(), strict=True)):
             first = max(0, int(lengths[row]) - self.span)
