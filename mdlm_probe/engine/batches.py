@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -27,6 +28,8 @@ def check(query: Query, entry: Checkpoint) -> None:
     assert all(low <= p <= high for p in query.positions), f"position outside {low}..{high}"
     assert 0 <= query.origin < max(1, entry.block), f"no origin of blocks: {query.origin}"
     assert query.guidance is None or query.kv_cache is None, "guided passes have no cache"
+    assert query.positions or not query.readouts, "nothing is asked, and something is to be read"
+    assert query.computed or not query.read_only, "what is read of a cache where all is computed"
 
 
 def beyond(entry: Checkpoint) -> str:
@@ -69,23 +72,56 @@ def distinct(queries: Sequence[Query], entry: Checkpoint) -> tuple[list[Query], 
     return kept, answered
 
 
-def _kind(query: Query) -> tuple[bool, bool, int]:
+def _kind(query: Query) -> tuple[bool, bool, bool, int]:
     """What queries of one batch have in common: the same kind of pass."""
     cached = query.kv_cache is not None
-    return query.guidance is not None, cached, len(query.computed) if cached else 0
+    return query.guidance is not None, cached, query.read_only, len(query.computed) * cached
 
 
-def spans(queries: Sequence[Query], budget: int, kind: str) -> tuple[list[int], list[slice]]:
+def taken(query: Query, entry: Checkpoint) -> int:
+    """Padded tokens that a row with this query is counted as, by the memory that it takes.
+
+    Those of the sequence, and what block-causal attention takes besides: a mask of every pair of
+    tokens. A pass that reads a cache computes few tokens, and copies keys and values of one layer
+    at a time.
+    """
+    length = len(query.ids)
+    if not entry.block:
+        return length
+    computed = len(query.computed) or length
+    copied = length // COPIES if query.read_only else length - computed
+    return computed + copied + math.ceil(computed * length / _mask_tokens(entry.geometry))
+
+
+COPIES = 4
+"""Positions whose keys and values of one layer take what the pass of one token takes, or less."""
+
+
+def _mask_tokens(geometry: dict[str, int]) -> int:
+    """How many pairs of tokens have masks of the size that the pass of one token takes.
+
+    A token takes about 8 x hidden + 3 x intermediate numbers at a time; a pair a byte, and a number
+    where kernels add masks to scores: at most two bytes for two, or five for four.
+    """
+    width = 8 * geometry.get("hidden", 64) + 3 * geometry.get("intermediate", 128)
+    return width * 2 // 3
+
+
+def spans(
+    queries: Sequence[Query], budget: int, entry: Checkpoint
+) -> tuple[list[int], list[slice]]:
     """Queries sorted by kind of pass and length, and the runs of them that make batches, last
     first. Under a masked model prompts of one length that fill a batch go by themselves: without
     padding there is no mask of attention, and faster kernels do.
     """
-    order = sorted(range(len(queries)), key=lambda i: (_kind(queries[i]), len(queries[i].ids)))
+    size = [taken(query, entry) for query in queries]
+    order = sorted(range(len(queries)), key=lambda i: (_kind(queries[i]), size[i]))
+    alike = entry.attention != "bidirectional"  # others have a mask always, or never
     spans: list[slice] = []
     begin = 0
     for _, part in groupby(order, key=lambda i: _kind(queries[i])):
-        lengths = [len(queries[i].ids) for i in part]
-        for count in [len(lengths)] if kind == "causal" else _of_one_length(lengths, budget):
+        lengths = [size[i] for i in part]
+        for count in [len(lengths)] if alike else _of_one_length(lengths, budget):
             own, lengths = lengths[:count], lengths[count:]
             spans += [slice(begin + s.start, begin + s.stop) for s in pack(own, budget)]
             begin += count

@@ -17,8 +17,8 @@ import torch
 
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.engine import gradients, memory, multi_step, reading
-from mdlm_probe.engine.batches import check, distinct, spans
-from mdlm_probe.engine.forward import forward, padded
+from mdlm_probe.engine.batches import check, distinct, spans, taken
+from mdlm_probe.engine.forward import forward, origins_of, padded
 from mdlm_probe.engine.multi_step import MultiStep, Work
 from mdlm_probe.engine.queries import Answer, Attribution, Query
 from mdlm_probe.models._base import CachingModel, Model
@@ -179,7 +179,7 @@ class Engine:
     ) -> list[Found]:
         """Runs batches. A device besides the CPU begins one while another's results are copied."""
         answers: dict[int, Found] = {}
-        order, waiting = spans(queries, budget.tokens, self.entry.kind)
+        order, waiting = spans(queries, budget.tokens, self.entry)
         ahead = 0 if self.model.device == "cpu" else 1
         begun: list[tuple[list[int], Callable[[], list[Found]]]] = []
         while waiting or begun:
@@ -209,7 +209,8 @@ class Engine:
         assert self._gradient_budget is not None, "found by `attribute`"
         checkpointing = self._gradient_budget.checkpointing
         found = gradients.attribute(
-            self.model, ids, lengths, positions, method, ig_steps, checkpointing
+            *(self.model, ids, lengths, positions, method, ig_steps, checkpointing),
+            origins=origins_of(batch),
         )
         return partial(reading.explained, batch, self.entry, found)
 
@@ -251,7 +252,8 @@ class Engine:
                 f"not enough memory for one prompt of {longest} tokens, in cell {batch[0].name}",
                 hint="try --quantize 4bit, --dtype bfloat16, or a shorter prompt",
             ) from error
-        budget.tokens = max(longest, math.ceil(len(batch) * longest / 2))
+        most = max(taken(query, self.entry) for query in batch)
+        budget.tokens = max(most, math.ceil(len(batch) * most / 2))
         what = "batch tokens of gradients" if budget.gradients else "batch tokens"
         self.events.append(f"out of memory: {what} halved to {budget.tokens}")
         half = (span.start + span.stop) // 2

@@ -19,13 +19,15 @@ def forward(model: Model, batch: Sequence[Query]) -> Callable[[], list[Answer]]:
     """Starts a pass of queries of one kind; what is returned waits for the answers."""
     ids, lengths = padded(batch)
     places = [(row, p) for row, query in enumerate(batch) for p in query.positions]
-    rows, positions = torch.tensor(places).unbind(1)
-    origins = _origins(batch)
+    rows, positions = torch.tensor(places, dtype=torch.long).view(-1, 2).unbind(1)
+    origins = origins_of(batch)
     with torch.inference_mode():
         if batch[0].kv_cache is not None:
             states = _states_with_cache(model, batch, ids, lengths, rows, positions, origins)
         else:
             states = model.states(on(model.device, ids), lengths, rows, positions, origins)
+        if not places:  # what is computed was to be stored
+            return lambda: [Answer() for _ in batch]
         guidances = [query.guidance for query in batch if query.guidance]
         if not guidances:
             return reading.read(model, batch, model.logprobs, states)
@@ -50,7 +52,7 @@ def padded(
     return ids, torch.tensor(lengths)
 
 
-def _origins(batch: Sequence[Query]) -> Int[Tensor, " batch"] | None:
+def origins_of(batch: Sequence[Query]) -> Int[Tensor, " batch"] | None:
     """Offsets of block boundaries, on the host; None where all are 0."""
     found = [query.origin for query in batch]
     return torch.tensor(found) if any(found) else None
@@ -68,8 +70,10 @@ def _states_with_cache(
     assert isinstance(model, CachingModel), "no keys and values to keep"
     computed = torch.tensor([query.computed for query in batch]) if batch[0].computed else None
     caches = [query.kv_cache for query in batch if query.kv_cache is not None]
-    ids = on(model.device, ids)
-    return model.states_with_cache(ids, lengths, computed, rows, positions, caches, origins)
+    ids, read_only = on(model.device, ids), batch[0].read_only
+    return model.states_with_cache(
+        ids, lengths, computed, rows, positions, caches, origins, read_only
+    )
 
 
 def _guided(

@@ -20,6 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.extras import library
 from mdlm_probe.models._base import Model
+from mdlm_probe.models._device import on
 from mdlm_probe.models._hf import NativeModel, wide
 
 Method = Literal["grad-norm", "input-x-gradient", "integrated-gradients"]
@@ -50,6 +51,7 @@ def attribute(
     method: Method = "grad-norm",
     ig_steps: int = 32,
     checkpointing: bool = False,
+    origins: Int[Tensor, " batch"] | None = None,
 ) -> Attributed:
     """Scores of all input tokens for the token predicted at one position of each sequence.
 
@@ -70,11 +72,13 @@ def attribute(
         positions: one asked position of each sequence; the token there is explained.
         method, ig_steps: what to compute, and Gauss-Legendre points on the line.
         checkpointing: forget activations within layers, and compute them again on the way back.
+        origins: as in `Model.states`.
     """
     assert isinstance(model, NativeModel), "`check` refuses others"
     attr: Any = library("captum.attr", "a gradient", extra="captum")  # seconds to import
 
-    logit, inputs, gaps = _Logit(model), (ids, lengths, positions), None
+    first = torch.zeros_like(lengths) if origins is None else on(lengths.device, origins)
+    logit, inputs, gaps = _Logit(model), (ids, lengths, positions, first), None
     with differentiable(model.network, checkpointing):
         leaf = model.network.get_input_embeddings()(ids).detach()
         leaf = leaf.to(wide(leaf.dtype)).requires_grad_()
@@ -120,11 +124,12 @@ class _Logit:
         ids: Int[Tensor, "batch length"],
         lengths: Int[Tensor, " batch"],
         positions: Int[Tensor, " batch"],
+        origins: Int[Tensor, " batch"],
         tokens: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, " batch"]:
         rows = torch.arange(len(positions), device=positions.device)
         embeddings = embeddings.to(self.model.network.get_input_embeddings().weight.dtype)
-        states = self.model.body(ids, lengths, rows, positions, embeddings)
+        states = self.model.body(ids, lengths, rows, positions, embeddings, origins)
         if tokens is not None:  # they were predicted before
             return self.model.logit(states, tokens)
         self.tokens = self.model.logprobs(states.detach()).argmax(-1)

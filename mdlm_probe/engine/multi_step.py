@@ -115,7 +115,11 @@ def _asked(engine: Answering, queries: Sequence[Query]) -> list[Answer]:
 def _key(query: Query) -> tuple[Any, ...]:
     """What queries that go through the network together have in common."""
     cache = query.kv_cache
-    return (query.ids, query.guidance, query.origin) if cache is None else (id(cache),)
+    if cache is None:
+        return query.ids, query.guidance, query.origin
+    if query.read_only:
+        return id(cache), query.ids, query.computed, query.origin
+    return (id(cache),)
 
 
 def _merged(queries: Sequence[Query]) -> Query:

@@ -57,6 +57,25 @@ class Guidance(NamedTuple):
 class Query:
     """One sequence to run through the network.
 
+    Blocks. Under a block-causal model nothing after a block moves it, so keys and values of
+    finished blocks are exact, and a block is decoded or scored on a cache of those before it:
+
+        cache = KVCache()
+        begin, end = entry.block_span(place, origin)
+        # once: all finished blocks are stored; nothing is asked
+        Query(ids[:begin], (), (), kv_cache=cache, origin=origin)
+        # each step: the block alone goes through the network; the cache stays as it is
+        Query(ids[:end], asked, readouts, kv_cache=cache, computed=tuple(range(begin, end)),
+              read_only=True, origin=origin)
+        # once it is finished: one more pass stores its keys and values
+        Query(ids[:end], (), (), kv_cache=cache, computed=tuple(range(begin, end)), origin=origin)
+
+    That last pass may be the next block's first step: with the positions of both computed, and
+    something asked of the next one. What it stores of that block is replaced once the block is
+    stored; passes that compute it don't look at it. With a shift, the first token of a block is
+    scored by the position before it, in a finished block: `computed` has to hold that, too. A
+    query ends with the block that it asks of: what stands behind moves nothing.
+
     Attributes:
         ids: token ids, unpadded.
         positions: asked positions, 0-based. The row handed out for a position scores the token
@@ -69,8 +88,10 @@ class Query:
         kv_cache: where keys and values are kept for later passes, or None.
         computed: positions, ascending, whose tokens go through the network in this pass; the keys
             and values of all others come from `kv_cache`. () computes all. Causal models: exact if
-            all before are cached. Masked models: an approximation, since what is cached was
-            computed for another canvas.
+            all before are cached. Block-causal models: exact, see below. Other masked models: an
+            approximation, since what is cached was computed for another canvas.
+        read_only: whether `kv_cache` stays as it is: the keys and values of the computed tokens
+            are forgotten. Queries with one cache may then differ and travel together.
         origin: block-causal models: a position p lies in block (p - origin) // block, rounded down;
             0 <= origin < block. See `Checkpoint.origin_after`.
     """
@@ -84,6 +105,7 @@ class Query:
     kv_cache: KVCache | None = None
     computed: tuple[int, ...] = ()
     origin: int = 0
+    read_only: bool = False
 
     @property
     def network_tokens(self) -> int:

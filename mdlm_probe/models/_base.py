@@ -80,11 +80,13 @@ class CachingModel(Model, Protocol):
         positions: Int[Tensor, asked],
         caches: Sequence[KVCache],
         origins: Int[Tensor, batch] | None = None,
+        read_only: bool = False,
     ) -> Float[Tensor, "asked width"]:
         """`states`, keeping keys and values: only tokens at `computed` go through the network, the
         keys and values of the others come from `caches`, and the new ones are written there.
 
-        Causal models: exact. Masked models: an approximation where the canvas has changed.
+        Causal models: exact. Block-causal models: exact where all cached blocks before the computed
+        ones are finished. Else an approximation where the canvas has changed.
 
         Args:
             ids, lengths, rows, positions, origins: as in `states`: whole sequences, which may have
@@ -94,5 +96,7 @@ class CachingModel(Model, Protocol):
                 position.
             caches: one per row. Afterwards `layers` has one pair (keys, values) per layer, each
                 [kv_heads, length of the row, head_dim] on the device, unpadded.
+            read_only: `caches` stay as they are; then rows may share one, and it may hold more
+                positions than a row has.
         """
         ...

@@ -4,6 +4,7 @@ them from, and what a computed token sees.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,6 +29,8 @@ class Cache:
         lengths: tokens of each row.
         computed: positions of the tokens in this pass, ascending in each row; None: all.
         device: of keys and values.
+        read_only: `caches` stay as they are, so that rows may share one; what they hold beyond the
+            computed tokens' own positions is used up to the row's end.
 
     Source: ours. What masked models make of it is the approximation of dKV-Cache
     (arXiv 2505.15781) and Fast-dLLM (arXiv 2505.22618).
@@ -39,11 +42,14 @@ class Cache:
         lengths: list[int],
         computed: Int[Tensor, "batch computed"] | None,
         device: torch.device,
+        *,
+        read_only: bool = False,
     ) -> None:
         assert len(caches) == len(lengths), f"{len(caches)} caches for {len(lengths)} sequences"
         self.caches, self.lengths = caches, lengths
         self.computed = None if computed is None else on(device, computed)
-        self._longest = max(lengths)
+        self._longest, self._read_only = max(lengths), read_only
+        assert not (read_only and computed is None), "nothing is read where all is computed"
         if computed is None:
             self._tails = [0] * len(lengths)
         else:
@@ -63,6 +69,8 @@ class Cache:
             keys, values: of the computed tokens.
             layer: its number; layers come in order.
         """
+        if self._read_only:
+            return self._beside(keys, layer, 0), self._beside(values, layer, 1)
         for row, one in enumerate(self.caches):
             pair = self._own(keys[row], row, layer, 0), self._own(values[row], row, layer, 1)
             one.layers[layer : layer + 1] = [pair]
@@ -92,16 +100,40 @@ class Cache:
             return new[:, :length].clone(memory_format=torch.contiguous_format)
         own: Tensor = layers[layer][which] if layer < len(layers) else new[:, :0]
         have = own.shape[1]
-        assert self._tails[row] <= have <= length, (
-            f"keys and values of {have} positions are cached, those from {self._tails[row]} on "
-            f"computed, and the sequence has {length}"
-        )
+        self._check_held(row, have, length)
         if have < length:
             grown = own.new_empty(own.shape[0], length, own.shape[2])
             grown[:, :have] = own
             own = grown
         own[:, self.computed[row].to(own.device)] = new  # layers may be on several cards
         return own
+
+    def _check_held(self, row: int, have: int, most: int) -> None:
+        assert self._tails[row] <= have <= most, (
+            f"keys and values of {have} positions are cached, those from {self._tails[row]} on "
+            f"computed, and the sequence has {self.lengths[row]}"
+        )
+
+    def _beside(
+        self, new: Float[Tensor, "batch heads computed size"], layer: int, which: int
+    ) -> Float[Tensor, "batch heads length size"]:
+        """What is cached of a layer with the new keys or values put into a copy, for all rows."""
+        batch, heads, _, size = new.shape
+        kept = list({id(one): one for one in self.caches}.values())
+        full = new.new_zeros(len(kept), heads, self._longest, size)
+        have = {}
+        for number, one in enumerate(kept):
+            if layer < len(one.layers):  # else nothing stands before what is computed
+                part = one.layers[layer][which]
+                full[number, :, : part.shape[1]] = part[:, : self._longest]
+                have[id(one)] = part.shape[1]
+        for row, one in enumerate(self.caches):
+            self._check_held(row, have.get(id(one), 0), sys.maxsize)
+        numbers = {id(one): number for number, one in enumerate(kept)}
+        whole = full[on(full.device, [numbers[id(one)] for one in self.caches])]
+        assert self.computed is not None
+        at = self.computed.to(full.device)[:, None, :, None].expand(batch, heads, -1, size)
+        return whole.scatter_(2, at, new)
 
     def _joined(self, layer: int, which: int) -> Float[Tensor, "batch heads length size"]:
         """All rows of a layer, padded; a single row is handed out as it is cached."""

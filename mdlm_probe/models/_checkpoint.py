@@ -92,6 +92,17 @@ class Checkpoint:
         """The offset of block boundaries (`Query.origin`) behind a prompt of so many tokens."""
         return prompt % self.block if self.block and self.origin == "prompt" else 0
 
+    def block_span(self, place: int, origin: int = 0) -> tuple[int, int]:
+        """The first position of the block that a position lies in, and the first one behind it.
+
+        Args:
+            place: a position, 0-based.
+            origin: offset of block boundaries, as in `Query.origin`.
+        """
+        assert self.block, f"{self.name} has no blocks"
+        begin = origin + (place - origin) // self.block * self.block
+        return max(0, begin), begin + self.block
+
     def defaults_for(self, probe: str) -> dict[str, Any]:
         """Options of a probe that suit this checkpoint."""
         own = self.defaults.get("all", {}) | self.defaults.get(probe, {})

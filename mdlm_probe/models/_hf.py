@@ -7,10 +7,11 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.models import _blocks
 from mdlm_probe.models._border import Border
 from mdlm_probe.models._cache import Cache, computed_rows, visible
 from mdlm_probe.models._checkpoint import Checkpoint
@@ -85,11 +86,12 @@ class NativeModel:
         Args:
             ids, lengths, rows, positions: as in `states`.
             embeddings: stand in for the embeddings of `ids`, for gradient attribution.
+            origins: as in `states`.
         """
         self._check_asked(positions)
         given = {"input_ids": ids} if embeddings is None else {"inputs_embeds": embeddings}
         hidden: Tensor = self.network.base_model(
-            **given, attention_mask=self._mask(ids, lengths), use_cache=False
+            **given, attention_mask=self.mask(ids, lengths, origins), use_cache=False
         ).last_hidden_state
         return hidden[on(hidden.device, rows), on(hidden.device, positions - self.shift)]
 
@@ -102,6 +104,7 @@ class NativeModel:
         positions: Int[Tensor, " asked"],
         caches: Sequence[KVCache],
         origins: Int[Tensor, " batch"] | None = None,
+        read_only: bool = False,
     ) -> Float[Tensor, "asked width"]:
         """`states`, keeping keys and values; see `CachingModel`.
 
@@ -110,13 +113,14 @@ class NativeModel:
         """
         self._check_asked(positions)
         assert self.network.config._attn_implementation == "sdpa", "others read masks differently"
-        places, device, causal = positions - self.shift, ids.device, self.entry.kind == "causal"
-        cache = Cache(caches, lengths.tolist(), computed, device)
+        places, device = positions - self.shift, ids.device
+        cache = Cache(caches, lengths.tolist(), computed, device, read_only=read_only)
+        mask: Tensor | None
         if computed is None:
             at = torch.arange(ids.shape[1], device=device).expand_as(ids)
-            mask, index = self._mask(ids, lengths), places
+            mask, index = self.mask(ids, lengths, origins), places
         else:
-            mask = visible(computed, lengths, int(lengths.max()), causal=causal)
+            mask = self._visible(computed, lengths, origins)
             mask = None if mask is None else on(device, mask)
             index, at = computed_rows(computed, rows, places), on(device, computed)
             ids = ids.gather(1, at)
@@ -183,12 +187,34 @@ class NativeModel:
                 expected=f"{self.shift} or more: nothing stands before it to predict it from",
             )
 
-    def _mask(
-        self, ids: Int[Tensor, "batch length"], lengths: Int[Tensor, " batch"]
-    ) -> Int[Tensor, "batch length"] | None:
-        """None where nothing is padded, or causal attention never looks right: fast kernels."""
+    def mask(
+        self,
+        ids: Int[Tensor, "batch length"],
+        lengths: Int[Tensor, " batch"],
+        origins: Int[Tensor, " batch"] | None = None,
+    ) -> Shaped[Tensor, ...] | None:
+        """The attention mask of a whole pass, as networks of transformers take it.
+
+        Block-causal: bool [batch, 1, length, length], always. Else [batch, length], or None where
+        nothing is padded, or causal attention never looks right: fast kernels.
+        """
+        if self.entry.block:
+            at = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
+            return _blocks.seen(at, lengths, ids.shape[1], origins, self.entry.block)
         if self.entry.kind == "causal" or bool((lengths == ids.shape[1]).all()):
             return None
         return (
             torch.arange(ids.shape[1], device=ids.device) < on(ids.device, lengths)[:, None]
         ).long()
+
+    def _visible(
+        self,
+        computed: Int[Tensor, "batch computed"],
+        lengths: Int[Tensor, " batch"],
+        origins: Int[Tensor, " batch"] | None,
+    ) -> Bool[Tensor, "batch 1 computed length"] | None:
+        """What the computed tokens of a pass on a cache see."""
+        longest = int(lengths.max())
+        if self.entry.block:
+            return _blocks.seen(computed, lengths, longest, origins, self.entry.block)
+        return visible(computed, lengths, longest, causal=self.entry.kind == "causal")

@@ -258,7 +258,7 @@ def test_prompts_of_one_length_that_fill_a_batch_go_without_padding():
     queries = [Query((1,) * length, (1,), ()) for length in reversed(lengths)]
     padded = {}
     for kind in ("masked", "causal"):
-        order, runs = batches.spans(queries, 100, kind)
+        order, runs = batches.spans(queries, 100, Checkpoint("stub", "stub", kind))
         cut = [[len(queries[i].ids) for i in order[run]] for run in reversed(runs)]
         assert [length for run in cut for length in run] == lengths
         assert all(run[-1] * len(run) <= 100 for run in cut)
@@ -382,7 +382,7 @@ def test_attributions_explain_what_ask_predicts(network):
 def planted(fits, bad=-1):
     """Attributions that need as much memory as planted: 10 times less with checkpoints."""
 
-    def attribute(model, ids, lengths, positions, method, ig_steps, checkpointing):
+    def attribute(model, ids, lengths, positions, method, ig_steps, checkpointing, origins):
         attribute.sizes.append((ids.numel(), checkpointing))
         if ids.numel() > fits * (10 if checkpointing else 1):
             raise torch.OutOfMemoryError("CUDA out of memory")

@@ -73,7 +73,7 @@ def test_no_token_is_forbidden(model):
 def test_self_test_notices_a_leak(model):
     model.network.config.is_causal = False
     try:
-        with pytest.raises(ProbeError, match="earlier positions see the last token"):
+        with pytest.raises(ProbeError, match="not causal, but bidirectional: position 0"):
             _checks.self_test(model)
     finally:
         del model.network.config.is_causal

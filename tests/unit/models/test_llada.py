@@ -139,7 +139,7 @@ def test_gradients_reach_the_embeddings(model):
 def test_self_test_notices_causal_attention(model):
     model.network.config.is_causal = True
     try:
-        with pytest.raises(ProbeError, match="not bidirectional"):
+        with pytest.raises(ProbeError, match="not bidirectional, but causal: position 7"):
             _checks.self_test(model)
     finally:
         model.network.config.is_causal = False
