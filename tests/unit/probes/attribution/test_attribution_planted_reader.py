@@ -53,7 +53,7 @@ class Reader(NativeModel):
         self.end = self.border.pieces("\n\n")[0]
         self.asked = {}
 
-    def body(self, ids, lengths, rows, positions, embeddings=None):
+    def body(self, ids, lengths, rows, positions, embeddings=None, origins=None):
         found = []
         for row, at in zip(rows.tolist(), positions.tolist(), strict=True):
             text = tuple(ids[row, : lengths[row]].tolist())
