@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import traceback
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -123,20 +124,15 @@ def run(
         loaded = harness.load(request.tasks, request.include_path, request.data)
     _check_tasks(loaded, request)
     presets = harness.presets_for(request.preset, entry, _generative(loaded))
-    for task, preset in presets.items():
-        said = ", ".join(f"{name} {value}" for name, value in preset.settings.items())
-        progress.note(f"{entry.name}, {task}: preset {preset.name}: {said}")
-    if entry.chat and not request.apply_chat_template:
-        progress.note(f"{entry.name} was trained on chats: --apply_chat_template writes prompts so")
+    for note in _notes(entry, request, presets):
+        progress.note(note)
     name = f"eval__{plan.slug(entry.name)}"
     with RunFolder.locked(job.output, name, fresh=job.fresh) as folder:
         log = folder.path(name).with_suffix(".jsonl")
         if job.fresh:
             folder.path(name).unlink(missing_ok=True)
         known = folder.begin(name, {"config": _config(job, entry)}, log)
-        settings = asdict(request) | {"presets": {t: p._asdict() for t, p in presets.items()}}
-        begun: dict[str, Any] = {"started": runner.now(), "options": settings, "status": "started"}
-        begun |= {"version": __version__, "machine": machine.facts()}
+        begun = _begun(request, presets)
         evaluations = [*known.get("evaluations", []), begun]
         folder.update(name, status="started", evaluations=evaluations)
         with executors.lent(executor) as lent:
@@ -148,18 +144,35 @@ def run(
                 harness.add_cuts(lm, loaded, results)
                 rows = harness.rows_of(entry.name, lm, loaded, results)
                 written = harness.save(results, tracker, job.output, request.log_samples)
+                begun["files"] = [path.name for path in written]
                 harness.write(folder.path(name), rows)
                 harness.check_metrics(loaded, results, _skipped(lm))
             finally:
                 if lm.events:
                     folder.update(name, events=[*known.get("events", []), *lm.events])
-        begun |= {
-            "status": "finished",
-            "ended": runner.now(),
-            "files": [path.name for path in written],
-        }
+        begun |= {"status": "finished", "ended": runner.now()}
         folder.update(name, status="finished", ended=begun["ended"], evaluations=evaluations)
     return rows
+
+
+def _notes(entry: Checkpoint, request: EvaluationRequest, presets: dict[str, Any]) -> Iterator[str]:
+    """What a reader should know of how the model is asked."""
+    for task, preset in presets.items():
+        said = ", ".join(f"{name} {value}" for name, value in preset.settings.items())
+        yield f"{entry.name}, {task}: preset {preset.name}: {said}"
+    if entry.chat and not request.apply_chat_template:
+        yield f"{entry.name} was trained on chats: --apply_chat_template writes prompts so"
+
+
+def _begun(request: EvaluationRequest, presets: dict[str, Any]) -> dict[str, Any]:
+    """What run.json says of an evaluation that begins."""
+    return {
+        "started": runner.now(),
+        "options": asdict(request) | {"presets": {t: p._asdict() for t, p in presets.items()}},
+        "status": "started",
+        "version": __version__,
+        "machine": machine.facts(),
+    }
 
 
 def _skipped(lm: ProbeLM) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mdlm_probe.core.cell_ranges import C, CellSequence, hashed
+from mdlm_probe.core.cell_products import C
+from mdlm_probe.core.cell_ranges import CellSequence, hashed
 
 
 @dataclass(frozen=True)

@@ -62,23 +62,15 @@ def plan(
     lag: Annotated[
         int, "tokens between a mask of the grid and the neighbour it is compared with"
     ] = 1,
-    frequent: Annotated[
-        str,
-        "frequent tokens: by the prompts (corpus), by the model's own counts, or path to a list",
-    ] = "corpus",
+    frequent: unigrams.FrequentOption = unigrams.CORPUS,
     frequent_count: Annotated[int, "number of frequent tokens, at most"] = 100,
     ar_sample: Annotated[
         int, "continuations that causal models sample per prompt, 4 or more; 0: none"
     ] = 0,
     seed: Annotated[int, "seed of sampled continuations"] = 0,
-    zipf_exponent: Annotated[
-        float, "exponent s of the bound's Zipfian next tokens"
-    ] = zipf_bound.EXPONENT,
-    zipf_ranks: Annotated[int, "number N of their ranks"] = zipf_bound.RANKS,
-    floor: Annotated[
-        float | None,
-        "what the bound falls to; default: the largest probability of the model's far end",
-    ] = None,
+    zipf_exponent: zipf_bound.ExponentOption = zipf_bound.EXPONENT,
+    zipf_ranks: zipf_bound.RanksOption = zipf_bound.RANKS,
+    floor: zipf_bound.FloorOption = None,
     memory_limit: Annotated[
         int, "memory for comparing distributions, in MiB", options.UNCOMPARED
     ] = 64,

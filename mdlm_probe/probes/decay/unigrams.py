@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from scipy.special import rel_entr
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 CORPUS, MODEL = "corpus", "model"
 """The prompts themselves, and the checkpoint's own counts, beside paths of lists."""
+
+FrequentOption = Annotated[
+    str, "frequent tokens: by the prompts (corpus), by the model's own counts, or path to a list"
+]
 
 
 @dataclass(frozen=True)

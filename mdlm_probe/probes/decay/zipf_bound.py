@@ -36,6 +36,7 @@ like this, they mix at a rate of their own; a sharper z decays later. With s = 2
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Annotated
 
 import numpy as np
 
@@ -43,6 +44,12 @@ from mdlm_probe.core import options
 
 EXPONENT, RANKS = 2.31, 130_000
 """Next-token probabilities of language models, as arXiv 2510.03289 states them."""
+
+ExponentOption = Annotated[float, "exponent s of the bound's Zipfian next tokens"]
+RanksOption = Annotated[int, "number N of their ranks"]
+FloorOption = Annotated[
+    float | None, "what the bound falls to; default: the largest probability of the model's far end"
+]
 
 
 def check(exponent: float, ranks: int, floor: float | None) -> None:
