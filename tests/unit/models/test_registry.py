@@ -29,7 +29,7 @@ def test_names():
         "llada-8b llada-8b-instruct llada-1.5 illada-8b illada-8b-instruct dream-7b "
         "dream-7b-instruct dream-coder-7b diffucoder-7b llama3-8b llama3-8b-instruct qwen2.5-7b "
         "qwen2.5-7b-instruct qwen2.5-0.5b qwen2.5-0.5b-instruct smollm2-135m "
-        "tiny-mdlm tiny-mdlm-adapted tiny-arlm oracle oracle-causal oracle-biased"
+        "tiny-mdlm tiny-mdlm-adapted tiny-arlm oracle oracle-causal oracle-biased oracle-block"
     )
     assert models.names() == expected.split()
     assert [e.name for e in models.entries()] == models.names()
