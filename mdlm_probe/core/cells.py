@@ -7,10 +7,21 @@ import hashlib
 import json
 from typing import Any
 
+_SEEDED = "seeded"
+
+
+def seeded_as(name: str) -> dict[str, str]:
+    """Metadata of a cell's field that seeds know by another name: a new name draws nothing anew.
+
+    `field(metadata=seeded_as("order"))`; as "" seeds don't know of it.
+    """
+    return {_SEEDED: name}
+
 
 def _plain(part: Any) -> Any:
     if dataclasses.is_dataclass(part) and not isinstance(part, type):
-        return {f.name: getattr(part, f.name) for f in dataclasses.fields(part)}
+        fields = {f.metadata.get(_SEEDED, f.name): f.name for f in dataclasses.fields(part)}
+        return {known: getattr(part, name) for known, name in fields.items() if known}
     return part
 
 

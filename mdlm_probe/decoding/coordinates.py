@@ -1,21 +1,24 @@
-"""Coordinates that cells of written answers have in common, with their meanings and units."""
+"""Coordinates that cells of several probes have, with their meanings and units."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
+from mdlm_probe.core import shared_columns as shared
 from mdlm_probe.core.columns import FILE, Unit
 from mdlm_probe.decoding.schedule import Cache, Eos, Order
 
 PromptsFile = Annotated[str, "name of the prompts in tasks/, or their path", FILE]
-Lexicon = Annotated[str, "lexicon of the shipped prompts: full or small"]
-TaskName = Annotated[str, "type of the prompt"]
-PromptId = Annotated[str, "id of the prompt"]
+Lexicon = Annotated[str, shared.LEXICON.meaning]
+TaskName = Annotated[str, shared.TASK.meaning]
+PromptId = Annotated[str, shared.PROMPT.meaning]
+Item = Annotated[int, shared.ITEM.meaning]
 
 Length = Annotated[int, "masks of the canvas after the prompt", Unit("masks")]
-Steps = Annotated[int, "unmasking steps that the canvas is filled in", Unit("steps")]
+Window = Annotated[int, shared.MASKS.meaning, Unit(shared.MASKS.unit)]
+Steps = Annotated[int, shared.STEPS.meaning, Unit(shared.STEPS.unit)]
 BlockSize = Annotated[int, "masks of a block; blocks are filled from left to right", Unit("masks")]
-CommitOrder = Annotated[Order, "which masks of a block a step commits"]
+CommitOrder = Annotated[Order, shared.ORDER.meaning]
 Threshold = Annotated[
     float, "confidence above which the order threshold commits a mask", Unit("probability")
 ]
@@ -25,4 +28,4 @@ EndOfText = Annotated[
     Eos, "when an end of text may be committed: free, never (eos_inf) or last (eos_last)"
 ]
 KeptCache = Annotated[Cache, "which keys and values are kept within a block: none, prefix or dual"]
-Seed = Annotated[int, "seed of random orders and sampled tokens"]
+Seed = Annotated[int, shared.SEED.meaning]

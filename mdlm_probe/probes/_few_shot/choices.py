@@ -16,7 +16,7 @@ OTHER = "other"
 """Answers that are none of the options."""
 ROUNDING = 1e-4
 """Nats that the same log-probability may differ by in two columns of a row."""
-COLUMNS = ("options", "answer", "suite", "predicted", "logp_right", "logp_A", "top1_prob")
+COLUMNS = ("options", "answer_form", "suite", "predicted", "logp_right", "logp_A", "top1_prob")
 ANSWERED, RIGHT = "answered letter", "right letter"
 """Columns of `with_letters`."""
 
@@ -95,7 +95,7 @@ def _right(part: pd.DataFrame) -> np.ndarray:
 def _by_letter(part: pd.DataFrame) -> np.ndarray:
     """Whether answers are written as letters; those of whole choices are."""
     whole = part["suite"].astype(str).str.startswith("lm-eval:")
-    return np.asarray((part["answer"] == "letter") | whole)
+    return np.asarray((part["answer_form"] == "letter") | whole)
 
 
 def _logps(part: pd.DataFrame) -> pd.DataFrame:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from mdlm_probe.core import shared_columns as columns
 from mdlm_probe.core.catalog import unknown
-from mdlm_probe.core.cells import key
+from mdlm_probe.core.cells import key, seeded_as
 from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.columns import FILE, Column, Unit
 from mdlm_probe.core.options import Traits
+from mdlm_probe.decoding import coordinates
 from mdlm_probe.engine.queries import Answer, Asker, Query
 from mdlm_probe.probes._few_shot import lm_eval_choices, one_token
 from mdlm_probe.probes._few_shot.scoring import Scoring, ScoringQueries
@@ -34,21 +36,19 @@ from mdlm_probe.prompts.suite import Suite
 if TYPE_CHECKING:
     from mdlm_probe.models._checkpoint import Checkpoint
 
-TASK = Column("task", str, "", "the set's relevant task, the unit of intervals and tests")
-"""Says which items aren't independent, whatever they were answered."""
 COLUMNS = (
-    TASK,
-    Column("tokens", int, "tokens", "tokens of the prompt, with its masks"),
-    Column("right", str, "", "the right answer"),
-    Column("predicted", str, "", "text of the most probable token, or letter of the best choice"),
-    Column("correct", bool, "", "whether that is the right answer"),
-    Column("logp_right", float, "nats", "log-probability of the right answer"),
+    columns.TASK,
+    columns.TOKENS,
+    columns.RIGHT,
+    columns.PREDICTED,
+    columns.CORRECT,
+    columns.LOGP_RIGHT,
     *(
         Column(f"logp_{letter}", float, "nats", f"log-probability of option {letter}")
         for letter in LETTERS[:MAX_OPTIONS]
     ),
-    Column("entropy", float, "nats", "entropy at the answer's mask, or its first token"),
-    Column("top1_prob", float, "probability", "of the most probable token there"),
+    columns.ENTROPY,
+    columns.TOP1_PROB,
     Column("reused", int, "options", "options of the question that a relevant example has, too"),
 )
 """Columns of an answered question."""
@@ -76,13 +76,15 @@ class FewShotCell:
 
     suite: Annotated[str, "name of the suite in tasks/, or its path", FILE]
     set: Annotated[str, "set of questions: a relevant task among a distractor task"]
-    lexicon: Annotated[str, "lexicon of the suite: full or small"]
-    answer: Annotated[str, "what the answer is: letter or word"]
+    lexicon: coordinates.Lexicon
+    answer_form: Annotated[str, "what the answer is: letter or word"] = field(
+        metadata=seeded_as("answer")
+    )
     options: Annotated[int, "options of a question"]
     shots: Annotated[int, "relevant examples", Unit("examples")]
     distractors: Annotated[int, "distractor examples", Unit("examples")]
-    seed: Annotated[int, "seed of examples, test points and orders"]
-    item: Annotated[int, "number of the test point in its set, from 0"]
+    seed: coordinates.Seed
+    item: coordinates.Item
 
 
 def chosen_sets(suite: Suite, names: Sequence[str]) -> list[str]:
@@ -100,16 +102,14 @@ def chosen_sets(suite: Suite, names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(out))
 
 
-def refuse(cell: Any, entry: Checkpoint) -> str:
-    """Why a question with masks, at a place, can't be asked of a model; empty if it can.
+def refused(entry: Checkpoint, place: str, masks: int) -> str:
+    """Why a question at a place (left, middle, right), with masks, can't be asked of a model.
 
-    Args:
-        cell: a cell with `question` (left, middle, right) and `masks`.
-        entry: the model's.
+    Empty if it can.
     """
-    if entry.kind == "causal" and cell.question != "right":
-        return f"a causal model can't see examples after a question at the {cell.question}"
-    if entry.kind == "causal" and cell.masks:
+    if entry.kind == "causal" and place != "right":
+        return f"a causal model can't see examples after a question at the {place}"
+    if entry.kind == "causal" and masks:
         return "a causal model has no masks"
     return ""
 
@@ -139,7 +139,7 @@ def shared(source: Suite, suite: str, lexicon: str, answer: str | None) -> dict[
         answer: how answers are written; None: the suite's way.
     """
     named = {"suite": suite, "lexicon": lexicon}
-    return named | {"answer": answer or source.answer, "options": source.options}
+    return named | {"answer_form": answer or source.answer, "options": source.options}
 
 
 def test_points(cells: Sequence[FewShotCell]) -> list[Example]:
@@ -195,7 +195,7 @@ def query(asker: Asker, cell: FewShotCell, example: Example, asked: Prompt) -> Q
     """A prompt that asks for the first token of the answer."""
     source = _set(cell)
     scoring = SCORING[source.scored]
-    return scoring.query(asker, source, example, asked, cell.answer, key(cell))
+    return scoring.query(asker, source, example, asked, cell.answer_form, key(cell))
 
 
 def spread(
@@ -220,7 +220,7 @@ def answered(
     """The columns of an answered test point, by the answers to its queries."""
     source = _set(cell)
     scoring = SCORING[source.scored]
-    row = scoring.row(asker, source, example, asked, answers, cell.answer)
+    row = scoring.row(asker, source, example, asked, answers, cell.answer_form)
     known = _options(_draw(cell))
     reused = sum(option.lower() in known for option in example.options)
     return {"task": source.relevant.name} | row | {"reused": reused}
@@ -273,4 +273,4 @@ def _options(draw: Draw) -> frozenset[str]:
 
 def _how(cell: FewShotCell, side: str) -> tuple[int, str]:
     """How many examples of a side there are, and how they are answered."""
-    return cell.shots if side == "relevant" else cell.distractors, cell.answer
+    return cell.shots if side == "relevant" else cell.distractors, cell.answer_form

@@ -41,7 +41,7 @@ PUBLISHED = tuple(
 def ours(tables: Tables) -> Iterator[OwnValue]:
     """Mean scores of groups in the published setting."""
     for row in records(tables["groups"]):
-        if (row["question"], row["masks"], row["method"]) == SAME and row["group"] in SAID:
+        if (row["question"], row["appended_masks"], row["method"]) == SAME and row["group"] in SAID:
             value, *ends = (row[f"by_others{end}"] for end in ("", "_low", "_high"))
             if value == value:  # rows measured without the column have none
                 yield OwnValue(SAID[row["group"]], row["model"], value, *ends)
@@ -69,10 +69,10 @@ def _positions(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
 def _question(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     """Where the question stands among the examples."""
     table = tables["positions"]
-    count = int(table["position"].max()) + 1
+    count = int(table["examples_before"].max()) + 1
     at = {"left": -0.5, "middle": count // 2 - 0.5, "right": count - 0.5}
     places = list(dict.fromkeys(table["question"]))
-    return pd.DataFrame({"question": places, "position": [at[place] for place in places]})
+    return pd.DataFrame({"question": places, "examples_before": [at[place] for place in places]})
 
 
 def _groups(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
@@ -88,7 +88,7 @@ def _paper(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     if not len(table) or set(table["method"]) != {SAME[2]}:
         return pd.DataFrame()
     rows = [
-        {"question": SAME[0], "masks": SAME[1], "group": group, "by_others": value}
+        {"question": SAME[0], "appended_masks": SAME[1], "group": group, "by_others": value}
         for values in report.PAPER.values()
         for group, value in zip(report.GROUPS[1:], values, strict=True)
     ]
@@ -108,17 +108,22 @@ def _placed(table: pd.DataFrame) -> pd.DataFrame:
 
 SCORE = Axis("normalised", "score / largest of its prompt", ends="best")
 OTHERS = Axis("by_others", "score / largest other token of its prompt", ends="by_others")
-SHOWN = (("question", "question"), ("masks", "masks appended:"), ("label", ""), ("method", ""))
+SHOWN = (
+    ("question", "question"),
+    ("appended_masks", "masks appended:"),
+    ("label", ""),
+    ("method", ""),
+)
 CHARTS = (
     Chart(
         "",
         "Attribution of the answer by position of the example",
         _positions,
         "line",
-        Axis("position", "position of the example (0: far left)"),
+        Axis("examples_before", "position of the example (0: far left)"),
         SCORE,
         dash="method",
-        panels=("masks", "question", "label"),
+        panels=("appended_masks", "question", "label"),
         names=SHOWN,
         counts=COUNTS,
         layers=(ChartLayer("question", _question, "rule"),),
@@ -131,7 +136,7 @@ CHARTS = (
         OTHERS,
         Axis("group", ""),
         dash="method",
-        panels=("masks", "question"),
+        panels=("appended_masks", "question"),
         names=SHOWN,
         counts=COUNTS,
         beside=(("paper", f"{TABLE}: the same model"),),

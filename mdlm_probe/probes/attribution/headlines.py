@@ -19,11 +19,11 @@ from mdlm_probe.analysis.headlines import (
 
 def _recency(tables: Tables, frame: pd.DataFrame) -> Iterator[HeadlineValue]:
     for _, rows in of_models(tables.get("shape")):
-        own = rows[rows["part"] == "recency"].sort_values("masks", kind="stable")
+        own = rows[rows["part"] == "recency"].sort_values("appended_masks", kind="stable")
         if not len(own):
             continue
         row = first(chosen(own, question="right"))
-        setting = f"question {row['question']}, {row['masks']} masks, {row['method']}"
+        setting = f"question {row['question']}, {row['appended_masks']} masks, {row['method']}"
         yield few_shot(row, "value", 1, setting)
 
 

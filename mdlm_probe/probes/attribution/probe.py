@@ -12,10 +12,11 @@ own mask as a group, and positions of the question other than the right end.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from mdlm_probe.core.cell_ranges import Cells, cells_of
+from mdlm_probe.core.cells import seeded_as
 from mdlm_probe.core.columns import Unit
 from mdlm_probe.core.options import AMOUNT, check_least, check_once
 from mdlm_probe.probes._few_shot import one_token, questions
@@ -26,24 +27,29 @@ from mdlm_probe.prompts.suite import load
 
 if TYPE_CHECKING:
     from mdlm_probe.engine.contract import AnyEngine
+    from mdlm_probe.models._checkpoint import Checkpoint
 
 KINDS = ("masked", "causal")
 GRADIENTS = True
 COLUMNS = columns.COLUMNS
-refuse, sources = questions.refuse, questions.sources
+sources = questions.sources
 
 
 @dataclass(frozen=True, slots=True)
 class Cell(questions.FewShotCell):
     """One test point with its examples in one random order and the question at one place.
 
-    `masks` counts masks after the answer's own: 0 closes the answer around exactly one mask, k > 0
-    ends the question in k + 1. `ig_steps` is 0 but for integrated gradients.
+    `appended_masks` counts masks after the answer's own: 0 closes the answer around exactly one
+    mask, k > 0 ends the question in k + 1. `ig_steps` is 0 but for integrated gradients.
     """
 
     question: Annotated[str, "where the question stands: left, middle or right"]
-    masks: Annotated[int, "masks appended after the answer's own", Unit("masks")]
-    order: Annotated[int, "number of the random order of the examples, from 0"]
+    appended_masks: Annotated[int, "masks appended after the answer's own", Unit("masks")] = field(
+        metadata=seeded_as("masks")
+    )
+    example_order: Annotated[int, "number of the random order of the examples, from 0"] = field(
+        metadata=seeded_as("order")
+    )
     method: Annotated[str, "how tokens are scored"]
     ig_steps: Annotated[int, "interpolation points of integrated gradients; 0: another method"]
     detail: Annotated[str, "whether every token has a row: example or token"]
@@ -89,8 +95,8 @@ def plan(
         Cell,
         ("set", questions.chosen_sets(source, tasks)),
         ("question", question),
-        ("masks", masks),
-        ("order", range(orders)),
+        ("appended_masks", masks),
+        ("example_order", range(orders)),
         ("item", range(limit)),
         **questions.shared(source, suite, lexicon, answer),
         shots=shots,
@@ -102,15 +108,20 @@ def plan(
     )
 
 
+def refuse(cell: Cell, entry: Checkpoint) -> str:
+    """Why a cell can't be asked of a model; empty if it can."""
+    return questions.refused(entry, cell.question, cell.appended_masks)
+
+
 def shown(cell: Cell, example: Example, causal: bool) -> tuple[list[str], Prompt]:
     """The prompt of a test point, with masks or open (causal), and the label of each of its turns.
 
     The labels are "relevant", "distractor" and "question".
     """
-    mixed = questions.mixed(cell, cell.order)
+    mixed = questions.mixed(cell, cell.example_order)
     sides, turns = [side for side, _ in mixed], [turn for _, turn in mixed]
     at = {"left": 0, "middle": len(turns) // 2, "right": len(turns)}[cell.question]
-    masks = None if causal else cell.masks + (cell.masks > 0)
+    masks = None if causal else cell.appended_masks + (cell.appended_masks > 0)
     turns.insert(at, ask(questions.template_of(cell), example, masks))
     return [*sides[:at], "question", *sides[at:]], questions.prompt(cell, tuple(turns))
 
@@ -132,7 +143,7 @@ def measure(
         rows = token_scores.rows(engine, queries[n], prompts[n], labels[n], found.scores)
         if cell.detail == "token":
             rows += token_scores.of_tokens(engine, queries[n], found.scores)
-        right = answer_text(example, example.right, cell.answer)
+        right = answer_text(example, example.right, cell.answer_form)
         predicted = engine.border.decode([found.token])
         shared = {"right": right, "predicted": predicted, "logit": found.logit, "gap": found.gap}
         shared |= {"correct": one_token.correct(predicted, right)}

@@ -12,7 +12,7 @@ from mdlm_probe.analysis.pairing import Measure, Pairing
 from mdlm_probe.probes._few_shot import report_parts
 from mdlm_probe.probes._few_shot.report_parts import ITEM, RELEVANT, over_tasks, with_task
 
-SETTING = ["model", "question", "masks", "method"]
+SETTING = ["model", "question", "appended_masks", "method"]
 GROUPS = ("answer", "masks", "last-50", "all")
 TESTED = ("primacy", "recency")
 notes = report_parts.notes
@@ -34,7 +34,7 @@ def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     Raises:
         KeyError, ValueError: for rows that an attribution run didn't write.
     """
-    frame[["masks", "item", "place", "score", "normalised"]].apply(pd.to_numeric)
+    frame[["appended_masks", "item", "examples_before", "score", "normalised"]].apply(pd.to_numeric)
     found = {"positions": positions(frame), "shape": shape(frame), "groups": groups(frame)}
     return found | ({"gaps": gaps(frame)} if frame["gap"].notna().any() else {})
 
@@ -49,11 +49,11 @@ def positions(frame: pd.DataFrame) -> pd.DataFrame:
     both = pd.concat([examples, examples.assign(label="any")])
     rows = [
         coordinates
-        | {"label": label, "position": int(place)}
+        | {"label": label, "examples_before": int(place)}
         | _estimate(part, "normalised", "score")
         for coordinates, setting in _settings(both)
         for label, labelled in frames.by_value(setting, "label")
-        for place, part in frames.by_value(labelled, "place")
+        for place, part in frames.by_value(labelled, "examples_before")
     ]
     return pd.DataFrame(rows).drop(columns="tasks_p", errors="ignore")
 
@@ -69,7 +69,7 @@ def shape(frame: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for coordinates, part in _settings(_examples(frame)):
-        fifth = (5 * part["place"]) // (part["place"].max() + 1)
+        fifth = (5 * part["examples_before"]) // (part["examples_before"].max() + 1)
         units = part.groupby([*ITEM, fifth], observed=True)["normalised"].mean().unstack()
         if not {0, 2, 4} <= set(units):
             continue
@@ -128,7 +128,7 @@ def gaps(frame: pd.DataFrame) -> pd.DataFrame:
     prompts = frame[(frame["unit"] == "group") & (frame["label"] == "all")].dropna(subset="gap")
     return pd.DataFrame(
         coordinates
-        | {"prompts": len(part), "mean |gap|": part["gap"].abs().mean()}
+        | {"n": len(part), "mean |gap|": part["gap"].abs().mean()}
         | {"largest |gap|": part["gap"].abs().max(), "mean |logit|": part["logit"].abs().mean()}
         for coordinates, part in _settings(prompts)
     )
@@ -162,8 +162,8 @@ def _estimate(frame: pd.DataFrame, value: str, *also: str, least: float = 0.0) -
 def shapes(frame: pd.DataFrame) -> pd.DataFrame:
     """Primacy and recency of each test point; see `shape`."""
     rows = _examples(frame)
-    last = rows.groupby(SETTING, observed=True)["place"].transform("max")
-    rows = rows.assign(fifth=(5 * rows["place"]) // (last + 1))
+    last = rows.groupby(SETTING, observed=True)["examples_before"].transform("max")
+    rows = rows.assign(fifth=(5 * rows["examples_before"]) // (last + 1))
     keys = [*SETTING[1:], *ITEM]
     wide = rows.groupby([*keys, "fifth"], observed=True, sort=False)["normalised"].mean().unstack()
     wide = wide.reindex(columns=[0, 2, 4])
@@ -174,11 +174,6 @@ def grouped(frame: pd.DataFrame) -> pd.DataFrame:
     """Scores of the groups of tokens, the group's name as `group`."""
     rows = with_task(frame[frame["unit"] == "group"]).rename(columns={"label": "group"})
     return rows if "by_others" in rows else rows.assign(by_others=np.nan)
-
-
-def placed(frame: pd.DataFrame) -> pd.DataFrame:
-    """Scores of examples by their place, as `position`."""
-    return _examples(frame).rename(columns={"place": "position"})
 
 
 PAIRED = (
@@ -192,7 +187,7 @@ PAIRED = (
         cluster=RELEVANT,
         name="groups",
         rows=grouped,
-        free=("order", "detail"),
+        free=("example_order", "detail"),
     ),
     Pairing(
         {"primacy": Measure("primacy"), "recency": Measure("recency")},
@@ -205,10 +200,10 @@ PAIRED = (
     Pairing(
         {"normalised": Measure("score of an example / largest of its prompt")},
         item=ITEM,
-        by=(*SETTING[1:], "position"),
+        by=(*SETTING[1:], "examples_before"),
         cluster=RELEVANT,
         name="positions",
-        rows=placed,
-        free=("order", "detail"),
+        rows=_examples,
+        free=("example_order", "detail"),
     ),
 )

@@ -37,13 +37,16 @@ def rows(
     at, found = labels.index("question"), []
     largest = max((sum(part) for i, part in enumerate(turns) if i != at), default=0.0)
     for i, (label, part) in enumerate(zip(labels, turns, strict=True)):
-        found.append(_row("example", i - (i > at), label, part, _share(sum(part), largest)))
+        found.append(
+            _row("example", label, part, _share(sum(part), largest))
+            | {"examples_before": i - (i > at)}
+        )
     grouped = groups(query, asker.entry.mask_id)
     own = grouped.get("answer", [])
     for label, places in grouped.items():
         part = [sizes[i] for i in places]
         shares = _shares(sum(part) / len(part), sizes, own, label == "answer")
-        found.append(_row("group", None, label, part, *shares))
+        found.append(_row("group", label, part, *shares))
     return found
 
 
@@ -54,7 +57,8 @@ def of_tokens(asker: Asker, query: Query, scores: Iterable[float]) -> list[dict[
     own = groups(query, asker.entry.mask_id).get("answer", [])
     texts = [asker.border.decode([token]) for token in query.ids]
     return [
-        _row("token", i, text, [value], *_shares(sizes[i], sizes, own, i in own))
+        _row("token", text, [value], *_shares(sizes[i], sizes, own, i in own))
+        | {"token_position": i}
         for i, (text, value) in enumerate(zip(texts, values, strict=True))
     ]
 
@@ -96,7 +100,6 @@ def _share(value: float, largest: float) -> float | None:
 
 def _row(
     unit: str,
-    place: int | None,
     label: str,
     part: list[float],
     normalised: float | None,
@@ -105,9 +108,8 @@ def _row(
     total = sum(part)
     return empty(SCORES) | {
         "unit": unit,
-        "place": place,
         "label": label,
-        "tokens": len(part),
+        "summed_tokens": len(part),
         "score": total,
         "mean": total / len(part),
         "normalised": normalised,

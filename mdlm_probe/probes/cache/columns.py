@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from mdlm_probe.core.columns import Column
+from mdlm_probe.core.shared_columns import (
+    ANSWER,
+    ANSWER_TOKENS,
+    DIVERGENCE,
+    EDIT_DISTANCE,
+    PASSES,
+)
 
 COLUMNS = (
     Column("unit", str, "", "what the row is of: since (steps in a block) or text (an answer)"),
-    Column("passes", int, "passes", "forward passes compared, or taken by the cached answer"),
+    PASSES,
+    Column("compared_passes", int, "passes", "since: forward passes that are compared"),
     Column("since", int, "steps", "since: steps since keys and values were computed anew"),
-    Column("masks", int, "masks", "since: masks asked in these passes"),
+    Column("masks_asked", int, "masks", "since: masks asked in these passes"),
     Column("same_top", float, "share", "since: masks with the exact most probable token"),
     Column("dlogp_mean", float, "nats", "since: mean |error| of the exact top token's log p"),
     Column("dlogp_max", float, "nats", "since: largest |error| of the exact top token's log p"),
@@ -18,11 +26,11 @@ COLUMNS = (
     Column("passes_exact", int, "passes", "text: forward passes of the exact answer"),
     Column("fed", int, "tokens", "text: tokens through the network, with the cache"),
     Column("fed_exact", int, "tokens", "text: tokens through the network, without it"),
-    Column("written", int, "tokens", "text: tokens of the cached answer"),
-    Column("written_exact", int, "tokens", "text: tokens of the exact answer"),
-    Column("edits", int, "tokens", "text: edit distance of the two answers"),
-    Column("diverged", int, "", "text: first position where they differ, from 0; empty: equal"),
+    ANSWER_TOKENS,
+    Column("answer_tokens_exact", int, "tokens", "text: tokens of the exact answer"),
+    EDIT_DISTANCE,
+    DIVERGENCE,
     Column("differ", float, "share", "text: positions that differ, to the longer answer's end"),
-    Column("text", str, "", "text: the cached answer"),
-    Column("text_exact", str, "", "text: the exact answer"),
+    ANSWER,
+    Column("answer_exact", str, "", "text: the exact answer"),
 )

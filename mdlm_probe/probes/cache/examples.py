@@ -12,7 +12,7 @@ from mdlm_probe.analysis.examples.rows import Rows
 def of(rows: Rows, limit: int) -> list[ExampleItem]:
     """For each cache the prompts with most edits, to those with the median number."""
     part = rows.frame[rows.frame["unit"] == "text"]
-    part = part.assign(kept=-part["edits"])
+    part = part.assign(kept=-part["edit_distance"])
     setting = numbers(part, ("block", "cache"))
     items = numbers(part, (*TEXT, "seed"))
     settings = evenly(list(dict.fromkeys(setting)), min(SETTINGS, limit))
@@ -29,8 +29,9 @@ def _example(rows: Rows, at: int) -> ExampleItem:
     row = rows.fields(at)
     parts = (
         prompt(rows, row["model"], lambda: text(row).prompt),
-        TextPart("exact answer", row["text_exact"]),
-        differences("answer with a cache", words(row["text_exact"]), words(row["text"])),
+        TextPart("exact answer", row["answer_exact"]),
+        differences("answer with a cache", words(row["answer_exact"]), words(row["answer"])),
     )
-    title = f"{row['prompt']}, cache {row['cache']}, block {row['block']}: {edits(row['edits'])}"
+    way = f"cache {row['cache']}, block {row['block']}"
+    title = f"{row['prompt']}, {way}: {edits(row['edit_distance'])}"
     return ExampleItem(title, row["model"], row["task"], parts)

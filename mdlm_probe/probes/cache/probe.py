@@ -80,21 +80,10 @@ def plan(
     options.check_once(cache=tuple(cache), block=blocks)
     steps = length if steps is None else steps
     chosen = texts.chosen(texts.load(prompts, lexicon), tasks, limit, "left")
-    cells = cells_of(
-        Cell,
-        (("task", "prompt"), [(text.task, text.id) for text in chosen]),
-        ("block", blocks),
-        ("cache", cache),
-        prompts=prompts,
-        lexicon=lexicon,
-        length=length,
-        steps=steps,
-        order=order,
-        threshold=threshold,
-        temperature=temperature,
-        eos=eos,
-        seed=seed,
-    )
+    axes = (("task", "prompt"), [(t.task, t.id) for t in chosen]), ("block", blocks)
+    alike = {"prompts": prompts, "lexicon": lexicon, "length": length, "steps": steps}
+    alike |= {"order": order, "threshold": threshold, "temperature": temperature}
+    cells = cells_of(Cell, *axes, ("cache", cache), **alike, eos=eos, seed=seed)
     for cell in cells[: len(blocks) * len(cache)]:
         ways.check(length, _schedule(cell))
     return cells
@@ -143,17 +132,20 @@ def _text(exact: Answer, ours: Answer, followed: CachedDecoding) -> dict[str, An
     first, second = exact.decoded, followed.decoded
     found = {"unit": "text", "passes": second.passes, "passes_exact": first.passes}
     found |= {"fed": second.network_tokens, "fed_exact": first.network_tokens}
-    found |= {"written": len(ours.ids), "written_exact": len(exact.ids)}
-    found |= {"edits": text_metrics.edit_distance(exact.ids, ours.ids)}
-    found |= {"diverged": text_metrics.divergence(exact.ids, ours.ids)}
+    found |= {"answer_tokens": len(ours.ids), "answer_tokens_exact": len(exact.ids)}
+    found |= {"edit_distance": text_metrics.edit_distance(exact.ids, ours.ids)}
+    found |= {"divergence": text_metrics.divergence(exact.ids, ours.ids)}
     found |= {"differ": sum(differ) / max(1, len(differ))}
-    return found | {"text": ours.text, "text_exact": exact.text}
+    return found | {"answer": ours.text, "answer_exact": exact.text}
 
 
 def _since(error: CacheError) -> dict[str, Any]:
     return {
         "unit": "since",
-        **{name: getattr(error, name) for name in ("since", "passes", "masks", "committed")},
+        "since": error.since,
+        "compared_passes": error.passes,
+        "masks_asked": error.masks,
+        "committed": error.committed,
         "same_top": error.same_top / error.masks,
         "dlogp_mean": error.gap / error.masks,
         "dlogp_max": error.gap_max,

@@ -14,10 +14,10 @@ from mdlm_probe.analysis.frames import PROMPT_COLUMNS, Tables, by_value, grouped
 from mdlm_probe.analysis.pairing import PROMPT_ITEM, Measure, Pairing
 
 SERIES = ["model", "cache", "block"]
-SHARES = {"same_top": "masks", "same_choice": "committed", "same_commit": "committed"}
+SHARES = {"same_top": "masks_asked", "same_choice": "committed", "same_commit": "committed"}
 """What each share is of."""
 PRINTED = ("error",)
-UNREAD = ("text", "text_exact")
+UNREAD = ("answer", "answer_exact")
 UNITS = {table: {"dlogp": "nats"} for table in ("error", "since")}
 """Units of columns that the rows don't have, or have in another one; by table."""
 
@@ -28,7 +28,9 @@ def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     Raises:
         KeyError, ValueError: for rows that a cache run didn't write.
     """
-    frame[["block", "since", "masks", "dlogp_mean", "fed", "edits"]].apply(pd.to_numeric)
+    frame[["block", "since", "masks_asked", "dlogp_mean", "fed", "edit_distance"]].apply(
+        pd.to_numeric
+    )
     return {"error": error(frame), "since": since(frame)}
 
 
@@ -56,12 +58,12 @@ def error(frame: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for named, texts, passes in _series(frame):
         reused = passes[passes["since"] > 0]
-        equal = stats.proportion((texts["edits"] == 0).to_numpy())
+        equal = stats.proportion((texts["edit_distance"] == 0).to_numpy())
         rows.append(
             named
             | {"n": len(texts)}
             | {"same_top": _mean(reused, "same_top")}
-            | _line("dlogp", _means(reused, "dlogp_mean", "masks"))
+            | _line("dlogp", _means(reused, "dlogp_mean", "masks_asked"))
             | {"dlogp_max": float(reused["dlogp_max"].max())}
             | {name: _mean(reused, name) for name in ("same_choice", "same_commit")}
             | equal.columns("equal")
@@ -84,7 +86,7 @@ def since(frame: pd.DataFrame) -> pd.DataFrame:
                 named
                 | {"since": int(step), "n": len(part)}
                 | {"same_top": _mean(part, "same_top")}
-                | _line("dlogp", _means(part, "dlogp_mean", "masks"))
+                | _line("dlogp", _means(part, "dlogp_mean", "masks_asked"))
                 | {"dlogp_max": float(part["dlogp_max"].max())}
                 | {name: _mean(part, name) for name in ("same_choice", "same_commit")}
             )
@@ -93,8 +95,8 @@ def since(frame: pd.DataFrame) -> pd.DataFrame:
 
 def edits(texts: pd.DataFrame) -> pd.Series:
     """Edits of each answer as a share of the longer one's tokens; 0 where both are empty."""
-    longer = np.maximum(texts["written"], texts["written_exact"])
-    return texts["edits"] / np.maximum(longer, 1)
+    longer = np.maximum(texts["answer_tokens"], texts["answer_tokens_exact"])
+    return texts["edit_distance"] / np.maximum(longer, 1)
 
 
 def _means(passes: pd.DataFrame, name: str, weight: str) -> np.ndarray:
@@ -181,18 +183,18 @@ def written(frame: pd.DataFrame) -> pd.DataFrame:
     """Every text against that of exact decoding."""
     texts = frame[frame["unit"] == "text"]
     saving = 1 - texts["fed"] / texts["fed_exact"]
-    return texts.assign(edited=edits(texts), equal=texts["edits"] == 0, saving=saving)
+    return texts.assign(edited=edits(texts), equal=texts["edit_distance"] == 0, saving=saving)
 
 
 def erred(frame: pd.DataFrame) -> pd.DataFrame:
     """Every prompt's errors of passes that reuse something: means over its masks."""
     passes = frame[(frame["unit"] == "since") & (frame["since"] > 0)]
-    names = {"dlogp": ("dlogp_mean", "masks"), "same_choice": ("same_choice", "committed")}
-    names |= {"same_top": ("same_top", "masks"), "same_commit": ("same_commit", "committed")}
+    names = {"dlogp": ("dlogp_mean", "masks_asked"), "same_choice": ("same_choice", "committed")}
+    names |= {"same_top": ("same_top", "masks_asked"), "same_commit": ("same_commit", "committed")}
     sums = {name: passes[value] * passes[weight] for name, (value, weight) in names.items()}
     keys = ["task", "prompt", *SERIES[1:]]
     groups = passes.assign(**sums).groupby(keys, observed=True, sort=False)
-    total = groups[[*names, "masks", "committed"]].sum()
+    total = groups[[*names, "masks_asked", "committed"]].sum()
     means = {name: total[name] / total[weight] for name, (_, weight) in names.items()}
     return pd.DataFrame(means).reset_index()
 

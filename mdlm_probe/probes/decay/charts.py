@@ -61,13 +61,13 @@ def _matrix(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     if not len(table):
         return table
     lags = set(frame["lag"])
-    compared = table[~(table["other"] - table["place"]).isin(lags)]
-    places = {*table["place"], *compared["other"]}
-    table = table[table["other"].isin(places)]
-    mirrored = table.rename(columns={"place": "other", "other": "place"})
+    compared = table[~(table["other_place"] - table["place"]).isin(lags)]
+    places = {*table["place"], *compared["other_place"]}
+    table = table[table["other_place"].isin(places)]
+    mirrored = table.rename(columns={"place": "other_place", "other_place": "place"})
     both = pd.concat([table, mirrored], ignore_index=True)
     same = both.drop_duplicates([*SERIES, "place"])
-    whole = pd.concat([both, same.assign(other=same["place"], js=0.0)], ignore_index=True)
+    whole = pd.concat([both, same.assign(other_place=same["place"], js=0.0)], ignore_index=True)
     pairs = frame[frame["unit"] == "pair"].groupby(SERIES, observed=True)["prompt"]
     whole = whole.join(pairs.nunique().rename("n"), on=SERIES)
     return _ways(whole.assign(js=whole["js"].clip(lower=LEAST)))
@@ -137,7 +137,7 @@ CHARTS = (
         _matrix,
         "heat",
         Axis("place", "mask, from the left"),
-        Axis("other", "mask, from the left"),
+        Axis("other_place", "mask, from the left"),
         fill=Axis("js", "Jensen-Shannon divergence (nats)", scale="log"),
         panels=("model", "way", "task"),
         names=NAMES,

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from mdlm_probe.core.columns import Column
+from mdlm_probe.core.shared_columns import ENTROPY, TOP1_PROB
 
 MASSES = ("frequent_mass", "prompt_mass", "end_mass")
 ERRORS = ("frequent_se", "prompt_se", "end_se")
 
 COLUMNS = (
     Column("unit", str, "", "what the row is of: place, pair, far, token, prompts, edge, zipf"),
-    Column("tokens", int, "tokens", "tokens that the model sees"),
+    Column("visible_tokens", int, "tokens", "tokens that the model sees, without masks"),
     Column("place", int, "", "the mask's number, from 1 at the left"),
     Column("distance", int, "tokens", "from the mask to the nearest visible token"),
-    Column("top1_prob", float, "probability", "of the most probable token"),
-    Column("entropy", float, "nats", "of the distribution"),
+    TOP1_PROB,
+    ENTROPY,
     Column("top_id", int, "", "id of the most probable token"),
     Column("top", str, "", "text of the most probable token"),
     Column("frequent_mass", float, "probability", "of the frequent tokens together"),
@@ -26,9 +27,12 @@ COLUMNS = (
     Column("frequent_se", float, "probability", "samples: standard error of frequent_mass"),
     Column("prompt_se", float, "probability", "samples: standard error of prompt_mass"),
     Column("end_se", float, "probability", "samples: standard error of end_mass"),
-    Column("other", int, "", "pair: number of the second mask, from 1; edge: masks of the longer"),
-    Column("js", float, "nats", "Jensen-Shannon divergence: of the two, or from the unigrams"),
-    Column("tv", float, "probability", "total variation: of the two, or from the unigrams"),
+    Column("other_place", int, "", "pair: number of the second mask, from 1 at the left"),
+    Column("longer_masks", int, "masks", "edge: masks of the longer canvas"),
+    Column(
+        "js", float, "nats", "Jensen-Shannon divergence: of two masks, or of far end and unigrams"
+    ),
+    Column("tv", float, "probability", "total variation: of two masks, or of far end and unigrams"),
     Column("js_halves", float, "nats", "far: js of the unigrams of two halves of the texts"),
     Column("share", float, "probability", "token: in the mean distribution of the far end"),
     Column("unigram", float, "share", "token: among the tokens of the texts"),
@@ -40,7 +44,7 @@ COLUMNS = (
 
 - "place": one mask. `bound` and `greedy` are theory (see `zipf_bound`). Of sampled continuations
   also `top1_naive` and standard errors (see `sampled_continuations.Marginals`).
-- "pair": the masks at `place` and `other`; `distance` is the nearer one's.
+- "pair": the masks at `place` and `other_place`; `distance` is the nearer one's.
 - "far": the mean distribution of the far end (see `distances.middle`); `js`, `tv` from the
   unigrams; `js_halves` between those of either half of the texts: what counting few texts adds.
 - "token": one of the far end's most probable tokens.

@@ -31,9 +31,11 @@ def neighbours(frame: pd.DataFrame) -> pd.DataFrame:
 def neighbouring(frame: pd.DataFrame) -> pd.DataFrame:
     """Pairs of masks whose distances from the text are `lag` apart."""
     pairs = frame[frame["unit"] == "pair"]
-    far, near = _distance(pairs, "other"), _distance(pairs, "place")
+    far, near = _distance(pairs, "other_place"), _distance(pairs, "place")
     # with text on both sides, masks that are `lag` apart may be as far from the text
-    apart = (pairs["other"] - pairs["place"] == pairs["lag"]) & ((far - near).abs() == pairs["lag"])
+    apart = (pairs["other_place"] - pairs["place"] == pairs["lag"]) & (
+        (far - near).abs() == pairs["lag"]
+    )
     return pairs[apart]
 
 
@@ -71,6 +73,6 @@ def homogenisation(near: pd.DataFrame) -> pd.DataFrame:
 
 def matrix(frame: pd.DataFrame) -> pd.DataFrame:
     """Mean divergences (js in nats) and total variations of every pair of masks compared."""
-    pairs = frame[frame["unit"] == "pair"].astype({"place": int, "other": int})
-    names = [*SERIES, "place", "other"]
+    pairs = frame[frame["unit"] == "pair"].astype({"place": int, "other_place": int})
+    names = [*SERIES, "place", "other_place"]
     return pairs.groupby(names, observed=True, sort=False)[["js", "tv"]].mean().reset_index()

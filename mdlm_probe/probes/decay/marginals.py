@@ -40,13 +40,13 @@ class MarginalCell:
     task: coordinates.TaskName
     prompt: coordinates.PromptId
     context: Annotated[Context, "where text is visible: left of the masks, or on both sides"]
-    masks: Annotated[int, "masks of the span", Unit("masks")]
+    masks: coordinates.Window
     frequent: Annotated[str, "where frequent tokens come from: corpus, model or a path", FILE]
     count: Annotated[int, "frequent tokens, at most", Unit("tokens")]
     grid: Annotated[str, "distances that are compared: octaves, all or numbers"]
     lag: Annotated[int, "from a mask of the grid to its neighbour", Unit("tokens")]
     samples: Annotated[int, "continuations sampled of causal models; 0: none"]
-    seed: Annotated[int, "seed of sampled continuations"]
+    seed: coordinates.Seed
     exponent: Annotated[float, "exponent of the bound's Zipfian next tokens"]
     ranks: Annotated[int, "ranks of the bound's Zipfian next tokens"]
     floor: Annotated[
@@ -142,7 +142,7 @@ class MarginalQuery:
         compared = answer["divergences"] if self.pairs else ()
         for (place, other), (js, tv) in zip(self.pairs, compared, strict=True):
             nearest = min(self._distances[place - 1], self._distances[other - 1])
-            pair = {"place": place, "distance": nearest, "other": other}
+            pair = {"place": place, "distance": nearest, "other_place": other}
             rows.append(self._row("pair", **pair, js=float(js), tv=float(tv)))
         return rows + self._far(border, far)
 
@@ -163,7 +163,7 @@ class MarginalQuery:
                 rows.append(self._at("prompts", place, **apart, beside=beside[0]))
         if longer:
             rows += [
-                self._at("edge", place, **_apart(own, longer[1], place), other=longer[0])
+                self._at("edge", place, **_apart(own, longer[1], place), longer_masks=longer[0])
                 for place in self.edge
             ]
         return [*rows, self.zipf_row(own[distribution(1)])]
@@ -206,7 +206,7 @@ class MarginalQuery:
 
     def _row(self, unit: str, **values: Any) -> dict[str, Any]:
         seen = len(self.span.ids) - len(self.span.places)
-        return empty(COLUMNS) | {"unit": unit, "tokens": seen} | values
+        return empty(COLUMNS) | {"unit": unit, "visible_tokens": seen} | values
 
     def _at(self, unit: str, place: int, **values: Any) -> dict[str, Any]:
         return self._row(unit, place=place, distance=self._distances[place - 1], **values)

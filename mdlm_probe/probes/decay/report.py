@@ -111,7 +111,7 @@ def limit(frame: pd.DataFrame) -> pd.DataFrame:
     which don't hold that few texts were counted: `js_halves`, between two halves of the texts, says
     how much that may be. With a large vocabulary it is most of `js`; give --frequent a list with
     counts then.
-    `tokens` names the most probable ones; "tokens" has them all.
+    `top_tokens` names the most probable ones; "tokens" has them all.
     """
     found = []
     named_tokens = tokens(frame)
@@ -125,7 +125,7 @@ def limit(frame: pd.DataFrame) -> pd.DataFrame:
         own = (named_tokens[list(named)] == pd.Series(named)).all(axis=1)
         top = named_tokens[own].head(SHOWN)
         words = (f"{t!r} {s:.1%}" for t, s in zip(top["token"], top["share"], strict=True))
-        found.append(line | {"tokens": ", ".join(words)})
+        found.append(line | {"top_tokens": ", ".join(words)})
     return pd.DataFrame(found)
 
 
@@ -133,7 +133,7 @@ def tokens(frame: pd.DataFrame) -> pd.DataFrame:
     """The far end's most probable tokens: mean shares over prompts, beside the unigrams.
 
     A prompt counts 0 for a token that isn't among those it wrote down, so that `share` is a little
-    too small; `prompts` is how many had it there.
+    too small; `prompts_with` is how many had it there.
     """
     found = []
     totals = {tuple(named.values()): len(part) for named, part in parts(frame, "far")}
@@ -143,7 +143,7 @@ def tokens(frame: pd.DataFrame) -> pd.DataFrame:
             token=("top", "first"),
             share=("share", "sum"),
             unigram=("unigram", "first"),
-            prompts=("share", "size"),
+            prompts_with=("share", "size"),
         ).reset_index(drop=True)
         table["share"] /= totals[tuple(named.values())]
         table = table.sort_values("share", ascending=False, ignore_index=True)
@@ -169,14 +169,14 @@ def prompts(frame: pd.DataFrame) -> pd.DataFrame:
 def edge(frame: pd.DataFrame) -> pd.DataFrame:
     """What the end of the canvas does: the same masks in this canvas and in a longer one.
 
-    `from_end` counts masks to the end, the last one is 1; `longer` is the other canvas's masks.
+    `from_end` counts masks to the end, the last one is 1; `longer_masks` is the other canvas's.
     Divergences that aren't 0 are the end's doing. Means over prompts with t intervals.
     """
-    table = _compared(frame, "edge", ["distance", "other"])
+    table = _compared(frame, "edge", ["distance", "longer_masks"])
     if not len(table):
         return table
     table.insert(len(SERIES), "from_end", table["masks"] + 1 - table["distance"])
-    return table.astype({"other": int}).rename(columns={"other": "longer"})
+    return table.astype({"longer_masks": int})
 
 
 def _compared(frame: pd.DataFrame, unit: str, by: list[str]) -> pd.DataFrame:

@@ -41,12 +41,12 @@ def _of(name: str) -> Rows:
 
 def _eps(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     """What the largest number of masks in a step may cost."""
-    return tables["bound"][["eps"]].drop_duplicates().rename(columns={"eps": "drop"})
+    return tables["bound"][["budget_eps"]].drop_duplicates().rename(columns={"budget_eps": "drop"})
 
 
 def _largest(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     """Every model's and task's largest number of masks that costs less."""
-    return tables["bound"][["model", "task", "bound"]].rename(columns={"bound": "at_once"})
+    return tables["bound"][["model", "task", "supported"]].rename(columns={"supported": "at_once"})
 
 
 def _orders(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
@@ -56,10 +56,10 @@ def _orders(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame()
     span = tables["spread"].drop(columns="orders")
     names = {f"span{end}": f"gain{end}" for end in ("", "_low", "_high")}
-    span = span.rename(columns=names).assign(order=SPANNED)
+    span = span.rename(columns=names).assign(reveal_order=SPANNED)
     both = pd.concat([table.dropna(subset=["gain"]), span], ignore_index=True)
-    order = [*reversed([*dict.fromkeys(both["order"])])]
-    return both.assign(order=pd.Categorical(both["order"], order[::-1], ordered=True))
+    order = [*reversed([*dict.fromkeys(both["reveal_order"])])]
+    return both.assign(reveal_order=pd.Categorical(both["reveal_order"], order[::-1], ordered=True))
 
 
 def _pairs(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
@@ -68,23 +68,23 @@ def _pairs(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     if not len(pairs):
         return pairs
     turned = tables["circulation"]
-    turned = turned[turned["distance"] != report.ALL].astype({"distance": int})
-    sizes = ["model", "distance", "size", "size_low", "size_high"]
-    return _whole(pairs).merge(turned[sizes], on=["model", "distance"], how="left")
+    turned = turned[turned["pair_distance"] != report.ALL].astype({"pair_distance": int})
+    sizes = ["model", "pair_distance", "size", "size_low", "size_high"]
+    return _whole(pairs).merge(turned[sizes], on=["model", "pair_distance"], how="left")
 
 
 def _at_most(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     """What the candidates left out could add at most."""
     table = _pairs(tables, frame)
-    most = {name: table[name] + table[f"{name}_bound"] for name in ("mi", "tv", "unlikely")}
-    shares = {name: most[name].clip(upper=1.0) for name in ("tv", "unlikely")}
-    return table[["model", "distance"]].assign(**most | shares)
+    most = {name: table[name] + table[f"{name}_bound"] for name in ("mi", "tv_joint", "unlikely")}
+    shares = {name: most[name].clip(upper=1.0) for name in ("tv_joint", "unlikely")}
+    return table[["model", "pair_distance"]].assign(**most | shares)
 
 
 def _sequential(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     """The probability of an unlikely pair where the second mask sees the first."""
     table = _pairs(tables, frame)
-    return table[["model", "distance"]].assign(unlikely=table["unlikely_sequential"])
+    return table[["model", "pair_distance"]].assign(unlikely=table["unlikely_sequential"])
 
 
 def _sets(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
@@ -108,7 +108,7 @@ SPANNED = "span over orders"
 COUNTS = (("n", "texts"),)
 PAIRS = (
     Axis("mi", "mutual information (nats)", ends="mi"),
-    Axis("tv", "total variation", ends="tv"),
+    Axis("tv_joint", "total variation", ends="tv_joint"),
     Axis("unlikely", "probability of an unlikely pair", ends="unlikely"),
     Axis("size", "|circulation| (nats)", ends="size"),
 )
@@ -135,7 +135,7 @@ CHARTS = (
         _orders,
         "interval",
         Axis("gain", "gained (nats per token)", ends="gain"),
-        Axis("order", ""),
+        Axis("reveal_order", ""),
         panels=("task",),
         counts=COUNTS,
         over="texts",
@@ -146,7 +146,7 @@ CHARTS = (
         "Two masks filled at once, against one after the other",
         _pairs,
         "line",
-        Axis("distance", "tokens from one mask to the other", scale="log"),
+        Axis("pair_distance", "tokens from one mask to the other", scale="log"),
         PAIRS,
         counts=COUNTS,
         over="texts",

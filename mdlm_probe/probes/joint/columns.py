@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from mdlm_probe.core.columns import Column
+from mdlm_probe.core.shared_columns import STEPS
 
 PAIRS = (
-    Column("at", int, "masks", "pairs: masks of the window left of the pair"),
-    Column("distance", int, "tokens", "pairs: from the first mask to the second"),
+    Column("masks_before", int, "masks", "pairs: masks of the window left of the pair"),
+    Column("pair_distance", int, "tokens", "pairs: from the first mask to the second"),
     Column("mi", float, "nats", "pairs: mutual information, at least"),
     Column("mi_bound", float, "nats", "pairs: how much mi may miss, at most"),
-    Column("tv", float, "probability", "pairs: total variation of joint and marginals, at least"),
-    Column("tv_bound", float, "probability", "pairs: how much tv may miss, at most"),
+    Column(
+        "tv_joint", float, "probability", "pairs: total variation of joint and marginals, at least"
+    ),
+    Column("tv_joint_bound", float, "probability", "pairs: how much tv_joint may miss, at most"),
     Column("unlikely", float, "probability", "pairs: that a parallel draw is unlikely"),
     Column("unlikely_bound", float, "probability", "pairs: how much unlikely may miss"),
     Column(
@@ -22,17 +25,17 @@ PAIRS = (
     Column("token_second", str, "", "pairs: the right token whose circulation was taken"),
 )
 SETS = (
-    Column("words", int, "", "sets: pairs of the set whose words are one token each"),
+    Column("set_pairs", int, "pairs", "sets: pairs of the set whose words are one token each"),
     Column("incoherent_parallel", float, "probability", "sets: parallel words of two pairs"),
     Column("incoherent_sequential", float, "probability", "sets: sequential words of two pairs"),
     Column("mass_parallel", float, "probability", "sets: that both words are in it, parallel"),
     Column("mass_sequential", float, "probability", "sets: that both words are in it, sequential"),
 )
 TEXTS = (
-    Column("length", int, "tokens", "orders, budget: tokens of the scored text"),
+    Column("text_tokens", int, "tokens", "orders, budget: tokens of the scored text"),
     Column("logp", float, "nats", "orders, budget: log-likelihood of these by the chain rule"),
     Column("logp_steps", float, "nats", "budget: log-likelihood as its own steps saw it"),
-    Column("steps", int, "steps", "budget: steps that wrote the text"),
+    STEPS,
     Column("written", str, "", "budget: the text that was written"),
 )
 COLUMNS = (*PAIRS, *SETS, *TEXTS)

@@ -37,10 +37,10 @@ class Coupling:
         Both are means over a of a divergence of p(. | a) from p(.): KL, and half the L1 norm. Of
         each a, the tokens outside its own candidates are one lump, which makes neither divergence
         larger; a outside the candidates add nothing, and no divergence is negative. So `mi` and
-        `tv` are lower ends; `_bound` is how much is missing at most. With t the mass of the a left
-        out, and r(a) that of the b left out after a:
+        `tv_joint` are lower ends; `_bound` is how much is missing at most. With t the mass of the a
+        left out, and r(a) that of the b left out after a:
 
-            tv_bound = t + sum_a p(a) min(r(a), its lump's mass in p(.))
+            tv_joint_bound = t + sum_a p(a) min(r(a), its lump's mass in p(.))
 
         as a total variation is 1 at most, and within the lump at most its smaller mass. For MI, one
         joint has p(a) p(b | a) <= p(b): the logarithm of p(b | a) / p(b) is log 1/p(a) at most, so
@@ -69,8 +69,8 @@ class Coupling:
         return {
             "mi": mi,
             "mi_bound": min(float(own + (p * lump).sum()), room),
-            "tv": float((p * tv).sum()),
-            "tv_bound": float(_rest(self.first) + (p * np.minimum(lump_q, lump_base)).sum()),
+            "tv_joint": float((p * tv).sum()),
+            "tv_joint_bound": float(_rest(self.first) + (p * np.minimum(lump_q, lump_base)).sum()),
         }
 
     def unlikely(self, eps: float) -> dict[str, float]:

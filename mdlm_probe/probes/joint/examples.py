@@ -9,7 +9,7 @@ from mdlm_probe.analysis.examples.rows import Fields, Rows
 from mdlm_probe.probes.joint import word_pairs
 from mdlm_probe.prompts.prompt import MASK
 
-ITEM = ("measure", "source", "lexicon", "task", "prompt", "masks", "canvas")
+ITEM = ("measure", "source", "lexicon", "task", "prompt", "masks", "layout")
 
 
 def of(rows: Rows, limit: int) -> list[ExampleItem]:
@@ -40,18 +40,20 @@ def _prompt(row: Fields) -> str:
         sets = {one.name: one for one in word_pairs.load(row["source"], row["lexicon"])}
         return sets[row["prompt"]].prompt()
     found = text(row, "source")
-    if row["canvas"] == "holes":  # two masks in the continuation, in several places
+    if row["layout"] == "holes":  # two masks in the continuation, in several places
         return found.prompt + found.continuation
     return found.prompt + MASK * int(row["masks"])
 
 
 def _pairs(found: list[Fields]) -> tuple[TextPart, ...]:
-    lines = [
-        f"masks {int(row['at']) + 1} and {int(row['at']) + 1 + int(row['distance'])}:"
-        f" {row['token_first']!r} and {row['token_second']!r},"
-        f" mutual information {row['mi']} nats, total variation {row['tv']}"
-        for row in found
-    ]
+    lines = []
+    for row in found:
+        first = int(row["masks_before"]) + 1
+        lines.append(
+            f"masks {first} and {first + int(row['pair_distance'])}:"
+            f" {row['token_first']!r} and {row['token_second']!r},"
+            f" mutual information {row['mi']} nats, total variation {row['tv_joint']}"
+        )
     return (TextPart("pairs of masks, and how far they hang together", "\n".join(lines)),)
 
 
@@ -66,7 +68,10 @@ def _sets(found: list[Fields]) -> tuple[TextPart, ...]:
 
 
 def _orders(found: list[Fields]) -> tuple[TextPart, ...]:
-    lines = [f"{row['order']}: {row['logp']} nats for {row['length']} tokens" for row in found]
+    lines = [
+        f"{row['reveal_order']}: {row['logp']} nats for {row['text_tokens']} tokens"
+        for row in found
+    ]
     return (TextPart("log-likelihood of the continuation, by order", "\n".join(lines)),)
 
 

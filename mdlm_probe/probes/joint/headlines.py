@@ -15,7 +15,7 @@ def _bound(tables: Tables, frame: pd.DataFrame) -> Iterator[HeadlineValue]:
     """By the mean, which has an interval; what the texts support, its lower end at most, beside."""
     for _, rows in of_models(tables.get("bound")):
         row = first(chosen(rows, task=ALL))
-        setting = f"task {row['task']}, eps {row['eps']:g}; supported: {row['bound']}"
+        setting = f"task {row['task']}, eps {row['budget_eps']:g}; supported: {row['supported']}"
         yield over(row, "by_mean", 1, row["n"], "texts", setting)
 
 

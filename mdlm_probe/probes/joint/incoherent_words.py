@@ -29,7 +29,7 @@ def mix(asker: Asker, pair_set: PairSet, name: str) -> MultiStep[list[dict[str, 
     if asker.border.is_rough:  # each word may be one token
         tokens = ((0, 0),) * len(pair_set.pairs)
     if len(tokens) < 2:
-        return [{"words": len(tokens)}]
+        return [{"set_pairs": len(tokens)}]
     places = tuple(i for i, token in enumerate(ids) if token == asker.entry.mask_id)
     canvas = Canvas(ids, places, name)
     firsts, seconds = (tuple(side) for side in zip(*tokens, strict=True))
@@ -41,7 +41,7 @@ def mix(asker: Asker, pair_set: PairSet, name: str) -> MultiStep[list[dict[str, 
     first = np.exp(alone[left][0], dtype=float)
     second = np.exp(alone[right][1], dtype=float)
     given = np.exp(np.concatenate([answer[right] for answer in after]), dtype=float)
-    found: dict[str, Any] = {"words": len(tokens)}
+    found: dict[str, Any] = {"set_pairs": len(tokens)}
     joints = {"parallel": np.outer(first, second), "sequential": first[:, None] * given}
     for way, joint in joints.items():
         mass = float(joint.sum())

@@ -15,8 +15,8 @@ FEW = 1e-9
 
 def _by_order(part: pd.DataFrame) -> pd.DataFrame:
     """Nats a token, texts as rows and orders as columns; texts that miss an order are left out."""
-    rows = part.assign(value=part["logp"] / part["length"])
-    wide = rows.pivot_table(index="prompt", columns="order", values="value", sort=False)
+    rows = part.assign(value=part["logp"] / part["text_tokens"])
+    wide = rows.pivot_table(index="prompt", columns="reveal_order", values="value", sort=False)
     return wide.dropna()
 
 
@@ -40,7 +40,7 @@ def orders(frame: pd.DataFrame) -> pd.DataFrame:
         lines = []
         for name in wide.columns if len(wide) else ():
             logp = wide[name].to_numpy()
-            line = named | {"order": name, "n": len(wide)}
+            line = named | {"reveal_order": name, "n": len(wide)}
             line |= stats.mean(logp).within(-np.inf, 0.0).columns("logp")
             if START in wide and name != START:
                 gain = stats.paired(logp, wide[START].to_numpy())
@@ -76,7 +76,7 @@ def spread(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _drops(part: pd.DataFrame) -> pd.DataFrame:
     """What n masks per step cost in nats per token, texts as rows and n as columns, 1 first."""
-    rows = part.assign(value=part["logp"] / part["length"])
+    rows = part.assign(value=part["logp"] / part["text_tokens"])
     wide = rows.pivot_table(index="prompt", columns="at_once", values="value").dropna()
     return wide.rsub(wide[1], axis=0)
 
@@ -91,7 +91,7 @@ def budget(frame: pd.DataFrame) -> pd.DataFrame:
     found = []
     for named, part in parts(of(frame, "budget")):
         wide = _drops(part)
-        rows = part.assign(gap=(part["logp_steps"] - part["logp"]) / part["length"])
+        rows = part.assign(gap=(part["logp_steps"] - part["logp"]) / part["text_tokens"])
         gaps = rows.pivot_table(index="prompt", columns="at_once", values="gap").loc[wide.index]
         found += [
             named
@@ -106,17 +106,17 @@ def budget(frame: pd.DataFrame) -> pd.DataFrame:
 def bound(frame: pd.DataFrame) -> pd.DataFrame:
     """Every model and task: the largest n that costs less than eps, as do all smaller ones.
 
-    `bound` is what the texts support: the upper end of each drop's interval is under eps, and none
-    larger than the lower end of `by_mean`'s interval; 1 where they support no more, as of a single
-    text. `by_mean` asks it of the mean drop, which a few texts can flatter; its interval is a
-    bootstrap over texts (`stats.resampled`, from 12 on).
+    `supported` is what the texts support: the upper end of each drop's interval is under eps, and
+    none larger than the lower end of `by_mean`'s interval; 1 where they support no more, as of a
+    single text. `by_mean` asks it of the mean drop, which a few texts can flatter; its interval is
+    a bootstrap over texts (`stats.resampled`, from 12 on).
     """
     found = []
     for named, part in parts(of(frame, "budget")):
         wide = _drops(part)
         if not len(wide):
             continue
-        counts, eps = wide.columns.to_numpy(dtype=int), float(part["eps"].iloc[0])
+        counts, eps = wide.columns.to_numpy(dtype=int), float(part["budget_eps"].iloc[0])
 
         def largest(drops: np.ndarray, counts: np.ndarray = counts, eps: float = eps) -> np.ndarray:
             within = np.logical_and.accumulate(drops < eps, axis=-1)
@@ -134,7 +134,7 @@ def bound(frame: pd.DataFrame) -> pd.DataFrame:
         supported = 1 if np.isnan(low) else min(int(largest(ends)), int(low))
         found.append(
             named
-            | {"eps": eps, "n": len(wide), "bound": supported, "by_mean": int(most.mean)}
+            | {"budget_eps": eps, "n": len(wide), "supported": supported, "by_mean": int(most.mean)}
             | {"by_mean_low": low, "by_mean_high": high}
         )
     return pd.DataFrame(found)

@@ -65,7 +65,7 @@ def order_settings(
     options.check_least(0, random=draws)
     options.check_once(orders=orders)
     named = [name for order in orders for name in names(order, draws)]
-    return [{"masks": length, "order": name, "seed": seed} for name in named]
+    return [{"masks": length, "reveal_order": name, "seed": seed} for name in named]
 
 
 # ---------------------------------------------------------------------- the chain rule
@@ -81,7 +81,7 @@ def rescore(
         logps = yield from score_by_confidence(canvas, tokens)
     else:
         logps = yield from score(canvas, tokens, sequence(order, len(tokens), seed))
-    return [{"length": len(tokens), "logp": float(logps.sum())}]
+    return [{"text_tokens": len(tokens), "logp": float(logps.sum())}]
 
 
 # ---------------------------------------------------------------------- several at once
@@ -96,7 +96,7 @@ def budget_settings(length: int, budget: tuple[int, ...], eps: float) -> list[di
     options.check_least(1, length=length)
     options.check_positive(budget_eps=eps)
     steps = {1, *options.fitting("budget", budget, BUDGET, length, "length")}
-    return [{"masks": length, "at_once": n, "eps": eps} for n in sorted(steps)]
+    return [{"masks": length, "at_once": n, "budget_eps": eps} for n in sorted(steps)]
 
 
 def write(canvas: Canvas, at_once: int, entry: Checkpoint) -> MultiStep[dict[str, Any]]:
@@ -108,7 +108,7 @@ def write(canvas: Canvas, at_once: int, entry: Checkpoint) -> MultiStep[dict[str
     one place per step the two are the same.
 
     Returns:
-        `written`: the tokens, left to right; `length` and `steps`: how many;
+        `written`: the tokens, left to right; `text_tokens` and `steps`: how many;
         `logp`: their log-likelihood one at a time, the sequential joint;
         `logp_steps`: as the steps themselves saw it, a product of marginals within each.
     """
@@ -116,7 +116,7 @@ def write(canvas: Canvas, at_once: int, entry: Checkpoint) -> MultiStep[dict[str
     order = sorted(range(len(made.steps)), key=lambda i: (made.steps[i], -made.confidences[i]))
     logps = yield from score(canvas, made.tokens, order)
     return {
-        "length": len(made.tokens),
+        "text_tokens": len(made.tokens),
         "logp": float(logps.sum()),
         "logp_steps": math.fsum(made.logprobs),
         "steps": made.passes,

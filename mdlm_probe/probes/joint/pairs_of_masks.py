@@ -135,12 +135,12 @@ def settings(masks: int, spacing: tuple[int, ...], **how: Any) -> list[dict[str,
     Args:
         masks: tokens of the window.
         spacing: see `Window.gaps`; () for as many of `GAPS` as fit.
-        how: `anchors`, `top` and `eps`, numbers above 0; `canvas` and `outcome`.
+        how: `anchors`, `candidates` and `eps`, numbers above 0; `layout` and `outcome`.
 
     Raises:
         ProbeError: naming an option.
     """
-    options.check_positive(**{name: how[name] for name in ("anchors", "top", "eps")})
+    options.check_positive(anchors=how["anchors"], top=how["candidates"], eps=how["eps"])
     options.check_range(2, math.inf, "2 or more, for a pair", masks=masks)
     gaps = options.fitting("spacing", spacing, GAPS, masks - 1, "masks")
     return [{"masks": masks, "spacing": " ".join(map(str, gaps)), **how}]
@@ -181,7 +181,7 @@ def sweep(asker: Asker, text: Text, window: Window, name: str) -> MultiStep[list
         couplings.append(couple(hidden, first, second, window.top, tokens))
     found = yield from side_by_side(couplings)
     return [
-        {"at": first, "distance": second - first, "circulation": met.circulation}
+        {"masks_before": first, "pair_distance": second - first, "circulation": met.circulation}
         | met.coupling.divergences()
         | met.coupling.unlikely(window.eps)
         | {"token_first": met.tokens[:1], "token_second": met.tokens[1:]}

@@ -12,13 +12,12 @@ models: they have one joint by construction.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from mdlm_probe.core.cell_ranges import Cells, cells_of
 from mdlm_probe.core.cells import key
 from mdlm_probe.core.cells import seed as seed_of
-from mdlm_probe.core.columns import FILE, Unit, empty
+from mdlm_probe.core.columns import empty
 from mdlm_probe.core.options import AMOUNT, Traits, check_least, check_once
 from mdlm_probe.decoding import answers
 from mdlm_probe.engine import multi_step
@@ -26,6 +25,7 @@ from mdlm_probe.engine.multi_step import MultiStep
 from mdlm_probe.likelihood.chain_rule import Order
 from mdlm_probe.probes.joint import columns, incoherent_words, pairs_of_masks, word_pairs
 from mdlm_probe.probes.joint import orders as chains
+from mdlm_probe.probes.joint.coordinates import Cell
 from mdlm_probe.prompts import texts
 
 if TYPE_CHECKING:
@@ -37,31 +37,6 @@ KINDS = ("masked",)
 Measure = Literal["pairs", "sets", "orders", "budget"]
 TOKENS = ("token_first", "token_second", "written")
 COLUMNS = columns.COLUMNS
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One measure of one text, or of one pair set; "none" and 0 are what it has no use for.
-
-    `masks` is the window's length. `eps` is the probability under which a pair is unlikely, or the
-    nats per token that a budget may cost.
-    """
-
-    measure: Annotated[str, "what is measured: pairs, sets, orders or budget"]
-    source: Annotated[str, "name or path of the prompts, or of the pair sets", FILE]
-    lexicon: Annotated[str, "lexicon of the shipped prompts and pairs: full or small"]
-    task: Annotated[str, "type of the prompt, or sets"]
-    prompt: Annotated[str, "id of the prompt, or name of the pair set"]
-    masks: Annotated[int, "masks of the window", Unit("masks")]
-    canvas: Annotated[str, "pairs: masks after the prompt (appended), or two holes"] = "none"
-    spacing: Annotated[str, "pairs: tokens from one mask to the other, all of them"] = "none"
-    outcome: Annotated[str, "pairs: whose circulation, the top tokens' or the true ones'"] = "none"
-    order: Annotated[str, "orders: of the chain rule"] = "none"
-    anchors: Annotated[int, "pairs: first masks, spread over the window", Unit("masks")] = 0
-    top: Annotated[int, "pairs: candidates of a mask", Unit("tokens")] = 0
-    at_once: Annotated[int, "budget: masks that a step commits", Unit("masks")] = 0
-    eps: Annotated[float, "pairs: an unlikely pair's probability; budget: nats per token"] = 0.0
-    seed: Annotated[int, "seed of random orders"] = 0
 
 
 def plan(
@@ -104,9 +79,9 @@ def plan(
 ) -> Cells[Cell]:
     """The cells: measures, texts, settings, in this order."""
     check_once(measure=measure)
-    how = {"canvas": canvas, "outcome": outcome, "anchors": anchors, "top": top, "eps": eps}
+    how = {"layout": canvas, "outcome": outcome, "anchors": anchors, "candidates": top}
     settings: dict[str, Callable[[], Rows]] = {  # each checks its own options
-        "pairs": lambda: pairs_of_masks.settings(masks, spacing, **how),
+        "pairs": lambda: pairs_of_masks.settings(masks, spacing, **how, eps=eps),
         "orders": lambda: chains.order_settings(length, orders, random, seed),
         "budget": lambda: chains.budget_settings(length, budget, budget_eps),
     }
@@ -161,8 +136,9 @@ def _rows(asker: AnyEngine, cell: Cell) -> MultiStep[Rows]:
         return incoherent_words.mix(asker, word_pairs.find(*where), name)
     text = next(t for t in texts.load(cell.source, cell.lexicon) if t.id == cell.prompt)
     if cell.measure == "orders":
-        return chains.rescore(asker, text, cell.masks, cell.order, seed_of(cell), name)
+        return chains.rescore(asker, text, cell.masks, cell.reveal_order, seed_of(cell), name)
     if cell.measure == "budget":
         return chains.rewrite(asker, text, cell.masks, cell.at_once, name)
-    how = (cell.masks, cell.canvas, cell.outcome, cell.spacing, cell.anchors, cell.top, cell.eps)
-    return pairs_of_masks.sweep(asker, text, pairs_of_masks.window(*how), name)
+    how = cell.outcome, cell.spacing, cell.anchors, cell.candidates, cell.eps
+    window = pairs_of_masks.window(cell.masks, cell.layout, *how)
+    return pairs_of_masks.sweep(asker, text, window, name)

@@ -38,7 +38,7 @@ def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     Raises:
         KeyError, ValueError: for rows that a joint run didn't write.
     """
-    frame[["at", "circulation", "logp", "at_once"]].apply(pd.to_numeric)
+    frame[["masks_before", "circulation", "logp", "at_once"]].apply(pd.to_numeric)
     found = {
         "pairs": pairs(frame),
         "circulation": circulation(frame),
@@ -67,9 +67,9 @@ def pairs(frame: pd.DataFrame) -> pd.DataFrame:
     """
     found = []
     for named, part in parts(of(frame, "pairs")):
-        for distance, own in by_value(part, "distance"):
-            line = named | {"distance": int(distance), "n": own["prompt"].nunique()}
-            for name in ("mi", "tv", "unlikely", "unlikely_sequential"):
+        for distance, own in by_value(part, "pair_distance"):
+            line = named | {"pair_distance": int(distance), "n": own["prompt"].nunique()}
+            for name in ("mi", "tv_joint", "unlikely", "unlikely_sequential"):
                 most = np.inf if name == "mi" else 1.0
                 line |= _by_text(own, name, most).columns(name)
                 line[f"{name}_bound"] = own.groupby("prompt")[f"{name}_bound"].mean().mean()
@@ -85,11 +85,11 @@ def circulation(frame: pd.DataFrame) -> pd.DataFrame:
     """
     found = []
     for model, own in of(frame, "pairs").groupby("model", observed=True, sort=False):
-        each = [(str(int(d)), part) for d, part in by_value(own, "distance")]
+        each = [(str(int(d)), part) for d, part in by_value(own, "pair_distance")]
         for distance, part in [*each, (ALL, own)]:
             size = part.assign(size=part["circulation"].abs())
-            line: dict[str, Any] = {"model": model, "distance": distance}
-            line |= {"n": part["prompt"].nunique(), "pairs": len(part)}
+            line: dict[str, Any] = {"model": model, "pair_distance": distance}
+            line |= {"n": part["prompt"].nunique(), "mask_pairs": len(part)}
             line |= _by_text(size, "size").columns("size")
             values = np.quantile(part["circulation"], QUANTILES)
             line |= {f"q{100 * q:02.0f}": v for q, v in zip(QUANTILES, values, strict=True)}
@@ -110,13 +110,23 @@ def sets(frame: pd.DataFrame) -> pd.DataFrame:
     for model, own in of(frame, "sets").groupby("model", observed=True, sort=False):
         known = usable(own)
         for at, row in own.iterrows():
-            line = {"model": model, "set": row["prompt"], "words": int(row["words"]), "n": 1}
+            line = {
+                "model": model,
+                "set": row["prompt"],
+                "set_pairs": int(row["set_pairs"]),
+                "n": 1,
+            }
             shares = {name: row[name] if at in known.index else np.nan for name in INCOHERENT}
             line |= shares | {name: row[name] for name in MASSES}
             found.append(line | {"left_out": int(at not in known.index)})
         if not len(known):
             continue
-        line = {"model": model, "set": ALL, "words": int(known["words"].sum()), "n": len(known)}
+        line = {
+            "model": model,
+            "set": ALL,
+            "set_pairs": int(known["set_pairs"].sum()),
+            "n": len(known),
+        }
         for name in INCOHERENT:
             line |= stats.mean(known[name].to_numpy()).within(0.0, 1.0).columns(name)
         line |= {name: known[name].mean() for name in MASSES}
@@ -169,8 +179,8 @@ def mixed(frame: pd.DataFrame) -> pd.DataFrame:
 def ordered(frame: pd.DataFrame) -> pd.DataFrame:
     """Every text's log-likelihood per token in each order, and its `gain` over left to right."""
     rows = of(frame, "orders")
-    kinds = rows["order"].astype(str).str.split("-").str[0]
-    rows = rows.assign(order=kinds, value=rows["logp"] / rows["length"])
+    kinds = rows["reveal_order"].astype(str).str.split("-").str[0]
+    rows = rows.assign(reveal_order=kinds, value=rows["logp"] / rows["text_tokens"])
     start = rows[kinds == START].set_index(["task", "prompt"])["value"]
     rows = rows.join(start.rename("start"), on=["task", "prompt"])
     return rows.assign(gain=(rows["value"] - rows["start"]).where(kinds != START))
@@ -179,25 +189,25 @@ def ordered(frame: pd.DataFrame) -> pd.DataFrame:
 def budgeted(frame: pd.DataFrame) -> pd.DataFrame:
     """What n masks per step cost every text, in nats per token, and how much they are mistaken."""
     rows = of(frame, "budget")
-    value = rows["logp"] / rows["length"]
+    value = rows["logp"] / rows["text_tokens"]
     one = value[rows["at_once"] == 1].set_axis(
         pd.MultiIndex.from_frame(rows.loc[rows["at_once"] == 1, ["task", "prompt"]])
     )
     rows = rows.assign(value=value).join(one.rename("one"), on=["task", "prompt"])
     drop, illusion = rows["one"] - rows["value"], (rows["logp_steps"] - rows["logp"])
-    return rows.assign(drop=drop, illusion=illusion / rows["length"])[rows["at_once"] > 1]
+    return rows.assign(drop=drop, illusion=illusion / rows["text_tokens"])[rows["at_once"] > 1]
 
 
 PAIRED = (
     Pairing(
         {
             "mi": Measure("mutual information of two masks (nats)"),
-            "tv": Measure("parallel against sequential filling (TV)", better="less"),
+            "tv_joint": Measure("parallel against sequential filling (TV)", better="less"),
             "unlikely": Measure("unlikely pairs (points)", scale=100, better="less"),
             "size": Measure("|circulation| (nats)"),
         },
         item=PROMPT_ITEM,
-        by=("distance",),
+        by=("pair_distance",),
         name="pairs",
         rows=coupled,
     ),
@@ -220,7 +230,7 @@ PAIRED = (
             "gain": Measure("gain over left to right (nats per token)", better="more"),
         },
         item=PROMPT_ITEM,
-        by=("order",),
+        by=("reveal_order",),
         name="orders",
         rows=ordered,
         free=("anchors",),

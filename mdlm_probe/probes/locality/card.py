@@ -33,7 +33,7 @@ TASK = "few-shot questions, relevant examples at one position among distractors"
 def section(tables: Tables, model: str) -> CardSection | None:
     """A model's section; None where only one number of masks was asked."""
     table = own_rows(tables, "accuracy", model)
-    if table["masks"].nunique() < 2:
+    if table["question_masks"].nunique() < 2:
         return None
     index = own_rows(tables, "index", model)
     items, tasks = table["n"].max(), table["tasks"].max()
@@ -60,11 +60,11 @@ def masks_in_prompt(masks: int) -> int:
 
 def _accuracy(table: pd.DataFrame) -> list[str]:
     found = records(table)
-    counts, over = sorted(table["masks"].unique()), shared(found)
+    counts, over = sorted(table["question_masks"].unique()), shared(found)
     measures = ("accuracy", "answers")
     heads = ["question", "position", *(f"{m}, {_said(k)}" for k in counts for m in measures)]
     cells = {
-        (row["question"], row["position"], row["masks"]): (
+        (row["question"], row["position"], row["question_masks"]): (
             _cell(row, "accuracy", over),
             in_words(row),
         )
@@ -105,7 +105,7 @@ def _index(index: pd.DataFrame) -> list[str]:
     heads = ["question", "masks in the prompt", "locality index", "p over tasks", "n"]
     rows = [
         [
-            *(str(row["question"]), _said(row["masks"])),
+            *(str(row["question"]), _said(row["question_masks"])),
             _cell(row, "index", over),
             *(number(row["tasks_p"]), str(row["n"])),
         ]
@@ -118,14 +118,20 @@ def _numbers(table: pd.DataFrame, index: pd.DataFrame) -> list[CardNumber]:
     """The numbers of one setting."""
     found = []
     for row in records(table):
-        facts = {"masks_in_prompt": masks_in_prompt(row["masks"]), "masks_asked": row["masks"]}
+        facts = {
+            "masks_in_prompt": masks_in_prompt(row["question_masks"]),
+            "masks_asked": row["question_masks"],
+        }
         facts |= {"position": row["position"], "n": row["n"], "tasks": row["tasks"]}
-        name = f"accuracy, {_said(row['masks'])}, position {row['position']}"
+        name = f"accuracy, {_said(row['question_masks'])}, position {row['position']}"
         found.append(CardNumber(name, "accuracy", row["accuracy"], ends_of(row), facts))
     for row in records(index):
         if row["question"] == table["question"].iloc[0]:
-            facts = {"masks_in_prompt": masks_in_prompt(row["masks"]), "masks_asked": row["masks"]}
-            name = f"locality index, {_said(row['masks'])}"
+            facts = {
+                "masks_in_prompt": masks_in_prompt(row["question_masks"]),
+                "masks_asked": row["question_masks"],
+            }
+            name = f"locality index, {_said(row['question_masks'])}"
             facts |= {"n": row["n"]}
             found.append(CardNumber(name, "locality_index", row["index"], ends_of(row), facts))
     return found

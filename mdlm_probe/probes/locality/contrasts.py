@@ -21,7 +21,7 @@ from mdlm_probe.probes._few_shot.report_parts import (
     with_task,
 )
 
-SETTING = ["model", "question", "masks"]
+SETTING = ["model", "question", "question_masks"]
 CURVE = [*SETTING, "position"]
 ENDS_MIDDLE = "ends - middle"
 """What a U has above 0: the mean of primacy and recency."""
@@ -135,13 +135,15 @@ def change(frame: pd.DataFrame) -> pd.DataFrame:
     """
     rows: list[dict[str, Any]] = []
     for named, part in grouped(nearness(frame), SETTING[:2]):
-        wide = part.pivot_table(index=[*ITEM], columns="masks", values="index", observed=True)
+        wide = part.pivot_table(
+            index=[*ITEM], columns="question_masks", values="index", observed=True
+        )
         fewest, *more = wide.columns
         for k in more:
             gaps = (wide[k] - wide[fewest]).dropna()
             if len(gaps):
                 line = contrast("index_change", gaps, hits=False, most=2.0)
-                rows.append(named | {"masks": k, "against": fewest} | line)
+                rows.append(named | {"question_masks": k, "against": fewest} | line)
     return family(rows)
 
 
@@ -152,7 +154,7 @@ def places(frame: pd.DataFrame) -> pd.DataFrame:
     its p, the larger of both (1 if it isn't under 0), is that of an intersection-union test.
     """
     rows: list[dict[str, Any]] = []
-    for named, part in grouped(with_task(frame), ["model", "masks"]):
+    for named, part in grouped(with_task(frame), ["model", "question_masks"]):
         if "left" not in set(part["question"]):
             continue
         wide = part.pivot_table(

@@ -8,17 +8,17 @@ from mdlm_probe.analysis.examples.rows import Rows
 from mdlm_probe.probes._few_shot.examples import POINT, RANK, example
 from mdlm_probe.probes.locality.probe import shown
 
-SETTING = ("question", "masks", "position")
+SETTING = ("question", "question_masks", "position")
 
 
 def of(rows: Rows, limit: int) -> list[ExampleItem]:
     """Test points at the first and last positions, with fewest and most masks, wrong ones first."""
-    part = extreme(rows.frame, ("position", "masks"))
+    part = extreme(rows.frame, ("position", "question_masks"))
     return [_example(rows, at) for at in spread(part, POINT, SETTING, RANK, limit)]
 
 
 def _example(rows: Rows, at: int) -> ExampleItem:
     row = rows.fields(at)
-    masks = f", {row['masks']} masks" if row["masks"] != "0" else ""
+    masks = f", {row['question_masks']} masks" if row["question_masks"] != "0" else ""
     setting = f"question at the {row['question']}, position {row['position']}{masks}"
     return example(rows, at, setting, shown)

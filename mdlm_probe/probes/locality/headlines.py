@@ -19,9 +19,10 @@ from mdlm_probe.analysis.headlines import (
 
 def _index(tables: Tables, frame: pd.DataFrame) -> Iterator[HeadlineValue]:
     for _, rows in of_models(tables.get("index")):
-        row = first(chosen(rows.sort_values("masks", kind="stable"), question="right"))
+        row = first(chosen(rows.sort_values("question_masks", kind="stable"), question="right"))
         near, far = row["nearest_distance"], row["farthest_distance"]
-        setting = f"question {row['question']}, {row['masks']} masks, distance {near} against {far}"
+        masks = f"{row['question_masks']} masks"
+        setting = f"question {row['question']}, {masks}, distance {near} against {far}"
         yield few_shot(row, "index", 100, setting)
 
 

@@ -4,17 +4,18 @@ The relevant few-shot examples form one block among distractors; only the positi
 and of the question change. Source: "Masks Can Be Distracting" (arXiv 2511.21338), section 4.
 Ours: the grid of positions (the paper gives none), the middle (after half of all examples), the
 word lists, and reading an answer up to the first `]`. With an lm-eval task, its shots are the
-block, and `masks` counts from the first mask of a choice: a choice of n tokens has n masks in place
-of that one.
+block, and `question_masks` counts from the first mask of a choice: a choice of n tokens has n masks
+in place of that one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from mdlm_probe.core.cell_ranges import Cells, cells_of
+from mdlm_probe.core.cells import seeded_as
 from mdlm_probe.core.columns import Unit
 from mdlm_probe.core.options import AMOUNT, check_least, check_once, check_range
 from mdlm_probe.probes._few_shot import questions, scoring
@@ -24,9 +25,10 @@ from mdlm_probe.prompts.prompt import Prompt
 
 if TYPE_CHECKING:
     from mdlm_probe.engine.contract import AnyEngine
+    from mdlm_probe.models._checkpoint import Checkpoint
 
 KINDS = ("masked", "causal")
-refuse, sources = questions.refuse, questions.sources
+sources = questions.sources
 COLUMNS = questions.COLUMNS
 
 
@@ -34,12 +36,15 @@ COLUMNS = questions.COLUMNS
 class Cell(questions.FewShotCell):
     """One test point with the relevant block at one position and the question at one place.
 
-    `position` counts the distractors to the left of the block; `masks` 0 means that the answer is
-    closed around exactly one mask, k > 0 that the question ends in k masks (see `tasks.ask`).
+    `position` counts the distractors to the left of the block; `question_masks` 0 means that the
+    answer is closed around exactly one mask, k > 0 that the question ends in k masks (see
+    `tasks.ask`).
     """
 
     question: Annotated[str, "where the question stands: left, middle or right"]
-    masks: Annotated[int, "masks the question ends in; 0: one mask, closed", Unit("masks")]
+    question_masks: Annotated[
+        int, "masks that the question ends in; 0: one mask, closed", Unit("masks")
+    ] = field(metadata=seeded_as("masks"))
     position: Annotated[int, "distractors left of the relevant block", Unit("examples")]
 
 
@@ -84,7 +89,7 @@ def plan(
         Cell,
         ("set", questions.chosen_sets(source, tasks)),
         ("question", question),
-        ("masks", masks),
+        ("question_masks", masks),
         ("position", positions),
         ("item", range(limit)),
         **questions.shared(source, suite, lexicon, answer),
@@ -94,12 +99,17 @@ def plan(
     )
 
 
+def refuse(cell: Cell, entry: Checkpoint) -> str:
+    """Why a cell can't be asked of a model; empty if it can."""
+    return questions.refused(entry, cell.question, cell.question_masks)
+
+
 def shown(cell: Cell, example: Example, causal: bool) -> Prompt:
     """The prompt of a test point, with masks or open (causal)."""
     relevant, others = questions.shots(cell, "relevant"), questions.shots(cell, "distractor")
     turns = (*others[: cell.position], *relevant, *others[cell.position :])
     at = {"left": 0, "middle": len(turns) // 2, "right": len(turns)}[cell.question]
-    asked = ask(questions.template_of(cell), example, None if causal else cell.masks)
+    asked = ask(questions.template_of(cell), example, None if causal else cell.question_masks)
     return questions.prompt(cell, (*turns[:at], asked, *turns[at:]))
 
 

@@ -42,7 +42,7 @@ def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     Raises:
         KeyError, ValueError: for rows that a locality run didn't write.
     """
-    frame[["masks", "position", "correct", "logp_right"]].apply(pd.to_numeric)
+    frame[["question_masks", "position", "correct", "logp_right"]].apply(pd.to_numeric)
     frame = with_task(frame)
     found = {"accuracy": accuracy(frame), "index": index(frame)}
     more = {"shape": shape(frame), "change": change(frame), "places": places(frame)}
@@ -112,13 +112,17 @@ def _certain(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
 def _under_masks(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     """Both measures, where there are several numbers of masks."""
     table = best_ends(tables["accuracy"])
-    if table["masks"].nunique() < 2:
+    if table["question_masks"].nunique() < 2:
         return pd.DataFrame()
-    names = {k: "one mask, closed" if k == 0 else f"{k} masks" for k in sorted(set(table["masks"]))}
-    masks = pd.Categorical(table["masks"].map(names), list(names.values()), ordered=True)
-    return table.assign(masks=masks)
+    names = {
+        k: "one mask, closed" if k == 0 else f"{k} masks"
+        for k in sorted(set(table["question_masks"]))
+    }
+    masks = pd.Categorical(table["question_masks"].map(names), list(names.values()), ordered=True)
+    return table.assign(question_masks=masks)
 
 
+MASKED = (("question_masks", "masks"),)
 POSITION = Axis("position", "distractors left of the relevant block")
 CHARTS = (
     Chart(
@@ -128,8 +132,9 @@ CHARTS = (
         "line",
         POSITION,
         ACCURACY,
-        dash="masks",
+        dash="question_masks",
         panels=("question",),
+        names=MASKED,
         counts=COUNTS,
         beside=(("chance", "chance (%)"),),
     ),
@@ -140,8 +145,9 @@ CHARTS = (
         "line",
         POSITION,
         P_RIGHT,
-        dash="masks",
+        dash="question_masks",
         panels=("question",),
+        names=MASKED,
         counts=COUNTS,
     ),
     Chart(
@@ -151,8 +157,9 @@ CHARTS = (
         "line",
         POSITION,
         (ACCURACY, P_RIGHT),
-        colour="masks",
+        colour="question_masks",
         panels=("model", "question"),
+        names=MASKED,
         counts=COUNTS,
     ),
 )
@@ -175,14 +182,14 @@ PAIRED = (
             ),
         },
         item=ITEM,
-        by=("question", "masks", "position"),
+        by=("question", "question_masks", "position"),
         cluster=RELEVANT,
         rows=answered,
     ),
     Pairing(
         {"index": Measure("locality index (points)", scale=100)},
         item=ITEM,
-        by=("question", "masks", "nearest", "farthest"),
+        by=("question", "question_masks", "nearest", "farthest"),
         cluster=RELEVANT,
         name="index",
         rows=nearness,
@@ -194,7 +201,7 @@ PAIRED = (
             ENDS_MIDDLE: Measure("ends minus middle (points)", scale=100),
         },
         item=ITEM,
-        by=("question", "masks"),
+        by=("question", "question_masks"),
         cluster=RELEVANT,
         name="shape",
         rows=ends_and_middle,

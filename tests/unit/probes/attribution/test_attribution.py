@@ -43,7 +43,7 @@ def planted(model, engine_class=None, **options):
 def test_defaults_are_the_papers():
     cells = attribution.plan()
     assert len(cells) == 16 * 2 * 30 * 20
-    assert {c.masks for c in cells} == {0, 50}
+    assert {c.appended_masks for c in cells} == {0, 50}
     assert {(c.shots, c.distractors, c.question, c.method) for c in cells} == {
         (10, 40, "right", "grad-norm")
     }
@@ -59,7 +59,7 @@ def test_orders_differ_between_orders_and_not_between_items():
     for cell, query in zip(cells, engine.queries, strict=True):
         examples = engine.border.decode(query.ids).split("\n\n")
         assert len(examples) == 51
-        texts.setdefault(cell.order, []).append(examples[:-1])
+        texts.setdefault(cell.example_order, []).append(examples[:-1])
     assert all(first == second for first, second in texts.values())
     assert len({tuple(orders[0]) for orders in texts.values()}) == 3
     assert len({tuple(sorted(orders[0])) for orders in texts.values()}) == 1
@@ -83,12 +83,12 @@ def test_rows_add_up_token_by_token(model, question, at):
             part += text == "\n\n"
         examples = [row for row in rows if row["unit"] == "example"]
         assert len(examples) == 51
-        assert [row["tokens"] for row in examples] == [sizes[n] for n in range(51)]
+        assert [row["summed_tokens"] for row in examples] == [sizes[n] for n in range(51)]
         assert [row["score"] for row in examples] == [sums[n] for n in range(51)]
         labels = [row["label"] for row in examples]
         assert labels.index("question") == at
         assert Tally(labels) == {"relevant": 10, "distractor": 40, "question": 1}
-        places = [row["place"] for row in examples]
+        places = [row["examples_before"] for row in examples]
         assert places.pop(at) == at
         assert places == list(range(50))
         largest = max(sums[n] for n in range(51) if n != at)
@@ -110,16 +110,16 @@ def test_groups_of_tokens():
         masked = np.flatnonzero(ids == mask)
         others = values[ids != mask]
         expected = {"answer": values[[own]], "last-50": others[-50:], "all": others}
-        if cell.masks:
+        if cell.appended_masks:
             expected["masks"] = values[masked[1:]]
             assert own == masked[0]
-            assert groups["masks"]["tokens"] == 50
+            assert groups["masks"]["summed_tokens"] == 50
         assert groups.keys() == expected.keys()
         for name, part in expected.items():
-            assert groups[name]["tokens"] == len(part)
+            assert groups[name]["summed_tokens"] == len(part)
             assert groups[name]["mean"] == pytest.approx(part.mean())
             assert groups[name]["normalised"] == pytest.approx(part.mean() / len(ids))
-            assert groups[name]["place"] is None
+            assert groups[name]["examples_before"] is None
 
 
 OWN = 1000.0
@@ -181,7 +181,7 @@ def test_token_rows_keep_their_signs():
     tokens = [row for row in rows if row["unit"] == "token"]
     assert [row["score"] for row in tokens[:3]] == [1, -2, 3]
     assert [row["mean"] for row in tokens[:3]] == [1, -2, 3]
-    assert [row["place"] for row in tokens] == list(range(len(engine.queries[0].ids)))
+    assert [row["token_position"] for row in tokens] == list(range(len(engine.queries[0].ids)))
     assert [row["label"] for row in tokens[:2]] == ["Options: (A) ", tokens[1]["label"]]
     assert [row["normalised"] for row in tokens[-2:]] == [1 - 1 / len(tokens), 1]
     assert not [row for row in planted("tiny-mdlm")[1][0] if row["unit"] == "token"]
@@ -208,18 +208,22 @@ def test_chat_models_count_the_messages_only(tmp_path):
     shape = {"shots": 1, "distractors": 1, "answer": "letter", "masks": (0, 3)}
     cells, found, engine = planted(folder, **shape)
     for cell, rows in zip(cells, found, strict=True):
-        turns = [turn for _, turn in questions.mixed(cell, cell.order)]
+        turns = [turn for _, turn in questions.mixed(cell, cell.example_order)]
         (point,) = questions.test_points([cell])
         template = questions.template_of(cell)
-        turns.append(few_shot_sets.ask(template, point, 4 if cell.masks else 0))
+        turns.append(few_shot_sets.ask(template, point, 4 if cell.appended_masks else 0))
         sizes = [sum(len(engine.border.pieces(text)) for text in turn) for turn in turns]
-        assert [row["tokens"] for row in rows if row["unit"] == "example"] == sizes
+        assert [row["summed_tokens"] for row in rows if row["unit"] == "example"] == sizes
 
 
 def test_no_examples_and_no_gradients_are_cases_of_their_own():
     _, (rows,), _ = planted("tiny-mdlm", shots=0, distractors=0, masks=(0,))
     (question,) = [row for row in rows if row["unit"] == "example"]
-    assert (question["label"], question["place"], question["normalised"]) == ("question", 0, None)
+    assert (question["label"], question["examples_before"], question["normalised"]) == (
+        "question",
+        0,
+        None,
+    )
     cells = attribution.plan(**SMALL, masks=(0,))
     entry = models.resolve("tiny-mdlm")
     engine = Planted(entry, models.load_border(entry))

@@ -24,7 +24,8 @@ PLACES, MASKS, METHODS = (
     ("grad-norm", "input-x-gradient", "integrated-gradients"),
 )
 WIDTH = 4
-KEYS = ["question", "masks", "method"]
+PLACED = {"example": ["examples_before"], "token": ["token_position"], "group": []}
+KEYS = ["question", "appended_masks", "method"]
 ITEM = ["set", "item"]
 
 
@@ -121,7 +122,7 @@ def expected(reader, method):
             scores, logit = reader.sizes(ids, weights, told, method)
             sizes = np.abs(scores)
             top = max(told, key=told.get)
-            shared = {"set": name, "item": item, "question": place, "masks": masks}
+            shared = {"set": name, "item": item, "question": place, "appended_masks": masks}
             shared |= {"method": method, "right": letter, "logit": logit, "text": ids}
             shared |= {"predicted": reader.border.decode([top])}
             shared |= {"correct": reader.border.decode([top]) == letter}
@@ -129,7 +130,12 @@ def expected(reader, method):
             largest = max(s for s, label in zip(sums, labels, strict=True) if label != "question")
             at = labels.index("question")
             for n, (total, label) in enumerate(zip(sums, labels, strict=True)):
-                line = {"unit": "example", "place": n - (n > at), "label": label, "score": total}
+                line = {
+                    "unit": "example",
+                    "examples_before": n - (n > at),
+                    "label": label,
+                    "score": total,
+                }
                 found.append(shared | line | {"normalised": total / largest})
             own = ids.index(mask)
             others = [i for i, token in enumerate(ids) if token != mask]
@@ -138,7 +144,11 @@ def expected(reader, method):
             groups |= {"last-50": others[-50:], "all": others}
             beside = np.delete(sizes, own).max()
             for i, token in enumerate(ids):
-                line = {"unit": "token", "place": i, "label": reader.border.decode([token])}
+                line = {
+                    "unit": "token",
+                    "token_position": i,
+                    "label": reader.border.decode([token]),
+                }
                 line |= {"score": scores[i], "normalised": sizes[i] / sizes.max()}
                 found.append(
                     shared | line | {"by_others": np.nan if i == own else sizes[i] / beside}
@@ -146,7 +156,12 @@ def expected(reader, method):
             for label, places in groups.items():
                 if places:
                     mean = sizes[places].mean()
-                    line = {"unit": "group", "label": label, "mean": mean, "tokens": len(places)}
+                    line = {
+                        "unit": "group",
+                        "label": label,
+                        "mean": mean,
+                        "summed_tokens": len(places),
+                    }
                     share = np.nan if label == "answer" else mean / beside
                     found.append(
                         shared | line | {"normalised": mean / sizes.max(), "by_others": share}
@@ -188,10 +203,11 @@ def test_every_row_is_the_readers(run):
     _, told, rows = run
     columns = ("score", "mean", "normalised", "by_others", "logit")
     for unit, own in told.groupby("unit"):
-        names = ["set", "item", *KEYS, "label", *(["place"] if unit != "group" else [])]
-        own = own.astype({"place": int}) if unit != "group" else own
-        some = rows[rows["unit"] == unit]
-        some = some.astype({"place": int}) if unit != "group" else some
+        places = PLACED[unit]
+        names = ["set", "item", *KEYS, "label", *places]
+        some, own = (
+            f.astype(dict.fromkeys(places, int)) for f in (rows[rows["unit"] == unit], own)
+        )
         for column in (c for c in columns if own[c].notna().any()):
             both = [f[[*names, column]].sort_values([*names, column]) for f in (some, own)]
             first, second = (frame.astype({column: float}) for frame in both)
@@ -200,7 +216,7 @@ def test_every_row_is_the_readers(run):
             )
             np.testing.assert_allclose(first[column], second[column], rtol=1e-4, atol=1e-4)
     answers = ["right", "predicted", "correct"]
-    by = [*ITEM, "question", "masks"]
+    by = [*ITEM, "question", "appended_masks"]
     first, second = (f.drop_duplicates(by).set_index(by)[answers] for f in (rows, told))
     assert first.sort_index().astype(str).equals(second.sort_index().astype(str))
     assert set(first["correct"]) == {True, False}
@@ -210,20 +226,20 @@ def test_positions_are_the_readers(run):
     tables, told, _ = run
     examples = told[(told["unit"] == "example") & (told["label"] != "question")]
     both = pd.concat([examples, examples.assign(label="any")])
-    by = [*KEYS, "label", "place"]
+    by = [*KEYS, "label", "examples_before"]
     shares, scores = (means(both, value, by) for value in ("normalised", "score"))
     want = {
         key: {"normalised": line["mean"], "n": line["count"], "score": scores.loc[key, "mean"]}
         for key, line in shares.iterrows()
     }
-    planted.compare(tables["positions"], [*KEYS, "label", "position"], want, rel=1e-4)
+    planted.compare(tables["positions"], [*KEYS, "label", "examples_before"], want, rel=1e-4)
 
 
 def test_shapes_are_the_readers(run):
     """Five examples, a fifth each."""
     tables, told, _ = run
     examples = told[(told["unit"] == "example") & (told["label"] != "question")]
-    each = means(examples, "normalised", [*KEYS, "place"])["mean"]
+    each = means(examples, "normalised", [*KEYS, "examples_before"])["mean"]
     want = {}
     for key in itertools.product(PLACES, MASKS, told["method"].unique()):
         first, middle, last = (each[*key, place] for place in (0, 2, 4))
@@ -254,7 +270,7 @@ def test_integrated_gradients_of_a_sum_have_no_gap(run):
     if integrated:
         texts = told[(told["unit"] == "group") & (told["label"] == "all")].groupby(KEYS)["logit"]
         want = {
-            key: {"prompts": len(part), "mean |gap|": 0, "mean |logit|": part.abs().mean()}
+            key: {"n": len(part), "mean |gap|": 0, "mean |logit|": part.abs().mean()}
             for key, part in texts
         }
         planted.compare(tables["gaps"].round({"mean |gap|": 2}), KEYS, want, rel=1e-4)

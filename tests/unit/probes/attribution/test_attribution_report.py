@@ -35,21 +35,21 @@ def frame(
     for model, question, k, name, item, order in itertools.product(
         models, questions, masks, SETS, range(2), range(orders)
     ):
-        cell = {"model": model, "question": question, "masks": k, "method": method}
-        cell |= {"set": name, "item": item, "order": order}
+        cell = {"model": model, "question": question, "appended_masks": k, "method": method}
+        cell |= {"set": name, "item": item, "example_order": order}
         for place in range(places):
             label = "relevant" if (place + order) % 2 == 0 else "distractor"
             found = value(place, name, item) + (0.2 if label == "relevant" else 0)
-            row = {"unit": "example", "place": place, "label": label}
+            row = {"unit": "example", "examples_before": place, "label": label}
             rows.append(cell | row | {"score": 10 * found, "normalised": found})
-        rows.append(cell | {"unit": "example", "place": places, "label": "question"})
+        rows.append(cell | {"unit": "example", "examples_before": places, "label": "question"})
         rows[-1] |= {"score": 99.0, "normalised": 9.9}
         labels = ("answer", "masks", "last-50", "all") if k else ("answer", "last-50", "all")
         for label in labels:
-            row = {"unit": "group", "place": np.nan, "label": label, "score": 1.0}
+            row = {"unit": "group", "examples_before": np.nan, "label": label, "score": 1.0}
             row["by_others"] = np.nan if label == "answer" else 2 * group(label, name)
             rows.append(cell | row | {"normalised": group(label, name)})
-        rows.append(cell | {"unit": "token", "place": 0, "label": "cat", "score": -1.0})
+        rows.append(cell | {"unit": "token", "examples_before": 0, "label": "cat", "score": -1.0})
         rows[-1] |= {"normalised": 1.0}
     return pd.DataFrame(rows).assign(gap=np.nan, logit=5.0)
 
@@ -58,7 +58,7 @@ def test_positions_are_means_of_test_points():
     """Orders are averaged within a test point; any example is in both, relevant in half of them."""
     value = {"a-x": 0.3, "b-x": 0.32, "c-x": 0.4}
     rows = frame(lambda place, name, item: value[name] + 0.02 * item + 0.01 * place)
-    table = attribution.positions(rows).set_index(["label", "position"])
+    table = attribution.positions(rows).set_index(["label", "examples_before"])
     assert len(table) == 3 * 10
     for place in range(10):
         middle = 0.34 + 0.01 + 0.01 * place
@@ -103,7 +103,7 @@ def test_groups_and_the_papers_values():
         masks=(0, 50),
         group=lambda label, name: level[label] - less[name],
     )
-    table = attribution.groups(rows).set_index(["model", "masks", "group"])
+    table = attribution.groups(rows).set_index(["model", "appended_masks", "group"])
     assert len(table) == 2 * (3 + 4)
     sets = stats.mean(0.3 - np.array([*less.values()]))
     row = table.loc[("llada-8b", 50, "masks")]
@@ -158,7 +158,7 @@ def test_gaps_of_integrated_gradients():
     rows["gap"] = np.where(rows["set"] == "a-x", -0.6, 0.3)
     rows["logit"] = np.where(rows["set"] == "a-x", -2.0, 8.0)
     table = attribution.tables(rows)["gaps"].iloc[0]
-    assert table["prompts"] == 3 * 2 * 2
+    assert table["n"] == 3 * 2 * 2
     found = table[["mean |gap|", "largest |gap|", "mean |logit|"]].tolist()
     assert found == pytest.approx([0.4, 0.6, 6.0])
 
@@ -205,7 +205,9 @@ def test_the_chart_shows_the_tables_numbers():
         for what in ("any example", "relevant ones", "distractors")
     ]
     assert drawn.columns == 3
-    table = attribution.positions(rows).query("model == 'm' and question == 'left' and masks == 0")
+    table = attribution.positions(rows).query(
+        "model == 'm' and question == 'left' and appended_masks == 0"
+    )
     for panel in drawn.panels:
         if "any example" in panel.title:
             assert panel.line(model="m") == pytest.approx([n / 20 + 0.1 for n in range(10)])
@@ -216,7 +218,7 @@ def test_the_chart_shows_the_tables_numbers():
         assert "y" not in question
     assert "position" in drawn.panels[-1].axis_title("x")
     for panel, label in zip(drawn.panels[:3], ("any", "relevant", "distractor"), strict=True):
-        own = table[table["label"] == label].sort_values("position")
+        own = table[table["label"] == label].sort_values("examples_before")
         for end in ("low", "high"):
             expected = pytest.approx(list(own[f"tasks_{end}"]), rel=1e-5)
             assert panel.line(end, model="m") == expected

@@ -92,7 +92,12 @@ def course(reader, number, block, kept):
             gaps = [abs(math.log(ours[p][best(e)] / e[best(e)])) for p, e in exact.items()]
             both = set(chosen) & set(other)
             lines.append(
-                {"since": since, "passes": 1, "masks": len(left), "committed": amount}
+                {
+                    "since": since,
+                    "compared_passes": 1,
+                    "masks_asked": len(left),
+                    "committed": amount,
+                }
                 | {"gap": sum(gaps), "dlogp_max": max(gaps), "same_choice": len(both)}
                 | {"same_top": sum(best(ours[p]) == best(exact[p]) for p in left)}
                 | {"same_commit": sum(best(ours[p]) == best(exact[p]) for p in both)}
@@ -108,8 +113,8 @@ def summed(lines):
     lines = pd.DataFrame(list(lines))
     found = lines.sum().to_dict() | {"dlogp_max": lines["dlogp_max"].max()}
     found["since"] = lines["since"].iloc[0]
-    found["dlogp_mean"] = found.pop("gap") / found["masks"]
-    found["same_top"] /= found["masks"]
+    found["dlogp_mean"] = found.pop("gap") / found["masks_asked"]
+    found["same_top"] /= found["masks_asked"]
     for name in ("same_choice", "same_commit"):
         found[name] /= found["committed"]
     return found
@@ -140,9 +145,13 @@ def run(tmp_path_factory):
         differ = [place for place in range(LENGTH) if exact[place] != ours[place]]
         texts[kept, block, number] = (
             {"passes": own, "passes_exact": steps, "fed": fed, "fed_exact": whole}
-            | {"written": LENGTH, "written_exact": LENGTH, "edits": distance(exact, ours)}
-            | {"diverged": differ[0] if differ else math.nan, "differ": len(differ) / LENGTH}
-            | {"text": reader.border.decode(ours), "text_exact": reader.border.decode(exact)}
+            | {
+                "answer_tokens": LENGTH,
+                "answer_tokens_exact": LENGTH,
+                "edit_distance": distance(exact, ours),
+            }
+            | {"divergence": differ[0] if differ else math.nan, "differ": len(differ) / LENGTH}
+            | {"answer": reader.border.decode(ours), "answer_exact": reader.border.decode(exact)}
         )
         for line in lines:
             passes.setdefault((kept, block, number), {}).setdefault(line["since"], []).append(line)
@@ -157,7 +166,7 @@ def test_every_text_is_the_readers(run):
     _, texts, _, rows = run
     own = rows[rows["unit"] == "text"]
     planted.compare(own, ["cache", "block", "prompt"], by_prompt(texts))
-    edits = [line["edits"] for line in texts.values()]
+    edits = [line["edit_distance"] for line in texts.values()]
     assert 0 in edits
     assert max(edits) > 0
 
@@ -191,7 +200,10 @@ def test_errors_and_savings_are_the_readers(run):
         ]
         line = {to: np.mean([one[name] for one in reused]) for to, name in NAMES.items()}
         line |= {"n": 3, "dlogp_max": max(one["dlogp_max"] for one in reused)}
-        line |= {"equal": (own["edits"] == 0).mean(), "edits": own["edits"].mean() / LENGTH}
+        line |= {
+            "equal": (own["edit_distance"] == 0).mean(),
+            "edits": own["edit_distance"].mean() / LENGTH,
+        }
         line |= {"differ": own["differ"].mean()}
         want[kept, block] = line | {"saving": 1 - own["fed"].sum() / own["fed_exact"].sum()}
     planted.compare(tables["error"], ["cache", "block"], want, rel=1e-4)

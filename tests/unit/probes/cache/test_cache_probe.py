@@ -225,21 +225,21 @@ def test_rows_of_the_bundled_model(tiny):
     )
     gaps = []
     for number, (cell, (text, *passes)) in enumerate(cache.measure(tiny, cells)):
-        assert (text["unit"], text["text_exact"]) == ("text", written[number // 2].text)
-        assert text["written_exact"] == len(written[number // 2].ids)
+        assert (text["unit"], text["answer_exact"]) == ("text", written[number // 2].text)
+        assert text["answer_tokens_exact"] == len(written[number // 2].ids)
         assert text["passes"] == text["passes_exact"] == 32
         assert text["fed_exact"] % 32 == 0
         length = text["fed_exact"] // 32
         own = 8 * 28 if cell.cache == "dual" else 7 * (32 + 24 + 16 + 8)
         assert text["fed"] == 4 * length + own
-        assert (text["edits"] == 0) == (text["diverged"] is None) == (text["differ"] == 0)
+        assert (text["edit_distance"] == 0) == (text["divergence"] is None) == (text["differ"] == 0)
         assert [row["since"] for row in passes] == list(range(8))
-        assert [row["masks"] for row in passes] == [4 * n for n in range(8, 0, -1)]
+        assert [row["masks_asked"] for row in passes] == [4 * n for n in range(8, 0, -1)]
         assert passes[0]["dlogp_max"] < 1e-5
         gaps += [row["dlogp_mean"] for row in passes[1:]]
         for row in passes:
             assert row["dlogp_mean"] <= row["dlogp_max"]
-            assert row["committed"] == row["passes"] == 4
+            assert row["committed"] == row["compared_passes"] == 4
             assert 0 < row["same_commit"] <= row["same_choice"] <= 1
             assert 0 < row["same_top"] <= 1
         assert passes[0]["same_commit"] == passes[0]["same_top"] == 1

@@ -26,14 +26,14 @@ def frame(models=("m",), caches=("prefix", "dual"), steps=3):
         rows.append(
             at
             | {"unit": "text", "passes": 9, "passes_exact": 9, "fed": 50 * scale, "fed_exact": 200}
-            | {"written": 10 if prompt == "c" else 20, "written_exact": 20}
-            | {"edits": EDITS[prompt] * scale, "differ": 0.1}
+            | {"answer_tokens": 10 if prompt == "c" else 20, "answer_tokens_exact": 20}
+            | {"edit_distance": EDITS[prompt] * scale, "differ": 0.1}
         )
         for since in range(steps):
             gap = scale * GAPS[prompt][since - 1] if since else 0.0
             rows.append(
                 at
-                | {"unit": "since", "since": since, "passes": 1, "masks": 3 - since}
+                | {"unit": "since", "since": since, "compared_passes": 1, "masks_asked": 3 - since}
                 | {"same_top": 0.5 if since == 1 else 1.0, "committed": 1}
                 | {"dlogp_mean": gap, "dlogp_max": 2 * gap}
                 | {"same_choice": float(since != 2), "same_commit": 0.0 if since else 1.0}
@@ -70,7 +70,9 @@ def test_texts_are_compared_with_the_longer_one():
 
 
 def test_empty_answers_are_equal():
-    texts = pd.DataFrame({"edits": [0, 4], "written": [0, 4], "written_exact": [0, 0]})
+    texts = pd.DataFrame(
+        {"edit_distance": [0, 4], "answer_tokens": [0, 4], "answer_tokens_exact": [0, 0]}
+    )
     assert cache.edits(texts).tolist() == [0, 1]
 
 

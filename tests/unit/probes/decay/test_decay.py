@@ -120,7 +120,7 @@ def test_divergences_of_the_oracle_are_the_exact_curves(oracle, chain):
         grid = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48)
         assert len(pairs) == len(grid) * (len(grid) - 1) // 2 + len(grid) - 4  # 1, 2, 3 and 48
         for row in pairs:
-            p, q = shares[row["place"] - 1], shares[row["other"] - 1]
+            p, q = shares[row["place"] - 1], shares[row["other_place"] - 1]
             assert row["tv"] == pytest.approx(abs(p - q).sum() / 2, abs=1e-5)
             middle = np.maximum((p + q) / 2, 1e-300)
             js = sum((x * np.log(np.maximum(x, 1e-300) / middle)).sum() / 2 for x in (p, q))
@@ -208,7 +208,7 @@ def test_different_prompts_of_the_oracle_are_as_far_apart_as_their_exact_curves(
 def test_the_oracles_canvas_has_no_end(oracle):
     for _, rows in measured(oracle):
         ends = units(rows, "edge")
-        assert [(row["place"], row["other"]) for row in ends] == [(45, 64), (48, 64)]
+        assert [(row["place"], row["longer_masks"]) for row in ends] == [(45, 64), (48, 64)]
         assert max(row["js"] for row in ends) < 1e-9
     for _, rows in measured(oracle, context="both", masks=20):
         assert units(rows, "edge") == []
@@ -285,8 +285,8 @@ def test_text_on_both_sides_is_measured_from_the_nearer(oracle):
     places = units(rows, "place")
     assert column(places, "distance").tolist() == [*range(1, 12), *range(10, 0, -1)]
     assert query.ids[-1] != oracle.entry.mask_id
-    assert places[0]["tokens"] == len(query.ids) - 21
-    mirrored = {(r["place"], r["other"]) for r in units(rows, "pair")}
+    assert places[0]["visible_tokens"] == len(query.ids) - 21
+    mirrored = {(r["place"], r["other_place"]) for r in units(rows, "pair")}
     assert {(1, 21), (8, 14)} <= mirrored
     # what follows tells something of the last mask, and nothing follows it otherwise
     _, left = measured(oracle, masks=21)[0]

@@ -183,7 +183,7 @@ def test_every_pair_is_the_readers(run):
         js, tv = divergences(*(reader.dense(text.id, context, place) for place in (a, b)))
         line = {"js": js, "tv": tv, "distance": min(far(context, a), far(context, b))}
         want[text.id, a, b] = line
-    planted.compare(rows[rows["unit"] == "pair"], ["prompt", "place", "other"], want)
+    planted.compare(rows[rows["unit"] == "pair"], ["prompt", "place", "other_place"], want)
     means = {
         (task, *pair): {
             name: np.mean([want[text.id, *pair][name] for text in own]) for name in ("js", "tv")
@@ -191,7 +191,7 @@ def test_every_pair_is_the_readers(run):
         for task, own in groups(reader)
         for pair in PAIRS[context]
     }
-    planted.compare(tables["matrix"], ["task", "place", "other"], means)
+    planted.compare(tables["matrix"], ["task", "place", "other_place"], means)
     near = {
         (task, d): {
             "n": LIMIT,
@@ -265,9 +265,9 @@ def test_the_far_end_is_the_readers(run):
         want[(text.id,)] = line
         lines.setdefault((text.task,), []).append(line)
         for word, token in zip(WORDS, reader.words, strict=True):
-            one = shares.setdefault((text.task, word), {"share": 0, "prompts": 0})
+            one = shares.setdefault((text.task, word), {"share": 0, "prompts_with": 0})
             one["share"] += p[token] / LIMIT
-            one["prompts"] += 1
+            one["prompts_with"] += 1
             one["unigram"] = unigrams[token] / unigrams.sum()
     planted.compare(rows[rows["unit"] == "far"], ["prompt"], want)
     means = {
@@ -301,7 +301,7 @@ def test_other_canvases_are_the_readers(run):
                 for t in own
             ]
             js, tv = np.mean(pairs, axis=0)
-            edge[task, MASKS, 1] = {"n": LIMIT, "js": js, "tv": tv, "longer": LONGER}
+            edge[task, MASKS, 1] = {"n": LIMIT, "js": js, "tv": tv, "longer_masks": LONGER}
     planted.compare(tables["prompts"], ["task", "distance"], prompts)
     if edge:
         planted.compare(tables["edge"], ["task", "distance", "from_end"], edge)

@@ -28,7 +28,7 @@ def rows_of(model, task, prompt, masks, top, js, context="left", grid=(1, 2, 4, 
     ]
     pairs = {(a, b) for a in grid for b in grid if a < b} | {(a, a + 1) for a in grid}
     found = places + [
-        {"unit": "pair", "place": a, "distance": a, "other": b, "js": js(a, b), "tv": 0.5}
+        {"unit": "pair", "place": a, "distance": a, "other_place": b, "js": js(a, b), "tv": 0.5}
         for a, b in sorted(pairs)
     ]
     found.append(
@@ -53,7 +53,17 @@ def frame(models=("m",), tasks=("prose",), prompts=5, masks=20, top=None, js=Non
         for n in range(prompts)
         for row in rows_of(model, task, n, masks, lambda d, n=n: top(d, n), js, **more)
     ]
-    columns = ["top1_se", "top1_naive", "top_id", "other", "js", "tv", "js_halves", *UNITS]
+    columns = [
+        "top1_se",
+        "top1_naive",
+        "top_id",
+        "other_place",
+        "longer_masks",
+        "js",
+        "tv",
+        "js_halves",
+        *UNITS,
+    ]
     table = pd.DataFrame(found)
     return table.reindex(columns=list(dict.fromkeys([*table.columns, *columns])))
 
@@ -134,10 +144,10 @@ def test_prompts_are_compared_at_equal_distance():
 
 
 def test_the_end_of_the_canvas_has_a_table():
-    rows = compared("edge", lambda n: {17: 0.001 * n, 20: 0.05 + n / 100}, other=27)
+    rows = compared("edge", lambda n: {17: 0.001 * n, 20: 0.05 + n / 100}, longer_masks=27)
     table = decay.tables(rows)["edge"]
     assert table["from_end"].tolist() == [4, 1]
-    assert table["longer"].tolist() == [27, 27]
+    assert table["longer_masks"].tolist() == [27, 27]
     assert table["js"].tolist() == pytest.approx([0.0015, 0.065])
     assert decay.notes(rows) == []
     cut = rows[~((rows["unit"] == "edge") & (rows["prompt"] == "prose-2"))]
@@ -207,7 +217,7 @@ def test_neighbours_are_alike_from_the_last_time_on():
 
 
 def test_the_matrix_is_a_mean_over_prompts():
-    table = decay.matrix(frame()).set_index(["place", "other"])
+    table = decay.matrix(frame()).set_index(["place", "other_place"])
     assert table.loc[(2, 8), "js"] == pytest.approx(0.125)
     assert len(table) == 10 + 5 - 1  # pairs of five, and neighbours, one of which is a pair
 
@@ -218,9 +228,9 @@ def test_the_limit_names_tokens_by_their_mean_share():
     expected = stats.mean(0.1 + 0.01 * np.arange(5))
     found = [row["js"], row["js_low"], row["js_high"]]
     assert found == pytest.approx([expected.mean, expected.low, expected.high])
-    assert row["tokens"].startswith("'the' 20.0%, 'own")
+    assert row["top_tokens"].startswith("'the' 20.0%, 'own")
     tokens = tables["tokens"].set_index("token")
-    assert tokens.loc["the", ["share", "unigram", "prompts"]].tolist() == (
+    assert tokens.loc["the", ["share", "unigram", "prompts_with"]].tolist() == (
         pytest.approx([0.2, 0.05, 5])
     )
     assert tokens.loc["own3", "share"] == pytest.approx(0.02)

@@ -32,7 +32,7 @@ def test_a_set_of_unknown_words_asks_nothing():
     pairs = PairSet("s", "a", "c", "", "", (("ab", "b"), ("b", "c")))
     counter = DryRun(model(0).entry, model(0).border)
     assert multi_step.run(engine(0), [incoherent_words.mix(engine(0), pairs, "c")]) == [
-        [{"words": 1}]
+        [{"set_pairs": 1}]
     ]
     multi_step.run(counter, [incoherent_words.mix(counter, pairs, "c")])
     assert counter.lengths == []

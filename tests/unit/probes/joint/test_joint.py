@@ -52,10 +52,15 @@ def test_defaults_are_the_issues():
     cells = joint.plan()
     assert list(dict.fromkeys(c.measure for c in cells)) == ["pairs", "sets", "orders", "budget"]
     pair = cells[0]
-    assert (pair.spacing, pair.top, pair.canvas, pair.outcome) == ("1 2 4 8", 32, "appended", "top")
+    assert (pair.spacing, pair.candidates, pair.layout, pair.outcome) == (
+        "1 2 4 8",
+        32,
+        "appended",
+        "top",
+    )
     tasks = {c.task for c in cells} - {"sets"}
     assert tasks == {"prose", "question", "code", "arithmetic"}
-    orders = [c.order for c in cells if c.measure == "orders"][:7]
+    orders = [c.reveal_order for c in cells if c.measure == "orders"][:7]
     assert orders[:3] == ["left_to_right", "right_to_left", "low_confidence"]
     assert orders[3:] == [f"random-{n}" for n in (1, 2, 3, 4)]
     assert [c.at_once for c in cells if c.measure == "budget"][:6] == [1, 2, 4, 8, 16, 32]
@@ -85,7 +90,7 @@ def test_the_oracle_has_one_joint():
     by_text = {}
     for cell, row in found:
         if cell.measure == "orders":
-            assert row["length"] == 16
+            assert row["text_tokens"] == 16
             by_text.setdefault(cell.prompt, []).append(row["logp"])
     oracle = models.load(models.resolve("oracle"))
     for text in (t for t in texts.load("decay", "small") if t.id in by_text):
@@ -110,7 +115,7 @@ def test_parallel_steps_mix_the_oracles_pairs_as_its_shares_say():
     """After an adjective comes a pair, by Zipf's shares: two independent draws agree by sum s^2."""
     (row,) = [row for cell, row in rows("oracle", measure=("sets",)) if cell.prompt == "adjective"]
     share = toy_language.zipf(24)
-    assert row["words"] == 24
+    assert row["set_pairs"] == 24
     assert row["incoherent_parallel"] == pytest.approx(1 - (share**2).sum(), abs=1e-4)
     assert row["incoherent_sequential"] < 1e-5
 
@@ -131,7 +136,12 @@ def test_rows_do_not_depend_on_their_company():
     engine = Engine(models.load(models.resolve("tiny-mdlm")), batch_tokens=200)
     for cell, row in together[::7]:
         alone = [r for _, part in joint.measure(engine, [cell]) for r in part]
-        (same,) = [r for r in alone if (r["at"], r["distance"]) == (row["at"], row["distance"])]
+        (same,) = [
+            r
+            for r in alone
+            if (r["masks_before"], r["pair_distance"])
+            == (row["masks_before"], row["pair_distance"])
+        ]
         for name, value in row.items():
             if isinstance(value, float):
                 assert same[name] == pytest.approx(value, abs=2e-4), name
@@ -227,7 +237,7 @@ def test_one_short_continuation_stops_no_run(tmp_path):
     options = {"prompts": str(path), "measure": ("pairs",), "canvas": "holes", "limit": 2}
     gaps = {}
     for cell, row in rows("tiny-mdlm", **options, spacing=(1, 4), top=4):
-        gaps.setdefault(cell.prompt, set()).add(row["distance"])
+        gaps.setdefault(cell.prompt, set()).add(row["pair_distance"])
     assert gaps == {"long": {1, 4}, "short": {1}}
     with pytest.raises(ProbeError, match=r"prompt 'short' has 3 tokens.*\n.*\nhint: --spacing 2"):
         rows("tiny-mdlm", **options, spacing=(4,), top=4)

@@ -125,7 +125,7 @@ def pair(reader, text, first, second):
     """The columns of a pair of masks."""
     window = filled(MASKS, reader.mask, {})
     i, j = (reader.dense(text, place, window) for place in (first, second))
-    rows = {"mi": 0.0, "tv": 0.0}
+    rows = {"mi": 0.0, "tv_joint": 0.0}
     drawn = {"unlikely": 0.0, "unlikely_sequential": 0.0}
     tops = np.argsort(-i)[:TOP].tolist()
     for name in drawn:  # a pair is unlikely whose first token alone is
@@ -139,7 +139,7 @@ def pair(reader, text, first, second):
         kept = np.argsort(-shown)[:TOP]
         q, p = (np.append(v[kept], 1 - v[kept].sum()) for v in (shown, j))
         rows["mi"] += i[a] * (q * np.log(q / p)).sum()
-        rows["tv"] += i[a] * np.abs(q - p).sum() / 2
+        rows["tv_joint"] += i[a] * np.abs(q - p).sum() / 2
     a, b = int(i.argmax()), int(j.argmax())
     left = reader.dense(text, first, filled(MASKS, reader.mask, {second: b}))[a]
     right = reader.dense(text, second, filled(MASKS, reader.mask, {first: a}))[b]
@@ -164,7 +164,12 @@ def test_every_pair_is_the_readers(run, pairs):
         key: line | dict.fromkeys(("unlikely_bound", "unlikely_sequential_bound"), 0)
         for key, line in pairs.items()
     }
-    planted.compare(rows[rows["measure"] == "pairs"], ["prompt", "at", "distance"], want, rel=1e-4)
+    planted.compare(
+        rows[rows["measure"] == "pairs"],
+        ["prompt", "masks_before", "pair_distance"],
+        want,
+        rel=1e-4,
+    )
     assert all(line["mi"] > 1e-3 and 1e-3 < line["unlikely"] < 0.5 for line in want.values())
 
 
@@ -173,17 +178,17 @@ def test_the_pairs_and_their_circulation_are_the_readers(run, reader, pairs):
     want, sizes = {}, {}
     for (task, own), d in itertools.product(tasks(reader), SPACING):
         some = [pairs[name, at, d] for name in own for at in AT]
-        names = ("mi", "tv", "unlikely", "unlikely_sequential")
+        names = ("mi", "tv_joint", "unlikely", "unlikely_sequential")
         want[task, d] = {n: np.mean([line[n] for line in some]) for n in names} | {"n": len(own)}
-    planted.compare(tables["pairs"], ["task", "distance"], want, rel=1e-4)
+    planted.compare(tables["pairs"], ["task", "pair_distance"], want, rel=1e-4)
     for d in (*SPACING, "all"):
         values = [line["circulation"] for (_, _, gap), line in pairs.items() if d in (gap, "all")]
-        line = {"n": 4, "pairs": len(values), "size": np.mean(np.abs(values))}
+        line = {"n": 4, "mask_pairs": len(values), "size": np.mean(np.abs(values))}
         sizes[(str(d),)] = line | {
             "q05": np.quantile(values, 0.05),
             "q95": np.quantile(values, 0.95),
         }
-    planted.compare(tables["circulation"], ["distance"], sizes, rel=1e-4)
+    planted.compare(tables["circulation"], ["pair_distance"], sizes, rel=1e-4)
 
 
 # ---------------------------------------------------------------------- sets
@@ -198,7 +203,7 @@ def test_the_sets_are_the_readers(run, reader):
             for side, words in ((0, firsts), (1, seconds))
         )
         after = np.array([list(reader.slot(name, 1, a, seconds).values()) for a in firsts])
-        line = {"words": len(firsts), "n": 1}
+        line = {"set_pairs": len(firsts), "n": 1}
         for way, grid in (
             ("parallel", first[:, None] * alone),
             ("sequential", first[:, None] * after),
@@ -207,7 +212,7 @@ def test_the_sets_are_the_readers(run, reader):
             line[f"incoherent_{way}"] = 1 - np.trace(grid) / grid.sum()
         want[(name,)] = line
     both = pd.DataFrame(want.values())
-    line = both.mean().to_dict() | {"n": 2, "words": 5}
+    line = both.mean().to_dict() | {"n": 2, "set_pairs": 5}
     line["lost"] = line["incoherent_parallel"] - line["incoherent_sequential"]
     planted.compare(tables["sets"], ["set"], want | {("all",): line})
 
@@ -239,18 +244,18 @@ def orders(run, reader):
             (text,) = (t for t in reader.texts if t.id == cell.prompt)
             tokens = reader.continuation(text, LENGTH)
             order = {"left_to_right": range(LENGTH), "right_to_left": range(LENGTH)[::-1]}.get(
-                cell.order, cell.order
+                cell.reveal_order, cell.reveal_order
             )
-            if cell.order.startswith("random"):
+            if cell.reveal_order.startswith("random"):
                 order = chain_rule.sequence("random", LENGTH, seed_of(cell))
-            found[cell.prompt, cell.order] = scored(reader, text, tokens, order) / LENGTH
+            found[cell.prompt, cell.reveal_order] = scored(reader, text, tokens, order) / LENGTH
     return found
 
 
 def test_orders_are_the_readers(run, reader, orders):
     tables, rows, _ = run
-    want = {key: {"logp": LENGTH * value, "length": LENGTH} for key, value in orders.items()}
-    planted.compare(rows[rows["measure"] == "orders"], ["prompt", "order"], want)
+    want = {key: {"logp": LENGTH * value, "text_tokens": LENGTH} for key, value in orders.items()}
+    planted.compare(rows[rows["measure"] == "orders"], ["prompt", "reveal_order"], want)
     means, spread = {}, {}
     for task, own in tasks(reader):
         names = sorted({order for _, order in orders})
@@ -262,7 +267,7 @@ def test_orders_are_the_readers(run, reader, orders):
             gain = wide[name].mean() - wide["left_to_right"].mean()
             gain = math.nan if name == "left_to_right" else gain
             means[task, name] = {"n": len(own), "logp": wide[name].mean(), "gain": gain}
-    planted.compare(tables["orders"], ["task", "order"], means)
+    planted.compare(tables["orders"], ["task", "reveal_order"], means)
     planted.compare(tables["spread"], ["task"], spread)
 
 
@@ -285,7 +290,7 @@ def written(reader, text, at_once):
         "logp_steps": own,
         "steps": -(-LENGTH // at_once),
         "written": reader.border.decode(tokens),
-        "length": LENGTH,
+        "text_tokens": LENGTH,
     }
 
 
@@ -302,7 +307,11 @@ def test_the_budget_is_the_readers(run, reader):
             gap = np.mean([want[t, n]["logp_steps"] - want[t, n]["logp"] for t in own]) / LENGTH
             costs[task, n] = {"n": len(own), "drop": drops[n], "illusion": gap}
         within = [n for n in BUDGET if all(drops[m] < BUDGET_EPS for m in BUDGET if m <= n)]
-        bounds[(task,)] = {"n": len(own), "eps": BUDGET_EPS, "by_mean": max(within, default=1)}
+        bounds[(task,)] = {
+            "n": len(own),
+            "budget_eps": BUDGET_EPS,
+            "by_mean": max(within, default=1),
+        }
     planted.compare(tables["budget"], ["task", "at_once"], costs)
     planted.compare(tables["bound"], ["task"], bounds)
 
@@ -331,4 +340,4 @@ def test_holes_show_the_texts_own_tokens(reader):
             "token_first": reader.border.decode([a]),
             "token_second": reader.border.decode([b]),
         }
-    planted.compare(rows, ["at", "distance"], want)
+    planted.compare(rows, ["masks_before", "pair_distance"], want)

@@ -20,7 +20,7 @@ ORDERS = ("left_to_right", "right_to_left", "low_confidence", "random-1", "rando
 
 def row(measure, prompt, task, model, **found):
     usual = {"model": model, "measure": measure, "task": task, "prompt": prompt}
-    usual |= {"order": "none", "at_once": 0, "eps": 0.1}
+    usual |= {"reveal_order": "none", "at_once": 0, "budget_eps": 0.1}
     return usual | empty(COLUMNS) | found
 
 
@@ -37,8 +37,12 @@ def pairs(tasks=("a", "b"), models=("m",)):
 
     def make(model, task, n):
         for at, distance in itertools.product((0, 3), (1, 2)):
-            found = {"at": at, "distance": distance, "circulation": (-1) ** at * distance * (n + 1)}
-            for name in ("mi", "tv", "unlikely", "unlikely_sequential"):
+            found = {
+                "masks_before": at,
+                "pair_distance": distance,
+                "circulation": (-1) ** at * distance * (n + 1),
+            }
+            for name in ("mi", "tv_joint", "unlikely", "unlikely_sequential"):
                 found |= {name: (1 + n / 10) / distance, f"{name}_bound": 0.5}
             yield found
 
@@ -51,7 +55,7 @@ def orders(gains, tasks=("a",), models=("m",)):
     def make(model, task, n):
         for name in ORDERS:
             logp = -20.0 - n + gains.get(name, 0.0) * (1 + n / 10)
-            yield {"order": name, "length": 10, "logp": logp}
+            yield {"reveal_order": name, "text_tokens": 10, "logp": logp}
 
     return pd.DataFrame(all_rows("orders", tasks, models, make))
 
@@ -62,7 +66,7 @@ def budget(drops, tasks=("a",), models=("m",)):
     def make(model, task, n):
         for at_once in (1, 2, 4, 8):
             logp = -15.0 - n - drops(at_once, n)
-            found = {"length": 10, "logp": logp, "logp_steps": logp + at_once - 1, "steps": 1}
+            found = {"text_tokens": 10, "logp": logp, "logp_steps": logp + at_once - 1, "steps": 1}
             yield {"at_once": at_once, **found, "written": "x"}
 
     return pd.DataFrame(all_rows("budget", tasks, models, make))
@@ -71,9 +75,9 @@ def budget(drops, tasks=("a",), models=("m",)):
 def sets(shares, models=("m",)):
     rows = []
     for model, (name, parallel, sequential) in itertools.product(models, shares):
-        found = {"words": 5, "incoherent_parallel": parallel, "mass_parallel": 0.5}
+        found = {"set_pairs": 5, "incoherent_parallel": parallel, "mass_parallel": 0.5}
         found |= {"incoherent_sequential": sequential, "mass_sequential": 0.25}
-        found = found if parallel is not None else {"words": 1}
+        found = found if parallel is not None else {"set_pairs": 1}
         rows.append(row("sets", name, "sets", model, **found))
     return pd.DataFrame(rows)
 
@@ -93,7 +97,7 @@ def everything(models=("m",)):
 
 
 def test_pairs_are_means_over_texts_by_distance():
-    table = joint.pairs(pairs()).set_index(["task", "distance"])
+    table = joint.pairs(pairs()).set_index(["task", "pair_distance"])
     assert list(dict.fromkeys(table.index.get_level_values(0))) == ["a", "b", "all"]
     expected = stats.amount(1 + np.arange(TEXTS) / 10)
     line = table.loc[("a", 1)]
@@ -102,7 +106,7 @@ def test_pairs_are_means_over_texts_by_distance():
     )
     assert line["n"] == TEXTS
     assert table.loc[("all", 2), "n"] == 2 * TEXTS
-    assert table.loc[("all", 2), "tv"] == pytest.approx(expected.mean / 2)
+    assert table.loc[("all", 2), "tv_joint"] == pytest.approx(expected.mean / 2)
     assert table.loc[("a", 2), "unlikely_bound"] == 0.5
 
 
@@ -110,7 +114,7 @@ def test_intervals_end_where_there_is_nothing():
     """Of two texts that differ, the t interval is wider than all there can be."""
     frame = pairs(tasks=("a",))
     frame = frame[frame["prompt"].isin(["a-0", "a-1"])].copy()
-    names = ("tv", "unlikely", "unlikely_sequential")
+    names = ("tv_joint", "unlikely", "unlikely_sequential")
     frame["mi"] = np.where(frame["prompt"] == "a-0", 0.2, 0.9)
     for name in names:
         frame[name], frame[f"{name}_bound"] = frame["mi"], 0.8
@@ -127,13 +131,13 @@ def test_intervals_end_where_there_is_nothing():
 
 
 def test_circulation_has_a_size_and_signed_quantiles():
-    table = joint.circulation(pairs()).set_index("distance")
+    table = joint.circulation(pairs()).set_index("pair_distance")
     assert list(table.index) == ["1", "2", "all"]
     assert table.loc["1", "size"] == pytest.approx(np.mean(np.arange(TEXTS) + 1))
     assert table.loc["2", "size"] == pytest.approx(2 * table.loc["1", "size"])
     assert table.loc["1", "q05"] < 0 < table.loc["1", "q95"]
     assert table.loc["1", "q50"] == pytest.approx(0, abs=1e-9)
-    assert (table.loc["all", "pairs"], table.loc["1", "pairs"]) == (4 * 2 * TEXTS, 2 * 2 * TEXTS)
+    assert (table.loc["all", "mask_pairs"], table.loc["1", "mask_pairs"]) == (4 * 2 * TEXTS, 2 * 2 * TEXTS)
 
 
 # ---------------------------------------------------------------------- sets
@@ -142,11 +146,11 @@ def test_circulation_has_a_size_and_signed_quantiles():
 def test_sets_stand_alone_and_together():
     table = joint.sets(sets(SHARES)).set_index("set")
     assert table.loc["one", "incoherent_parallel"] == 0.8
-    assert table.loc["unknown", "words"] == 1
+    assert table.loc["unknown", "set_pairs"] == 1
     assert np.isnan(table.loc["unknown", "incoherent_parallel"])
     total = table.loc["all"]
     expected = stats.mean(np.array([0.8, 0.6, 0.9]))
-    assert (total["n"], total["words"]) == (3, 15)
+    assert (total["n"], total["set_pairs"]) == (3, 15)
     assert total["incoherent_parallel_low"] == pytest.approx(expected.low)
     assert total["lost"] == pytest.approx(np.mean([0.7, 0.6, 0.85]))
     assert total["lost_p"] < 0.05
@@ -197,7 +201,7 @@ def test_no_log_likelihood_is_above_0():
 
 def test_orders_are_compared_with_left_to_right_over_the_same_texts():
     gains = {"right_to_left": -2.0, "random-1": 1.0, "random-2": 2.0}
-    table = joint.orders(orders(gains)).set_index("order")
+    table = joint.orders(orders(gains)).set_index("reveal_order")
     assert list(table.index) == ["left_to_right", "right_to_left", "low_confidence", "random"]
     scale = 1 + np.arange(TEXTS) / 10
     assert table.loc["left_to_right", "logp"] == pytest.approx(-(20 + 2.5) / 10)
@@ -251,8 +255,8 @@ def test_the_bound_is_the_largest_n_before_any_that_costs_eps(drops, bound):
     """Eps is a nat here, of 10 tokens."""
     (line,) = joint.bound(budget(lambda n, _: drops.get(n, 0.0))).to_dict("records")
     assert (line["by_mean"], line["by_mean_low"], line["by_mean_high"]) == (bound, bound, bound)
-    assert line["bound"] == bound
-    assert line["eps"] == 0.1
+    assert line["supported"] == bound
+    assert line["budget_eps"] == 0.1
 
 
 def test_the_bound_is_uncertain_where_texts_disagree():
@@ -263,8 +267,8 @@ def test_the_bound_is_uncertain_where_texts_disagree():
     assert line["by_mean"] == 4
     assert line["by_mean_low"] == 2
     assert line["by_mean_high"] == 4
-    assert line["bound"] == 2, "the interval of n = 4 reaches beyond eps"
-    assert list(line).index("bound") < list(line).index("by_mean")
+    assert line["supported"] == 2, "the interval of n = 4 reaches beyond eps"
+    assert list(line).index("supported") < list(line).index("by_mean")
 
 
 def test_the_bound_is_never_more_than_the_texts_support():
@@ -274,13 +278,13 @@ def test_the_bound_is_never_more_than_the_texts_support():
         values = rng.normal(0.6, 1.0, (4, TEXTS)) * rng.choice([0, 1, 1, 1], (4, 1))
         frame = budget(lambda n, text, v=values: 0 if n == 1 else v[{2: 0, 4: 1, 8: 2}[n], text])
         (line,) = joint.bound(frame).to_dict("records")
-        assert line["bound"] <= line["by_mean_low"] <= line["by_mean"]
+        assert line["supported"] <= line["by_mean_low"] <= line["by_mean"]
         drops = joint.budget(frame)
-        under = drops[(drops["at_once"] > 1) & (drops["at_once"] <= line["bound"])]
-        assert (under["drop_high"].fillna(0) < line["eps"]).all()
+        under = drops[(drops["at_once"] > 1) & (drops["at_once"] <= line["supported"])]
+        assert (under["drop_high"].fillna(0) < line["budget_eps"]).all()
     alone = budget(lambda n, _: 0.0)
     (line,) = joint.bound(alone[alone["prompt"] == "a-0"]).to_dict("records")
-    assert (line["bound"], line["by_mean"]) == (1, 8)
+    assert (line["supported"], line["by_mean"]) == (1, 8)
 
 
 # ---------------------------------------------------------------------- all of it
@@ -320,7 +324,7 @@ def test_pictures_show_every_model_and_task():
     ends = pictures(spread)[""].panels[0].line("high", model="m")
     assert ends[1:] == pytest.approx(list(joint.budget(spread)["drop_high"])[1:], rel=1e-5)
     assert [row["y"] for row in panel.layer(1)] == [0.1]
-    bounds = table["bound"].set_index("model")["bound"].to_dict()
+    bounds = table["bound"].set_index("model")["supported"].to_dict()
     assert {row["model"]: row["x"] for row in panel.layer(2)} == bounds
     (orders,) = drawn["orders"].panels
     names = ["right_to_left", "low_confidence", "random", "span over orders"]

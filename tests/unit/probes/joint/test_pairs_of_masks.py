@@ -14,7 +14,7 @@ from mdlm_probe.probes.joint.pairs_of_masks import Window
 from mdlm_probe.prompts.prompt import Text
 
 PROMPT = (0, 2)
-FIELDS = ("mi", "tv", "unlikely", "unlikely_sequential")
+FIELDS = ("mi", "tv_joint", "unlikely", "unlikely_sequential")
 
 
 def canvas(length: int) -> Canvas:
@@ -42,7 +42,7 @@ def exact(table: np.ndarray, eps: float) -> dict[str, float]:
     apart = np.outer(table.sum(1), table.sum(0))
     return {
         "mi": float((table * np.log(table / apart)).sum()),
-        "tv": float(0.5 * np.abs(table - apart).sum()),
+        "tv_joint": float(0.5 * np.abs(table - apart).sum()),
         "unlikely": float(apart[table < eps].sum()),
         "unlikely_sequential": float(table[table < eps].sum()),
     }
@@ -99,17 +99,17 @@ def test_what_the_bounds_are_made_of():
     """Each part of a bound is all that is missing somewhere."""
     same = np.eye(4) / 4  # x_j is x_i: half of it is left out with half of the candidates
     found = coupling_of(same, same.sum(0), 2, 4).divergences()
-    assert (found["tv"], found["tv_bound"]) == pytest.approx((0.375, 0.5))
+    assert (found["tv_joint"], found["tv_joint_bound"]) == pytest.approx((0.375, 0.5))
     assert (found["mi"], found["mi_bound"]) == pytest.approx((np.log(4) / 2, np.log(4) / 2))
     # both a have b = 0 in common, and each its own other: that is in the lump
     split = np.array([[0.3, 0.2, 0.0], [0.3, 0.0, 0.2]])
     found = coupling_of(split, split.sum(0), 2, 1).divergences()
-    assert (found["mi"], found["tv"]) == pytest.approx((0, 0), abs=1e-12)
+    assert (found["mi"], found["tv_joint"]) == pytest.approx((0, 0), abs=1e-12)
     assert found["mi_bound"] == pytest.approx(0.4 * np.log(2))
-    assert found["tv_bound"] == pytest.approx(0.4)
+    assert found["tv_joint_bound"] == pytest.approx(0.4)
     # no joint has this marginal: all of the lump is wrong
     found = coupling_of(split[:1] * 2, np.array([0.6, 0.0, 0.4]), 1, 1).divergences()
-    assert (found["tv"], found["tv_bound"]) == pytest.approx((0, 0.4))
+    assert (found["tv_joint"], found["tv_joint_bound"]) == pytest.approx((0, 0.4))
 
 
 @pytest.mark.parametrize("side", [0, 1])
@@ -157,7 +157,7 @@ def test_the_bound_of_total_variation_needs_no_joint(seed):
     p = table.sum(1, keepdims=True)
     value = 0.5 * np.abs(table - p * base).sum()
     found = coupling_of(table, base, 4, 3).divergences()
-    assert found["tv"] - 1e-9 <= value <= found["tv"] + found["tv_bound"] + 1e-9
+    assert found["tv_joint"] - 1e-9 <= value <= found["tv_joint"] + found["tv_joint_bound"] + 1e-9
 
 
 def test_likely_pairs_are_known_though_candidates_are_few():
@@ -210,9 +210,14 @@ def swept(asker, text, **options):
 
 def test_pairs_are_spread_over_the_window():
     rows = swept(engine(0), Text("t", "t", "ac"))
-    assert [(row["at"], row["distance"]) for row in rows] == [(0, 1), (0, 3), (2, 1), (2, 3)]
+    assert [(row["masks_before"], row["pair_distance"]) for row in rows] == [
+        (0, 1),
+        (0, 3),
+        (2, 1),
+        (2, 3),
+    ]
     for row in rows:
-        table = pair_table(0, row["at"], row["at"] + row["distance"])
+        table = pair_table(0, row["masks_before"], row["masks_before"] + row["pair_distance"])
         assert row["mi"] == pytest.approx(exact(table, 1.0)["mi"], abs=1e-5)
         most = np.unravel_index([table.sum(1).argmax()], TOKENS), [table.sum(0).argmax()]
         assert (row["token_first"], row["token_second"]) == ((most[0][0][0],), (most[1][0],))
@@ -237,7 +242,7 @@ def test_the_texts_own_tokens_can_be_asked():
 @pytest.mark.parametrize("how", [{"canvas": "holes"}, {"outcome": "true"}])
 def test_gaps_beyond_a_short_continuation_are_dropped(how):
     rows = swept(engine(0), Text("t", "t", "ac", "bdb"), **how)
-    assert [(row["at"], row["distance"]) for row in rows] == [(0, 1), (1, 1)]
+    assert [(row["masks_before"], row["pair_distance"]) for row in rows] == [(0, 1), (1, 1)]
 
 
 def test_a_continuation_without_room_for_any_gap_is_named():

@@ -38,13 +38,13 @@ def test_defaults_are_the_papers():
     assert len(cells) == 16 * 9
     assert sorted({c.position for c in cells}) == [0, 5, 10, 15, 20, 25, 30, 35, 40]
     first = cells[0]
-    assert (first.shots, first.distractors, first.answer, first.lexicon) == (
+    assert (first.shots, first.distractors, first.answer_form, first.lexicon) == (
         10,
         40,
         "letter",
         "full",
     )
-    assert (first.question, first.masks, first.options) == ("right", 0, 3)
+    assert (first.question, first.question_masks, first.options) == ("right", 0, 3)
     assert len(locality.plan()) == 16 * 9 * 1000
 
 

@@ -32,7 +32,12 @@ def run(
                         own = spread * (n / 3.5 - 1) * (place == positions[0])
                         share = accuracy(question, k, place) + own
                         right = np.arange(items) < round(items * share)
-                        at = {"question": question, "masks": k, "position": place, "task": task}
+                        at = {
+                            "question": question,
+                            "question_masks": k,
+                            "position": place,
+                            "task": task,
+                        }
                         at |= {"set": f"{task}-{other}", "item": range(items), "correct": right * 1}
                         found.append(pd.DataFrame(at))
     more = {"model": "m", "shots": 10, "distractors": 40, "options": 3, "logp_right": -1.0}
@@ -100,10 +105,12 @@ def test_an_index_that_masks_flatten():
         positions=(0, 40),
         spread=0.1,
     )
-    rows.loc[rows["masks"].ne(0) & rows["position"].eq(0) & rows["task"].eq("a"), "correct"] = 0
-    table = locality.tables(rows)["change"].set_index("masks")
+    rows.loc[
+        rows["question_masks"].ne(0) & rows["position"].eq(0) & rows["task"].eq("a"), "correct"
+    ] = 0
+    table = locality.tables(rows)["change"].set_index("question_masks")
     assert table["against"].tolist() == [0, 0]
-    index = rows.groupby(["masks", "task", "position"])["correct"].mean().unstack()
+    index = rows.groupby(["question_masks", "task", "position"])["correct"].mean().unstack()
     index = (index[40] - index[0]).unstack()
     for k in (50, 200):
         found = stats.mean(index.loc[k].to_numpy() - index.loc[0].to_numpy())
@@ -112,7 +119,7 @@ def test_an_index_that_masks_flatten():
         ends = (found.low, found.high, found.p)
         assert tuple(line[["tasks_low", "tasks_high", "tasks_p"]]) == pytest.approx(ends)
     assert table["tasks_holm"].tolist() == pytest.approx(list(stats.holm(table["tasks_p"])))
-    assert "change" not in locality.tables(rows[rows["masks"] == 0])
+    assert "change" not in locality.tables(rows[rows["question_masks"] == 0])
 
 
 LEVEL = {"left": 0.4, "middle": 0.6, "right": 0.8}

@@ -21,7 +21,7 @@ CELLS = {"tasks": SETS, "positions": POSITIONS, "limit": ITEMS, "shots": SHOTS}
 CELLS |= {"distractors": DISTRACTORS, "lexicon": "small", "answer": "letter"}
 CELLS |= {"seed": SEED}
 ITEM = list(itertools.product(SETS, range(ITEMS)))
-CURVE = ["question", "masks", "position"]
+CURVE = ["question", "question_masks", "position"]
 NEAREST = {
     "right": ((5,), (0,), 0, 5),
     "left": ((0,), (5,), 0, 5),
@@ -139,7 +139,7 @@ def test_shapes_are_the_readers(run):
         for name, ends in parts.items():
             value = gap(told, [(place, k, p) for p in ends], middle)
             want[place, k, name] = {"value": value, "n": len(ITEM), "tasks": 2}
-    planted.compare(tables["shape"], ["question", "masks", "part"], want)
+    planted.compare(tables["shape"], ["question", "question_masks", "part"], want)
 
 
 def test_changes_of_the_index_are_the_readers(run):
@@ -153,7 +153,7 @@ def test_changes_of_the_index_are_the_readers(run):
         ]
         line = {"against": 0, "index_change": index[0] - index[1], "n": len(ITEM), "tasks": 2}
         want[place, k] = line
-    planted.compare(tables["change"], ["question", "masks"], want)
+    planted.compare(tables["change"], ["question", "question_masks"], want)
 
 
 def test_places_are_the_readers(run):
@@ -165,7 +165,7 @@ def test_places_are_the_readers(run):
         names = [f"left - {place}" for place in (*PLACES[1:], "lowest other")]
         for name, value in zip(names, [*gaps, max(gaps)], strict=True):
             want[k, name] = {"value": value, "n": len(ITEM), "tasks": 2}
-    planted.compare(tables["places"], ["masks", "contrast"], want)
+    planted.compare(tables["places"], ["question_masks", "contrast"], want)
 
 
 def test_choices_are_the_readers(run):

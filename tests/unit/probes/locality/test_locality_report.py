@@ -18,7 +18,13 @@ def frame(models=("m",), questions=("right",), masks=(0,), hit=lambda q, p, i: T
         models, questions, masks, (0, 20, 40), ("a-x", "b-x"), range(items)
     ):
         rows.append(
-            {"model": model, "set": name, "question": question, "masks": k, "position": position}
+            {
+                "model": model,
+                "set": name,
+                "question": question,
+                "question_masks": k,
+                "position": position,
+            }
             | {"item": item, "shots": 10, "distractors": 40, "options": 3}
             | {"correct": int(hit(question, position, item)), "logp_right": np.log(0.5)}
         )
@@ -109,7 +115,7 @@ def test_masks_get_their_own_lines():
     dashes = panel.encoding("strokeDash")["scale"]
     assert dashes["domain"] == ["2", "50"]
     assert dashes["range"][0] != dashes["range"][1]
-    assert panel.values("masks") == ["2", "50"]
+    assert panel.values("question_masks") == ["2", "50"]
 
 
 def test_locality_under_masks_has_a_chart_of_its_own():
@@ -120,8 +126,8 @@ def test_locality_under_masks_has_a_chart_of_its_own():
     assert all(panel.domain("y")[1] <= 103 for panel in drawn.panels)
     accuracy, right = drawn.panels[:2]
     assert drawn.legend == ["one mask, closed", "50 masks"]
-    assert accuracy.line(masks="one mask, closed") == pytest.approx([10, 30, 50])
-    assert right.line(masks="one mask, closed") == pytest.approx([50] * 3)
+    assert accuracy.line(question_masks="one mask, closed") == pytest.approx([10, 30, 50])
+    assert right.line(question_masks="one mask, closed") == pytest.approx([50] * 3)
 
 
 def test_one_set_has_intervals_over_its_items():
