@@ -99,7 +99,8 @@ MODEL_OPTIONS = [
     click.Option(
         ["--models"],
         type=click.Path(path_type=Path),
-        help="Every checkpoint in this folder, each named after its own folder.",
+        multiple=True,
+        help="Every checkpoint in this folder, each named after its own folder; repeat for more.",
     ),
     click.Option(
         ["--dtype"],
@@ -199,7 +200,7 @@ def trust_options(options: Sequence[click.Option]) -> list[click.Option]:
 
 def jobs_of(probe: str, plan_names: Sequence[str], given: dict[str, Any]) -> list[Job]:
     """One job for each model named, from parsed options."""
-    within = models.checkpoints(Path(given["models"])) if given.get("models") else []
+    within = models.checkpoints(*map(Path, given.get("models") or ()))
     names = [*given["model"], *within] or BUNDLED
     doubled = [name for name in names if list(names).count(name) > 1]
     if doubled:

@@ -128,11 +128,23 @@ class RunFolder:
 def read_run(folder: Path) -> dict[str, dict[str, Any]]:
     """What run.json of a folder says, but for damaged measurements; nothing if there is none yet.
 
+    Checkpoints of a training come in the order of its steps.
+
     Raises:
         ProbeError: an unreadable file.
     """
     found = _entries(folder)
-    return {name: entry for name, entry in found.items() if not run_shape.fault(name, entry)}
+    return _in_order({n: entry for n, entry in found.items() if not run_shape.fault(n, entry)})
+
+
+def _in_order(entries: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Entries in their order, but those of a training by its steps, where its first one stands."""
+    firsts: dict[tuple[str, str], int] = {}
+    places: dict[str, tuple[int, int]] = {}
+    for place, (name, entry) in enumerate(entries.items()):
+        training, step = training_of(entry) or (name, 0)
+        places[name] = firsts.setdefault((probe_of(name, entry), training), place), step
+    return {name: entries[name] for name in sorted(entries, key=places.__getitem__)}
 
 
 def damaged(folder: Path) -> dict[str, str]:
@@ -163,6 +175,14 @@ def _entries(folder: Path) -> dict[str, Any]:
 def probe_of(name: str, entry: Mapping[str, Any]) -> str:
     """The probe that a measurement of run.json is of."""
     return entry.get("config", {}).get("probe") or name.partition("__")[0]
+
+
+def training_of(entry: Mapping[str, Any]) -> tuple[str, int] | None:
+    """The path of the training that a measured checkpoint is of, and its step; None of others."""
+    found = entry.get("training", {})
+    if "training" not in found or "step" not in found:
+        return None
+    return found["training"], found["step"]
 
 
 def read_study(folder: Path) -> dict[str, Any]:

@@ -40,6 +40,7 @@ SHAPE: dict[str, Any] = {
     "config": CONFIG,
     "model": MODEL,
     "scorer": MODEL,
+    "training": {"training": str, "step": int},
     "refused": {},
     "usage": {},
     "sessions": [{"machine": MACHINE, "version": str, "started": str}],

@@ -14,6 +14,7 @@ from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
 from mdlm_probe.models._families import families
 from mdlm_probe.models._folders import checkpoints
 from mdlm_probe.models._registry import entry_for, registry, relation, resolve
+from mdlm_probe.models._training_step import training_step
 
 if TYPE_CHECKING:
     from mdlm_probe.models._border import Border
@@ -32,6 +33,7 @@ __all__ = [
     "names",
     "relation",
     "resolve",
+    "training_step",
 ]
 
 

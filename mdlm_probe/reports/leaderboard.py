@@ -9,15 +9,17 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mdlm_probe.analysis import headlines
 from mdlm_probe.analysis.headlines import Headline, HeadlineValue
 from mdlm_probe.core import catalog
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.run_folder import training_of
 from mdlm_probe.reports.compare.measurements import Measurement, measurements
 from mdlm_probe.reports.compare.settings import unlike
+from mdlm_probe.reports.over_training import OverTraining, Point, over_training
 
 HASH = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
 """A hash, and as much of it as is shown."""
@@ -60,6 +62,12 @@ class Row:
     sources: dict[str, Source]
     values: dict[str, HeadlineValue]
 
+    @property
+    def training(self) -> tuple[str, int] | None:
+        """The path of the training that it is a checkpoint of, and its step; None of others."""
+        found = (training_of(source.measured.answers) for source in self.sources.values())
+        return next(filter(None, found), None)
+
 
 @dataclass(frozen=True)
 class Leaderboard:
@@ -74,6 +82,20 @@ class Leaderboard:
     columns: tuple[tuple[str, Headline], ...]
     rows: list[Row]
     notes: list[str]
+
+    @property
+    def has_steps(self) -> bool:
+        """Whether any row is a checkpoint of a training."""
+        return any(row.training for row in self.rows)
+
+    def over_training(self) -> OverTraining:
+        """Charts of the headlines of such rows against the step."""
+        return over_training(
+            Point(*row.training, "", probe, headline, replace(found, model=row.name))
+            for row in self.rows
+            for probe, headline in self.columns
+            if row.training and (found := row.values.get(headline.name))
+        )
 
 
 def make(folders: Sequence[Path], probes: Sequence[str] = (), by: str = "") -> Leaderboard:

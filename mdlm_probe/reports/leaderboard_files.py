@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+from markupsafe import Markup
 
+from mdlm_probe.analysis.chart_data import ChartData
+from mdlm_probe.analysis.chart_style import PAGE
 from mdlm_probe.analysis.headlines import Headline, HeadlineValue, ends_in_words, rounded
 from mdlm_probe.analysis.markdown_text import escape
 from mdlm_probe.analysis.tables import MISSING, TextTable
+from mdlm_probe.analysis.text_width import FONT
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import write_whole
+from mdlm_probe.reports import over_training, pictures
 from mdlm_probe.reports.exports.captioned_tables import CaptionedTable
 from mdlm_probe.reports.exports.formats import latex, markdown
 from mdlm_probe.reports.exports.latex_text import escape as latex_escape
 from mdlm_probe.reports.html import page_template
 from mdlm_probe.reports.html.page_tables import PageTable
-from mdlm_probe.reports.leaderboard import Leaderboard
+from mdlm_probe.reports.leaderboard import Leaderboard, Row
+from mdlm_probe.reports.over_training import READ
+from mdlm_probe.reports.probe_report import STEP
 
 TITLE = "Leaderboard"
 NAME = "leaderboard"
@@ -25,6 +34,8 @@ SAID = (
     "Values with 95 % intervals; n is the number of independent units; a dash: not measured, not to"
     " be told, or no interval."
 )
+DRAWN_ON_PAGE = replace(PAGE, font=FONT)
+"""The page's colours, with the letters whose widths a drawing knows."""
 BETTER = {"more": "more is better", "less": "less is better", "": "neither is better"}
 
 
@@ -34,6 +45,8 @@ def numbers(made: Leaderboard) -> pd.DataFrame:
     for row in made.rows:
         folders = dict.fromkeys(source.place for source in row.sources.values())
         line: dict[str, object] = {"name": row.name, "model": row.model}
+        if made.has_steps:
+            line |= {"training": row.training and row.training[0], STEP: step_of(row)}
         line["folders"] = "; ".join(folders)
         for _, headline in made.columns:
             one, slug = row.values.get(headline.name) or HeadlineValue(row.model), _slug(headline)
@@ -42,7 +55,24 @@ def numbers(made: Leaderboard) -> pd.DataFrame:
             line |= {f"{slug}_setting": one.setting}
         lines.append(line)
     counts = [f"{_slug(headline)}_n" for _, headline in made.columns]
+    counts += [STEP] * made.has_steps
     return pd.DataFrame(lines).astype(dict.fromkeys(counts, "Int64"))
+
+
+def step_of(row: Row) -> int | None:
+    """The training step that a row's checkpoint was saved at; None of others."""
+    return row.training[1] if row.training else None
+
+
+def names(made: Leaderboard, row: Row) -> tuple[str, ...]:
+    """The first cells of a row: its name, and its training step where any row has one."""
+    step = step_of(row)
+    return (row.name, *([MISSING if step is None else str(step)] * made.has_steps))
+
+
+def heads(made: Leaderboard) -> tuple[str, ...]:
+    """What stands above `names`."""
+    return ("model", *([STEP] * made.has_steps))
 
 
 def _slug(headline: Headline) -> str:
@@ -51,12 +81,12 @@ def _slug(headline: Headline) -> str:
 
 def text(made: Leaderboard) -> TextTable:
     """Values as text: a row for each model, a column for each headline."""
-    heads = [head(headline) for _, headline in made.columns]
+    titles = (*heads(made), *(head(headline) for _, headline in made.columns))
     rows = [
-        (row.name, *(cell(row.values.get(headline.name)) for _, headline in made.columns))
+        (*names(made, row), *(cell(row.values.get(headline.name)) for _, headline in made.columns))
         for row in made.rows
     ]
-    return TextTable(("model", *heads), tuple(rows), (False,) * (1 + len(heads)))
+    return TextTable(titles, tuple(rows), tuple(title == STEP for title in titles))
 
 
 def head(headline: Headline) -> str:
@@ -121,14 +151,26 @@ def _html(made: Leaderboard) -> str:
     found = text(made)
     shown = PageTable(TITLE, found.heads, tuple(("", row) for row in found.rows), found.numeric)
     template = page_template.environment().get_template("leaderboard.html.j2")
+    charts = made.over_training().data()
     return template.render(
         title=TITLE,
         said=SAID,
         table=shown,
+        read=READ,
+        charts=[(data.chart.title, Markup(_drawing(name, data))) for name, data in charts.items()],
         meanings=meanings(made),
         notes=made.notes,
         **page_template.look(),
     )
+
+
+def _drawing(name: str, data: ChartData) -> str:
+    """A chart for the page, whose colours are the page's own in light and dark.
+
+    Ids are made its own: the page holds several drawings.
+    """
+    svg = pictures.draw(data, (), theme=DRAWN_ON_PAGE).svg
+    return re.sub(r"\b(clip|gradient_)(\d+)\b", rf"{name}-\1\2", svg)
 
 
 FORMATS: dict[str, tuple[str, Callable[[Leaderboard], str]]] = {
@@ -141,7 +183,9 @@ FORMATS: dict[str, tuple[str, Callable[[Leaderboard], str]]] = {
 
 
 def save(folder: Path, made: Leaderboard, formats: Iterable[str]) -> list[Path]:
-    """Writes the leaderboard in some formats; returns the paths.
+    """Writes the leaderboard in some formats, and its charts over training, if it has any.
+
+    Returns the paths.
 
     Raises:
         ProbeError: the folder can't be written.
@@ -155,4 +199,6 @@ def save(folder: Path, made: Leaderboard, formats: Iterable[str]) -> list[Path]:
         end, make = FORMATS[name]
         paths.append(folder / f"{NAME}.{end}")
         write_whole(paths[-1], make(made))
+    if steps := made.over_training() if paths else None:
+        paths += over_training.save(folder, steps, stem=f"{NAME}-{over_training.NAME}")
     return paths

@@ -12,7 +12,7 @@ import vl_convert
 
 from mdlm_probe.analysis.chart_data import ChartData
 from mdlm_probe.analysis.chart_picture import WHOLE, PictureSize, columns, picture, plot_width
-from mdlm_probe.analysis.chart_style import PAPER, SCREEN, chart_style
+from mdlm_probe.analysis.chart_style import PAPER, SCREEN, Theme, chart_style
 from mdlm_probe.core.errors import ProbeError
 
 Style = Literal["screen", "paper"]
@@ -62,7 +62,13 @@ class Picture:
 _SIZE = re.compile(r'width="([\d.]+)" height="([\d.]+)"')
 
 
-def draw(data: ChartData, models: Sequence[str], masks: str = "", inches: float = 0.0) -> Picture:
+def draw(
+    data: ChartData,
+    models: Sequence[str],
+    masks: str = "",
+    inches: float = 0.0,
+    theme: Theme = SCREEN,
+) -> Picture:
     """Draws a chart.
 
     Args:
@@ -70,8 +76,9 @@ def draw(data: ChartData, models: Sequence[str], masks: str = "", inches: float 
         models: all of the run folder or the page: each has the same colour everywhere.
         masks: how many masks there were, in words.
         inches: width on paper; 0: for a screen.
+        theme: of what isn't on paper.
     """
-    style = chart_style(data, models, PAPER if inches else SCREEN)
+    style = chart_style(data, models, PAPER if inches else theme)
     size = paper(inches) if inches else WHOLE
     across = columns(data, style, size)
     plot = plot_width(data, style, size, across)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,13 +17,15 @@ from mdlm_probe.analysis.frames import Tables
 from mdlm_probe.core import catalog
 from mdlm_probe.core.contract import value
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.core.run_folder import probe_of, read_run, read_study, run_folders
+from mdlm_probe.core.run_folder import probe_of, read_run, read_study, run_folders, training_of
 from mdlm_probe.reports import pictures
 from mdlm_probe.reports.masks_used import entries_of, masks_used
 from mdlm_probe.reports.pictures import Style
 
 Entries = dict[str, dict[str, Any]]
 """Measurements of a run folder, as run.json holds them."""
+STEP = "step"
+"""The column of tables that says after how many training steps a checkpoint was saved."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class ProbeReport:
         masks: how many masks were used, in words.
         models: all of the run folder, or of its study: each has the same colour in all charts.
         entries: of run.json, the measurements whose rows these are.
+        steps: the training and the step of those models that are checkpoints of one.
     """
 
     frame: pd.DataFrame
@@ -47,6 +50,7 @@ class ProbeReport:
     masks: str = ""
     models: tuple[str, ...] = ()
     entries: Entries = field(default_factory=dict)
+    steps: dict[str, tuple[str, int]] = field(default_factory=dict)
 
     @cached_property
     def charts(self) -> dict[str, ChartData]:
@@ -129,11 +133,36 @@ def _made(
             found = {one.name: of_report(one, tables, frame) for one in drawn}
         return {name: data for name, data in found.items() if data}
 
+    steps = _steps(frame, entries)
     with _read(folder, probe):
-        tables = report.tables(frame)
+        tables = with_steps(report.tables(frame), steps)
     masks = masks_used(value("charts", declared, "MASKS"), entries_of(probe, entries))
     printed = value("report", report, "PRINTED") or tuple(tables)
-    return ProbeReport(frame, tables, draw, printed, masks, models, own)
+    return ProbeReport(frame, tables, draw, printed, masks, models, own, steps)
+
+
+def _steps(frame: pd.DataFrame, entries: Entries) -> dict[str, tuple[str, int]]:
+    """The training and the step of the models of some rows, as run.json has them."""
+    known = {entry.get("config", {}).get("model"): training_of(entry) for entry in entries.values()}
+    names = map(str, frame["model"].unique()) if "model" in frame else ()
+    return {name: found for name in names if (found := known.get(name))}
+
+
+def with_steps(tables: Tables, steps: Mapping[str, tuple[str, int]]) -> Tables:
+    """Tables with a column `step` behind the model, where models are checkpoints of a training."""
+    if not steps:
+        return tables
+    return {name: _with_step(table, steps) for name, table in tables.items()}
+
+
+def _with_step(table: pd.DataFrame, steps: Mapping[str, tuple[str, int]]) -> pd.DataFrame:
+    if "model" not in table or STEP in table:
+        return table
+    known = [steps[str(name)][1] if str(name) in steps else None for name in table["model"]]
+    column = pd.Series(known, table.index, dtype="Int64")
+    out = table.copy()
+    out.insert(list(out.columns).index("model") + 1, STEP, column)
+    return out
 
 
 @contextmanager

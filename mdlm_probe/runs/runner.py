@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -94,6 +94,7 @@ def _continue(
         plan.name,
         status="started",
         **told,
+        **_training(plan),
         **session.facts,
         batch={**session.batch, "cells": group},
         cells=len(plan.cells),
@@ -105,6 +106,12 @@ def _continue(
         _measure(plan, folder, progress, session, sheet, group)
     finally:
         sheet.close(complete=sheet.done == len(plan.cells))
+
+
+def _training(plan: Plan) -> dict[str, Any]:
+    """What run.json says of the training that a checkpoint is of, where its folder tells."""
+    found = models.training_step(plan.entry.source)
+    return {"training": loaded_models.portable(asdict(found))} if found else {}
 
 
 def _session(

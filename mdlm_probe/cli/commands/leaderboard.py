@@ -88,8 +88,11 @@ def _show(made: Leaderboard, probe: str, headline: Headline) -> None:
     for row in made.rows:
         one = row.values.get(headline.name) or HeadlineValue(row.model)
         n = str(one.n) if one.known else "-"
-        rows.append((row.name, rounded(one.value), ends_in_words(one), n))
-    echo_table(("model", headline.unit or "value", "95 % interval", "n"), rows)
+        shown = (rounded(one.value), ends_in_words(one), n)
+        rows.append((*leaderboard_files.names(made, row), *shown))
+    echo_table(
+        (*leaderboard_files.heads(made), headline.unit or "value", "95 % interval", "n"), rows
+    )
 
 
 def _wrapped(text: str, indent: str = "") -> str:

@@ -11,8 +11,8 @@ from mdlm_probe.core import run_folder
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import write_whole
 from mdlm_probe.core.secrets import redacted
-from mdlm_probe.reports import probe_report, remedy_charts
-from mdlm_probe.reports.html import page_template, remedies_section, summary
+from mdlm_probe.reports import over_training, probe_report, remedy_charts
+from mdlm_probe.reports.html import page_template, remedies_section, summary, training_section
 from mdlm_probe.reports.html.probe_sections import ReportedRun, sections
 from mdlm_probe.reports.pictures import Style
 from mdlm_probe.reports.probe_report import ProbeReport
@@ -74,6 +74,8 @@ def write(
         for title, table in helped.tables.items():
             paths.append(folder / f"{remedy_charts.NAME}-{title}.csv")
             write_whole(paths[-1], table.to_csv(index=False, float_format="%.6g"))
+    if steps := over_training.of_reports({run.name: run.made for run in runs}):
+        paths += over_training.save(folder, steps, style)
     text = page(folder, runs, style, helped)
     path = folder / PAGE
     write_whole(path, text)
@@ -97,6 +99,8 @@ def page(
     shown = {name for run in runs for made in run.made.values() for name in _models(made)}
     colours = {name: c for name, c in model_colours(models, ON_PAGE).items() if name in shown}
     found = [remedies_section.section(helped, style)] if helped else []
+    if steps := over_training.of_reports({run.name: run.made for run in runs}):
+        found.append(training_section.section(steps, style))
     found += [section for run in runs for section in sections(run, models, style)]
     name = str(study.get("study") or folder.resolve().name)
     return page_template.render(

@@ -55,6 +55,28 @@ def test_checkpoints_of_a_training_come_in_its_order(made):
     ]
 
 
+def test_the_last_model_comes_after_the_checkpoints_in_its_folder(made, tmp_path):
+    """So Trainer leaves them; other folders within a checkpoint are its own."""
+    for name in ("run", "run/checkpoint-500", "run/checkpoint-1000", "run/original"):
+        (tmp_path / name).mkdir()
+        shutil.copy(made / "one" / "config.json", tmp_path / name)
+    assert models.checkpoints(tmp_path) == [
+        f"run-checkpoint-500={tmp_path}/run/checkpoint-500",
+        f"run-checkpoint-1000={tmp_path}/run/checkpoint-1000",
+        f"run={tmp_path}/run",
+    ]
+
+
+def test_names_of_several_folders_begin_with_theirs(made, tmp_path):
+    for name in ("a/step-1", "b/step-1"):
+        (tmp_path / name).mkdir(parents=True)
+        shutil.copy(made / "one" / "config.json", tmp_path / name)
+    found = models.checkpoints(tmp_path / "a", tmp_path / "b")
+    assert found == [f"a-step-1={tmp_path}/a/step-1", f"b-step-1={tmp_path}/b/step-1"]
+    with pytest.raises(ProbeError, match="no checkpoint in"):
+        models.checkpoints(tmp_path / "a", made / "all" / "notes")
+
+
 @pytest.mark.parametrize("name", ["all/notes", "none"])
 def test_no_checkpoint_is_an_error(made, name):
     with pytest.raises(ProbeError, match="no checkpoint in"):
