@@ -132,6 +132,12 @@ MODEL_OPTIONS = [
         help="What a folder or hub id is, whatever its config.json says.",
     ),
     click.Option(
+        ["--block-size"],
+        type=click.IntRange(min=0),
+        help="Tokens in a block of attention, where a folder's config.json doesn't say; 0: no"
+        " blocks.",
+    ),
+    click.Option(
         ["--rope-scale"],
         type=click.FLOAT,
         default=1.0,
@@ -217,6 +223,7 @@ def jobs_of(probe: str, plan_names: Sequence[str], given: dict[str, Any]) -> lis
         given.get("rope_scale", 1.0),
         given.get("family") or "",
         given.get("device_map") or "",
+        given.get("block_size"),
     )
     if given.get("output") == Path("-"):
         raise ProbeError(

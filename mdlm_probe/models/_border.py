@@ -232,7 +232,10 @@ class Border:
 
         try:
             return self._compiled.render(
-                messages=list(messages), add_generation_prompt=opened, **self.specials
+                messages=list(messages),
+                add_generation_prompt=opened,
+                **self.specials,
+                **self.entry.chat_options,
             )
         except jinja2.TemplateError as error:
             raise ProbeError(

@@ -39,7 +39,9 @@ class Checkpoint:
             that the prompt's first block is the short one.
         chat: whether prompts are written as messages, with the checkpoint's chat template.
         style_reason: why they are written so, in words.
-        geometry: hidden, layers, heads, kv_heads, intermediate, vocab, parameters: for estimates.
+        chat_options: variables that the chat template is given, such as `enable_thinking`.
+        geometry: hidden, layers, heads, kv_heads, head_dim, intermediate, vocab, parameters: for
+            estimates.
         defaults: options that suit this checkpoint, by probe, "all" for every probe; options given
             by the user take precedence.
         gradients: whether it is a network, through which gradients flow.
@@ -66,6 +68,7 @@ class Checkpoint:
     origin: Origin = "start"
     chat: bool = False
     style_reason: str = REGISTERED
+    chat_options: dict[str, Any] = field(default_factory=dict)
     geometry: dict[str, int] = field(default_factory=dict)
     defaults: dict[str, dict[str, Any]] = field(default_factory=dict)
     gradients: bool = True
@@ -124,6 +127,8 @@ class LoadOptions:
             as that says.
         rope_scale: how many times its own context a model is to read; see `_rope.stretch`.
         device_map: "auto" to spread the layers over all cards that are there; "": one device.
+        block_size: of the attention of a folder or hub id, where config.json doesn't say it; 0:
+            attention isn't in blocks; None: as that, or the family, says.
     """
 
     dtype: str = "auto"
@@ -135,11 +140,12 @@ class LoadOptions:
     rope_scale: float = 1.0
     family: str = ""
     device_map: str = ""
+    block_size: int | None = None
 
     def recorded(self) -> dict[str, Any]:
         """The options as run.json has them: runs that began before there were all resume."""
-        later = ("family", "device_map")
-        return {k: v for k, v in asdict(self).items() if k not in later or v}
+        later = ("family", "device_map", "block_size")
+        return {k: v for k, v in asdict(self).items() if k not in later or v not in ("", None)}
 
     def apply(self, entry: Checkpoint) -> Checkpoint:
         """An entry as these options change it: how prompts are written, how long they may be.

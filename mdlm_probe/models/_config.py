@@ -136,20 +136,28 @@ class Config:
         return default
 
 
+def head_dim(geometry: dict[str, int]) -> int:
+    """The width of an attention head, which need not be the network's over the number of heads."""
+    return geometry.get("head_dim") or geometry["hidden"] // geometry["heads"]
+
+
 def parameters(geometry: dict[str, int]) -> int:
     """Exact number of parameters of a Llama-like decoder.
 
     Args:
-        geometry: hidden, layers, heads, kv_heads, intermediate, vocab; `tied` (1: the output layer
-            is the embedding) and `qkv_bias` (1: queries, keys, values have a bias) may be absent.
+        geometry: hidden, layers, heads, kv_heads, intermediate, vocab; `head_dim`, `tied` (1: the
+            output layer is the embedding), `qkv_bias` (1: queries, keys, values have a bias) and
+            `qk_norm` (1: queries and keys have a norm, one for all heads) may be absent.
 
     Source: ours; equals the count of the built network, by test.
     """
-    hidden, kv = geometry["hidden"], geometry["kv_heads"]
-    width = hidden // geometry["heads"] * kv
-    attention = 2 * hidden * hidden + 2 * hidden * width
+    hidden, size = geometry["hidden"], head_dim(geometry)
+    queries, keys = size * geometry["heads"], size * geometry["kv_heads"]
+    attention = 2 * hidden * (queries + keys)
     if geometry.get("qkv_bias"):
-        attention += hidden + 2 * width
+        attention += queries + 2 * keys
+    if geometry.get("qk_norm"):
+        attention += 2 * size
     layer = attention + 3 * hidden * geometry["intermediate"] + 2 * hidden
     tables = 1 if geometry.get("tied") else 2
     return tables * geometry["vocab"] * hidden + geometry["layers"] * layer + hidden

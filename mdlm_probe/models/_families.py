@@ -7,6 +7,13 @@ A family is a file of this folder whose name has no leading underscore. It decla
     SHIFT         1 where the network's row i-1 scores the token at i, else 0
     KEYS          regular expressions: the checkpoint's names of weights -> the native ones
     translate(config: Config) -> dict    the native configuration
+and may declare
+    MASK_ID       the mask token's id where config.json names none: one id, or one by model_type
+    MASK_TEXT     how the authors' code spells the mask token that it adds to the tokenizer
+    BLOCK         attention is block-causal. The block's size, where config.json names none; None
+                  where only config.json, the registry or --block-size know it; 0 is one without
+    ORIGIN        where the first block begins: "start" (the default), or "prompt", at its end
+    CHAT_OPTIONS  variables of the chat template, such as `enable_thinking`
 A family without a transformers class has `build(entry, options) -> Model` in their place.
 """
 
@@ -20,6 +27,7 @@ from types import ModuleType
 from typing import Any
 
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.models import _unsupported
 from mdlm_probe.models._config import Config
 
 HERE = Path(__file__).parent
@@ -73,31 +81,33 @@ def check_name(name: str) -> None:
 
 
 def family_of(config: Config) -> str:
-    """The family of a checkpoint, by config.json's model_type and architectures.
+    """The family of a checkpoint, by config.json's architectures and model_type.
 
-    Both must agree, since checkpoints of one model_type may need different networks; and nothing
-    may say that a causal model was trained to fill masks.
+    The architecture comes first, since checkpoints of one model_type may need different networks.
+    Both must agree; and nothing may say that a causal model was trained to fill masks.
 
     Raises:
         ProbeError: naming what was found and what is known.
     """
     kind, made = config.data.get("model_type"), _architectures(config)
-    for name in readers():
-        module = family(name)
-        types: dict[str, str] = module.MODEL_TYPES
-        if isinstance(kind, str) and kind in types:
-            _check_agreement(config, name, types[kind], made)
-            return name
-        # transformers needs the model_type of a causal model
-        if module.KIND == "masked" and made and set(made) <= set(types.values()):
-            return name
-    known = {name: family(name).MODEL_TYPES.items() for name in readers()}
+    _unsupported.check_config(config, made)
+    types: dict[str, dict[str, str]] = {name: family(name).MODEL_TYPES for name in readers()}
+    by_type = [name for name in types if isinstance(kind, str) and kind in types[name]]
+    by_class = [name for name in types if made and set(made) <= set(types[name].values())]
+    if by_type:
+        name = _agreed(config, {name: types[name][kind] for name in by_type}, by_class, made)
+        if family(name).KIND == "causal":
+            _check_no_masks(config, name)
+        return name
+    # transformers needs the model_type of a causal model
+    if by_class and family(by_class[0]).KIND == "masked":
+        return by_class[0]
     found = f"model_type {kind!r}" + (f", architectures {made!r}" if made else "")
     raise ProbeError(
         f"{config.path}: unknown model family: {found}",
         expected="; ".join(
-            f"{name} ({', '.join(f'{kind}: {cls}' for kind, cls in types)})"
-            for name, types in known.items()
+            f"{name} ({', '.join(f'{kind}: {cls}' for kind, cls in types[name].items())})"
+            for name in types
         ),
         hint="a new family is one file in mdlm_probe/models/",
     )
@@ -116,25 +126,51 @@ def _architectures(config: Config) -> list[str]:
     return names
 
 
-def _check_agreement(config: Config, name: str, wanted: str, made: list[str]) -> None:
-    """Refuses a checkpoint that says, besides its model_type, that it is something else."""
-    kind, causal = config.data["model_type"], family(name).KIND == "causal"
-    way_out = f"if it is one, --family {name} says so; families are {', '.join(readers())}"
-    if [one for one in made if one != wanted] or (causal and not made):
-        raise config.error(
-            "architectures",
-            (f"found {made!r}" if made else "is missing") + f", with model_type '{kind}'",
-            f"['{wanted}'], the only class known to be a {family(name).KIND} model of that type",
-            hint=way_out,
-        )
-    if causal and (sign := next(_masked_signs(config.data), "")):
-        key = sign.split(".")[0]
+def _agreed(config: Config, wanted: dict[str, str], by_class: list[str], made: list[str]) -> str:
+    """The family that model_type and architectures agree on.
+
+    Args:
+        config: the checkpoint's.
+        wanted: the class that each family of its model_type has.
+        by_class: the families that have the classes it names.
+        made: these classes.
+
+    Raises:
+        ProbeError: none, or several where no class is named; a causal model has to name its class.
+    """
+    for name, cls in wanted.items():
+        if name in by_class and set(made) == {cls}:
+            return name
+    (first, *others) = wanted
+    if not made and not others and family(first).KIND == "masked":
+        return first
+    classes = " or ".join(
+        f"['{cls}'] ({name}, {family(name).KIND})" for name, cls in wanted.items()
+    )
+    raise config.error(
+        "architectures",
+        (f"found {made!r}" if made else "is missing")
+        + f", with model_type '{config.data['model_type']}'",
+        f"{classes}: no other class of that type is known",
+        hint=_way_out(first),
+    )
+
+
+def _check_no_masks(config: Config, name: str) -> None:
+    """Refuses a causal checkpoint that says, besides its class, that it is something else."""
+    if sign := next(_masked_signs(config.data), ""):
+        found = config.data[sign.split(".")[0]]
+        kind = config.data["model_type"]
         raise config.error(
             sign,
-            f"found {config.data[key]!r}, as of a masked model, with model_type '{kind}'",
+            f"found {found!r}, as of a masked model, with model_type '{kind}'",
             "nothing of the kind in a causal model, which is read from left to right",
-            hint=way_out,
+            hint=_way_out(name),
         )
+
+
+def _way_out(name: str) -> str:
+    return f"if it is one, --family {name} says so; families are {', '.join(readers())}"
 
 
 def _masked_signs(data: dict[str, Any]) -> Iterator[str]:

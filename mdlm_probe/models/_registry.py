@@ -7,14 +7,16 @@ import re
 from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.models import _hub
+from mdlm_probe.models import _hub, _unsupported
 from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
 from mdlm_probe.models._config import Config, parameters
+from mdlm_probe.models._describe import block_of, describe
 from mdlm_probe.models._families import check_name, declares, families, family, family_of
 
 if TYPE_CHECKING:
@@ -22,15 +24,6 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 FILE = HERE / "registry.yaml"
-ROWS = "the embedding"
-SHAPE = {
-    "hidden": "hidden_size",
-    "layers": "num_hidden_layers",
-    "heads": "num_attention_heads",
-    "kv_heads": "num_key_value_heads",
-    "intermediate": "intermediate_size",
-    "vocab": "vocab_size",
-}
 CHAT = ("instruct", "chat", "sft", "it")
 CHAT_WORDS = re.compile(rf"(^|[-_. ])({'|'.join(CHAT)})([-_. ]|$)", re.IGNORECASE)
 
@@ -63,8 +56,13 @@ def _entry(name: str, row: dict[str, Any]) -> Checkpoint:
         raise ProbeError(
             f"{FILE}, entry '{name}': no family '{row['family']}'", expected=", ".join(families())
         )
-    if "kind" not in row:  # a family without weights names its kinds, and is seconds to import
-        row |= {"kind": family(row["family"]).KIND, "shift": family(row["family"]).SHIFT}
+    if declares(row["family"]):  # others name their kinds, and are seconds to import
+        row = _of_family(family(row["family"]), row)
+        if row["block"] is None:
+            raise ProbeError(
+                f"{FILE}, entry '{name}': no block",
+                expected="the size of its blocks of attention; 0 where it has none",
+            )
     row["eos_ids"] = tuple(row.get("eos_ids", ()))
     entry = Checkpoint(name=name, **row)
     if entry.geometry:
@@ -74,6 +72,18 @@ def _entry(name: str, row: dict[str, Any]) -> Checkpoint:
         return entry
     config = Config.read(Path(entry.source))
     return describe(entry, config) if declares(entry.family) else _borrow(entry, config)
+
+
+def _of_family(module: ModuleType, row: dict[str, Any]) -> dict[str, Any]:
+    """Fields of an entry, completed by what its family says of all its checkpoints."""
+    row = {"block": getattr(module, "BLOCK", 0), **row}
+    return {
+        "kind": module.KIND,
+        "shift": module.SHIFT,
+        "origin": getattr(module, "ORIGIN", "start") if row["block"] else "start",
+        "chat_options": getattr(module, "CHAT_OPTIONS", {}),
+        **row,
+    }
 
 
 def _borrow(entry: Checkpoint, config: Config) -> Checkpoint:
@@ -88,7 +98,9 @@ ALIAS = re.compile(r"([A-Za-z0-9][\w.+-]*)=(.+)")
 """A name that a user gives to a model."""
 
 
-def resolve(name_or_path: str, revision: str = "", told: str = "") -> Checkpoint:
+def resolve(
+    name_or_path: str, revision: str = "", told: str = "", block: int | None = None
+) -> Checkpoint:
     """The entry of a registry name, a local folder, or a hub id `org/name`.
 
     A folder of the hub's cache is known by its hub id. NAME=PATH is known by the name that the user
@@ -98,6 +110,7 @@ def resolve(name_or_path: str, revision: str = "", told: str = "") -> Checkpoint
         name_or_path: what the user gave as --model.
         revision: hub branch, tag or commit; "" for the entry's own.
         told: the family that the user says it is of; "": as the registry or config.json say.
+        block: the size of its blocks of attention, likewise; None: as these say.
 
     Raises:
         ProbeError: unknown name (with the nearest ones), missing folder, unknown family.
@@ -112,26 +125,26 @@ def resolve(name_or_path: str, revision: str = "", told: str = "") -> Checkpoint
                 expected="NAME=PATH with a name of your own",
                 option="model",
             )
-        return replace(resolve(source, revision, told), name=alias)
+        return replace(resolve(source, revision, told, block), name=alias)
     if name_or_path in known:
         entry = known[name_or_path]
         if revision and _hub.is_local(entry.source):
             raise ProbeError(f"'{name_or_path}' has no revisions: it is no checkpoint of the hub")
-        return _registered(entry, entry.source, revision, told)
+        return _registered(entry, entry.source, revision, told, block)
     path = Path(name_or_path).expanduser()
     if path.is_dir() or _written_as_path(name_or_path):
         _hub.locate(str(path), revision or "main", weights=False)
         hub_id = _hub.repository(path)
         if found := _of_hub(hub_id):
-            return _registered(found, str(path), "main", told)
+            return _registered(found, str(path), "main", told, block)
         name = hub_id.split("/")[-1] or path.resolve().name
-        return _from_files(str(path), name, path, "main", told)
+        return _from_files(str(path), name, path, "main", told, block)
     if found := _of_hub(name_or_path):
-        return _registered(found, found.source, revision, told)
+        return _registered(found, found.source, revision, told, block)
     if _hub.HUB_ID.match(name_or_path):
         place = _hub.locate(name_or_path, revision or "main", weights=False)
         name = name_or_path.split("/")[1]
-        return _from_files(name_or_path, name, place.folder, revision or "main", told)
+        return _from_files(name_or_path, name, place.folder, revision or "main", told, block)
     raise _unknown(name_or_path)
 
 
@@ -141,7 +154,9 @@ def entry_for(name_or_path: str, options: LoadOptions) -> Checkpoint:
     Raises:
         ProbeError: as `resolve` and `LoadOptions.apply`.
     """
-    return options.apply(resolve(name_or_path, options.revision, options.family))
+    return options.apply(
+        resolve(name_or_path, options.revision, options.family, options.block_size)
+    )
 
 
 def _of_hub(hub_id: str) -> Checkpoint | None:
@@ -150,17 +165,25 @@ def _of_hub(hub_id: str) -> Checkpoint | None:
     return next(entries, None) if hub_id else None
 
 
-def _registered(entry: Checkpoint, source: str, revision: str, told: str) -> Checkpoint:
+def _registered(
+    entry: Checkpoint, source: str, revision: str, told: str, block: int | None
+) -> Checkpoint:
     """An entry of the registry, of another source or revision.
 
     Raises:
-        ProbeError: the user says that it is of another family.
+        ProbeError: the user says that it is of another family, or has other blocks.
     """
     if told and told != entry.family:
         raise ProbeError(
             f"'{entry.name}' is registered as of family '{entry.family}', not '{told}'",
             expected="--family for folders and hub ids that aren't registered",
             option="family",
+        )
+    if block not in (None, entry.block):
+        raise ProbeError(
+            f"'{entry.name}' is registered with blocks of {entry.block}, not {block}",
+            expected="--block-size for folders and hub ids that aren't registered",
+            option="block_size",
         )
     return replace(entry, source=source, revision=revision or entry.revision)
 
@@ -203,23 +226,33 @@ def _written_as_path(text: str) -> bool:
     return text.startswith(("/", "./", "../", "~", ".\\")) or text.count("/") > 1 or "\\" in text
 
 
-def _from_files(source: str, name: str, folder: Path, revision: str, told: str) -> Checkpoint:
+def _from_files(
+    source: str, name: str, folder: Path, revision: str, told: str, block: int | None
+) -> Checkpoint:
     """An entry made from a checkpoint that the registry does not know."""
+    if not told:
+        for one in (source, name):
+            _unsupported.check_source(one)
     config = Config.read(folder)
     of = told or family_of(config)
+    module = family(of)
     word = CHAT_WORDS.search(name)
     reason = (
         f"its name, '{name}', says '{word[2]}'"
         if word
         else f"its name, '{name}', has none of the words {', '.join(CHAT)}"
     )
-    entry = Checkpoint(
-        *(name, of, family(of).KIND, source, revision),
-        shift=family(of).SHIFT,
-        chat=word is not None,
-        style_reason=reason,
-        note=f"from config.json; {'chat' if word else 'base'} by its name",
-    )
+    facts = {
+        "name": name,
+        "family": of,
+        "source": source,
+        "revision": revision,
+        "block": block_of(module, config, block),
+        "chat": word is not None,
+        "style_reason": reason,
+        "note": f"from config.json; {'chat' if word else 'base'} by its name",
+    }
+    entry = Checkpoint(**_of_family(module, facts))
     return describe(entry, config, told)
 
 
@@ -246,89 +279,10 @@ def open_checkpoint(
     border = _border.load_border(place.folder, entry)
     if entry.geometry:
         _tokenizer.check_ids(border.tokenizer, place.folder, entry.geometry["vocab"])
+    if entry.mask_id is not None:
+        text = getattr(family(entry.family), "MASK_TEXT", "")
+        _tokenizer.add_mask(border.tokenizer, place.folder, entry.mask_id, text)
     if not told:
         ends = tuple(dict.fromkeys((*entry.eos_ids, *_tokenizer.turn_ends(border.tokenizer))))
         border.entry = replace(entry, eos_ids=ends)
     return place, border
-
-
-# ---------------------------------------------------------------------- config.json has a say
-
-
-def describe(entry: Checkpoint, config: Config, told: str = "") -> Checkpoint:
-    """An entry completed, and where it may be corrected, by the checkpoint's config.json.
-
-    The config decides the geometry, since that is what gets loaded. The registry decides the end
-    tokens and the context, where it names them: configs omit turn ends, and repeat the context of
-    the model that training started from. On the mask id both must agree: a wrong one would spoil
-    every number silently.
-
-    Args:
-        entry: what is known so far.
-        config: the checkpoint's.
-        told: the family that the user says it is of, whatever the config says; "" asks the config.
-
-    Raises:
-        ProbeError: another family or mask id than the entry's, token ids outside the vocabulary, or
-            a config that the family refuses.
-    """
-    of = told or family_of(config)
-    if of != entry.family:
-        raise ProbeError(
-            f"{config.path} is of family '{of}'",
-            expected=f"'{entry.family}', as '{entry.name}' is registered",
-            hint="give the folder or hub id instead of the registered name",
-        )
-    native = family(of).translate(config)
-    geometry = _geometry(native)
-    context, rows = native.get("max_position_embeddings"), native["vocab_size"]
-    eos_ids = entry.eos_ids or config.tokens("eos_token_id")
-    for end in eos_ids:
-        if end >= rows:
-            raise config.error(
-                "eos_token_id", f"found {end}", f"less than the {rows} rows of {ROWS}"
-            )
-    mask_id = _mask_id(entry, config, rows)
-    if mask_id in eos_ids:
-        raise config.error(
-            "mask_token_id", f"found {mask_id}, which ends a text, too", "another id"
-        )
-    return replace(
-        entry,
-        mask_id=mask_id,
-        eos_ids=eos_ids,
-        context=entry.context or (context if isinstance(context, int) else 0),
-        geometry=geometry,
-    )
-
-
-def _geometry(native: dict[str, Any]) -> dict[str, int]:
-    told = {name: native.get(key) for name, key in SHAPE.items()}
-    told["kv_heads"] = told["kv_heads"] or told["heads"]
-    shape = {n: value for n, value in told.items() if isinstance(value, int) and value > 0}
-    if len(shape) < len(told):
-        return {}  # a family may use other names; its size is known once it is loaded
-    shape["tied"] = int(bool(native.get("tie_word_embeddings")))
-    shape["qkv_bias"] = int(native.get("model_type") == "qwen2")
-    return {**shape, "parameters": parameters(shape)}
-
-
-def _mask_id(entry: Checkpoint, config: Config, vocab: int) -> int | None:
-    if entry.kind == "causal":
-        return None
-    told = config.token("mask_token_id")
-    mask_id = entry.mask_id if told is None else told
-    if mask_id is None:
-        raise config.error("mask_token_id", "is missing", "the mask token's id")
-    if told is not None and entry.mask_id is not None and told != entry.mask_id:
-        raise config.error(
-            "mask_token_id",
-            f"found {told}",
-            f"{entry.mask_id}, as '{entry.name}' is registered",
-            hint="another revision? Give the folder or hub id to use the config's",
-        )
-    if mask_id >= vocab:
-        raise config.error(
-            "mask_token_id", f"found {mask_id}", f"less than the {vocab} rows of {ROWS}"
-        )
-    return mask_id

@@ -17,6 +17,8 @@ QWEN2_WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+MASK_TEXT = "<|mask|>"
+"""A mask token that has no other name."""
 TURN_ENDS = ("<|eot_id|>", "<|im_end|>", "<end_of_turn>")
 
 
@@ -96,6 +98,32 @@ def check_ids(tokenizer: Tokenizer, folder: Path, rows: int) -> None:
                 f"{file}: {both} have the same id, {number}", expected="one token each"
             )
         tokens[number] = token
+
+
+def add_mask(tokenizer: Tokenizer, folder: Path, mask_id: int, text: str) -> None:
+    """Gives the mask token its name, where the authors' code adds it and the files lack it.
+
+    Args:
+        tokenizer: of the folder.
+        folder: the checkpoint's, for error messages.
+        mask_id: by config.json or the family.
+        text: how the family spells it; "" where that isn't known.
+
+    Raises:
+        ProbeError: that spelling is another token, or would be.
+    """
+    known = tokenizer.token_to_id(text) if text else None
+    count = tokenizer.get_vocab_size(with_added_tokens=True)
+    if known is None and mask_id == count:
+        tokenizer.add_special_tokens([AddedToken(text or MASK_TEXT, normalized=False)])
+        return
+    if known not in (None, mask_id) or (text and mask_id > count):
+        raise ProbeError(
+            f"{folder}: the mask token '{text}' {'is' if known else 'would be'} token"
+            f" {known or count} of the tokenizer",
+            expected=f"{mask_id}, the mask token's id",
+            hint="config.json's key 'mask_token_id' decides, where the checkpoint has another",
+        )
 
 
 def _qwen2(folder: Path) -> Tokenizer:

@@ -1,4 +1,4 @@
-"""LLaDA-8B, LLaDA-1.5, iLLaDA: a Llama under other names, with attention in both directions."""
+"""LLaDA-8B, LLaDA-1.5: a Llama under other names, with attention in both directions."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from jaxtyping import Float
 
 from mdlm_probe.engine.limits import ROW_BYTES
 from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
+from mdlm_probe.models._config import head_dim
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -109,7 +110,7 @@ def cost(
     table = g["vocab"] * g["hidden"]
     # a tied model counts its table once, an untied one twice; neither runs on every token
     body = g["parameters"] - table * (1 if g.get("tied") else 2)
-    attention = 4 * g["layers"] * g["hidden"] * length
+    attention = 4 * g["layers"] * g["heads"] * head_dim(g) * length
     operations = tokens * (2 * body + attention) + asked * 2 * table
     width = 10 * g["hidden"] + 3 * g["intermediate"]
     if gradients:  # every layer's are kept, of one prompt where there isn't room for more
@@ -131,9 +132,9 @@ def layer_size(geometry: dict[str, int]) -> int:
     """The weights of a layer to the nearest power of two: layers of one size are timed once, so
     that models of one size don't differ by what else the machine did meanwhile.
     """
-    width, inner = geometry["hidden"], geometry["intermediate"]
-    kv = width // geometry["heads"] * geometry["kv_heads"]
-    return round(math.log2(width * (2 * width + 2 * kv + 3 * inner)))
+    width, inner, size = geometry["hidden"], geometry["intermediate"], head_dim(geometry)
+    heads = geometry["heads"] + geometry["kv_heads"]
+    return round(math.log2(width * (2 * size * heads + 3 * inner)))
 
 
 def layer_rate(geometry: dict[str, int], device: str, dtype: str) -> float:
@@ -146,9 +147,9 @@ def layer_rate(geometry: dict[str, int], device: str, dtype: str) -> float:
     import torch
 
     on_gpu = torch.device(device).type != "cpu"
-    width = geometry["hidden"]
-    kv = width // geometry["heads"] * geometry["kv_heads"]
-    shapes = [(width, width), (kv, width), (kv, width), (width, width)]
+    width, size = geometry["hidden"], head_dim(geometry)
+    queries, keys = size * geometry["heads"], size * geometry["kv_heads"]
+    shapes = [(queries, width), (keys, width), (keys, width), (width, queries)]
     shapes += [(geometry["intermediate"], width)] * 2 + [(width, geometry["intermediate"])]
     kind = {"device": device, "dtype": getattr(torch, dtype)}
     if not on_gpu and width > WIDE:
@@ -162,7 +163,7 @@ def layer_rate(geometry: dict[str, int], device: str, dtype: str) -> float:
             start = time.perf_counter()
             _layer(states, weights, geometry)[0, 0, 0].item()  # waits for the device
             spent.append(time.perf_counter() - start)
-    own = 2 * sum(rows * columns for rows, columns in shapes) + 4 * width * length
+    own = 2 * sum(rows * columns for rows, columns in shapes) + 4 * queries * length
     return count * length * own / statistics.median(spent[1:])
 
 

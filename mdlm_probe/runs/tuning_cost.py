@@ -11,6 +11,7 @@ from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.models import _families
 from mdlm_probe.models._checkpoint import Checkpoint
+from mdlm_probe.models._config import head_dim
 from mdlm_probe.runs.cost import BYTES
 from mdlm_probe.tuning import conversations, lora, samples
 from mdlm_probe.tuning.choice import chosen
@@ -136,9 +137,9 @@ def _adapter(entry: Checkpoint, plan: Recipe) -> int:
     """Weights of the adapter."""
     g = entry.geometry
     width, inner = g["hidden"], g["intermediate"]
-    kv = width // g["heads"] * g["kv_heads"]
-    shapes = {"self_attn.q_proj": 2 * width, "self_attn.k_proj": width + kv}
-    shapes |= {"self_attn.v_proj": width + kv, "self_attn.o_proj": 2 * width}
+    queries, keys = head_dim(g) * g["heads"], head_dim(g) * g["kv_heads"]
+    shapes = {"self_attn.q_proj": width + queries, "self_attn.k_proj": width + keys}
+    shapes |= {"self_attn.v_proj": width + keys, "self_attn.o_proj": width + queries}
     shapes |= {f"mlp.{name}_proj": width + inner for name in ("gate", "up", "down")}
     names = [f"model.layers.{i}.{name}" for i in range(g["layers"]) for name in shapes]
     found = lora.matching(names, _families.family(entry.family).KEYS, plan.targets)
@@ -153,7 +154,7 @@ def _operations(g: dict[str, int], seen: Rows, trained: int, full: bool, again: 
     table = g["vocab"] * g["hidden"]
     body = g["parameters"] - table * (1 if g.get("tied") else 2)
     passes = 2 + again + full
-    attention = 4 * g["layers"] * g["hidden"] * seen.length * (3 + again)
+    attention = 4 * g["layers"] * g["heads"] * head_dim(g) * seen.length * (3 + again)
     own = 0 if full else 2 * trained * (3 + again)
     return seen.tokens * (2 * body * passes + attention + own) + seen.scored * 2 * table * (
         2 + full

@@ -18,7 +18,7 @@ def family(folder, told=""):
 @pytest.mark.parametrize(
     ("key", "config"),
     [
-        ("architectures", {"architectures": ["StableDiffcoderForCausalLM"]}),
+        ("architectures", {"architectures": ["StableDiffLlamaForCausalLM"]}),
         ("architectures", {"architectures": ["LlamaForCausalLM", "LlamaForMaskedLM"]}),
         ("architectures", {"architectures": ["MistralForCausalLM"]}),
         ("architectures", {"architectures": ..., "auto_map": {"AutoModel": "m.Masked"}}),
@@ -65,15 +65,21 @@ def test_the_same_of_qwen3(tmp_path):
         models.resolve(str(folder))
 
 
-@pytest.mark.parametrize(
-    ("write", "other"), [(write_llada, "LLaDAMoEModelLM"), (write_dream, "DreamForCausalLM")]
-)
-def test_a_model_type_that_two_architectures_share(tmp_path, write, other):
-    folder = write(tmp_path / "m", config={"architectures": [other]})
-    with pytest.raises(ProbeError, match=f"key 'architectures': found .'{other}'.") as error:
+@pytest.mark.parametrize("write", [write_llada, write_dream])
+def test_a_model_type_that_several_architectures_share(tmp_path, write):
+    folder = write(tmp_path / "m", config={"architectures": ["SomeMoEModelLM"]})
+    with pytest.raises(ProbeError, match=r"key 'architectures': found .'SomeMoEModelLM'.") as error:
         models.resolve(str(folder))
     assert "--family" in error.value.hint
-    assert family(write(tmp_path / "n", config={"architectures": ...})) in ("llada", "dream")
+
+
+def test_a_shared_model_type_without_an_architecture_is_nobodys(tmp_path):
+    folder = write_dream(tmp_path / "m", config={"architectures": ...})
+    with pytest.raises(ProbeError, match="key 'architectures': is missing") as error:
+        models.resolve(str(folder))
+    expected = "['DreamModel'] (dream, masked) or ['DreamForCausalLM'] (dream_reasoner, masked)"
+    assert error.value.expected.startswith(expected)
+    assert family(folder, "dream") == "dream"
 
 
 def test_the_classes_are_those_that_transformers_has():
