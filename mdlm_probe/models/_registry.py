@@ -142,6 +142,8 @@ def resolve(
     if found := _of_hub(name_or_path):
         return _registered(found, found.source, revision, told, block)
     if _hub.HUB_ID.match(name_or_path):
+        if not told:
+            _unsupported.check_source(name_or_path)
         place = _hub.locate(name_or_path, revision or "main", weights=False)
         name = name_or_path.split("/")[1]
         return _from_files(name_or_path, name, place.folder, revision or "main", told, block)
@@ -231,8 +233,7 @@ def _from_files(
 ) -> Checkpoint:
     """An entry made from a checkpoint that the registry does not know."""
     if not told:
-        for one in (source, name):
-            _unsupported.check_source(one)
+        _unsupported.check_source(name)
     config = Config.read(folder)
     of = told or family_of(config)
     module = family(of)

@@ -1,4 +1,4 @@
-"""DreamReasoner: Qwen3 with attention in blocks of 32, unshifted; a Dream by its model_type only."""
+"""DreamReasoner: Qwen3 with attention in blocks of 32, unshifted; Dream's model_type, no Dream."""
 
 from __future__ import annotations
 

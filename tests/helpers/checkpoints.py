@@ -84,23 +84,28 @@ def llama_weights(
     vocab: int = VOCAB,
     tied: bool = False,
     qkv_bias: bool = False,
+    head_dim: int = 0,
+    qk_norm: bool = False,
     seed: int = 0,
 ) -> dict[str, torch.Tensor]:
-    """Random weights of a Llama (or Qwen2) by its native names; large enough to tell apart."""
+    """Random weights of a Llama (Qwen2, Qwen3) by its native names; large enough to tell apart."""
     generator = torch.Generator().manual_seed(seed)
 
     def draw(*shape: int, scale: float = 0.2) -> torch.Tensor:
         return torch.randn(*shape, generator=generator) * scale
 
-    width = hidden // heads * kv_heads
+    size = head_dim or hidden // heads
+    inner, width = size * heads, size * kv_heads
     weights = {"model.embed_tokens.weight": draw(vocab, hidden, scale=1.0)}
     for i in range(layers):
         at = f"model.layers.{i}."
-        for name, rows in (("q", hidden), ("k", width), ("v", width)):
+        for name, rows in (("q", inner), ("k", width), ("v", width)):
             weights[f"{at}self_attn.{name}_proj.weight"] = draw(rows, hidden)
             if qkv_bias:
                 weights[f"{at}self_attn.{name}_proj.bias"] = draw(rows)
-        weights[f"{at}self_attn.o_proj.weight"] = draw(hidden, hidden)
+        for name in ("q_norm", "k_norm") if qk_norm else ():
+            weights[f"{at}self_attn.{name}.weight"] = 1 + draw(size)
+        weights[f"{at}self_attn.o_proj.weight"] = draw(hidden, inner)
         weights[f"{at}mlp.gate_proj.weight"] = draw(intermediate, hidden)
         weights[f"{at}mlp.up_proj.weight"] = draw(intermediate, hidden)
         weights[f"{at}mlp.down_proj.weight"] = draw(hidden, intermediate)
@@ -221,8 +226,8 @@ def write_llada(
         "vocab_size": vocab,
         "weight_tying": geometry.get("tied", False),
     }
-    _write_config(folder, told, config)
-    _write_tokenizer_json(folder, bos, template)
+    write_config(folder, told, config)
+    write_tokenizer_json(folder, bos, template)
     return folder
 
 
@@ -235,7 +240,7 @@ def write_dream(
     weights = llama_weights(**geometry)
     save_weights(folder, weights, shards)
     ids = special_ids()
-    told = _hf_config(geometry, weights) | {
+    told = hf_config(geometry, weights) | {
         "model_type": "Dream",
         "architectures": ["DreamModel"],
         "auto_map": {"AutoModel": "modeling_dream.DreamModel"},
@@ -246,7 +251,7 @@ def write_dream(
         "use_sliding_window": False,
         "rope_scaling": None,
     }
-    _write_config(folder, told, config)
+    write_config(folder, told, config)
     vocab, merges = bpe_parts()
     (folder / "vocab.json").write_text(json.dumps(vocab), encoding="utf-8")
     lines = "\n".join(["#version: 0.2", *(" ".join(pair) for pair in merges)]) + "\n"
@@ -280,7 +285,7 @@ def write_llama(
     folder.mkdir(parents=True, exist_ok=True)
     weights = llama_weights(**geometry)
     save_weights(folder, weights, shards)
-    told = _hf_config(geometry, weights) | {
+    told = hf_config(geometry, weights) | {
         "model_type": "llama",
         "architectures": ["LlamaForCausalLM"],
         "attention_bias": False,
@@ -289,8 +294,8 @@ def write_llama(
         "rope_theta": 500000.0,
         "rms_norm_eps": 1e-5,
     }
-    _write_config(folder, told, config)
-    _write_tokenizer_json(folder, bos, template)
+    write_config(folder, told, config)
+    write_tokenizer_json(folder, bos, template)
     return folder
 
 
@@ -320,7 +325,8 @@ def write_causal(folder: Path, kind: str, **config: Any) -> tuple[Path, Any]:
     return folder, network
 
 
-def _hf_config(geometry: dict[str, Any], weights: dict[str, torch.Tensor]) -> dict[str, Any]:
+def hf_config(geometry: dict[str, Any], weights: dict[str, torch.Tensor]) -> dict[str, Any]:
+    """Keys of config.json that all in transformers' own terms have."""
     vocab, hidden = weights["model.embed_tokens.weight"].shape
     return {
         "vocab_size": vocab,
@@ -337,12 +343,14 @@ def _hf_config(geometry: dict[str, Any], weights: dict[str, torch.Tensor]) -> di
     }
 
 
-def _write_config(folder: Path, told: dict[str, Any], changes: dict[str, Any] | None) -> None:
+def write_config(folder: Path, told: dict[str, Any], changes: dict[str, Any] | None) -> None:
+    """config.json, with changed keys; a value of `...` leaves the key out."""
     told = {k: v for k, v in {**told, **(changes or {})}.items() if v is not ...}
     (folder / "config.json").write_text(json.dumps(told, indent=1))
 
 
-def _write_tokenizer_json(folder: Path, bos: bool, template: str) -> None:
+def write_tokenizer_json(folder: Path, bos: bool, template: str) -> None:
+    """The tokenizer as tokenizer.json, with what goes with it."""
     bpe(bos=bos).save(str(folder / "tokenizer.json"))
     told: dict[str, Any] = {
         "tokenizer_class": "PreTrainedTokenizerFast",

@@ -1,7 +1,8 @@
 """The architectures written down once more in plain torch, from the papers, to compare with.
 
 Nothing here comes from transformers or from mdlm_probe: softmax attention with explicit scores,
-rotary embedding by halves, RMSNorm, SwiGLU.
+rotary embedding by halves, RMSNorm, SwiGLU; Qwen3's norms of queries and keys, where there are any;
+blocks of attention by a comparison of block numbers.
 """
 
 from __future__ import annotations
@@ -59,6 +60,9 @@ class Plain:
     Attributes:
         weights: by the checkpoint's names.
         names: LLADA or LLAMA.
+        size: width of a head; 0: the network's over the number of heads.
+        block, origin: a token sees all whose block, `(position - origin) // block`, isn't later
+            than its own; 0: no blocks.
     """
 
     weights: dict[str, torch.Tensor]
@@ -68,6 +72,9 @@ class Plain:
     theta: float = 500000.0
     eps: float = 1e-5
     causal: bool = False
+    size: int = 0
+    block: int = 0
+    origin: int = 0
 
     def logits(self, ids: list[int]) -> torch.Tensor:
         """[length, vocabulary], for one sequence."""
@@ -89,11 +96,13 @@ class Plain:
     def _attend(self, at: str, x: torch.Tensor) -> torch.Tensor:
         w, n = self.weights, self.names
         length, hidden = x.shape
-        size = hidden // self.heads
+        size = self.size or hidden // self.heads
         q, k, v = (
             (x @ w[at + n[r] + ".weight"].T + w.get(at + n[r] + ".bias", 0)).view(length, -1, size)
             for r in "qkv"
         )
+        if (norm := at + "self_attn.q_norm.weight") in w:
+            q, k = self._norm(q, w[norm]), self._norm(k, w[norm.replace("q_norm", "k_norm")])
         q, k = self._rotate(q), self._rotate(k)
         out = torch.empty(length, self.heads, size, dtype=x.dtype)
         for head in range(self.heads):
@@ -101,8 +110,11 @@ class Plain:
             scores = q[:, head] @ k[:, shared].T / size**0.5
             if self.causal:
                 scores = scores.masked_fill(torch.ones_like(scores).triu(1).bool(), -torch.inf)
+            if self.block:
+                number = (torch.arange(length) - self.origin) // self.block
+                scores = scores.masked_fill(number[None, :] > number[:, None], -torch.inf)
             out[:, head] = scores.softmax(-1) @ v[:, shared]
-        return out.reshape(length, hidden) @ w[at + n["o"]].T
+        return out.reshape(length, -1) @ w[at + n["o"]].T
 
     def _rotate(self, x: torch.Tensor) -> torch.Tensor:
         length, _, size = x.shape
@@ -120,7 +132,12 @@ class Plain:
         return logits.log_softmax(-1)
 
 
-def ask(model, sequences: list[list[int]], asked: list[tuple[int, int]]) -> torch.Tensor:
+def ask(
+    model,
+    sequences: list[list[int]],
+    asked: list[tuple[int, int]],
+    origins: list[int] | None = None,
+) -> torch.Tensor:
     """Log-probabilities of a model for a batch of sequences of any lengths, padded with 7s."""
     longest = max(map(len, sequences))
     ids = torch.full((len(sequences), longest), 7)
@@ -128,7 +145,8 @@ def ask(model, sequences: list[list[int]], asked: list[tuple[int, int]]) -> torc
         ids[row, : len(sequence)] = torch.tensor(sequence)
     lengths = torch.tensor([len(s) for s in sequences])
     rows, positions = (torch.tensor(list(part)) for part in zip(*asked, strict=True))
-    return model.logprobs(model.states(ids, lengths, rows, positions)).double()
+    offsets = None if origins is None else torch.tensor(origins)
+    return model.logprobs(model.states(ids, lengths, rows, positions, offsets)).double()
 
 
 def close(ours: torch.Tensor, theirs: torch.Tensor, tolerance: float = 2e-5) -> bool:
