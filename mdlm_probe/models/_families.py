@@ -89,10 +89,11 @@ def family_of(config: Config) -> str:
     Raises:
         ProbeError: naming what was found and what is known.
     """
-    kind, made = config.data.get("model_type"), _architectures(config)
+    told, made = config.data.get("model_type"), _architectures(config)
+    kind = told if isinstance(told, str) else ""
     _unsupported.check_config(config, made)
     types: dict[str, dict[str, str]] = {name: family(name).MODEL_TYPES for name in readers()}
-    by_type = [name for name in types if isinstance(kind, str) and kind in types[name]]
+    by_type = [name for name in types if kind in types[name]]
     by_class = [name for name in types if made and set(made) <= set(types[name].values())]
     if by_type:
         name = _agreed(config, {name: types[name][kind] for name in by_type}, by_class, made)
@@ -102,7 +103,7 @@ def family_of(config: Config) -> str:
     # transformers needs the model_type of a causal model
     if by_class and family(by_class[0]).KIND == "masked":
         return by_class[0]
-    found = f"model_type {kind!r}" + (f", architectures {made!r}" if made else "")
+    found = f"model_type {told!r}" + (f", architectures {made!r}" if made else "")
     raise ProbeError(
         f"{config.path}: unknown model family: {found}",
         expected="; ".join(

@@ -174,7 +174,7 @@ def test_config_violations_name_file_and_key(tmp_path, name, key, value):
         ("illada", "head_dim", 16),
         ("sdar", "use_regular_causal", True),
         ("a2d-qwen3", "loophole_enabled", True),
-        ("fast_dllm", "num_attention_heads", 5),
+        ("fast_dllm", "num_attention_heads", 6),
     ],
 )
 def test_variants_that_the_network_does_not_compute(tmp_path, name, key, value):

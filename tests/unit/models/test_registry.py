@@ -8,9 +8,10 @@ from checkpoints import write_dream, write_llada, write_llama
 
 from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.models import _families, _registry
+from mdlm_probe.models import _describe, _families, _registry
 from mdlm_probe.models._config import Config, parameters
 
+CHAT = re.compile(r"instruct|1\.5$|a2d|sdar|trado|reasoner|grpo|fast-dllm|qwen3-[\d.]+b$")
 CHECKPOINTS = [e for e in models.entries() if e.family != "oracle"]
 REAL = [e for e in CHECKPOINTS if "/tiny/" not in e.source]
 
@@ -21,14 +22,26 @@ PUBLISHED = {
     "dream-7b": 7_615_616_512,
     "llama3-8b": 8_030_261_248,
     "qwen2.5-7b": 7_615_616_512,
+    "qwen3-0.6b": 596_049_920,
+    "qwen3-1.7b": 1_720_574_976,
+    "qwen3-4b": 4_022_468_096,
+    "qwen3-8b": 8_190_735_360,
+    "dreamreasoner-8b": 8_190_735_360,
+    "stable-diffcoder-8b": 8.25e9,
 }
 
 
 def test_names():
     expected = (
         "llada-8b llada-8b-instruct llada-1.5 illada-8b illada-8b-instruct dream-7b "
-        "dream-7b-instruct dream-coder-7b diffucoder-7b llama3-8b llama3-8b-instruct qwen2.5-7b "
-        "qwen2.5-7b-instruct qwen2.5-0.5b qwen2.5-0.5b-instruct smollm2-135m "
+        "dream-7b-instruct dream-coder-7b dream-coder-7b-instruct diffucoder-7b "
+        "diffucoder-7b-instruct diffucoder-7b-cpgrpo a2d-0.6b-mdlm a2d-0.6b-bd3lm "
+        "a2d-coder-0.5b-mdlm a2d-coder-0.5b-bd3lm sdar-1.7b sdar-4b sdar-8b trado-4b trado-8b "
+        "dreamreasoner-8b stable-diffcoder-8b stable-diffcoder-8b-instruct fast-dllm-v2-1.5b "
+        "fast-dllm-v2-7b llama3-8b llama3-8b-instruct qwen2.5-7b "
+        "qwen2.5-7b-instruct qwen2.5-0.5b qwen2.5-0.5b-instruct "
+        "qwen3-0.6b-base qwen3-0.6b qwen3-1.7b-base qwen3-1.7b qwen3-4b-base qwen3-4b "
+        "qwen3-8b-base qwen3-8b smollm2-135m "
         "tiny-mdlm tiny-mdlm-adapted tiny-arlm oracle oracle-causal oracle-biased oracle-block"
     )
     assert models.names() == expected.split()
@@ -42,7 +55,7 @@ def test_every_entry_is_complete(entry):
     assert entry.note
     assert (entry.mask_id is None) == (entry.kind == "causal")
     assert entry.context >= 256
-    assert entry.chat == bool(re.search(r"instruct|1\.5", entry.name))
+    assert entry.chat == bool(CHAT.search(entry.name))
 
 
 @pytest.mark.parametrize("entry", models.entries(), ids=lambda e: e.name)
@@ -70,6 +83,10 @@ def test_no_model_is_scored_by_a_relative_unless_that_is_asked_for(entry):
         ("llama3-8b-instruct", "llada-8b-instruct", ""),
         ("smollm2-135m", "dream-7b", ""),
         ("tiny-arlm", "tiny-mdlm", ""),
+        ("qwen3-0.6b-base", "a2d-0.6b-mdlm", "the model that a2d-0.6b-mdlm started from"),
+        ("qwen3-8b", "trado-4b", "a relative of trado-4b"),
+        ("qwen2.5-7b", "fast-dllm-v2-1.5b", "a relative of fast-dllm-v2-1.5b"),
+        ("smollm2-135m", "a2d-coder-0.5b-bd3lm", ""),
     ],
 )
 def test_relatives(scorer, model, kin):
@@ -89,11 +106,15 @@ def test_geometry(entry):
 @pytest.mark.parametrize("entry", REAL, ids=lambda e: e.name)
 def test_geometry_builds_a_network_of_that_size(entry):
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+    import transformers
 
-    shape = {native: entry.geometry[ours] for ours, native in _registry.SHAPE.items()}
-    made = (Qwen2Config, Qwen2ForCausalLM) if "qkv_bias" in entry.geometry else None
-    config, network = made or (LlamaConfig, LlamaForCausalLM)
+    told = entry.geometry
+    shape = {native: told[ours] for ours, native in _describe.SHAPE.items()}
+    if "qk_norm" in told:
+        shape["head_dim"] = told["head_dim"]
+    name = "Qwen3" if "qk_norm" in told else "Qwen2" if "qkv_bias" in told else "Llama"
+    config = getattr(transformers, f"{name}Config")
+    network = getattr(transformers, f"{name}ForCausalLM")
     with torch.device("meta"):
         empty = network(config(**shape, tie_word_embeddings=bool(entry.geometry.get("tied"))))
     assert sum(weight.numel() for weight in empty.parameters()) == entry.geometry["parameters"]
