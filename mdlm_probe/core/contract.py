@@ -64,6 +64,7 @@ PROBE = {
     "JUDGED": Attribute("bool", "whether judges compare its answers", default=False),
     "plan": function("the cells, from options, as ranges", required=True, any_parameters=True),
     "sources": function("hashes of what is read", required=True, any_parameters=True),
+    "suited": function("options that suit a model's attention, where users give none", "entry"),
     "refuse": function("why a cell can't be asked of a model", "cell", "entry", required=True),
     "measure": function(
         "a cell and its rows, one by one, once all is asked", "engine", "cells", required=True

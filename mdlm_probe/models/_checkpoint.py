@@ -91,6 +91,20 @@ class Checkpoint:
             return "causal"
         return "block-causal" if self.block else "bidirectional"
 
+    def origin_at(self, place: int) -> int:
+        """The offset of block boundaries (`Query.origin`) with which a block begins at a place.
+
+        With a shift it begins one place before: a block's first token is predicted from the block
+        before it, which sees none of this one. Source: ours.
+        """
+        return (place - self.shift) % self.block if self.block else 0
+
+    @property
+    def block_rest(self) -> int:
+        """Tokens of a block behind the place that `origin_at` was told."""
+        assert self.block, f"{self.name} has no blocks"
+        return self.block - 1 - self.shift
+
     def origin_after(self, prompt: int) -> int:
         """The offset of block boundaries (`Query.origin`) behind a prompt of so many tokens."""
         return prompt % self.block if self.block and self.origin == "prompt" else 0

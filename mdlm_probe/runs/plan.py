@@ -156,6 +156,8 @@ def prepare(job: Job, *, empty: bool = False, written: dict[str, Cells[Any]] | N
     # a checkpoint's defaults are made for the shipped suite, not for a user's own
     brought = any(traits[name].material for name in given if name in traits)
     own = {} if brought else entry.defaults_for(job.probe)
+    suits = value("probe", probe, "suited")
+    own = (suits(entry) if suits else {}) | own
     suited = {name: value for name, value in own.items() if name in known}
     options = {name: p.default for name, p in known.items()} | suited | given
     loaded_models.scorer_of(options, entry)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from mdlm_probe.core.errors import ProbeError
@@ -81,7 +82,12 @@ def spread(
             path.append((list(wanted).index(asked), found.index(token)))
         numbers.append(tuple(path))
     queries = tuple(
-        Query(ids, (place,), (Readout("chosen", tuple(chosen)), *READOUTS), query.name)
+        replace(
+            query,
+            ids=ids,
+            positions=(place,),
+            readouts=(Readout("chosen", tuple(chosen)), *READOUTS),
+        )
         for (ids, place), chosen in wanted.items()
     )
     return ScoringQueries(query, queries, tuple(numbers))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,6 +13,7 @@ from mdlm_probe.core.catalog import unknown
 from mdlm_probe.core.cells import key, seeded_as
 from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.columns import FILE, Column, Unit
+from mdlm_probe.core.errors import Refusal
 from mdlm_probe.core.options import Traits
 from mdlm_probe.decoding import coordinates
 from mdlm_probe.engine.queries import Answer, Asker, Query
@@ -102,15 +103,33 @@ def chosen_sets(suite: Suite, names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(out))
 
 
-def refused(entry: Checkpoint, place: str, masks: int) -> str:
-    """Why a question at a place (left, middle, right), with masks, can't be asked of a model.
+def refused(entry: Checkpoint, place: str, masks: int, behind: int) -> str:
+    """Why a question at a place (left, middle, right) can't be asked of a model; empty if it can.
 
-    Empty if it can.
+    Args:
+        entry: the model's.
+        place: the question's.
+        masks: what its masks are told by; 0: one, closed.
+        behind: of the masks, those behind the answer's own.
     """
     if entry.kind == "causal" and place != "right":
         return f"a causal model can't see examples after a question at the {place}"
     if entry.kind == "causal" and masks:
         return "a causal model has no masks"
+    if entry.attention == "block-causal" and place != "right":
+        return f"blocks don't see examples in the blocks after a question at the {place}"
+    return unseen(behind, entry)
+
+
+def unseen(behind: float, entry: Checkpoint) -> str:
+    """Why so many tokens behind the answer can't be asked about; empty if they can.
+
+    What stands in later blocks can't change a block-causal model's answer: a curve over it would be
+    flat by construction, whatever the model does with masks.
+    """
+    if entry.attention == "block-causal" and behind > entry.block_rest:
+        found = f"tokens beyond the answer's block of {entry.block} can't be seen"
+        return Refusal.of(f"{found}: {entry.block_rest} behind it at most", "masks")
     return ""
 
 
@@ -192,10 +211,11 @@ SCORING: dict[str, Scoring] = {"token": one_token, "choices": lm_eval_choices}
 
 
 def query(asker: Asker, cell: FewShotCell, example: Example, asked: Prompt) -> Query:
-    """A prompt that asks for the first token of the answer."""
+    """A prompt that asks for the first token of the answer, with which a block begins."""
     source = _set(cell)
     scoring = SCORING[source.scored]
-    return scoring.query(asker, source, example, asked, cell.answer_form, key(cell))
+    found = scoring.query(asker, source, example, asked, cell.answer_form, key(cell))
+    return replace(found, origin=asker.entry.origin_at(found.positions[0]))
 
 
 def spread(

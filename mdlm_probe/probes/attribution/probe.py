@@ -108,9 +108,14 @@ def plan(
     )
 
 
+def suited(entry: Checkpoint) -> dict[str, Any]:
+    """Block-causal models: no masks, and as many as the answer's block has room for."""
+    return {"masks": (0, entry.block_rest)} if entry.block else {}
+
+
 def refuse(cell: Cell, entry: Checkpoint) -> str:
     """Why a cell can't be asked of a model; empty if it can."""
-    return questions.refused(entry, cell.question, cell.appended_masks)
+    return questions.refused(entry, cell.question, cell.appended_masks, cell.appended_masks)
 
 
 def shown(cell: Cell, example: Example, causal: bool) -> tuple[list[str], Prompt]:

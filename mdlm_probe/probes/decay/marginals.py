@@ -66,12 +66,14 @@ class MarginalQuery:
         span: the prompt with its masks.
         counts: frequent tokens, and the unigrams of texts like this one.
         ends: tokens that end a text.
+        origin: of blocks: the first mask begins one; see `Checkpoint.origin_at`.
     """
 
     cell: MarginalCell
     span: canvas_of_prompt.Span
     counts: Unigrams
     ends: tuple[int, ...]
+    origin: int
 
     @property
     def sets(self) -> tuple[tuple[int, ...], ...]:
@@ -106,6 +108,7 @@ class MarginalQuery:
                     (self.far, *([compared] if pairs else []), *(distribution(p) for p in whole))
                 )
             ),
+            origin=self.origin,
         )
 
     @property
@@ -295,5 +298,6 @@ def readings(asker: Asker, cells: Sequence[MarginalCell]) -> list[MarginalQuery]
             corpus = tuple(texts.values())
         span = canvas_of_prompt.span(asker, text, cell.masks, cell.context)
         counts = unigrams.load(asker.border, corpus, cell.frequent, cell.count)
-        found.append(MarginalQuery(cell, span, counts, asker.entry.eos_ids))
+        origin = asker.entry.origin_at(span.places[0] if span.places else len(span.ids))
+        found.append(MarginalQuery(cell, span, counts, asker.entry.eos_ids, origin))
     return found

@@ -94,4 +94,6 @@ def _canvas(
         return None
     asked = tuple(span.places[place - 1] for place in places)
     blocks = tuple(Block("mean", (n,)) for n in range(len(places)))
-    return OtherCanvas(name, places, Query(span.ids, asked, (), key(reading.cell), blocks))
+    origin = asker.entry.origin_at(span.places[0])
+    query = Query(span.ids, asked, (), key(reading.cell), blocks, origin=origin)
+    return OtherCanvas(name, places, query)

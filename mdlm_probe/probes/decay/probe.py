@@ -119,6 +119,9 @@ def refuse(cell: Cell, entry: Checkpoint) -> str:
         return Refusal.of(found, "ar_sample")
     if entry.kind == "causal" and cell.context == "both":
         return Refusal.of("a causal model reads nothing on its right: --context left", "context")
+    if entry.attention == "block-causal" and cell.context == "both":
+        found = "masks don't see a continuation in the blocks after theirs: --context left"
+        return Refusal.of(found, "context")
     return ""
 
 

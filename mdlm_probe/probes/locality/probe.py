@@ -101,7 +101,8 @@ def plan(
 
 def refuse(cell: Cell, entry: Checkpoint) -> str:
     """Why a cell can't be asked of a model; empty if it can."""
-    return questions.refused(entry, cell.question, cell.question_masks)
+    masks = cell.question_masks
+    return questions.refused(entry, cell.question, masks, behind=masks - 1)
 
 
 def shown(cell: Cell, example: Example, causal: bool) -> Prompt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -65,6 +66,16 @@ def amount(text: str) -> Amount:
     return Amount("%" if share else "tokens", number)
 
 
+def behind(masks: str, side: str) -> float:
+    """The tokens that are put after a prompt; infinity where that depends on the prompt."""
+    if side in ("none", "left"):
+        return 0
+    told = amount(masks)
+    if told.unit != "tokens":
+        return math.inf
+    return told.number - (told.number // 2 if side == "both" else 0)
+
+
 def combinations(
     masks: Sequence[str],
     fillers: Sequence[str],
@@ -123,7 +134,8 @@ def extend(asker: Asker, query: Query, tail: Tail) -> Query:
     else:
         after = (*closing, *added[before:])[: count - before]
     ids = (*ids[:at], *added[:before], *ids[at:], *after)
-    return replace(query, ids=ids, positions=tuple(p + before for p in query.positions))
+    positions = tuple(place + before for place in query.positions)
+    return replace(query, ids=ids, positions=positions, origin=asker.entry.origin_at(positions[0]))
 
 
 def fill(border: Border, filler: Filler, count: int, seed: int) -> tuple[int, ...]:

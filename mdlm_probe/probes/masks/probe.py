@@ -121,13 +121,19 @@ def plan(
     )
 
 
+def suited(entry: Checkpoint) -> dict[str, Any]:
+    """Block-causal models: as many masks as the answer's block has room for, and fewer."""
+    rest = entry.block_rest if entry.block else 0
+    return {"masks": (*(k for k in GRID if int(k) < rest), str(rest))} if rest else {}
+
+
 def refuse(cell: Cell, entry: Checkpoint) -> str:
     """Why a cell can't be asked of a model; empty if it can."""
     if entry.kind == "causal" and cell.filler == "mask":
         return "a causal model has no masks"
     if cell.filler == "pad" and fillers.pad_is_eos(entry):
         return Refusal.of("its padding is the token that ends a text: --filler eos", "filler")
-    return ""
+    return questions.unseen(fillers.behind(cell.masks, cell.side), entry)
 
 
 def measure(

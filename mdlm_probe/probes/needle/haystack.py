@@ -143,9 +143,9 @@ def queries(
     if asker.entry.kind == "causal":
         places = tuple(range(len(ids), len(ids) + len(answer)))
         return [Query((*ids, *answer[:-1]), places, readouts, name)]
-    masks = (asker.entry.mask,) * len(answer)
+    masks, origin = (asker.entry.mask,) * len(answer), asker.entry.origin_at(len(ids))
     return [
-        Query((*ids, *answer[:n], *masks[n:]), (len(ids) + n,), readouts, name)
+        Query((*ids, *answer[:n], *masks[n:]), (len(ids) + n,), readouts, name, origin=origin)
         for n in range(len(answer))
     ]
 
