@@ -98,15 +98,9 @@ def plan(
     shots, distractors = shots or (source.shots,), distractors or (source.distractors,)
     check_least(1, limit=limit, steps=steps)
     check_least(0, shots=shots, distractors=distractors)
-    check_once(
-        masks=tuple(map(amount, masks)),
-        filler=filler,
-        side=side,
-        steps=steps,
-        order=order,
-        shots=shots,
-        distractors=distractors,
-    )
+    lists: dict[str, tuple[Any, ...]] = {"filler": filler, "side": side, "order": order}
+    lists |= {"steps": steps, "shots": shots, "distractors": distractors}
+    check_once(masks=tuple(map(amount, masks)), **lists)
     lm_eval_suite.check_documents(source, limit, shots, seed)
     tails = fillers.combinations(masks, filler, side, steps, order)
     return cells_of(

@@ -93,12 +93,15 @@ def test_questions_whose_examples_stand_in_later_blocks_are_refused():
         assert {c.question for c in cells if not probe.refuse(c, entry(0))} == set(places)
 
 
-@pytest.mark.parametrize(("probe", "most"), [(locality, 8), (attribution, 7)])
-def test_masks_of_a_question_fit_its_block(probe, most):
+@pytest.mark.parametrize(
+    ("probe", "name", "most"),
+    [(locality, "question_masks", 8), (attribution, "appended_masks", 7)],
+)
+def test_masks_of_a_question_fit_its_block(probe, name, most):
     """The locality probe counts the answer's own mask, attribution those behind it."""
     extra = {"positions": (0,)} if probe is locality else {"orders": 1}
     cells = probe.plan(masks=tuple(range(20)), **extra, **FEW)
-    assert max(c.masks for c in cells if not probe.refuse(c, entry(8))) == most
+    assert max(getattr(c, name) for c in cells if not probe.refuse(c, entry(8))) == most
 
 
 def test_a_mask_of_decay_sees_its_block_and_those_before_it(engine):
