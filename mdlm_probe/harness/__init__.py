@@ -10,6 +10,9 @@ from __future__ import annotations
 
 from mdlm_probe.harness.answer_log import AnswerLog
 from mdlm_probe.harness.base_model import EvaluationProgress
+from mdlm_probe.harness.hub_results import check as check_hub
+from mdlm_probe.harness.hub_results import finish as finish_push
+from mdlm_probe.harness.hub_results import tracker_for
 from mdlm_probe.harness.lm_eval_tasks import Loaded, load
 from mdlm_probe.harness.presets import presets_for
 from mdlm_probe.harness.probe_lm import ProbeLM
@@ -31,10 +34,13 @@ __all__ = [
     "ProbeLM",
     "add_cuts",
     "check_generation_arguments",
+    "check_hub",
     "check_metrics",
+    "finish_push",
     "load",
     "presets_for",
     "rows_of",
     "save",
+    "tracker_for",
     "write",
 ]

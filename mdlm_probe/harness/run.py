@@ -58,6 +58,7 @@ class EvaluationRequest:
         data: a file that replaces the documents of the one task.
         settings: of likelihoods.
         overlength: what is done with contexts longer than the model reads, see `overlong`.
+        hf_hub_log_args: what is pushed to the Hub, see `hub_results`; {}: nothing.
     """
 
     tasks: tuple[str, ...]
@@ -75,6 +76,7 @@ class EvaluationRequest:
     data: str = ""
     settings: Settings = field(default_factory=Settings)
     overlength: Overlength = "cut"
+    hf_hub_log_args: dict[str, Any] = field(default_factory=dict)
 
     def check(self) -> None:
         """Refuses what can't be meant.
@@ -84,6 +86,7 @@ class EvaluationRequest:
         """
         self.settings.check()
         harness.check_generation_arguments(self.gen_kwargs)
+        harness.check_hub(self.hf_hub_log_args, self.log_samples)
         if not self.tasks:
             raise ProbeError("no tasks are named", expected="--tasks NAME,NAME")
         if self.limit is not None and not 0 < self.limit < math.inf:
@@ -123,6 +126,7 @@ def run(
     with lm_eval_documents.quiet():
         loaded = harness.load(request.tasks, request.include_path, request.data)
     _check_tasks(loaded, request)
+    tracker = harness.tracker_for(job.output, request.hf_hub_log_args)
     presets = harness.presets_for(request.preset, entry, _generative(loaded))
     for note in _notes(entry, request, presets):
         progress.note(note)
@@ -140,7 +144,7 @@ def run(
             begun |= {"workers": list(lm.session.workers)} if lm.session.workers else {}
             folder.update(name, **lm.session.facts, batch=lm.session.batch, evaluations=evaluations)
             try:
-                results, tracker = _evaluate(lm, loaded, request, job.output)
+                results = _evaluate(lm, loaded, request, tracker)
                 harness.add_cuts(lm, loaded, results)
                 rows = harness.rows_of(entry.name, lm, loaded, results)
                 written = harness.save(results, tracker, job.output, request.log_samples)
@@ -152,6 +156,10 @@ def run(
                     folder.update(name, events=[*known.get("events", []), *lm.events])
         begun |= {"status": "finished", "ended": runner.now()}
         folder.update(name, status="finished", ended=begun["ended"], evaluations=evaluations)
+    with lm_eval_documents.quiet():
+        pushed = harness.finish_push(tracker)
+    for note in pushed:
+        progress.note(note)
     return rows
 
 
@@ -232,16 +240,15 @@ def _model(
 
 
 def _evaluate(
-    lm: ProbeLM, loaded: Loaded, request: EvaluationRequest, output: Path
-) -> tuple[dict[str, Any], EvaluationTracker]:
-    """lm-eval's evaluator, and what writes its files."""
+    lm: ProbeLM, loaded: Loaded, request: EvaluationRequest, tracker: EvaluationTracker
+) -> dict[str, Any]:
+    """lm-eval's evaluator; what writes its files learns what was evaluated."""
     import jinja2
     from lm_eval import simple_evaluate
 
     name, chat = lm.entry.name, request.apply_chat_template
     several = chat if request.fewshot_as_multiturn is None else request.fewshot_as_multiturn
     seeds = dict(zip(SEEDS, request.seed, strict=True))
-    tracker = EvaluationTracker(output_path=str(output))
     for task in loaded.tasks.values():
         lm.overlong.leave_out(task)
     try:
@@ -275,7 +282,7 @@ def _evaluate(
             raise
         raise ProbeError(f"lm-eval refuses: {error}") from None
     results["config"]["model"] = "mdlm"
-    return results, tracker
+    return results
 
 
 def _called(error: Exception) -> list[traceback.FrameSummary]:

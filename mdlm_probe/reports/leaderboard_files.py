@@ -132,7 +132,8 @@ def _csv(made: Leaderboard) -> str:
     return str(numbers(made).to_csv(index=False, float_format="%.6g"))
 
 
-def _markdown(made: Leaderboard) -> str:
+def markdown_text(made: Leaderboard) -> str:
+    """The leaderboard as Markdown, with what its columns are."""
     lines = [f"## {TITLE}", "", SAID, "", *markdown.table(CaptionedTable(TITLE, {}, text(made)))]
     lines += ["", *(f"- **{escape(name)}**: {escape(said)}" for name, said in meanings(made))]
     if made.notes:
@@ -175,7 +176,7 @@ def _drawing(name: str, data: ChartData) -> str:
 
 FORMATS: dict[str, tuple[str, Callable[[Leaderboard], str]]] = {
     "csv": ("csv", _csv),
-    "markdown": ("md", _markdown),
+    "markdown": ("md", markdown_text),
     "latex": ("tex", _latex),
     "html": ("html", _html),
 }

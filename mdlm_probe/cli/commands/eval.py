@@ -72,6 +72,9 @@ LM_EVAL_OPTIONS = [
     _option("overlength", type=click.Choice(typing.get_args(Overlength)), default="cut",
             help="Contexts longer than the model reads: cut on the left as lm-eval does, keep-start"
             " (cut after BOS), skip the document, or error."),
+    _option("hf_hub_log_args", default="", metavar="NAME=VALUE,...",
+            help="Push to the Hub, as lm-eval does: hub_results_org=me,push_results_to_hub=True,"
+            "...; the token is HF_TOKEN's. Default: nothing."),
     _option("confirm_run_unsafe_code", is_flag=True, help="Let tasks run code that a model wrote."),
 ]  # fmt: skip
 """lm-eval's options, in both spellings."""
@@ -137,7 +140,8 @@ def request_of(given: dict[str, Any]) -> Any:
     return run.EvaluationRequest(
         **{name: given[name] for name in names},
         seed=seeds_of(given["seed"]),
-        gen_kwargs=arguments_of(given["gen_kwargs"] or ""),
+        gen_kwargs=arguments_of("gen_kwargs", given["gen_kwargs"] or ""),
+        hf_hub_log_args=arguments_of("hf_hub_log_args", given["hf_hub_log_args"]),
         settings=Settings(**{name: given[name] for name in SETTINGS}),
     )
 
@@ -153,14 +157,14 @@ def seeds_of(text: str) -> tuple[int | None, ...]:
     return found * 4 if len(found) == 1 else found
 
 
-def arguments_of(text: str) -> dict[str, Any]:
-    """--gen_kwargs as lm-eval reads it: `name=value,name=value`."""
+def arguments_of(option: str, text: str) -> dict[str, Any]:
+    """An option as lm-eval reads it: `name=value,name=value`."""
     from lm_eval.utils import simple_parse_args_string
 
     for part in (part for part in text.split(",") if part.strip()):
         if "=" not in part:
             raise ProbeError(
-                f"--gen_kwargs has '{part}'", expected="name=value,name=value", option="gen_kwargs"
+                f"--{option} has '{part}'", expected="name=value,name=value", option=option
             )
     found = simple_parse_args_string(text)
     return {name.strip(): value for name, value in found.items()}

@@ -25,7 +25,8 @@ csv              the same for spreadsheets; --safe: no text of a prompt or model
 latex, markdown  tables, with intervals and units; --columns: those of LaTeX tables
 card             a model card's section and metadata: accuracy per number of masks;
                  --baseline: differences, --push: to the Hugging Face Hub
-datapackage      datapackage.json beside the CSVs: every column's type, unit and meaning
+datapackage      datapackage.json beside the CSVs: every column's type, unit and meaning;
+                 --push-dataset: the folder with it to the Hub
 wandb, trackio   configuration, tables, estimates and figures, to a tracker
 
 Example: mdlm-probe export results/masks --to parquet,latex,card
@@ -82,6 +83,13 @@ OPTIONS = [
         help="For card: model on the Hub whose README gets the section (HF_TOKEN); default: none.",
     ),
     click.Option(
+        ["--push-dataset"],
+        default="",
+        metavar="OWNER/NAME",
+        help="For datapackage: data set on the Hub that gets the folder, private; default: none.",
+    ),
+    click.Option(["--public"], is_flag=True, help="For --push-dataset: everybody may read it."),
+    click.Option(
         ["--project"], default="mdlm-probe", help="Project of the tracker; default: mdlm-probe."
     ),
     click.Option(["--name"], default="", help="Run of the tracker; default: the folder's name."),
@@ -103,6 +111,8 @@ def callback(
     baseline: Path | None,
     across: tuple[str, ...],
     push: str,
+    push_dataset: str,
+    public: bool,
 ) -> None:
     """Exports, and says what was written where."""
     from mdlm_probe.reports import exports
@@ -119,6 +129,8 @@ def callback(
         baseline=baseline,
         across=across,
         push=push,
+        push_dataset=push_dataset,
+        public=public,
     )
     asked = [name for part in to for name in part]
     _check_formats(request, asked, output)
@@ -133,6 +145,7 @@ def _check_formats(request: ExportRequest, asked: Sequence[str], output: Path | 
         ("columns", request.columns, "latex", "chooses columns of LaTeX tables"),
         ("baseline", request.baseline, "card", "is what a card compares with"),
         ("push", request.push, "card", "pushes a card"),
+        ("push-dataset", request.push_dataset, "datapackage", "pushes the folder with it"),
     ]
     for option, used, name, what in given:
         if used and name not in asked:
@@ -142,6 +155,12 @@ def _check_formats(request: ExportRequest, asked: Sequence[str], output: Path | 
             "datapackage.json stands beside the CSVs that it describes",
             expected="no --output",
             option="output",
+        )
+    if request.public and not request.push_dataset:
+        raise ProbeError(
+            "--public is about a data set on the Hub",
+            expected="--push-dataset OWNER/NAME",
+            option="public",
         )
     if request.across and not request.baseline:
         raise ProbeError("--across is about a baseline", expected="--baseline RUN", option="across")

@@ -61,6 +61,12 @@ def export(
         from mdlm_probe.reports.exports.hub_push import push
 
         said += push(by_format["card"], request.push)
+    if request.push_dataset and "datapackage" in by_format:
+        from mdlm_probe.reports.exports import hub_dataset
+
+        (package,) = by_format["datapackage"].values()
+        to = request.push_dataset
+        said += hub_dataset.push(folder, runs, package, to, public=request.public)
     return said
 
 

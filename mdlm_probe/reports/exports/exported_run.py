@@ -53,6 +53,8 @@ class ExportRequest:
         baseline: a run that cards compare with; None: none.
         across: settings in which the baseline may differ.
         push: a repository of the Hub that a card goes to; "": none.
+        push_dataset: one of a data set that the folder goes to; "": none.
+        public: whether everybody may read that.
     """
 
     rows: bool = True
@@ -66,3 +68,5 @@ class ExportRequest:
     baseline: Path | None = None
     across: tuple[str, ...] = ()
     push: str = ""
+    push_dataset: str = ""
+    public: bool = False

@@ -6,7 +6,7 @@ replaced there; metadata keep all results but those of this tool.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,7 +15,7 @@ import yaml
 from huggingface_hub import CommitOperationAdd, RepoCard
 
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.core.secrets import redacted
+from mdlm_probe.core.hub import refused
 
 BEGIN, END = "<!-- mdlm-probe: begin -->", "<!-- mdlm-probe: end -->"
 README = "README.md"
@@ -71,33 +71,45 @@ def push(made: Mapping[str, bytes], repo: str, hub: Hub | None = None) -> list[s
         hub.create_commit(repo, operations, commit_message="Sensitivity to masks, by mdlm-probe")
     # the Hub's own, the network's, and whatever lies below: none of it is a bug of ours to trace
     except Exception as error:
-        raise _refused(repo, error) from None
+        raise refused(
+            f"--push {repo}",
+            error,
+            "push",
+            "a model's repository on the Hub, and a token that may write to it",
+            "the files of the export are written all the same",
+        ) from None
     return [f"pushed {', '.join(files)} to https://huggingface.co/{repo}"]
-
-
-def _refused(repo: str, error: Exception) -> ProbeError:
-    """The error for a push that failed; without the token, whatever the Hub says."""
-    said = (str(error).strip() or type(error).__name__).splitlines()[0]
-    token = huggingface_hub.get_token()
-    return ProbeError(
-        f"--push {repo} failed: {redacted(said, (token,) if token else ())}",
-        expected="a model's repository on the Hub, and a token that may write to it",
-        hint="set HF_TOKEN, or `hf auth login`; the files of the export are written all the same",
-        option="push",
-    )
 
 
 def merged(old: str, card: str) -> str:
     """A README with a card's section in its place, or at its end, and with the card's results."""
-    ours, theirs = RepoCard(card, ignore_metadata_errors=True), RepoCard(old)
-    section = f"{BEGIN}\n{ours.text.strip()}\n{END}"
-    before, begin, rest = theirs.text.partition(BEGIN)
+    ours = RepoCard(card, ignore_metadata_errors=True)
+    results = ours.data.to_dict()["model-index"]
+    return with_section(
+        old,
+        ours.text.strip(),
+        lambda head: {**head, "model-index": _index(head.get("model-index", []), results)},
+    )
+
+
+def with_section(
+    old: str, section: str, metadata: Callable[[dict[str, Any]], dict[str, Any]]
+) -> str:
+    """A README with a section of ours in its place, or at its end.
+
+    Args:
+        old: the README that is there; "": none.
+        section: what stands between the two comments.
+        metadata: makes those of the new README of those of the old one.
+    """
+    theirs = RepoCard(old) if old else None  # it would complain of an empty one
+    text, given = (theirs.text, theirs.data.to_dict()) if theirs else ("", {})
+    marked = f"{BEGIN}\n{section}\n{END}"
+    before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
-    body = before + section + after if begin and end else f"{theirs.text.rstrip()}\n\n{section}\n"
-    head = theirs.data.to_dict()
-    head["model-index"] = _index(head.get("model-index", []), ours.data.to_dict()["model-index"])
-    metadata = yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=100)
-    return f"---\n{metadata}---\n{body.lstrip() if not old else body}"
+    body = before + marked + after if begin and end else f"{text.rstrip()}\n\n{marked}\n"
+    written = yaml.safe_dump(metadata(given), sort_keys=False, allow_unicode=True, width=100)
+    return f"---\n{written}---\n{body.lstrip() if not old else body}"
 
 
 def _index(theirs: list[dict[str, Any]], ours: list[dict[str, Any]]) -> list[dict[str, Any]]:
