@@ -253,7 +253,7 @@ def _evaluate(
         lm.overlong.leave_out(task)
     try:
         with lm_eval_documents.quiet():
-            results = simple_evaluate(
+            results: dict[str, Any] = simple_evaluate(
                 model=lm,
                 model_args={"model": name},
                 tasks=loaded.top,

@@ -162,8 +162,8 @@ def _measurements(runs: Sequence[ExportedRun]) -> list[str]:
         for probe, made in run.made.items():
             for entry in run.measurements(probe).values():
                 model = str(entry.get("config", {}).get("model", ""))
-                own = made.frame["model"] == model if "model" in made.frame else []
-                said = (probe, model, str(int(sum(own))), str(entry.get("status")))
+                many = int((made.frame["model"] == model).sum()) if "model" in made.frame else 0
+                said = (probe, model, str(many), str(entry.get("status")))
                 rows.append((run.name or "-", *said, provenance.version(entry)))
     table = TextTable(
         ("run", "probe", "model", "rows", "status", "version"),
