@@ -5,9 +5,11 @@ No torch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from mdlm_probe.engine.queries import Query
 
 if TYPE_CHECKING:
     from mdlm_probe.engine.queries import Answer, Readout
@@ -24,11 +26,13 @@ class Canvas:
         ids: token ids, masks in the window.
         places: positions of the window, left to right; other masks are left as they are.
         name: the cell's key, for error messages.
+        origin: where blocks begin; see `Query.origin`.
     """
 
     ids: tuple[int, ...]
     places: tuple[int, ...]
     name: str = ""
+    origin: int = 0
 
     def filled(self, tokens: dict[int, int]) -> tuple[int, ...]:
         """The ids with these tokens, by their number in the window."""
@@ -36,6 +40,13 @@ class Canvas:
         for number, token in tokens.items():
             ids[self.places[number]] = token
         return tuple(ids)
+
+    def query(
+        self, tokens: dict[int, int], asked: Iterable[int], readouts: tuple[Readout, ...]
+    ) -> Query:
+        """Asks of masks, by their number in the window, where these tokens are filled in."""
+        places = tuple(self.places[number] for number in asked)
+        return Query(self.filled(tokens), places, readouts, self.name, origin=self.origin)
 
 
 class Step(NamedTuple):

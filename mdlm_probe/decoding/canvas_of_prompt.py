@@ -116,10 +116,10 @@ def continuation_ids(asker: Asker, text: Text, length: int) -> tuple[int, ...]:
 
 
 def appended(asker: Asker, text: Text, masks: int, name: str) -> Canvas:
-    """A prompt with masks after it: see `span`.
+    """A prompt with masks after it, the first of which begins a block: see `span`.
 
     Raises:
         ProbeError: more than the context holds.
     """
     found = span(asker, text, masks, "left")
-    return Canvas(found.ids, found.places, name)
+    return Canvas(found.ids, found.places, name, asker.entry.origin_at(found.places[0]))

@@ -69,6 +69,7 @@ class Filling:
             guidance=self._guidance,
             kv_cache=self.kv_cache,
             computed=computed,
+            origin=self.canvas.origin,
         )
 
     def count(self, query: Query) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from mdlm_probe.decoding.canvas import Canvas
 from mdlm_probe.engine.multi_step import MultiStep
-from mdlm_probe.engine.queries import Query, Readout
+from mdlm_probe.engine.queries import Readout
 
 Order = Literal["left_to_right", "right_to_left", "low_confidence", "random"]
 
@@ -37,12 +37,7 @@ def score(canvas: Canvas, tokens: Sequence[int], order: Sequence[int]) -> MultiS
     wanted = tuple(dict.fromkeys(tokens))
     readouts = (Readout("chosen", wanted),)
     queries = [
-        Query(
-            canvas.filled({i: tokens[i] for i in order[:step]}),
-            (canvas.places[number],),
-            readouts,
-            canvas.name,
-        )
+        canvas.query({i: tokens[i] for i in order[:step]}, (number,), readouts)
         for step, number in enumerate(order)
     ]
     answers = yield queries
@@ -64,8 +59,7 @@ def score_by_confidence(canvas: Canvas, tokens: Sequence[int]) -> MultiStep[np.n
     seen: dict[int, int] = {}
     found = []
     while left := [i for i in range(len(tokens)) if i not in seen]:
-        places = tuple(canvas.places[i] for i in left)
-        (answer,) = yield [Query(canvas.filled(seen), places, readouts, canvas.name)]
+        (answer,) = yield [canvas.query(seen, left, readouts)]
         at = int(np.argmax(answer["top_logprob"]))
         found.append(float(answer["chosen"][at, wanted.index(tokens[left[at]])]))
         seen[left[at]] = tokens[left[at]]

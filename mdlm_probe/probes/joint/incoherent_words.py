@@ -8,7 +8,7 @@ import numpy as np
 
 from mdlm_probe.decoding.canvas import Canvas
 from mdlm_probe.engine.multi_step import MultiStep
-from mdlm_probe.engine.queries import Query, Readout
+from mdlm_probe.engine.queries import Readout
 
 if TYPE_CHECKING:
     from mdlm_probe.engine.queries import Asker
@@ -31,12 +31,12 @@ def mix(asker: Asker, pair_set: PairSet, name: str) -> MultiStep[list[dict[str, 
     if len(tokens) < 2:
         return [{"set_pairs": len(tokens)}]
     places = tuple(i for i, token in enumerate(ids) if token == asker.entry.mask_id)
-    canvas = Canvas(ids, places, name)
+    canvas = Canvas(ids, places, name, asker.entry.origin_at(places[0]))
     firsts, seconds = (tuple(side) for side in zip(*tokens, strict=True))
     left, right = Readout("chosen", firsts), Readout("chosen", seconds)
     alone, *after = yield [
-        Query(ids, places, (left, right), name),
-        *(Query(canvas.filled({0: a}), places[1:], (right,), name) for a in firsts),
+        canvas.query({}, (0, 1), (left, right)),
+        *(canvas.query({0: a}, (1,), (right,)) for a in firsts),
     ]
     first = np.exp(alone[left][0], dtype=float)
     second = np.exp(alone[right][1], dtype=float)

@@ -55,19 +55,18 @@ def couple(
         tokens: whose circulation; None for the most probable of each place, which is what a
             parallel step would write.
     """
-    places = canvas.places[first], canvas.places[second]
     tops = (Readout("top_ids", (top,)), Readout("top_logprobs", (top,)))
-    (base,) = yield [Query(canvas.ids, places, (Readout("entropy"), *tops), canvas.name)]
+    (base,) = yield [canvas.query({}, (first, second), (Readout("entropy"), *tops))]
     entropy, ids, logps = base["entropy"], base["top_ids"], base["top_logprobs"]
     likeliest = int(ids[0][0]), int(ids[1][0])
-    queries = [Query(canvas.filled({first: int(a)}), places[1:], tops, canvas.name) for a in ids[0]]
+    queries = [canvas.query({first: int(a)}, (second,), tops) for a in ids[0]]
     turning = circulate(canvas, first, second, tokens or likeliest)
     answers, circulation = yield from both(_ask(queries), turning)
     after_ids = np.concatenate([answer["top_ids"] for answer in answers])
     after = np.concatenate([answer["top_logprobs"] for answer in answers])
     union = np.unique(after_ids)
     wanted = (Readout("chosen", tuple(map(int, union))),)
-    (unasked,) = yield [Query(canvas.ids, places[1:], wanted, canvas.name)]
+    (unasked,) = yield [canvas.query({}, (second,), wanted)]
     before = unasked["chosen"][0][np.searchsorted(union, after_ids)]
     first_logs, after, before = (np.asarray(part, float) for part in (logps[0], after, before))
     coupling = Coupling(first_logs, (float(entropy[0]), float(entropy[1])), after, before)
@@ -87,11 +86,10 @@ def circulate(canvas: Canvas, first: int, second: int, tokens: tuple[int, int]) 
     log-likelihood right to left minus left to right. Source: arXiv 2605.09303.
     """
     readout = (Readout("chosen", tokens),)
-    places = canvas.places[first], canvas.places[second]
     answers = yield [
-        Query(canvas.ids, places, readout, canvas.name),
-        Query(canvas.filled({second: tokens[1]}), places[:1], readout, canvas.name),
-        Query(canvas.filled({first: tokens[0]}), places[1:], readout, canvas.name),
+        canvas.query({}, (first, second), readout),
+        canvas.query({second: tokens[1]}, (first,), readout),
+        canvas.query({first: tokens[0]}, (second,), readout),
     ]
     alone, left, right = (answer["chosen"] for answer in answers)
     return float(left[0, 0] + alone[1, 1]) - float(right[0, 1] + alone[0, 0])
@@ -176,7 +174,10 @@ def sweep(asker: Asker, text: Text, window: Window, name: str) -> MultiStep[list
     couplings = []
     for first, second in places:
         shown = {i: t for i, t in enumerate(known) if i not in (first, second)}
-        hidden = replace(canvas, ids=canvas.filled(shown)) if window.canvas == "holes" else canvas
+        hidden = canvas
+        if window.canvas == "holes":  # a block begins with the pair, as it does with a window
+            origin = asker.entry.origin_at(canvas.places[first])
+            hidden = replace(canvas, ids=canvas.filled(shown), origin=origin)
         tokens = (known[first], known[second]) if window.outcome == "true" else None
         couplings.append(couple(hidden, first, second, window.top, tokens))
     found = yield from side_by_side(couplings)

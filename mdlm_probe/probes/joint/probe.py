@@ -23,7 +23,13 @@ from mdlm_probe.decoding import answers
 from mdlm_probe.engine import multi_step
 from mdlm_probe.engine.multi_step import MultiStep
 from mdlm_probe.likelihood.chain_rule import Order
-from mdlm_probe.probes.joint import columns, incoherent_words, pairs_of_masks, word_pairs
+from mdlm_probe.probes.joint import (
+    columns,
+    incoherent_words,
+    pairs_of_masks,
+    within_block,
+    word_pairs,
+)
 from mdlm_probe.probes.joint import orders as chains
 from mdlm_probe.probes.joint.coordinates import Cell
 from mdlm_probe.prompts import texts
@@ -113,12 +119,15 @@ def sources(prompts: str, pairs: str, lexicon: str, **_: Any) -> dict[str, str]:
     return {"prompts": texts.digest(prompts, lexicon), "pairs": word_pairs.digest(pairs, lexicon)}
 
 
+suited = within_block.suited
+
+
 def refuse(cell: Cell, entry: Checkpoint) -> str:
     """Why a cell can't be asked of a model; empty if it can."""
     where = cell.source, cell.lexicon, cell.prompt
     if cell.measure == "sets" and entry.shift and word_pairs.begins_with_slot(*where):
         return f"pair set '{cell.prompt}' begins with a slot: no first token"
-    return ""
+    return within_block.refused(cell, entry)
 
 
 def measure(engine: AnyEngine, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Rows]]:

@@ -76,4 +76,4 @@ def read(
 
 def _all_masks(query: Query, entry: Checkpoint) -> Canvas:
     masks = [i for i, token in enumerate(query.ids) if token == entry.mask_id]
-    return Canvas(query.ids, tuple(i for i in masks if i >= entry.shift), query.name)
+    return Canvas(query.ids, tuple(i for i in masks if i >= entry.shift), query.name, query.origin)

@@ -125,7 +125,7 @@ def test_what_steps_write_equals_enumeration(seed, at_once):
     assert found["written"] == written
     assert found["logp"] == pytest.approx(np.log(table[written]), abs=1e-5)
     assert found["logp_steps"] == pytest.approx(logp_steps, abs=1e-5)
-    assert (found["steps"], found["length"]) == (steps, 4)
+    assert (found["steps"], found["text_tokens"]) == (steps, 4)
 
 
 def test_one_at_a_time_saw_what_it_is_scored_by_and_all_at_once_did_not():

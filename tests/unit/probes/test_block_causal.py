@@ -5,17 +5,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mdlm_probe.decoding.canvas_of_prompt import appended
+from mdlm_probe.engine import multi_step
 from mdlm_probe.engine.engine import Engine
-from mdlm_probe.models import resolve
+from mdlm_probe.models import load, resolve
 from mdlm_probe.probes.attribution import probe as attribution
 from mdlm_probe.probes.decay import probe as decay
+from mdlm_probe.probes.joint import probe as joint
+from mdlm_probe.probes.joint.pairs_of_masks import couple
 from mdlm_probe.probes.locality import probe as locality
 from mdlm_probe.probes.masks import probe as masks
+from mdlm_probe.prompts.texts import load as load_texts
 from tests.helpers import block_models
 
 FEW = {"lexicon": "small", "limit": 1, "shots": 2, "distractors": 2, "tasks": ("verb-smallest",)}
 SWEPT = FEW | {"shots": (2,), "distractors": (2,)}
 BLOCK = 8
+MEASURES = ("pairs", "sets", "orders", "budget")
 
 
 @pytest.fixture(scope="module", params=[0, 1], ids=["unshifted", "shifted"])
@@ -122,3 +128,54 @@ def test_both_sides_of_a_mask_are_refused_where_one_isnt_seen():
     cells = decay.plan(context="both", lexicon="small", limit=1, tasks=("all",))
     assert all(decay.refuse(cell, entry(8)) for cell in cells)
     assert not any(decay.refuse(cell, entry(0)) for cell in cells)
+
+
+SMALL = {"lexicon": "small", "limit": 2, "tasks": ("all",)}
+
+
+@pytest.fixture(scope="module")
+def exact():
+    """The exact posterior of a block-causal model, in one engine."""
+    return Engine(load(resolve("oracle-block")), batch_tokens=4096)
+
+
+def test_two_orders_within_a_block_factorise_one_distribution(exact):
+    """Circulation and the orders' spread vanish; a pair across blocks has a circulation."""
+    options = joint.suited(exact.entry) | {"measure": ("pairs", "orders"), "random": 2}
+    cells = list(joint.plan(**options, **SMALL))
+    assert not any(joint.refuse(cell, exact.entry) for cell in cells)
+    found = [(cell, row) for cell, rows in joint.measure(exact, cells) for row in rows]
+    turns = [row["circulation"] for cell, row in found if cell.measure == "pairs"]
+    assert np.abs(turns).max() < 1e-4
+    logps = {}
+    for cell, row in found:
+        if cell.measure == "orders":
+            logps.setdefault(cell.prompt, []).append(row["logp"])
+    assert max(np.ptp(values) for values in logps.values()) < 1e-4
+    canvas = appended(exact, load_texts("decay", "small")[0], exact.entry.block, "across")
+    across = replace(canvas, origin=(canvas.origin + 1) % exact.entry.block)
+    pair = 0, 1
+    inside, outside = multi_step.run(exact, [couple(one, *pair, 8) for one in (canvas, across)])
+    assert abs(inside.circulation) < 1e-4 < 0.01 < abs(outside.circulation)
+
+
+@pytest.mark.parametrize("shift", [0, 1])
+def test_joints_beyond_a_block_are_refused_but_for_the_order_of_reading(shift):
+    told, holds = entry(8, shift), 8 - shift
+    cells = [
+        cell
+        for size in range(2, 20)
+        for cell in joint.plan(
+            **SMALL, masks=size, length=size, spacing=(1,), budget=(1,), measure=MEASURES
+        )
+    ]
+    for cell in cells:
+        beyond = cell.masks > holds and cell.reveal_order != "left_to_right"
+        assert bool(joint.refuse(cell, told)) == beyond, cell
+        assert not joint.refuse(cell, entry(0))
+    holes = joint.plan(
+        **SMALL, masks=30, canvas="holes", spacing=(1, 8 - shift), measure=("pairs",)
+    )
+    assert all(joint.refuse(cell, told) for cell in holes)
+    holes = joint.plan(**SMALL, masks=30, canvas="holes", spacing=(7 - shift,), measure=("pairs",))
+    assert not any(joint.refuse(cell, told) for cell in holes)
