@@ -27,6 +27,13 @@ def chosen(asked: Tuning) -> tuple[Checkpoint, Recipe, Objective]:
             expected="a masked checkpoint with weights",
             option="model",
         )
+    if entry.block:
+        raise ProbeError(
+            f"'{entry.name}' can't be tuned: it attends in blocks of {entry.block}, and the"
+            " objectives mask answers of many blocks, of which it never sees a masked one",
+            expected="a masked checkpoint that attends to all, such as a2d-0.6b-mdlm",
+            option="model",
+        )
     objective: Objective = catalog.load("objective", asked.objective).plan(**_given(asked.own))
     context = min(CONTEXT, entry.context or CONTEXT)
     plan = Recipe(**{"context": context, **_given(asked.options)})

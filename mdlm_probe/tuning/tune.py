@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import exclusive, write_json
 from mdlm_probe.core.run_folder import differences
 from mdlm_probe.models import _families, _slack
-from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
+from mdlm_probe.models._checkpoint import Checkpoint
 from mdlm_probe.models._hf import NativeModel
 from mdlm_probe.models._load import pick_device
 from mdlm_probe.models._quiet import quiet
@@ -90,6 +90,7 @@ def prepare(asked: Tuning) -> Prepared:
         "dtype": asked.load.dtype,
         "style": asked.load.style,
         "data": data.digest,
+        **{k: v for k, v in asked.load.recorded().items() if k in ("family", "block_size")},
     }
     return Prepared(entry, plan, objective, tokens, data, json.loads(json.dumps(config)))
 
@@ -161,7 +162,7 @@ def _train(
     dtype = "float32" if asked.full and arguments.bf16 else asked.load.dtype
     progress.note(made.data.told())
     progress.note(f"loading {made.entry.name}")
-    load = LoadOptions(dtype, str(device), asked.load.revision, style=asked.load.style)
+    load = replace(asked.load, dtype=dtype, device=str(device))
     model = models.load(made.entry, load)
     assert isinstance(model, NativeModel)
     _same_weights(asked, known, model.facts["weight_hash"])

@@ -72,7 +72,8 @@ def own_options(name: str) -> list[click.Option]:
 
 def shared_options() -> list[click.Option]:
     """Options of every training."""
-    load = [option for option in MODEL_OPTIONS if option.name in ("revision", "style")]
+    names = ("revision", "style", "family", "block_size")
+    load = [option for option in MODEL_OPTIONS if option.name in names]
     return [*plan_options(Recipe), FULL, DTYPE, DEVICE, *load, *RUN]
 
 
@@ -84,7 +85,12 @@ def options(name: str) -> list[click.Option]:
 def tuning_of(name: str, given: dict[str, Any]) -> Tuning:
     """What parsed options ask for."""
     load = LoadOptions(
-        given["dtype"], given["device"], given["revision"], style=given["style"] or ""
+        given["dtype"],
+        given["device"],
+        given["revision"],
+        style=given["style"] or "",
+        family=given["family"] or "",
+        block_size=given["block_size"],
     )
     return Tuning(
         name,
