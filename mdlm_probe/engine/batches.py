@@ -29,6 +29,7 @@ def check(query: Query, entry: Checkpoint) -> None:
     assert 0 <= query.origin < max(1, entry.block), f"no origin of blocks: {query.origin}"
     assert query.guidance is None or query.kv_cache is None, "guided passes have no cache"
     assert query.positions or not query.readouts, "nothing is asked, and something is to be read"
+    assert not query.clean or (query.computed and query.kv_cache is None), "which blocks beside it"
     assert query.computed or not query.read_only, "what is read of a cache where all is computed"
 
 
@@ -72,10 +73,10 @@ def distinct(queries: Sequence[Query], entry: Checkpoint) -> tuple[list[Query], 
     return kept, answered
 
 
-def _kind(query: Query) -> tuple[bool, bool, bool, int]:
+def _kind(query: Query) -> tuple[bool, bool, bool, bool, int]:
     """What queries of one batch have in common: the same kind of pass."""
-    cached = query.kv_cache is not None
-    return query.guidance is not None, cached, query.read_only, len(query.computed) * cached
+    cached, guided, beside = query.kv_cache is not None, bool(query.guidance), bool(query.clean)
+    return guided, cached, query.read_only, beside, len(query.computed) * (cached or beside)
 
 
 def taken(query: Query, entry: Checkpoint) -> int:
@@ -88,7 +89,10 @@ def taken(query: Query, entry: Checkpoint) -> int:
     length = len(query.ids)
     if not entry.block:
         return length
-    computed = len(query.computed) or length
+    if query.clean:
+        length = computed = query.network_tokens
+    else:
+        computed = len(query.computed) or length
     copied = length // COPIES if query.read_only else length - computed
     return computed + copied + math.ceil(computed * length / _mask_tokens(entry.geometry))
 

@@ -204,7 +204,8 @@ class Engine:
     def _backward(
         self, batch: Sequence[Query], method: gradients.Method, ig_steps: int
     ) -> Callable[[], list[Attribution]]:
-        ids, lengths = (on(self.model.device, given) for given in padded(batch))
+        texts = padded([query.ids for query in batch])
+        ids, lengths = (on(self.model.device, given) for given in texts)
         positions = on(self.model.device, [query.positions[0] for query in batch])
         assert self._gradient_budget is not None, "found by `attribute`"
         checkpointing = self._gradient_budget.checkpointing

@@ -11,19 +11,21 @@ from torch import Tensor
 
 from mdlm_probe.engine import reading, readouts
 from mdlm_probe.engine.queries import Answer, Query
-from mdlm_probe.models._base import CachingModel, Model
+from mdlm_probe.models._base import CachingModel, Model, TwoStreamModel
 from mdlm_probe.models._device import on
 
 
 def forward(model: Model, batch: Sequence[Query]) -> Callable[[], list[Answer]]:
     """Starts a pass of queries of one kind; what is returned waits for the answers."""
-    ids, lengths = padded(batch)
+    ids, lengths = padded([query.ids for query in batch])
     places = [(row, p) for row, query in enumerate(batch) for p in query.positions]
     rows, positions = torch.tensor(places, dtype=torch.long).view(-1, 2).unbind(1)
     origins = origins_of(batch)
     with torch.inference_mode():
         if batch[0].kv_cache is not None:
             states = _states_with_cache(model, batch, ids, lengths, rows, positions, origins)
+        elif batch[0].clean:
+            states = _states_beside_clean(model, batch, ids, rows, positions, origins)
         else:
             states = model.states(on(model.device, ids), lengths, rows, positions, origins)
         if not places:  # what is computed was to be stored
@@ -42,13 +44,13 @@ def forward(model: Model, batch: Sequence[Query]) -> Callable[[], list[Answer]]:
 
 
 def padded(
-    batch: Sequence[Query],
+    texts: Sequence[tuple[int, ...]],
 ) -> tuple[Int[Tensor, "batch length"], Int[Tensor, " batch"]]:
     """Ids, zero where no one looks, and how many of each row are real; on the host."""
-    lengths = [len(query.ids) for query in batch]
-    ids = torch.zeros(len(batch), max(lengths), dtype=torch.long)
-    for row, query in enumerate(batch):
-        ids[row, : len(query.ids)] = torch.tensor(query.ids)
+    lengths = [len(text) for text in texts]
+    ids = torch.zeros(len(texts), max(lengths), dtype=torch.long)
+    for row, text in enumerate(texts):
+        ids[row, : len(text)] = torch.tensor(text)
     return ids, torch.tensor(lengths)
 
 
@@ -74,6 +76,21 @@ def _states_with_cache(
     return model.states_with_cache(
         ids, lengths, computed, rows, positions, caches, origins, read_only
     )
+
+
+def _states_beside_clean(
+    model: Model,
+    batch: Sequence[Query],
+    ids: Int[Tensor, "batch length"],
+    rows: Int[Tensor, " asked"],
+    positions: Int[Tensor, " asked"],
+    origins: Int[Tensor, " batch"] | None,
+) -> Float[Tensor, "asked width"]:
+    assert isinstance(model, TwoStreamModel), "no network"
+    clean, lengths = padded([query.clean for query in batch])
+    computed = torch.tensor([query.computed for query in batch])
+    given = on(model.device, ids), on(model.device, clean), lengths, computed
+    return model.states_beside_clean(*given, rows, positions, origins)
 
 
 def _guided(

@@ -90,6 +90,9 @@ class Query:
             and values of all others come from `kv_cache`. () computes all. Causal models: exact if
             all before are cached. Block-causal models: exact, see below. Other masked models: an
             approximation, since what is cached was computed for another canvas.
+        clean: block-causal models: tokens from position 0 up to the last block in `computed`. The
+            blocks that `computed` consists of see these before them, not what stands in `ids`: so
+            they are masked independently, and answered in one pass.
         read_only: whether `kv_cache` stays as it is: the keys and values of the computed tokens
             are forgotten. Queries with one cache may then differ and travel together.
         origin: block-causal models: a position p lies in block (p - origin) // block, rounded down;
@@ -106,11 +109,13 @@ class Query:
     computed: tuple[int, ...] = ()
     origin: int = 0
     read_only: bool = False
+    clean: tuple[int, ...] = ()
 
     @property
     def network_tokens(self) -> int:
         """Tokens that go through the network, counted once a pass."""
-        return len(self.computed or self.ids) * (1 if self.guidance is None else 2)
+        own = len(self.computed or self.ids) + len(self.clean)
+        return own if self.guidance is None else 2 * own
 
 
 class Answer(dict[Readout | Block, np.ndarray]):

@@ -100,3 +100,29 @@ class CachingModel(Model, Protocol):
                 positions than a row has.
         """
         ...
+
+
+@runtime_checkable
+class TwoStreamModel(Model, Protocol):
+    """A block-causal model that takes blocks beside a clean text."""
+
+    def states_beside_clean(
+        self,
+        ids: Int[Tensor, "batch length"],
+        clean: Int[Tensor, "batch longest"],
+        lengths: Int[Tensor, batch],
+        computed: Int[Tensor, "batch computed"],
+        rows: Int[Tensor, asked],
+        positions: Int[Tensor, asked],
+        origins: Int[Tensor, batch] | None = None,
+    ) -> Float[Tensor, "asked width"]:
+        """`states` of a block-causal model, of several blocks that don't see each other.
+
+        Args:
+            ids: as in `states`; only tokens at `computed` matter, whole blocks.
+            clean: the same texts without noise from position 0 on, right-padded: what the computed
+                tokens see of the blocks before their own.
+            lengths: clean tokens of each row, up to the last computed block or farther.
+            computed, rows, positions, origins: as in `states_with_cache`.
+        """
+        ...

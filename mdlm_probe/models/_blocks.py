@@ -48,3 +48,37 @@ def seen(
     earlier = numbers(keys, origins, block)[:, None] <= numbers(places, origins, block)[..., None]
     real = keys < on(places.device, lengths)[:, None]
     return (earlier & real[:, None])[:, None]
+
+
+def seen_beside(
+    places: Int[Tensor, "batch computed"],
+    lengths: Int[Tensor, " batch"],
+    longest: int,
+    origins: Int[Tensor, " batch"] | None,
+    block: int,
+) -> Bool[Tensor, "batch 1 both both"]:
+    """What is seen where noised tokens and a clean text go through the network side by side.
+
+    A noised token sees the noised tokens of its own block, and the clean blocks before it; a clean
+    token sees the clean text as `seen` says. So blocks are noised independently, all in one pass.
+
+    Args:
+        places: positions of the noised tokens, which come first.
+        lengths: clean tokens of each row, from position 0.
+        longest: columns of the clean text.
+        origins, block: as in `numbers`.
+
+    Source: BD3-LM (arXiv 2503.09573), whose mask this is, for the blocks that are noised.
+    """
+    count = places.shape[1]
+    at = torch.arange(longest, device=places.device).expand(len(places), longest)
+    own = numbers(torch.cat([places, at], dim=1), origins, block)
+    query, key = own[..., None], own[:, None]
+    columns = torch.arange(count + longest, device=places.device)
+    clean = columns >= count
+    real = columns < count + on(places.device, lengths)[:, None]
+    among_noised = (query == key) & ~clean[:, None] & ~clean
+    of_clean = torch.where(clean[:, None], key <= query, key < query) & clean & real[:, None]
+    # padding sees itself: what saw nothing would be no number
+    itself = columns[:, None] == columns
+    return (among_noised | of_clean | itself)[:, None]

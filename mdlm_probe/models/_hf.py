@@ -134,6 +134,38 @@ class NativeModel:
             ).last_hidden_state
             return hidden[on(hidden.device, rows), on(hidden.device, index)]
 
+    def states_beside_clean(
+        self,
+        ids: Int[Tensor, "batch length"],
+        clean: Int[Tensor, "batch longest"],
+        lengths: Int[Tensor, " batch"],
+        computed: Int[Tensor, "batch computed"],
+        rows: Int[Tensor, " asked"],
+        positions: Int[Tensor, " asked"],
+        origins: Int[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "asked width"]:
+        """States of blocks that are noised independently, in one pass; see `TwoStreamModel`.
+
+        Raises:
+            ProbeError: as `states`.
+        """
+        self._check_asked(positions)
+        block, places, count = self.entry.block, positions - self.shift, computed.shape[1]
+        asked = _blocks.numbers(torch.stack([places, positions]).T, _of(origins, rows), block)
+        own = asked[:, 0] == asked[:, 1]  # else it is the row of a finished block
+        index = count + places
+        index[own] = computed_rows(computed, rows[own], places[own])
+        at, device = on(ids.device, computed), ids.device
+        behind = torch.arange(clean.shape[1], device=device).expand_as(clean)
+        with self._forward_only():
+            hidden: Tensor = self.network.base_model(
+                input_ids=torch.cat([ids.gather(1, at), clean], dim=1),
+                attention_mask=_blocks.seen_beside(at, lengths, clean.shape[1], origins, block),
+                position_ids=torch.cat([at, behind], dim=1),
+                use_cache=False,
+            ).last_hidden_state
+            return hidden[on(hidden.device, rows), on(hidden.device, index)]
+
     def logprobs(self, states: Float[Tensor, "asked width"]) -> Float[Tensor, "asked vocab"]:
         """Log-probabilities in float32; minus infinity for the mask token, and for nothing else."""
         with nullcontext() if states.requires_grad else self._forward_only():
@@ -218,3 +250,9 @@ class NativeModel:
         if self.entry.block:
             return _blocks.seen(computed, lengths, longest, origins, self.entry.block)
         return visible(computed, lengths, longest, causal=self.entry.kind == "causal")
+
+
+def _of(
+    origins: Int[Tensor, " batch"] | None, rows: Int[Tensor, " asked"]
+) -> Int[Tensor, " asked"] | None:
+    return None if origins is None else origins[rows]

@@ -272,6 +272,35 @@ def test_an_unfinished_block_in_a_cache_is_not_exact():
     assert not close(found["whole"], whole["whole"])
 
 
+# ---------------------------------------------------------------------- two streams
+
+
+@pytest.mark.parametrize("shift", [0, 1])
+@pytest.mark.parametrize("origin", [0, 3])
+def test_blocks_beside_a_clean_text_are_one_pass_each(origin, shift):
+    model = block_models.tiny(4, shift=shift)
+    engine, entry = Engine(model, batch_tokens=512), model.entry
+    beside, alone = [], []
+    for first, last in ((6, 18), (9, 13), (5, 6)):
+        blocks, at = [], first
+        while at < last:
+            blocks.append(entry.block_span(at, origin))
+            at = blocks[-1][1]
+        masked = [p for begin, end in blocks for p in (begin, end - 1) if p >= first]
+        noised = tuple(MASK if p in masked else t for p, t in enumerate(TEXT[: blocks[-1][1]]))
+        computed, clean = tuple(range(blocks[0][0], blocks[-1][1])), TEXT[: blocks[-1][0]]
+        two = {"computed": computed, "clean": clean, "origin": origin}
+        beside.append(Query(noised, tuple(masked), WHOLE, **two))
+        for begin, end in blocks:
+            own = tuple(p for p in masked if begin <= p < end)
+            alone.append(Query(TEXT[:begin] + noised[begin:end], own, WHOLE, origin=origin))
+    found = torch.cat([torch.as_tensor(one["whole"]) for one in engine.ask(beside)])
+    wanted = torch.cat([torch.as_tensor(one["whole"]) for one in engine.ask(alone)])
+    finite = wanted.isfinite()
+    assert (found - wanted)[finite].abs().max() < 1e-5
+    assert torch.equal(found.isfinite(), finite)
+
+
 # ---------------------------------------------------------------------- the engine
 
 
