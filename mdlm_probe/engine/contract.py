@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 class AskingEngine(Asker, Answering, Protocol):
     """Whatever answers queries about a checkpoint."""
 
+    @property
+    def has_kv_cache(self) -> bool:
+        """Whether keys and values can be kept between passes: whether it is a network."""
+
+    @property
+    def kv_cache_tokens(self) -> int:
+        """Tokens whose keys and values may be kept at a time, where they can be."""
+
 
 class AnyEngine(AskingEngine, Protocol):
     """An engine over a network, or a dry run: both answer alike, and no probe asks which it is."""
@@ -22,10 +30,6 @@ class AnyEngine(AskingEngine, Protocol):
     @property
     def scorer(self) -> AnyEngine | None:
         """An engine over a causal model that scores what this one writes, or None."""
-
-    @property
-    def has_kv_cache(self) -> bool:
-        """Whether keys and values can be kept between passes."""
 
     def attribute(
         self, queries: Sequence[Query], method: Method = "grad-norm", ig_steps: int = 32

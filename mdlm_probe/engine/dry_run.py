@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING
@@ -114,6 +115,11 @@ class DryRun:
     def has_kv_cache(self) -> bool:
         """Whether keys and values can be kept: whether it is a network."""
         return self.entry.gradients
+
+    @property
+    def kv_cache_tokens(self) -> int:
+        """As many as are asked for."""
+        return sys.maxsize
 
     def _send(self, queries: Sequence[Query]) -> None:
         self._count([_pass(query) for query in queries], begins=True)

@@ -51,37 +51,61 @@ class TopTokenRecorder:
     def __init__(self, engine: Engine) -> None:
         self.entry, self.border = engine.entry, engine.border
         self._engine = engine
-        self._notes: dict[tuple[int, ...], dict[int, int]] = {}
+        self._notes: dict[_Text, dict[int, int]] = {}
+
+    @property
+    def has_kv_cache(self) -> bool:
+        """As the engine's."""
+        return self._engine.has_kv_cache
+
+    @property
+    def kv_cache_tokens(self) -> int:
+        """As the engine's."""
+        return self._engine.kv_cache_tokens
 
     def ask(self, queries: Sequence[Query]) -> list[Answer]:
         """As the engine's."""
         wanted: dict[tuple[Any, ...], dict[Readout, None]] = {}
         for query in queries:
             if not self._knows(query):
-                readouts = wanted.setdefault((query.ids, query.positions), {})
+                readouts = wanted.setdefault(_name(query), {})
                 readouts |= dict.fromkeys(query.readouts)
                 if self.entry.kind == "causal" or len(query.positions) == 1:
                     readouts[TOP] = None
-        names = {(q.ids, q.positions): q for q in queries}
+        names = {_name(q): q for q in queries}
         asked = [replace(names[k], readouts=tuple(readouts)) for k, readouts in wanted.items()]
         found: dict[tuple[Any, ...], Answer] = {}
         for query, answer in zip(asked, self._engine.ask(asked), strict=True):
-            found[query.ids, query.positions] = answer
+            found[_name(query)] = answer
             if TOP in answer:
                 tops = map(int, answer[TOP])
-                notes = self._notes.setdefault(query.ids, {})
+                notes = self._notes.setdefault(_text(query), {})
                 notes |= dict(zip(query.positions, tops, strict=True))
-        return [self._answer(query, found.get((query.ids, query.positions))) for query in queries]
+        return [self._answer(query, found.get(_name(query))) for query in queries]
 
     def _knows(self, query: Query) -> bool:
-        notes = self._notes.get(query.ids, {})
+        notes = self._notes.get(_text(query), {})
         return query.readouts == (TOP,) and all(place in notes for place in query.positions)
 
     def _answer(self, query: Query, found: Answer | None) -> Answer:
         if found is None:
-            notes = self._notes[query.ids]
+            notes = self._notes[_text(query)]
             return Answer({TOP: np.array([notes[place] for place in query.positions])})
         return Answer({readout: found[readout] for readout in query.readouts})
+
+
+_Text = tuple[tuple[int, ...], int, tuple[int, ...]]
+
+
+def _text(query: Query) -> _Text:
+    """What a query's answers depend on: caches that are read are exact."""
+    return query.ids, query.origin, query.clean
+
+
+def _name(query: Query) -> tuple[Any, ...]:
+    """What queries have in common that one pass answers: each cache is filled by its own."""
+    stores = query.kv_cache is not None and not query.read_only
+    return (*_text(query), query.positions, id(query.kv_cache) if stores else None)
 
 
 class Choices(NamedTuple):
@@ -96,7 +120,8 @@ def score(settings: Settings, engine: Engine, asked: Sequence[Choices]) -> list[
     noting = TopTokenRecorder(engine)
     groups = [choices.items for choices in asked]
     found = estimators.rank(noting, groups, settings, [choices.weights for choices in asked])
-    flags = iter(is_greedy(noting, [item for group in groups for item in group]))
+    items = [item for group in groups for item in group]
+    flags = iter(is_greedy(noting, items, settings.fill))
     return [[Scored(**asdict(one), greedy=next(flags)) for one in group] for group in found]
 
 
@@ -118,10 +143,3 @@ def total(parts: Sequence[Scored]) -> Scored:
         sum(part.passes for part in parts),
         "+".join(names),
     )
-
-
-def cost(item: Item, settings: Settings, causal: bool) -> int:
-    """Tokens that an item feeds through the network, at most."""
-    size = len(item.tokens)
-    drawn = settings.draws if size > settings.bound else size
-    return len(item.ids) * (1 if causal else min(drawn, 2**size))

@@ -15,6 +15,7 @@ from mdlm_probe.harness import continuation_scores, request_tokens
 from mdlm_probe.harness.answer_log import name_of
 from mdlm_probe.harness.base_model import EngineLM, letters, place, title
 from mdlm_probe.harness.continuation_scores import Choices, Scored
+from mdlm_probe.likelihood import estimators
 from mdlm_probe.likelihood.items import Item, windows
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ class Likelihoods(EngineLM):
         self, requests: list[Instance], disable_tqdm: bool = False
     ) -> list[tuple[float, bool]]:
         """Log-likelihoods in nats, and whether greedy decoding writes the continuation."""
-        causal = self.entry.kind == "causal"
         pairs = [request_tokens.pair(self.border, *request.args) for request in requests]
         self._note_apart([r for r, pair in zip(requests, pairs, strict=True) if pair.apart])
         items, names = self._items(requests, pairs)
@@ -39,7 +39,7 @@ class Likelihoods(EngineLM):
         ]
         missing = [g for g in groups if any(names[at] not in self.answers for at in g)]
         cost = [
-            sum(continuation_scores.cost(items[at], self.settings, causal) for at in group)
+            sum(estimators.cost(items[at], self.entry, self.settings) for at in group)
             for group in missing
         ]
         done = len(requests) - sum(map(len, missing))
@@ -96,12 +96,11 @@ class Likelihoods(EngineLM):
         self, requests: list[Instance], disable_tqdm: bool = False
     ) -> list[float]:
         """Log-likelihoods of whole documents in nats, window by window."""
-        causal = self.entry.kind == "causal"
         names = [self._name("loglikelihood_rolling", *request.args) for request in requests]
         new = {n: r for n, r in zip(names, requests, strict=True) if n not in self.answers}
         windows = {name: self._windows(request) for name, request in new.items()}
         cost = [
-            sum(continuation_scores.cost(item, self.settings, causal) for item in items)
+            sum(estimators.cost(item, self.entry, self.settings) for item in items)
             for items in windows.values()
         ]
         done = sum(name in self.answers for name in names)
@@ -174,8 +173,9 @@ class Likelihoods(EngineLM):
                 yield at, self._name("loglikelihood", *requests[at].args, rivals, *marked)
 
     def _name(self, kind: str, *parts: Any) -> str:
-        causal = self.entry.kind == "causal"
-        settings = None if causal else asdict(self.settings)
+        settings = None if self.entry.kind == "causal" else asdict(self.settings)
+        if settings and not self.entry.block:
+            del settings["fill"]  # answers from before there were blocks are found
         return name_of(kind, self._identity, self.seed, settings, parts)
 
 

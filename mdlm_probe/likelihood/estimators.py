@@ -14,6 +14,9 @@ Causal models have one, in one pass. A masked model has several:
 - `pseudo`: each token given all others. No likelihood.
 
 `auto` is exact-chain up to a number of tokens, `mc` beyond.
+
+A block-causal model's are sums over blocks, `block-exact-chain`, `block-mc` and so on: each block
+given all before it, with the same estimators within. See `parts` and `block_passes`.
 """
 
 from __future__ import annotations
@@ -27,18 +30,19 @@ from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.decoding.canvas import Canvas
 from mdlm_probe.engine import multi_step
 from mdlm_probe.engine.queries import Query, Readout
-from mdlm_probe.likelihood import chain_rule
+from mdlm_probe.likelihood import block_passes, chain_rule
+from mdlm_probe.likelihood.item_passes import AT_ONCE, ItemPasses
 from mdlm_probe.likelihood.items import Item, LikelihoodEstimate
-from mdlm_probe.likelihood.mask_sets import MaskSet, MaskSetSample, bernoulli, complements
+from mdlm_probe.likelihood.mask_sets import MaskSet, SampleOfParts, bernoulli, complements
+from mdlm_probe.likelihood.parts import Part, estimator_of, parts_of
 from mdlm_probe.likelihood.rankings import Guess, is_decided
 from mdlm_probe.likelihood.settings import USUAL, Settings
 
 if TYPE_CHECKING:
     from mdlm_probe.engine.contract import AskingEngine
     from mdlm_probe.engine.multi_step import MultiStep
-
-AT_ONCE = 2**22
-"""Tokens of queries that are written out at a time."""
+    from mdlm_probe.likelihood.block_passes import Contexts
+    from mdlm_probe.models._checkpoint import Checkpoint
 
 
 def estimate(
@@ -75,28 +79,61 @@ def rank(
                 expected="one token or more",
             )
     found: list[list[LikelihoodEstimate]] = []
-    for part in _parts(groups, settings):
+    for part in _together(engine, groups, settings):
         some = groups[part]
         if engine.entry.kind == "causal":
             found += _causal(engine, some)
         else:
             own = weights[part] if weights else [()] * len(some)
-            begun = [_group(engine, *pair, settings) for pair in zip(some, own, strict=True)]
+            contexts: Contexts = {}
+            begun = [
+                _group(engine, *pair, settings, contexts) for pair in zip(some, own, strict=True)
+            ]
             found += multi_step.run(engine, begun)
     return found
 
 
-def _parts(groups: Sequence[Sequence[Item]], settings: Settings) -> Iterator[slice]:
-    """Runs of groups whose queries may be written out together."""
-    begin = tokens = 0
+def _together(
+    engine: AskingEngine, groups: Sequence[Sequence[Item]], settings: Settings
+) -> Iterator[slice]:
+    """Runs of groups whose queries may be written out, and caches kept, together."""
+    entry, begin, tokens, kept = engine.entry, 0, 0, 0
+    room = engine.kv_cache_tokens if entry.block and engine.has_kv_cache else 0
     for i, group in enumerate(groups):
-        own = sum(len(item.ids) * min(settings.draws, 2 ** len(item.tokens)) for item in group)
-        if i > begin and tokens + own > AT_ONCE:
+        own = sum(_written(item, entry, settings) for item in group)
+        keeps = sum(block_passes.kept(parts_of(item, entry, settings.fill)) for item in group)
+        if i > begin and (tokens + own > AT_ONCE or (room and kept + keeps > room)):
             yield slice(begin, i)
-            begin, tokens = i, 0
+            begin, tokens, kept = i, 0, 0
         tokens += own
+        kept += keeps
     if groups:
         yield slice(begin, len(groups))
+
+
+def _written(item: Item, entry: Checkpoint, settings: Settings) -> int:
+    """Tokens of an item's queries, at most."""
+    if not entry.block:
+        return len(item.ids) * min(settings.draws, 1 << len(item.tokens))
+    return min(AT_ONCE, block_passes.counts(*passes_of(item, entry, settings))["whole"])
+
+
+def passes_of(item: Item, entry: Checkpoint, settings: Settings) -> tuple[list[Part], list[int]]:
+    """The parts of an item under a masked model, and how many passes each takes at most."""
+    parts = parts_of(item, entry, settings.fill)
+    name = estimator_of(parts, settings)
+    return parts, [part.passes(settings, name) for part in parts]
+
+
+def cost(item: Item, entry: Checkpoint, settings: Settings) -> int:
+    """Tokens that an item feeds through the network, at most."""
+    size = len(item.tokens)
+    if entry.kind == "causal":
+        return len(item.ids)
+    if entry.block:
+        return min(block_passes.counts(*passes_of(item, entry, settings)).values())
+    drawn = settings.draws if size > settings.bound else size
+    return len(item.ids) * min(drawn, 1 << size)
 
 
 # ---------------------------------------------------------------------- causal models
@@ -129,39 +166,40 @@ def _causal(
 
 
 def _group(
-    engine: AskingEngine, items: Sequence[Item], weights: Sequence[float], settings: Settings
+    engine: AskingEngine,
+    items: Sequence[Item],
+    weights: Sequence[float],
+    settings: Settings,
+    contexts: Contexts,
 ) -> MultiStep[list[LikelihoodEstimate]]:
     """A group of items: exact ones at once, drawn ones in rounds until they are precise enough."""
-    mask_id = engine.entry.mask
-    found: dict[int, LikelihoodEstimate] = {}
-    drawn: dict[int, MaskSetSample] = {}
     rounds = settings.rounds()
-    for i, item in enumerate(items):
-        name = settings.estimator_of(len(item.tokens))
-        if name in ("mc", "bernoulli"):
-            make = complements if name == "mc" else bernoulli
-            first = rounds[0] if len(rounds) > 1 else 0
-            seed = seed_of("draws", item.seed)
-            drawn[i] = make(len(item.tokens), settings.draws, seed, first)
+    first = rounds[0] if len(rounds) > 1 else 0
+    passes = [ItemPasses(engine, item, settings, contexts) for item in items]
+    drawn = {
+        i: _samples(one, settings, first)
+        for i, one in enumerate(passes)
+        if one.estimator in ("mc", "bernoulli")
+    }
     exact = [i for i in range(len(items)) if i not in drawn]
-    begun = [_exact(items[i], mask_id, settings) for i in exact]
-    begun += [_sample(items[i], mask_id, drawn[i], rounds[0]) for i in drawn]
+    begun = [_exact(passes[i], settings) for i in exact]
+    begun += [_sample(passes[i], drawn[i], rounds[0]) for i in drawn]
     done = yield from multi_step.side_by_side(begun)
-    found |= dict(zip([*exact, *drawn], done, strict=True))
+    found = dict(zip([*exact, *drawn], done, strict=True))
     for size in rounds[1:]:
-        left = [i for i in drawn if drawn[i].strata and found[i].se > settings.target_se]
+        left = [i for i in drawn if drawn[i].is_sample and found[i].se > settings.target_se]
         if not left or (
             settings.decide and is_decided(_guesses(found, drawn), weights, len(rounds))
         ):
             break
         done = yield from multi_step.side_by_side(
-            [_sample(items[i], mask_id, drawn[i], size) for i in left]
+            [_sample(passes[i], drawn[i], size) for i in left]
         )
         found |= dict(zip(left, done, strict=True))
     return [found[i] for i in range(len(items))]
 
 
-def _guesses(found: dict[int, LikelihoodEstimate], drawn: dict[int, MaskSetSample]) -> list[Guess]:
+def _guesses(found: dict[int, LikelihoodEstimate], drawn: dict[int, SampleOfParts]) -> list[Guess]:
     """The estimates so far, in the order of their items."""
     return [
         Guess(found[i].logp, found[i].se, drawn[i].freedom() if i in drawn else math.inf)
@@ -169,47 +207,71 @@ def _guesses(found: dict[int, LikelihoodEstimate], drawn: dict[int, MaskSetSampl
     ]
 
 
-def _exact(item: Item, mask_id: int, settings: Settings) -> MultiStep[LikelihoodEstimate]:
-    """By the chain rule, or each token given all others."""
-    tokens, size = item.tokens, len(item.tokens)
-    places = tuple(range(item.first, len(item.ids)))
-    canvas = Canvas(item.ids[: item.first] + (mask_id,) * size, places, item.name)
+def _samples(passes: ItemPasses, settings: Settings, first: int) -> SampleOfParts:
+    """The mask sets of every part of an item, drawn independently."""
+    make = complements if passes.estimator == "mc" else bernoulli
+    seed = passes.item.seed
+    return SampleOfParts(
+        [
+            make(
+                len(part.places),
+                settings.draws,
+                seed_of("draws", seed, part.begin) if passes.blocks else seed_of("draws", seed),
+                first,
+            )
+            for part in passes.parts
+        ]
+    )
+
+
+def _exact(passes: ItemPasses, settings: Settings) -> MultiStep[LikelihoodEstimate]:
+    """By the chain rule, or each token given all others of its part."""
+    size = len(passes.item.tokens)
+
+    def of_part(number: int) -> MultiStep[float]:
+        part = passes.parts[number]
+        masked = _pseudo if settings.estimator == "pseudo" else _chain
+        both = multi_step.both(passes.read(part), masked(passes, part, settings))
+        return sum((yield from both))
+
+    values = yield from passes.of_parts(of_part)
+    name = "exact" if size == 1 else passes.estimator
     if settings.estimator == "pseudo":
-        sets = [MaskSet((place,), 1.0) for place in range(size)]
-        values = yield from _ask(item, mask_id, sets)
-        return LikelihoodEstimate(math.fsum(values), 0.0, size, "pseudo")
+        name = "pseudo"
+    return LikelihoodEstimate(math.fsum(values), 0.0, size, passes.named(name))
+
+
+def _pseudo(passes: ItemPasses, part: Part, _settings: Settings) -> MultiStep[float]:
+    sets = [MaskSet((place,), 1.0) for place in range(len(part.places))]
+    return math.fsum((yield from passes.masked(part, sets)))
+
+
+def _chain(passes: ItemPasses, part: Part, settings: Settings) -> MultiStep[float]:
+    tokens = [part.ids[place] for place in part.places]
+    canvas = Canvas(part.masked(part.places, passes.mask_id), part.places, passes.item.name)
     if settings.order == "best_first":
         logps = yield from chain_rule.score_by_confidence(canvas, tokens)
     else:
-        order = chain_rule.sequence(settings.order, size, 0)
+        order = chain_rule.sequence(settings.order, len(tokens), 0)
         logps = yield from chain_rule.score(canvas, tokens, order)
-    name = "exact-chain" if size > 1 else "exact"
-    return LikelihoodEstimate(float(logps.sum()), 0.0, size, name)
+    return float(logps.sum())
 
 
-def _sample(
-    item: Item, mask_id: int, drawn: MaskSetSample, size: int
-) -> MultiStep[LikelihoodEstimate]:
+def _sample(passes: ItemPasses, drawn: SampleOfParts, size: int) -> MultiStep[LikelihoodEstimate]:
     """An estimate with the mask sets of the next round, and those of the rounds before it."""
-    new = drawn.more(size)
-    values = yield from _ask(item, mask_id, new)
-    drawn.add(values)
+
+    def of_part(number: int) -> MultiStep[float]:
+        part, own = passes.parts[number], drawn.parts[number]
+        begins = not own.is_begun
+        masked = passes.masked(part, own.more(size))
+        if begins:
+            read, values = yield from multi_step.both(passes.read(part), masked)
+        else:
+            read, values = 0.0, (yield from masked)
+        own.add(values)
+        return read
+
+    drawn.read += math.fsum((yield from passes.of_parts(of_part)))
     logp, se = drawn.result()
-    return LikelihoodEstimate(logp, se, drawn.passes, drawn.name)
-
-
-def _ask(item: Item, mask_id: int, sets: Sequence[MaskSet]) -> MultiStep[list[float]]:
-    """Of every mask set, the sum of its tokens' log-probabilities, times its weight."""
-    queries = []
-    own = Readout("own", (item.first, *item.tokens))
-    for one in (one for one in sets if one.places):
-        ids = list(item.ids)
-        for place in one.places:
-            ids[item.first + place] = mask_id
-        asked = tuple(item.first + place for place in one.places)
-        queries.append(Query(tuple(ids), asked, (own,), item.name))
-    answers = iter((yield queries))
-    return [
-        one.weight * float(next(answers)["own"].sum(dtype=float)) if one.places else 0.0
-        for one in sets
-    ]
+    taken = drawn.passes + sum(part.read is not None for part in passes.parts)
+    return LikelihoodEstimate(logp, se, taken, passes.named(drawn.name))

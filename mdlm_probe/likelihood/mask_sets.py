@@ -71,6 +71,11 @@ class MaskSetSample:
     _asked: list[tuple[Stratum, Unit]] = field(default_factory=list)
     _given: list[int] = field(default_factory=list)
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether what is no sample was scored."""
+        return self._base is not None
+
     def more(self, passes: int) -> list[MaskSet]:
         """The next mask sets, so that all so far take `passes` at most."""
         new = list(self.fixed) if self._base is None else []
@@ -108,15 +113,13 @@ class MaskSetSample:
         return total, math.sqrt(math.fsum(self._variances()))
 
     def freedom(self) -> float:
-        """Degrees of freedom of the standard error, by Welch and Satterthwaite; inf if it is 0.
+        """Degrees of freedom of the standard error; see `freedom`."""
+        return freedom(self.spread())
 
-        So it is a t interval: few observations tell little about their own spread.
-        """
-        parts = [
-            (own, len(s.values) - 1) for own, s in zip(self._variances(), self.strata, strict=True)
-        ]
-        rough = math.fsum(own**2 / count for own, count in parts if own)
-        return math.fsum(own for own, _ in parts) ** 2 / rough if rough else math.inf
+    def spread(self) -> list[tuple[float, int]]:
+        """What every stratum adds to the variance, on how many degrees of freedom."""
+        own = zip(self._variances(), self.strata, strict=True)
+        return [(variance, len(s.values) - 1) for variance, s in own]
 
     def _variances(self) -> list[float]:
         """What every stratum adds to the estimate's variance; inf where it has no spread yet."""
@@ -126,6 +129,53 @@ class MaskSetSample:
             else math.inf
             for s in self.strata
         ]
+
+
+@dataclass
+class SampleOfParts:
+    """Mask sets of the parts of an item, whose values add up.
+
+    Attributes:
+        parts: of each part, drawn independently of the others'.
+        read: sum of the log-probabilities that were read without masks.
+    """
+
+    parts: list[MaskSetSample]
+    read: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """Of the estimator."""
+        return self.parts[0].name
+
+    @property
+    def passes(self) -> int:
+        """Mask sets that were scored."""
+        return sum(part.passes for part in self.parts)
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether anything is drawn."""
+        return any(part.strata for part in self.parts)
+
+    def result(self) -> tuple[float, float]:
+        """The estimate and its standard error, in nats."""
+        found = [part.result() for part in self.parts]
+        logp = self.read + math.fsum(logp for logp, _ in found)
+        return logp, math.hypot(*(se for _, se in found))
+
+    def freedom(self) -> float:
+        """Degrees of freedom of the standard error; see `freedom`."""
+        return freedom([own for part in self.parts for own in part.spread()])
+
+
+def freedom(spread: Sequence[tuple[float, int]]) -> float:
+    """Degrees of freedom of a sum of variances, by Welch and Satterthwaite; inf if it is 0.
+
+    So it is a t interval: few observations tell little about their own spread.
+    """
+    rough = math.fsum(own**2 / count for own, count in spread if own)
+    return math.fsum(own for own, _ in spread) ** 2 / rough if rough else math.inf
 
 
 def complements(length: int, passes: int, seed: int, first: int = 0) -> MaskSetSample:

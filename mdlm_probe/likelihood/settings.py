@@ -9,6 +9,8 @@ from mdlm_probe.core import options
 
 Estimator = Literal["auto", "exact-chain", "mc", "bernoulli", "pseudo"]
 Order = Literal["left_to_right", "right_to_left", "best_first"]
+Fill = Literal["masks", "eos", "cut"]
+"""What stands behind a continuation in its last block of block-causal attention."""
 Overlength = Literal["cut", "keep-start", "skip", "error"]
 """What is done with a context longer than the model reads: `cut`, on the left; `keep-start`: after
 the tokens that open a text, such as BOS; `skip`, its document counts nowhere; `error`."""
@@ -26,10 +28,14 @@ class Settings:
     Attributes:
         estimator: see `estimators`.
         order: of the chain rule.
-        bound: most tokens of a continuation that `auto` scores by the chain rule.
-        draws: mask sets of an estimate by Monte Carlo, at most.
+        bound: most tokens of a continuation, or of its largest block, that `auto` scores by the
+            chain rule.
+        draws: mask sets of an estimate by Monte Carlo, at most; of each block under block-causal
+            attention.
         target_se: standard error (nats) at which an item needs no more of them; 0: all are made.
         decide: whether a group of items needs no more once its ranking is sure, see `rankings`.
+        fill: under block-causal attention, what stands behind a continuation in its last block:
+            masks, as decoding sees it; ends of text (eos); nothing (cut). It moves values.
     """
 
     estimator: Estimator = "auto"
@@ -38,6 +44,7 @@ class Settings:
     draws: int = 128
     target_se: float = 0.0
     decide: bool = False
+    fill: Fill = "masks"
 
     def estimator_of(self, tokens: int) -> Estimator:
         """The estimator of a continuation of so many tokens."""

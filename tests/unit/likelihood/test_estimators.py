@@ -228,7 +228,7 @@ def test_many_groups_are_cut_where_their_queries_are_too_many(monkeypatch):
     settings, asker = Settings("mc", draws=16), engine(2, Sharpened)
     whole = estimators.rank(asker, groups, settings, [(1, 2)] * 5)
     monkeypatch.setattr(estimators, "AT_ONCE", 400)
-    assert len(list(estimators._parts(groups, settings))) == 5
+    assert len(list(estimators._together(asker, groups, settings))) == 5
     assert estimators.rank(asker, groups, settings, [(1, 2)] * 5) == whole
 
 
