@@ -73,6 +73,7 @@ def identity(facts: Mapping[str, Any], entry: Any) -> dict[str, Any]:
         "mask": entry.mask_id,
         "ends": list(entry.eos_ids),
         "context": entry.context,
+        **entry.block_facts,
     }
 
 

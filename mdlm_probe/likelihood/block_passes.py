@@ -98,7 +98,7 @@ class Beside:
 
     def _joined(self, row: dict[int, Query]) -> Query:
         """One query of blocks by their first positions."""
-        ids, computed = list(self.item.ids), []
+        ids, computed = list(self.item.ids), list[int]()
         for begin in sorted(row):
             own = row[begin].ids
             ids[begin : len(own)] = own[begin:]

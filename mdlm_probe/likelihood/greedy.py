@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 TOP = (Readout("top_id"),)
 
 
-def is_greedy(engine: AskingEngine, items: Sequence[Item], fill: Fill = "masks") -> list[bool]:
+def is_greedy(engine: AskingEngine, items: Sequence[Item], fill: Fill = "mask") -> list[bool]:
     """Whether greedy decoding from left to right, one token per step, writes each continuation.
 
     Masked models: as many masks as the continuation has tokens. Block-causal models: masks up to

@@ -88,10 +88,10 @@ def filling(entry: Checkpoint, fill: Fill) -> tuple[int, ...]:
     if fill == "eos" and not entry.eos_ids:
         raise ProbeError(
             f"'{entry.name}' has no token that ends a text to fill a block with",
-            expected="--fill masks or --fill cut",
+            expected="--fill mask or --fill cut",
             option="fill",
         )
-    return {"masks": (entry.mask,), "eos": entry.eos_ids[:1], "cut": ()}[fill]
+    return {"mask": (entry.mask,), "eos": entry.eos_ids[:1], "cut": ()}[fill]
 
 
 def estimator_of(parts: list[Part], settings: Settings) -> str:

@@ -9,7 +9,7 @@ from mdlm_probe.core import options
 
 Estimator = Literal["auto", "exact-chain", "mc", "bernoulli", "pseudo"]
 Order = Literal["left_to_right", "right_to_left", "best_first"]
-Fill = Literal["masks", "eos", "cut"]
+Fill = Literal["mask", "eos", "cut"]
 """What stands behind a continuation in its last block of block-causal attention."""
 Overlength = Literal["cut", "keep-start", "skip", "error"]
 """What is done with a context longer than the model reads: `cut`, on the left; `keep-start`: after
@@ -35,7 +35,7 @@ class Settings:
         target_se: standard error (nats) at which an item needs no more of them; 0: all are made.
         decide: whether a group of items needs no more once its ranking is sure, see `rankings`.
         fill: under block-causal attention, what stands behind a continuation in its last block:
-            masks, as decoding sees it; ends of text (eos); nothing (cut). It moves values.
+            masks (mask), as decoding sees it; ends of text (eos); nothing (cut). It moves values.
     """
 
     estimator: Estimator = "auto"
@@ -44,7 +44,7 @@ class Settings:
     draws: int = 128
     target_se: float = 0.0
     decide: bool = False
-    fill: Fill = "masks"
+    fill: Fill = "mask"
 
     def estimator_of(self, tokens: int) -> Estimator:
         """The estimator of a continuation of so many tokens."""

@@ -109,6 +109,11 @@ class Checkpoint:
         """The offset of block boundaries (`Query.origin`) behind a prompt of so many tokens."""
         return prompt % self.block if self.block and self.origin == "prompt" else 0
 
+    @property
+    def block_facts(self) -> dict[str, Any]:
+        """What results record of blocks of attention; nothing where there are none."""
+        return {"block": self.block, "origin": self.origin} if self.block else {}
+
     def block_span(self, place: int, origin: int = 0) -> tuple[int, int]:
         """The first position of the block that a position lies in, and the first one behind it.
 

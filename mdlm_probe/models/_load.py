@@ -328,6 +328,7 @@ def _facts(
         "context": entry.context,
         "vocab": entry.geometry.get("vocab"),
         "shift": family.SHIFT,
+        **entry.block_facts,
         "torch": torch.__version__,
         "cuda": torch.version.cuda if cuda else None,
         "transformers": transformers.__version__,

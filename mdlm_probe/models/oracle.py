@@ -86,6 +86,7 @@ class Oracle:
     ) -> None:
         self.entry, self.border, self.vocab = entry, border, vocab
         self.facts: dict[str, Any] = {"dtype": "float64", "device": "cpu", "weight_hash": "none"}
+        self.facts |= entry.block_facts
         self._initial = chain.initial
         self._forward, self._backward = chain.transition.T.tocsr(), chain.transition.tocsr()
         parts, self._part = connected_components(chain.transition, directed=False)

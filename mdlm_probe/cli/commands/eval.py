@@ -24,7 +24,7 @@ from mdlm_probe.cli.screen import echo
 from mdlm_probe.cli.show import echo_table
 from mdlm_probe.core.columns import names
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.likelihood.settings import USUAL, Estimator, Order, Overlength, Settings
+from mdlm_probe.likelihood.settings import USUAL, Estimator, Fill, Order, Overlength, Settings
 
 HELP = """Evaluates models on lm-eval's tasks: its evaluator, its options, our numbers.
 
@@ -34,7 +34,7 @@ task files run code: those of others only with --trust-tasks.
 
 Example: mdlm-probe eval --model tiny-mdlm --tasks suite_animal --limit 20
 """
-SETTINGS = ("estimator", "order", "bound", "draws", "target_se", "decide")
+SETTINGS = ("estimator", "order", "bound", "draws", "target_se", "decide", "fill")
 SEEDS = (0, 1234, 1234, 1234)
 
 
@@ -94,6 +94,9 @@ LIKELIHOOD_OPTIONS = [
             help="Standard error (nats) at which drawing stops; default: 0, all draws."),
     _option("decide", is_flag=True,
             help="Stop drawing once the best choice of a document is 99.9 % certain."),
+    _option("fill", type=click.Choice(typing.get_args(Fill)), default=USUAL.fill,
+            help="Block-causal models: what stands behind a text in its last block: masks as in"
+            " decoding, ends of text, or nothing (cut)."),
 ]  # fmt: skip
 OUTPUT = click.Option(
     ["--output", "-o", "--output_path", "--output-path"],
