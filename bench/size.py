@@ -16,7 +16,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mdlm_probe.cli import study_file
-from mdlm_probe.core.sheet import CellNames, Sheet, text_of
+from mdlm_probe.core.csv_text import text_of
+from mdlm_probe.core.sheet import CellNames, Sheet
 from mdlm_probe.probes.locality import probe as locality
 from mdlm_probe.runs.plan import Job, prepare
 
@@ -50,18 +51,18 @@ def cells_of(number: int) -> Sequence[locality.Cell]:
 
 def written(path: Path, cells: Sequence[locality.Cell]) -> None:
     """A sheet in which all cells are done, and one that isn't planned yet is awaited."""
-    sheet = Sheet(path, COLUMNS, CellNames(cells), GROUP)
+    sheet = Sheet({path: COLUMNS}, CellNames(cells), GROUP)
     names = locality.Cell.__dataclass_fields__
     for start in range(0, len(cells), GROUP):
         group = cells[start : start + GROUP]
         rows = [{"model": "m", **{n: getattr(c, n) for n in names}, **READ} for c in group]
-        sheet.append(rows, len(group))
+        sheet.append([rows], len(group))
     sheet.close()
 
 
 def reopened(path: Path, cells: Sequence[locality.Cell]) -> int:
     """Cells that a sheet finds done."""
-    sheet = Sheet(path, COLUMNS, CellNames(cells), GROUP)
+    sheet = Sheet({path: COLUMNS}, CellNames(cells), GROUP)
     sheet.close()
     return sheet.done
 

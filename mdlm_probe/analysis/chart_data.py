@@ -27,6 +27,7 @@ from mdlm_probe.analysis.chart_rows import (
 )
 from mdlm_probe.analysis.charts import MEASURE, Axis, Chart
 from mdlm_probe.analysis.frames import Tables
+from mdlm_probe.analysis.observed import Observed
 
 ALL = ""
 """The name of all tasks together."""
@@ -228,7 +229,7 @@ def chart_data(chart: Chart, sources: Mapping[str, Source]) -> ChartData | None:
     )
 
 
-def of_report(chart: Chart, tables: Tables, frame: pd.DataFrame) -> ChartData | None:
+def of_report(chart: Chart, tables: Tables, frame: Observed) -> ChartData | None:
     """A chart's data of all tasks together."""
     return chart_data(chart, {ALL: (tables, frame)})
 

@@ -10,8 +10,9 @@ import pandas as pd
 
 from mdlm_probe.analysis.charts import MEASURE, Axis, Chart, ChartLayer
 from mdlm_probe.analysis.frames import Tables
+from mdlm_probe.analysis.observed import Observed
 
-Source = tuple[Tables, pd.DataFrame]
+Source = tuple[Tables, Observed]
 """A report's tables, and the rows they were made of."""
 ENDS = ("low", "high")
 """Fields of an interval's ends; along x they are `x_low` and `x_high`."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 
 from mdlm_probe.analysis.frames import Tables
 
-Rows = Callable[[Tables, pd.DataFrame], pd.DataFrame]
+Rows = Callable[[Tables, Any], pd.DataFrame]
 """A table, from the report's tables and the rows they were made of."""
 MEASURE = "measure"
 """The column whose values have axes of their own."""

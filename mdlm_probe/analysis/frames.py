@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from pyarrow import csv as pa_csv
 
 from mdlm_probe.analysis import impossible_values
+from mdlm_probe.analysis.observed import Observed, count
 from mdlm_probe.core import catalog
 from mdlm_probe.core.contract import value
 from mdlm_probe.core.errors import ProbeError
@@ -38,12 +39,13 @@ class RunFrames(NamedTuple):
     """The rows of a run folder.
 
     Attributes:
-        rows: by probe, all its models together.
+        rows: by probe, all its models together; of a probe with several kinds of observation by
+            kind, the main one first, each there though it may be empty.
         notes: on what is unfinished, damaged, or not as its run left it.
         entries: of run.json, but for the measurements that are left out because they are damaged.
     """
 
-    rows: dict[str, pd.DataFrame]
+    rows: dict[str, Observed]
     notes: list[str]
     entries: dict[str, dict[str, Any]]
 
@@ -65,7 +67,7 @@ def frames(folder: Path, *, whole: bool = True) -> RunFrames:
             f"no run in {folder}",
             expected="a folder with a run.json, as `mdlm-probe PROBE --output FOLDER` writes it",
         )
-    found: dict[str, list[pd.DataFrame]] = {}
+    found: dict[str, list[dict[str, pd.DataFrame]]] = {}
     notes: list[str] = []
     changed: list[str] = []
     unreadable: list[ProbeError] = []
@@ -73,41 +75,51 @@ def frames(folder: Path, *, whole: bool = True) -> RunFrames:
         unreadable.append(ProbeError(f"{folder / RUN} is damaged: of '{name}', {wrong}"))
         notes.append(f"{name} is left out: {RUN} is damaged: {wrong}")
     for name, entry in list(entries.items()):
-        path = folder / f"{name}.csv"
-        changed += _changed(name, path, entry)
-        if not path.exists():  # it stopped before its first row
+        probe = probe_of(name, entry)
+        paths = {kind: folder / file for kind, file in catalog.csv_names(probe, name).items()}
+        changed += _changed(name, paths, entry)
+        if not any(path.exists() for path in paths.values()):  # it stopped before its first row
             continue
         try:
-            frame = _sound(path, probe_of(name, entry), whole)
+            own = {kind: _sound(path, probe, kind, whole) for kind, path in paths.items()}
         except ProbeError as error:
             unreadable.append(error)
             notes.append(f"{name} is left out: {error.found}")
             del entries[name]
             continue
         if entry.get("status") != "finished":
-            state = f"{len(frame)} rows, {entry.get('cells', '?')} cells planned"
+            state = f"{count(own)} rows, {entry.get('cells', '?')} cells planned"
             notes.append(f"{name} is unfinished ({state}): its means may be over different items")
-        if len(frame):
-            found.setdefault(probe_of(name, entry), []).append(frame)
+        if count(own):
+            found.setdefault(probe, []).append(own)
     if not found and unreadable:
         raise unreadable[0]
     if not found:
         state = f"any more: {'; '.join(changed)}" if changed else "yet"
         hint = "run it again, then report" if changed else "let the run finish, then report"
         raise ProbeError(f"{folder} holds no rows {state}", hint=hint)
-    rows = {probe: pd.concat(found.pop(probe), ignore_index=True) for probe in list(found)}
+    rows = {probe: _together(found.pop(probe)) for probe in list(found)}
     return RunFrames(rows, [*changed, *notes], entries)
 
 
-def _sound(path: Path, probe: str, whole: bool) -> pd.DataFrame:
-    """The rows of a measurement.
+def _together(models: list[dict[str, pd.DataFrame]]) -> Observed:
+    """The rows of all models of a probe: by kind where there are several."""
+    rows: dict[str, pd.DataFrame] = {}
+    for kind in list(models[0]):
+        every = [own.pop(kind) for own in models]
+        rows[kind] = pd.concat([f for f in every if len(f)] or every[:1], ignore_index=True)
+    return rows if len(rows) > 1 else next(iter(rows.values()))
+
+
+def _sound(path: Path, probe: str, kind: str, whole: bool) -> pd.DataFrame:
+    """The rows of one kind of a measurement.
 
     Raises:
         ProbeError: a file that can't be read, or that holds what nothing measures.
     """
     unread = () if whole else _unread(probe)
     rows = read_values(path, catalog.columns_of_type(probe, str), unread)
-    if wrong := impossible_values.fault(probe, rows):
+    if wrong := impossible_values.fault(probe, rows, kind):
         raise ProbeError(
             f"{path} is damaged: {wrong}", hint="the same command with --fresh measures anew"
         )
@@ -119,14 +131,23 @@ def _unread(probe: str) -> Collection[str]:
     return value("report", catalog.load("report", probe), "UNREAD") if known else ()
 
 
-def _changed(name: str, path: Path, entry: dict[str, Any]) -> list[str]:
-    """A note where a finished CSV isn't as large as run.json says, or is gone."""
-    size = entry.get("size") if entry.get("status") == "finished" else None
-    found = path.stat().st_size if path.exists() else None
-    if size is None or size == found:
+def _changed(name: str, paths: dict[str, Path], entry: dict[str, Any]) -> list[str]:
+    """Notes where a finished CSV isn't as large as run.json says, or is gone."""
+    if entry.get("status") != "finished":
         return []
-    state = "there is no CSV" if found is None else f"its CSV has {found} bytes"
-    return [f"{name} has rows that were changed or are missing: {state}, {size} when it finished"]
+    main = next(iter(paths))
+    known = {main: entry.get("size")} | entry.get("sizes", {})
+    notes = []
+    for kind, path in paths.items():
+        size, found = known.get(kind), path.stat().st_size if path.exists() else None
+        if size is None or size == found:
+            continue
+        what = f"CSV of {kind}" if len(paths) > 1 else "CSV"
+        state = f"there is no {what}" if found is None else f"its {what} has {found} bytes"
+        notes.append(
+            f"{name} has rows that were changed or are missing: {state}, {size} when it finished"
+        )
+    return notes
 
 
 def read_values(

@@ -15,6 +15,7 @@ import pandas as pd
 
 from mdlm_probe.analysis.frames import Tables, records
 from mdlm_probe.analysis.model_card import ends_of
+from mdlm_probe.analysis.observed import Observed
 from mdlm_probe.analysis.pairing import Better
 from mdlm_probe.analysis.tables import MISSING, is_missing, number
 from mdlm_probe.core import catalog
@@ -60,7 +61,7 @@ class HeadlineValue:
         return not (math.isnan(self.low) or math.isnan(self.high))
 
 
-Find = Callable[[Tables, pd.DataFrame], Iterator[HeadlineValue]]
+Find = Callable[[Tables, Any], Iterator[HeadlineValue]]
 """Finds a headline's values in a report's tables; rows say what the tables don't."""
 
 
@@ -121,7 +122,7 @@ def declared(probe: str) -> tuple[Headline, ...]:
 
 
 def values(
-    headline: Headline, tables: Tables, frame: pd.DataFrame, models: Sequence[str]
+    headline: Headline, tables: Tables, frame: Observed, models: Sequence[str]
 ) -> list[HeadlineValue]:
     """A headline of each model, in their order; of those that aren't found, why."""
     found = {one.model: one for one in headline.find(tables, frame)}

@@ -15,17 +15,19 @@ SEEN = 40
 """Characters of a value that an error shows."""
 
 
-def fault(probe: str, rows: pd.DataFrame) -> str:
+def fault(probe: str, rows: pd.DataFrame, kind: str = "") -> str:
     """What the first impossible value of a probe's rows is; "" for none.
 
     Args:
         probe: its name; of one that isn't known nothing is.
         rows: its columns as values.
+        kind: of observation, where the probe has several.
     """
     try:
-        known = catalog.columns(probe)
+        kinds = {one.name: one.columns for one in catalog.observations(probe)}
     except ProbeError:
         return ""
+    known = kinds[kind]
     here = (
         [c for c in known if c.name in rows and c.type in (bool, int, float)] if len(rows) else []
     )

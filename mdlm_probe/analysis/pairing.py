@@ -47,7 +47,8 @@ class Pairing:
         by: the sweep that every item goes through.
         cluster: the column of `item` whose items aren't independent; "" for none.
         name: what is compared, where a probe has several such things.
-        rows: makes rows with `measures` from a probe's, keeping coordinates that must be equal.
+        kind: of observation, where the probe has several.
+        rows: makes rows with `measures` from these, keeping coordinates that must be equal.
         free: coordinates that may differ within a pair, since they change no measure.
     """
 
@@ -56,6 +57,7 @@ class Pairing:
     by: tuple[str, ...] = ()
     cluster: str = ""
     name: str = ""
+    kind: str = ""
     rows: Callable[[pd.DataFrame], pd.DataFrame] = pd.DataFrame.copy
     free: tuple[str, ...] = ()
 
@@ -81,11 +83,13 @@ class Pairs:
     measured: tuple[list[str], list[str]]
 
 
-def plain(frame: pd.DataFrame, coordinates: Sequence[str]) -> Pairing:
+def plain(frame: pd.DataFrame, coordinates: Sequence[str], kind: str = "") -> Pairing:
     """The pairing where a report declares none: a cell is an item, every number a measure."""
     numbers = frame.drop(columns=["model", *coordinates], errors="ignore").select_dtypes("number")
     return Pairing(
-        {str(name): Measure(str(name)) for name in numbers if numbers[name].notna().any()}
+        {str(name): Measure(str(name)) for name in numbers if numbers[name].notna().any()},
+        name=kind,
+        kind=kind,
     )
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mdlm_probe.core import catalog
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import read_run, run_folders
 
@@ -100,7 +101,7 @@ class Run:
 
     @cached_property
     def frames(self) -> dict[str, pd.DataFrame]:
-        """The rows of all models, by probe, with types.
+        """The rows of all models, by probe, with types; see `load_run` for several kinds of them.
 
         Raises:
             ProbeError: there are none yet, or they can't be read.
@@ -111,12 +112,13 @@ class Run:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """The rows of the one probe that was run.
+        """The rows of the one probe that was run; of several kinds, the main one's.
 
         Raises:
             ProbeError: as `frames`; and where the folder has several probes.
         """
-        if len(self.frames) > 1:
+        probes = set(self.frames) & {*catalog.names("probe"), catalog.JUDGE}
+        if len(probes) > 1:
             raise ProbeError(
                 f"{self.folder} has rows of {', '.join(self.frames)}", expected="run.frames[PROBE]"
             )

@@ -11,12 +11,13 @@ import ast
 import difflib
 import importlib
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 
 from mdlm_probe.core import contract
-from mdlm_probe.core.columns import MODEL, Column
+from mdlm_probe.core.columns import MODEL, Column, Observation
 from mdlm_probe.core.columns import coordinates as coordinates_of
 from mdlm_probe.core.contract import Part
 from mdlm_probe.core.errors import ProbeError
@@ -97,10 +98,34 @@ def charts(name: str) -> ModuleType:
 
 
 def columns(name: str) -> tuple[Column, ...]:
-    """All columns of the rows of a probe, or of verdicts."""
+    """All columns of the rows of a probe, or of verdicts: of all kinds, each name once."""
+    found: dict[str, Column] = {}
+    for kind in observations(name):
+        for column in kind.columns:
+            found.setdefault(column.name, column)
+    return tuple(found.values())
+
+
+def observations(name: str) -> tuple[Observation, ...]:
+    """The kinds of observation of a probe, or of verdicts, with all columns; the main one first."""
     if name == JUDGE:
-        return tuple(load("columns", JUDGE).COLUMNS)
-    return columns_of(load("probe", name))
+        return (Observation("", "", tuple(load("columns", JUDGE).COLUMNS)),)
+    return observations_of(load("probe", name))
+
+
+def csv_names(name: str, measurement: str) -> dict[str, str]:
+    """The CSVs of a measurement by kind of observation, the main one first.
+
+    Args:
+        name: the probe's; of one that isn't known the main one is told.
+        measurement: PROBE__MODEL. Others than the main kind are in PROBE-KIND__MODEL.csv.
+    """
+    known = name in (*names("probe"), JUDGE)
+    main, *others = [kind.name for kind in observations(name)] if known else [""]
+    probe, mark, model = measurement.partition("__")
+    return {main: f"{measurement}.csv"} | {
+        kind: f"{probe}-{kind}{mark}{model}.csv" for kind in others
+    }
 
 
 def columns_of_type(name: str, kind: type) -> frozenset[str]:
@@ -122,9 +147,13 @@ def traits(name: str) -> dict[str, Traits]:
     return load("columns", JUDGE).OPTIONS if name == JUDGE else traits_of(load("probe", name).plan)
 
 
-def columns_of(probe: ModuleType) -> tuple[Column, ...]:
-    """All columns of a probe's rows: the model, the cell's coordinates, the probe's own."""
-    return (MODEL, *coordinates_of(probe.Cell), *probe.COLUMNS)
+def observations_of(probe: ModuleType) -> tuple[Observation, ...]:
+    """A probe's kinds of observation, with all columns: the model, the coordinates, its own."""
+    first = (MODEL, *coordinates_of(probe.Cell))
+    found = contract.value("probe", probe, "OBSERVATIONS") or (
+        Observation("", "", contract.value("probe", probe, "COLUMNS")),
+    )
+    return tuple(replace(kind, columns=(*first, *kind.columns)) for kind in found)
 
 
 def _paths(part: Part) -> dict[str, Path]:

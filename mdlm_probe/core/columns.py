@@ -33,6 +33,22 @@ class Column:
 
 
 @dataclasses.dataclass(frozen=True)
+class Observation:
+    """A kind of observation: what a row of one CSV is.
+
+    Attributes:
+        name: its own; "" where a probe has one kind. The main kind's CSV is called after the
+            probe alone, the others' after both.
+        meaning: what a row is, one line.
+        columns: what it says.
+    """
+
+    name: str
+    meaning: str
+    columns: tuple[Column, ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class Unit:
     """The unit of a coordinate, beside its meaning: `Annotated[int, "masks", Unit("tokens")]`."""
 

@@ -38,6 +38,7 @@ class Attribute:
         meaning: one line.
         required: whether every module of the kind has it.
         default: its value where a module doesn't have it.
+        instead: another name, which a module may have in place of this one; "" for none.
     """
 
     type: str
@@ -45,6 +46,7 @@ class Attribute:
     required: bool = False
     default: Any = None
     parameters: tuple[str, ...] | None = None
+    instead: str = ""
 
 
 def function(
@@ -59,7 +61,16 @@ PROBE = {
         "tuple[Literal['masked', 'causal'], ...]", "kinds of models that it can ask", required=True
     ),
     "Cell": Attribute("type", "coordinates of one experiment, a frozen dataclass", required=True),
-    "COLUMNS": Attribute("tuple[Column, ...]", "what a row says", required=True),
+    "COLUMNS": Attribute(
+        "tuple[Column, ...]",
+        "what a row says, where there is one kind of rows",
+        required=True,
+        default=(),
+        instead="OBSERVATIONS",
+    ),
+    "OBSERVATIONS": Attribute(
+        "tuple[Observation, ...]", "kinds of rows, each with a file; the main one first", default=()
+    ),
     "GRADIENTS": Attribute("bool", "whether it needs gradients", default=False),
     "JUDGED": Attribute("bool", "whether judges compare its answers", default=False),
     "plan": function("the cells, from options, as ranges", required=True, any_parameters=True),
@@ -67,11 +78,14 @@ PROBE = {
     "suited": function("options that suit a model's attention, where users give none", "entry"),
     "refuse": function("why a cell can't be asked of a model", "cell", "entry", required=True),
     "measure": function(
-        "a cell and its rows, one by one, once all is asked", "engine", "cells", required=True
+        "a cell and its rows (by kind, where there are OBSERVATIONS), once all is asked",
+        "engine",
+        "cells",
+        required=True,
     ),
 }
 REPORT = {
-    "tables": function("tables by name, from rows", "frame", required=True),
+    "tables": function("tables by name, from rows, or from rows by kind", "frame", required=True),
     "notes": function("what a reader should know of the rows, in sentences", "frame"),
     "PRINTED": Attribute("tuple[str, ...]", "tables that are printed; default: all"),
     "UNITS": Attribute(
@@ -147,7 +161,7 @@ def check(part: Part, name: str, module: ModuleType) -> None:
                 expected=f"'{near}': {known[near].meaning}",
                 hint="call it something else if it isn't meant to be that",
             )
-    for needed in (n for n in missing if known[n].required):
+    for needed in (n for n in missing if known[n].required and known[n].instead not in own):
         raise ProbeError(
             f"{module.__file__}: the {part} of '{name}' has no '{needed}'",
             expected=known[needed].meaning,

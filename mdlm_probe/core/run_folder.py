@@ -1,15 +1,16 @@
 """Run folders: CSVs, and run.json, which says what their rows are; studies have several.
 
-A run folder holds one `PROBE__MODEL.csv` per measurement, and one run.json for all. Rows are
-written a group of cells at a time, in the order of the plan, and a small seal file beside the CSV
-says up to which byte the groups are whole. Whatever stops a process, the next one cuts the file
-there and resumes: that equals never having stopped, byte for byte.
+A run folder holds one `PROBE__MODEL.csv` per measurement, or several where a probe has several
+kinds of rows, and one run.json for all. Rows are written a group of cells at a time, in the order
+of the plan, and a small seal file beside the CSVs says up to which byte the groups are whole.
+Whatever stops a process, the next one cuts the files there and resumes: that equals never having
+stopped, byte for byte.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 from mdlm_probe.core import run_shape
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import exclusive, unusable, write_json
+from mdlm_probe.core.seal import seal_path
 
 RUN = "run.json"
 STUDY = "study.json"
@@ -67,19 +69,26 @@ class RunFolder:
         """The CSV of a measurement."""
         return self.folder / f"{name}.csv"
 
-    def begin(self, name: str, entry: dict[str, Any], path: Path | None = None) -> dict[str, Any]:
+    def begin(
+        self,
+        name: str,
+        entry: dict[str, Any],
+        path: Path | None = None,
+        others: Sequence[Path] = (),
+    ) -> dict[str, Any]:
         """Starts or continues a measurement; returns its entry in run.json.
 
         Args:
             name, entry: of the measurement; `entry` holds its `config`.
             path: the file it writes, unless that is its CSV.
+            others: further files that it writes.
 
         Raises:
             ProbeError: its configuration differs from the one recorded; the differences are shown.
         """
         path = path or self.path(name)
         if self._fresh:
-            for file in (path, path.with_suffix(".seal")):
+            for file in (seal_path(path), *others, path):
                 file.unlink(missing_ok=True)
             self.entries.pop(name, None)
         known = self.entries.get(name)
@@ -88,10 +97,11 @@ class RunFolder:
                 f"{self.folder / RUN} is damaged: of '{name}', {wrong}",
                 hint="--fresh starts over; --output DIR writes elsewhere",
             )
-        if known is None or not path.exists():  # what has no rows binds nobody
-            if path.exists():
+        if known is None or not any(file.exists() for file in (path, *others)):
+            # what has no rows binds nobody
+            if left := next((file for file in (path, *others) if file.exists()), None):
                 raise ProbeError(
-                    f"{path} is there, but {RUN} doesn't say what its rows are",
+                    f"{left} is there, but {RUN} doesn't say what its rows are",
                     hint="--fresh starts over; --output DIR writes elsewhere",
                 )
             self.entries[name] = {"status": "started", **entry}

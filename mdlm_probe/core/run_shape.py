@@ -36,6 +36,7 @@ SHAPE: dict[str, Any] = {
     "cells": int,
     "whole": int,
     "size": int,
+    "sizes": {},
     "ended": str,
     "config": CONFIG,
     "model": MODEL,

@@ -1,92 +1,17 @@
-"""The sheet: an append-only CSV of whole cells, which can be resumed byte for byte."""
+"""The sheet: append-only CSVs of whole cells, which can be resumed byte for byte."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import re
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from mdlm_probe.core.cell_ranges import CellSequence
+from mdlm_probe.core.csv_file import CsvFile
+from mdlm_probe.core.csv_text import Row, lines_of, text_of
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.core.files import append_whole, unusable, write_whole
-
-PLAIN = {"\\": "\\", "n": "\n", "r": "\r", "0": "\0"}
-ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\0": "\\0"})
-
-UNNAMED = "-"
-"""What a seal calls a plan that has no digest."""
-
-AT_ONCE = 2**20
-"""Bytes of a file that are read at a time."""
-
-csv.field_size_limit(2**31 - 1)  # the usual 128 KiB would refuse long canvases
-
-Row = Mapping[str, Any]
-
-
-def text_of(value: Any) -> str:
-    """A value as the CSV holds it: floats with 6 significant digits, booleans as 0 and 1, lists as
-    JSON, no line breaks in texts (backslash escapes instead), nothing for None.
-    """
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(int(value))
-    if isinstance(value, float):
-        return format(value, ".6g")
-    if isinstance(value, list):  # whose escapes are JSON's own
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return str(value).translate(ESCAPES)
-
-
-def text_from(field: str) -> str:
-    r"""The text that a CSV field stands for; undoes the escapes of `text_of`, such as `\n`.
-
-    Not for fields of lists, which are JSON.
-    """
-    return re.sub(r"\\(.)", lambda found: PLAIN.get(found[1], found[0]), field)
-
-
-def lines_of(rows: Iterable[Row], columns: Sequence[str]) -> bytes:
-    """Rows as CSV lines. Every row must have exactly the columns."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    for row in rows:
-        assert row.keys() == set(columns), f"columns {sorted(row.keys() ^ set(columns))} differ"
-        writer.writerow([text_of(row[name]) for name in columns])
-    return out.getvalue().encode()
-
-
-def csv_of(rows: Iterable[Row], columns: Sequence[str]) -> bytes:
-    """A whole CSV: its heads and its rows."""
-    return lines_of([dict(zip(columns, columns, strict=True)), *rows], columns)
-
-
-def records(text: str, delimiter: str = ",") -> list[dict[str, str]]:
-    """The rows of a CSV with a header, each cell as the text that stands there.
-
-    Raises:
-        ValueError: naming the line that has other cells than the header, or is no CSV.
-    """
-    reader = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), delimiter=delimiter)
-    try:
-        rows = [(reader.line_num, row) for row in reader if row]
-    except csv.Error as error:
-        raise ValueError(f"line {reader.line_num}: {error}") from None
-    heads = rows[0][1] if rows else []
-    doubled = [head for head in heads if heads.count(head) > 1]
-    if doubled:
-        raise ValueError(f"two columns are called '{doubled[0]}'")
-    for number, row in rows:
-        if len(row) != len(heads):
-            raise ValueError(f"line {number} has {len(row)} cells, the header has {len(heads)}")
-    return [dict(zip(heads, row, strict=True)) for _, row in rows[1:]]
+from mdlm_probe.core.seal import UNNAMED, Mark, Seal, SealLog, seal_path
 
 
 class CellNames(Sequence[tuple[str, ...]]):
@@ -114,181 +39,124 @@ def _name(cell: Any) -> tuple[str, ...]:
     return tuple(text_of(getattr(cell, field)) for field in cell.__dataclass_fields__)
 
 
-class Seal(NamedTuple):
-    """What the file beside a CSV says of it.
-
-    Attributes:
-        done: cells that it holds.
-        end: the byte where their rows end.
-        sum: checksum (CRC-32) of all bytes before; -1 where a version wrote none.
-        plan: hash of the plan that the cells are the first ones of.
-    """
-
-    done: int
-    end: int
-    sum: int
-    plan: str
-
-    @classmethod
-    def read(cls, path: Path) -> Seal | None:
-        """What a file says; None if there is none, or a damaged one."""
-        with suppress(OSError, ValueError):
-            fields = path.read_text().split()
-            done, end, total, plan = fields if len(fields) > 2 else [*fields, "-1", UNNAMED]
-            return cls(int(done), int(end), int(total), plan)
-        return None
-
-
 class Sheet:
-    """One CSV file, open for appending groups of whole cells.
+    """The CSV files of a measurement, open for appending groups of whole cells.
 
-    What it holds already is taken as it is if it has the checksum that the seal beside it names,
-    and the seal is of this very plan. Otherwise it is read row by row, and held against the plan.
+    A group's rows go into all files before one line more in the seal beside them says that it is
+    done: whatever stops a process, the files are cut back together to what the last seal names.
+
+    What they hold already is taken as it is if it has the checksums that the seal names, and the
+    seal is of this very plan. A single file without such a seal is read row by row, and held
+    against the plan; several are refused, since their rows don't say which are missing.
 
     Args:
-        path: the file; created with its header if absent.
-        columns: all columns; those that name the cell come first.
+        files: the columns of each CSV by its path, the main one first; created with their heads
+            if absent. Columns that name the cell come first, behind the model.
         cells: the coordinates of every planned cell as the CSV holds them, in order.
         group: cells that are measured and written together.
 
     Attributes:
-        done: planned cells that the file holds, a whole number of groups or all.
+        done: planned cells that the files hold, a whole number of groups or all.
 
     Raises:
-        ProbeError: a file that isn't this plan's, is damaged, or can't be written.
+        ProbeError: files that aren't this plan's, are damaged, or can't be written.
     """
 
     def __init__(
-        self, path: Path, columns: Sequence[str], cells: Sequence[tuple[str, ...]], group: int
+        self, files: Mapping[Path, Sequence[str]], cells: Sequence[tuple[str, ...]], group: int
     ) -> None:
-        self.path, self._columns, self._group = path, tuple(columns), group
-        self._seal = path.with_suffix(".seal")
-        self._header = csv_of([], columns)
+        self._group = group
         self._plan = cells.digest if isinstance(cells, CellNames) else UNNAMED
-        self._sum = 0
-        try:
-            self._file = path.open("r+b" if path.exists() else "x+b", buffering=0)
-        except OSError as error:
-            raise unusable(path, error) from error
-        try:
-            self.done, self._end = self._whole(cells)
-            self._file.truncate(self._end)
-            self._file.seek(self._end)
-            if self._end == 0:
-                self._write(self._header)
-        except BaseException as error:
-            self._file.close()
-            if isinstance(error, OSError):
-                raise unusable(path, error) from error
-            raise
+        with ExitStack() as stack:
+            self._files = [
+                stack.enter_context(CsvFile(path, columns)) for path, columns in files.items()
+            ]
+            self._seals = SealLog(seal_path(next(iter(files))))
+            self.done, marks = self._whole(cells)
+            for file, mark in zip(self._files, marks, strict=True):
+                file.begin(mark)
+            self._seals.begin(self._seal())
+            self._opened = stack.pop_all()
 
-    def append(self, rows: Sequence[Row], cells: int) -> None:
+    def append(self, rows: Sequence[Iterable[Row]], cells: int) -> None:
         """Writes the rows of the next `cells` cells, all or nothing.
 
+        Args:
+            rows: of each file, in the files' order.
+            cells: how many cells these are of.
+
         Raises:
-            ProbeError: when the disk is full, say; the file is as it was before.
+            ProbeError: when the disk is full, say; the files are as they were before.
         """
+        lines = [lines_of(own, f.columns) for own, f in zip(rows, self._files, strict=True)]
+        marks = [file.mark for file in self._files]
         try:
-            self._write(lines_of(rows, self._columns))
-        except OSError as error:
-            raise unusable(self.path, error) from error
+            for file, data in zip(self._files[::-1], lines[::-1], strict=True):  # the main one last
+                file.append(data)
+        except BaseException:
+            for file, mark in zip(self._files, marks, strict=True):
+                file.back(mark)
+            raise
         self.done += cells
-        seal = (self.done, self._end, self._sum, self._plan)
-        write_whole(self._seal, " ".join(map(str, seal)) + "\n")
+        self._seals.append(self._seal())
 
-    def close(self, *, complete: bool = False) -> None:
-        """Closes the file; a complete one needs no seal any more."""
-        self._file.close()
-        if complete:
-            self._seal.unlink(missing_ok=True)
+    def close(self) -> None:
+        """Closes the files; their seal stays."""
+        self._opened.close()
 
-    def _write(self, data: bytes) -> None:
-        append_whole(self._file, data, self._end)
-        self._end += len(data)
-        self._sum = zlib.crc32(data, self._sum)
+    def _seal(self) -> Seal:
+        return Seal(self.done, self._plan, tuple(file.mark for file in self._files))
 
-    def _whole(self, cells: Sequence[tuple[str, ...]]) -> tuple[int, int]:
-        """How many planned cells the file holds in whole groups, and the byte where they end."""
-        seal = Seal.read(self._seal)
+    def _whole(self, cells: Sequence[tuple[str, ...]]) -> tuple[int, Sequence[Mark]]:
+        """How many planned cells the files hold in whole groups, and where their rows end."""
+        seal = self._seals.last
         if seal and self._holds(seal):
-            for _ in self._marks(cells, seal.done, seal.end):
-                pass  # rows of a group that was cut off are forgotten, others are refused
-            return seal.done, seal.end
-        done, end = self._scanned(cells, seal)
-        self._summed(end)
-        return done, end
+            after = set(cells[seal.done : seal.done + self._group])
+            for file, mark in zip(self._files, seal.marks, strict=True):
+                file.check_after(mark, after)  # a group that was cut off is forgotten
+            return seal.done, seal.marks
+        if all(file.is_new() for file in self._files):
+            return 0, [Mark(0, 0)] * len(self._files)
+        if len(self._files) == 1:
+            return self._scanned(self._files[0], cells, seal)
+        raise self._unlike(seal)
 
     def _holds(self, seal: Seal) -> bool:
-        """Whether the file begins with what was sealed, and that is of this plan."""
-        if self._plan == UNNAMED or self._plan != seal.plan or self._summed(seal.end) != seal.sum:
-            return False
-        self._file.seek(0)
-        return self._file.read(len(self._header)) == self._header
+        """Whether the files begin with what was sealed, and that is of this plan."""
+        return (
+            self._plan == seal.plan != UNNAMED
+            and len(seal.marks) == len(self._files)
+            and all(f.holds(mark) for f, mark in zip(self._files, seal.marks, strict=True))
+        )
 
-    def _summed(self, end: int) -> int | None:
-        """The checksum of the bytes before one, which is then carried on; None if the file is
-        shorter.
-        """
-        self._file.seek(0)
-        self._sum = 0
-        while left := end - self._file.tell():
-            data = self._file.read(min(left, AT_ONCE))
-            if not data:
-                return None
-            self._sum = zlib.crc32(data, self._sum)
-        return self._sum
-
-    def _scanned(self, cells: Sequence[tuple[str, ...]], seal: Seal | None) -> tuple[int, int]:
+    def _scanned(
+        self, file: CsvFile, cells: Sequence[tuple[str, ...]], seal: Seal | None
+    ) -> tuple[int, list[Mark]]:
         """What `_whole` says, by the rows themselves."""
-        self._file.seek(0)
-        first = self._file.read(len(self._header))
-        if first != self._header:
-            if not self._header.startswith(first):
-                raise self._foreign("other columns than are to be written")
-            return 0, 0
-        sealed, found = (seal.done, seal.end) if seal else None, None
-        whole = last = (0, len(first))
-        for mark in self._marks(cells, *last):
+        file.check_header()
+        sealed, found = (seal.done, seal.marks[0].end) if seal else None, None
+        whole = last = (0, file.first)
+        for mark in file.cells(cells):
             found = mark if mark == sealed else found
             if last[0] % self._group == 0:
                 whole = last
             last = mark
         # without a seal the last cell may miss rows, so its group counts only if another follows
-        return found or whole
+        done, end = found or whole
+        return done, [Mark(end, file.summed(end) or 0)]
 
-    def _marks(
-        self, cells: Sequence[tuple[str, ...]], count: int, end: int
-    ) -> Iterator[tuple[int, int]]:
-        """Where cells begin from a byte on, each with the number of those before it; at last, how
-        many there are, and where the last whole line ends.
-
-        Raises:
-            ProbeError: a row of another cell than the next planned one.
-        """
-        self._file.seek(end)
-        reader = io.BufferedReader(self._file)
-        planned = (cells[place] for place in range(count, len(cells)))
-        current = cells[count - 1] if count else None
-        width = len(cells[0]) if cells else 0
-        for line in reader:
-            if not line.endswith(b"\n"):
-                break
-            fields = next(csv.reader([line.decode("utf-8", "replace")]), [])
-            name = tuple(fields[1 : 1 + width])
-            if len(fields) != len(self._columns):
-                raise self._foreign(f"{len(fields)} fields at byte {end}")
-            if name != current:
-                if name != next(planned, None):
-                    raise self._foreign(f"a cell that isn't planned next: {', '.join(name)}")
-                yield count, end
-                count, current = count + 1, name
-            end += len(line)
-        reader.detach()
-        yield count, end
-
-    def _foreign(self, what: str) -> ProbeError:
-        return ProbeError(
-            f"{self.path} holds {what}",
-            expected="rows of this very plan, as an earlier run of it left them",
-            hint="--fresh starts over; --output DIR writes elsewhere",
-        )
+    def _unlike(self, seal: Seal | None) -> ProbeError:
+        """The error for several files that can't be resumed: the one that isn't as it was left."""
+        for file in self._files:
+            file.check_header()
+        if seal is None:
+            return self._files[0].foreign(
+                f"rows, and {self._seals.path.name} is missing or damaged"
+            )
+        if self._plan != seal.plan or len(seal.marks) != len(self._files):
+            return self._files[0].foreign("rows of another plan")
+        both = zip(self._files, seal.marks, strict=True)
+        changed, mark = next((f, m) for f, m in both if not f.holds(m))
+        size = changed.size()
+        short = f"{size} bytes, {mark.end} when it was left" if size < mark.end else "changed rows"
+        return changed.foreign(short)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mdlm_probe.analysis import frames
-from mdlm_probe.core import sheet
+from mdlm_probe.core import csv_text
 from mdlm_probe.core.columns import MODEL, Column, names
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import write_whole
@@ -161,7 +161,7 @@ def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
         if NAMES[: len(table.column_names)] == tuple(table.column_names):  # or an earlier version's
             old = [row for row in table.to_pylist() if row["task"] not in now]
     kept = [
-        dict.fromkeys(NAMES) | {n: text and sheet.text_from(text) for n, text in row.items()}
+        dict.fromkeys(NAMES) | {n: text and csv_text.text_from(text) for n, text in row.items()}
         for row in old
     ]
-    write_whole(path, sheet.csv_of([*kept, *rows], NAMES))
+    write_whole(path, csv_text.csv_of([*kept, *rows], NAMES))

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mdlm_probe.core import sheet
+from mdlm_probe.core import csv_text
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.prompts.lm_eval_columns import named, numeric
 
@@ -117,7 +117,7 @@ def _read(path: Path, config: Mapping[str, Any], option: str = "") -> list[Row]:
     try:
         text = path.read_bytes().decode("utf-8-sig")
         if path.suffix in DELIMITERS:
-            rows = _with_numbers(sheet.records(text, DELIMITERS[path.suffix]), config)
+            rows = _with_numbers(csv_text.records(text, DELIMITERS[path.suffix]), config)
         else:
             rows = _json_rows(text)
     except (OSError, ValueError, RecursionError) as error:

@@ -201,7 +201,7 @@ def _values(source: Source, notes: list[str]) -> dict[str, HeadlineValue]:
     one = source.measured
     if not (known := headlines.declared(one.probe)):
         return {}
-    frame = one.frame.reset_index(drop=True)
+    frame = one.frame  # numbered from 0
     try:
         tables = catalog.load("report", one.probe).tables(frame)
         found = {h.name: headlines.values(h, tables, frame, [one.model])[0] for h in known}

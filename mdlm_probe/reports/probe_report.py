@@ -9,11 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from mdlm_probe.analysis import frames
 from mdlm_probe.analysis.chart_data import ChartData, of_report
 from mdlm_probe.analysis.frames import Tables
+from mdlm_probe.analysis.observed import Observed
 from mdlm_probe.core import catalog
 from mdlm_probe.core.contract import value
 from mdlm_probe.core.errors import ProbeError
@@ -33,7 +32,7 @@ class ProbeReport:
     """What a report makes of a probe's rows.
 
     Attributes:
-        frame: the rows, of all models.
+        frame: the rows, of all models; by kind of observation, where the probe has several.
         tables: by name.
         draw: makes the charts' data.
         printed: names of the tables that are printed: a report's `PRINTED`, or all.
@@ -43,7 +42,7 @@ class ProbeReport:
         steps: the training and the step of those models that are checkpoints of one.
     """
 
-    frame: pd.DataFrame
+    frame: Observed
     tables: Tables
     draw: Callable[[], dict[str, ChartData]]
     printed: tuple[str, ...]
@@ -98,7 +97,7 @@ def make(
     return made, notes
 
 
-def _notes(probe: str, frame: pd.DataFrame) -> list[str]:
+def _notes(probe: str, frame: Observed) -> list[str]:
     """What a reader should know of a probe's rows, as its report says."""
     said = value("report", catalog.load("report", probe), "notes")
     return [f"{probe}: {note}" for note in said(frame)] if said else []
@@ -120,7 +119,7 @@ def models_of(folder: Path) -> tuple[str, ...]:
 def _made(
     folder: Path,
     probe: str,
-    frame: pd.DataFrame,
+    frame: Observed,
     models: tuple[str, ...],
     own: Entries,
     entries: Entries,

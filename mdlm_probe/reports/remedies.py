@@ -11,6 +11,7 @@ import pandas as pd
 
 from mdlm_probe.analysis import paired_differences
 from mdlm_probe.analysis.frames import Tables
+from mdlm_probe.analysis.observed import Observed
 from mdlm_probe.analysis.pairing import Better
 from mdlm_probe.analysis.published import OwnValue, PublishedValue
 from mdlm_probe.core import catalog
@@ -187,6 +188,6 @@ def _own_values(
 
 def _gaps(one: ArmPair, module: ModuleType) -> dict[str, OwnValue]:
     """What the tuning changed of the papers' measures, by what they are."""
-    gaps: Callable[[pd.DataFrame, pd.DataFrame], Iterable[OwnValue]] | None
+    gaps: Callable[[Observed, Observed], Iterable[OwnValue]] | None
     gaps = value("charts", module, "ours_changed")
     return {own.what: own for own in gaps(one.before.frame, one.after.frame)} if gaps else {}

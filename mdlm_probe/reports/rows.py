@@ -17,6 +17,8 @@ from mdlm_probe.reports.exports.typed_rows import typed
 def load_run(folder: str | Path) -> dict[str, pd.DataFrame]:
     """The rows of a run folder, of all models, by probe; verdicts are "judge".
 
+    Of a probe with several kinds of observation, the main one has its name, others are PROBE-KIND.
+
     Columns have the types that the probe declares. Texts are what was written, an answer "007" or
     "NA" as any other, with line breaks and without the CSV's escapes; canvases are lists.
 
@@ -27,7 +29,12 @@ def load_run(folder: str | Path) -> dict[str, pd.DataFrame]:
     run = ExportedRun("", path, read_run(path), {})
     known = (*catalog.names("probe"), catalog.JUDGE)
     probes = [probe_of(n, e) for n, e in run.entries.items() if (path / f"{n}.csv").exists()]
-    found = {probe: _frame(run, probe) for probe in dict.fromkeys(probes) if probe in known}
+    found = {
+        f"{probe}-{kind}" if place else probe: _frame(run, probe, kind)
+        for probe in dict.fromkeys(probes)
+        if probe in known
+        for place, kind in enumerate(one.name for one in catalog.observations(probe))
+    }
     if not found:
         raise ProbeError(
             f"no rows in {path}",
@@ -36,8 +43,8 @@ def load_run(folder: str | Path) -> dict[str, pd.DataFrame]:
     return found
 
 
-def _frame(run: ExportedRun, probe: str) -> pd.DataFrame:
-    frame: pd.DataFrame = typed(run, probe).to_pandas()
+def _frame(run: ExportedRun, probe: str, kind: str) -> pd.DataFrame:
+    frame: pd.DataFrame = typed(run, probe, kind).to_pandas()
     for column in catalog.columns_of_type(probe, str) & set(frame):
         frame[column] = frame[column].fillna("")
     for column in catalog.columns_of_type(probe, list) & set(frame):

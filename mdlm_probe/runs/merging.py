@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import csv
 import os
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from itertools import cycle, groupby, islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from mdlm_probe.core import catalog, columns
 from mdlm_probe.core.errors import ProbeError
@@ -26,6 +26,7 @@ from mdlm_probe.core.run_folder import (
     run_folders,
     write_study,
 )
+from mdlm_probe.core.seal import Seal, group_ends
 from mdlm_probe.runs.shards import Shard
 from mdlm_probe.runs.study_record import FINISHED
 
@@ -67,15 +68,25 @@ def _merge_run(folders: Sequence[Path], output: Path, note: Callable[[str], None
         with RunFolder.locked(output, name) as folder:
             shards = _shards(name, known)
             merged = _merged(name, shards)
-            path = folder.path(name)
-            entry = folder.begin(name, {"config": merged["config"]})
-            if entry.get("status") == FINISHED and path.exists():
+            path, *others = paths = [output / file for file in _csv_names(name).values()]
+            entry = folder.begin(name, {"config": merged["config"]}, path, others)
+            if entry.get("status") == FINISHED and all(file.exists() for file in paths):
                 note(f"{path} is there already")
                 continue
-            files = [at / path.name for at in shards]
-            rows = _interleave(name, files, merged["batch"]["cells"], path)
-            folder.update(name, **merged | {"size": path.stat().st_size})
+            rows = _whole_files(name, list(shards), merged["batch"]["cells"], paths)
+            folder.update(name, **merged | _sizes(name, output))
             note(f"{path}: {rows} rows of {len(shards)} shards")
+
+
+def _csv_names(name: str) -> dict[str, str]:
+    """The CSVs of a measurement by kind of observation, the main one first."""
+    return catalog.csv_names(probe_of(name, {}), name)
+
+
+def _sizes(name: str, folder: Path) -> dict[str, Any]:
+    """What run.json says of a finished measurement's files."""
+    main, *others = ((kind, (folder / f).stat().st_size) for kind, f in _csv_names(name).items())
+    return {"size": main[1], **({"sizes": dict(others)} if others else {})}
 
 
 def _shards(name: str, known: Mapping[Path, dict[str, Entry]]) -> dict[Path, Entry]:
@@ -93,7 +104,8 @@ def _shards(name: str, known: Mapping[Path, dict[str, Entry]]) -> dict[Path, Ent
             raise ProbeError(
                 f"{folder} holds no shard of '{name}'", expected="runs made with --shard I/N"
             )
-        if entry.get("status") != FINISHED or not (folder / f"{name}.csv").exists():
+        there = all((folder / file).exists() for file in _csv_names(name).values())
+        if entry.get("status") != FINISHED or not there:
             raise ProbeError(
                 f"shard {shard} of '{name}' in {folder} is not finished",
                 hint="the same command, with its --shard and --output, resumes",
@@ -136,7 +148,7 @@ def _merged(name: str, shards: Mapping[Path, Entry]) -> Entry:
                 expected=f"{shard.cells(whole, size)} of {whole}, in groups of {size}",
                 hint="run.json was changed by hand, or is of another version: measure it again",
             )
-    merged = {k: v for k, v in entries[0].items() if k not in ("whole", "size")}
+    merged = {k: v for k, v in entries[0].items() if k not in ("whole", "size", "sizes")}
     merged |= {"config": one["config"], "cells": whole, "shards": len(entries)}
     merged["sessions"] = [session for entry in entries for session in entry.get("sessions", [])]
     merged["ended"] = max(entry["ended"] for entry in entries)
@@ -156,49 +168,106 @@ def _comparable(entry: Entry) -> Entry:
     }
 
 
-def _interleave(name: str, files: Sequence[Path], size: int, path: Path) -> int:
+def _whole_files(name: str, folders: Sequence[Path], size: int, paths: Sequence[Path]) -> int:
     """Writes the rows of all shards in the plan's order; returns how many.
 
     Args:
         name: of the measurement.
-        files: the CSVs of the shards, in their order.
+        folders: of the shards, in their order.
         size: cells of a group, which shards have in turn.
-        path: the whole CSV; it is there at once or not at all.
+        paths: the whole CSVs, the main one first, which is written last; each is there at once or
+            not at all.
 
     Raises:
         ProbeError: a file that can't be used, or one with other columns.
     """
-    probe = catalog.load("probe", probe_of(name, {}))
-    width = len(columns.coordinates(probe.Cell))
+    if len(paths) == 1:
+        files = [folder / paths[0].name for folder in folders]
+        return _interleave(name, files, [_by_cells(name, file, size) for file in files], paths[0])
+    # which cells have no row in a file only the seals say
+    seals = [group_ends(folder / paths[0].name) for folder in folders]
+    rows = 0
+    for place, path in reversed([*enumerate(paths)]):
+        files = [folder / path.name for folder in folders]
+        groups = [_by_ends(f, own, place) for f, own in zip(files, seals, strict=True)]
+        rows += _interleave(name, files, groups, path)
+    return rows
+
+
+def _interleave(
+    name: str, files: Sequence[Path], groups: Sequence[Iterator[bytes]], path: Path
+) -> int:
+    """Writes the groups of all shards in turn, under the heads that all of them have.
+
+    Args:
+        name: of the measurement.
+        files: the CSVs of the shards.
+        groups: their rows.
+        path: the whole CSV; it is there at once or not at all.
+    """
     rows, draft = 0, draft_of(path)
     try:
-        with ExitStack() as stack:
-            opened = [stack.enter_context(file.open("rb")) for file in files]
-            out = stack.enter_context(draft.open("wb"))
-            heads = {file.readline() for file in opened}
+        with draft.open("wb") as out:
+            heads = {_heads(file) for file in files}
             if len(heads) > 1:
                 raise ProbeError(f"the shards of '{name}' have different columns")
             out.write(heads.pop())
-            cells = cycle([_cells(file, width) for file in opened])
-            # groups are dealt out in turn: where one shard has no more, all groups were taken
-            for group in iter(lambda: list(islice(next(cells), size)), []):
-                for lines in group:
-                    out.writelines(lines)
-                    rows += len(lines)
+            for turn in cycle(groups):
+                group = next(turn, None)
+                if group is None:  # where one shard has no more, all groups were taken
+                    break
+                out.write(group)
+                rows += group.count(b"\n")
         os.replace(draft, path)
     except OSError as error:
         raise unusable(path, error) from error
     return rows
 
 
-def _cells(file: BinaryIO, width: int) -> Iterator[list[bytes]]:
-    """The lines of one cell after another: those with the same coordinates."""
+def _heads(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.readline()
+
+
+def _by_ends(path: Path, seals: Sequence[Seal], place: int) -> Iterator[bytes]:
+    """The rows of one group after another, by where the seals say that they end.
+
+    Args:
+        path: of a shard's CSV.
+        seals: of its groups.
+        place: of the file among those of the measurement.
+
+    Raises:
+        ProbeError: a file that isn't as it was sealed.
+    """
+    start = seals[0].marks[place]
+    with path.open("rb") as file:
+        total = zlib.crc32(file.read(start.end))
+        for seal in seals[1:]:
+            mark = seal.marks[place]
+            data = file.read(mark.end - start.end)
+            total = zlib.crc32(data, total)
+            if total != mark.sum:
+                raise ProbeError(
+                    f"{path} was changed after its shard was finished",
+                    expected="rows as the shard's run left them",
+                    hint="measure the shard again",
+                )
+            yield data
+            start = mark
+
+
+def _by_cells(name: str, path: Path, size: int) -> Iterator[bytes]:
+    """The rows of one group of cells after another, by the cells' coordinates."""
+    width = len(columns.coordinates(catalog.load("probe", probe_of(name, {})).Cell))
 
     def coordinates(line: bytes) -> list[str]:
         return next(csv.reader([line.decode()]))[1 : 1 + width]
 
-    for _, lines in groupby(file, coordinates):
-        yield list(lines)
+    with path.open("rb") as file:
+        file.readline()
+        cells = (b"".join(lines) for _, lines in groupby(file, coordinates))
+        yield from iter(lambda: b"".join(islice(cells, size)), b"")
 
 
 def _merge_studies(studies: Sequence[Mapping[str, Any]], output: Path) -> None:

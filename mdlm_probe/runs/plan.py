@@ -52,7 +52,7 @@ class Plan:
     """What a job would measure; made without loading anything.
 
     Attributes:
-        name: PROBE__MODEL, the name of its CSV and of its entry in run.json.
+        name: PROBE__MODEL, the name of its main CSV and of its entry in run.json.
         options: every option of the probe, resolved.
         cells: what will be measured, in order.
         refused: reasons why other cells can't be, with their number.
@@ -67,9 +67,17 @@ class Plan:
     refused: dict[str, int]
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        """Columns of the CSV: the model, the cell's coordinates, the probe's own."""
-        return columns.names(catalog.columns_of(self.probe))
+    def files(self) -> dict[Path, tuple[str, ...]]:
+        """The columns of each CSV by its path, the main one first.
+
+        These are the model, the cell's coordinates, and those of the kind of rows.
+        """
+        paths = catalog.csv_names(self.job.probe, self.name).values()
+        kinds = catalog.observations_of(self.probe)
+        return {
+            self.job.output / path: columns.names(kind.columns)
+            for path, kind in zip(paths, kinds, strict=True)
+        }
 
     @property
     def config(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from mdlm_probe.core import catalog
 from mdlm_probe.core.contract import value
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import RunFolder, differences, read_run
+from mdlm_probe.core.seal import seal_path
 from mdlm_probe.core.sheet import CellNames, Sheet
 from mdlm_probe.core.version import __version__
 from mdlm_probe.runs import executors, loaded_models, survey
@@ -41,19 +42,28 @@ WORK = 2**22
 at the size of 8B."""
 
 
-def finished(path: Path, known: dict[str, Any]) -> bool:
-    """Whether a CSV is as its entry in run.json says that it was when it was finished."""
-    return path.exists() and known.get("size") == path.stat().st_size
+def finished(plan: Plan, known: dict[str, Any]) -> bool:
+    """Whether a plan's CSVs are as its entry in run.json says that they were when finished."""
+    there = all(path.exists() for path in plan.files)
+    return there and all(known.get(name) == found for name, found in sizes(plan).items())
+
+
+def sizes(plan: Plan) -> dict[str, Any]:
+    """What run.json says of a finished plan's files: bytes of the main one, of others by kind."""
+    main, *others = [path.stat().st_size for path in plan.files]
+    kinds = catalog.observations_of(plan.probe)[1:]
+    named = {kind.name: size for kind, size in zip(kinds, others, strict=True)}
+    return {"size": main, **({"sizes": named} if named else {})}
 
 
 def is_finished(plan: Plan) -> bool:
     """Whether a plan's rows are all there: then nothing of its model is needed."""
     known = {} if plan.job.fresh else read_run(plan.job.output).get(plan.name, {})
-    return finished(plan.job.output / f"{plan.name}.csv", known)
+    return finished(plan, known)
 
 
 def run(plan: Plan, progress: Progress, executor: Executor | None = None) -> Path:
-    """Measures what is still missing of a plan; returns the CSV.
+    """Measures what is still missing of a plan; returns the main CSV.
 
     Args:
         plan: what to measure.
@@ -67,14 +77,17 @@ def run(plan: Plan, progress: Progress, executor: Executor | None = None) -> Pat
     """
     _note_refused(plan, plan.refused, progress)
     with RunFolder.locked(plan.job.output, plan.name, fresh=plan.job.fresh) as folder:
-        path = folder.path(plan.name)
-        known = folder.begin(plan.name, {"config": plan.config, "refused": plan.refused})
-        if finished(path, known):
+        path, *others = plan.files
+        entry = {"config": plan.config, "refused": plan.refused}
+        known = folder.begin(plan.name, entry, path, others)
+        if finished(plan, known):
             progress.note(f"{path} is finished: nothing to do")
-            return path
-        with executors.lent(executor) as lent:
-            _continue(plan, folder, known, progress, lent)
-        folder.update(plan.name, status="finished", ended=now(), size=path.stat().st_size)
+        else:
+            with executors.lent(executor) as lent:
+                _continue(plan, folder, known, progress, lent)
+            folder.update(plan.name, status="finished", ended=now(), **sizes(plan))
+        if not plan.job.shard:  # what a shard's groups are is asked once more, by `merging`
+            seal_path(path).unlink(missing_ok=True)
         return path
 
 
@@ -101,11 +114,11 @@ def _continue(
         refused=plan.refused,
         sessions=[*known.get("sessions", []), session_facts(session)],
     )
-    sheet = Sheet(folder.path(plan.name), plan.columns, CellNames(plan.cells), group)
+    sheet = Sheet(plan.files, CellNames(plan.cells), group)
     try:
         _measure(plan, folder, progress, session, sheet, group)
     finally:
-        sheet.close(complete=sheet.done == len(plan.cells))
+        sheet.close()
 
 
 def _training(plan: Plan) -> dict[str, Any]:
@@ -166,19 +179,23 @@ def _measure(
         progress.note(_timing(plan, busy, time.perf_counter() - began))
 
 
-def measured(probe: str, model: str, engine: Engine, cells: Sequence[Any]) -> list[dict[str, Any]]:
-    """The rows of a group of cells.
+def measured(
+    probe: str, model: str, engine: Engine, cells: Sequence[Any]
+) -> list[list[dict[str, Any]]]:
+    """The rows of a group of cells, by kind of observation, the main one first.
 
     Args:
         probe, model: their names.
         engine: asks the model.
         cells: of the probe.
     """
-    return [
-        {"model": model} | _coordinates(cell) | row
-        for cell, found in catalog.load("probe", probe).measure(engine, cells)
-        for row in found
-    ]
+    kinds = [kind.name for kind in catalog.observations(probe)]
+    rows: dict[str, list[dict[str, Any]]] = {kind: [] for kind in kinds}
+    for cell, found in catalog.load("probe", probe).measure(engine, cells):
+        head = {"model": model} | _coordinates(cell)
+        for kind, own in (found if isinstance(found, dict) else {kinds[0]: found}).items():
+            rows[kind] += [head | row for row in own]
+    return list(rows.values())
 
 
 def session_facts(session: Session) -> dict[str, Any]:

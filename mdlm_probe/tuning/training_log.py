@@ -6,9 +6,9 @@ import csv
 from collections.abc import Mapping
 from pathlib import Path
 
+from mdlm_probe.core.csv_text import csv_of, lines_of
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import unusable, write_whole
-from mdlm_probe.core.sheet import csv_of, lines_of
 
 NAME = "training.csv"
 

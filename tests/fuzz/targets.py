@@ -358,8 +358,8 @@ def checkpoint_files(rng: random.Random, home: Path) -> None:
 def replies(rng: random.Random, home: Path) -> None:
     """What a server answers, and what is kept of it."""
     from mdlm_probe.core.columns import names
+    from mdlm_probe.core.csv_text import csv_of
     from mdlm_probe.core.json_lines import JsonLines
-    from mdlm_probe.core.sheet import csv_of
     from mdlm_probe.runs.judges import chat_reply, load_prompt
     from mdlm_probe.runs.judges.columns import COLUMNS
 

@@ -7,8 +7,9 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from mdlm_probe.core.csv_text import text_of
 from mdlm_probe.core.run_folder import RunFolder
-from mdlm_probe.core.sheet import Sheet, text_of
+from mdlm_probe.core.sheet import Sheet
 from mdlm_probe.prompts import texts
 
 CELL = (
@@ -46,10 +47,10 @@ def write(folder, lines=None, finished=True, model="m", **config):
     with RunFolder.locked(folder, "made") as run:
         run.begin(name, {"config": told | config})
         cells = [tuple(text_of(line[c]) for c in CELL) for line in lines]
-        sheet = Sheet(run.path(name), COLUMNS, cells, 1)
+        sheet = Sheet({run.path(name): COLUMNS}, cells, 1)
         for line in lines:
-            sheet.append([line], 1)
-        sheet.close(complete=True)
+            sheet.append([[line]], 1)
+        sheet.close()
         if finished:
             run.update(name, status="finished", size=run.path(name).stat().st_size)
     return folder

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import reference
 
-from mdlm_probe.core.sheet import lines_of
+from mdlm_probe.core.csv_text import lines_of
 
 FILES = "parquet,jsonl,latex,markdown,card"
 

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from mdlm_probe import models
+from mdlm_probe.core import catalog
 from mdlm_probe.engine.engine import Engine
 from mdlm_probe.prompts.suite import load
 
@@ -70,13 +71,25 @@ def entropy(told, vocab, masked=True):
     return -sum(p * math.log(p) for p in told.values()) - rest * math.log(rest / others)
 
 
+def by_kind(rows):
+    """A cell's rows by kind of observation; a probe's only kind is called ""."""
+    return rows if isinstance(rows, dict) else {"": rows}
+
+
 def measured(probe, engine, cells, model="m"):
-    """The rows of a probe's run, as its report gets them."""
+    """The rows of a probe's run, as its report gets them: by kind where there are several."""
+    kinds = {kind.name: [] for kind in catalog.observations_of(probe)}
     found = list(probe.measure(engine, cells))
     assert [cell for cell, _ in found] == list(cells)
-    return pd.DataFrame(
-        [{"model": model} | asdict(cell) | row for cell, rows in found for row in rows]
-    )
+    for cell, rows in found:
+        for kind, own in by_kind(rows).items():
+            kinds[kind] += [{"model": model} | asdict(cell) | row for row in own]
+    frames = {
+        kind.name: pd.DataFrame(kinds[kind.name], columns=None if kinds[kind.name] else heads)
+        for kind in catalog.observations_of(probe)
+        for heads in [[column.name for column in kind.columns]]
+    }
+    return frames.get("", frames)
 
 
 def compare(table, keys, expected, rel=1e-5):

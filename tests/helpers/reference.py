@@ -5,6 +5,9 @@ import json
 import shutil
 from pathlib import Path
 
+from mdlm_probe.core import catalog
+from mdlm_probe.core.run_folder import probe_of
+
 FOLDER = Path(__file__).parents[2] / "results" / "reference"
 """Not to be written to: take a copy."""
 
@@ -28,7 +31,8 @@ def run(target, name, *models):
         if not models or entry["config"].get("model") in (None, *models)
     }
     for one, entry in kept.items():
-        shutil.copy(FOLDER / name / f"{one}.csv", target)
+        for file in catalog.csv_names(probe_of(one, entry), one).values():
+            shutil.copy(FOLDER / name / file, target)
         if models and "model" not in entry["config"]:  # verdicts, of all models' answers
             _keep(target / f"{one}.csv", models)
     (target / "run.json").write_text(json.dumps(kept))
@@ -46,9 +50,10 @@ def _keep(path, models):
         writer.writerows(found)
 
 
-def rows(name, model, probe=""):
-    """The rows of a run's model as they are written: texts by column."""
-    with (FOLDER / name / f"{probe or name}__{model}.csv").open(newline="") as file:
+def rows(name, model, probe="", kind=""):
+    """The rows of a run's model as they are written: texts by column; of one kind, or the main."""
+    files = catalog.csv_names(probe or name, f"{probe or name}__{model}")
+    with (FOLDER / name / files.get(kind, next(iter(files.values())))).open(newline="") as file:
         return list(csv.DictReader(file))
 
 

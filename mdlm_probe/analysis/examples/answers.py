@@ -13,7 +13,7 @@ from rapidfuzz.distance import Levenshtein
 
 from mdlm_probe.analysis.examples.parts import CanvasPart, DifferencePart
 from mdlm_probe.analysis.examples.rows import Fields
-from mdlm_probe.core.sheet import text_from
+from mdlm_probe.core.csv_text import text_from
 
 Places = tuple[tuple[int, str], ...]
 

@@ -15,11 +15,12 @@ from typing import Any, BinaryIO
 import numpy as np
 import pandas as pd
 
+from mdlm_probe.analysis.observed import Observed, by_kind
 from mdlm_probe.core import catalog
 from mdlm_probe.core.columns import read_cell
+from mdlm_probe.core.csv_text import text_from
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import probe_of
-from mdlm_probe.core.sheet import text_from
 from mdlm_probe.core.whole_lines import WholeLines
 from mdlm_probe.prompts.prompt import MASK
 
@@ -44,21 +45,40 @@ class Rows:
 
     A frame has values, and texts as the CSV escapes them. Texts are read from the CSVs.
 
+    Of a probe with several kinds of observation these are the rows of one kind.
+
     Args:
         folder: the run folder.
         probe: the probe's name.
-        frame: its rows, of all models, as `reports` reads them: an index from 0.
+        rows: its rows, of all models, as `reports` reads them: an index from 0.
         entries: of run.json.
+        kind: of observation; "": the main one.
     """
 
     def __init__(
-        self, folder: Path, probe: str, frame: pd.DataFrame, entries: dict[str, dict[str, Any]]
+        self,
+        folder: Path,
+        probe: str,
+        rows: Observed,
+        entries: dict[str, dict[str, Any]],
+        kind: str = "",
     ) -> None:
-        self.folder, self.probe, self.frame = folder, probe, frame
-        self.entries = entries
+        self.folder, self.probe, self.entries = folder, probe, entries
+        self._kinds = by_kind(rows)
+        self._kind = kind or next(iter(self._kinds))
+        self.frame = self._kinds[self._kind]
         self._changed: dict[str, str] = {}
         self._json = catalog.columns_of_type(probe, list)
         self._tables = self._read()
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of observation that the probe has, the main one first."""
+        return tuple(self._kinds)
+
+    def of_kind(self, kind: str) -> Rows:
+        """The rows of another kind of observation."""
+        return Rows(self.folder, self.probe, self._kinds, self.entries, kind)
 
     def fields(self, at: int) -> Fields:
         """The row of this number as text."""
@@ -125,8 +145,10 @@ class Rows:
         """
         found, start = [], 0
         for name, entry in self.entries.items():
-            path = self.folder / f"{name}.csv"
-            if probe_of(name, entry) != self.probe or not path.exists():
+            if probe_of(name, entry) != self.probe:
+                continue
+            path = self.folder / catalog.csv_names(self.probe, name)[self._kind]
+            if not path.exists():
                 continue
             try:
                 lines = _Lines(path)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import click
 
 from mdlm_probe.cli.completions import probe_names
 from mdlm_probe.cli.show import echo_table
 from mdlm_probe.core import catalog
+from mdlm_probe.core.columns import Column
 
 HEADS = ("column", "type", "unit", "meaning")
 
@@ -26,12 +27,20 @@ def command(probe: Sequence[str], find: str) -> None:
         if name not in known:
             raise catalog.unknown("probe", name, known)
     found = [
-        (name, column.name, column.type.__name__, column.unit, column.meaning)
+        (name, kind, column.name, column.type.__name__, column.unit, column.meaning)
         for name in probe or known
-        for column in catalog.columns(name)
+        for kind, column in _columns(name)
         if find.lower() in f"{column.name} {column.meaning}".lower()
     ]
-    if len(probe) == 1:
-        echo_table(HEADS, [row[1:] for row in found])
-    else:
-        echo_table(("probe", *HEADS), found)
+    several = any(row[1] for row in found)
+    kept = [n for n in range(6) if n > 1 or (n == 1 and several) or (n == 0 and len(probe) != 1)]
+    heads = ("probe", "rows", *HEADS)
+    echo_table([heads[n] for n in kept], [[row[n] for n in kept] for row in found])
+
+
+def _columns(name: str) -> Iterator[tuple[str, Column]]:
+    """The columns of a probe's CSVs, each with the kind of rows; "" where all kinds have it."""
+    first, *others = kinds = catalog.observations(name)
+    own = len(catalog.coordinates(name)) + 1 if others else 0
+    yield from (("", column) for column in first.columns[:own])
+    yield from ((kind.name, column) for kind in kinds for column in kind.columns[own:])

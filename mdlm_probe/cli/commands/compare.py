@@ -160,11 +160,13 @@ def echo_below(title: str, table: pd.DataFrame) -> None:
 
 def told(side: Measurement) -> str:
     """A side's model: its name, its adapter and the beginning of its weights' hash."""
+    from mdlm_probe.analysis.observed import count
+
     weights = str(side.facts.get("weight_hash", "none"))
     adapter = side.answers.get("config", {}).get("load", {}).get("adapter", "")
     parts = [f"adapter {adapter}" if adapter else ""]
     parts += [f"weights {weights[:8]}" if weights != "none" else ""]
-    parts += [f"{len(side.frame)} rows"]
+    parts += [f"{count(side.frame)} rows"]
     return f"{side.model} ({', '.join(filter(None, parts))})"
 
 

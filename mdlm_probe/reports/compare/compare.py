@@ -13,6 +13,7 @@ import pandas as pd
 
 from mdlm_probe.analysis import paired_differences
 from mdlm_probe.analysis import pairing as _pairing
+from mdlm_probe.analysis.observed import by_kind
 from mdlm_probe.analysis.paired_differences import Points
 from mdlm_probe.analysis.pairing import Pairs
 from mdlm_probe.core import catalog
@@ -136,9 +137,13 @@ def _whole_measurements(place: Path) -> tuple[list[Measurement], list[str]]:
 
 def _missing_columns(one: Measurement) -> list[str]:
     """Columns that name items and aren't there, or hold nothing; older rows have no clusters."""
-    found = pairings(one.probe, one.frame)
-    names = {name for pairing in found for name in pairing.item if name != pairing.cluster}
-    return sorted(n for n in names if n not in one.frame or one.frame[n].isna().all())
+    kinds, missing = by_kind(one.frame), set()
+    for pairing in pairings(one.probe, one.frame):
+        frame = kinds[pairing.kind]
+        names = {name for name in pairing.item if name != pairing.cluster}
+        if len(frame):
+            missing |= {n for n in names if n not in frame or frame[n].isna().all()}
+    return sorted(missing)
 
 
 def _corrected(compared: Sequence[Compared]) -> list[Compared]:
@@ -167,7 +172,10 @@ def _compared(
     try:
         for given in pairings(first.probe, first.frame):
             pairing = replace(given, by=tuple(name for name in given.by if name not in free))
-            both = _pairing.pair(first.frame, second.frame, pairing, keys)
+            ours, theirs = (by_kind(side.frame)[pairing.kind] for side in (first, second))
+            if not len(ours) + len(theirs):
+                continue
+            both = _pairing.pair(ours, theirs, pairing, keys)
             table = paired_differences.lines(both, pairing, points)
             if len(table):
                 tables[given.name] = table

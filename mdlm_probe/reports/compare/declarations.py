@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import pandas as pd
-
 from mdlm_probe.analysis import pairing as _pairing
+from mdlm_probe.analysis.observed import Observed, by_kind
 from mdlm_probe.analysis.pairing import Pairing
 from mdlm_probe.core import catalog, columns
 from mdlm_probe.core.contract import value
 from mdlm_probe.core.options import Traits
 
 
-def pairings(probe: str, frame: pd.DataFrame) -> tuple[Pairing, ...]:
+def pairings(probe: str, rows: Observed) -> tuple[Pairing, ...]:
     """What is compared of a probe: as its report says, or every number of every cell."""
     found: tuple[Pairing, ...] = ()
     if probe in catalog.names("report"):
         found = value("report", catalog.load("report", probe), "PAIRED")
-    return found or (_pairing.plain(frame, coordinates(probe)),)
+    names = coordinates(probe)
+    return found or tuple(
+        _pairing.plain(frame, names, kind) for kind, frame in by_kind(rows).items()
+    )
 
 
 def coordinates(probe: str) -> list[str]:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from mdlm_probe.analysis import frames
+from mdlm_probe.analysis.observed import Observed, by_kind, count, values, where
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import probe_of, run_folders
 
@@ -21,6 +20,7 @@ class Measurement:
     Attributes:
         run: its name within a study; "" outside.
         judge: who judged, where the rows are verdicts; else "".
+        frame: the rows; by kind of observation, where the probe has several.
         entry: what run.json says of it.
         judged: what run.json says of the answers that were judged.
     """
@@ -29,7 +29,7 @@ class Measurement:
     probe: str
     model: str
     judge: str
-    frame: pd.DataFrame
+    frame: Observed
     entry: dict[str, Any]
     judged: dict[str, Any]
 
@@ -98,15 +98,18 @@ def _of_folder(
         if probe not in by_probe or (only and name not in only):
             continue
         rows, judge = by_probe[probe], config.get("judge", "")
-        cut = [column for column in ("model", *(["judge"] * bool(judge))) if column not in rows]
+        needed = ("model", *(["judge"] * bool(judge)))
+        cut = [
+            column for frame in by_kind(rows).values() for column in needed if column not in frame
+        ]
         if cut:
             notes.append(f"{name} is damaged: it has no column '{cut[0]}'")
             continue
-        rows = rows[rows["judge"] == judge] if judge else rows
-        models = [config["model"]] if "model" in config else list(rows["model"].unique())
+        rows = where(rows, "judge", judge) if judge else rows
+        models = [config["model"]] if "model" in config else values(rows, "model")
         for model in models:
-            own = rows[rows["model"] == model]
-            if len(own):
+            own = where(rows, "model", model)
+            if count(own):
                 judged = _judged(entries, model) if judge else {}
                 found.append(Measurement(run, probe, model, judge, own, entry, judged))
             elif not any(note.startswith(f"{name} ") for note in notes):

@@ -10,8 +10,7 @@ import inspect
 from collections.abc import Sequence
 from typing import Any
 
-import pandas as pd
-
+from mdlm_probe.analysis.observed import Observed, by_kind
 from mdlm_probe.analysis.pairing import text_of
 from mdlm_probe.core import catalog
 from mdlm_probe.core.errors import ProbeError
@@ -199,6 +198,11 @@ def scorer_of(entry: dict[str, Any]) -> dict[str, Any]:
     return {name: scorer[name] for name in ("name", "weight_hash") if name in scorer}
 
 
+def _texts(rows: Observed, name: str) -> list[str]:
+    """The different values of a coordinate as text, an empty one among them."""
+    return [text_of(v) for frame in by_kind(rows).values() for v in frame[name].unique()]
+
+
 def _gathered(lines: Sequence[str]) -> list[str]:
     """The lines, those that say the same of several names in one: `a, b: only in A; ...`."""
     names: dict[str, list[str]] = {}
@@ -210,17 +214,18 @@ def _gathered(lines: Sequence[str]) -> list[str]:
     ]
 
 
-def _disjoint(first: pd.DataFrame, second: pd.DataFrame, names: Sequence[str]) -> list[str]:
+def _disjoint(first: Observed, second: Observed, names: Sequence[str]) -> list[str]:
     """Coordinates of which the sides share no value, one line each."""
     lines = []
     for name in names:
-        if name not in first or name not in second:
-            has, lacks = "AB" if name in first else "BA"
+        lacking = [
+            any(name not in frame for frame in by_kind(side).values()) for side in (first, second)
+        ]
+        if any(lacking):
+            has, lacks = "BA" if lacking[0] else "AB"
             lines.append(f"{name}: only in {has}; {lacks}'s {DAMAGED}")
             continue
-        values = [
-            list(dict.fromkeys(map(text_of, frame[name].unique()))) for frame in (first, second)
-        ]
+        values = [list(dict.fromkeys(_texts(side, name))) for side in (first, second)]
         if not set(values[0]) & set(values[1]):
             told = [", ".join(v[:SHOWN]) + ", ..." * (len(v) > SHOWN) for v in values]
             lines.append(f"{name}: {told[0]} -> {told[1]}")

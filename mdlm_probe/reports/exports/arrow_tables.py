@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 import pyarrow as pa
 
+from mdlm_probe.core import catalog
 from mdlm_probe.reports.exports.data_dictionary import rows_with_metadata, table_with_metadata
 from mdlm_probe.reports.exports.exported_run import ExportedRun, ExportRequest
 from mdlm_probe.reports.exports.typed_rows import typed
@@ -21,7 +22,10 @@ def arrow_tables(runs: Sequence[ExportedRun], request: ExportRequest) -> list[tu
     for run in runs:
         for probe, one in run.made.items():
             if request.rows:
-                found.append((run.file(probe), rows_with_metadata(typed(run, probe), probe)))
+                found += [
+                    (run.file(name), rows_with_metadata(typed(run, probe, kind), probe, kind))
+                    for kind, name in row_files(probe).items()
+                ]
             if request.tables:
                 found += [
                     (run.file(f"{probe}-{name}"), table_with_metadata(arrow(frame), probe, name))
@@ -29,6 +33,15 @@ def arrow_tables(runs: Sequence[ExportedRun], request: ExportRequest) -> list[tu
                     if len(frame.columns)
                 ]
     return found
+
+
+def row_files(probe: str) -> dict[str, str]:
+    """The files of a probe's rows by kind of observation, without an ending.
+
+    PROBE for the main kind, PROBE-KIND-rows for others: a report's tables are called PROBE-TABLE.
+    """
+    main, *others = [kind.name for kind in catalog.observations(probe)]
+    return {main: probe} | {kind: f"{probe}-{kind}-rows" for kind in others}
 
 
 def arrow(frame: pd.DataFrame) -> pa.Table:

@@ -9,17 +9,18 @@ from mdlm_probe.core.columns import Column
 from mdlm_probe.reports.exports.column_units import unit_of
 
 
-def declared(probe: str) -> dict[str, Column]:
-    """The columns of a probe's rows, or of verdicts, by name."""
-    return {column.name: column for column in catalog.columns(probe)}
+def declared(probe: str, kind: str | None = None) -> dict[str, Column]:
+    """The columns of a probe's rows, or of verdicts, by name; of one kind, or of all."""
+    kinds = {one.name: one.columns for one in catalog.observations(probe)}
+    return {c.name: c for c in (catalog.columns(probe) if kind is None else kinds[kind])}
 
 
-def rows_with_metadata(table: pa.Table, probe: str) -> pa.Table:
+def rows_with_metadata(table: pa.Table, probe: str, kind: str = "") -> pa.Table:
     """Rows whose fields say what they hold: type, unit and meaning, as declared.
 
     Columns that no probe declares, of another version's rows, have no metadata.
     """
-    known = declared(probe)
+    known = declared(probe, kind)
     said = {
         name: {"type": known[name].type.__name__, "unit": known[name].unit}
         | {"meaning": known[name].meaning}

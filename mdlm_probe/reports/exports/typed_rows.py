@@ -11,8 +11,10 @@ import pyarrow.compute as pc
 
 from mdlm_probe.analysis.frames import read_texts
 from mdlm_probe.core import catalog
+from mdlm_probe.core.catalog import csv_names
 from mdlm_probe.core.columns import names
-from mdlm_probe.core.sheet import text_from
+from mdlm_probe.core.csv_text import text_from
+from mdlm_probe.core.errors import ProbeError
 
 if TYPE_CHECKING:
     from mdlm_probe.reports.exports.exported_run import ExportedRun
@@ -25,8 +27,8 @@ TYPES = {
 }
 
 
-def typed(run: ExportedRun, probe: str) -> pa.Table:
-    """A probe's rows, of all its models, in the order of the CSVs.
+def typed(run: ExportedRun, probe: str, kind: str = "") -> pa.Table:
+    """A probe's rows of one kind, of all its models, in the order of the CSVs.
 
     Columns have the types that the probe declares, where their values have them; else they are
     whole numbers or floats if all their values are, or text. What the CSV leaves empty is null (in
@@ -37,9 +39,13 @@ def typed(run: ExportedRun, probe: str) -> pa.Table:
     Raises:
         ProbeError: a CSV that can't be read.
     """
-    found = run.measurements(probe)
-    paths = [path for name in found if (path := run.folder / f"{name}.csv").exists()]
-    whole = pa.concat_tables([table for path in paths if len(table := read_texts(path))])
+    found = [csv_names(probe, name)[kind] for name in run.measurements(probe)]
+    read = [read_texts(path) for name in found if (path := run.folder / name).exists()]
+    if not read:
+        raise ProbeError(
+            f"{run.folder} has none of {', '.join(found)}", expected="the rows of a whole run"
+        )
+    whole = pa.concat_tables([table for table in read if len(table)] or read[:1])
     plain = catalog.columns_of_type(probe, list)
     declared = {c.name: TYPES[c.type] for c in catalog.columns(probe) if c.name not in plain}
     cell = names(catalog.coordinates(probe))

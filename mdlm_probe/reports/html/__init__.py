@@ -7,6 +7,7 @@ from typing import Any
 
 from mdlm_probe.analysis.chart_style import PAGE as ON_PAGE
 from mdlm_probe.analysis.chart_style import model_colours
+from mdlm_probe.analysis.observed import values
 from mdlm_probe.core import run_folder
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import write_whole
@@ -115,7 +116,7 @@ def page(
 
 def _models(made: ProbeReport) -> list[str]:
     """The models of a probe's rows."""
-    return list(map(str, made.frame["model"].unique())) if "model" in made.frame else []
+    return list(map(str, values(made.frame, "model")))
 
 
 def _states(study: dict[str, Any], runs: list[ReportedRun]) -> list[tuple[str, str, str]]:

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from mdlm_probe.analysis.examples.parts import ExampleItem
+from mdlm_probe.analysis.observed import Observed, count
 from mdlm_probe.core import catalog
 from mdlm_probe.core.errors import ProbeError
 
@@ -16,7 +15,7 @@ from mdlm_probe.core.errors import ProbeError
 def of(
     folder: Path,
     probe: str,
-    frame: pd.DataFrame,
+    frame: Observed,
     entries: dict[str, dict[str, Any]],
     limit: int = 8,
     note: Callable[[str], None] | None = None,
@@ -36,7 +35,7 @@ def of(
     """
     from mdlm_probe.analysis.examples.rows import Rows
 
-    if probe not in catalog.names("examples") or frame.empty or limit < 1:
+    if probe not in catalog.names("examples") or not count(frame) or limit < 1:
         return []
     try:
         module = catalog.load("examples", probe)

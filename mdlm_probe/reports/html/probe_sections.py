@@ -9,10 +9,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import pandas as pd
-
 from mdlm_probe.analysis.chart_data import ALL
 from mdlm_probe.analysis.chart_rows import Source
+from mdlm_probe.analysis.observed import Observed, values, where
 from mdlm_probe.core import catalog
 from mdlm_probe.core.contract import value
 from mdlm_probe.core.run_folder import probe_of
@@ -163,11 +162,11 @@ def _sources(module: ModuleType, probe: str, made: ProbeReport, task: str) -> di
     """The tables of all tasks together, and those of each task."""
     tables = value("charts", module, "task_tables") or catalog.load("report", probe).tables
     found: dict[str, Source] = {ALL: (made.tables, made.frame)}
-    names = list(made.frame[task].dropna().unique()) if task in made.frame else []
+    names = values(made.frame, task)
     if not 1 < len(names) <= TASKS:
         return found
     for name in names:
-        rows = made.frame[made.frame[task] == name].reset_index(drop=True)
+        rows = where(made.frame, task, name)
         found[str(name)] = (tables(rows), rows)
     return found
 
@@ -175,7 +174,7 @@ def _sources(module: ModuleType, probe: str, made: ProbeReport, task: str) -> di
 def _examples(
     folder: Path,
     probe: str,
-    frame: pd.DataFrame,
+    frame: Observed,
     entries: Entries,
     note: Callable[[str], None],
 ) -> list[dict[str, Any]]:

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
+from mdlm_probe.analysis.observed import Observed, count, where
 from mdlm_probe.analysis.tables import MISSING
+from mdlm_probe.core import catalog
+from mdlm_probe.core.run_folder import probe_of
 from mdlm_probe.reports.masks_used import DEFAULT, option_text
 
 Entries = dict[str, dict[str, Any]]
@@ -36,7 +37,7 @@ class Facts:
     left_out: tuple[str, ...]
 
 
-def facts(frame: pd.DataFrame, entries: Entries, notes: Sequence[str]) -> Facts:
+def facts(frame: Observed, entries: Entries, notes: Sequence[str]) -> Facts:
     """The facts of a probe's measurements.
 
     Args:
@@ -73,15 +74,13 @@ def _scorer(facts: Mapping[str, Any]) -> str | None:
     return f"{facts['name']} ({kin})" if kin else facts.get("name")
 
 
-def _of(name: str, entry: Mapping[str, Any], frame: pd.DataFrame) -> dict[str, str]:
+def _of(name: str, entry: Mapping[str, Any], frame: Observed) -> dict[str, str]:
     """The facts of one measurement by name."""
     config, model, sessions = _config(entry), entry.get("model", {}), entry.get("sessions", [{}])
     registered, load = model.get("entry", {}), config.get("load", {})
     machine = (sessions or [{}])[-1].get("machine", {})
     libraries = machine.get("libraries", {})
-    rows = frame
-    if "model" in config and "model" in frame:
-        rows = frame[frame["model"] == config["model"]]
+    rows = where(frame, "model", config["model"]) if "model" in config else frame
     found = {
         "status": entry.get("status"),
         "kind": registered.get("kind"),
@@ -98,7 +97,7 @@ def _of(name: str, entry: Mapping[str, Any], frame: pd.DataFrame) -> dict[str, s
     found |= {
         "shard": config.get("shard"),
         "cells": entry.get("cells") and str(entry["cells"]),
-        "rows": str(len(rows)),
+        "rows": str(count(rows)),
         "device": model.get("device_name") or model.get("device"),
         "machine": ", ".join(
             str(part)
@@ -121,7 +120,7 @@ def _of(name: str, entry: Mapping[str, Any], frame: pd.DataFrame) -> dict[str, s
         "commit": str(machine.get("commit") or "")[:SHORT],
         "started": (sessions or [{}])[0].get("started"),
         "ended": entry.get("ended"),
-        "rows in": f"{name}.csv",
+        "rows in": ", ".join(catalog.csv_names(probe_of(name, entry), name).values()),
     }
     return {k: str(v) for k, v in found.items() if v}
 

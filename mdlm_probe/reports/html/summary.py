@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mdlm_probe.analysis import headlines
+from mdlm_probe.analysis import headlines, observed
 from mdlm_probe.analysis.headlines import Headline, HeadlineValue
 from mdlm_probe.core import catalog
 from mdlm_probe.reports.html import probe_sections
@@ -70,9 +70,11 @@ def summary(runs: Sequence[ReportedRun]) -> list[SummaryPart]:
 
 
 def _parts(run: ReportedRun, probe: str, made: ProbeReport) -> list[SummaryPart]:
-    if probe not in catalog.names("headlines") or "model" not in made.frame:
+    if probe not in catalog.names("headlines"):
         return []
-    models = [str(name) for name in made.frame["model"].unique()]
+    models = [str(name) for name in observed.values(made.frame, "model")]
+    if not models:
+        return []
     found = []
     for headline in headlines.declared(probe):
         values = headlines.values(headline, made.tables, made.frame, models)

@@ -11,9 +11,9 @@ from typing import Any
 
 from mdlm_probe.core import catalog
 from mdlm_probe.core.cells import key
+from mdlm_probe.core.csv_text import text_from
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import read_run
-from mdlm_probe.core.sheet import text_from
 from mdlm_probe.decoding.canvas import NO_INTERVENTION
 from mdlm_probe.prompts import texts
 from mdlm_probe.prompts.prompt import Text

@@ -13,8 +13,8 @@ from mdlm_probe.analysis.examples.parts import ExampleItem, TextPart
 from mdlm_probe.analysis.examples.prompts import prompt, text
 from mdlm_probe.analysis.examples.rows import Fields, Rows
 from mdlm_probe.core import catalog
+from mdlm_probe.core.csv_text import text_from
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.core.sheet import text_from
 from mdlm_probe.decoding.canvas import NO_INTERVENTION
 
 PAIR = ("prompt", "settings", "seed", "intervention", "frac")

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from mdlm_probe.core.cells import key
+from mdlm_probe.core.csv_text import csv_of
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import write_whole
 from mdlm_probe.core.run_folder import RunFolder, differences
-from mdlm_probe.core.sheet import csv_of
 from mdlm_probe.core.version import __version__
 from mdlm_probe.runs import executors
 from mdlm_probe.runs.executors.contract import Executor

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from mdlm_probe.analysis import frames
 from mdlm_probe.core import catalog
 from mdlm_probe.core.contract import value
+from mdlm_probe.core.csv_text import lines_of, text_from
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.core.sheet import lines_of, text_from
 
 HEAD = {"model": "model", "answer": "answer"}
 

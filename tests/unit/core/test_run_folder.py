@@ -15,9 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mdlm_probe.core.cell_ranges import cells_of
+from mdlm_probe.core.csv_text import text_from, text_of
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import RunFolder, differences, read_run
-from mdlm_probe.core.sheet import CellNames, Sheet, text_from, text_of
+from mdlm_probe.core.sheet import CellNames, Sheet
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,11 @@ def rows_of(cell):
 
 def fill(path, group=3, stop=None):
     """Writes what is missing, like the runner; `stop` ends after that many cells."""
-    sheet = Sheet(path, COLUMNS, CELLS, group)
+    sheet = Sheet({path: COLUMNS}, CELLS, group)
     for start in range(sheet.done, len(CELLS) if stop is None else stop, group):
         cells = CELLS[start : start + group]
-        sheet.append([row for cell in cells for row in rows_of(cell)], len(cells))
-    sheet.close(complete=stop is None)
+        sheet.append([[row for cell in cells for row in rows_of(cell)]], len(cells))
+    sheet.close()
     return path.read_bytes()
 
 
@@ -59,7 +60,6 @@ def test_values_as_text():
 @pytest.mark.slow
 def test_resume_at_every_cut_equals_never_having_stopped(tmp_path, sealed):
     whole = fill(tmp_path / "whole.csv")
-    assert not (tmp_path / "whole.seal").exists()
     for stop in (3, 6, 9):
         path = tmp_path / "part.csv"
         path.unlink(missing_ok=True)
@@ -78,7 +78,7 @@ def test_a_seal_saves_the_last_group(tmp_path):
     for done in (6, 3):
         if done == 3:
             path.with_suffix(".seal").unlink()
-        sheet = Sheet(path, COLUMNS, CELLS, 3)
+        sheet = Sheet({path: COLUMNS}, CELLS, 3)
         assert sheet.done == done
         sheet.close()
 
@@ -87,7 +87,7 @@ def test_rows_written_after_the_seal_are_measured_again(tmp_path):
     path = tmp_path / "x.csv"
     part = fill(path, stop=6)
     path.write_bytes(part + b"m,b,1,0.5,torn\n")
-    sheet = Sheet(path, COLUMNS, CELLS, 3)
+    sheet = Sheet({path: COLUMNS}, CELLS, 3)
     assert sheet.done == 6
     sheet.close()
     assert path.read_bytes() == part
@@ -95,7 +95,7 @@ def test_rows_written_after_the_seal_are_measured_again(tmp_path):
 
 def opened(path, columns=COLUMNS, cells=CELLS):
     """How many cells a sheet finds."""
-    sheet = Sheet(path, columns, cells, 3)
+    sheet = Sheet({path: columns}, cells, 3)
     sheet.close()
     return sheet.done
 
@@ -129,10 +129,17 @@ def test_seals_of_versions_without_checksums_count(tmp_path):
 def test_a_resumed_sheet_carries_its_checksum_on(tmp_path):
     path = tmp_path / "x.csv"
     fill(path, stop=3)
-    sealed = path.with_suffix(".seal").read_text().split()[2:]
+    *_, sealed = path.with_suffix(".seal").read_text().splitlines()
     fill(path, stop=9)
-    seal = path.with_suffix(".seal").read_text().split()
-    assert seal == ["9", str(path.stat().st_size), str(zlib.crc32(path.read_bytes())), sealed[1]]
+    lines = [line.split() for line in path.with_suffix(".seal").read_text().splitlines()]
+    assert [done for done, *_ in lines] == ["0", "3", "6", "9"]
+    seal = lines[-1]
+    assert seal == [
+        "9",
+        str(path.stat().st_size),
+        str(zlib.crc32(path.read_bytes())),
+        sealed.split()[3],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -185,7 +192,7 @@ def test_other_columns_than_the_sealed_ones_are_refused(tmp_path):
 def test_foreign_files_are_refused(tmp_path, data, what):
     (tmp_path / "x.csv").write_bytes(data)
     with pytest.raises(ProbeError, match=what):
-        Sheet(tmp_path / "x.csv", COLUMNS, CELLS, 3)
+        Sheet({tmp_path / "x.csv": COLUMNS}, CELLS, 3)
     assert (tmp_path / "x.csv").read_bytes() == data
 
 
@@ -219,7 +226,7 @@ def test_a_full_disk_leaves_a_valid_file(tmp_path):
 def test_a_path_that_is_no_file(tmp_path):
     (tmp_path / "x.csv").mkdir()
     with pytest.raises(ProbeError, match="cannot use"):
-        Sheet(tmp_path / "x.csv", COLUMNS, CELLS, 3)
+        Sheet({tmp_path / "x.csv": COLUMNS}, CELLS, 3)
 
 
 def test_run_json_refuses_another_configuration_and_shows_the_difference(tmp_path):
@@ -328,10 +335,10 @@ def test_run_folders_of_a_run_and_of_a_study(tmp_path):
 
 def test_a_field_may_be_as_long_as_a_canvas(tmp_path):
     for _ in range(2):  # the second time it is read again
-        sheet = Sheet(tmp_path / "r.csv", ("model", "x", "canvas"), [("1",), ("2",)], 1)
+        sheet = Sheet({tmp_path / "r.csv": ("model", "x", "canvas")}, [("1",), ("2",)], 1)
         if not sheet.done:
-            sheet.append([{"model": "m", "x": 1, "canvas": "a" * 300_000}], 1)
-        sheet.close(complete=False)
+            sheet.append([[{"model": "m", "x": 1, "canvas": "a" * 300_000}]], 1)
+        sheet.close()
     assert sheet.done == 1
 
 

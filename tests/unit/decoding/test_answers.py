@@ -9,8 +9,8 @@ import torch
 from checkpoints import EOS, EOT, MASK_TEXT, special_ids, write_llada, write_llama
 
 from mdlm_probe import models
+from mdlm_probe.core.csv_text import lines_of, text_of
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.core.sheet import lines_of, text_of
 from mdlm_probe.decoding import answers, loop
 from mdlm_probe.decoding.canvas import Canvas
 from mdlm_probe.decoding.schedule import Schedule

@@ -8,7 +8,7 @@ import reference
 
 from mdlm_probe.core import catalog
 from mdlm_probe.core.columns import names
-from mdlm_probe.core.sheet import text_of
+from mdlm_probe.core.csv_text import text_of
 from mdlm_probe.runs.plan import Job, prepare
 
 PROBES = catalog.names("probe")
@@ -21,15 +21,21 @@ def test_every_probe_was_measured():
 
 @pytest.mark.parametrize(("probe", "model"), RUNS)
 def test_rows_stand_by_cell_in_the_order_of_the_plan(probe, model):
-    module, found = catalog.load("probe", probe), reference.rows(probe, model)
+    module = catalog.load("probe", probe)
     coordinates = [field.name for field in fields(module.Cell)]
-    assert list(found[0]) == ["model", *coordinates, *names(module.COLUMNS)]
-    assert {row["model"] for row in found} == {model}
     entry = reference.entry(probe, model)
     plan = prepare(Job(probe, model, reference.options(entry)))
     planned = [tuple(map(text_of, astuple(cell))) for cell in plan.cells]
-    measured = groupby(tuple(row[name] for name in coordinates) for row in found)
-    assert [cell for cell, _ in measured] == planned
+    places, seen = {cell: at for at, cell in enumerate(planned)}, set()
+    for kind in catalog.observations(probe):
+        found = reference.rows(probe, model, kind=kind.name)
+        assert not found or list(found[0]) == list(names(kind.columns))
+        assert {row["model"] for row in found} <= {model}
+        measured = [c for c, _ in groupby(tuple(row[n] for n in coordinates) for row in found)]
+        order = [places[cell] for cell in measured]
+        assert order == sorted(set(order))
+        seen |= set(measured)
+    assert seen == set(planned)
     assert entry["cells"] == len(planned)
 
 

@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import inspect
+import re
 import typing
 
 import probe_cases
@@ -29,8 +30,15 @@ def test_a_probe_declares_what_the_others_rely_on(name):
     assert probe.KINDS
     assert dataclasses.is_dataclass(probe.Cell)
     assert probe.Cell.__dataclass_params__.frozen
-    fields = [f.name for f in dataclasses.fields(probe.Cell)]
-    assert not set(fields) & set(columns.names(probe.COLUMNS))
+    for kind in catalog.observations_of(probe):
+        names = columns.names(kind.columns)
+        assert len(set(names)) == len(names), "no column twice, none that is a coordinate"
+        assert not kind.name or re.fullmatch(r"[a-z][a-z-]*", kind.name)
+        assert bool(kind.name) == bool(kind.meaning)
+    kinds = catalog.observations_of(probe)
+    assert len({kind.name for kind in kinds}) == len(kinds) != 0
+    declared = {(c.name, c.type, c.unit) for kind in kinds for c in kind.columns}
+    assert len(declared) == len(catalog.columns(name)), "a name is of one type and unit"
     for parameter in inspect.signature(probe.plan).parameters.values():
         assert parameter.kind is parameter.KEYWORD_ONLY
         assert parameter.default is not parameter.empty

@@ -4,6 +4,7 @@ import ast
 import inspect
 
 import pytest
+from planted import by_kind
 
 from mdlm_probe import models
 from mdlm_probe.core import catalog
@@ -49,8 +50,10 @@ def test_every_cell_has_rows_of_the_columns_declared(name, model):
     found += measured
     assert len(counter.lengths) == asked  # a dry run ends with the first cell's rows
     assert [cell for cell, _ in found] == cells
-    assert all(rows for _, rows in found)
-    assert {column for _, rows in found for row in rows for column in row} <= set(plan.columns)
+    assert all(any(by_kind(rows).values()) for _, rows in found)
+    for kind in catalog.observations_of(plan.probe):
+        own = [row for _, rows in found for row in by_kind(rows).get(kind.name, ())]
+        assert {column for row in own for column in row} <= {c.name for c in kind.columns}
     assert counter.lengths
 
 

@@ -6,9 +6,11 @@ from itertools import groupby
 
 import pytest
 import reference
+from planted import by_kind
 
 from mdlm_probe import models
-from mdlm_probe.core.sheet import text_of
+from mdlm_probe.core import catalog
+from mdlm_probe.core.csv_text import text_of
 from mdlm_probe.engine.engine import Engine
 from mdlm_probe.runs.loaded_models import scorer_of
 from mdlm_probe.runs.plan import Job, prepare
@@ -57,20 +59,25 @@ def test_cells_measured_again_give_the_committed_rows(probe, model):
     plan = prepare(Job(probe, model, reference.options(entry)))
     coordinates = [field.name for field in fields(plan.probe.Cell)]
     kept = {
-        cell: list(rows)
+        (kind.name, cell): list(rows)
+        for kind in catalog.observations(probe)
         for cell, rows in groupby(
-            reference.rows(probe, model), lambda row: tuple(row[name] for name in coordinates)
+            reference.rows(probe, model, kind=kind.name),
+            lambda row: tuple(row[name] for name in coordinates),
         )
     }
     last = len(plan.cells) - 1
     cells = [plan.cells[last * n // (SOME - 1)] for n in range(SOME)]
     found = list(plan.probe.measure(engine_of(plan, entry), cells))
     assert [cell for cell, _ in found] == cells
-    for cell, rows in found:
-        committed = kept[tuple(map(text_of, astuple(cell)))]
-        assert len(rows) == len(committed)
-        for row, before in zip(rows, committed, strict=True):
-            assert not changes(row, before), (row, before)
+    for cell, own in found:
+        name = tuple(map(text_of, astuple(cell)))
+        rows = {kind: some for kind, some in by_kind(own).items() if some}
+        assert set(rows) == {kind for kind, other in kept if other == name}
+        for kind, some in rows.items():
+            assert len(some) == len(kept[kind, name])
+            for row, before in zip(some, kept[kind, name], strict=True):
+                assert not changes(row, before), (row, before)
 
 
 def test_a_change_is_seen():

@@ -20,7 +20,10 @@ FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def files(runs: Sequence[ExportedRun], request: ExportRequest) -> dict[str, bytes]:
-    """PROBE.csv with the rows of all its models, PROBE-TABLE.csv with a report's table."""
+    """PROBE.csv with the rows of all its models, PROBE-TABLE.csv with a report's table.
+
+    Rows of other kinds than the main one are in PROBE-KIND-rows.csv.
+    """
     return {
         f"{path}.csv": _written(table, request.safe) for path, table in arrow_tables(runs, request)
     }

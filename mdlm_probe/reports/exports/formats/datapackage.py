@@ -49,11 +49,12 @@ def files(runs: Sequence[ExportedRun], request: ExportRequest) -> dict[str, byte
         "name": _name(name),
         "description": "Rows that mdlm-probe measured.",
         "resources": [
-            resource(run, probe, measurement, entry)
+            resource(run, probe, path, kind, entry)
             for run in runs
             for probe in run.made
             for measurement, entry in run.measurements(probe).items()
-            if (run.folder / f"{measurement}.csv").exists()
+            for kind, path in catalog.csv_names(probe, measurement).items()
+            if (run.folder / path).exists()
         ],
     }
     text = json.dumps(package, indent=2, ensure_ascii=False, allow_nan=False)
@@ -61,23 +62,26 @@ def files(runs: Sequence[ExportedRun], request: ExportRequest) -> dict[str, byte
 
 
 def resource(
-    run: ExportedRun, probe: str, measurement: str, entry: dict[str, Any]
+    run: ExportedRun, probe: str, file: str, kind: str, entry: dict[str, Any]
 ) -> dict[str, Any]:
-    """A CSV of rows as a Tabular Data Resource."""
-    path = run.folder / f"{measurement}.csv"
+    """A CSV of one kind of rows as a Tabular Data Resource."""
+    path = run.folder / file
     try:
         content = path.read_bytes()
     except OSError as error:
         raise unusable(path, error) from error
-    known, config = declared(probe), entry.get("config", {})
+    known, config = declared(probe, kind), entry.get("config", {})
+    meaning = {one.name: one.meaning for one in catalog.observations(probe)}[kind]
     of = config.get("model") or config.get("judge") or ""
     question = "" if probe == catalog.JUDGE else catalog.first_line("probe", probe)
+    said = " ".join(filter(None, (question, meaning and f"A row: {meaning}.")))
+    title = f"{probe}, {kind}" if kind else probe
     return {
-        "name": _name("-".join(filter(None, (run.name, measurement)))),
+        "name": _name("-".join(filter(None, (run.name, path.stem)))),
         "type": "table",
-        "title": f"{probe} of {of}" if of else probe,
-        **({"description": question} if question else {}),
-        "path": run.file(f"{measurement}.csv"),
+        "title": f"{title} of {of}" if of else title,
+        **({"description": said} if said else {}),
+        "path": run.file(file),
         "format": "csv",
         "mediatype": "text/csv",
         "encoding": "utf-8",

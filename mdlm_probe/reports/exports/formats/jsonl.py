@@ -17,7 +17,10 @@ ROWS = True
 
 
 def files(runs: Sequence[ExportedRun], request: ExportRequest) -> dict[str, bytes]:
-    """PROBE.jsonl with the rows of all its models, PROBE-TABLE.jsonl with a report's table."""
+    """PROBE.jsonl with the rows of all its models, PROBE-TABLE.jsonl with a report's table.
+
+    Rows of other kinds than the main one are in PROBE-KIND-rows.jsonl.
+    """
     return {f"{path}.jsonl": _lines(table) for path, table in arrow_tables(runs, request)}
 
 

@@ -18,7 +18,10 @@ ROWS = True
 
 
 def files(runs: Sequence[ExportedRun], request: ExportRequest) -> dict[str, bytes]:
-    """PROBE.parquet with the rows of all its models, PROBE-TABLE.parquet with a report's table."""
+    """PROBE.parquet with the rows of all its models, PROBE-TABLE.parquet with a report's table.
+
+    Rows of other kinds than the main one are in PROBE-KIND-rows.parquet.
+    """
     return {f"{path}.parquet": _bytes(table) for path, table in arrow_tables(runs, request)}
 
 

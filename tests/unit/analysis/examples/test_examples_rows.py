@@ -12,8 +12,8 @@ from mdlm_probe.analysis.examples import parts
 from mdlm_probe.analysis.examples.prompts import prompt
 from mdlm_probe.analysis.examples.rows import Rows
 from mdlm_probe.core import catalog
+from mdlm_probe.core.csv_text import lines_of, text_from
 from mdlm_probe.core.run_folder import probe_of
-from mdlm_probe.core.sheet import lines_of, text_from
 
 PROBES = catalog.names("probe")
 

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from commands import call
 
+from mdlm_probe.core.csv_text import text_of
 from mdlm_probe.core.run_folder import read_run
-from mdlm_probe.core.sheet import text_of
 from mdlm_probe.reports import exports
 from mdlm_probe.reports.exports import typed_rows
 from mdlm_probe.reports.exports.arrow_tables import arrow

@@ -9,8 +9,8 @@ import reference
 from mdlm_probe.analysis import frames
 from mdlm_probe.analysis.examples.parts import DifferencePart, TextPart
 from mdlm_probe.core.cells import key
+from mdlm_probe.core.csv_text import lines_of
 from mdlm_probe.core.run_folder import read_run
-from mdlm_probe.core.sheet import lines_of
 from mdlm_probe.reports.html import examples
 
 
