@@ -14,15 +14,14 @@ ITEM = ("measure", "source", "lexicon", "task", "prompt", "masks", "layout")
 
 def of(rows: Rows, limit: int) -> list[ExampleItem]:
     """Of every measure the first texts, evenly spread over their file."""
-    frame = rows.frame
-    items, own = numbers(frame, ITEM), numbers(frame, ("model", *ITEM))
-    measures = list(frame["measure"].unique())[:limit]
-    found: list[int] = []
-    for measure in measures:
-        known = list(dict.fromkeys(items[frame["measure"] == measure]))
-        found += evenly(known, limit // len(measures))
-    chosen = [one for number in found for one in dict.fromkeys(own[items == number])]
-    return [_example(rows, own.index[own == one].tolist()) for one in chosen]
+    measured = [own for kind in rows.kinds if len((own := rows.of_kind(kind)).frame)][:limit]
+    found: list[ExampleItem] = []
+    for own in measured:
+        items, each = numbers(own.frame, ITEM), numbers(own.frame, ("model", *ITEM))
+        chosen = evenly(list(dict.fromkeys(items)), limit // len(measured))
+        ordered = [one for number in chosen for one in dict.fromkeys(each[items == number])]
+        found += [_example(own, each.index[each == one].tolist()) for one in ordered]
+    return found
 
 
 def _example(rows: Rows, own: list[int]) -> ExampleItem:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from mdlm_probe.analysis import stats
-from mdlm_probe.probes.joint.row_parts import of, parts
+from mdlm_probe.probes.joint.row_parts import parts
 
 START = "left_to_right"
 FEW = 1e-9
@@ -35,7 +35,7 @@ def orders(frame: pd.DataFrame) -> pd.DataFrame:
     p-values that Holm's method corrects over the orders of a model and task.
     """
     found = []
-    for named, part in parts(of(frame, "orders")):
+    for named, part in parts(frame):
         wide = _pooled(_by_order(part))
         lines = []
         for name in wide.columns if len(wide) else ():
@@ -60,7 +60,7 @@ def spread(frame: pd.DataFrame) -> pd.DataFrame:
     number of orders.
     """
     found = []
-    for named, part in parts(of(frame, "orders")):
+    for named, part in parts(frame):
         wide = _by_order(part)
         if wide.shape[1] < 2 or not len(wide):
             continue
@@ -89,7 +89,7 @@ def budget(frame: pd.DataFrame) -> pd.DataFrame:
     marginals. T intervals over texts.
     """
     found = []
-    for named, part in parts(of(frame, "budget")):
+    for named, part in parts(frame):
         wide = _drops(part)
         rows = part.assign(gap=(part["logp_steps"] - part["logp"]) / part["text_tokens"])
         gaps = rows.pivot_table(index="prompt", columns="at_once", values="gap").loc[wide.index]
@@ -112,7 +112,7 @@ def bound(frame: pd.DataFrame) -> pd.DataFrame:
     a bootstrap over texts (`stats.resampled`, from 12 on).
     """
     found = []
-    for named, part in parts(of(frame, "budget")):
+    for named, part in parts(frame):
         wide = _drops(part)
         if not len(wide):
             continue

@@ -42,7 +42,7 @@ Rows = list[dict[str, Any]]
 KINDS = ("masked",)
 Measure = Literal["pairs", "sets", "orders", "budget"]
 TOKENS = ("token_first", "token_second", "written")
-COLUMNS = columns.COLUMNS
+OBSERVATIONS = columns.OBSERVATIONS
 
 
 def plan(
@@ -130,13 +130,14 @@ def refuse(cell: Cell, entry: Checkpoint) -> str:
     return within_block.refused(cell, entry)
 
 
-def measure(engine: AnyEngine, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Rows]]:
+def measure(engine: AnyEngine, cells: Sequence[Cell]) -> Iterator[tuple[Cell, dict[str, Rows]]]:
     """A row for a pair of masks, a pair set, an order, or a number of masks in a step."""
+    own = {kind.name: kind.columns for kind in OBSERVATIONS}
     found = multi_step.run(engine, [_rows(engine, cell) for cell in cells])
     for cell, rows in zip(cells, found, strict=True):
         for row in rows:
             row |= {n: engine.border.decode(row[n]) for n in TOKENS if n in row}
-        yield cell, [empty(COLUMNS) | row for row in rows]
+        yield cell, {cell.measure: [empty(own[cell.measure]) | row for row in rows]}
 
 
 def _rows(asker: AnyEngine, cell: Cell) -> MultiStep[Rows]:

@@ -11,7 +11,7 @@ from mdlm_probe.analysis import stats
 from mdlm_probe.analysis.frames import by_value
 from mdlm_probe.analysis.pairing import PROMPT_ITEM, Measure, Pairing
 from mdlm_probe.probes.joint.order_tables import START, bound, budget, orders, spread
-from mdlm_probe.probes.joint.row_parts import ALL, of, parts
+from mdlm_probe.probes.joint.row_parts import ALL, parts
 
 PRINTED = ("circulation", "sets", "orders", "spread", "bound")
 UNREAD = ("token_first", "token_second", "written")
@@ -29,7 +29,7 @@ LEAST_MASS = 0.01
 """Probability that both slots get words of their set, under which the set is left out. Ours."""
 
 
-def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def tables(frame: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """The report's tables by name, of what was measured.
 
     "pairs" and their "circulation", "sets" of words, "orders" and their "spread", the "budget" at
@@ -38,15 +38,17 @@ def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     Raises:
         KeyError, ValueError: for rows that a joint run didn't write.
     """
-    frame[["masks_before", "circulation", "logp", "at_once"]].apply(pd.to_numeric)
+    numbers = {"pairs": ["masks_before", "circulation"], "orders": ["logp"]}
+    for kind, names in (numbers | {"budget": ["logp", "at_once"]}).items():
+        frame[kind][names].apply(pd.to_numeric)
     found = {
-        "pairs": pairs(frame),
-        "circulation": circulation(frame),
-        "sets": sets(frame),
-        "orders": orders(frame),
-        "spread": spread(frame),
-        "budget": budget(frame),
-        "bound": bound(frame),
+        "pairs": pairs(frame["pairs"]),
+        "circulation": circulation(frame["pairs"]),
+        "sets": sets(frame["sets"]),
+        "orders": orders(frame["orders"]),
+        "spread": spread(frame["orders"]),
+        "budget": budget(frame["budget"]),
+        "bound": bound(frame["budget"]),
     }
     return {name: table for name, table in found.items() if len(table)}
 
@@ -66,7 +68,7 @@ def pairs(frame: pd.DataFrame) -> pd.DataFrame:
     are long enough for this distance.
     """
     found = []
-    for named, part in parts(of(frame, "pairs")):
+    for named, part in parts(frame):
         for distance, own in by_value(part, "pair_distance"):
             line = named | {"pair_distance": int(distance), "n": own["prompt"].nunique()}
             for name in ("mi", "tv_joint", "unlikely", "unlikely_sequential"):
@@ -84,7 +86,7 @@ def circulation(frame: pd.DataFrame) -> pd.DataFrame:
     are of the signed values, over pairs.
     """
     found = []
-    for model, own in of(frame, "pairs").groupby("model", observed=True, sort=False):
+    for model, own in frame.groupby("model", observed=True, sort=False):
         each = [(str(int(d)), part) for d, part in by_value(own, "pair_distance")]
         for distance, part in [*each, (ALL, own)]:
             size = part.assign(size=part["circulation"].abs())
@@ -107,7 +109,7 @@ def sets(frame: pd.DataFrame) -> pd.DataFrame:
     says nothing. `left_out` says so, and of all sets how many are.
     """
     found = []
-    for model, own in of(frame, "sets").groupby("model", observed=True, sort=False):
+    for model, own in frame.groupby("model", observed=True, sort=False):
         known = usable(own)
         for at, row in own.iterrows():
             line = {
@@ -143,10 +145,10 @@ def usable(rows: pd.DataFrame) -> pd.DataFrame:
     return enough
 
 
-def notes(frame: pd.DataFrame) -> list[str]:
+def notes(frame: dict[str, pd.DataFrame]) -> list[str]:
     """Says of a model's pair sets how many count nowhere, and why."""
     found = []
-    for model, own in of(frame, "sets").groupby("model", observed=True, sort=False):
+    for model, own in frame["sets"].groupby("model", observed=True, sort=False):
         known = own.dropna(subset=[*INCOHERENT, *MASSES])
         why = {
             "has fewer than two pairs of single tokens": len(own) - len(known),
@@ -166,21 +168,19 @@ def notes(frame: pd.DataFrame) -> list[str]:
 
 def coupled(frame: pd.DataFrame) -> pd.DataFrame:
     """Every text's pairs of masks by distance; `size` is |circulation|."""
-    rows = of(frame, "pairs")
-    return rows.assign(size=rows["circulation"].abs())
+    return frame.assign(size=frame["circulation"].abs())
 
 
 def mixed(frame: pd.DataFrame) -> pd.DataFrame:
     """Every pair set that counts; `mixing` is what parallel filling mixes more than sequential."""
-    rows = usable(of(frame, "sets"))
+    rows = usable(frame)
     return rows.assign(mixing=rows["incoherent_parallel"] - rows["incoherent_sequential"])
 
 
 def ordered(frame: pd.DataFrame) -> pd.DataFrame:
     """Every text's log-likelihood per token in each order, and its `gain` over left to right."""
-    rows = of(frame, "orders")
-    kinds = rows["reveal_order"].astype(str).str.split("-").str[0]
-    rows = rows.assign(reveal_order=kinds, value=rows["logp"] / rows["text_tokens"])
+    kinds = frame["reveal_order"].astype(str).str.split("-").str[0]
+    rows = frame.assign(reveal_order=kinds, value=frame["logp"] / frame["text_tokens"])
     start = rows[kinds == START].set_index(["task", "prompt"])["value"]
     rows = rows.join(start.rename("start"), on=["task", "prompt"])
     return rows.assign(gain=(rows["value"] - rows["start"]).where(kinds != START))
@@ -188,12 +188,11 @@ def ordered(frame: pd.DataFrame) -> pd.DataFrame:
 
 def budgeted(frame: pd.DataFrame) -> pd.DataFrame:
     """What n masks per step cost every text, in nats per token, and how much they are mistaken."""
-    rows = of(frame, "budget")
-    value = rows["logp"] / rows["text_tokens"]
-    one = value[rows["at_once"] == 1].set_axis(
-        pd.MultiIndex.from_frame(rows.loc[rows["at_once"] == 1, ["task", "prompt"]])
+    value = frame["logp"] / frame["text_tokens"]
+    one = value[frame["at_once"] == 1].set_axis(
+        pd.MultiIndex.from_frame(frame.loc[frame["at_once"] == 1, ["task", "prompt"]])
     )
-    rows = rows.assign(value=value).join(one.rename("one"), on=["task", "prompt"])
+    rows = frame.assign(value=value).join(one.rename("one"), on=["task", "prompt"])
     drop, illusion = rows["one"] - rows["value"], (rows["logp_steps"] - rows["logp"])
     return rows.assign(drop=drop, illusion=illusion / rows["text_tokens"])[rows["at_once"] > 1]
 
@@ -209,6 +208,7 @@ PAIRED = (
         item=PROMPT_ITEM,
         by=("pair_distance",),
         name="pairs",
+        kind="pairs",
         rows=coupled,
     ),
     Pairing(
@@ -222,6 +222,7 @@ PAIRED = (
         },
         item=PROMPT_ITEM,
         name="sets",
+        kind="sets",
         rows=mixed,
     ),
     Pairing(
@@ -232,6 +233,7 @@ PAIRED = (
         item=PROMPT_ITEM,
         by=("reveal_order",),
         name="orders",
+        kind="orders",
         rows=ordered,
         free=("anchors",),
     ),
@@ -243,6 +245,7 @@ PAIRED = (
         item=PROMPT_ITEM,
         by=("at_once",),
         name="budget",
+        kind="budget",
         rows=budgeted,
     ),
 )

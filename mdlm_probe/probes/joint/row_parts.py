@@ -1,4 +1,4 @@
-"""The rows of a joint run by what was measured, by model and by task."""
+"""The rows of a joint run by model and by task."""
 
 from __future__ import annotations
 
@@ -9,11 +9,6 @@ import pandas as pd
 
 ALL = "all"
 """The task of lines about the texts of all tasks together."""
-
-
-def of(frame: pd.DataFrame, measure: str) -> pd.DataFrame:
-    """The rows of one measure."""
-    return frame[frame["measure"] == measure]
 
 
 def parts(rows: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:

@@ -14,6 +14,3 @@ SECOND_MODEL = {
 
 SHORT = {"tasks": "prose", "masks": "8", "length": "8"}
 """What makes a command of the docs short, beside what all probes take."""
-
-KIND = "measure"
-"""The column that tells kinds of rows apart."""

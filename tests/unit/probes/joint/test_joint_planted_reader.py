@@ -165,7 +165,7 @@ def test_every_pair_is_the_readers(run, pairs):
         for key, line in pairs.items()
     }
     planted.compare(
-        rows[rows["measure"] == "pairs"],
+        rows["pairs"],
         ["prompt", "masks_before", "pair_distance"],
         want,
         rel=1e-4,
@@ -255,7 +255,7 @@ def orders(run, reader):
 def test_orders_are_the_readers(run, reader, orders):
     tables, rows, _ = run
     want = {key: {"logp": LENGTH * value, "text_tokens": LENGTH} for key, value in orders.items()}
-    planted.compare(rows[rows["measure"] == "orders"], ["prompt", "reveal_order"], want)
+    planted.compare(rows["orders"], ["prompt", "reveal_order"], want)
     means, spread = {}, {}
     for task, own in tasks(reader):
         names = sorted({order for _, order in orders})
@@ -297,7 +297,7 @@ def written(reader, text, at_once):
 def test_the_budget_is_the_readers(run, reader):
     tables, rows, _ = run
     want = {(t.id, n): written(reader, t, n) for t in reader.texts for n in BUDGET}
-    planted.compare(rows[rows["measure"] == "budget"], ["prompt", "at_once"], want)
+    planted.compare(rows["budget"], ["prompt", "at_once"], want)
     assert any(want[t.id, 4]["written"] != want[t.id, 1]["written"] for t in reader.texts)
     costs, bounds = {}, {}
     for task, own in tasks(reader):
@@ -340,4 +340,4 @@ def test_holes_show_the_texts_own_tokens(reader):
             "token_first": reader.border.decode([a]),
             "token_second": reader.border.decode([b]),
         }
-    planted.compare(rows, ["masks_before", "pair_distance"], want)
+    planted.compare(rows["pairs"], ["masks_before", "pair_distance"], want)

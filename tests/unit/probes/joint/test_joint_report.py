@@ -1,7 +1,6 @@
 """The joint report: tables from hand-made rows, and pictures that show them."""
 
 import itertools
-import warnings
 
 import numpy as np
 import pandas as pd
@@ -12,8 +11,9 @@ from mdlm_probe.analysis import stats
 from mdlm_probe.core.columns import empty
 from mdlm_probe.probes.joint import charts
 from mdlm_probe.probes.joint import report as joint
-from mdlm_probe.probes.joint.columns import COLUMNS
+from mdlm_probe.probes.joint.columns import OBSERVATIONS
 
+COLUMNS = {kind.name: kind.columns for kind in OBSERVATIONS}
 TEXTS = 6
 ORDERS = ("left_to_right", "right_to_left", "low_confidence", "random-1", "random-2")
 
@@ -21,7 +21,7 @@ ORDERS = ("left_to_right", "right_to_left", "low_confidence", "random-1", "rando
 def row(measure, prompt, task, model, **found):
     usual = {"model": model, "measure": measure, "task": task, "prompt": prompt}
     usual |= {"reveal_order": "none", "at_once": 0, "budget_eps": 0.1}
-    return usual | empty(COLUMNS) | found
+    return usual | empty(COLUMNS[measure]) | found
 
 
 def all_rows(measure, tasks, models, make):
@@ -85,12 +85,19 @@ def sets(shares, models=("m",)):
 SHARES = (("one", 0.8, 0.1), ("two", 0.6, 0.0), ("three", 0.9, 0.05), ("unknown", None, None))
 
 
+def rows_of(**found):
+    """The rows by kind; of kinds that weren't measured there are none."""
+    heads = {kind: pd.DataFrame(columns=[*row(kind, "", "", "")]) for kind in COLUMNS}
+    return heads | found
+
+
 def everything(models=("m",)):
-    parts = [pairs(models=models), orders({"low_confidence": 1.0}, models=models)]
-    parts += [budget(lambda n, text: n / 4 + text / 9, models=models), sets(SHARES, models)]
-    with warnings.catch_warnings():  # of columns that a measure leaves empty
-        warnings.simplefilter("ignore", FutureWarning)
-        return pd.concat(parts, ignore_index=True)
+    return {
+        "pairs": pairs(models=models),
+        "sets": sets(SHARES, models),
+        "orders": orders({"low_confidence": 1.0}, models=models),
+        "budget": budget(lambda n, text: n / 4 + text / 9, models=models),
+    }
 
 
 # ---------------------------------------------------------------------- pairs
@@ -125,7 +132,7 @@ def test_intervals_end_where_there_is_nothing():
     for name in names:
         assert (line[f"{name}_low"], line[f"{name}_high"]) == (0, 1)
     assert (line["mi_low"], line["mi_high"]) == pytest.approx((0, wide.high))
-    drawn = pictures(frame)["pairs"]
+    drawn = pictures(rows_of(pairs=frame))["pairs"]
     for panel, most in zip(drawn.panels, (1.05, 1, 1), strict=False):
         assert [row["y"] for row in panel.layer(0)] == pytest.approx([most] * 2)
 
@@ -175,10 +182,10 @@ def test_sets_of_nearly_no_mass_are_left_out_and_counted():
     without = joint.sets(sets(SHARES)).set_index("set").loc["all"].drop("left_out")
     pd.testing.assert_series_equal(table.loc["all"].drop("left_out"), without)
     assert set(joint.mixed(frame)["prompt"]) == {"one", "two", "three"}
-    said = joint.notes(frame)
+    said = joint.notes(rows_of(sets=frame))
     assert [note[:6] for note in said] == ["1 of 6", "2 of 6"]
     assert "less than 1% of the probability" in said[1]
-    assert joint.notes(sets(SHARES[:3])) == []
+    assert joint.notes(rows_of(sets=sets(SHARES[:3]))) == []
     assert "all" not in joint.sets(frame[frame["prompt"] == "rare"])["set"].tolist()
 
 
@@ -297,14 +304,14 @@ def test_tables_hold_what_was_measured():
     assert set(joint.tables(everything())) == {
         *("pairs", "circulation", "sets", "orders", "spread", "budget", "bound"),
     }
-    assert set(joint.tables(sets(SHARES))) == {"sets"}
-    assert set(joint.tables(budget(lambda n, _: n))) == {"budget", "bound"}
+    assert set(joint.tables(rows_of(sets=sets(SHARES)))) == {"sets"}
+    assert set(joint.tables(rows_of(budget=budget(lambda n, _: n)))) == {"budget", "bound"}
     assert set(joint.PRINTED) <= set(joint.tables(everything()))
 
 
 def test_rows_of_something_else_are_refused():
     with pytest.raises((KeyError, ValueError)):
-        joint.tables(pd.DataFrame({"model": ["m"], "measure": ["pairs"]}))
+        joint.tables(rows_of(pairs=pd.DataFrame({"model": ["m"], "measure": ["pairs"]})))
 
 
 def pictures(rows):
@@ -324,7 +331,7 @@ def test_pictures_show_every_model_and_task():
     own = table["budget"].query("model == 'm'")
     assert panel.line(model="m") == pytest.approx(list(own["drop"]), rel=1e-5)
     spread = budget(lambda n, text: (n - 1) * (1 + text / 10))
-    ends = pictures(spread)[""].panels[0].line("high", model="m")
+    ends = pictures(rows_of(budget=spread))[""].panels[0].line("high", model="m")
     assert ends[1:] == pytest.approx(list(joint.budget(spread)["drop_high"])[1:], rel=1e-5)
     assert [row["y"] for row in panel.layer(1)] == [0.1]
     bounds = table["bound"].set_index("model")["supported"].to_dict()
@@ -337,8 +344,8 @@ def test_pictures_show_every_model_and_task():
     assert found["m", "span over orders"] == pytest.approx(span, rel=1e-5)
     assert drawn["sets"].titles() == ["m", "n"]
     shares = table["sets"].query("model == 'm'").set_index("set")["incoherent_parallel"]
-    rows_of = [row for row in drawn["sets"].panels[0].rows if "x" in row]
-    parallel = [row for row in rows_of if row["way"] == "parallel"]
+    shown = [row for row in drawn["sets"].panels[0].rows if "x" in row]
+    parallel = [row for row in shown if row["way"] == "parallel"]
     assert {row["y"]: row["x"] for row in parallel} == pytest.approx(
         dict(100 * shares.dropna()), rel=1e-5
     )
@@ -346,7 +353,7 @@ def test_pictures_show_every_model_and_task():
 
 def test_one_text_has_means_without_intervals():
     frame = everything()
-    few = frame[frame["prompt"].isin(["a-0", "one"])]
+    few = {kind: own[own["prompt"].isin(["a-0", "one"])] for kind, own in frame.items()}
     tables = joint.tables(few)
     assert np.isnan(tables["budget"]["drop_low"]).all()
     assert np.isnan(tables["bound"]["by_mean_low"]).all()
