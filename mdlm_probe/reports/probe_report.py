@@ -9,10 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from mdlm_probe.analysis import frames
 from mdlm_probe.analysis.chart_data import ChartData, of_report
 from mdlm_probe.analysis.frames import Tables
-from mdlm_probe.analysis.observed import Observed
+from mdlm_probe.analysis.observed import Observed, values
 from mdlm_probe.core import catalog
 from mdlm_probe.core.contract import value
 from mdlm_probe.core.errors import ProbeError
@@ -140,10 +142,10 @@ def _made(
     return ProbeReport(frame, tables, draw, printed, masks, models, own, steps)
 
 
-def _steps(frame: pd.DataFrame, entries: Entries) -> dict[str, tuple[str, int]]:
+def _steps(frame: Observed, entries: Entries) -> dict[str, tuple[str, int]]:
     """The training and the step of the models of some rows, as run.json has them."""
     known = {entry.get("config", {}).get("model"): training_of(entry) for entry in entries.values()}
-    names = map(str, frame["model"].unique()) if "model" in frame else ()
+    names = map(str, values(frame, "model"))
     return {name: found for name in names if (found := known.get(name))}
 
 

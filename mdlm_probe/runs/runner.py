@@ -103,19 +103,19 @@ def _continue(
     if plan.job.shard:
         told["whole"] = len(plan.cells)
         plan = replace(plan, cells=ShardCells(plan.cells, plan.job.shard, group))
-    folder.update(
-        plan.name,
-        status="started",
-        **told,
-        **_training(plan),
-        **session.facts,
-        batch={**session.batch, "cells": group},
-        cells=len(plan.cells),
-        refused=plan.refused,
-        sessions=[*known.get("sessions", []), session_facts(session)],
-    )
     sheet = Sheet(plan.files, CellNames(plan.cells), group)
     try:
+        folder.update(
+            plan.name,
+            status="started",
+            **told,
+            **_training(plan),
+            **session.facts,
+            batch={**session.batch, "cells": group},
+            cells=len(plan.cells),
+            refused=plan.refused,
+            sessions=[*known.get("sessions", []), session_facts(session)],
+        )
         _measure(plan, folder, progress, session, sheet, group)
     finally:
         sheet.close()

@@ -57,6 +57,14 @@ def rows(name, model, probe="", kind=""):
         return list(csv.DictReader(file))
 
 
+def kind_of(stem):
+    """The probe and the kind of rows of a CSV, by its name without the ending."""
+    head, _, model = stem.partition("__")
+    probe = head if head in (*catalog.names("probe"), catalog.JUDGE) else head.partition("-")[0]
+    names = catalog.csv_names(probe, f"{probe}__{model}")
+    return probe, {file: kind for kind, file in names.items()}[f"{stem}.csv"]
+
+
 def entry(name, model, probe=""):
     """What run.json says of a run's model."""
     return json.loads((FOLDER / name / "run.json").read_text())[f"{probe or name}__{model}"]

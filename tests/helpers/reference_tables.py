@@ -31,18 +31,33 @@ def options(name):
 def columns(name):
     """What each column of a CSV holds."""
     asked = {column.name for column in catalog.coordinates(name)}
+    main, *others = catalog.observations(name)
+    files = catalog.csv_names(name, f"{name}__NAME")
+    told = (
+        f"Of `{files[main.name]}`: columns in bold tell what was asked. An empty field says that a"
+        " column means nothing in\na row."
+    )
+    if others:
+        told += (
+            f" A row is {main.meaning}.\nThe other files begin with `model` and the columns in"
+            " bold, too: by these they join."
+        )
+    parts = [_columns(main.columns, asked)]
+    for kind in others:
+        parts.append(f"Of `{files[kind.name]}`, where a row is {kind.meaning}:\n")
+        parts.append(_columns(kind.columns[len(asked) + 1 :], asked))
+    return "\n".join([f"{COLUMNS}\n{told}\n", *parts])
+
+
+def _columns(columns, asked):
     rows = [
         (
             f"**`{column.name}`**" if column.name in asked else f"`{column.name}`",
             *(column.type.__name__, column.unit, column.meaning),
         )
-        for column in catalog.columns(name)
+        for column in columns
     ]
-    told = (
-        f"Of `{name}__NAME.csv`: columns in bold tell what was asked. An empty field says that a"
-        " column means nothing in\na row."
-    )
-    return f"{COLUMNS}\n{told}\n\n{table(('column', 'type', 'unit', 'meaning'), *rows)}"
+    return table(("column", "type", "unit", "meaning"), *rows)
 
 
 def written(page, name):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
+import reference
 
 from mdlm_probe.core import catalog
 from mdlm_probe.core.columns import (
@@ -20,11 +21,10 @@ from mdlm_probe.core.columns import (
     names,
     read_cell,
 )
-from mdlm_probe.core.run_folder import probe_of, read_run
 
 REFERENCE = Path(__file__).parent.parent.parent.parent / "results" / "reference"
 WRITTEN = {
-    f"{path.stem}": (probe_of(path.stem, read_run(path.parent)[path.stem]), path)
+    f"{path.stem}": (*reference.kind_of(path.stem), path)
     for path in sorted(REFERENCE.glob("*/*__*.csv"))
 }
 READ = {
@@ -83,8 +83,8 @@ def test_every_column_has_a_type_and_a_meaning_of_one_line(name):
 
 @pytest.mark.parametrize("name", WRITTEN)
 def test_the_committed_rows_have_these_columns_of_these_types(name):
-    probe, path = WRITTEN[name]
-    columns = catalog.columns(probe)
+    probe, kind, path = WRITTEN[name]
+    columns = {one.name: one.columns for one in catalog.observations(probe)}[kind]
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         assert tuple(reader.fieldnames or ()) == names(columns)
@@ -95,4 +95,5 @@ def test_the_committed_rows_have_these_columns_of_these_types(name):
 
 
 def test_the_committed_run_is_there_and_has_every_probe():
-    assert {probe for probe, _ in WRITTEN.values()} == {*catalog.names("probe"), catalog.JUDGE}
+    kinds = {(p, kind.name) for p in catalog.names("probe") for kind in catalog.observations(p)}
+    assert {one[:2] for one in WRITTEN.values()} == {*kinds, (catalog.JUDGE, "")}

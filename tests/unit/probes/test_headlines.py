@@ -10,6 +10,7 @@ import reference
 
 from mdlm_probe.analysis import frames, headlines
 from mdlm_probe.analysis.headlines import Headline, HeadlineValue
+from mdlm_probe.analysis.observed import values
 from mdlm_probe.core import catalog
 
 HEADLINES = {
@@ -50,11 +51,11 @@ def found(folder, name):
     probe, headline = HEADLINES[name]
     frame = frames.frames(folder).rows[probe]
     if reference.FOLDER in folder.parents:
-        files = folder.glob(f"{probe}-*.csv")
+        files = [path for path in folder.glob(f"{probe}-*.csv") if "__" not in path.stem]
         tables = {path.stem.removeprefix(f"{probe}-"): pd.read_csv(path) for path in files}
     else:
         tables = catalog.load("report", probe).tables(frame)
-    models = list(frame["model"].unique())
+    models = values(frame, "model")
     return {one.model: one for one in headlines.values(headline, tables, frame, models)}
 
 

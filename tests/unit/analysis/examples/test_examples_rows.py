@@ -12,7 +12,7 @@ from mdlm_probe.analysis.examples import parts
 from mdlm_probe.analysis.examples.prompts import prompt
 from mdlm_probe.analysis.examples.rows import Rows
 from mdlm_probe.core import catalog
-from mdlm_probe.core.csv_text import lines_of, text_from
+from mdlm_probe.core.csv_text import csv_of, lines_of, text_from
 from mdlm_probe.core.run_folder import probe_of
 
 PROBES = catalog.names("probe")
@@ -103,6 +103,8 @@ def test_cells_are_made_again_from_rows(tmp_path, probe):
     names = [field.name for field in dataclasses.fields(module.Cell)]
     rows = [{"model": "m", **dataclasses.asdict(cell)} for cell in cells]
     write(tmp_path, probe, "m", rows, ("model", *names))
+    for other in [*catalog.csv_names(probe, f"{probe}__m").values()][1:]:
+        (tmp_path / other).write_bytes(csv_of([], ("model", *names)))
     found = read(tmp_path, probe)
     assert [found.cell(at) for at in range(len(cells))] == list(cells)
 

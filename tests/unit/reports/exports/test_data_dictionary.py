@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import shutil
+from pathlib import Path
 
 import made_runs
 import pyarrow.parquet as pq
@@ -77,8 +78,10 @@ def test_the_package_is_valid_and_describes_every_csv(study):
 def test_fields_say_what_the_probes_declare(study):
     package = json.loads((study / "datapackage.json").read_text())
     for one in package["resources"]:
-        probe = one["path"].split("/")[1].partition("__")[0]
-        known = {column.name: column for column in catalog.columns(probe)}
+        probe, kind = reference.kind_of(Path(one["path"]).stem)
+        kinds = {k.name: k for k in catalog.observations(probe)}
+        known = {column.name: column for column in kinds[kind].columns}
+        assert kinds[kind].meaning in one.get("description", "")
         for field in one["schema"]["fields"]:
             column = known[field["name"]]
             assert field["description"] == column.meaning
