@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mdlm_probe.core import catalog
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import probe_of
 from mdlm_probe.reports.probe_report import ProbeReport
@@ -38,6 +39,11 @@ class ExportedRun:
     def measurements(self, probe: str) -> dict[str, dict[str, Any]]:
         """The entries of a probe."""
         return {name: e for name, e in self.entries.items() if probe_of(name, e) == probe}
+
+    def csvs(self, probe: str) -> dict[str, list[str]]:
+        """The names of a probe's CSVs, of all its models, by kind of rows, the main one first."""
+        names = [catalog.csv_names(probe, name) for name in self.measurements(probe)]
+        return {kind: [own[kind] for own in names] for kind in (names[0] if names else ())}
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mdlm_probe.analysis.observed import count, where
 from mdlm_probe.analysis.tables import TextTable
 from mdlm_probe.core import hub
 from mdlm_probe.core.errors import ProbeError
@@ -93,7 +94,7 @@ def contents(folder: Path, runs: Sequence[ExportedRun]) -> dict[str, bytes | Pat
         found[STUDY] = _redacted(folder / STUDY)
     for run in runs:
         found[run.file(RUN)] = _redacted(run.folder / RUN)
-        names = [f"{name}.csv" for probe in run.made for name in run.measurements(probe)]
+        names = [name for probe in run.made for own in run.csvs(probe).values() for name in own]
         for probe, made in run.made.items():
             names += [f"{probe}-{name}.csv" for name in made.tables]
             stems = pictures.stems(probe, list(made.charts), "screen")
@@ -126,12 +127,15 @@ def _metadata(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, A
 
 
 def _configs(runs: Sequence[ExportedRun]) -> list[dict[str, Any]]:
-    """A configuration for each probe of a run: the rows of all its models."""
+    """A configuration for each kind of rows of a probe: those of all its models."""
     return [
-        {"config_name": "-".join(filter(None, (run.name, probe))), "data_files": files}
+        {
+            "config_name": "-".join(filter(None, (run.name, probe, kind if place else ""))),
+            "data_files": [run.file(name) for name in files],
+        }
         for run in runs
         for probe in run.made
-        if (files := [run.file(f"{name}.csv") for name in run.measurements(probe)])
+        for place, (kind, files) in enumerate(run.csvs(probe).items())
     ]
 
 
@@ -162,7 +166,7 @@ def _measurements(runs: Sequence[ExportedRun]) -> list[str]:
         for probe, made in run.made.items():
             for entry in run.measurements(probe).values():
                 model = str(entry.get("config", {}).get("model", ""))
-                many = int((made.frame["model"] == model).sum()) if "model" in made.frame else 0
+                many = count(where(made.frame, "model", model))
                 said = (probe, model, str(many), str(entry.get("status")))
                 rows.append((run.name or "-", *said, provenance.version(entry)))
     table = TextTable(

@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 
 from mdlm_probe.analysis.frames import read_texts
 from mdlm_probe.core import catalog
-from mdlm_probe.core.catalog import csv_names
 from mdlm_probe.core.columns import names
 from mdlm_probe.core.csv_text import text_from
 from mdlm_probe.core.errors import ProbeError
@@ -39,7 +38,7 @@ def typed(run: ExportedRun, probe: str, kind: str = "") -> pa.Table:
     Raises:
         ProbeError: a CSV that can't be read.
     """
-    found = [csv_names(probe, name)[kind] for name in run.measurements(probe)]
+    found = run.csvs(probe).get(kind, [])
     read = [read_texts(path) for name in found if (path := run.folder / name).exists()]
     if not read:
         raise ProbeError(
