@@ -238,7 +238,10 @@ def test_laptop_asks_for_small_models():
     assert {part.probe for part in study.parts} == {
         *("locality", "masks", "needle", "decay", "joint", "blocks")
     }
+    plans = [plan for part in study.parts for plan in part.plans]
+    assert {plan.entry.attention for plan in plans} == {"bidirectional", "block-causal", "causal"}
+    for plan in plans:
+        assert plan.entry.geometry["parameters"] < 1e9
+        assert (plan.job.load.quantize, plan.refused) == ("", {})
     for part in study.parts:
-        for plan in part.plans:
-            assert plan.job.load.quantize == ("4bit" if plan.entry.name == "dream-7b" else "")
         assert sum(len(plan.cells) for plan in part.plans) < 100
