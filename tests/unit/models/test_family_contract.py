@@ -49,3 +49,26 @@ def test_a_family_has_no_constant_that_nobody_reads(name):
 def test_the_check_sees_a_misspelt_name():
     source = (PACKAGE / "models" / "dream.py").read_text()
     assert stray(ast.parse(source.replace("MODEL_TYPES =", "MODEL_TYPE ="))) == {"MODEL_TYPE"}
+
+
+def documented():
+    """Rows of the table of families in docs/checkpoints.md: family, classes, row, block."""
+    page = (PACKAGE.parent / "docs" / "checkpoints.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    return [[cell.strip(" |`") for cell in row] for row in rows if len(row) >= 7]
+
+
+@pytest.mark.parametrize("row", documented(), ids=lambda row: f"{row[0]}-{row[1]}")
+def test_the_table_of_families_says_what_they_declare(row):
+    family = _families.family(row[0])
+    assert row[2] == "the same" or row[2].split(",")[0] in family.MODEL_TYPES.values()
+    assert row[4] in ("all", "blocks")
+    assert row[5] == ("before" if family.SHIFT else "own")
+    if row[4] == "blocks":
+        assert row[7] == str(family.BLOCK or "told")
+
+
+def test_every_dense_family_is_in_the_table():
+    assert {"llada", "illada", "dream", "a2d", "sdar", "dream_reasoner"} <= {
+        row[0] for row in documented()
+    }
