@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 from mdlm_probe.core.options import AMOUNT, Traits
 from mdlm_probe.decoding import canvas_of_prompt, loop
 from mdlm_probe.decoding.canvas import Canvas, Decoded, Intervention
-from mdlm_probe.decoding.schedule import RULES, Eos, Order, Schedule
+from mdlm_probe.decoding.rules import RULES, Order
+from mdlm_probe.decoding.schedule import Eos, Schedule
 from mdlm_probe.engine.queries import Answer as Readings
 from mdlm_probe.engine.queries import Query, Readout
 from mdlm_probe.models._tokenizer import bytes_of

@@ -5,7 +5,7 @@ No torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -59,6 +59,8 @@ class Step(NamedTuple):
         masked: all masks of the window as they are before the step.
         asked: the masks that were asked, left to right.
         answer: what was read of them, the intervention's own readouts included.
+        edits: written places whose tokens are about to be replaced, and the new ones: these were
+            asked, too, and no intervention has a say in them.
     """
 
     number: int
@@ -67,6 +69,7 @@ class Step(NamedTuple):
     masked: frozenset[int]
     asked: Sequence[int]
     answer: Answer
+    edits: Mapping[int, int] = {}
 
     def at(self, mask: int) -> int:
         """The number of an asked mask in the answer's arrays."""
@@ -91,6 +94,22 @@ class Observer:
         return ()
 
 
+class Edit(NamedTuple):
+    """A written token that was replaced.
+
+    Attributes:
+        step: that replaced it.
+        mask: its number in the window.
+        token: that stood there.
+        since: the step that had written that one.
+    """
+
+    step: int
+    mask: int
+    token: int
+    since: int
+
+
 @dataclass(frozen=True, slots=True)
 class Decoded:
     """A canvas after the loop. All but the counts have a value for each mask.
@@ -98,13 +117,14 @@ class Decoded:
     Attributes:
         canvas: as it was given.
         tokens: what was written; the mask's id where nothing was.
-        steps: the step that wrote it, from 1; 0 where none did.
+        steps: the step that wrote it, from 1, the last one where it was edited; 0 where none did.
         candidates: the token predicted there when it was last chosen; -1 where it never was.
         logprobs: that token's log-probability in its step, in nats; NaN where there was none.
         confidences: its confidence by the order's measure; NaN where there was none.
         passes: through the network.
         decided: passes after which the text before the first end of text was whole.
         network_tokens: tokens that went through the network, in all passes.
+        edits: written tokens that were replaced, in order.
     """
 
     canvas: Canvas
@@ -116,9 +136,14 @@ class Decoded:
     passes: int
     decided: int
     network_tokens: int
+    edits: tuple[Edit, ...] = ()
 
     def at(self, step: int) -> tuple[int, ...]:
         """The ids of the whole canvas after a step; 0 is before the first."""
+        known = dict(enumerate(zip(self.tokens, self.steps, strict=True)))
+        for edit in reversed(self.edits):
+            if edit.step > step:
+                known[edit.mask] = (edit.token, edit.since)
         return self.canvas.filled(
-            {i: self.tokens[i] for i, made in enumerate(self.steps) if 0 < made <= step}
+            {i: token for i, (token, made) in known.items() if 0 < made <= step}
         )

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from mdlm_probe.core import shared_columns as shared
 from mdlm_probe.core.columns import FILE, Unit
-from mdlm_probe.decoding.schedule import Cache, Eos, Order
+from mdlm_probe.decoding.rules import Order
+from mdlm_probe.decoding.schedule import Cache, Eos
 
 PromptsFile = Annotated[str, "name of the prompts in tasks/, or their path", FILE]
 Lexicon = Annotated[str, shared.LEXICON.meaning]

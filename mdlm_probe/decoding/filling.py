@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mdlm_probe.core.cells import seed as seed_of
-from mdlm_probe.decoding.canvas import Canvas, Decoded
+from mdlm_probe.decoding.canvas import Canvas, Decoded, Edit
 from mdlm_probe.decoding.schedule import Schedule
 from mdlm_probe.engine.queries import Guidance, Query, Readout
 from mdlm_probe.models._kv_cache import KVCache
@@ -23,6 +24,7 @@ class Filling:
     Attributes:
         masked: the masks that are left.
         made, passes, network_tokens: steps, passes and tokens through the network so far.
+        edited: written tokens that were replaced.
     """
 
     def __init__(self, canvas: Canvas, schedule: Schedule, entry: Checkpoint) -> None:
@@ -33,27 +35,45 @@ class Filling:
         self.masked = dict.fromkeys(range(size))
         self.steps, self.candidates = [0] * size, [-1] * size
         self.logprobs, self.confidences = [float("nan")] * size, [float("nan")] * size
+        self.edited: list[Edit] = []
         self.priorities = [] if schedule.rule.measure else schedule.priorities(size)
         self.kv_cache = KVCache() if schedule.cache != "none" else None
         self.passes = self.made = self.network_tokens = self.decided = self._whole = 0
         self._block: range | None = None
         self._never = schedule.never(entry.eos_ids)
-        self._last = entry.eos_ids if schedule.eos == "eos_last" else ()
+        self._last = schedule.last(entry.eos_ids)
         shown = (p for p, token in enumerate(canvas.ids) if token != entry.mask_id)
         self._guidance = Guidance(schedule.guidance, tuple(shown)) if schedule.guidance else None
 
-    def asked(self, left: Sequence[int], amount: int) -> list[int]:
-        """The masks that a step has to know of."""
-        if self.schedule.rule.measure or amount >= len(left):
-            return list(left)
-        return sorted(sorted(left, key=self.priorities.__getitem__)[:amount])
+    def wanted(
+        self, left: Sequence[int], step: int, steps: int, masks: int
+    ) -> tuple[list[int], int]:
+        """The masks that a block's step has to know of, none where it isn't made; how many of them
+        it commits, see `Schedule.amount`.
+
+        Args:
+            left: masks of the block.
+            step, steps, masks: as for `Schedule.amount`.
+        """
+        schedule = self.schedule
+        if schedule.order == "dream_origin":
+            drawn = schedule.drawn(left, step, steps)
+            return drawn, len(drawn)
+        amount = schedule.amount(step, steps, masks, len(left))
+        if not amount and schedule.order != "low_confidence_dynamic":
+            return [], 0
+        if schedule.rule.measure or amount >= len(left):
+            return list(left), amount
+        return sorted(sorted(left, key=self.priorities.__getitem__)[:amount]), amount
 
     def query(self, asked: Sequence[int], block: range, extra: tuple[Readout, ...]) -> Query:
         """The next step's question."""
         schedule, rule = self.schedule, self.schedule.rule
         seed = seed_of(schedule.seed, self.made + 1) if schedule.temperature else 0
         how = (rule.measure or "probability", schedule.temperature, seed)
-        args = (*how, self._never, self._last, rule.dream)
+        args: tuple[Any, ...] = (*how, self._never, self._last, rule.tempered)
+        if schedule.rule_settings.truncates:
+            args += (schedule.rule_settings.top_p, schedule.rule_settings.top_k, rule.dream)
         places = self.canvas.places
         computed: tuple[int, ...] = ()
         if self.kv_cache is not None and self._block == block:
@@ -78,28 +98,63 @@ class Filling:
         self.passes += 2 if query.guidance else 1
         self.made += 1
 
+    def editable(self, block: Sequence[int]) -> list[int]:
+        """The places of a block that were written and may be edited."""
+        edits = self.schedule.rule_settings.edits
+        return [place for place in block if place not in self.masked] if edits else []
+
     def choose(self, asked: Sequence[int], amount: int, found: np.ndarray) -> dict[int, int]:
         """The masks that a step commits, left to right, with their tokens; remembers what of.
 
         Args:
-            asked: masks.
-            amount: of them, to commit.
-            found: their candidates, see `readouts.candidates`.
+            asked: masks, and others that may be edited.
+            amount: of the masks, to commit.
+            found: the candidates of all asked, see `readouts.candidates`.
         """
-        tokens, logprobs, confidences = found.T
-        chosen = self.schedule.chosen(confidences.tolist(), amount)
-        for at in chosen:
-            self.candidates[asked[at]] = int(tokens[at])
-            self.logprobs[asked[at]] = float(logprobs[at])
-            self.confidences[asked[at]] = float(confidences[at])
-        return {asked[at]: int(tokens[at]) for at in chosen}
+        rows = [(mask, row) for mask, row in zip(asked, found, strict=True) if mask in self.masked]
+        if not rows:
+            return {}
+        confidences = [float(row[2]) for _, row in rows]
+        places = [self.canvas.places[mask] for mask, _ in rows]
+        chosen = self.schedule.chosen(confidences, amount, self.made, places)
+        for mask, row in (rows[at] for at in chosen):
+            self._remember(mask, row)
+        return {rows[at][0]: int(rows[at][1][0]) for at in chosen}
+
+    def edits(self, asked: Sequence[int], found: np.ndarray) -> dict[int, int]:
+        """The written places of a step whose tokens are replaced, with the new tokens.
+
+        Args:
+            asked, found: as for `choose`.
+        """
+        limit, new = self.schedule.rule_settings.edit_threshold, {}
+        for mask, row in zip(asked, found, strict=True):
+            token = int(row[0])
+            other = mask not in self.masked and token != self.tokens[mask]
+            if other and math.exp(row[2]) > limit:
+                new[mask] = token
+        return new
+
+    def edit(self, asked: Sequence[int], found: np.ndarray, new: dict[int, int]) -> None:
+        """Replaces written tokens."""
+        for mask, token in new.items():
+            self.edited.append(Edit(self.made, mask, self.tokens[mask], self.steps[mask]))
+            self._remember(mask, found[asked.index(mask)])
+            self._put(mask, token)
+
+    def _remember(self, mask: int, row: np.ndarray) -> None:
+        self.candidates[mask] = int(row[0])
+        self.logprobs[mask], self.confidences[mask] = float(row[1]), float(row[2])
+
+    def _put(self, mask: int, token: int) -> None:
+        self.tokens[mask] = self.ids[self.canvas.places[mask]] = token
+        self.steps[mask] = self.made
 
     def write(self, tokens: dict[int, int]) -> None:
         """Writes tokens into masks."""
         for mask, token in tokens.items():
             del self.masked[mask]  # a mask twice, or none, is the intervention's mistake
-            self.tokens[mask] = self.ids[self.canvas.places[mask]] = token
-            self.steps[mask] = self.made
+            self._put(mask, token)
 
     def is_decided(self) -> bool:
         """Whether no mask is left, or none before the first end of text."""
@@ -124,4 +179,5 @@ class Filling:
             self.passes,
             self.decided,
             self.network_tokens,
+            tuple(self.edited),
         )

@@ -16,6 +16,7 @@ from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.decoding.canvas import Canvas, Decoded, Intervention, Step
 from mdlm_probe.decoding.filling import Filling
+from mdlm_probe.decoding.rules import EXTRA_EDITS
 from mdlm_probe.decoding.schedule import Schedule
 from mdlm_probe.engine.multi_step import MultiStep, Pass
 from mdlm_probe.engine.queries import Query, Readout
@@ -40,29 +41,63 @@ def decode(
     filling = Filling(canvas, schedule, entry)
     size = len(canvas.places)
     for block, steps in zip(schedule.blocks(size), schedule.block_steps(size), strict=True):
-        masks, step = sum(mask in filling.masked for mask in block), 0
-        while left := [mask for mask in block if mask in filling.masked]:
-            amount, step = schedule.amount(step, steps, masks, len(left)), step + 1
-            if not amount:
-                continue
-            asked = filling.asked(left, amount)
-            extra = intervention.readouts(filling.made + 1, asked) if intervention else ()
-            query = filling.query(asked, block, extra)
-            (answer,) = yield [query]
-            filling.count(query)
-            chosen = filling.choose(asked, amount, answer[query.readouts[0]])
-            tokens: dict[int, int] | None = chosen
-            if intervention:
-                logprobs = {mask: filling.logprobs[mask] for mask in chosen}
-                masked = frozenset(filling.masked)
-                made = Step(filling.made, chosen, logprobs, masked, asked, answer)
-                tokens = intervention.write(made)
-            if tokens is None:
-                return filling.decoded()
-            filling.write(tokens)
-            if filling.is_decided() and schedule.stop:
-                return filling.decoded()
+        going = yield from _fill(filling, block, steps, intervention)
+        if not going or (filling.is_decided() and schedule.stop):
+            break
     return filling.decoded()
+
+
+def _fill(
+    filling: Filling, block: range, steps: int, intervention: Intervention | None
+) -> MultiStep[bool]:
+    """Fills in a block; returns whether the loop goes on."""
+    schedule = filling.schedule
+    edits = schedule.rule_settings.edits
+    masks, step, extra = sum(mask in filling.masked for mask in block), 0, 0
+    while True:
+        left = [mask for mask in block if mask in filling.masked]
+        if not left and (not edits or extra == EXTRA_EDITS or not masks):
+            return True
+        wanted, amount = filling.wanted(left, step, steps, masks) if left else ([], 0)
+        step, extra = step + 1, extra + (not left)
+        if left and not wanted:
+            continue
+        asked = sorted([*wanted, *filling.editable(block)])
+        changed = yield from _step(filling, block, asked, amount, intervention)
+        if changed is None:
+            return False
+        if not left and not changed:
+            return True
+        if not edits and filling.is_decided() and schedule.stop:
+            return False
+
+
+def _step(
+    filling: Filling,
+    block: range,
+    asked: list[int],
+    amount: int,
+    intervention: Intervention | None,
+) -> MultiStep[bool | None]:
+    """A step: asks, commits and edits; returns whether it changed a token, None for no more."""
+    extra = intervention.readouts(filling.made + 1, asked) if intervention else ()
+    query = filling.query(asked, block, extra)
+    (answer,) = yield [query]
+    filling.count(query)
+    found = answer[query.readouts[0]]
+    edits = filling.edits(asked, found)
+    chosen = filling.choose(asked, amount, found)
+    tokens: dict[int, int] | None = chosen
+    if intervention:
+        logprobs = {mask: filling.logprobs[mask] for mask in chosen}
+        masked = frozenset(filling.masked)
+        made = Step(filling.made, chosen, logprobs, masked, asked, answer, edits)
+        tokens = intervention.write(made)
+    if tokens is None:
+        return None
+    filling.write(tokens)
+    filling.edit(asked, found, edits)
+    return bool(tokens or edits)
 
 
 def proceed(

@@ -110,6 +110,9 @@ def candidates(
     never: tuple[int, ...] = (),
     last: tuple[int, ...] = (),
     tempered: bool = False,
+    top_p: float = 1.0,
+    top_k: int = 0,
+    top_p_first: bool = False,
 ) -> Float[Tensor, "asked 3"]:
     """What would be committed at every position: token, its log-probability, its confidence.
 
@@ -126,10 +129,14 @@ def candidates(
             probability (what the published loop does at temperature 0, here at any).
         tempered: whether confidence is that of the distribution at this temperature (as Dream has
             it), not of the model's own (as LLaDA has it).
+        top_p, top_k, top_p_first: see `truncated`, at this temperature. Tokens and confidence are
+            of what is kept; the log-probability is the model's own.
     """
-    rows = without(rows, never)
+    rows = own = without(rows, never)
+    if top_p < 1 or top_k:
+        rows = truncated(rows, temperature or 1.0, top_p, top_k, top_p_first)
     tokens = top_id(rows) if temperature == 0 else _drawn(rows, positions, temperature, seed)
-    logps = rows.gather(1, tokens[:, None])[:, 0]
+    logps = own.gather(1, tokens[:, None])[:, 0]
     known = normalised(rows / temperature) if tempered and temperature > 0 else rows
     known = without(known, last)
     if measure == "probability":
@@ -165,6 +172,36 @@ def without(
         return rows
     index = _columns(rows, never)
     return normalised(rows.index_fill(1, index, -torch.inf))
+
+
+def truncated(
+    rows: Float[Tensor, "asked vocab"],
+    temperature: float,
+    top_p: float,
+    top_k: int,
+    top_p_first: bool = False,
+) -> Float[Tensor, "asked vocab"]:
+    """Rows as if all but their most probable tokens had no probability.
+
+    Args:
+        rows: log-probabilities.
+        temperature: at which shares are counted.
+        top_p: the fewest most probable tokens whose shares exceed it together are kept, the lowest
+            ids among equals; 1: all.
+        top_k: so many are kept, and what equals the last of them; 0: all.
+        top_p_first: whether `top_p` is of the whole distribution, as Dream has it, not of what
+            `top_k` leaves, as SDAR has it.
+    """
+    for name in ("p", "k") if top_p_first else ("k", "p"):
+        if name == "k" and 0 < top_k < rows.shape[-1]:
+            least = rows.topk(top_k).values[:, -1:]
+            rows = rows.masked_fill(rows < least, -torch.inf)
+        if name == "p" and top_p < 1:
+            values, ids = rows.div(temperature).sort(dim=-1, descending=True, stable=True)
+            beyond = values.softmax(-1).cumsum(-1).roll(1, dims=-1) > top_p
+            beyond[:, 0] = False
+            rows = rows.masked_fill(torch.zeros_like(beyond).scatter(1, ids, beyond), -torch.inf)
+    return normalised(rows)
 
 
 def normalised(rows: Float[Tensor, "asked vocab"]) -> Float[Tensor, "asked vocab"]:

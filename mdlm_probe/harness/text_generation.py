@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.decoding import answers, loop
 from mdlm_probe.decoding.canvas import Canvas, Observer, Step
-from mdlm_probe.decoding.schedule import RULES, Cache, Eos, Order, Schedule, check
+from mdlm_probe.decoding.rules import RULES, Order
+from mdlm_probe.decoding.schedule import Cache, Eos, Schedule, check
 
 if TYPE_CHECKING:
     from mdlm_probe.decoding.canvas import Decoded

@@ -18,7 +18,8 @@ from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.decoding import loop
 from mdlm_probe.decoding.canvas import Canvas, Observer
-from mdlm_probe.decoding.schedule import RULES, Schedule
+from mdlm_probe.decoding.rules import RULES, RuleSettings
+from mdlm_probe.decoding.schedule import Schedule
 from mdlm_probe.engine import memory
 from mdlm_probe.engine.dry_run import DryRun
 from mdlm_probe.engine.engine import Engine
@@ -106,6 +107,41 @@ def confidence(logits, token, order):
     return float(row[token])
 
 
+FREE = ("threshold", "factor", "entropy_bounded")
+"""Orders that know no quota."""
+
+
+def number_of(order, sure, quota, threshold):
+    """How many of the most confident masks a step commits, as the published loops say.
+
+    `sure` has their confidence, largest first: probabilities, or minus entropies.
+    """
+    if order == "factor":
+        bounds = [-1, *(1 - 1.0 / (n + 1) for n in range(2, len(sure) + 1))]
+        at = 0
+        for at in range(len(sure)):  # noqa: B007  as published: where it ends, counts
+            if sure[at] < bounds[at]:
+                break
+        return at + 1 if at in (0, len(sure) - 1) else at
+    if order == "entropy_bounded":
+        sums = np.cumsum([-value for value in sure])
+        return max(1, int(np.searchsorted(sums, 0.35)))
+    above = sum(value > threshold for value in sure)
+    if order == "threshold":
+        return max(1, above)
+    if order == "low_confidence_dynamic" and above >= quota:
+        return above
+    return quota
+
+
+def originally_drawn(left, step, steps, seed):
+    """Each mask with the chance that the step has of the time that is left; in the last one all."""
+    times = torch.linspace(1, 1e-3, steps + 1)
+    chance = float(1 - times[step + 1] / times[step]) if step < steps - 1 else 1.0
+    draws = [random.Random(seed_of(seed, "origin", steps, step, i)).random() for i in left]
+    return [i for i, draw in zip(left, draws, strict=True) if draw < chance]
+
+
 def amounts_of(order, masks, steps):
     """How many of a block's masks each of its steps commits: LLaDA's shares, or Dream's."""
     if not order.startswith("dream"):
@@ -134,11 +170,14 @@ def literal(model, canvas, schedule):
         random.Random(schedule.seed).shuffle(rank)
     for number in range(count):
         steps = schedule.steps // count + (number < schedule.steps % count)
-        waiting = iter([] if order == "threshold" else amounts_of(order, block, steps))
-        window = range(number * block, (number + 1) * block)
+        waiting = iter([] if order in FREE else amounts_of(order, block, steps))
+        window, at = range(number * block, (number + 1) * block), -1
         while left := [i for i in window if ids[places[i]] == MASK]:
-            amount = next(waiting, 0)
-            if not amount and order != "threshold":
+            amount, at = next(waiting, 0), at + 1
+            if order == "dream_origin":
+                left = originally_drawn(left, at, steps, schedule.seed)
+                amount = len(left)
+            if not amount and order not in (*FREE, "low_confidence_dynamic"):
                 continue
             logits = guided(model, ids, prompt, schedule.guidance)
             if eos == "eos_inf":
@@ -151,8 +190,8 @@ def literal(model, canvas, schedule):
                 sure |= {i: -torch.inf for i in left if tokens[i] in ends}
             known = not RULES[order].measure
             chosen = sorted(left, key=lambda i: (rank[i] if known else -sure[i], i))
-            if order == "threshold":
-                amount = max(1, sum(value > schedule.threshold for value in sure.values()))
+            ranked = sorted(sure.values(), reverse=True)
+            amount = number_of(order, ranked, amount, schedule.threshold)
             made += 1
             for i in chosen[:amount]:
                 ids[places[i]], written[i] = tokens[i], made
@@ -271,13 +310,13 @@ def test_guidance_against_literal_logits(loaded, name, scale):
 def test_what_is_recorded_of_each_token(loaded, name, order, temperature):
     """Log-probability and confidence, from full logits of the canvas as it was before its step."""
     model, schedule = loaded[name], Schedule(8, 6, order, 0.3, temperature, stop=False, seed=5)
-    dreams = RULES[order].dream and temperature
+    tempered = RULES[order].tempered and temperature
     for ours in decode(model, canvases(count=2), schedule):
         for mask, place in enumerate(ours.canvas.places):
             row = full_logits(model, ours.at(ours.steps[mask] - 1))[place].log_softmax(-1)
             token = ours.tokens[mask]
             assert ours.logprobs[mask] == pytest.approx(float(row[token]), abs=1e-3)
-            sure = confidence(row / temperature if dreams else row, token, order)
+            sure = confidence(row / temperature if tempered else row, token, order)
             if RULES[order].measure in ("probability", ""):
                 sure = math.log(sure)
             assert ours.confidences[mask] == pytest.approx(sure, abs=1e-3)
@@ -358,17 +397,18 @@ def test_tokens_are_drawn_from_the_tempered_softmax(loaded, temperature):
 # ---------------------------------------------------------------------- the oracle
 
 
-@pytest.mark.parametrize("order", RULES)
+@pytest.mark.parametrize("order", [order for order in RULES if order != "factor"])
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_log_probabilities_sum_to_the_texts_likelihood(order, temperature):
-    """A mask a step is the chain rule, in whatever order."""
-    model = oracles.model(1)
+    """A mask a step is the chain rule, in whatever order; "factor" commits the last two together."""
+    model, settings = oracles.model(1), RuleSettings(entropy_bound=1e-9)
     given = [
         Canvas((*p, *[oracles.MASK] * 6), tuple(range(len(p), len(p) + 6)))
         for p in ((0, 3), (1, 1, 2))
     ]
     for block in (0, 3):
         schedule = Schedule(6, block, order, 1.0, temperature, at_once=1, seed=block)
+        schedule = replace(schedule, rule_settings=settings)
         for canvas, ours in zip(given, decode(model, given, schedule), strict=True):
             whole = model.log_likelihood(ours.at(6))
             before = model.log_likelihood(canvas.ids[:-6])

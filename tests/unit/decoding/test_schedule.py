@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.decoding.schedule import RULES, Schedule, amounts, check
+from mdlm_probe.decoding.rules import RULES
+from mdlm_probe.decoding.schedule import Schedule, amounts, check
 
 ORDERS = list(RULES)
 
