@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from mdlm_probe.core.errors import ProbeError
@@ -22,12 +23,15 @@ class Traits:
         amount: whether it only says how much is measured: runs of different amounts can be
             compared.
         uncompared: whether it changes no number, or only by what its digest in `sources` says.
+        later: whether runs that began before there was such a choice resume: run.json names it
+            only where it isn't at its default.
     """
 
     offers: str = ""
     material: bool = False
     amount: bool = False
     uncompared: bool = False
+    later: bool = False
 
 
 AMOUNT = Traits(amount=True)
@@ -41,6 +45,21 @@ def traits_of(plan: Callable[..., Any]) -> dict[str, Traits]:
     return {
         name: next((mark for mark in found if isinstance(mark, Traits)), Traits())
         for name, found in marks.items()
+    }
+
+
+def recorded(plan: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """A plan's options as run.json has them: without those added later that are at their default.
+
+    Args:
+        plan: whose options.
+        options: all of them, by name.
+    """
+    usual, traits = inspect.signature(plan).parameters, traits_of(plan)
+    return {
+        name: value
+        for name, value in options.items()
+        if not (name in traits and traits[name].later and value == usual[name].default)
     }
 
 

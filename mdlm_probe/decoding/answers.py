@@ -42,7 +42,9 @@ GuidanceOption = Annotated[
 EosOption = Annotated[
     Eos, "ends of text: like any token (free), never (eos_inf), or last in their block (eos_last)"
 ]
-ThresholdOption = Annotated[float, "confidence above which --order threshold commits a mask"]
+ThresholdOption = Annotated[
+    float, "confidence above which --order threshold and low_confidence_dynamic commit a mask"
+]
 ScorerOption = Annotated[
     str,
     "causal model that gives perplexities: the checkpoint's companion, which is no relative of it;"

@@ -6,7 +6,6 @@ from typing import Annotated
 
 from mdlm_probe.core import shared_columns as shared
 from mdlm_probe.core.columns import FILE, Unit
-from mdlm_probe.decoding.rules import Order
 from mdlm_probe.decoding.schedule import Cache, Eos
 
 PromptsFile = Annotated[str, "name of the prompts in tasks/, or their path", FILE]
@@ -19,7 +18,7 @@ Length = Annotated[int, "masks of the canvas after the prompt", Unit("masks")]
 Window = Annotated[int, shared.MASKS.meaning, Unit(shared.MASKS.unit)]
 Steps = Annotated[int, shared.STEPS.meaning, Unit(shared.STEPS.unit)]
 BlockSize = Annotated[int, "masks of a block; blocks are filled from left to right", Unit("masks")]
-CommitOrder = Annotated[Order, shared.ORDER.meaning]
+CommitOrder = Annotated[str, shared.ORDER.meaning + "; settings of the rule, but the usual ones"]
 Threshold = Annotated[
     float, "confidence above which the order threshold commits a mask", Unit("probability")
 ]

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from mdlm_probe.core import options
 from mdlm_probe.core.errors import ProbeError
@@ -111,7 +111,7 @@ class RuleSettings:
         """Settings from `text`, or from options of which others are left out."""
         if isinstance(given, str):
             given = dict(part.split("=") for part in given.split())
-        kinds = {field.name: type(field.default) for field in fields(cls)}
+        kinds: dict[str, Any] = {field.name: type(field.default) for field in fields(cls)}
         return cls(**{name: kinds[name](given[name]) for name in kinds if name in given})
 
     @property
@@ -133,6 +133,35 @@ class RuleSettings:
 
 SETTINGS = tuple(field.name for field in fields(RuleSettings))
 """Names of the settings, as those of the options."""
+
+
+def joined(order: Order, settings: RuleSettings) -> str:
+    """An order and its settings as one text: the order alone where they are the usual ones."""
+    return f"{order} {settings.text}".strip()
+
+
+def split(text: str) -> tuple[Order, RuleSettings]:
+    """The order and settings of such a text."""
+    order, _, settings = text.partition(" ")
+    return cast(Order, order), RuleSettings.of(settings)
+
+
+def settings_by_order(orders: Sequence[Order], settings: RuleSettings) -> dict[Order, RuleSettings]:
+    """Of settings for several orders, each one's own: without those that have no say in it.
+
+    Raises:
+        ProbeError: a setting that has no say in any of them, or can't be.
+    """
+    found = {}
+    for order in orders:
+        idle = [name for name in SETTINGS if not _has_say(name, order)]
+        usual = {name: getattr(RuleSettings(), name) for name in idle}
+        found[order] = replace(settings, **usual)
+        check_settings(order, found[order])
+    for name in SETTINGS:
+        if not any(_has_say(name, order) for order in orders):
+            check_settings(orders[0], settings)
+    return found
 
 
 def committed(
@@ -196,14 +225,24 @@ def check_settings(order: Order, settings: RuleSettings) -> None:
     )
     if not 0 < settings.eps < 1:
         raise options.wrong("eps", settings.eps, "a time between 0 and 1")
-    dream = [name for name, rule in RULES.items() if rule.dream]
-    ranked = [name for name in dream if RULES[name].measure]
-    suited = {"alg_temp": ranked, "eps": dream, "factor": ["factor"]}
-    suited["entropy_bound"] = ["entropy_bounded"]
-    for name, orders in suited.items():
-        if getattr(settings, name) != getattr(RuleSettings(), name) and order not in orders:
+    for name in SETTINGS:
+        if getattr(settings, name) != getattr(RuleSettings(), name) and not _has_say(name, order):
+            orders = [own for own in RULES if _has_say(name, own)]
             raise ProbeError(
                 f"{options.flag(name)} has no say in --order {order}",
                 expected=f"--order {' or '.join(orders)}",
                 option=(name, "order"),
             )
+
+
+def _has_say(setting: str, order: Order) -> bool:
+    """Whether a setting changes what an order does."""
+    rule = RULES[order]
+    said = {
+        "alg_temp": rule.dream and bool(rule.measure),
+        "eps": rule.dream,
+        "factor": order == "factor",
+        "entropy_bound": order == "entropy_bounded",
+        "edit_threshold": rule.measure == "probability",
+    }
+    return said.get(setting, True)

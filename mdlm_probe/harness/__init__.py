@@ -8,13 +8,13 @@ lm-eval.
 
 from __future__ import annotations
 
+from mdlm_probe.decoding.presets import presets_for
 from mdlm_probe.harness.answer_log import AnswerLog
 from mdlm_probe.harness.base_model import EvaluationProgress
 from mdlm_probe.harness.hub_results import check as check_hub
 from mdlm_probe.harness.hub_results import finish as finish_push
 from mdlm_probe.harness.hub_results import tracker_for
 from mdlm_probe.harness.lm_eval_tasks import Loaded, load
-from mdlm_probe.harness.presets import presets_for
 from mdlm_probe.harness.probe_lm import ProbeLM
 from mdlm_probe.harness.result_files import (
     COLUMNS,

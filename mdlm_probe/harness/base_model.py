@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from lm_eval.api.model import LM
 
+from mdlm_probe.decoding.presets import Preset
 from mdlm_probe.harness import request_tokens
 from mdlm_probe.harness.answer_log import AnswerLog, identity
 from mdlm_probe.harness.continuation_scores import Scored
 from mdlm_probe.harness.overlong import OverlongDocuments
-from mdlm_probe.harness.presets import Preset
 from mdlm_probe.harness.request_tokens import Clipped, Ids
 from mdlm_probe.likelihood.settings import Overlength, Settings
 

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.decoding import answers, loop
+from mdlm_probe.decoding import answers, loop, presets
 from mdlm_probe.decoding.canvas import Canvas, Observer, Step
-from mdlm_probe.decoding.rules import RULES, Order
+from mdlm_probe.decoding.rules import RULES, SETTINGS, LastBlock, Order, RuleSettings
 from mdlm_probe.decoding.schedule import Cache, Eos, Schedule, check
 
 if TYPE_CHECKING:
@@ -24,13 +24,16 @@ LENGTH = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens
 DEFAULT_LENGTH = 256
 """Tokens to write where nobody says: lm-eval's own default."""
 NUMBERS: dict[str, type] = {
-    **dict.fromkeys((*LENGTH, "steps", "block"), int),
+    **dict.fromkeys((*LENGTH, "steps", "block", "top_k"), int),
     **dict.fromkeys(("temperature", "threshold", "guidance"), float),
+    **dict.fromkeys(("top_p", "alg_temp", "eps"), float),
+    **dict.fromkeys(("factor", "entropy_bound", "edit_threshold"), float),
 }
-CHOICES = {"order": Order, "eos": Eos, "cache": Cache}
+CHOICES = {"order": Order, "eos": Eos, "cache": Cache, "last_block": LastBlock}
 KNOWN = (*NUMBERS, *CHOICES, "until", "do_sample")
 HABITS = {"top_p": (1.0,), "top_k": (0, 1, 50), "num_beams": (1,)}
-"""Values that change nothing here: tasks name them out of habit."""
+"""Values that change nothing here: tasks name them out of habit. Settings of rules count where the
+user or a preset gives them, no task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,10 @@ class WritingOptions:
 
     def row(self) -> dict[str, Any]:
         """All that changes the text, as a name is made of it."""
-        return asdict(self)
+        found = asdict(self)
+        if self.schedule.rule_settings == RuleSettings():  # answers from before there were any
+            del found["schedule"]["rule_settings"]
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +104,22 @@ def check_generation_arguments(given: Mapping[str, Any]) -> None:
     writing_options(given, {}, "masked", given)
 
 
-def ignored(given: Mapping[str, Any]) -> list[str]:
-    """Arguments of a task that have no effect here, and would have one elsewhere."""
+def ignored(given: Mapping[str, Any], user: Container[str] = ()) -> list[str]:
+    """Arguments of a task that have no effect here, and would have one elsewhere.
+
+    Args:
+        given: the task's arguments, and over them the user's.
+        user: names of the arguments that are the user's.
+    """
     return sorted(
         name
         for name, value in given.items()
-        if name not in KNOWN and value is not None and value not in HABITS.get(name, ())
+        if not _counts(name, user) and value is not None and value not in HABITS.get(name, ())
     )
+
+
+def _counts(name: str, user: Container[str]) -> bool:
+    return name in KNOWN and (name not in SETTINGS or name in user)
 
 
 def writing_options(
@@ -112,6 +127,7 @@ def writing_options(
     preset: Mapping[str, Any],
     kind: str,
     user: Container[str] = (),
+    own_block: int = 0,
 ) -> WritingOptions:
     """What generation arguments ask for.
 
@@ -121,15 +137,16 @@ def writing_options(
             user says the length, its steps and block are cut to fit.
         kind: of the model. Of a schedule, temperature and `eos` alone count for causal ones.
         user: names of the arguments that are the user's.
+        own_block: the block of a block-causal model; 0: none.
 
     Raises:
         ProbeError: a value of the wrong kind, or a schedule that no canvas of this length has.
     """
-    named = {name: value for name, value in given.items() if name in KNOWN and value is not None}
+    named = {n: value for n, value in given.items() if _counts(n, user) and value is not None}
     read = {name: _read(name, value) for name, value in named.items()}
     own = {name: value for name, value in read.items() if name in user}
     most = _length(own) or _length(preset) or _length(read) or DEFAULT_LENGTH
-    fitted = {n: min(v, most) if n in ("steps", "block") else v for n, v in preset.items()}
+    fitted = presets.fitted(preset, most)
     found = {n: v for n, v in (read | fitted | own).items() if n not in LENGTH}
     until = _until(found.pop("until", None))
     if found.pop("do_sample", None) is False:
@@ -138,11 +155,13 @@ def writing_options(
         raise ProbeError(f"block is {block}", expected="1 or more, or 0 for one block")
     if "block" not in named and "block" not in preset:
         whole = RULES[found.get("order", "low_confidence")].dream
-        block = 0 if whole else min(answers.BLOCK, most)
+        block = own_block or (0 if whole else min(answers.BLOCK, most))
     block = block or most
     length = most if kind == "causal" else -(-most // block) * block
     steps = found.pop("steps", length)
-    schedule = Schedule(**{"steps": steps, "block": block, **found})
+    rule_settings = RuleSettings.of(found)
+    found = {n: v for n, v in found.items() if n not in SETTINGS}
+    schedule = Schedule(steps, block, **found, rule_settings=rule_settings)
     if kind == "masked":
         check(length, schedule)
     return WritingOptions(most, length, schedule, until)
@@ -182,7 +201,9 @@ def write(engine: Engine, asked: Sequence[WritingRequest]) -> list[Written]:
     """Texts after contexts, written side by side, all with the options of the first."""
     options = asked[0].options
     own = [replace(options.schedule, seed=one.seed) for one in asked]
-    pens = [_Writer(engine.border, options.until) if options.until else None for _ in asked]
+    # what may be edited yet is no end: then stop texts are looked for afterwards
+    ends = bool(options.until) and not options.schedule.rule_settings.edits
+    pens = [_Writer(engine.border, options.until) if ends else None for _ in asked]
     if engine.entry.kind == "causal":
         contexts, names = [one.context for one in asked], [one.name for one in asked]
         found = loop.proceed_all(engine, contexts, options.length, own, names, pens)

@@ -61,7 +61,7 @@ class Texts(EngineLM):
         settings = preset.settings if preset else {}
         try:
             return text_generation.writing_options(
-                request.args[1], settings, self.entry.kind, self.user
+                request.args[1], settings, self.entry.kind, self.user, self.entry.block
             )
         except ProbeError as error:
             raise ProbeError(
@@ -108,6 +108,8 @@ class Texts(EngineLM):
             yield from (group[first : first + size] for first in range(0, len(group), size))
 
     def _note_ignored(self, requests: Sequence[Instance]) -> None:
-        tally = Tally(name for r in requests for name in text_generation.ignored(r.args[1]))
+        tally = Tally(
+            name for r in requests for name in text_generation.ignored(r.args[1], self.user)
+        )
         for name, number in tally.items():
             self.once(f"{name} of {number} requests changes nothing here")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -77,8 +77,7 @@ class GenerationRequest:
 
     def schedule_of(self, text: Text) -> Schedule:
         """The schedule of one answer, with a seed of its own."""
-        given = asdict(self.schedule)
-        return Schedule(**given | {"seed": seed_of("generate", text.id, self.schedule.seed)})
+        return replace(self.schedule, seed=seed_of("generate", text.id, self.schedule.seed))
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,12 @@ from typing import Annotated, Any
 from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError, TooLong
 from mdlm_probe.core.json_lines import JsonLines
-from mdlm_probe.core.options import Traits, check_least, traits_of
+from mdlm_probe.core.options import Traits, check_least, recorded, traits_of
 from mdlm_probe.core.run_folder import RunFolder
-from mdlm_probe.decoding import answers, canvas_of_prompt
-from mdlm_probe.decoding.schedule import Cache, Order, Schedule
+from mdlm_probe.decoding import answers, canvas_of_prompt, presets, rule_options
+from mdlm_probe.decoding.presets import PresetOption
+from mdlm_probe.decoding.rules import DREAM_EPS, Order, RuleSettings
+from mdlm_probe.decoding.schedule import Cache, Schedule
 from mdlm_probe.decoding.schedule import check as check_schedule
 from mdlm_probe.models._checkpoint import Checkpoint
 from mdlm_probe.prompts import texts
@@ -56,6 +58,15 @@ def plan(
     cache: Annotated[
         Cache, "keys and values kept within a block; all but none are approximations"
     ] = "none",
+    top_p: rule_options.TopPOption = 1.0,
+    top_k: rule_options.TopKOption = 0,
+    alg_temp: rule_options.AlgTempOption = 0.0,
+    eps: rule_options.EpsOption = DREAM_EPS,
+    factor: rule_options.FactorOption = 1.0,
+    entropy_bound: rule_options.EntropyBoundOption = 0.35,
+    edit_threshold: rule_options.EditThresholdOption = 1.0,
+    last_block: rule_options.LastBlockOption = "whole",
+    preset: PresetOption = "auto",
     seed: Annotated[int, "seed of random orders and sampled tokens"] = 0,
 ) -> GenerationRequest:
     """The prompts, and the schedule of their answers.
@@ -63,6 +74,7 @@ def plan(
     Raises:
         ProbeError: a schedule that no canvas of this length has, or prompts that can't be read.
     """
+    rule_settings = RuleSettings.of(locals())
     check_least(1, limit=limit)
     check_least(0, seed=seed)
     made = Schedule(
@@ -77,6 +89,7 @@ def plan(
             cache,
         ),
         seed=seed,
+        rule_settings=rule_settings,
     )
     check_schedule(length, made)
     if text:
@@ -134,7 +147,7 @@ def _config(
         "probe": "generate",
         "model": entry.name,
         "source": loaded_models.portable(loaded_models.place(entry.source)),
-        "options": options,
+        "options": recorded(plan, options),
         "sources": {"prompts": prompts},
         "load": job.load.recorded(),
     }
@@ -147,7 +160,8 @@ def _options(job: Job, entry: Checkpoint) -> dict[str, Any]:
     brought = any(traits[name].material for name in given)
     own = {} if brought else entry.defaults_for("generate")
     suited = {name: value for name, value in own.items() if name in known}
-    return {name: p.default for name, p in known.items()} | suited | given
+    usual = {name: p.default for name, p in known.items()}
+    return usual | suited | given | presets.options_for(entry, usual, suited | given)
 
 
 def _fitting(

@@ -15,7 +15,8 @@ from mdlm_probe.core import catalog, columns
 from mdlm_probe.core.cell_ranges import Cells, CellSequence, listed
 from mdlm_probe.core.contract import value
 from mdlm_probe.core.errors import ProbeError, options_of
-from mdlm_probe.core.options import traits_of
+from mdlm_probe.core.options import recorded, traits_of
+from mdlm_probe.decoding import presets
 from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
 from mdlm_probe.runs import loaded_models
 from mdlm_probe.runs.loaded_models import place, portable
@@ -90,7 +91,7 @@ class Plan:
             "probe": self.job.probe,
             "model": self.entry.name,
             "source": portable(place(self.entry.source)),
-            "options": self.options,
+            "options": recorded(self.probe.plan, self.options),
             "sources": self.probe.sources(**self.options),
             "load": load,
             **({"shard": str(self.job.shard)} if self.job.shard else {}),
@@ -167,7 +168,9 @@ def prepare(job: Job, *, empty: bool = False, written: dict[str, Cells[Any]] | N
     suits = value("probe", probe, "suited")
     own = (suits(entry) if suits else {}) | own
     suited = {name: value for name, value in own.items() if name in known}
-    options = {name: p.default for name, p in known.items()} | suited | given
+    usual = {name: p.default for name, p in known.items()}
+    set_by = presets.options_for(entry, usual, suited | given)
+    options = usual | suited | given | set_by
     loaded_models.scorer_of(options, entry)
     written = {} if written is None else written
     if (same := f"{job.probe} {sorted(options.items())}") not in written:

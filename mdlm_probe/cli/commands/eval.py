@@ -60,7 +60,8 @@ LM_EVAL_OPTIONS = [
             help="Examples as messages; default: with the chat template."),
     _option("system_instruction", help="A system message, or the first line of prompts."),
     _option("gen_kwargs", help="Generation arguments: max_gen_toks=64,steps=32,block=8,"
-            "order=threshold,eos=eos_last,temperature=0.5,cache=prefix; they override the task's."),
+            "order=threshold,eos=eos_last,temperature=0.5,cache=prefix, and generate's other"
+            " options; they override the task's."),
     _option("preset", default="auto", help="Generation settings that authors publish: auto"
             " (those of this model and task), none, or a name in presets.yaml."),
     _option("include_path", default="", help="Folder of task YAMLs."),

@@ -13,7 +13,7 @@ from mdlm_probe.analysis import text_quality
 from mdlm_probe.analysis.charts import Axis, Chart, ChartLayer, HeatColours
 from mdlm_probe.analysis.frames import Tables, grouped
 from mdlm_probe.probes.blocks import report
-from mdlm_probe.probes.blocks.equivalent import LEFT, SERIES, EquivalentCells
+from mdlm_probe.probes.blocks.equivalent import FREE, LEFT, SERIES, EquivalentCells
 
 READ = (
     "To the left is cheap, below is what a causal scorer finds likely. Repetitive texts have low"
@@ -84,7 +84,7 @@ def _sizes(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
         model, length = named["model"], named["length"]
         for rate in rates:
             for order in table["order"].unique():
-                if order == "threshold" and rate != min(rates):
+                if order.split()[0] in FREE and rate != min(rates):
                     continue
                 for size in sorted(part["block"].unique()):
                     own = stands.of(model, length, size, round(length / rate), order)

@@ -6,8 +6,12 @@ from typing import Any
 
 import pandas as pd
 
+from mdlm_probe.decoding import rules
+
 SERIES = ["model", "length", "block", "steps", "order"]
 LEFT = "left_to_right"
+FREE = tuple(order for order, rule in rules.RULES.items() if rule.free)
+"""Orders that take as many steps as they need."""
 
 
 class EquivalentCells:
@@ -22,7 +26,7 @@ class EquivalentCells:
 
     def of(self, model: str, length: int, block: int, steps: int, order: str) -> tuple[Any, ...]:
         """The combination that was asked; () if there is none."""
-        if order == "threshold":
+        if rules.split(order)[0] in FREE:
             steps = length
         at = (model, length, block, steps, order)
         if at in self.asked:

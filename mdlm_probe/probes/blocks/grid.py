@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from mdlm_probe.decoding import schedule as schedules
-from mdlm_probe.decoding.schedule import Order, Schedule
+from mdlm_probe.decoding.rules import RULES, Order
+from mdlm_probe.decoding.schedule import Schedule
 
 
 class Combination(NamedTuple):
@@ -19,9 +20,8 @@ class Combination(NamedTuple):
 
     @property
     def fits(self) -> bool:
-        """Whether the blocks are whole and have a step each, and the steps a mask each."""
-        whole = self.length % self.block == 0
-        return whole and self.length // self.block <= self.steps <= self.length
+        """Whether the blocks are whole and have a step each."""
+        return self.length % self.block == 0 and self.length // self.block <= self.steps
 
     def amounts(self) -> list[int]:
         """Masks that each step commits, where the order is known beforehand."""
@@ -41,8 +41,9 @@ def combinations(
 
     Where every block is one step there is no order to choose: these stand as left_to_right. That
     order knows no blocks where no keys and values are kept: it stands under the smallest of the
-    blocks that share the steps out alike. "threshold" takes as many steps as it needs: it stands
-    under as many as there are masks.
+    blocks that share the steps out alike. What takes as many steps as it needs ("threshold",
+    "factor", "entropy_bounded") stands under as many as there are masks, and so do more steps than
+    that, but for Dream's orders.
 
     Args:
         lengths, orders: one or more.
@@ -53,7 +54,7 @@ def combinations(
     Raises:
         ProbeError: a value of a list with which no combination is possible.
     """
-    steps = () if set(orders) == {"threshold"} else steps
+    steps = () if all(RULES[order].free for order in orders) else steps
     wanted = [
         Combination(length, block, count, orders[0])
         for length in lengths
@@ -82,7 +83,7 @@ def _differing(
     for one in possible:
         for order in orders:
             named = one._replace(order=order)
-            if order == "threshold":
+            if RULES[order].free or (one.steps > one.length and not RULES[order].dream):
                 named = named._replace(steps=one.length)
             if named.steps * named.block == named.length:
                 named = named._replace(order="left_to_right")

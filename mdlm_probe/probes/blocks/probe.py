@@ -21,9 +21,19 @@ from mdlm_probe.core.cell_ranges import Cells, cells_of
 from mdlm_probe.core.cells import key
 from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.errors import Refusal
-from mdlm_probe.decoding import answers, coordinates, loop, text_metrics, text_quality
+from mdlm_probe.decoding import (
+    answers,
+    coordinates,
+    loop,
+    rule_options,
+    rules,
+    text_metrics,
+    text_quality,
+)
 from mdlm_probe.decoding.canvas_of_prompt import in_tokens
-from mdlm_probe.decoding.schedule import Cache, Order, Schedule, check
+from mdlm_probe.decoding.presets import PresetOption
+from mdlm_probe.decoding.rules import DREAM_EPS, Order, RuleSettings
+from mdlm_probe.decoding.schedule import Cache, Schedule, check
 from mdlm_probe.probes.blocks import columns
 from mdlm_probe.probes.blocks.filling_order import filling_columns
 from mdlm_probe.probes.blocks.grid import combinations
@@ -62,9 +72,11 @@ class Cell:
     def schedule(self) -> Schedule:
         """As the loop takes it; equal random numbers for one prompt, whatever the schedule."""
         seed = seed_of("blocks", self.prompt, self.seed)
-        names = ("steps", "block", "order", "threshold", "temperature", "guidance", "eos", "cache")
+        names = ("steps", "block", "threshold", "temperature", "guidance", "eos", "cache")
         given = {name: getattr(self, name) for name in names}
-        return Schedule(**given, stop=self.early_stop == "yes", seed=seed)
+        order, settings = rules.split(self.order)
+        stop = self.early_stop == "yes"
+        return Schedule(**given, order=order, stop=stop, seed=seed, rule_settings=settings)
 
 
 def plan(
@@ -86,6 +98,15 @@ def plan(
     guidance: answers.GuidanceOption = 0.0,
     eos: answers.EosOption = "free",
     cache: Annotated[Cache, "keys and values kept while a block is filled in"] = "none",
+    top_p: rule_options.TopPOption = 1.0,
+    top_k: rule_options.TopKOption = 0,
+    alg_temp: rule_options.AlgTempOption = 0.0,
+    eps: rule_options.EpsOption = DREAM_EPS,
+    factor: rule_options.FactorOption = 1.0,
+    entropy_bound: rule_options.EntropyBoundOption = 0.35,
+    edit_threshold: rule_options.EditThresholdOption = 1.0,
+    last_block: rule_options.LastBlockOption = "whole",
+    preset: PresetOption = "auto",
     early_stop: Annotated[
         Literal["no", "yes"], "stop once the text is complete; the published loops continue"
     ] = "no",
@@ -93,11 +114,16 @@ def plan(
     seed: Annotated[int, "seed of random orders and sampled tokens"] = 0,
 ) -> Cells[Cell]:
     """The cells: of every prompt, all combinations that are possible and differ."""
+    settings = RuleSettings.of(locals())
     options.check_least(1, limit=limit, length=length, block=block, steps=steps)
     options.check_least(0, seed=seed)
     options.check_once(length=length, block=block, steps=steps, order=order)
     check(1, Schedule(1, 1, "random", threshold, temperature, guidance, eos, cache))
-    asked = combinations(length, block, steps, order, cached=cache != "none")
+    own = rules.settings_by_order(order, settings)
+    asked = [
+        (*one[:-1], rules.joined(one.order, own.get(one.order, RuleSettings())))
+        for one in combinations(length, block, steps, order, cached=cache != "none")
+    ]
     chosen = texts.chosen(texts.load(prompts, lexicon), tasks, limit, "left")
     return cells_of(
         Cell,

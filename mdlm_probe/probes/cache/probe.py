@@ -18,9 +18,11 @@ from mdlm_probe.core.cell_ranges import Cells, cells_of
 from mdlm_probe.core.cells import key
 from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.columns import empty
-from mdlm_probe.decoding import answers, coordinates, text_metrics
+from mdlm_probe.decoding import answers, coordinates, rule_options, rules, text_metrics
 from mdlm_probe.decoding import schedule as ways
 from mdlm_probe.decoding.answers import Answer
+from mdlm_probe.decoding.presets import PresetOption
+from mdlm_probe.decoding.rules import DREAM_EPS, Order, RuleSettings
 from mdlm_probe.decoding.schedule import Schedule
 from mdlm_probe.probes.cache import cache_error, columns
 from mdlm_probe.probes.cache.cache_error import CachedDecoding, CacheError
@@ -67,13 +69,22 @@ def plan(
     length: Annotated[int, "masks after the prompt"] = 256,
     block: Annotated[tuple[int, ...], "masks per block; 0: a single block"] = (32,),
     steps: Annotated[int | None, "unmasking steps per answer; default: one per mask"] = None,
-    order: Annotated[ways.Order, "which masks of a block a step commits"] = "low_confidence",
+    order: Annotated[Order, "which masks of a block a step commits"] = "low_confidence",
     threshold: answers.ThresholdOption = 0.9,
     temperature: answers.TemperatureOption = 0.0,
     eos: answers.EosOption = "free",
+    top_p: rule_options.TopPOption = 1.0,
+    top_k: rule_options.TopKOption = 0,
+    alg_temp: rule_options.AlgTempOption = 0.0,
+    eps: rule_options.EpsOption = DREAM_EPS,
+    factor: rule_options.FactorOption = 1.0,
+    entropy_bound: rule_options.EntropyBoundOption = 0.35,
+    last_block: rule_options.LastBlockOption = "whole",
+    preset: PresetOption = "auto",
     seed: Annotated[int, "seed of random orders and sampled tokens"] = 0,
 ) -> Cells[Cell]:
     """The cells: prompts of each task, blocks, caches, in this order."""
+    settings = RuleSettings.of(locals())
     options.check_least(1, limit=limit, length=length)
     options.check_least(0, block=tuple(block))
     blocks = tuple(size or length for size in block)
@@ -82,7 +93,11 @@ def plan(
     chosen = texts.chosen(texts.load(prompts, lexicon), tasks, limit, "left")
     axes = (("task", "prompt"), [(t.task, t.id) for t in chosen]), ("block", blocks)
     alike = {"prompts": prompts, "lexicon": lexicon, "length": length, "steps": steps}
-    alike |= {"order": order, "threshold": threshold, "temperature": temperature}
+    alike |= {
+        "order": rules.joined(order, settings),
+        "threshold": threshold,
+        "temperature": temperature,
+    }
     cells = cells_of(Cell, *axes, ("cache", cache), **alike, eos=eos, seed=seed)
     for cell in cells[: len(blocks) * len(cache)]:
         ways.check(length, _schedule(cell))
@@ -91,15 +106,17 @@ def plan(
 
 def _schedule(cell: Cell) -> Schedule:
     """How a cell's canvas is filled in: the same random numbers for every block and cache."""
+    order, settings = rules.split(cell.order)
     return Schedule(
         cell.steps,
         cell.block,
-        cell.order,
+        order,
         cell.threshold,
         cell.temperature,
         eos=cell.eos,
         cache=cell.cache,
         seed=seed_of(cell.seed, cell.prompts, cell.lexicon, cell.prompt),
+        rule_settings=settings,
     )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from mdlm_probe.core.cells import key
 from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.columns import Unit
-from mdlm_probe.decoding import answers, coordinates, text_metrics, text_quality
+from mdlm_probe.decoding import answers, coordinates, rules, text_metrics, text_quality
 from mdlm_probe.decoding.answers import Answer, Score
 from mdlm_probe.decoding.canvas import NO_INTERVENTION
 from mdlm_probe.decoding.canvas_of_prompt import in_tokens
@@ -53,16 +53,18 @@ class AnswerCell:
 
     def schedule(self) -> Schedule:
         """How its canvas is filled in: the same for all answers to a prompt."""
+        order, settings = rules.split(self.order)
         return Schedule(
             self.steps,
             self.block,
-            self.order,
+            order,
             self.threshold,
             self.temperature,
             self.guidance,
             self.eos,
             self.cache,
             seed=seed_of("decode", self.prompt, self.seed),
+            rule_settings=settings,
         )
 
     def plain(self) -> AnswerCell:

@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 from mdlm_probe.core import options
 from mdlm_probe.core.cell_ranges import Cells, cells_of
 from mdlm_probe.core.errors import Refusal
-from mdlm_probe.decoding import answers, schedule
+from mdlm_probe.decoding import answers, rule_options, rules, schedule
 from mdlm_probe.decoding.canvas import NO_INTERVENTION
-from mdlm_probe.decoding.schedule import Cache, Order, Schedule
+from mdlm_probe.decoding.presets import PresetOption
+from mdlm_probe.decoding.rules import DREAM_EPS, Order, RuleSettings
+from mdlm_probe.decoding.schedule import Cache, Schedule
 from mdlm_probe.probes.shift import columns, intervened_answers
 from mdlm_probe.probes.shift.intervened_answers import Kind
 from mdlm_probe.prompts import texts
@@ -63,10 +65,20 @@ def plan(
     guidance: answers.GuidanceOption = 0.0,
     eos: answers.EosOption = "free",
     cache: Annotated[Cache, "keys and values kept within a block"] = "none",
+    top_p: rule_options.TopPOption = 1.0,
+    top_k: rule_options.TopKOption = 0,
+    alg_temp: rule_options.AlgTempOption = 0.0,
+    eps: rule_options.EpsOption = DREAM_EPS,
+    factor: rule_options.FactorOption = 1.0,
+    entropy_bound: rule_options.EntropyBoundOption = 0.35,
+    edit_threshold: rule_options.EditThresholdOption = 1.0,
+    last_block: rule_options.LastBlockOption = "whole",
+    preset: PresetOption = "auto",
     scorer: answers.ScorerOption = "companion",
     seed: Annotated[int, "seed of moves, other tokens, random orders and sampled tokens"] = 0,
 ) -> Cells[Cell]:
     """The cells: all answers to a prompt stand together, the unintervened one first."""
+    settings = RuleSettings.of(locals())
     options.check_least(1, limit=limit)
     options.check_least(0, seed=seed)
     hint = "one token in a hundred is 0.01"
@@ -75,7 +87,9 @@ def plan(
     options.check_once(intervention=intervention)
     steps = length if steps is None else steps
     block = answers.block_of(block, length, order)
-    way = Schedule(steps, block, order, threshold, temperature, guidance, eos, cache)
+    way = Schedule(
+        *(steps, block, order, threshold, temperature, guidance, eos, cache), rule_settings=settings
+    )
     schedule.check(length, way)
     whats = [
         (NO_INTERVENTION, 0.0),
@@ -91,7 +105,7 @@ def plan(
         length=length,
         steps=steps,
         block=block,
-        order=order,
+        order=rules.joined(order, settings),
         threshold=threshold,
         temperature=temperature,
         guidance=guidance,

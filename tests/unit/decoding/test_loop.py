@@ -119,7 +119,7 @@ def number_of(order, sure, quota, threshold):
     if order == "factor":
         bounds = [-1, *(1 - 1.0 / (n + 1) for n in range(2, len(sure) + 1))]
         at = 0
-        for at in range(len(sure)):  # noqa: B007  as published: where it ends, counts
+        for at in range(len(sure)):
             if sure[at] < bounds[at]:
                 break
         return at + 1 if at in (0, len(sure) - 1) else at
@@ -400,7 +400,7 @@ def test_tokens_are_drawn_from_the_tempered_softmax(loaded, temperature):
 @pytest.mark.parametrize("order", [order for order in RULES if order != "factor"])
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_log_probabilities_sum_to_the_texts_likelihood(order, temperature):
-    """A mask a step is the chain rule, in whatever order; "factor" commits the last two together."""
+    """A mask a step is the chain rule in any order; "factor" commits the last two together."""
     model, settings = oracles.model(1), RuleSettings(entropy_bound=1e-9)
     given = [
         Canvas((*p, *[oracles.MASK] * 6), tuple(range(len(p), len(p) + 6)))

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.decoding.rules import RULES
+from mdlm_probe.decoding import rules
+from mdlm_probe.decoding.rules import RULES, RuleSettings
 from mdlm_probe.decoding.schedule import Schedule, amounts, check
 
 ORDERS = list(RULES)
@@ -96,7 +97,9 @@ def test_passes_are_steps_that_commit_something(order, steps, block):
     each = zip(schedule.blocks(12), schedule.block_steps(12), strict=True)
     expected = (
         12
-        if order == "threshold"
+        if RULES[order].free
+        else steps  # a step of "dream_origin" commits something or not: as many at most
+        if order == "dream_origin"
         else sum(
             sum(map(bool, made(replace(schedule, steps=share), len(part)))) for part, share in each
         )
@@ -113,6 +116,9 @@ def test_schedules_that_fit():
     check(12, Schedule(1, block=4, order="threshold", threshold=1.0))
     check(12, Schedule(12, temperature=2.5, guidance=1.0))
     check(12, Schedule(12, cache="dual"))
+    check(12, Schedule(40))
+    check(12, Schedule(40, block=4, order="dream_entropy", rule_settings=RuleSettings(eps=0.01)))
+    check(12, Schedule(order="entropy_bounded", block=4, rule_settings=RuleSettings(top_k=1)))
     check(1, Schedule())
 
 
@@ -125,7 +131,26 @@ def test_schedules_that_fit():
         (12, Schedule(4, block=5), "--block 5 does not divide --length 12"),
         (12, Schedule(12, block=24), "--block 24 does not divide --length 12"),
         (12, Schedule(2, block=4), "--steps 2 are fewer than the 3 blocks"),
-        (12, Schedule(13), "--steps 13 are more than the masks"),
+        (12, Schedule(rule_settings=RuleSettings(top_p=0.0)), "--top-p has 0"),
+        (12, Schedule(rule_settings=RuleSettings(top_p=1.5)), "--top-p has 1.5"),
+        (12, Schedule(rule_settings=RuleSettings(top_k=-1)), "--top-k has -1"),
+        (12, Schedule(rule_settings=RuleSettings(alg_temp=0.1)), "--alg-temp has no say"),
+        (12, Schedule(rule_settings=RuleSettings(eps=0.1)), "--eps has no say"),
+        (
+            12,
+            Schedule(order="dream_entropy", rule_settings=RuleSettings(eps=1.0)),
+            "--eps has 1",
+        ),
+        (12, Schedule(rule_settings=RuleSettings(factor=2.0)), "--factor has no say"),
+        (12, Schedule(order="factor", rule_settings=RuleSettings(factor=0.0)), "--factor has 0"),
+        (12, Schedule(rule_settings=RuleSettings(entropy_bound=1.0)), "--entropy-bound has no say"),
+        (12, Schedule(rule_settings=RuleSettings(edit_threshold=-0.1)), "--edit-threshold has -0"),
+        (
+            12,
+            Schedule(order="random", rule_settings=RuleSettings(edit_threshold=0.5)),
+            "--edit-threshold has no say",
+        ),
+        (12, Schedule(order="dream_origin", eos="eos_last"), "--eos eos_last has no say"),
         (12, Schedule(threshold=0.0), "--threshold has 0"),
         (12, Schedule(threshold=1.5), "--threshold has 1.5"),
         (12, Schedule(temperature=-1.0), "--temperature has -1"),
@@ -145,3 +170,54 @@ def test_schedules_that_no_canvas_has_are_refused(length, schedule, named):
 def test_the_hint_names_divisors_nearby():
     with pytest.raises(ProbeError, match="such as 8, 16"):
         check(32, Schedule(32, block=12))
+
+
+def test_more_steps_than_masks_commit_nothing_in_the_others():
+    for order in ("low_confidence", "random", "low_confidence_dynamic"):
+        schedule = Schedule(9, order=order)
+        assert [schedule.amount(step, 9, 4, max(0, 4 - step)) for step in range(6)] == [1] * 4 + [
+            0,
+            0,
+        ]
+        assert schedule.made(4) == 4
+    assert Schedule(9, order="dream_entropy").made(4) <= 9
+
+
+@pytest.mark.parametrize("steps", [1, 4, 30])
+def test_every_mask_of_origin_has_the_same_chance_in_a_step(steps):
+    """Of 4,000 masks the share that the time says, within five standard errors; all in the last."""
+    times, left = torch.linspace(1, 1e-3, steps + 1), list(range(4000))
+    schedule = Schedule(steps, order="dream_origin", seed=steps)
+    for step in range(steps):
+        share = float(1 - times[step + 1] / times[step]) if step < steps - 1 else 1.0
+        found = schedule.drawn(left, step, steps)
+        error = (share * (1 - share) / len(left)) ** 0.5
+        assert abs(len(found) / len(left) - share) <= 5 * error
+        assert set(found) <= set(left)
+        assert schedule.drawn(left, step, steps) == found
+
+
+def test_an_order_and_its_settings_are_one_text():
+    settings = RuleSettings(top_p=0.95, alg_temp=0.1, last_block="cut")
+    text = rules.joined("dream_entropy", settings)
+    assert text == "dream_entropy top_p=0.95 alg_temp=0.1 last_block=cut"
+    assert rules.split(text) == ("dream_entropy", settings)
+    for order in RULES:
+        assert rules.joined(order, RuleSettings()) == order
+        assert rules.split(order) == (order, RuleSettings())
+
+
+def test_settings_of_several_orders_are_those_that_have_a_say():
+    found = rules.settings_by_order(["factor", "random"], RuleSettings(factor=2.0, top_k=5))
+    assert found == {
+        "factor": RuleSettings(factor=2.0, top_k=5),
+        "random": RuleSettings(top_k=5),
+    }
+    with pytest.raises(ProbeError, match="--alg-temp has no say in --order factor"):
+        rules.settings_by_order(["factor", "random"], RuleSettings(alg_temp=0.5))
+
+
+def test_ends_never_and_last_together():
+    both = Schedule(eos="eos_inf+eos_last")
+    assert (both.never((5, 6)), both.last((5, 6))) == ((5,), (5, 6))
+    assert (Schedule().never((5, 6)), Schedule().last((5, 6))) == ((), ())
