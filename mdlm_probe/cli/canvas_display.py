@@ -47,6 +47,9 @@ class CanvasDisplay(Observer):
         for mask, token in step.chosen.items():
             share = math.exp(step.logprobs[mask])
             self._tokens[mask] = (visible(self._border.decode([token])), share, step.number)
+        for mask, token in step.edits.items():
+            share = self._tokens[mask][1]
+            self._tokens[mask] = (visible(self._border.decode([token])), share, step.number)
         if self._console.is_terminal:
             self._live.update(self.frame(), refresh=True)
         return step.chosen

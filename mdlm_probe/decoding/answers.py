@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
+from mdlm_probe.core.errors import Refusal
 from mdlm_probe.core.options import AMOUNT, Traits
 from mdlm_probe.decoding import canvas_of_prompt, loop
 from mdlm_probe.decoding.canvas import Canvas, Decoded, Intervention
-from mdlm_probe.decoding.rules import RULES, Order
-from mdlm_probe.decoding.schedule import Eos, Schedule
+from mdlm_probe.decoding.layout import laid_out
+from mdlm_probe.decoding.rules import RULES, LastBlock, Order
+from mdlm_probe.decoding.schedule import Cache, Eos, Schedule
 from mdlm_probe.engine.queries import Answer as Readings
 from mdlm_probe.engine.queries import Query, Readout
 from mdlm_probe.models._tokenizer import bytes_of
@@ -90,14 +92,39 @@ class Answer:
     slack_share: float | None = None
 
 
-def canvas_of(asker: Asker, text: Text, length: int, name: str) -> Canvas:
+def canvas_of(
+    asker: Asker, text: Text, length: int, name: str, last_block: LastBlock = "whole"
+) -> Canvas:
     """A prompt with masks after it; a chat model reads it as a user's message.
+
+    Args:
+        asker: knows the model.
+        text, length: the prompt, and how many masks.
+        name: the canvas's.
+        last_block: see `RuleSettings.last_block`.
 
     Raises:
         ProbeError: naming the prompt, where it has no tokens, spells a mask, or is too long.
     """
     found = canvas_of_prompt.span(asker, text, length, "left")
-    return Canvas(found.ids, found.places, name)
+    return laid_out(found.ids, found.places, asker.entry, name, last_block)
+
+
+def unfit(block: int, cache: Cache, entry: Checkpoint) -> str:
+    """Why a model's attention doesn't go with a schedule's blocks or cache; empty if it does."""
+    if entry.block and block and entry.block % block:
+        return Refusal.of(
+            f"--block {block}: '{entry.name}' sees nothing behind its blocks of"
+            f" {entry.block}, so a block is {entry.block} or divides it",
+            "block",
+        )
+    if entry.block and cache == "dual":
+        return Refusal.of(
+            f"--cache dual: '{entry.name}' has seen nothing right of a block that could be kept;"
+            " finished blocks are kept anyhow, which is exact",
+            "cache",
+        )
+    return ""
 
 
 def answer_of(border: Border, entry: Checkpoint, decoded: Decoded) -> Answer:
@@ -164,7 +191,8 @@ def write(
         found = loop.proceed_all(engine, prompts, length, schedules, names, interventions)
     else:
         canvases = [
-            canvas_of(engine, text, length, name) for text, name in zip(texts, names, strict=True)
+            canvas_of(engine, text, length, name, schedule.rule_settings.last_block)
+            for text, name, schedule in zip(texts, names, schedules, strict=True)
         ]
         found = loop.decode_all(engine, canvases, schedules, interventions, beside)
     return [answer_of(engine.border, engine.entry, decoded) for decoded in found]

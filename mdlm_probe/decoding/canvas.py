@@ -27,12 +27,14 @@ class Canvas:
         places: positions of the window, left to right; other masks are left as they are.
         name: the cell's key, for error messages.
         origin: where blocks begin; see `Query.origin`.
+        extra: masks of the window beyond those that were asked for; see `layout.laid_out`.
     """
 
     ids: tuple[int, ...]
     places: tuple[int, ...]
     name: str = ""
     origin: int = 0
+    extra: int = 0
 
     def filled(self, tokens: dict[int, int]) -> tuple[int, ...]:
         """The ids with these tokens, by their number in the window."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.decoding.canvas import Canvas, Decoded, Edit
+from mdlm_probe.decoding.layout import BlockPlan
 from mdlm_probe.decoding.schedule import Schedule
 from mdlm_probe.engine.queries import Guidance, Query, Readout
 from mdlm_probe.models._kv_cache import KVCache
@@ -21,13 +22,19 @@ if TYPE_CHECKING:
 class Filling:
     """A canvas while it is filled in. Masks are named by their number in the window.
 
+    Args:
+        canvas, schedule, entry: what is filled in, how, by which model.
+        cached: whether keys and values of finished blocks are kept, of a block-causal model.
+
     Attributes:
         masked: the masks that are left.
         made, passes, network_tokens: steps, passes and tokens through the network so far.
         edited: written tokens that were replaced.
     """
 
-    def __init__(self, canvas: Canvas, schedule: Schedule, entry: Checkpoint) -> None:
+    def __init__(
+        self, canvas: Canvas, schedule: Schedule, entry: Checkpoint, cached: bool = False
+    ) -> None:
         self.canvas, self.schedule, self.entry = canvas, schedule, entry
         size = len(canvas.places)
         self.ids = list(canvas.ids)
@@ -37,7 +44,8 @@ class Filling:
         self.logprobs, self.confidences = [float("nan")] * size, [float("nan")] * size
         self.edited: list[Edit] = []
         self.priorities = [] if schedule.rule.measure else schedule.priorities(size)
-        self.kv_cache = KVCache() if schedule.cache != "none" else None
+        self.kv_cache = KVCache() if cached or schedule.cache != "none" else None
+        self._kept = False
         self.passes = self.made = self.network_tokens = self.decided = self._whole = 0
         self._block: range | None = None
         self._never = schedule.never(entry.eos_ids)
@@ -66,25 +74,48 @@ class Filling:
             return list(left), amount
         return sorted(sorted(left, key=self.priorities.__getitem__)[:amount]), amount
 
-    def query(self, asked: Sequence[int], block: range, extra: tuple[Readout, ...]) -> Query:
-        """The next step's question."""
+    def query(self, asked: Sequence[int], plan: BlockPlan, extra: tuple[Readout, ...]) -> Query:
+        """The next step's question.
+
+        Args:
+            asked: numbers of masks, and of places that may be edited.
+            plan: of their block.
+            extra: more readouts.
+        """
         schedule, rule = self.schedule, self.schedule.rule
         seed = seed_of(schedule.seed, self.made + 1) if schedule.temperature else 0
         how = (rule.measure or "probability", schedule.temperature, seed)
         args: tuple[Any, ...] = (*how, self._never, self._last, rule.tempered)
         if schedule.rule_settings.truncates:
             args += (schedule.rule_settings.top_p, schedule.rule_settings.top_k, rule.dream)
-        places = self.canvas.places
+        places = tuple(self.canvas.places[i] for i in asked)
+        return self._fed(places, (Readout("candidates", args), *extra), plan)
+
+    def storing(self, plan: BlockPlan) -> Query:
+        """A pass that keeps the keys and values of a finished block, and nothing else."""
+        return self._fed((plan.end - 1,), (Readout("top_logprob"),), plan)
+
+    def _fed(
+        self, places: tuple[int, ...], readouts: tuple[Readout, ...], plan: BlockPlan
+    ) -> Query:
+        """A question about some places of a block, with all that the model is fed."""
         computed: tuple[int, ...] = ()
-        if self.kv_cache is not None and self._block == block:
-            first = places[block[0]] - self.entry.shift
-            dual = schedule.cache == "dual"
-            computed = tuple(range(first, places[block[-1]] + 1 if dual else len(self.ids)))
-        self._block = block
+        end = max(plan.end, places[-1] + 1)
+        if self.kv_cache is not None:
+            first = plan.begin
+            if not self.entry.block:  # kept within a block, see `Schedule.cache`
+                first = self.canvas.places[plan.masks[0]] - self.entry.shift
+                if self.schedule.cache == "dual":
+                    end = self.canvas.places[plan.masks[-1]] + 1
+            first = min(first, places[0] - self.entry.shift)
+            if self._kept if self.entry.block else self._block == plan.masks:
+                computed = tuple(range(first, end))
+        self._block, self._kept = plan.masks, True
+        whole = max(plan.end, end)
         return Query(
-            tuple(self.ids),
-            tuple(places[i] for i in asked),
-            (Readout("candidates", args), *extra),
+            tuple(self.ids[:whole]),
+            places,
+            readouts,
             self.canvas.name,
             guidance=self._guidance,
             kv_cache=self.kv_cache,
@@ -92,11 +123,11 @@ class Filling:
             origin=self.canvas.origin,
         )
 
-    def count(self, query: Query) -> None:
-        """Counts a step by its question."""
+    def count(self, query: Query, *, step: bool = True) -> None:
+        """Counts a pass by its question, and the step that it was made for."""
         self.network_tokens += query.network_tokens
         self.passes += 2 if query.guidance else 1
-        self.made += 1
+        self.made += step
 
     def editable(self, block: Sequence[int]) -> list[int]:
         """The places of a block that were written and may be edited."""
@@ -166,6 +197,14 @@ class Filling:
         if done and not self.decided:
             self.decided = self.passes
         return done
+
+    def ended(self) -> bool:
+        """Whether nothing that is written from now on would matter: not as long as a block may be
+        edited.
+        """
+        if self.schedule.rule_settings.edits:
+            return False
+        return self.is_decided() and self.schedule.stop
 
     def decoded(self) -> Decoded:
         """What has become of the canvas."""

@@ -8,7 +8,7 @@ published, and what was chosen here. A causal model writes one token per step, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.decoding.canvas import Canvas, Decoded, Intervention, Step
 from mdlm_probe.decoding.filling import Filling
+from mdlm_probe.decoding.layout import BlockPlan, layout
 from mdlm_probe.decoding.rules import EXTRA_EDITS
 from mdlm_probe.decoding.schedule import Schedule
 from mdlm_probe.engine.multi_step import MultiStep, Pass
@@ -28,60 +29,94 @@ if TYPE_CHECKING:
 
 
 def decode(
-    canvas: Canvas, schedule: Schedule, entry: Checkpoint, intervention: Intervention | None = None
+    canvas: Canvas,
+    schedule: Schedule,
+    entry: Checkpoint,
+    intervention: Intervention | None = None,
+    cached: bool = False,
 ) -> MultiStep[Decoded]:
     """Fills in a canvas.
 
     Args:
         canvas: its masks are filled in, block by block.
         schedule: in which order, and in how many steps.
-        entry: the model's: mask, ends of text.
+        entry: the model's: mask, ends of text, attention.
         intervention: called between choice and commit of every step, or None.
+        cached: whether a block-causal model keeps the keys and values of finished blocks, which
+            takes a pass for each: exact, and the tokens are the same.
     """
-    filling = Filling(canvas, schedule, entry)
-    size = len(canvas.places)
-    for block, steps in zip(schedule.blocks(size), schedule.block_steps(size), strict=True):
-        going = yield from _fill(filling, block, steps, intervention)
+    filling = Filling(canvas, schedule, entry, cached)
+    plans = layout(canvas, schedule, entry)
+    for number, plan in enumerate(plans):
+        going = True
+        if entry.block and (number == 0 or plan.begin != plans[number - 1].begin):
+            going = yield from _enter(filling, plan, plans[number - 1 : number], intervention)
+        going = going and not filling.ended() and (yield from _fill(filling, plan, intervention))
         if not going or (filling.is_decided() and schedule.stop):
             break
     return filling.decoded()
 
 
-def _fill(
-    filling: Filling, block: range, steps: int, intervention: Intervention | None
+def _enter(
+    filling: Filling,
+    plan: BlockPlan,
+    before: Sequence[BlockPlan],
+    intervention: Intervention | None,
 ) -> MultiStep[bool]:
+    """Goes to the next block of block-causal attention: with the one before it finished.
+
+    With a shift the block's first token comes from the row before it, which sees finished blocks
+    alone: a step of its own, in which that row's block is kept, too. Returns whether the loop goes
+    on.
+    """
+    first = plan.masks[0]
+    begins = filling.canvas.places[first] == plan.begin and first in filling.masked
+    if filling.entry.shift and begins:
+        span = filling.entry.block_span(plan.begin - 1, filling.canvas.origin)
+        own = BlockPlan(range(first, first + 1), 1, 1, span[0], plan.begin + 1)
+        changed = yield from _step(filling, own, [first], 1, intervention)
+        return changed is not None
+    if before and filling.kv_cache is not None:
+        query = filling.storing(before[0])
+        yield [query]
+        filling.count(query, step=False)
+    return True
+
+
+def _fill(filling: Filling, plan: BlockPlan, intervention: Intervention | None) -> MultiStep[bool]:
     """Fills in a block; returns whether the loop goes on."""
-    schedule = filling.schedule
+    schedule, block = filling.schedule, plan.masks
     edits = schedule.rule_settings.edits
     masks, step, extra = sum(mask in filling.masked for mask in block), 0, 0
+    quota = plan.quota if filling.entry.block else masks
     while True:
         left = [mask for mask in block if mask in filling.masked]
         if not left and (not edits or extra == EXTRA_EDITS or not masks):
             return True
-        wanted, amount = filling.wanted(left, step, steps, masks) if left else ([], 0)
+        wanted, amount = filling.wanted(left, step, plan.steps, quota) if left else ([], 0)
         step, extra = step + 1, extra + (not left)
         if left and not wanted:
             continue
         asked = sorted([*wanted, *filling.editable(block)])
-        changed = yield from _step(filling, block, asked, amount, intervention)
+        changed = yield from _step(filling, plan, asked, amount, intervention)
         if changed is None:
             return False
         if not left and not changed:
             return True
-        if not edits and filling.is_decided() and schedule.stop:
+        if filling.ended():
             return False
 
 
 def _step(
     filling: Filling,
-    block: range,
+    plan: BlockPlan,
     asked: list[int],
     amount: int,
     intervention: Intervention | None,
 ) -> MultiStep[bool | None]:
     """A step: asks, commits and edits; returns whether it changed a token, None for no more."""
     extra = intervention.readouts(filling.made + 1, asked) if intervention else ()
-    query = filling.query(asked, block, extra)
+    query = filling.query(asked, plan, extra)
     (answer,) = yield [query]
     filling.count(query)
     found = answer[query.readouts[0]]
@@ -168,25 +203,47 @@ class Decoding:
     schedule: Schedule
     entry: Checkpoint
     intervention: Intervention | None = None
+    cached: bool = False
 
     @property
     def kv_cache_tokens(self) -> int:
         """All of the canvas, where keys and values are kept."""
-        return 0 if self.schedule.cache == "none" else len(self.canvas.ids)
+        kept = self.cached or self.schedule.cache != "none"
+        return len(self.canvas.ids) if kept else 0
 
     def steps(self) -> MultiStep[Decoded]:
         """Fills the canvas in."""
-        return decode(self.canvas, self.schedule, self.entry, self.intervention)
+        return self._filled(self.schedule)
 
     def brief(self) -> MultiStep[Decoded]:
-        """Fills it in at once."""
-        return decode(self.canvas, self.schedule.brief(), self.entry, self.intervention)
+        """Fills it in at once, or block by block."""
+        return self._filled(self.schedule.brief())
 
     def passes(self) -> list[list[Pass]]:
-        """As many as the schedule makes, each as large as the first: as if nothing were kept."""
+        """As many as the schedule makes at most, each as if nothing were kept within its block."""
+        if self.entry.block:
+            return [[own] for own in self._passes_of_blocks()]
         (query,) = next(self.steps())
         own = Pass(len(query.ids), query.network_tokens, len(query.positions))
         return [[own]] * self.schedule.made(len(self.canvas.places))
+
+    def _filled(self, schedule: Schedule) -> MultiStep[Decoded]:
+        return decode(self.canvas, schedule, self.entry, self.intervention, self.cached)
+
+    def _passes_of_blocks(self) -> Iterator[Pass]:
+        """The first one takes all that stands before its block, others the block where the rest is
+        kept; one more keeps each block that is finished, or gives the next one's first token.
+        """
+        plans = layout(self.canvas, self.schedule, self.entry)
+        kept = self.cached or self.schedule.cache != "none"
+        for number, plan in enumerate(plans):
+            fed = plan.end - plan.begin if kept else plan.end
+            ends = number + 1 == len(plans) or plans[number + 1].begin != plan.begin
+            extra = int(ends and number + 1 < len(plans) and (kept or self.entry.shift > 0))
+            made = self.schedule.made_in(plan.quota, plan.steps, len(plan.masks))
+            for step in range(made + extra):
+                begun = number or step
+                yield Pass(plan.end, fed if begun else plan.end, len(plan.masks))
 
 
 @dataclass(frozen=True)
@@ -250,11 +307,16 @@ def decode_all(
         )
     hooks = interventions or [None] * len(canvases)
     works = [
-        Decoding(canvas, schedule, engine.entry, hook)
+        Decoding(canvas, schedule, engine.entry, hook, _keeps_blocks(engine, schedule))
         for canvas, schedule, hook in zip(canvases, schedules, hooks, strict=True)
     ]
     own = len(works) - beside
     return engine.run(works[:own], works[own:])
+
+
+def _keeps_blocks(engine: AnyEngine, schedule: Schedule) -> bool:
+    """Whether keys and values of finished blocks are kept; guided passes keep none."""
+    return bool(engine.entry.block) and engine.has_kv_cache and not schedule.guidance
 
 
 def proceed_all(

@@ -146,6 +146,11 @@ def split(text: str) -> tuple[Order, RuleSettings]:
     return cast(Order, order), RuleSettings.of(settings)
 
 
+def last_block(text: str) -> LastBlock:
+    """What such a text says of the last block."""
+    return split(text)[1].last_block
+
+
 def settings_by_order(orders: Sequence[Order], settings: RuleSettings) -> dict[Order, RuleSettings]:
     """Of settings for several orders, each one's own: without those that have no say in it.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.decoding import answers, loop, presets
 from mdlm_probe.decoding.canvas import Canvas, Observer, Step
+from mdlm_probe.decoding.layout import laid_out
 from mdlm_probe.decoding.rules import RULES, SETTINGS, LastBlock, Order, RuleSettings
 from mdlm_probe.decoding.schedule import Cache, Eos, Schedule, check
 
@@ -215,7 +216,9 @@ def write(engine: Engine, asked: Sequence[WritingRequest]) -> list[Written]:
 def _canvas(engine: Engine, asked: WritingRequest) -> Canvas:
     begin, length = len(asked.context), asked.options.length
     ids = asked.context + (engine.entry.mask,) * length
-    return Canvas(ids, tuple(range(begin, begin + length)), asked.name)
+    last_block = asked.options.schedule.rule_settings.last_block
+    places = tuple(range(begin, begin + length))
+    return laid_out(ids, places, engine.entry, asked.name, last_block)
 
 
 def _written(engine: Engine, decoded: Decoded, options: WritingOptions) -> Written:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.decoding import answers
 from mdlm_probe.harness import request_tokens, text_generation
 from mdlm_probe.harness.answer_log import name_of
 from mdlm_probe.harness.base_model import EngineLM, title
@@ -60,7 +61,7 @@ class Texts(EngineLM):
         preset = self.presets.get(request.task_name or "")
         settings = preset.settings if preset else {}
         try:
-            return text_generation.writing_options(
+            found = text_generation.writing_options(
                 request.args[1], settings, self.entry.kind, self.user, self.entry.block
             )
         except ProbeError as error:
@@ -70,6 +71,9 @@ class Texts(EngineLM):
                 hint=error.hint or "--gen_kwargs goes before what the task says",
                 option=error.options,
             ) from None
+        if reason := answers.unfit(found.schedule.block, found.schedule.cache, self.entry):
+            raise ProbeError(f"generation arguments of {title(request)}: {reason}")
+        return found
 
     def _contexts(
         self, requests: Sequence[Instance], options: Sequence[WritingOptions]

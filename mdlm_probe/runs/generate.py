@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from mdlm_probe import models
-from mdlm_probe.core.errors import ProbeError, TooLong
+from mdlm_probe.core.errors import ProbeError, TooLong, options_of
 from mdlm_probe.core.json_lines import JsonLines
 from mdlm_probe.core.options import Traits, check_least, recorded, traits_of
 from mdlm_probe.core.run_folder import RunFolder
@@ -119,6 +119,8 @@ def run(job: Job, progress: GenerationProgress, executor: Executor | None = None
     entry = models.entry_for(job.model, job.load)
     options = _options(job, entry)
     request = plan(**options)
+    if reason := answers.unfit(request.schedule.block, request.schedule.cache, entry):
+        raise ProbeError(reason, option=options_of([reason]))
     fitting, longest, refused = _fitting(job, entry, request)
     name = f"generate__{slug(entry.name)}"
     with RunFolder.locked(job.output, name, fresh=job.fresh) as folder:

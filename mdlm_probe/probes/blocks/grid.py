@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.decoding import schedule as schedules
 from mdlm_probe.decoding.rules import RULES, Order
 from mdlm_probe.decoding.schedule import Schedule
@@ -20,8 +21,9 @@ class Combination(NamedTuple):
 
     @property
     def fits(self) -> bool:
-        """Whether the blocks are whole and have a step each."""
-        return self.length % self.block == 0 and self.length // self.block <= self.steps
+        """Whether the blocks are whole and have a step each, and the steps a mask each."""
+        whole = self.length % self.block == 0
+        return whole and self.length // self.block <= self.steps <= self.length
 
     def amounts(self) -> list[int]:
         """Masks that each step commits, where the order is known beforehand."""
@@ -42,8 +44,8 @@ def combinations(
     Where every block is one step there is no order to choose: these stand as left_to_right. That
     order knows no blocks where no keys and values are kept: it stands under the smallest of the
     blocks that share the steps out alike. What takes as many steps as it needs ("threshold",
-    "factor", "entropy_bounded") stands under as many as there are masks, and so do more steps than
-    that, but for Dream's orders.
+    "factor", "entropy_bounded") stands under as many as there are masks. More steps than masks
+    commit nothing in the others: a canvas is asked in as many at most.
 
     Args:
         lengths, orders: one or more.
@@ -65,9 +67,18 @@ def combinations(
         for value in values:
             own = [one for one in wanted if getattr(one, name) == value]
             if not any(one.fits for one in own):
-                schedules.check(own[0].length, Schedule(own[0].steps, own[0].block))
+                _refuse(own[0])
     possible = [one for one in wanted if one.fits]
     return list(dict.fromkeys(_differing(possible, orders, cached)))
+
+
+def _refuse(one: Combination) -> None:
+    schedules.check(one.length, Schedule(one.steps, one.block))
+    raise ProbeError(
+        f"--steps {one.steps} are more than the masks of --length {one.length}",
+        expected="a mask for each step, or more: the others would commit nothing",
+        option=("steps", "length"),
+    )
 
 
 def _octaves(length: int) -> list[int]:
@@ -83,7 +94,7 @@ def _differing(
     for one in possible:
         for order in orders:
             named = one._replace(order=order)
-            if RULES[order].free or (one.steps > one.length and not RULES[order].dream):
+            if RULES[order].free:
                 named = named._replace(steps=one.length)
             if named.steps * named.block == named.length:
                 named = named._replace(order="left_to_right")

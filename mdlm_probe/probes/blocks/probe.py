@@ -148,7 +148,7 @@ def refuse(cell: Cell, entry: Checkpoint) -> str:
             f"--length {cell.length} leaves no room for a prompt in a context of {entry.context}"
         )
         return Refusal.of(found, "length")
-    return ""
+    return answers.unfit(cell.block, cell.cache, entry)
 
 
 def measure(
@@ -158,7 +158,7 @@ def measure(
     known = {at: _by_id(*at) for at in {(cell.prompts, cell.lexicon) for cell in cells}}
     asked = [in_tokens(engine, known[cell.prompts, cell.lexicon][cell.prompt]) for cell in cells]
     canvases = [
-        answers.canvas_of(engine, text, cell.length, key(cell))
+        answers.canvas_of(engine, text, cell.length, key(cell), rules.last_block(cell.order))
         for text, cell in zip(asked, cells, strict=True)
     ]
     found = loop.decode_all(engine, canvases, [cell.schedule() for cell in cells])

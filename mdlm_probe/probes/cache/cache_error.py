@@ -113,6 +113,10 @@ def follow(canvas: Canvas, schedule: Schedule, entry: Checkpoint) -> MultiStep[C
     errors: dict[int, CacheError] = {}
     since = 0
     while True:
+        if query.readouts[0].name != "candidates":  # a finished block is kept: nothing is chosen
+            kept = yield [query]
+            (query,) = decoding.send(kept)
+            continue
         since = since + 1 if query.computed else 0
         whole = replace(query, readouts=query.readouts + TOP, kv_cache=None, computed=())
         (exact,) = yield [whole]

@@ -122,7 +122,9 @@ def _schedule(cell: Cell) -> Schedule:
 
 def refuse(cell: Cell, entry: Checkpoint) -> str:
     """Why a cell can't be asked of a model; empty if it can."""
-    return "" if entry.gradients else f"'{entry.name}' is no network: no keys and values to keep"
+    if not entry.gradients:
+        return f"'{entry.name}' is no network: no keys and values to keep"
+    return answers.unfit(cell.block, cell.cache, entry)
 
 
 def measure(
@@ -132,7 +134,13 @@ def measure(
     known = {(c.prompts, c.lexicon): texts.load(c.prompts, c.lexicon) for c in cells}
     by_id = {(*where, text.id): text for where, loaded in known.items() for text in loaded}
     canvases = [
-        answers.canvas_of(engine, by_id[c.prompts, c.lexicon, c.prompt], c.length, key(c))
+        answers.canvas_of(
+            engine,
+            by_id[c.prompts, c.lexicon, c.prompt],
+            c.length,
+            key(c),
+            rules.last_block(c.order),
+        )
         for c in cells
     ]
     found = cache_error.compare(engine, canvases, list(map(_schedule, cells)))
