@@ -269,4 +269,5 @@ def test_the_rule_for_possible_combinations_is_that_of_schedules():
         except ProbeError:
             assert not Combination(length, size, steps, "random").fits
         else:
-            assert Combination(length, size, steps, "random").fits
+            fits = Combination(length, size, steps, "random").fits
+            assert fits == (steps <= length), "others would be no further combination"
