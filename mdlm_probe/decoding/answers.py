@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from mdlm_probe.core.errors import Refusal
 from mdlm_probe.core.options import AMOUNT, Traits
 from mdlm_probe.decoding import canvas_of_prompt, loop
 from mdlm_probe.decoding.canvas import Canvas, Decoded, Intervention
 from mdlm_probe.decoding.layout import laid_out
 from mdlm_probe.decoding.rules import RULES, LastBlock, Order
-from mdlm_probe.decoding.schedule import Cache, Eos, Schedule
+from mdlm_probe.decoding.schedule import Eos, Schedule
 from mdlm_probe.engine.queries import Answer as Readings
 from mdlm_probe.engine.queries import Query, Readout
 from mdlm_probe.models._tokenizer import bytes_of
@@ -108,23 +107,6 @@ def canvas_of(
     """
     found = canvas_of_prompt.span(asker, text, length, "left")
     return laid_out(found.ids, found.places, asker.entry, name, last_block)
-
-
-def unfit(block: int, cache: Cache, entry: Checkpoint) -> str:
-    """Why a model's attention doesn't go with a schedule's blocks or cache; empty if it does."""
-    if entry.block and block and entry.block % block:
-        return Refusal.of(
-            f"--block {block}: '{entry.name}' sees nothing behind its blocks of"
-            f" {entry.block}, so a block is {entry.block} or divides it",
-            "block",
-        )
-    if entry.block and cache == "dual":
-        return Refusal.of(
-            f"--cache dual: '{entry.name}' has seen nothing right of a block that could be kept;"
-            " finished blocks are kept anyhow, which is exact",
-            "cache",
-        )
-    return ""
 
 
 def answer_of(border: Border, entry: Checkpoint, decoded: Decoded) -> Answer:

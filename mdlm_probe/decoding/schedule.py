@@ -12,13 +12,16 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from mdlm_probe.core import options
 from mdlm_probe.core.cells import seed as seed_of
-from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.errors import ProbeError, Refusal
 from mdlm_probe.decoding import rules
 from mdlm_probe.decoding.rules import EXTRA_EDITS, RULES, Order, Rule, RuleSettings
+
+if TYPE_CHECKING:
+    from mdlm_probe.models._checkpoint import Checkpoint
 
 Eos = Literal["free", "eos_inf", "eos_last", "eos_inf+eos_last"]
 Cache = Literal["none", "prefix", "dual"]
@@ -250,6 +253,23 @@ def check(length: int, schedule: Schedule) -> None:
             expected="one of the two: guided passes keep no keys and values",
             option=("guidance", "cache"),
         )
+
+
+def unfit(block: int, cache: Cache, entry: Checkpoint) -> str:
+    """Why a model's attention doesn't go with a schedule's blocks or cache; empty if it does."""
+    if entry.block and block and entry.block % block:
+        return Refusal.of(
+            f"--block {block}: '{entry.name}' sees nothing behind its blocks of"
+            f" {entry.block}, so a block is {entry.block} or divides it",
+            "block",
+        )
+    if entry.block and cache == "dual":
+        return Refusal.of(
+            f"--cache dual: '{entry.name}' has seen nothing right of a block that could be kept;"
+            " finished blocks are kept anyhow, which is exact",
+            "cache",
+        )
+    return ""
 
 
 def _divisors_near(length: int, block: int) -> list[int]:

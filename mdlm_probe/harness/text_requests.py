@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.decoding import answers
+from mdlm_probe.decoding import schedule
 from mdlm_probe.harness import request_tokens, text_generation
 from mdlm_probe.harness.answer_log import name_of
 from mdlm_probe.harness.base_model import EngineLM, title
@@ -71,7 +71,7 @@ class Texts(EngineLM):
                 hint=error.hint or "--gen_kwargs goes before what the task says",
                 option=error.options,
             ) from None
-        if reason := answers.unfit(found.schedule.block, found.schedule.cache, self.entry):
+        if reason := schedule.unfit(found.schedule.block, found.schedule.cache, self.entry):
             raise ProbeError(f"generation arguments of {title(request)}: {reason}")
         return found
 

@@ -22,7 +22,7 @@ from mdlm_probe.core.run_folder import RunFolder
 from mdlm_probe.decoding import answers, canvas_of_prompt, presets, rule_options
 from mdlm_probe.decoding.presets import PresetOption
 from mdlm_probe.decoding.rules import DREAM_EPS, Order, RuleSettings
-from mdlm_probe.decoding.schedule import Cache, Schedule
+from mdlm_probe.decoding.schedule import Cache, Schedule, unfit
 from mdlm_probe.decoding.schedule import check as check_schedule
 from mdlm_probe.models._checkpoint import Checkpoint
 from mdlm_probe.prompts import texts
@@ -119,7 +119,7 @@ def run(job: Job, progress: GenerationProgress, executor: Executor | None = None
     entry = models.entry_for(job.model, job.load)
     options = _options(job, entry)
     request = plan(**options)
-    if reason := answers.unfit(request.schedule.block, request.schedule.cache, entry):
+    if reason := unfit(request.schedule.block, request.schedule.cache, entry):
         raise ProbeError(reason, option=options_of([reason]))
     fitting, longest, refused = _fitting(job, entry, request)
     name = f"generate__{slug(entry.name)}"

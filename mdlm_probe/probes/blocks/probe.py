@@ -33,7 +33,7 @@ from mdlm_probe.decoding import (
 from mdlm_probe.decoding.canvas_of_prompt import in_tokens
 from mdlm_probe.decoding.presets import PresetOption
 from mdlm_probe.decoding.rules import DREAM_EPS, Order, RuleSettings
-from mdlm_probe.decoding.schedule import Cache, Schedule, check
+from mdlm_probe.decoding.schedule import Cache, Schedule, check, unfit
 from mdlm_probe.probes.blocks import columns
 from mdlm_probe.probes.blocks.filling_order import filling_columns
 from mdlm_probe.probes.blocks.grid import combinations
@@ -148,7 +148,7 @@ def refuse(cell: Cell, entry: Checkpoint) -> str:
             f"--length {cell.length} leaves no room for a prompt in a context of {entry.context}"
         )
         return Refusal.of(found, "length")
-    return answers.unfit(cell.block, cell.cache, entry)
+    return unfit(cell.block, cell.cache, entry)
 
 
 def measure(

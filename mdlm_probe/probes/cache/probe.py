@@ -124,7 +124,7 @@ def refuse(cell: Cell, entry: Checkpoint) -> str:
     """Why a cell can't be asked of a model; empty if it can."""
     if not entry.gradients:
         return f"'{entry.name}' is no network: no keys and values to keep"
-    return answers.unfit(cell.block, cell.cache, entry)
+    return ways.unfit(cell.block, cell.cache, entry)
 
 
 def measure(

@@ -119,7 +119,7 @@ def refuse(cell: Cell, entry: Checkpoint) -> str:
     """Why a cell can't be asked of a model; empty if it can."""
     if cell.cache != "none" and not entry.gradients:
         return Refusal.of(f"'{entry.name}' has no keys and values to keep: --cache none", "cache")
-    return answers.unfit(cell.block, cell.cache, entry)
+    return schedule.unfit(cell.block, cell.cache, entry)
 
 
 def measure(

@@ -14,10 +14,10 @@ from dense_checkpoints import BLOCK_SIZES, write_dense
 
 from mdlm_probe import models
 from mdlm_probe.core.cells import seed as seed_of
-from mdlm_probe.decoding import answers, loop
+from mdlm_probe.decoding import loop
 from mdlm_probe.decoding.layout import laid_out, layout
 from mdlm_probe.decoding.rules import RuleSettings
-from mdlm_probe.decoding.schedule import Schedule
+from mdlm_probe.decoding.schedule import Schedule, unfit
 from mdlm_probe.engine.dry_run import DryRun
 from mdlm_probe.engine.engine import Engine
 from mdlm_probe.engine.noise import gumbel
@@ -312,11 +312,11 @@ def test_a_dry_run_counts_what_an_engine_takes_at_most(loaded, name, engine, blo
 
 def test_what_a_models_blocks_do_not_go_with_is_refused(loaded):
     entry = loaded["sdar"].entry
-    assert answers.unfit(4, "none", entry) == answers.unfit(2, "prefix", entry) == ""
-    assert "blocks of 4" in answers.unfit(32, "none", entry)
-    assert "blocks of 4" in answers.unfit(3, "none", entry)
-    assert "exact" in answers.unfit(4, "dual", entry)
-    assert answers.unfit(32, "dual", models.resolve("tiny-mdlm")) == ""
+    assert unfit(4, "none", entry) == unfit(2, "prefix", entry) == ""
+    assert "blocks of 4" in unfit(32, "none", entry)
+    assert "blocks of 4" in unfit(3, "none", entry)
+    assert "exact" in unfit(4, "dual", entry)
+    assert unfit(32, "dual", models.resolve("tiny-mdlm")) == ""
 
 
 def test_an_early_stop_changes_nothing_before_the_end(loaded):

@@ -134,6 +134,7 @@ READOUTS = [
     Readout("own", (3, *range(6))),
     Readout("candidates", ("probability", 0.0, 0)),
     Readout("candidates", ("entropy", 1.0, 4, (2,), (3,), True)),
+    Readout("candidates", ("probability", 1.0, 4, (2,), (3,), True, 0.9, 3, True)),
     Readout("other", (5,)),
 ]
 BLOCKS = [
@@ -149,7 +150,7 @@ def test_every_readout_is_tried():
         for name, function in inspect.getmembers(readouts, inspect.isfunction)
         if next(iter(inspect.signature(function).parameters)) == "rows" and name[0] != "_"
     }
-    helpers = {"without", "normalised"}
+    helpers = {"without", "normalised", "truncated"}
     assert functions - helpers == {asked.name for asked in (*READOUTS, *BLOCKS)}
 
 
