@@ -1,4 +1,4 @@
-"""Decoding under block-causal attention against loops written down literally, in every family's form.
+"""Decoding under block-causal attention against literal loops, in every family's form.
 
 The literal loops keep nothing: each pass feeds the text up to the end of the block, under a mask of
 attention that is made place by place. Ours keeps finished blocks, and must write the same.
