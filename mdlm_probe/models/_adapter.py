@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.models import _hub
+from mdlm_probe.models import _experts, _hub
 from mdlm_probe.models._config import REQUIRED, Config
 from mdlm_probe.models._json import read_json
 from mdlm_probe.models._slack import ADAPTER as WEIGHTS
@@ -21,6 +21,11 @@ from mdlm_probe.models._weights import header, original, renamer
 PREFIX = "base_model.model."
 FLAGS = ("use_rslora", "use_dora", "fan_in_fan_out")
 LAYER = re.compile(r"(^|\.)\d+\.")
+FOREIGN = "the adapter was trained on another architecture"
+MERGED = (
+    "a mixture of experts takes adapters of its attention (queries, keys and values each by itself)"
+    " and of dense and shared layers: experts are one weight of a layer, and so is the router"
+)
 PARTS = ("lora_A.weight", "lora_B.weight", "lora_magnitude_vector")
 
 
@@ -59,7 +64,8 @@ def apply(network: Any, folder: Path, keys: Mapping[str, str]) -> tuple[Any, dic
     file = folder / WEIGHTS
     config, targets, unmatched = fitting(network, folder, keys)
     state = _state(file, targets)
-    adapted = PeftModel(network, _lora(config, targets))
+    with _experts.exact_targets(network):
+        adapted = PeftModel(network, _lora(config, targets))
     outcome: Any = set_peft_model_state_dict(adapted, state)
     missing = [k for k in outcome.missing_keys if "lora_" in k]
     if missing or outcome.unexpected_keys:
@@ -160,7 +166,7 @@ def _targets(file: Path, network: Any, keys: Mapping[str, str]) -> dict[str, Tar
         if not isinstance(module, nn.Linear):
             raise ProbeError(
                 f"{file}: key '{key}' belongs to no linear layer of this model",
-                hint="the adapter was trained on another architecture",
+                hint=MERGED if _experts.count(network.config) else FOREIGN,
             )
         target = targets.setdefault(native, Target(original, {}))
         target.keys[part] = key
@@ -208,9 +214,10 @@ def _check_complete(
     kinds = {re.sub(r"\.\d+\.", ".{}.", name, count=1) for name in have}
     named = _named(config)
     each = not named or not all(LAYER.search(name) for name in named)  # else single ones are meant
-    absent = sorted({kind.format(i) for kind in kinds for i in layers if each} - have)
+    there = set(_original_names(targets, network, keys))
+    every = {kind.format(i) for kind in kinds for i in layers if each}
+    absent = sorted((every & there) - have)  # not all layers of a mixture of experts are alike
     left = [name for name in named if not _matches(name, have)]
-    there = _original_names(targets, network, keys)
     absent += [name for name in left if _matches(name, there)]
     if absent:
         raise ProbeError(

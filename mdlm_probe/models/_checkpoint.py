@@ -41,7 +41,7 @@ class Checkpoint:
         style_reason: why they are written so, in words.
         chat_options: variables that the chat template is given, such as `enable_thinking`.
         geometry: hidden, layers, heads, kv_heads, head_dim, intermediate, vocab, parameters: for
-            estimates.
+            estimates; of experts what `_config.parameters` says.
         defaults: options that suit this checkpoint, by probe, "all" for every probe; options given
             by the user take precedence.
         gradients: whether it is a network, through which gradients flow.

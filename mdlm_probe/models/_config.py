@@ -147,17 +147,46 @@ def parameters(geometry: dict[str, int]) -> int:
     Args:
         geometry: hidden, layers, heads, kv_heads, intermediate, vocab; `head_dim`, `tied` (1: the
             output layer is the embedding), `qkv_bias` (1: queries, keys, values have a bias) and
-            `qk_norm` (1: queries and keys have a norm, one for all heads) may be absent.
+            `qk_norm` (1: queries and keys have a norm, one for all heads) may be absent. Mixtures
+            of experts have `experts` to choose from in a layer, `experts_per_token` that are
+            chosen, `shared_experts` that need not be, the width of each (`expert_intermediate`),
+            and `dense_layers` without experts, which come first and are `intermediate` wide.
 
     Source: ours; equals the count of the built network, by test.
     """
-    hidden, size = geometry["hidden"], head_dim(geometry)
-    queries, keys = size * geometry["heads"], size * geometry["kv_heads"]
+    g, hidden, size = geometry, geometry["hidden"], head_dim(geometry)
+    queries, keys = size * g["heads"], size * g["kv_heads"]
     attention = 2 * hidden * (queries + keys)
-    if geometry.get("qkv_bias"):
+    if g.get("qkv_bias"):
         attention += queries + 2 * keys
-    if geometry.get("qk_norm"):
+    if g.get("qk_norm"):
         attention += 2 * size
-    layer = attention + 3 * hidden * geometry["intermediate"] + 2 * hidden
-    tables = 1 if geometry.get("tied") else 2
-    return tables * geometry["vocab"] * hidden + geometry["layers"] * layer + hidden
+    mixed = mixed_layers(g)
+    inner = 3 * hidden * g["intermediate"] * (g["layers"] - mixed)
+    if mixed:
+        every = g["experts"] + g["shared_experts"]
+        inner += mixed * hidden * (3 * g["expert_intermediate"] * every + g["experts"])
+    tables = 1 if g.get("tied") else 2
+    return (tables * g["vocab"] + 1) * hidden + g["layers"] * (attention + 2 * hidden) + inner
+
+
+def mixed_layers(geometry: dict[str, int]) -> int:
+    """How many layers have experts."""
+    return geometry["layers"] - geometry["dense_layers"] if geometry.get("experts") else 0
+
+
+def idle(geometry: dict[str, int]) -> int:
+    """Parameters that do nothing for a token: those of the experts that aren't chosen for it."""
+    g = geometry
+    if not (mixed := mixed_layers(g)):
+        return 0
+    return (
+        mixed * (g["experts"] - g["experts_per_token"]) * 3 * g["hidden"] * g["expert_intermediate"]
+    )
+
+
+def widest(geometry: dict[str, int]) -> int:
+    """The inner width of the layers that most are like: of all experts of a token together."""
+    if not mixed_layers(g := geometry):
+        return g["intermediate"]
+    return (g["experts_per_token"] + g["shared_experts"]) * g["expert_intermediate"]

@@ -20,6 +20,14 @@ SHAPE = {
     "intermediate": "intermediate_size",
     "vocab": "vocab_size",
 }
+EXPERTS = {
+    "experts": ("num_experts", "n_routed_experts"),
+    "experts_per_token": ("num_experts_per_tok",),
+    "expert_intermediate": ("moe_intermediate_size",),
+    "shared_experts": ("n_shared_experts",),
+    "dense_layers": ("first_k_dense_replace",),
+}
+"""Of mixtures of experts; the last two are 0 where a class has none."""
 BLOCK_KEYS = ("block_size", "bd_size")
 """Keys of config.json that give the size of a block of attention."""
 
@@ -82,7 +90,14 @@ def _geometry(native: dict[str, Any]) -> dict[str, int]:
     shape["head_dim"] = native.get("head_dim") or shape["hidden"] // shape["heads"]
     shape["tied"] = int(bool(native.get("tie_word_embeddings")))
     shape["qkv_bias"] = int(native.get("model_type") == "qwen2")
-    shape["qk_norm"] = int(native.get("model_type") == "qwen3")
+    shape["qk_norm"] = int(
+        native.get("model_type") in ("qwen3", "qwen3_moe") or native.get("use_qk_norm") is True
+    )
+    if "num_experts_per_tok" in native:
+        shape |= {
+            name: next((native[key] for key in keys if key in native), 0)
+            for name, keys in EXPERTS.items()
+        }
     return {**shape, "parameters": parameters(shape)}
 
 

@@ -14,6 +14,8 @@ and may declare
                   where only config.json, the registry or --block-size know it; 0 is one without
     ORIGIN        where the first block begins: "start" (the default), or "prompt", at its end
     CHAT_OPTIONS  variables of the chat template, such as `enable_thinking`
+    CONVERSION    a tensor of the files, after KEYS -> the weights that its rows are split into
+    FLOAT32       patterns of weights that stay in float32 whatever --dtype says; with CONVERSION
 A family without a transformers class has `build(entry, options) -> Model` in their place.
 """
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import torch
 
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.models import _checks, _hub, _registry, _rope, _slack, _weights
+from mdlm_probe.models import _checks, _experts, _hub, _quantize, _registry, _rope, _slack, _weights
 from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
 from mdlm_probe.models._config import Config
+from mdlm_probe.models._conversion import Conversion, adapted
 from mdlm_probe.models._hf import NativeModel
 from mdlm_probe.models._quiet import quiet
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-BITS = {"4bit": "int4", "8bit": "int8"}
 
 
 def load_native(entry: Checkpoint, options: LoadOptions, family: ModuleType) -> NativeModel:
@@ -29,16 +29,15 @@ def load_native(entry: Checkpoint, options: LoadOptions, family: ModuleType) -> 
     """
     device = pick_device(options.device)
     dtype = pick_dtype(options.dtype, device)
-    _check_quantize(options.quantize)
+    _quantize.check(options.quantize)
     _check_device_map(options)
     place, border = _registry.open_checkpoint(entry, options, weights=True)
     entry = border.entry
     config = _native_config(Config.read(place.folder), family)
     theta = _rope.stretch(config, options.rope_scale, place.folder)
-    _check_layers(config, place.folder)
+    _check_counts(config, place.folder)
     empty = _skeleton(config, family, place.folder)
-    shapes = {name: tuple(tensor.shape) for name, tensor in empty.state_dict().items()}
-    _check_weights(place.folder, family.KEYS, shapes, config)
+    _check_weights(place.folder, Conversion(empty, family.KEYS), config)
     with quiet():
         network = _fill(type(empty), config, place.folder, family, dtype, device, options)
     facts = _facts(entry, options, place, family, dtype, device)
@@ -58,6 +57,8 @@ def load_native(entry: Checkpoint, options: LoadOptions, family: ModuleType) -> 
         facts["weight_hash"] = _hub.combined(both)
     facts["start_ids"] = list(border.start)
     facts["attention"] = network.config._attn_implementation
+    if experts := _experts.implementation(config, device, options.quantize):
+        facts["experts"] = experts
     exact = {**entry.geometry, "parameters": facts["parameters"]}
     border.entry = replace(entry, geometry=exact, slack_id=slack)
     model = NativeModel(network, border, family.SHIFT, facts)
@@ -156,6 +157,8 @@ def _skeleton(config: Any, family: ModuleType, folder: Path) -> Any:
     auto = family.NATIVE == "AutoModelForCausalLM"
     name, known = family.NATIVE, MODEL_FOR_CAUSAL_LM_MAPPING
     made: Any = known[type(config)] if auto else getattr(transformers, name)
+    if splits := getattr(family, "CONVERSION", None):
+        made = adapted(made, splits, family.FLOAT32)
     try:
         with quiet(), torch.device("meta"):
             return made(config)
@@ -163,23 +166,23 @@ def _skeleton(config: Any, family: ModuleType, folder: Path) -> Any:
         raise ProbeError(f"{folder / 'config.json'} describes no network: {error}") from None
 
 
-def _check_layers(config: Any, folder: Path) -> None:
-    """Refuses more layers than there are weights, before a network of so many is built."""
+def _check_counts(config: Any, folder: Path) -> None:
+    """Refuses more layers or experts than there are weights, before so many are built."""
     weights = len(_weights.headers(folder))
-    if config.num_hidden_layers > weights:
-        raise ProbeError(
-            f"{folder / 'config.json'} describes {config.num_hidden_layers} layers",
-            expected=f"those of the files, which hold {weights} weights",
-            hint="config.json belongs to another checkpoint",
-        )
+    counts = {"layers": config.num_hidden_layers, "experts": _experts.count(config)}
+    for name, count in counts.items():
+        if count > weights:
+            raise ProbeError(
+                f"{folder / 'config.json'} describes {count} {name}",
+                expected=f"those of the files, which hold {weights} weights",
+                hint="config.json belongs to another checkpoint",
+            )
 
 
-def _check_weights(
-    folder: Path, keys: dict[str, str], shapes: dict[str, tuple[int, ...]], config: Any
-) -> None:
+def _check_weights(folder: Path, conversion: Conversion, config: Any) -> None:
     head, table = "lm_head.weight", "model.embed_tokens.weight"
     tied = head if config.tie_word_embeddings else ""
-    stored = _weights.check_keys(folder, keys, shapes, tied)
+    stored = _weights.check_keys(folder, conversion, tied)
     twice = tied and head in stored and table in stored
     if twice and not _weights.same_bytes(stored[head], stored[table]):
         raise ProbeError(
@@ -201,9 +204,11 @@ def _fill(
     """The network with its weights; none may be left at random."""
     extra: dict[str, Any] = {}
     if options.quantize:
-        from transformers import QuantoConfig
+        from mdlm_probe.models import _packing
 
-        extra["quantization_config"] = QuantoConfig(weights=BITS[options.quantize])
+        extra["quantization_config"] = _packing.config(options.quantize)
+    if experts := _experts.implementation(config, device, options.quantize):
+        extra["experts_implementation"] = experts
     if options.device_map:
         extra["device_map"] = options.device_map
     elif device.type != "cpu":
@@ -268,28 +273,6 @@ def _spread(network: Any, folder: Path) -> dict[str, int]:
         add_hook_to_module(network.base_model, hook, append=True)
         return dict(placed)
     return {}
-
-
-def _check_quantize(quantize: str) -> None:
-    if quantize and quantize not in BITS:
-        raise ProbeError(f"unknown quantisation '{quantize}'", expected=", ".join(BITS))
-    if quantize:
-        try:
-            import optimum.quanto  # noqa: F401
-            from optimum.quanto.library.extensions.cpp import ext
-        except ImportError:
-            raise ProbeError(
-                "--quantize needs the library optimum-quanto",
-                hint="pip install 'mdlm-probe[quanto]'",
-                option="quantize",
-            ) from None
-        # on a CPU it would compile C++ for a minute at its first 4-bit weight, and fail without g++
-        ext._lib = ext._lib or SimpleNamespace(unpack=_unpack)
-
-
-def _unpack(packed: torch.Tensor, bits: int) -> torch.Tensor:
-    """The numbers that are packed into bytes: the lowest bits of all bytes, then the next ones."""
-    return torch.cat([packed >> at & (1 << bits) - 1 for at in range(0, 8, bits)])
 
 
 def _facts(

@@ -19,7 +19,7 @@ QWEN2_WORDS = (
 )
 MASK_TEXT = "<|mask|>"
 """A mask token that has no other name."""
-TURN_ENDS = ("<|eot_id|>", "<|im_end|>", "<end_of_turn>")
+TURN_ENDS = ("<|eot_id|>", "<|im_end|>", "<end_of_turn>", "<|role_end|>")
 
 
 def load_tokenizer(source: Path | Checkpoint) -> Tokenizer:

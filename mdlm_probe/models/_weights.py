@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.models._conversion import Conversion
 from mdlm_probe.models._json import read_json
 
 INDEX = "model.safetensors.index.json"
@@ -171,53 +172,65 @@ def renamer(keys: Mapping[str, str]) -> Callable[[str], str]:
     return rename
 
 
-def check_keys(
-    folder: Path,
-    keys: Mapping[str, str],
-    wanted: Mapping[str, tuple[int, ...]],
-    tied: str = "",
-) -> dict[str, Stored]:
-    """Compares a checkpoint with the network it is to fill; gives its tensors by native name.
+def check_keys(folder: Path, conversion: Conversion, tied: str = "") -> dict[str, Stored]:
+    """Compares a checkpoint with the network it is to fill, tensor by tensor.
+
+    A weight may be there under its native name too, in place of the tensors that become it.
 
     Args:
         folder: the checkpoint.
-        keys: the family's renaming rules.
-        wanted: shape of every weight of the network, by native name.
+        conversion: what becomes of its tensors.
         tied: native name of an output layer that is the embedding, so that its own copy may be
             missing; "" if there is none.
+
+    Returns:
+        The tensors that are a weight each, by native name.
 
     Raises:
         ProbeError: missing, unexpected or mis-shaped weights, by the checkpoint's own names.
     """
-    rename = renamer(keys)
-    stored: dict[str, Stored] = {}
-    names: dict[str, str] = {}
-    for name, tensor in headers(folder).items():
+    found = headers(folder)
+    whole: dict[str, Stored] = {}
+    for name, tensor in found.items():
         tensor.check_floating()
-        native = rename(name)
-        if native not in wanted:
+        native = conversion.whole(name)
+        wanted = conversion.own.get(name, conversion.native.get(native))
+        if wanted is None:
             if IGNORED.search(name):
                 continue
             raise ProbeError(
                 f"{tensor.file}: unexpected weight '{name}'",
                 expected="only weights that config.json's architecture has",
             )
-        if native in stored:
-            raise ProbeError(f"{tensor.file}: '{name}' and '{names[native]}' are the same weight")
-        stored[native], names[native] = tensor, name
-        if tensor.shape != tuple(wanted[native]):
+        if native in whole:
+            raise _twice(tensor, whole[native])
+        if native:
+            whole[native] = tensor
+        if tensor.shape != wanted:
             raise ProbeError(
                 f"{tensor.file}: weight '{name}' has shape {list(tensor.shape)}",
-                expected=f"{list(wanted[native])}, by config.json",
+                expected=f"{list(wanted)}, by config.json",
             )
-    missing = sorted(native for native in wanted if native not in stored and native != tied)
+    missing: dict[str, None] = {}
+    for native, sources in sorted(conversion.sources.items()):
+        parts = [found[name] for name in sources if name in found]
+        if native in whole:
+            if parts and parts[0] is not whole[native]:
+                raise _twice(parts[0], whole[native])
+        elif native != tied:
+            missing |= dict.fromkeys(sorted(set(sources) - found.keys()))
     if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        first, *others = missing
+        more = f" and {len(others)} more" if others else ""
         raise ProbeError(
-            f"{folder}: weight '{original(missing[0], keys)}' is missing{more}",
+            f"{folder}: weight '{first}' is missing{more}",
             hint="the download is incomplete, or config.json belongs to another checkpoint",
         )
-    return stored
+    return whole
+
+
+def _twice(one: Stored, other: Stored) -> ProbeError:
+    return ProbeError(f"{one.file}: '{one.name}' and '{other.name}' are the same weight")
 
 
 def same_bytes(first: Stored, second: Stored) -> bool:

@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from mdlm_probe.engine.limits import ROW_BYTES
 from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
-from mdlm_probe.models._config import head_dim
+from mdlm_probe.models._config import head_dim, idle, widest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -100,7 +100,8 @@ def cost(
 ) -> Cost:
     """Estimates a measurement of `tokens` tokens, once a pass, in prompts of about `length`.
 
-    Two operations per weight and token, attention on top, the output layer only where asked. The
+    Two operations per token and weight that is at work for it, attention on top, the output layer
+    only where asked; in memory are all experts. The
     activations of a batch of `batch` tokens are about ten widths and three inner widths per token;
     for `gradients` those of every layer are kept, at least of one prompt.
     """
@@ -111,8 +112,8 @@ def cost(
     # a tied model counts its table once, an untied one twice; neither runs on every token
     body = g["parameters"] - table * (1 if g.get("tied") else 2)
     attention = 4 * g["layers"] * g["heads"] * head_dim(g) * length
-    operations = tokens * (2 * body + attention) + asked * 2 * table
-    width = 10 * g["hidden"] + 3 * g["intermediate"]
+    operations = tokens * (2 * (body - idle(g)) + attention) + asked * 2 * table
+    width = 10 * g["hidden"] + 3 * widest(g)
     if gradients:  # every layer's are kept, of one prompt where there isn't room for more
         batch = math.ceil(min(batch, length))
         width *= g["layers"]
@@ -132,7 +133,7 @@ def layer_size(geometry: dict[str, int]) -> int:
     """The weights of a layer to the nearest power of two: layers of one size are timed once, so
     that models of one size don't differ by what else the machine did meanwhile.
     """
-    width, inner, size = geometry["hidden"], geometry["intermediate"], head_dim(geometry)
+    width, inner, size = geometry["hidden"], widest(geometry), head_dim(geometry)
     heads = geometry["heads"] + geometry["kv_heads"]
     return round(math.log2(width * (2 * size * heads + 3 * inner)))
 
@@ -140,6 +141,7 @@ def layer_size(geometry: dict[str, int]) -> int:
 def layer_rate(geometry: dict[str, int], device: str, dtype: str) -> float:
     """Operations per second of one layer of a model's shape with random weights, timed now.
 
+    Experts are timed as one that is as wide as those of a token together.
     The median of five short passes after a first one. Counted as in `cost`. A wide layer on the CPU
     is timed by slices of its products, which are all but a hundredth of it: the whole would take a
     gigabyte. Source: ours.
@@ -150,7 +152,7 @@ def layer_rate(geometry: dict[str, int], device: str, dtype: str) -> float:
     width, size = geometry["hidden"], head_dim(geometry)
     queries, keys = size * geometry["heads"], size * geometry["kv_heads"]
     shapes = [(queries, width), (keys, width), (keys, width), (width, queries)]
-    shapes += [(geometry["intermediate"], width)] * 2 + [(width, geometry["intermediate"])]
+    shapes += [(widest(geometry), width)] * 2 + [(width, widest(geometry))]
     kind = {"device": device, "dtype": getattr(torch, dtype)}
     if not on_gpu and width > WIDE:
         return _products_rate([(min(rows, SLICE), columns) for rows, columns in shapes], kind)

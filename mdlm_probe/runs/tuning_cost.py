@@ -11,7 +11,7 @@ from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.models import _families
 from mdlm_probe.models._checkpoint import Checkpoint
-from mdlm_probe.models._config import head_dim
+from mdlm_probe.models._config import head_dim, idle, mixed_layers, widest
 from mdlm_probe.runs.cost import BYTES
 from mdlm_probe.tuning import conversations, lora, samples
 from mdlm_probe.tuning.choice import chosen
@@ -135,13 +135,22 @@ def _rows(stream: Stream) -> Rows:
 
 def _adapter(entry: Checkpoint, plan: Recipe) -> int:
     """Weights of the adapter."""
-    g = entry.geometry
-    width, inner = g["hidden"], g["intermediate"]
+    g, width = entry.geometry, entry.geometry["hidden"]
     queries, keys = head_dim(g) * g["heads"], head_dim(g) * g["kv_heads"]
     shapes = {"self_attn.q_proj": width + queries, "self_attn.k_proj": width + keys}
     shapes |= {"self_attn.v_proj": width + keys, "self_attn.o_proj": width + queries}
-    shapes |= {f"mlp.{name}_proj": width + inner for name in ("gate", "up", "down")}
-    names = [f"model.layers.{i}.{name}" for i in range(g["layers"]) for name in shapes]
+    attention, first = list(shapes), g["layers"] - mixed_layers(g)
+    kinds = {"mlp": g["intermediate"]}  # experts get no adapter, those that are shared do
+    if shared := first < g["layers"] and g["shared_experts"]:
+        kinds["mlp.shared_experts"] = shared * g["expert_intermediate"]
+    for kind, inner in kinds.items():
+        shapes |= {f"{kind}.{name}_proj": width + inner for name in ("gate", "up", "down")}
+    names = [
+        f"model.layers.{i}.{name}"
+        for i in range(g["layers"])
+        for name in shapes
+        if name in attention or name.startswith("mlp.shared") == (i >= first)
+    ]
     found = lora.matching(names, _families.family(entry.family).KEYS, plan.targets)
     return plan.rank * sum(shapes[name.split(".", 3)[3]] for name in found)
 
@@ -152,7 +161,7 @@ def _operations(g: dict[str, int], seen: Rows, trained: int, full: bool, again: 
     attention backwards.
     """
     table = g["vocab"] * g["hidden"]
-    body = g["parameters"] - table * (1 if g.get("tied") else 2)
+    body = g["parameters"] - idle(g) - table * (1 if g.get("tied") else 2)
     passes = 2 + again + full
     attention = 4 * g["layers"] * g["heads"] * head_dim(g) * seen.length * (3 + again)
     own = 0 if full else 2 * trained * (3 + again)
@@ -173,7 +182,7 @@ def _memory(
     """Weights, what trains of them, activations of the largest micro-batch, and its logits."""
     weights = (0 if full else g["parameters"] * BYTES[dtype]) + trained * TRAINED
     tokens = samples_at_once * seen.most_tokens
-    layer = LAYER[0] * g["hidden"] + LAYER[1] * g["intermediate"]
+    layer = LAYER[0] * g["hidden"] + LAYER[1] * widest(g)
     kept = g["layers"] * g["hidden"] + layer if again else g["layers"] * layer
     logits = samples_at_once * seen.most_scored * g["vocab"] * LOGIT
     return weights + tokens * kept * (4 if full else BYTES[dtype]) + logits

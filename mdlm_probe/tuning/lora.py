@@ -73,6 +73,8 @@ def adapted(
     import torch
     from peft import LoraConfig, get_peft_model
 
+    from mdlm_probe.models import _experts
+
     config = LoraConfig(
         r=rank,
         lora_alpha=alpha,
@@ -80,6 +82,6 @@ def adapted(
         target_modules=list(names),
         task_type="CAUSAL_LM",
     )
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), _experts.exact_targets(network):
         torch.manual_seed(seed)
         return get_peft_model(network, config)

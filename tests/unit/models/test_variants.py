@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.models import LoadOptions, _load
+from mdlm_probe.models import LoadOptions, _quantize
 from mdlm_probe.models._quiet import quiet
 from mdlm_probe.runs.loaded_models import load_model
 
@@ -79,7 +79,7 @@ def test_four_bits_take_no_compiler(folder, monkeypatch):
     monkeypatch.setattr(cpp.ext, "_lib", None)
     assert ask(reload(folder, quantize="4bit"), [TEXT], ASKED).isfinite().any()
     numbers = torch.randint(0, 16, (6, 8), dtype=torch.uint8)
-    assert torch.equal(_load._unpack(pack_weights(numbers, 4), 4), numbers)
+    assert torch.equal(_quantize._unpack(pack_weights(numbers, 4), 4), numbers)
 
 
 def test_quantisation_without_its_library(folder, monkeypatch):
