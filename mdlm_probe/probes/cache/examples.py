@@ -11,8 +11,7 @@ from mdlm_probe.analysis.examples.rows import Rows
 
 def of(rows: Rows, limit: int) -> list[ExampleItem]:
     """For each cache the prompts with most edits, to those with the median number."""
-    part = rows.frame[rows.frame["unit"] == "text"]
-    part = part.assign(kept=-part["edit_distance"])
+    part = rows.frame.assign(kept=-rows.frame["edit_distance"])
     setting = numbers(part, ("block", "cache"))
     items = numbers(part, (*TEXT, "seed"))
     settings = evenly(list(dict.fromkeys(setting)), min(SETTINGS, limit))

@@ -17,7 +17,6 @@ from mdlm_probe.core import options
 from mdlm_probe.core.cell_ranges import Cells, cells_of
 from mdlm_probe.core.cells import key
 from mdlm_probe.core.cells import seed as seed_of
-from mdlm_probe.core.columns import empty
 from mdlm_probe.decoding import answers, coordinates, rule_options, rules, text_metrics
 from mdlm_probe.decoding import schedule as ways
 from mdlm_probe.decoding.answers import Answer
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 
 KINDS = ("masked",)
 sources = texts.sources
-COLUMNS = columns.COLUMNS
+OBSERVATIONS = columns.OBSERVATIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +128,7 @@ def refuse(cell: Cell, entry: Checkpoint) -> str:
 
 def measure(
     engine: AnyEngine, cells: Sequence[Cell]
-) -> Iterator[tuple[Cell, list[dict[str, Any]]]]:
+) -> Iterator[tuple[Cell, dict[str, list[dict[str, Any]]]]]:
     """A row for the answer, and one for each number of steps since a block began."""
     known = {(c.prompts, c.lexicon): texts.load(c.prompts, c.lexicon) for c in cells}
     by_id = {(*where, text.id): text for where, loaded in known.items() for text in loaded}
@@ -148,14 +147,14 @@ def measure(
         exact, ours = (
             answers.answer_of(engine.border, engine.entry, d) for d in (decoded, followed.decoded)
         )
-        rows = [_text(exact, ours, followed), *map(_since, followed.errors)]
-        yield cell, [empty(COLUMNS) | row for row in rows]
+        answer = _answer(exact, ours, followed)
+        yield cell, {"answers": [answer], "steps": list(map(_since, followed.errors))}
 
 
-def _text(exact: Answer, ours: Answer, followed: CachedDecoding) -> dict[str, Any]:
+def _answer(exact: Answer, ours: Answer, followed: CachedDecoding) -> dict[str, Any]:
     differ = [a != b for a, b in zip_longest(exact.ids, ours.ids)]
     first, second = exact.decoded, followed.decoded
-    found = {"unit": "text", "passes": second.passes, "passes_exact": first.passes}
+    found: dict[str, Any] = {"passes": second.passes, "passes_exact": first.passes}
     found |= {"fed": second.network_tokens, "fed_exact": first.network_tokens}
     found |= {"answer_tokens": len(ours.ids), "answer_tokens_exact": len(exact.ids)}
     found |= {"edit_distance": text_metrics.edit_distance(exact.ids, ours.ids)}
@@ -166,7 +165,6 @@ def _text(exact: Answer, ours: Answer, followed: CachedDecoding) -> dict[str, An
 
 def _since(error: CacheError) -> dict[str, Any]:
     return {
-        "unit": "since",
         "since": error.since,
         "compared_passes": error.passes,
         "masks_asked": error.masks,

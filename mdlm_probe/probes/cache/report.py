@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
@@ -22,26 +19,19 @@ UNITS = {table: {"dlogp": "nats"} for table in ("error", "since")}
 """Units of columns that the rows don't have, or have in another one; by table."""
 
 
-def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def tables(frame: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """The report's tables by name: "error" and "since".
 
     Raises:
         KeyError, ValueError: for rows that a cache run didn't write.
     """
-    frame[["block", "since", "masks_asked", "dlogp_mean", "fed", "edit_distance"]].apply(
-        pd.to_numeric
-    )
-    return {"error": error(frame), "since": since(frame)}
+    answers, steps = frame["answers"], frame["steps"]
+    answers[["block", "fed", "edit_distance"]].apply(pd.to_numeric)
+    steps[["block", "since", "masks_asked", "dlogp_mean"]].apply(pd.to_numeric)
+    return {"error": error(answers, steps), "since": since(steps)}
 
 
-def _series(frame: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]]:
-    """The coordinates of each series, its texts, and its passes by steps since a block began."""
-    for named, part in grouped(frame, SERIES):
-        unit = part["unit"]
-        yield named, part[unit == "text"], part[unit == "since"]
-
-
-def error(frame: pd.DataFrame) -> pd.DataFrame:
+def error(answers: pd.DataFrame, steps: pd.DataFrame) -> pd.DataFrame:
     """What a cache changes, by model, cache and block; all intervals are over prompts.
 
     Of passes that reuse something, against a whole pass on the same canvas: `same_top`, masks whose
@@ -56,8 +46,10 @@ def error(frame: pd.DataFrame) -> pd.DataFrame:
     decoding feeds.
     """
     rows = []
-    for named, texts, passes in _series(frame):
-        reused = passes[passes["since"] > 0]
+    passes = dict(iter(steps.groupby(SERIES, observed=True, sort=False)))
+    for named, texts in grouped(answers, SERIES):
+        own = passes.get(tuple(named.values()), steps[:0])
+        reused = own[own["since"] > 0]
         equal = stats.proportion((texts["edit_distance"] == 0).to_numpy())
         rows.append(
             named
@@ -74,13 +66,13 @@ def error(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def since(frame: pd.DataFrame) -> pd.DataFrame:
+def since(steps: pd.DataFrame) -> pd.DataFrame:
     """The measures of `error` by the steps since a block began, with the prompts that got there.
 
     At 0 keys and values are those of the canvas itself: what is left there is rounding.
     """
     rows = []
-    for named, _, passes in _series(frame):
+    for named, passes in grouped(steps, SERIES):
         for step, part in by_value(passes, "since"):
             rows.append(
                 named
@@ -181,14 +173,13 @@ CHARTS = (
 
 def written(frame: pd.DataFrame) -> pd.DataFrame:
     """Every text against that of exact decoding."""
-    texts = frame[frame["unit"] == "text"]
-    saving = 1 - texts["fed"] / texts["fed_exact"]
-    return texts.assign(edited=edits(texts), equal=texts["edit_distance"] == 0, saving=saving)
+    saving = 1 - frame["fed"] / frame["fed_exact"]
+    return frame.assign(edited=edits(frame), equal=frame["edit_distance"] == 0, saving=saving)
 
 
 def erred(frame: pd.DataFrame) -> pd.DataFrame:
     """Every prompt's errors of passes that reuse something: means over its masks."""
-    passes = frame[(frame["unit"] == "since") & (frame["since"] > 0)]
+    passes = frame[frame["since"] > 0]
     names = {"dlogp": ("dlogp_mean", "masks_asked"), "same_choice": ("same_choice", "committed")}
     names |= {"same_top": ("same_top", "masks_asked"), "same_commit": ("same_commit", "committed")}
     sums = {name: passes[value] * passes[weight] for name, (value, weight) in names.items()}
@@ -209,6 +200,7 @@ PAIRED = (
         item=PROMPT_ITEM,
         by=("cache", "block"),
         name="texts",
+        kind="answers",
         rows=written,
     ),
     Pairing(
@@ -220,6 +212,7 @@ PAIRED = (
         item=PROMPT_ITEM,
         by=("cache", "block"),
         name="error",
+        kind="steps",
         rows=erred,
     ),
 )

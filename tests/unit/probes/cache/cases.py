@@ -8,6 +8,3 @@ SECOND_MODEL = {"dlogp_mean": 20.0, "edit_distance": 0.2, "fed": 3.0}
 
 SHORT = {"tasks": "question", "length": "16", "block": "8"}
 """What makes a command of the docs short, beside what all probes take."""
-
-KIND = "unit"
-"""The column that tells kinds of rows apart."""

@@ -164,7 +164,7 @@ def by_prompt(told):
 
 def test_every_text_is_the_readers(run):
     _, texts, _, rows = run
-    own = rows[rows["unit"] == "text"]
+    own = rows["answers"]
     planted.compare(own, ["cache", "block", "prompt"], by_prompt(texts))
     edits = [line["edit_distance"] for line in texts.values()]
     assert 0 in edits
@@ -178,7 +178,7 @@ def test_every_error_is_the_readers(run):
         for key, own in by_prompt(passes).items()
         for since, lines in own.items()
     }
-    own = rows[rows["unit"] == "since"]
+    own = rows["steps"]
     planted.compare(own, ["cache", "block", "prompt", "since"], want, rel=1e-4)
     assert all(line["dlogp_mean"] > 0.01 for (*_, since), line in want.items() if since)
 

@@ -224,8 +224,9 @@ def test_rows_of_the_bundled_model(tiny):
         ["a", "b", "c", "d"],
     )
     gaps = []
-    for number, (cell, (text, *passes)) in enumerate(cache.measure(tiny, cells)):
-        assert (text["unit"], text["answer_exact"]) == ("text", written[number // 2].text)
+    for number, (cell, rows) in enumerate(cache.measure(tiny, cells)):
+        ((text,), passes) = rows["answers"], rows["steps"]
+        assert text["answer_exact"] == written[number // 2].text
         assert text["answer_tokens_exact"] == len(written[number // 2].ids)
         assert text["passes"] == text["passes_exact"] == 32
         assert text["fed_exact"] % 32 == 0

@@ -18,32 +18,32 @@ def frame(models=("m",), caches=("prefix", "dual"), steps=3):
 
     Answers of 20 tokens; c's is of 10 where keys and values are kept.
     """
-    rows = []
+    answers, passes = [], []
     for model, prompt, kept in ((m, p, c) for m in models for p in PROMPTS for c in caches):
         scale = 2 if kept == "dual" else 1
         at = {"model": model, "prompts": "open", "lexicon": "full", "prompt": prompt}
         at |= {"block": 3, "cache": kept}
-        rows.append(
+        answers.append(
             at
-            | {"unit": "text", "passes": 9, "passes_exact": 9, "fed": 50 * scale, "fed_exact": 200}
+            | {"passes": 9, "passes_exact": 9, "fed": 50 * scale, "fed_exact": 200}
             | {"answer_tokens": 10 if prompt == "c" else 20, "answer_tokens_exact": 20}
             | {"edit_distance": EDITS[prompt] * scale, "differ": 0.1}
         )
         for since in range(steps):
             gap = scale * GAPS[prompt][since - 1] if since else 0.0
-            rows.append(
+            passes.append(
                 at
-                | {"unit": "since", "since": since, "compared_passes": 1, "masks_asked": 3 - since}
+                | {"since": since, "compared_passes": 1, "masks_asked": 3 - since}
                 | {"same_top": 0.5 if since == 1 else 1.0, "committed": 1}
                 | {"dlogp_mean": gap, "dlogp_max": 2 * gap}
                 | {"same_choice": float(since != 2), "same_commit": 0.0 if since else 1.0}
             )
-    return pd.DataFrame(rows)
+    return {"answers": pd.DataFrame(answers), "steps": pd.DataFrame(passes)}
 
 
 def test_errors_are_of_passes_that_reuse_something():
     """Of two masks, then one; the first pass doesn't count."""
-    table = cache.error(frame()).set_index("cache")
+    table = cache.error(**frame()).set_index("cache")
     assert list(table.index) == ["prefix", "dual"]
     row = table.loc["prefix"]
     means = np.array([(2 * near + far) / 3 for near, far in GAPS.values()])
@@ -57,7 +57,7 @@ def test_errors_are_of_passes_that_reuse_something():
 
 
 def test_texts_are_compared_with_the_longer_one():
-    row = cache.error(frame()).set_index("cache").loc["prefix"]
+    row = cache.error(**frame()).set_index("cache").loc["prefix"]
     shares = np.array([0, 5 / 20, 2 / 20])
     expected = stats.amount(shares)
     assert row["edits"] == pytest.approx(shares.mean())
@@ -77,7 +77,7 @@ def test_empty_answers_are_equal():
 
 
 def test_since_has_a_row_a_step():
-    table = cache.since(frame()).query("cache == 'dual'").set_index("since")
+    table = cache.since(frame()["steps"]).query("cache == 'dual'").set_index("since")
     assert list(table.index) == [0, 1, 2]
     assert table["dlogp"].tolist() == pytest.approx([0, 1 / 3, 16 / 15])
     expected = stats.amount(np.array([0.8, 1.0, 1.4]))
@@ -89,12 +89,13 @@ def test_since_has_a_row_a_step():
 
 def test_prompts_that_end_early_are_left_out_where_they_are_no_more():
     rows = frame()
-    cut = rows.drop(rows[(rows["prompt"] == "c") & (rows["since"] == 2)].index)
+    steps = rows["steps"]
+    cut = steps.drop(steps[(steps["prompt"] == "c") & (steps["since"] == 2)].index)
     table = cache.since(cut).query("cache == 'prefix'").set_index("since")
     assert table["n"].tolist() == [3, 3, 2]
     assert table.loc[2, "dlogp"] == pytest.approx(0.45)
     means = [(2 * 0.1 + 0.4) / 3, (2 * 0.2 + 0.5) / 3, 0.2]
-    assert cache.error(cut)["dlogp"].iloc[0] == pytest.approx(np.mean(means))
+    assert cache.error(rows["answers"], cut)["dlogp"].iloc[0] == pytest.approx(np.mean(means))
 
 
 def test_blocks_of_one_step_have_no_error_to_speak_of():
@@ -107,9 +108,9 @@ def test_blocks_of_one_step_have_no_error_to_speak_of():
 
 def test_rows_of_another_probe_are_refused():
     with pytest.raises(KeyError):
-        cache.tables(frame().drop(columns="fed"))
+        cache.tables(frame() | {"answers": frame()["answers"].drop(columns="fed")})
     with pytest.raises(ValueError, match="parse"):
-        cache.tables(frame().assign(dlogp_mean="much"))
+        cache.tables(frame() | {"steps": frame()["steps"].assign(dlogp_mean="much")})
 
 
 def test_the_charts_show_the_tables_numbers():
