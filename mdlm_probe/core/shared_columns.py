@@ -47,6 +47,7 @@ INTERVENTION = Column(
     "intervention", str, "", "what is done to tokens: none, shift, post-hoc, replace or hold"
 )
 FRAC = Column("frac", float, "share", "share of the committed tokens that are to be changed")
+TOKEN_TEXT = Column("token_text", str, "", "text of the token")
 LEXICON = Column("lexicon", str, "", "word lists that the prompts are made of: full or small")
 SEED = Column("seed", int, "", "seed of all that is drawn at random")
 STEPS = Column("steps", int, "steps", "unmasking steps that the masks are spread over")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 KINDS = ("masked", "causal")
 GRADIENTS = True
-COLUMNS = columns.COLUMNS
+OBSERVATIONS = columns.OBSERVATIONS
 sources = questions.sources
 
 
@@ -133,7 +133,7 @@ def shown(cell: Cell, example: Example, causal: bool) -> tuple[list[str], Prompt
 
 def measure(
     engine: AnyEngine, cells: Sequence[Cell]
-) -> Iterator[tuple[Cell, list[dict[str, Any]]]]:
+) -> Iterator[tuple[Cell, dict[str, list[dict[str, Any]]]]]:
     """A row for each example and for the question, each group, and each token if asked for."""
     points = questions.test_points(cells)
     labels, prompts, queries = [], [], []
@@ -145,12 +145,15 @@ def measure(
     how = next(((cell.method, cell.ig_steps) for cell in cells), ())  # a plan has one
     answers = engine.attribute(queries, *how)
     for n, (cell, example, found) in enumerate(zip(cells, points, answers, strict=True)):
-        rows = token_scores.rows(engine, queries[n], prompts[n], labels[n], found.scores)
+        rows = {
+            "examples": token_scores.of_examples(engine, prompts[n], labels[n], found.scores),
+            "groups": token_scores.of_groups(engine, queries[n], found.scores),
+        }
         if cell.detail == "token":
-            rows += token_scores.of_tokens(engine, queries[n], found.scores)
+            rows["tokens"] = token_scores.of_tokens(engine, queries[n], found.scores)
         right = answer_text(example, example.right, cell.answer_form)
         predicted = engine.border.decode([found.token])
         shared = {"right": right, "predicted": predicted, "logit": found.logit, "gap": found.gap}
         shared |= {"correct": one_token.correct(predicted, right)}
         shared |= {"task": questions.relevant_task(cell)}
-        yield cell, [row | shared for row in rows]
+        yield cell, {kind: [row | shared for row in own] for kind, own in rows.items()}

@@ -15,7 +15,6 @@ from mdlm_probe.probes._few_shot.report_parts import ITEM, RELEVANT, over_tasks,
 SETTING = ["model", "question", "appended_masks", "method"]
 GROUPS = ("answer", "masks", "last-50", "all")
 TESTED = ("primacy", "recency")
-notes = report_parts.notes
 PRINTED = ("shape", "groups", "gaps")
 PAPER = {
     "llada-8b": (0.234, 0.005, 0.005),
@@ -28,15 +27,23 @@ PAPER = {
 """Table 1 of arXiv 2511.21338: 50 appended masks, the last 50 other tokens, all other tokens."""
 
 
-def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def tables(frame: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """The report's tables by name: "positions", "shape", "groups"; "gaps" of integrated gradients.
 
     Raises:
         KeyError, ValueError: for rows that an attribution run didn't write.
     """
-    frame[["appended_masks", "item", "examples_before", "score", "normalised"]].apply(pd.to_numeric)
-    found = {"positions": positions(frame), "shape": shape(frame), "groups": groups(frame)}
-    return found | ({"gaps": gaps(frame)} if frame["gap"].notna().any() else {})
+    examples, of_groups = frame["examples"], frame["groups"]
+    for rows, own in ((examples, ["examples_before"]), (of_groups, [])):
+        rows[["appended_masks", "item", "score", "normalised", *own]].apply(pd.to_numeric)
+    found = {"positions": positions(examples), "shape": shape(examples)}
+    found |= {"groups": groups(of_groups)}
+    return found | ({"gaps": gaps(of_groups)} if of_groups["gap"].notna().any() else {})
+
+
+def notes(frame: dict[str, pd.DataFrame]) -> list[str]:
+    """What a reader should know of the rows."""
+    return report_parts.notes(frame["groups"])
 
 
 def positions(frame: pd.DataFrame) -> pd.DataFrame:
@@ -96,12 +103,12 @@ def groups(frame: pd.DataFrame) -> pd.DataFrame:
       is the same: gradient norm, 50 appended masks, question at the right.
     """
     rows = []
-    for coordinates, setting in _settings(with_task(frame[frame["unit"] == "group"])):
+    for coordinates, setting in _settings(with_task(frame)):
         same = [coordinates[name] for name in SETTING[1:]] == ["right", 50, "grad-norm"]
         published = PAPER.get(coordinates["model"], ()) if same else ()
         known = dict(zip(GROUPS[1:], published, strict=False))
         for label in GROUPS:
-            part = setting[setting["label"] == label]
+            part = setting[setting["group"] == label]
             if len(part):
                 found = _estimate(part, "normalised") | _by_others(part)
                 found["paper"] = known.get(label, np.nan)
@@ -125,7 +132,7 @@ def gaps(frame: pd.DataFrame) -> pd.DataFrame:
 
     Where the mean gap isn't small beside the mean logit, scores need more `--ig-steps`.
     """
-    prompts = frame[(frame["unit"] == "group") & (frame["label"] == "all")].dropna(subset="gap")
+    prompts = frame[frame["group"] == "all"].dropna(subset="gap")
     return pd.DataFrame(
         coordinates
         | {"n": len(part), "mean |gap|": part["gap"].abs().mean()}
@@ -135,7 +142,7 @@ def gaps(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _examples(frame: pd.DataFrame) -> pd.DataFrame:
-    return with_task(frame[(frame["unit"] == "example") & (frame["label"] != "question")])
+    return with_task(frame[frame["label"] != "question"])
 
 
 def _settings(frame: pd.DataFrame) -> Iterator[tuple[dict, pd.DataFrame]]:
@@ -171,8 +178,8 @@ def shapes(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def grouped(frame: pd.DataFrame) -> pd.DataFrame:
-    """Scores of the groups of tokens, the group's name as `group`."""
-    rows = with_task(frame[frame["unit"] == "group"]).rename(columns={"label": "group"})
+    """Scores of the groups of tokens."""
+    rows = with_task(frame)
     return rows if "by_others" in rows else rows.assign(by_others=np.nan)
 
 
@@ -186,6 +193,7 @@ PAIRED = (
         by=(*SETTING[1:], "group"),
         cluster=RELEVANT,
         name="groups",
+        kind="groups",
         rows=grouped,
         free=("example_order", "detail"),
     ),
@@ -195,6 +203,7 @@ PAIRED = (
         by=tuple(SETTING[1:]),
         cluster=RELEVANT,
         name="shape",
+        kind="examples",
         rows=shapes,
     ),
     Pairing(
@@ -203,6 +212,7 @@ PAIRED = (
         by=(*SETTING[1:], "examples_before"),
         cluster=RELEVANT,
         name="positions",
+        kind="examples",
         rows=_examples,
         free=("example_order", "detail"),
     ),

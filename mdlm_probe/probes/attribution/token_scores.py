@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mdlm_probe.core.columns import empty
-from mdlm_probe.probes.attribution.columns import SCORES
-
 if TYPE_CHECKING:
     from mdlm_probe.engine.queries import Asker, Query
     from mdlm_probe.prompts.prompt import Prompt
@@ -16,16 +13,16 @@ LAST = 50
 """Tokens other than masks, from the end, that make a group of their own (arXiv 2511.21338)."""
 
 
-def rows(
-    asker: Asker, query: Query, prompt: Prompt, labels: Sequence[str], scores: Iterable[float]
+def of_examples(
+    asker: Asker, prompt: Prompt, labels: Sequence[str], scores: Iterable[float]
 ) -> list[dict[str, Any]]:
-    """Rows of a prompt's examples from left to right, the question among them, then of its groups.
+    """Rows of a prompt's examples from left to right, the question among them.
 
     Scores may be signed. Parts would cancel out, so sums are of absolute values (ours).
 
     Args:
         asker: the engine: which token is whose.
-        query, prompt: what was asked.
+        prompt: what was asked.
         labels: of each turn of the prompt.
         scores: of each token.
     """
@@ -37,16 +34,20 @@ def rows(
     at, found = labels.index("question"), []
     largest = max((sum(part) for i, part in enumerate(turns) if i != at), default=0.0)
     for i, (label, part) in enumerate(zip(labels, turns, strict=True)):
-        found.append(
-            _row("example", label, part, _share(sum(part), largest))
-            | {"examples_before": i - (i > at)}
-        )
+        head = {"examples_before": i - (i > at), "label": label}
+        found.append(head | _row(part, _share(sum(part), largest)))
+    return found
+
+
+def of_groups(asker: Asker, query: Query, scores: Iterable[float]) -> list[dict[str, Any]]:
+    """Rows of a prompt's groups of tokens, with sums as in `of_examples`."""
+    sizes, found = [abs(float(score)) for score in scores], []
     grouped = groups(query, asker.entry.mask_id)
     own = grouped.get("answer", [])
     for label, places in grouped.items():
         part = [sizes[i] for i in places]
         shares = _shares(sum(part) / len(part), sizes, own, label == "answer")
-        found.append(_row("group", label, part, *shares))
+        found.append({"group": label} | _row(part, shares[0]) | {"by_others": shares[1]})
     return found
 
 
@@ -56,11 +57,12 @@ def of_tokens(asker: Asker, query: Query, scores: Iterable[float]) -> list[dict[
     sizes = [abs(value) for value in values]
     own = groups(query, asker.entry.mask_id).get("answer", [])
     texts = [asker.border.decode([token]) for token in query.ids]
-    return [
-        _row("token", text, [value], *_shares(sizes[i], sizes, own, i in own))
-        | {"token_position": i}
-        for i, (text, value) in enumerate(zip(texts, values, strict=True))
-    ]
+    found = []
+    for i, (text, value) in enumerate(zip(texts, values, strict=True)):
+        normalised, by_others = _shares(sizes[i], sizes, own, i in own)
+        head = {"token_position": i, "token_text": text}
+        found.append(head | _row([value], normalised) | {"by_others": by_others})
+    return found
 
 
 def groups(query: Query, mask_id: int | None) -> dict[str, list[int]]:
@@ -98,20 +100,7 @@ def _share(value: float, largest: float) -> float | None:
     return value / largest if largest else None
 
 
-def _row(
-    unit: str,
-    label: str,
-    part: list[float],
-    normalised: float | None,
-    by_others: float | None = None,
-) -> dict[str, Any]:
+def _row(part: list[float], normalised: float | None) -> dict[str, Any]:
     total = sum(part)
-    return empty(SCORES) | {
-        "unit": unit,
-        "label": label,
-        "summed_tokens": len(part),
-        "score": total,
-        "mean": total / len(part),
-        "normalised": normalised,
-        "by_others": by_others,
-    }
+    found = {"summed_tokens": len(part), "score": total, "mean": total / len(part)}
+    return found | {"normalised": normalised}

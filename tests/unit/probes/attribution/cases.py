@@ -7,6 +7,3 @@ OPTIONS = FEW | {"limit": 1, "orders": 2, "masks": (0, 3)}
 
 SECOND_MODEL = {"normalised": 0.2}
 """What another model's numbers are multiplied by, so that they are far from the first's."""
-
-KIND = "unit"
-"""The column that tells kinds of rows apart."""

@@ -1,5 +1,6 @@
 """The attribution probe: prompts as in the paper, and sums that add up token by token."""
 
+import itertools
 from collections import Counter as Tally
 
 import numpy as np
@@ -81,7 +82,7 @@ def test_rows_add_up_token_by_token(model, question, at):
             sums[part] += place + 1
             sizes[part] += 1
             part += text == "\n\n"
-        examples = [row for row in rows if row["unit"] == "example"]
+        examples = rows["examples"]
         assert len(examples) == 51
         assert [row["summed_tokens"] for row in examples] == [sizes[n] for n in range(51)]
         assert [row["score"] for row in examples] == [sums[n] for n in range(51)]
@@ -102,7 +103,7 @@ def test_rows_add_up_token_by_token(model, question, at):
 def test_groups_of_tokens():
     cells, found, engine = planted("tiny-mdlm", masks=(0, 50))
     for cell, rows, query in zip(cells, found, engine.queries, strict=True):
-        groups = {row["label"]: row for row in rows if row["unit"] == "group"}
+        groups = {row["group"]: row for row in rows["groups"]}
         mask, ids = engine.entry.mask_id, np.array(query.ids)
         values = np.arange(len(ids)) + 1.0
         own = query.positions[0]
@@ -119,7 +120,6 @@ def test_groups_of_tokens():
             assert groups[name]["summed_tokens"] == len(part)
             assert groups[name]["mean"] == pytest.approx(part.mean())
             assert groups[name]["normalised"] == pytest.approx(part.mean() / len(ids))
-            assert groups[name]["examples_before"] is None
 
 
 OWN = 1000.0
@@ -146,7 +146,7 @@ def test_the_papers_shares_leave_out_the_answers_own_mask(masks):
     assert own < count - 1, "tokens follow the mask, so that the largest other one is the last"
     values = np.arange(count) + 1.0
     mask = np.array(query.ids) == engine.entry.mask_id
-    groups = {row["label"]: row for row in rows if row["unit"] == "group"}
+    groups = {row["group"]: row for row in rows["groups"]}
     others = {"last-50": values[~mask][-50:], "all": values[~mask]}
     if masks:
         mask[own] = False
@@ -156,35 +156,35 @@ def test_the_papers_shares_leave_out_the_answers_own_mask(masks):
         assert groups[name]["normalised"] == pytest.approx(part.mean() / OWN)
     assert groups["answer"]["by_others"] is None
     assert groups["answer"]["normalised"] == 1
-    tokens = [row for row in rows if row["unit"] == "token"]
+    tokens = rows["tokens"]
     expected = [(place + 1) / count for place in range(count)]
     expected[own] = None
     assert [row["by_others"] for row in tokens] == expected
-    assert {row["by_others"] for row in rows if row["unit"] == "example"} == {None}
+    assert not any("by_others" in row for row in rows["examples"])
 
 
 def test_causal_models_have_no_mask_to_leave_out():
     _, (rows,), _ = planted("tiny-arlm", masks=(0,), detail="token")
-    parts = [row for row in rows if row["unit"] != "example"]
+    parts = rows["groups"] + rows["tokens"]
     assert [row["by_others"] for row in parts] == [row["normalised"] for row in parts]
 
 
 def test_groups_of_a_causal_model_have_no_masks():
     _, (rows,), engine = planted("tiny-arlm", masks=(0,))
-    assert [row["label"] for row in rows if row["unit"] == "group"] == ["last-50", "all"]
+    assert [row["group"] for row in rows["groups"]] == ["last-50", "all"]
     (query,) = engine.queries
     assert query.positions == (len(query.ids),)
 
 
 def test_token_rows_keep_their_signs():
     _, (rows,), engine = planted("tiny-mdlm", masks=(0,), detail="token")
-    tokens = [row for row in rows if row["unit"] == "token"]
+    tokens = rows["tokens"]
     assert [row["score"] for row in tokens[:3]] == [1, -2, 3]
     assert [row["mean"] for row in tokens[:3]] == [1, -2, 3]
     assert [row["token_position"] for row in tokens] == list(range(len(engine.queries[0].ids)))
-    assert [row["label"] for row in tokens[:2]] == ["Options: (A) ", tokens[1]["label"]]
+    assert tokens[0]["token_text"] == "Options: (A) "
     assert [row["normalised"] for row in tokens[-2:]] == [1 - 1 / len(tokens), 1]
-    assert not [row for row in planted("tiny-mdlm")[1][0] if row["unit"] == "token"]
+    assert "tokens" not in planted("tiny-mdlm")[1][0]
 
 
 def test_every_row_says_what_was_predicted(monkeypatch):
@@ -192,15 +192,17 @@ def test_every_row_says_what_was_predicted(monkeypatch):
     cells, (rows,), engine = planted("tiny-mdlm", **options)
     (example,) = questions.test_points(cells)
     right = few_shot_sets.answer_text(example, example.right, "word")
-    for row in rows:
-        assert set(row) == set(names(attribution.COLUMNS))
+    own = {kind.name: set(names(kind.columns)) for kind in attribution.OBSERVATIONS}
+    assert [*rows] == ["examples", "groups"]
+    assert all(set(row) == own[kind] for kind, some in rows.items() for row in some)
+    for row in itertools.chain(*rows.values()):
         assert (row["right"], row["logit"]) == (right, 2.5)
         assert row["predicted"] == engine.border.decode([65]) != right
         assert row["correct"] is False
     assert engine.how == ("integrated-gradients", 32)
     monkeypatch.setattr(Planted, "token", engine.border.token(right))
     _, (rows,), _ = planted("tiny-mdlm", **options)
-    assert {row["correct"] for row in rows} == {True}
+    assert {row["correct"] for some in rows.values() for row in some} == {True}
 
 
 def test_chat_models_count_the_messages_only(tmp_path):
@@ -213,12 +215,12 @@ def test_chat_models_count_the_messages_only(tmp_path):
         template = questions.template_of(cell)
         turns.append(few_shot_sets.ask(template, point, 4 if cell.appended_masks else 0))
         sizes = [sum(len(engine.border.pieces(text)) for text in turn) for turn in turns]
-        assert [row["summed_tokens"] for row in rows if row["unit"] == "example"] == sizes
+        assert [row["summed_tokens"] for row in rows["examples"]] == sizes
 
 
 def test_no_examples_and_no_gradients_are_cases_of_their_own():
     _, (rows,), _ = planted("tiny-mdlm", shots=0, distractors=0, masks=(0,))
-    (question,) = [row for row in rows if row["unit"] == "example"]
+    (question,) = rows["examples"]
     assert (question["label"], question["examples_before"], question["normalised"]) == (
         "question",
         0,
@@ -231,7 +233,7 @@ def test_no_examples_and_no_gradients_are_cases_of_their_own():
         Attribution(np.zeros(len(q.ids), np.float32), 5, 0.0, None) for q in queries
     ]
     ((_, rows),) = attribution.measure(engine, cells)
-    assert {row["normalised"] for row in rows} == {None}
+    assert {row["normalised"] for some in rows.values() for row in some} == {None}
 
 
 # ---------------------------------------------------------------------- refusals
@@ -280,16 +282,16 @@ def test_other_methods(method):
     options = {**SMALL, "shots": 2, "distractors": 2, "masks": (0,), "detail": "token"}
     cells = attribution.plan(**options, method=method)
     ((_, rows),) = attribution.measure(engine, cells)
-    tokens = [row["score"] for row in rows if row["unit"] == "token"]
+    tokens = [row["score"] for row in rows["tokens"]]
     assert min(tokens) < 0 < max(tokens)
-    parts = [row for row in rows if row["unit"] == "example"]
+    parts = rows["examples"]
     assert sum(row["score"] for row in parts) == pytest.approx(sum(map(abs, tokens)), rel=1e-5)
-    gap = rows[0]["gap"]
+    gap = rows["examples"][0]["gap"]
     if method == "integrated-gradients":
         assert abs(gap) < 0.05 * abs(sum(tokens))
     else:
         assert gap is None
 
 
-def test_columns_come_from_the_sums():
-    assert attribution.COLUMNS[: len(columns.SCORES)] == columns.SCORES
+def test_every_kind_has_the_sums():
+    assert all(set(columns.SCORES) < set(kind.columns) for kind in attribution.OBSERVATIONS)

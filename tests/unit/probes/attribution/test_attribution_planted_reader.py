@@ -24,6 +24,8 @@ PLACES, MASKS, METHODS = (
     ("grad-norm", "input-x-gradient", "integrated-gradients"),
 )
 WIDTH = 4
+NAMED = {"example": ("examples", "label"), "group": ("groups", "group")}
+NAMED |= {"token": ("tokens", "token_text")}
 PLACED = {"example": ["examples_before"], "token": ["token_position"], "group": []}
 KEYS = ["question", "appended_masks", "method"]
 ITEM = ["set", "item"]
@@ -205,8 +207,10 @@ def test_every_row_is_the_readers(run):
     for unit, own in told.groupby("unit"):
         places = PLACED[unit]
         names = ["set", "item", *KEYS, "label", *places]
+        kind, called = NAMED[unit]
         some, own = (
-            f.astype(dict.fromkeys(places, int)) for f in (rows[rows["unit"] == unit], own)
+            f.astype(dict.fromkeys(places, int))
+            for f in (rows[kind].rename(columns={called: "label"}), own)
         )
         for column in (c for c in columns if own[c].notna().any()):
             both = [f[[*names, column]].sort_values([*names, column]) for f in (some, own)]
@@ -217,7 +221,7 @@ def test_every_row_is_the_readers(run):
             np.testing.assert_allclose(first[column], second[column], rtol=1e-4, atol=1e-4)
     answers = ["right", "predicted", "correct"]
     by = [*ITEM, "question", "appended_masks"]
-    first, second = (f.drop_duplicates(by).set_index(by)[answers] for f in (rows, told))
+    first, second = (f.drop_duplicates(by).set_index(by)[answers] for f in (rows["groups"], told))
     assert first.sort_index().astype(str).equals(second.sort_index().astype(str))
     assert set(first["correct"]) == {True, False}
 

@@ -54,11 +54,18 @@ def frame(
     return pd.DataFrame(rows).assign(gap=np.nan, logit=5.0)
 
 
+def by_kind(rows):
+    """The rows by kind of observation."""
+    units = {"examples": "example", "groups": "group", "tokens": "token"}
+    found = {kind: rows[rows["unit"] == unit].copy() for kind, unit in units.items()}
+    return found | {"groups": found["groups"].rename(columns={"label": "group"})}
+
+
 def test_positions_are_means_of_test_points():
     """Orders are averaged within a test point; any example is in both, relevant in half of them."""
     value = {"a-x": 0.3, "b-x": 0.32, "c-x": 0.4}
     rows = frame(lambda place, name, item: value[name] + 0.02 * item + 0.01 * place)
-    table = attribution.positions(rows).set_index(["label", "examples_before"])
+    table = attribution.positions(by_kind(rows)["examples"]).set_index(["label", "examples_before"])
     assert len(table) == 3 * 10
     for place in range(10):
         middle = 0.34 + 0.01 + 0.01 * place
@@ -79,7 +86,7 @@ def test_shape_compares_fifths():
     level = [0.9, 0.7, 0, 0, 0.1, 0.3, 0, 0, 0.5, 0.7]
     grown = {"a-x": 1.0, "b-x": 1.05, "c-x": 1.1}
     rows = frame(lambda place, name, item: level[place] * grown[name])
-    table = attribution.shape(rows).set_index("part")
+    table = attribution.shape(by_kind(rows)["examples"]).set_index("part")
     expected = {"first fifth": 0.8, "middle fifth": 0.2, "last fifth": 0.6}
     for part, mean in expected.items():
         assert table.loc[part, "value"] == pytest.approx(mean * 1.05 + 0.1)
@@ -91,8 +98,8 @@ def test_shape_compares_fifths():
 
 
 def test_too_few_places_have_no_shape():
-    assert len(attribution.shape(frame(places=4))) == 0
-    assert len(attribution.shape(frame(places=5))) == 5
+    assert len(attribution.shape(by_kind(frame(places=4))["examples"])) == 0
+    assert len(attribution.shape(by_kind(frame(places=5))["examples"])) == 5
 
 
 def test_groups_and_the_papers_values():
@@ -103,7 +110,9 @@ def test_groups_and_the_papers_values():
         masks=(0, 50),
         group=lambda label, name: level[label] - less[name],
     )
-    table = attribution.groups(rows).set_index(["model", "appended_masks", "group"])
+    table = attribution.groups(by_kind(rows)["groups"]).set_index(
+        ["model", "appended_masks", "group"]
+    )
     assert len(table) == 2 * (3 + 4)
     sets = stats.mean(0.3 - np.array([*less.values()]))
     row = table.loc[("llada-8b", 50, "masks")]
@@ -123,7 +132,7 @@ def test_groups_and_the_papers_values():
 
 def test_the_published_values_stand_beside_the_papers_shares():
     rows = frame(models=("llada-8b",), masks=(0, 50))
-    found = list(charts.ours(attribution.tables(rows)))
+    found = list(charts.ours(attribution.tables(by_kind(rows))))
     assert [(one.model, one.what) for one in found] == [
         ("llada-8b", one.what) for one in charts.PUBLISHED if one.model == "llada-8b"
     ]
@@ -133,23 +142,27 @@ def test_the_published_values_stand_beside_the_papers_shares():
 
 def test_rows_measured_without_the_papers_shares_have_the_other_ones():
     rows = frame(models=("llada-8b",), masks=(50,))
-    found = attribution.tables(rows.drop(columns="by_others"))
+    found = attribution.tables(by_kind(rows.drop(columns="by_others")))
     assert found["groups"]["by_others"].isna().all()
     pd.testing.assert_series_equal(
-        found["groups"]["normalised"], attribution.tables(rows)["groups"]["normalised"]
+        found["groups"]["normalised"], attribution.tables(by_kind(rows))["groups"]["normalised"]
     )
     assert not list(charts.ours(found))
-    assert attribution.grouped(rows.drop(columns="by_others"))["by_others"].isna().all()
+    assert (
+        attribution.grouped(by_kind(rows.drop(columns="by_others"))["groups"])["by_others"]
+        .isna()
+        .all()
+    )
 
 
 @pytest.mark.parametrize("changed", [{"method": "input-x-gradient"}, {"questions": ("left",)}])
 def test_the_papers_values_are_of_one_setting(changed):
     rows = frame(models=("llada-8b",), masks=(50,), **changed)
-    assert attribution.groups(rows)["paper"].isna().all()
+    assert attribution.groups(by_kind(rows)["groups"])["paper"].isna().all()
 
 
 def test_tables_print_without_every_position():
-    assert set(attribution.tables(frame())) == {"positions", "shape", "groups"}
+    assert set(attribution.tables(by_kind(frame()))) == {"positions", "shape", "groups"}
     assert set(attribution.PRINTED) == {"shape", "groups", "gaps"}
 
 
@@ -157,7 +170,7 @@ def test_gaps_of_integrated_gradients():
     rows = frame(method="integrated-gradients")
     rows["gap"] = np.where(rows["set"] == "a-x", -0.6, 0.3)
     rows["logit"] = np.where(rows["set"] == "a-x", -2.0, 8.0)
-    table = attribution.tables(rows)["gaps"].iloc[0]
+    table = attribution.tables(by_kind(rows))["gaps"].iloc[0]
     assert table["n"] == 3 * 2 * 2
     found = table[["mean |gap|", "largest |gap|", "mean |logit|"]].tolist()
     assert found == pytest.approx([0.4, 0.6, 6.0])
@@ -166,27 +179,27 @@ def test_gaps_of_integrated_gradients():
 def test_intervals_stay_where_scores_can_be():
     level = {"a-x": 0.0, "b-x": 0.1, "c-x": 0.8}
     rows = frame(lambda place, name, item: level[name] * (place > 4))
-    table = attribution.positions(rows)
+    table = attribution.positions(by_kind(rows)["examples"])
     assert table["tasks_low"].min() == 0
     assert table["tasks_high"].max() == 1
-    parts = attribution.shape(rows).set_index("part")
+    parts = attribution.shape(by_kind(rows)["examples"]).set_index("part")
     assert parts.loc["recency", "tasks_low"] < 0
 
 
 def test_rows_of_another_probe_are_refused():
     with pytest.raises(KeyError):
-        attribution.tables(pd.DataFrame({"model": ["m"], "position": [0]}))
+        attribution.tables(by_kind(frame().drop(columns="score")))
 
 
 def test_a_prompt_without_gradients_is_left_out():
     rows = frame()
     dead = (rows["set"] == "a-x") & (rows["item"] == 0)
     rows.loc[dead, "normalised"] = np.nan
-    assert attribution.positions(rows)["n"].tolist() == [5] * 30
+    assert attribution.positions(by_kind(rows)["examples"])["n"].tolist() == [5] * 30
 
 
 def pictures(rows):
-    return pictured(charts, attribution.tables(rows), rows)
+    return pictured(charts, attribution.tables(by_kind(rows)), by_kind(rows))
 
 
 @pytest.mark.slow
@@ -205,7 +218,7 @@ def test_the_chart_shows_the_tables_numbers():
         for what in ("any example", "relevant ones", "distractors")
     ]
     assert drawn.columns == 3
-    table = attribution.positions(rows).query(
+    table = attribution.positions(by_kind(rows)["examples"]).query(
         "model == 'm' and question == 'left' and appended_masks == 0"
     )
     for panel in drawn.panels:
