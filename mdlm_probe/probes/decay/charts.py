@@ -23,15 +23,15 @@ LEAST = 1e-4
 """Divergence (nats) below which colours no longer tell apart."""
 
 
-def task_tables(frame: pd.DataFrame) -> Tables:
+def task_tables(frame: dict[str, pd.DataFrame]) -> Tables:
     """The tables that the charts of a task need."""
     found = {
-        "curve": report.curve(frame),
-        "half": report.half(frame),
-        "neighbours": report.neighbours(frame),
-        "matrix": report.matrix(frame),
-        "prompts": report.prompts(frame),
-        "edge": report.edge(frame),
+        "curve": report.curve(frame["places"]),
+        "half": report.half(frame["places"]),
+        "neighbours": report.neighbours(frame["pairs"]),
+        "matrix": report.matrix(frame["pairs"]),
+        "prompts": report.prompts(frame["prompts"]),
+        "edge": report.edge(frame["edge"]),
     }
     return {name: table for name, table in found.items() if len(table)}
 
@@ -52,7 +52,7 @@ def _edge(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     return _ways(tables.get("edge", pd.DataFrame()))
 
 
-def _matrix(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+def _matrix(tables: Tables, frame: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """Every pair of masks of the grid, both ways; those that are only somebody's neighbour not.
 
     A mask is as it is itself.
@@ -60,7 +60,7 @@ def _matrix(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     table = tables.get("matrix", pd.DataFrame())
     if not len(table):
         return table
-    lags = set(frame["lag"])
+    lags = set(frame["pairs"]["lag"])
     compared = table[~(table["other_place"] - table["place"]).isin(lags)]
     places = {*table["place"], *compared["other_place"]}
     table = table[table["other_place"].isin(places)]
@@ -68,7 +68,7 @@ def _matrix(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     both = pd.concat([table, mirrored], ignore_index=True)
     same = both.drop_duplicates([*SERIES, "place"])
     whole = pd.concat([both, same.assign(other_place=same["place"], js=0.0)], ignore_index=True)
-    pairs = frame[frame["unit"] == "pair"].groupby(SERIES, observed=True)["prompt"]
+    pairs = frame["pairs"].groupby(SERIES, observed=True)["prompt"]
     whole = whole.join(pairs.nunique().rename("n"), on=SERIES)
     return _ways(whole.assign(js=whole["js"].clip(lower=LEAST)))
 

@@ -1,18 +1,19 @@
-"""Columns of the probe `decay`: one row per mask, pair of masks, far end, and its tokens."""
+"""Columns of the probe `decay`: of masks, pairs of masks, the far end, and its tokens."""
 
 from __future__ import annotations
 
-from mdlm_probe.core.columns import Column
-from mdlm_probe.core.shared_columns import ENTROPY, TOP1_PROB
+from mdlm_probe.core.columns import Column, Observation
+from mdlm_probe.core.shared_columns import ENTROPY, TOKEN_TEXT, TOP1_PROB
 
 MASSES = ("frequent_mass", "prompt_mass", "end_mass")
 ERRORS = ("frequent_se", "prompt_se", "end_se")
 
-COLUMNS = (
-    Column("unit", str, "", "what the row is of: place, pair, far, token, prompts, edge, zipf"),
-    Column("visible_tokens", int, "tokens", "tokens that the model sees, without masks"),
-    Column("place", int, "", "the mask's number, from 1 at the left"),
-    Column("distance", int, "tokens", "from the mask to the nearest visible token"),
+VISIBLE_TOKENS = Column(
+    "visible_tokens", int, "tokens", "tokens that the model sees, without masks"
+)
+PLACE = Column("place", int, "", "the mask's number, from 1 at the left")
+DISTANCE = Column("distance", int, "tokens", "from the mask to the nearest visible token")
+TOP = (
     TOP1_PROB,
     ENTROPY,
     Column("top_id", int, "", "id of the most probable token"),
@@ -20,6 +21,19 @@ COLUMNS = (
     Column("frequent_mass", float, "probability", "of the frequent tokens together"),
     Column("prompt_mass", float, "probability", "of the prompt's tokens together"),
     Column("end_mass", float, "probability", "of all tokens that end a text together"),
+)
+APART = (
+    Column(
+        "js", float, "nats", "Jensen-Shannon divergence: of two masks, or of far end and unigrams"
+    ),
+    Column("tv", float, "probability", "total variation: of two masks, or of far end and unigrams"),
+)
+
+PLACES = (
+    VISIBLE_TOKENS,
+    PLACE,
+    DISTANCE,
+    *TOP,
     Column("bound", float, "probability", "theory: the most that top1_prob can be on average"),
     Column("greedy", float, "probability", "theory: of the greedy path's token, at most"),
     Column("top1_naive", float, "probability", "samples: largest of their mean, too large"),
@@ -27,28 +41,57 @@ COLUMNS = (
     Column("frequent_se", float, "probability", "samples: standard error of frequent_mass"),
     Column("prompt_se", float, "probability", "samples: standard error of prompt_mass"),
     Column("end_se", float, "probability", "samples: standard error of end_mass"),
-    Column("other_place", int, "", "pair: number of the second mask, from 1 at the left"),
-    Column("longer_masks", int, "masks", "edge: masks of the longer canvas"),
-    Column(
-        "js", float, "nats", "Jensen-Shannon divergence: of two masks, or of far end and unigrams"
-    ),
-    Column("tv", float, "probability", "total variation: of two masks, or of far end and unigrams"),
-    Column("js_halves", float, "nats", "far: js of the unigrams of two halves of the texts"),
-    Column("share", float, "probability", "token: in the mean distribution of the far end"),
-    Column("unigram", float, "share", "token: among the tokens of the texts"),
-    Column("beside", str, "", "prompts: the other prompt"),
-    Column("log_rank", float, "nats", "zipf: mean logarithm of the next token's rank"),
-    Column("support", int, "tokens", "zipf: next tokens of any probability"),
 )
-"""What a row is, its `unit` says:
-
-- "place": one mask. `bound` and `greedy` are theory (see `zipf_bound`). Of sampled continuations
-  also `top1_naive` and standard errors (see `sampled_continuations.Marginals`).
-- "pair": the masks at `place` and `other_place`; `distance` is the nearer one's.
-- "far": the mean distribution of the far end (see `distances.middle`); `js`, `tv` from the
-  unigrams; `js_halves` between those of either half of the texts: what counting few texts adds.
-- "token": one of the far end's most probable tokens.
-- "prompts": the mask at `place` after this prompt and after the next one of its task, `beside`.
-- "edge": the mask at `place`, near the end of the canvas, and the same one in a longer canvas.
-- "zipf": the next token's distribution by ranks, which laws are fitted by (see `zipf_fit`).
-"""
+"""Theory: see `zipf_bound`. Samples: of continuations, see `sampled_continuations.Marginals`."""
+PAIRS = (
+    VISIBLE_TOKENS,
+    PLACE,
+    Column("other_place", int, "", "number of the second mask, from 1 at the left"),
+    DISTANCE,
+    *APART,
+)
+"""`distance` is the nearer mask's."""
+FAR = (
+    VISIBLE_TOKENS,
+    *TOP,
+    *APART,
+    Column("js_halves", float, "nats", "js of the unigrams of two halves of the texts"),
+)
+"""See `distances.middle`. `js_halves` is what counting few texts adds to `js`."""
+TOKENS = (
+    VISIBLE_TOKENS,
+    Column("token_id", int, "", "id of the token"),
+    TOKEN_TEXT,
+    Column("share", float, "probability", "of the token, in the far end's mean distribution"),
+    Column("unigram", float, "share", "of the token, among the tokens of the texts"),
+)
+PROMPTS = (
+    VISIBLE_TOKENS,
+    PLACE,
+    DISTANCE,
+    *APART,
+    Column("beside", str, "", "the other prompt: the next one of the task"),
+)
+EDGE = (
+    VISIBLE_TOKENS,
+    PLACE,
+    DISTANCE,
+    *APART,
+    Column("longer_masks", int, "masks", "masks of the longer canvas"),
+)
+NEXT_TOKENS = (
+    VISIBLE_TOKENS,
+    Column("log_rank", float, "nats", "mean logarithm of the next token's rank"),
+    ENTROPY,
+    Column("support", int, "tokens", "next tokens of any probability"),
+)
+"""What laws are fitted by; see `zipf_fit`."""
+OBSERVATIONS = (
+    Observation("places", "a mask", PLACES),
+    Observation("pairs", "two masks", PAIRS),
+    Observation("far", "the mean distribution of the far end", FAR),
+    Observation("tokens", "one of the far end's most probable tokens", TOKENS),
+    Observation("prompts", "a mask after a prompt, and after another one", PROMPTS),
+    Observation("edge", "a mask near the canvas's end, and in a longer canvas", EDGE),
+    Observation("next-tokens", "the next token's distribution, by ranks", NEXT_TOKENS),
+)

@@ -13,7 +13,7 @@ from mdlm_probe.prompts.prompt import MASK
 
 def of(rows: Rows, limit: int) -> list[ExampleItem]:
     """Prompts from those whose masks are the least certain to the most certain ones."""
-    part = rows.frame[rows.frame["unit"] == "place"]
+    part = rows.frame
     items, cells = numbers(part, TEXT), numbers(part, ("model", *TEXT, "context", "masks"))
     found = evenly(ranking(part, items, ("top1_prob",)), limit)
     chosen = [cell for number in found for cell in dict.fromkeys(cells[items == number])]

@@ -25,7 +25,7 @@ def half(frame: pd.DataFrame) -> pd.DataFrame:
     interval is open at its end where samples of the prompts don't fall. Source: ours.
     """
     found = []
-    for named, part in parts(frame, "place"):
+    for named, part in parts(frame):
         table = wide(part, "top1_prob").dropna()
         if not len(table) or table.shape[1] < 2:
             continue

@@ -19,7 +19,7 @@ def neighbours(frame: pd.DataFrame) -> pd.DataFrame:
     Means over prompts with the t interval over them.
     """
     found = []
-    for named, part in parts(neighbouring(frame), "pair", [*SERIES, "lag", "distance"]):
+    for named, part in parts(neighbouring(frame), [*SERIES, "lag", "distance"]):
         line = named | {"n": part[PROMPT_COLUMNS[-1]].nunique()}
         for measure in ("js", "tv"):
             each = part.groupby(PROMPT_COLUMNS, observed=True)[measure].mean().to_numpy()
@@ -30,13 +30,10 @@ def neighbours(frame: pd.DataFrame) -> pd.DataFrame:
 
 def neighbouring(frame: pd.DataFrame) -> pd.DataFrame:
     """Pairs of masks whose distances from the text are `lag` apart."""
-    pairs = frame[frame["unit"] == "pair"]
-    far, near = _distance(pairs, "other_place"), _distance(pairs, "place")
+    far, near = _distance(frame, "other_place"), _distance(frame, "place")
     # with text on both sides, masks that are `lag` apart may be as far from the text
-    apart = (pairs["other_place"] - pairs["place"] == pairs["lag"]) & (
-        (far - near).abs() == pairs["lag"]
-    )
-    return pairs[apart]
+    lag = frame["lag"]
+    return frame[(frame["other_place"] - frame["place"] == lag) & ((far - near).abs() == lag)]
 
 
 def _distance(frame: pd.DataFrame, place: str) -> pd.Series:
@@ -73,6 +70,6 @@ def homogenisation(near: pd.DataFrame) -> pd.DataFrame:
 
 def matrix(frame: pd.DataFrame) -> pd.DataFrame:
     """Mean divergences (js in nats) and total variations of every pair of masks compared."""
-    pairs = frame[frame["unit"] == "pair"].astype({"place": int, "other_place": int})
+    pairs = frame.astype({"place": int, "other_place": int})
     names = [*SERIES, "place", "other_place"]
     return pairs.groupby(names, observed=True, sort=False)[["js", "tv"]].mean().reset_index()

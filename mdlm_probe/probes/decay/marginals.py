@@ -15,7 +15,7 @@ from mdlm_probe.decoding import canvas_of_prompt, coordinates
 from mdlm_probe.engine.queries import Answer, Block, Query, Readout
 from mdlm_probe.probes.decay import distances as spans
 from mdlm_probe.probes.decay import unigrams, zipf_bound, zipf_fit
-from mdlm_probe.probes.decay.columns import COLUMNS, ERRORS, MASSES
+from mdlm_probe.probes.decay.columns import ERRORS, MASSES, OBSERVATIONS
 from mdlm_probe.probes.decay.sampled_continuations import Marginals, SampledPrompt
 from mdlm_probe.probes.decay.unigrams import Unigrams
 from mdlm_probe.prompts.texts import Context, load
@@ -29,6 +29,10 @@ ENOUGH = 20
 
 TOKENS = 20
 """Most probable tokens of the far end that become rows."""
+
+COLUMNS = {kind.name: kind.columns for kind in OBSERVATIONS}
+Rows = dict[str, list[dict[str, Any]]]
+"""Rows by kind of observation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +136,8 @@ class MarginalQuery:
         ids = self.span.ids
         return Query(ids, (len(ids),), (), key(self.cell), (distribution(1),))
 
-    def rows(self, border: Border, answer: Answer) -> list[dict[str, Any]]:
-        """The rows of a masked model's answer to `query`."""
+    def rows(self, border: Border, answer: Answer) -> Rows:
+        """The rows of a masked model's answer to `query`, by kind."""
         found = {
             "top1_prob": np.exp(answer["top_logprob"].astype(float)),
             "entropy": answer["entropy"],
@@ -141,35 +145,37 @@ class MarginalQuery:
         }
         masses = np.stack([answer[mass] for mass in self._masses], axis=1)
         far = answer[self.far]
-        rows = self._places(border, found, masses, float(far.max()))
+        places, pairs = self._places(border, found, masses, float(far.max())), []
         compared = answer["divergences"] if self.pairs else ()
         for (place, other), (js, tv) in zip(self.pairs, compared, strict=True):
             nearest = min(self._distances[place - 1], self._distances[other - 1])
             pair = {"place": place, "distance": nearest, "other_place": other}
-            rows.append(self._row("pair", **pair, js=float(js), tv=float(tv)))
-        return rows + self._far(border, far)
+            pairs.append(self._row("pairs", **pair, js=float(js), tv=float(tv)))
+        return {"places": places, "pairs": pairs, **self._far(border, far)}
 
     def compared_rows(
         self, own: Answer, beside: tuple[str, Answer] | None, longer: tuple[int, Answer] | None
-    ) -> list[dict[str, Any]]:
-        """The rows of what is compared between canvases, and of the next token's law.
+    ) -> Rows:
+        """The rows of what is compared between canvases, and of the next token's law, by kind.
 
         Args:
             own: the answer to `query`.
             beside: the next prompt's id, and the answer about it.
             longer: masks of the longer canvas, and the answer about it.
         """
-        cell, rows = self.cell, []
+        rows: Rows = {"next-tokens": [self.zipf_row(own[distribution(1)])]}
         if beside:
-            for place in spans.between_prompts(cell.masks, cell.context):
-                apart = _apart(own, beside[1], place)
-                rows.append(self._at("prompts", place, **apart, beside=beside[0]))
+            places = spans.between_prompts(self.cell.masks, self.cell.context)
+            rows["prompts"] = [
+                self._at("prompts", place, **_apart(own, beside[1], place), beside=beside[0])
+                for place in places
+            ]
         if longer:
-            rows += [
+            rows["edge"] = [
                 self._at("edge", place, **_apart(own, longer[1], place), longer_masks=longer[0])
                 for place in self.edge
             ]
-        return [*rows, self.zipf_row(own[distribution(1)])]
+        return rows
 
     def zipf_row(self, probs: np.ndarray) -> dict[str, Any]:
         """The row that a law is fitted by: the next token's distribution by ranks.
@@ -178,7 +184,7 @@ class MarginalQuery:
             probs: [vocabulary].
         """
         found = zipf_fit.ranked(probs)
-        return self._row("zipf", **found._asdict())
+        return self._row("next-tokens", **found._asdict())
 
     def sampled_rows(self, border: Border, found: Marginals) -> list[dict[str, Any]]:
         """The rows of a causal model's sampled continuations: of places only.
@@ -207,12 +213,12 @@ class MarginalQuery:
     def _distances(self) -> tuple[int, ...]:
         return spans.distances(self.cell.masks, self.cell.context)
 
-    def _row(self, unit: str, **values: Any) -> dict[str, Any]:
+    def _row(self, kind: str, **values: Any) -> dict[str, Any]:
         seen = len(self.span.ids) - len(self.span.places)
-        return empty(COLUMNS) | {"unit": unit, "visible_tokens": seen} | values
+        return empty(COLUMNS[kind]) | {"visible_tokens": seen} | values
 
-    def _at(self, unit: str, place: int, **values: Any) -> dict[str, Any]:
-        return self._row(unit, place=place, distance=self._distances[place - 1], **values)
+    def _at(self, kind: str, place: int, **values: Any) -> dict[str, Any]:
+        return self._row(kind, place=place, distance=self._distances[place - 1], **values)
 
     def _places(
         self, border: Border, found: dict[str, np.ndarray], masses: np.ndarray, lowest: float
@@ -227,7 +233,7 @@ class MarginalQuery:
                 columns[name] = curve(distances, floor, cell.exponent, cell.ranks)
         return [
             self._row(
-                "place",
+                "places",
                 **{name: values[n].item() for name, values in columns.items()},
                 place=n + 1,
                 distance=int(distances[n]),
@@ -236,7 +242,7 @@ class MarginalQuery:
             for n in range(len(distances))
         ]
 
-    def _far(self, border: Border, far: np.ndarray) -> list[dict[str, Any]]:
+    def _far(self, border: Border, far: np.ndarray) -> Rows:
         """The far end: its mean distribution, [vocabulary], and the tokens it consists of."""
         js, tv = self.counts.divergence(far)
         some = far[far > 0].astype(float)
@@ -255,19 +261,17 @@ class MarginalQuery:
             "tv": tv,
             "js_halves": self.counts.halves,
         }
-        return [
-            self._row("far", **whole, **masses),
-            *(
-                self._row(
-                    "token",
-                    top_id=token,
-                    top=border.decode([token]),
-                    share=float(far[token]),
-                    unigram=self.counts.shares.get(token, 0.0),
-                )
-                for token in tops
-            ),
+        tokens = [
+            self._row(
+                "tokens",
+                token_id=token,
+                token_text=border.decode([token]),
+                share=float(far[token]),
+                unigram=self.counts.shares.get(token, 0.0),
+            )
+            for token in tops
         ]
+        return {"far": [self._row("far", **whole, **masses)], "tokens": tokens}
 
 
 def distribution(place: int) -> Block:

@@ -10,7 +10,7 @@ from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.decoding import canvas_of_prompt
 from mdlm_probe.engine.queries import Answer, Block, Query
 from mdlm_probe.probes.decay import distances
-from mdlm_probe.probes.decay.marginals import MarginalQuery, distribution
+from mdlm_probe.probes.decay.marginals import MarginalQuery, Rows, distribution
 from mdlm_probe.prompts.texts import load
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ class OtherCanvas(NamedTuple):
 
 def rows(
     engine: AnyEngine, readings: Sequence[MarginalQuery]
-) -> Iterator[tuple[MarginalQuery, list[dict[str, Any]]]]:
-    """The rows of every reading of a masked model, all canvases asked together."""
+) -> Iterator[tuple[MarginalQuery, Rows]]:
+    """The rows of every reading of a masked model by kind, all canvases asked together."""
     others = [(_next(engine, one), _longer(engine, one)) for one in readings]
     more = [other for both in others for other in both if other]
     queries = [*(one.query() for one in readings), *(other.query for other in more)]
@@ -50,7 +50,7 @@ def rows(
     for one, both, answer in zip(readings, others, answers, strict=False):
         beside, longer = (other.told(next(found)) if other else None for other in both)
         own = one.rows(engine.border, answer)
-        yield one, own + one.compared_rows(answer, beside, longer)
+        yield one, own | one.compared_rows(answer, beside, longer)
 
 
 def _next(asker: Asker, reading: MarginalQuery) -> OtherCanvas | None:

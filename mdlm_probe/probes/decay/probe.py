@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from mdlm_probe.models._checkpoint import Checkpoint
 
 KINDS = ("masked", "causal")
-COLUMNS = columns.COLUMNS
+OBSERVATIONS = columns.OBSERVATIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +125,7 @@ def refuse(cell: Cell, entry: Checkpoint) -> str:
     return ""
 
 
-def measure(
-    engine: AnyEngine, cells: Sequence[Cell]
-) -> Iterator[tuple[Cell, list[dict[str, Any]]]]:
+def measure(engine: AnyEngine, cells: Sequence[Cell]) -> Iterator[tuple[Cell, marginals.Rows]]:
     """Rows of each mask, each pair of the grid, the far end, its tokens, and other canvases."""
     readings = marginals.readings(engine, cells)
     if engine.entry.kind == "causal":
@@ -136,7 +134,8 @@ def measure(
         nexts = engine.ask([reading.next_token() for reading in readings])
         for cell, reading, sampled, told in zip(cells, readings, found, nexts, strict=True):
             law = reading.zipf_row(told[marginals.distribution(1)])
-            yield cell, [*reading.sampled_rows(engine.border, sampled), law]
+            places = reading.sampled_rows(engine.border, sampled)
+            yield cell, {"places": places, "next-tokens": [law]}
         return
     for cell, (_, rows) in zip(cells, other_canvases.rows(engine, readings), strict=True):
         yield cell, rows

@@ -24,7 +24,7 @@ SHOWN = 5
 """Tokens of the limit that the short table names."""
 
 
-def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def tables(frame: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """The report's tables by name.
 
     "curve": every measure against distance; "half": where the largest probability halves;
@@ -36,28 +36,31 @@ def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     Raises:
         KeyError, ValueError: for rows that a decay run didn't write.
     """
-    frame[["place", "distance", *MEASURES, "js", "tv"]].apply(pd.to_numeric)
-    near = neighbours(frame)
+    places, pairs = frame["places"], frame["pairs"]
+    places[["place", "distance", *MEASURES]].apply(pd.to_numeric)
+    pairs[["place", "distance", "js", "tv"]].apply(pd.to_numeric)
+    near, top = neighbours(pairs), tokens(frame["tokens"], frame["far"])
     found = {
-        "curve": curve(frame),
-        "half": half(frame),
+        "curve": curve(places),
+        "half": half(places),
         "homogenisation": homogenisation(near),
         "neighbours": near,
-        "matrix": matrix(frame),
-        "limit": limit(frame),
-        "tokens": tokens(frame),
-        "prompts": prompts(frame),
-        "edge": edge(frame),
-        "zipf": zipf(frame),
+        "matrix": matrix(pairs),
+        "limit": limit(frame["far"], top),
+        "tokens": top,
+        "prompts": prompts(frame["prompts"]),
+        "edge": edge(frame["edge"]),
+        "zipf": zipf(frame["next-tokens"]),
     }
     # causal models have a curve only
     return {name: table for name, table in found.items() if len(table)}
 
 
-def notes(frame: pd.DataFrame) -> list[str]:
+def notes(frame: dict[str, pd.DataFrame]) -> list[str]:
     """Says of a model whose canvas has an end why it isn't known what that does."""
-    canvases = frame[(frame["unit"] == "far") & (frame["context"] == "left") & (frame["masks"] > 3)]
-    measured = frame[(frame["unit"] == "edge") & (frame["distance"] == frame["masks"])]
+    far, near_end = frame["far"], frame["edge"]
+    canvases = far[(far["context"] == "left") & (far["masks"] > 3)]
+    measured = near_end[near_end["distance"] == near_end["masks"]]
     found = []
     for model, own in canvases.groupby("model", observed=True, sort=False):
         lacking = len(own) - int((measured["model"] == model).sum())
@@ -77,7 +80,7 @@ def curve(frame: pd.DataFrame) -> pd.DataFrame:
     sampled, is the share of the standard error that sampling alone makes.
     """
     found = []
-    for named, part in parts(frame, "place"):
+    for named, part in parts(frame):
         by = part.groupby("distance", observed=True)
         table = pd.DataFrame({"distance": sorted(part["distance"].unique())})
         table["n"] = by[PROMPT_COLUMNS[-1]].nunique().to_numpy()
@@ -104,43 +107,41 @@ def curve(frame: pd.DataFrame) -> pd.DataFrame:
 # ---------------------------------------------------------------------- limit
 
 
-def limit(frame: pd.DataFrame) -> pd.DataFrame:
+def limit(far: pd.DataFrame, top: pd.DataFrame) -> pd.DataFrame:
     """What the far end is like: means over prompts of their mean distributions there.
 
     `js` and `tv` are from the unigrams of the task's texts, with t intervals over prompts,
     which don't hold that few texts were counted: `js_halves`, between two halves of the texts, says
     how much that may be. With a large vocabulary it is most of `js`; give --frequent a list with
     counts then.
-    `top_tokens` names the most probable ones; "tokens" has them all.
+    `top_tokens` names the most probable ones of `top`, the table "tokens".
     """
     found = []
-    named_tokens = tokens(frame)
-    for named, part in parts(frame, "far"):
+    for named, part in parts(far):
         line = named | {"n": len(part)}
         for measure in ("js", "tv"):
             line |= columns(part[measure].to_numpy(), measure)
         line["js_halves"] = part["js_halves"].astype(float).mean()
         means = part[list(MEASURES)].astype(float).mean()
         line |= {str(measure): mean for measure, mean in means.items()}
-        own = (named_tokens[list(named)] == pd.Series(named)).all(axis=1)
-        top = named_tokens[own].head(SHOWN)
-        words = (f"{t!r} {s:.1%}" for t, s in zip(top["token"], top["share"], strict=True))
+        own = top[(top[list(named)] == pd.Series(named)).all(axis=1)].head(SHOWN)
+        words = (f"{t!r} {s:.1%}" for t, s in zip(own["token"], own["share"], strict=True))
         found.append(line | {"top_tokens": ", ".join(words)})
     return pd.DataFrame(found)
 
 
-def tokens(frame: pd.DataFrame) -> pd.DataFrame:
+def tokens(frame: pd.DataFrame, far: pd.DataFrame) -> pd.DataFrame:
     """The far end's most probable tokens: mean shares over prompts, beside the unigrams.
 
     A prompt counts 0 for a token that isn't among those it wrote down, so that `share` is a little
     too small; `prompts_with` is how many had it there.
     """
     found = []
-    totals = {tuple(named.values()): len(part) for named, part in parts(frame, "far")}
-    for named, part in parts(frame, "token"):
-        by = part.groupby("top_id", observed=True, sort=False)
+    totals = {tuple(named.values()): len(part) for named, part in parts(far)}
+    for named, part in parts(frame):
+        by = part.groupby("token_id", observed=True, sort=False)
         table = by.agg(
-            token=("top", "first"),
+            token=("token_text", "first"),
             share=("share", "sum"),
             unigram=("unigram", "first"),
             prompts_with=("share", "size"),
@@ -163,7 +164,7 @@ def prompts(frame: pd.DataFrame) -> pd.DataFrame:
     same, whatever it says. Means over prompts with t intervals; each is compared with the next of
     its task, so that neighbouring pairs share a prompt.
     """
-    return _compared(frame, "prompts", ["distance"])
+    return _compared(frame, ["distance"])
 
 
 def edge(frame: pd.DataFrame) -> pd.DataFrame:
@@ -172,16 +173,16 @@ def edge(frame: pd.DataFrame) -> pd.DataFrame:
     `from_end` counts masks to the end, the last one is 1; `longer_masks` is the other canvas's.
     Divergences that aren't 0 are the end's doing. Means over prompts with t intervals.
     """
-    table = _compared(frame, "edge", ["distance", "longer_masks"])
+    table = _compared(frame, ["distance", "longer_masks"])
     if not len(table):
         return table
     table.insert(len(SERIES), "from_end", table["masks"] + 1 - table["distance"])
     return table.astype({"longer_masks": int})
 
 
-def _compared(frame: pd.DataFrame, unit: str, by: list[str]) -> pd.DataFrame:
+def _compared(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     found = []
-    for named, part in parts(frame, unit, [*SERIES, *by]):
+    for named, part in parts(frame, [*SERIES, *by]):
         line = named | {"n": len(part)}
         for measure in ("js", "tv"):
             line |= columns(part[measure].to_numpy(dtype=float), measure)
@@ -197,7 +198,7 @@ def zipf(frame: pd.DataFrame) -> pd.DataFrame:
     from it on average (KL, nats), `assumed` the bound's, of arXiv 2510.03289 if no other was asked.
     """
     found = []
-    for named, part in parts(frame, "zipf"):
+    for named, part in parts(frame):
         ranks, support = stats.mean(part["log_rank"].to_numpy(dtype=float)), part["support"].max()
         most = ranks.within(0.0, np.inf)
         steps = {"": ranks.mean, "_low": most.high, "_high": most.low}  # it falls as ranks rise
@@ -215,21 +216,6 @@ def zipf(frame: pd.DataFrame) -> pd.DataFrame:
 # ---------------------------------------------------------------------- comparing
 
 
-def flattened(frame: pd.DataFrame) -> pd.DataFrame:
-    """Every prompt's measures at each distance."""
-    return frame[frame["unit"] == "place"]
-
-
-def alike(frame: pd.DataFrame) -> pd.DataFrame:
-    """Every prompt's divergence between distances d and d + lag."""
-    return neighbouring(frame)
-
-
-def ended(frame: pd.DataFrame) -> pd.DataFrame:
-    """Every prompt's far end."""
-    return frame[frame["unit"] == "far"]
-
-
 FREE = ("memory", "exponent", "ranks", "floor")
 PAIRED = (
     Pairing(
@@ -242,7 +228,7 @@ PAIRED = (
         },
         item=PROMPT_ITEM,
         by=("context", "distance"),
-        rows=flattened,
+        kind="places",
         free=FREE,
     ),
     Pairing(
@@ -250,7 +236,8 @@ PAIRED = (
         item=PROMPT_ITEM,
         by=("context", "lag", "distance"),
         name="neighbours",
-        rows=alike,
+        kind="pairs",
+        rows=neighbouring,
         free=FREE,
     ),
     Pairing(
@@ -258,7 +245,7 @@ PAIRED = (
         item=PROMPT_ITEM,
         by=("context",),
         name="limit",
-        rows=ended,
+        kind="far",
         free=FREE,
     ),
 )

@@ -18,11 +18,10 @@ MOST = {"js": np.log(2), "entropy": np.inf}
 
 
 def parts(
-    frame: pd.DataFrame, unit: str, names: list[str] = SERIES
+    frame: pd.DataFrame, names: list[str] = SERIES
 ) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
-    """The rows of a unit in groups, in order of appearance, each with its coordinates by name."""
-    rows = frame[frame["unit"] == unit]
-    yield from grouped(rows, names)
+    """Rows in groups, in order of appearance, each with its coordinates by name."""
+    yield from grouped(frame, names)
 
 
 def wide(part: pd.DataFrame, measure: str) -> pd.DataFrame:

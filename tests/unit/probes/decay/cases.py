@@ -10,6 +10,3 @@ SECOND_MODEL = {"top1_prob": 0.1, "frequent_mass": 0.1, "js": 1e-3}
 
 SHORT = {"tasks": "prose", "masks": "16"}
 """What makes a command of the docs short, beside what all probes take."""
-
-KIND = "unit"
-"""The column that tells kinds of rows apart."""

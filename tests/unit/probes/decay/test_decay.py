@@ -1,7 +1,6 @@
 """The decay probe: the prompts it asks, calibration on the oracle, a planted fault, bad input."""
 
 import json
-from collections import Counter
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -75,8 +74,8 @@ def prompts_of(model, **options):
     return recorder.queries[: len(cells)]  # then come those that they are compared with
 
 
-def units(rows, unit):
-    return [row for row in rows if row["unit"] == unit]
+def of_kind(rows, kind):
+    return rows.get(kind, [])
 
 
 def column(rows, name):
@@ -94,7 +93,7 @@ def test_the_curve_of_the_oracle_is_the_exact_mixing_curve(oracle, chain):
     queries = prompts_of(oracle)
     for query, (_, rows) in zip(queries, measured(oracle), strict=True):
         shares = mixing(chain, query.ids[:-48], 48)
-        places = units(rows, "place")
+        places = of_kind(rows, "places")
         assert column(places, "place").tolist() == column(places, "distance").tolist()
         assert column(places, "top1_prob") == pytest.approx(shares.max(1), abs=1e-5)
         exact = -(shares * np.log(np.maximum(shares, 1e-300))).sum(1)
@@ -116,7 +115,7 @@ def test_divergences_of_the_oracle_are_the_exact_curves(oracle, chain):
     queries = prompts_of(oracle)
     for query, (_, rows) in zip(queries, measured(oracle), strict=True):
         shares = mixing(chain, query.ids[:-48], 48)
-        pairs = units(rows, "pair")
+        pairs = of_kind(rows, "pairs")
         grid = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48)
         assert len(pairs) == len(grid) * (len(grid) - 1) // 2 + len(grid) - 4  # 1, 2, 3 and 48
         for row in pairs:
@@ -135,17 +134,17 @@ def test_the_oracles_far_end_is_the_stationary_distribution(oracle):
     stationary = state / state.sum() @ hmm.emission
     by_token = dict(zip(hmm.tokens, stationary, strict=True))
     for _, rows in measured(oracle, tasks=("prose",), masks=160):
-        tokens = units(rows, "token")
+        tokens = of_kind(rows, "tokens")
         assert len(tokens) == 20
         for row in tokens:
-            assert row["share"] == pytest.approx(by_token[row["top"]], abs=2e-5)
+            assert row["share"] == pytest.approx(by_token[row["token_text"]], abs=2e-5)
         assert column(tokens, "share").sum() == pytest.approx(
             np.sort(stationary)[-20:].sum(), abs=1e-4
         )
-        (far,) = units(rows, "far")
+        (far,) = of_kind(rows, "far")
         assert far["top1_prob"] == pytest.approx(stationary.max(), abs=2e-5)
         assert far["js"] < 0.02  # the corpus was drawn from it
-        late = [r["js"] for r in units(rows, "pair") if r["place"] >= 64]
+        late = [r["js"] for r in of_kind(rows, "pairs") if r["place"] >= 64]
         assert max(late) < 1e-6
 
 
@@ -168,7 +167,7 @@ def test_a_sharpened_oracle_leaves_the_exact_curve(oracle, chain):
     queries = prompts_of(oracle)
     for query, (_, rows) in zip(queries, measured(Sharpened(oracle, 1.1)), strict=True):
         exact = mixing(chain, query.ids[:-48], 48).max(1)
-        gap = column(units(rows, "place"), "top1_prob") - exact
+        gap = column(of_kind(rows, "places"), "top1_prob") - exact
         assert gap.max() > 0.01
 
 
@@ -189,7 +188,7 @@ def test_different_prompts_of_the_oracle_are_as_far_apart_as_their_exact_curves(
     two = measured(oracle, tasks=("prose",))
     assert len(two) == 2
     for n, (_, rows) in enumerate(two):
-        pairs = units(rows, "prompts")
+        pairs = of_kind(rows, "prompts")
         assert [row["place"] for row in pairs] == [1, 4, 16, 24]
         assert {row["beside"] for row in pairs} == {names[n + 1]}
         for row in pairs:
@@ -197,21 +196,21 @@ def test_different_prompts_of_the_oracle_are_as_far_apart_as_their_exact_curves(
             assert row["js"] == pytest.approx(js_of(p, q), abs=1e-5)
             assert row["tv"] == pytest.approx(abs(p - q).sum() / 2, abs=1e-5)
         law = zipf_fit.ranked(found[names[n]][0])
-        (row,) = units(rows, "zipf")
+        (row,) = of_kind(rows, "next-tokens")
         assert row["log_rank"] == pytest.approx(law.log_rank, abs=1e-4)
         assert row["entropy"] == pytest.approx(law.entropy, abs=1e-4)
     last = decay.plan(**SMALL | asked)[-1:]
     ((_, rows),) = decay.measure(Engine(oracle, batch_tokens=4096), last)
-    assert {row["beside"] for row in units(rows, "prompts")} == {names[0]}
+    assert {row["beside"] for row in of_kind(rows, "prompts")} == {names[0]}
 
 
 def test_the_oracles_canvas_has_no_end(oracle):
     for _, rows in measured(oracle):
-        ends = units(rows, "edge")
+        ends = of_kind(rows, "edge")
         assert [(row["place"], row["longer_masks"]) for row in ends] == [(45, 64), (48, 64)]
         assert max(row["js"] for row in ends) < 1e-9
     for _, rows in measured(oracle, context="both", masks=20):
-        assert units(rows, "edge") == []
+        assert of_kind(rows, "edge") == []
 
 
 class WithEnd:
@@ -244,19 +243,25 @@ def test_a_planted_end_of_the_canvas_is_found_and_stays_out_of_the_limit(oracle,
         queries, plain, measured(WithEnd(oracle, 10)), strict=True
     ):
         shares = mixing(chain, query.ids[:-48], 48)
-        for row in units(rows, "edge"):
+        for row in of_kind(rows, "edge"):
             p = shares[row["place"] - 1]
             q = p / 2 + np.eye(len(p))[oracle.entry.eos_ids[0]] / 2
             assert row["js"] == pytest.approx(js_of(p, q), abs=1e-5)
             assert row["js"] > 0.1
-        assert units(rows, "place")[-1]["top1_prob"] == pytest.approx(0.5, abs=0.01)
-        for unit in ("far", "token", "prompts", "zipf"):
-            assert units(rows, unit) == units(clean, unit)
+        assert of_kind(rows, "places")[-1]["top1_prob"] == pytest.approx(0.5, abs=0.01)
+        for kind in ("far", "tokens", "prompts", "next-tokens"):
+            assert of_kind(rows, kind) == of_kind(clean, kind)
         frames.append(
-            [pd.DataFrame({"model": "m"} | asdict(cell) | r for r in x) for x in (clean, rows)]
+            [
+                {k: pd.DataFrame({"model": "m"} | asdict(cell) | r for r in x[k]) for k in x}
+                for x in (clean, rows)
+            ]
         )
     for name in ("half", "limit", "tokens", "prompts", "zipf"):
-        tables = [report.tables(pd.concat(parts)) for parts in zip(*frames, strict=True)]
+        tables = [
+            report.tables({kind: pd.concat([part[kind] for part in parts]) for kind in parts[0]})
+            for parts in zip(*frames, strict=True)
+        ]
         pd.testing.assert_frame_equal(tables[0][name], tables[1][name])
     assert tables[1]["edge"]["js"].min() > 0.1 > 1e-9 > tables[0]["edge"]["js"].max()
 
@@ -266,15 +271,15 @@ def test_prompts_that_leave_no_room_for_a_longer_canvas_are_measured_without(ora
     path = write(tmp_path, " the wind", " a king")
     cells = decay.plan(prompts=path, masks=room - 100, limit=1)
     ((_, rows),) = decay.measure(DryRun(oracle.entry, oracle.border), cells)
-    assert units(rows, "edge") == []
-    assert len(units(rows, "prompts")) > 3
+    assert of_kind(rows, "edge") == []
+    assert len(of_kind(rows, "prompts")) > 3
     (tmp_path / "same").mkdir()
     path = write(tmp_path / "same", *[" the wind"] * 3)
     ((_, rows),) = decay.measure(
         DryRun(oracle.entry, oracle.border), decay.plan(prompts=path, masks=8, limit=1)
     )
-    assert units(rows, "prompts") == [], "all prompts are the same"
-    assert len(units(rows, "edge")) == 1
+    assert of_kind(rows, "prompts") == [], "all prompts are the same"
+    assert len(of_kind(rows, "edge")) == 1
 
 
 def test_text_on_both_sides_is_measured_from_the_nearer(oracle):
@@ -282,15 +287,15 @@ def test_text_on_both_sides_is_measured_from_the_nearer(oracle):
         prompts_of(oracle, context="both", masks=21),
         measured(oracle, context="both", masks=21),
     )
-    places = units(rows, "place")
+    places = of_kind(rows, "places")
     assert column(places, "distance").tolist() == [*range(1, 12), *range(10, 0, -1)]
     assert query.ids[-1] != oracle.entry.mask_id
     assert places[0]["visible_tokens"] == len(query.ids) - 21
-    mirrored = {(r["place"], r["other_place"]) for r in units(rows, "pair")}
+    mirrored = {(r["place"], r["other_place"]) for r in of_kind(rows, "pairs")}
     assert {(1, 21), (8, 14)} <= mirrored
     # what follows tells something of the last mask, and nothing follows it otherwise
     _, left = measured(oracle, masks=21)[0]
-    gap = column(places, "top1_prob") - column(units(left, "place"), "top1_prob")
+    gap = column(places, "top1_prob") - column(of_kind(left, "places"), "top1_prob")
     assert abs(gap[-1]) > 0.01
 
 
@@ -301,10 +306,11 @@ def test_results_do_not_depend_on_the_batch_or_on_memory():
     together = list(decay.measure(Engine(model, batch_tokens=8192), cells))
     alone = [found for c in small for found in decay.measure(Engine(model, batch_tokens=64), [c])]
     for (_, a), (_, b) in zip(together, alone, strict=True):
-        for x, y in zip(a, b, strict=True):
+        assert a.keys() == b.keys()
+        for x, y in ((x, y) for kind in a for x, y in zip(a[kind], b[kind], strict=True)):
             assert x.keys() == y.keys()
             for name in ("top1_prob", "js", "tv", "frequent_mass", "share"):
-                if x[name] is not None:
+                if x.get(name) is not None:
                     assert x[name] == pytest.approx(y[name], abs=1e-5)
 
 
@@ -314,8 +320,8 @@ def test_sampled_continuations_agree_with_the_exact_curve(oracle, chain):
     options = {"tasks": ("prose",), "limit": 2, "masks": 4, "ar_sample": 150, "seed": 1}
     asked = prompts_of(oracle, **options)
     for query, (_, rows) in zip(asked, measured(causal, **options), strict=True):
-        assert {row["unit"] for row in rows} == {"place", "zipf"}
-        rows = units(rows, "place")
+        assert set(rows) == {"places", "next-tokens"}
+        rows = of_kind(rows, "places")
         shares = mixing(chain, query.ids[:-4], 4)
         for slot, name in ((3, "frequent"), (4, "prompt")):
             exact = shares[:, list(query.readouts[slot].args)].sum(1)
@@ -343,7 +349,7 @@ def test_causal_models_need_samples_and_one_side():
 def test_theory_follows_its_options(oracle):
     options = {"zipf_exponent": 1.5, "zipf_ranks": 1000, "floor": 0.03, "limit": 1}
     _, rows = measured(oracle, **options)[0]
-    places = units(rows, "place")
+    places = of_kind(rows, "places")
     law = np.arange(1, 1001) ** -1.5
     law /= law.sum()
     assert places[0]["greedy"] == pytest.approx(law[0])
@@ -351,10 +357,10 @@ def test_theory_follows_its_options(oracle):
     assert places[0]["bound"] == pytest.approx(law[0])
     assert places[9]["bound"] == pytest.approx((law**2).sum() ** 5 + 0.03)
     _, rows = measured(oracle, limit=1)[0]
-    (far,) = units(rows, "far")
-    assert units(rows, "place")[-1]["bound"] == pytest.approx(far["top1_prob"], abs=1e-5)
+    (far,) = of_kind(rows, "far")
+    assert of_kind(rows, "places")[-1]["bound"] == pytest.approx(far["top1_prob"], abs=1e-5)
     assert far["top1_prob"] != pytest.approx(
-        max(row["unigram"] for row in units(rows, "token")), abs=1e-3
+        max(row["unigram"] for row in of_kind(rows, "tokens")), abs=1e-3
     )
 
 
@@ -418,10 +424,10 @@ def test_what_cannot_be_asked_is_said_before_the_model_is_loaded(
 
 def test_a_prompt_leaves_a_row_for_every_place_pair_and_comparison(oracle):
     pairs = 10 * 9 // 2 + 6  # of 1, 2, 3, 4, 6, 8 ... 32; and the neighbours of 4 to 24
-    compared = {"prompts": 3, "edge": 2, "zipf": 1}  # at 1, 4, 16; at the last and the 4th
+    compared = {"prompts": 3, "edge": 2, "next-tokens": 1}  # at 1, 4, 16; at the last and the 4th
     for _, rows in measured(oracle, masks=32):
-        counts = dict(Counter(row["unit"] for row in rows))
-        assert counts == {"place": 32, "pair": pairs, "far": 1, "token": 20, **compared}
+        counts = {kind: len(own) for kind, own in rows.items()}
+        assert counts == {"places": 32, "pairs": pairs, "far": 1, "tokens": 20, **compared}
 
 
 def test_too_many_whole_distributions_are_refused_before_loading():
@@ -442,7 +448,7 @@ def test_tokens_of_few_prompts_are_counted_in_all_of_them(tmp_path):
     path.write_text("\n".join(map(json.dumps, lines)))
     engine = Engine(models.load(models.resolve("oracle")), batch_tokens=2048)
     for _, rows in decay.measure(engine, decay.plan(prompts=str(path), masks=4)):
-        places = [row for row in rows if row["unit"] == "place"]
+        places = rows["places"]
         gaps = [row["frequent_mass"] - row["prompt_mass"] for row in places]
         assert max(gaps) > 0.01
 
@@ -451,4 +457,4 @@ def test_no_bound_is_drawn_between_texts(tmp_path):
     engine = Engine(models.load(models.resolve("oracle")), batch_tokens=2048)
     cells = decay.plan(lexicon="small", limit=1, masks=6, context="both")
     (_, rows), *_ = decay.measure(engine, cells[:1])
-    assert {row["bound"] for row in rows} == {None}
+    assert {row["bound"] for row in rows["places"]} == {None}

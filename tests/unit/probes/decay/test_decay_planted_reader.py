@@ -172,8 +172,8 @@ def test_every_mask_is_the_readers(run):
         for text in reader.texts
         for place in range(1, MASKS + 1)
     }
-    planted.compare(rows[rows["unit"] == "place"], ["prompt", "place"], want)
-    assert rows["top"].nunique() > 3
+    planted.compare(rows["places"], ["prompt", "place"], want)
+    assert rows["places"]["top"].nunique() > 3
 
 
 def test_every_pair_is_the_readers(run):
@@ -183,7 +183,7 @@ def test_every_pair_is_the_readers(run):
         js, tv = divergences(*(reader.dense(text.id, context, place) for place in (a, b)))
         line = {"js": js, "tv": tv, "distance": min(far(context, a), far(context, b))}
         want[text.id, a, b] = line
-    planted.compare(rows[rows["unit"] == "pair"], ["prompt", "place", "other_place"], want)
+    planted.compare(rows["pairs"], ["prompt", "place", "other_place"], want)
     means = {
         (task, *pair): {
             name: np.mean([want[text.id, *pair][name] for text in own]) for name in ("js", "tv")
@@ -269,7 +269,7 @@ def test_the_far_end_is_the_readers(run):
             one["share"] += p[token] / LIMIT
             one["prompts_with"] += 1
             one["unigram"] = unigrams[token] / unigrams.sum()
-    planted.compare(rows[rows["unit"] == "far"], ["prompt"], want)
+    planted.compare(rows["far"], ["prompt"], want)
     means = {
         key: {name: np.mean([line[name] for line in some]) for name in some[0]} | {"n": LIMIT}
         for key, some in lines.items()
@@ -314,7 +314,7 @@ def test_other_canvases_are_the_readers(run):
             "entropy": entropy(p),
             "support": len(some),
         }
-    planted.compare(rows[rows["unit"] == "zipf"], ["prompt"], laws)
+    planted.compare(rows["next-tokens"], ["prompt"], laws)
 
 
 def test_sampled_continuations_are_read_where_they_stand():

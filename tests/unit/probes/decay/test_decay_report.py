@@ -69,7 +69,7 @@ def frame(models=("m",), tasks=("prose",), prompts=5, masks=20, top=None, js=Non
 
 
 def test_the_curve_has_students_interval_over_prompts():
-    table = decay.curve(frame()).set_index("distance")
+    table = made("curve", frame()).set_index("distance")
     values = 0.5 + 0.01 * np.arange(5)
     expected = stats.mean(values)
     assert table.loc[2, ["top1_prob", "top1_prob_low", "top1_prob_high"]].tolist() == (
@@ -82,21 +82,21 @@ def test_the_curve_has_students_interval_over_prompts():
 
 
 def test_sides_of_a_span_that_are_equally_far_count_once():
-    table = decay.curve(frame(context="both", masks=9)).set_index("distance")
+    table = made("curve", frame(context="both", masks=9)).set_index("distance")
     assert table.index.tolist() == [1, 2, 3, 4, 5]
     assert table["n"].tolist() == [5] * 5
 
 
 def test_sampling_errors_are_those_of_a_mean():
     rows = frame().query("unit == 'place'").assign(top1_se=0.05)
-    table = decay.curve(rows)
+    table = made("curve", rows)
     assert table["top1_prob_se"].tolist() == pytest.approx([0.05 / np.sqrt(5)] * 20)
-    assert set(decay.tables(rows)) == {"curve", "half"}
+    assert set(made("tables", rows)) == {"curve", "half"}
     assert set(pictures(rows)) == {"", "mass"}
 
 
 def test_the_half_distance_is_halfway_to_the_far_end():
-    (row,) = decay.half(frame()).to_dict("records")
+    (row,) = made("half", frame()).to_dict("records")
     far = np.mean([0.12 + 0.8 * 0.5 ** (d - 1) for d in range(6, 16)])
     assert row["first"] == pytest.approx(0.92)
     assert row["far"] == pytest.approx(far)
@@ -110,13 +110,32 @@ def test_the_half_distance_is_halfway_to_the_far_end():
 def test_the_end_of_the_canvas_is_in_no_table_but_its_own():
     """Twenty masks, of which the last five predict otherwise: neither far end nor half-distance."""
     rows = frame(top=lambda d, n: (0.1 + 0.8 * 0.5 ** (d - 1) + 0.01 * n) + 0.6 * (d > 15))
-    pd.testing.assert_frame_equal(decay.half(rows), decay.half(frame()))
-    jumps = decay.neighbours(frame(js=lambda a, b: 0.5 if a > 15 else 0.05 / a))
+    pd.testing.assert_frame_equal(made("half", rows), made("half", frame()))
+    jumps = made("neighbours", frame(js=lambda a, b: 0.5 if a > 15 else 0.05 / a))
     (row,) = decay.homogenisation(jumps).to_dict("records")
     assert (row["below_0.1"], row["below_0.01"]) == (1, 8)
     assert row["last"] == 0.05 / 8
     both = frame(context="both", masks=9, top=lambda d, n: 1 / d)
-    assert decay.half(both)["far"].item() == pytest.approx(np.mean([1 / 3, 1 / 4, 1 / 5]))
+    assert made("half", both)["far"].item() == pytest.approx(np.mean([1 / 3, 1 / 4, 1 / 5]))
+
+
+KINDS = {"place": "places", "pair": "pairs", "far": "far", "token": "tokens"}
+KINDS |= {"prompts": "prompts", "edge": "edge", "zipf": "next-tokens"}
+MADE_OF = {"curve": "places", "half": "places", "neighbours": "pairs", "matrix": "pairs"}
+MADE_OF |= {"prompts": "prompts", "zipf": "next-tokens"}
+
+
+def by_kind(rows):
+    """The rows by kind of observation."""
+    found = {kind: rows[rows["unit"] == unit] for unit, kind in KINDS.items()}
+    names = {"top_id": "token_id", "top": "token_text"}
+    return found | {"tokens": found["tokens"].rename(columns=names)}
+
+
+def made(name, rows):
+    """What the report makes of rows, or of those of one kind."""
+    own = by_kind(rows)
+    return getattr(decay, name)(own[MADE_OF[name]] if name in MADE_OF else own)
 
 
 def compared(unit, values, **fixed):
@@ -132,7 +151,7 @@ def compared(unit, values, **fixed):
 
 
 def test_prompts_are_compared_at_equal_distance():
-    table = decay.prompts(compared("prompts", lambda n: {1: 0.4 + n / 10, 10: 0.01 * n}))
+    table = made("prompts", compared("prompts", lambda n: {1: 0.4 + n / 10, 10: 0.01 * n}))
     expected = stats.mean(0.4 + np.arange(4) / 10)
     assert table["distance"].tolist() == [1, 10]
     assert table["n"].tolist() == [4, 4]
@@ -145,15 +164,15 @@ def test_prompts_are_compared_at_equal_distance():
 
 def test_the_end_of_the_canvas_has_a_table():
     rows = compared("edge", lambda n: {17: 0.001 * n, 20: 0.05 + n / 100}, longer_masks=27)
-    table = decay.tables(rows)["edge"]
+    table = made("tables", rows)["edge"]
     assert table["from_end"].tolist() == [4, 1]
     assert table["longer_masks"].tolist() == [27, 27]
     assert table["js"].tolist() == pytest.approx([0.0015, 0.065])
-    assert decay.notes(rows) == []
+    assert made("notes", rows) == []
     cut = rows[~((rows["unit"] == "edge") & (rows["prompt"] == "prose-2"))]
-    assert "isn't known of 1 of 4 prompts" in decay.notes(cut)[0]
-    assert "isn't known of 5 of 5 prompts" in decay.notes(frame())[0], "an older run"
-    assert decay.notes(frame(context="both", masks=9)) == []
+    assert "isn't known of 1 of 4 prompts" in made("notes", cut)[0]
+    assert "isn't known of 5 of 5 prompts" in made("notes", frame())[0], "an older run"
+    assert made("notes", frame(context="both", masks=9)) == []
 
 
 def test_one_law_is_fitted_to_all_prompts():
@@ -165,7 +184,7 @@ def test_one_law_is_fitted_to_all_prompts():
     at = rows["unit"] == "zipf"
     for name in ("log_rank", "entropy", "support"):
         rows.loc[at, name] = [getattr(one, name) for one in found]
-    (row,) = decay.zipf(rows).to_dict("records")
+    (row,) = made("zipf", rows).to_dict("records")
     grid = np.arange(1.5, 3, 0.001)
     likely = [sum(law @ np.log(ranks**-s / (ranks**-s).sum()) for law in laws) for s in grid]
     assert row["fitted"] == pytest.approx(grid[np.argmax(likely)], abs=2e-3)
@@ -174,25 +193,25 @@ def test_one_law_is_fitted_to_all_prompts():
     assert row["misfit"] == pytest.approx((own - max(likely)) / 4, abs=1e-5)
     assert (row["assumed"], row["n"]) == (2.31, 4)
     same = rows.assign(log_rank=rows["log_rank"].where(~at, found[1].log_rank))
-    assert decay.zipf(same)["fitted"].item() == pytest.approx(2.0, abs=1e-6)
+    assert made("zipf", same)["fitted"].item() == pytest.approx(2.0, abs=1e-6)
 
 
 def test_the_half_distance_has_a_bootstrap_interval():
     rng = np.random.default_rng(0)
     rates = rng.uniform(0.5, 0.9, 30)
-    (row,) = decay.half(frame(prompts=30, top=lambda d, n: rates[n] ** d)).to_dict("records")
+    (row,) = made("half", frame(prompts=30, top=lambda d, n: rates[n] ** d)).to_dict("records")
     assert row["half_low"] < row["half"] < row["half_high"]
     assert row["half_high"] - row["half_low"] < 2
 
 
 def test_a_curve_that_does_not_fall_has_no_half_distance():
-    (row,) = decay.half(frame(top=lambda d, n: 0.1 + 0.01 * d)).to_dict("records")
+    (row,) = made("half", frame(top=lambda d, n: 0.1 + 0.01 * d)).to_dict("records")
     assert np.isnan([row["half"], row["half_low"], row["settled"], row["halved"]]).all()
 
 
 def test_a_curve_that_swings_settles_late():
     swinging = frame(top=lambda d, n: 0.1 + 0.8 * (d % 2) * (d < 12))
-    (row,) = decay.half(swinging).to_dict("records")
+    (row,) = made("half", swinging).to_dict("records")
     assert row["half"] < 2
     assert row["settled"] == 12
 
@@ -207,23 +226,23 @@ def test_halfway_takes_curves_of_any_shape(shape):
 
 def test_neighbours_are_alike_from_the_last_time_on():
     rows = frame(masks=22, js=lambda a, b: {1: 0.5, 2: 0.005, 4: 0.05, 8: 0.005, 16: 0.0005}[a])
-    (row,) = decay.homogenisation(decay.neighbours(rows)).to_dict("records")
+    (row,) = decay.homogenisation(made("neighbours", rows)).to_dict("records")
     assert (row["below_0.1"], row["below_0.01"], row["below_0.001"]) == (2, 8, 16)
     assert row["last"] == 0.0005
     assert row["n"] == 5
-    near = decay.neighbours(frame(js=lambda a, b: 0.2))
+    near = made("neighbours", frame(js=lambda a, b: 0.2))
     (row,) = decay.homogenisation(near).to_dict("records")
     assert np.isnan(row["below_0.1"])
 
 
 def test_the_matrix_is_a_mean_over_prompts():
-    table = decay.matrix(frame()).set_index(["place", "other_place"])
+    table = made("matrix", frame()).set_index(["place", "other_place"])
     assert table.loc[(2, 8), "js"] == pytest.approx(0.125)
     assert len(table) == 10 + 5 - 1  # pairs of five, and neighbours, one of which is a pair
 
 
 def test_the_limit_names_tokens_by_their_mean_share():
-    tables = decay.tables(frame())
+    tables = made("tables", frame())
     (row,) = tables["limit"].to_dict("records")
     expected = stats.mean(0.1 + 0.01 * np.arange(5))
     found = [row["js"], row["js_low"], row["js_high"]]
@@ -237,7 +256,7 @@ def test_the_limit_names_tokens_by_their_mean_share():
 
 
 def test_an_unfinished_run_of_one_prompt_has_no_intervals():
-    tables = decay.tables(frame(prompts=1))
+    tables = made("tables", frame(prompts=1))
     assert tables["curve"]["top1_prob_low"].isna().all()
     assert np.isnan(tables["half"].loc[0, "half_low"])
     assert pictures(frame(prompts=1))
@@ -246,18 +265,18 @@ def test_an_unfinished_run_of_one_prompt_has_no_intervals():
 @pytest.mark.parametrize(("masks", "context"), [(1, "left"), (2, "both")])
 def test_a_single_distance_has_a_curve_and_no_half(masks, context):
     rows = frame(masks=masks, context=context)
-    assert {"curve", "limit", "tokens"} <= set(decay.tables(rows))
-    assert "half" not in decay.tables(rows)
+    assert {"curve", "limit", "tokens"} <= set(made("tables", rows))
+    assert "half" not in made("tables", rows)
     assert {"", "mass"} <= set(pictures(rows))
 
 
 def pictures(rows):
-    return pictured(charts, decay.tables(rows), rows)
+    return pictured(charts, made("tables", rows), by_kind(rows))
 
 
 def test_charts_have_a_panel_for_each_task_and_a_line_for_each_model():
     rows = frame(models=("m", "n"), tasks=("prose", "code"))
-    tables = decay.tables(rows)
+    tables = made("tables", rows)
     drawn = pictures(rows)
     assert set(drawn) == {"", "mass", "homogenisation", "neighbours"}
     main = drawn[""]
@@ -279,7 +298,7 @@ def test_charts_have_a_panel_for_each_task_and_a_line_for_each_model():
         assert row["y"] == pytest.approx(middle, rel=1e-5)
     many = frame(prompts=30, masks=8, top=lambda d, n: 0.9 * (0.5 + 0.01 * n) ** (d - 1))
     (dot,) = pictures(many)[""].panels[0].layer()
-    (own,) = decay.half(many).to_dict("records")
+    (own,) = made("half", many).to_dict("records")
     assert dot["x_low"] == pytest.approx(own["half_low"], rel=1e-5)
     assert dot["x_high"] == pytest.approx(min(own["half_high"], 8), rel=1e-5)
     maps = drawn["homogenisation"]
@@ -311,13 +330,13 @@ def test_a_logarithmic_axis_gets_no_zero():
 
 def test_rows_of_another_probe_are_refused():
     with pytest.raises(KeyError):
-        decay.tables(pd.DataFrame({"model": ["m"], "distance": [0]}))
+        decay.tables(by_kind(frame()) | {"places": pd.DataFrame({"model": ["m"]})})
 
 
 def test_neighbours_across_the_middle_are_not_neighbours_in_distance():
     """Between two texts the masks at 5 and 6 of ten are both five away."""
     rows = frame(context="both", masks=10, grid=(1, 4, 5, 9), js=lambda a, b: 0.1 * a)
-    near = decay.neighbours(rows).set_index("distance")
+    near = made("neighbours", rows).set_index("distance")
     assert 5 not in near.index
     assert near.loc[1, "js"] == pytest.approx(0.1)
 
@@ -325,7 +344,7 @@ def test_neighbours_across_the_middle_are_not_neighbours_in_distance():
 def test_a_half_distance_that_some_samples_of_prompts_lack_is_open():
     """Two prompts fall and one rises as much: many samples of them never halve."""
     rows = frame(prompts=3, top=lambda d, n: 0.5 + (0.02 if n == 2 else -0.02) * (d - 1))
-    (row,) = decay.half(rows).to_dict("records")
+    (row,) = made("half", rows).to_dict("records")
     assert 1 < row["half"] < 20
     assert row["half_high"] == np.inf
     assert (
@@ -333,5 +352,5 @@ def test_a_half_distance_that_some_samples_of_prompts_lack_is_open():
         != 1
     )
     falling = frame(prompts=30, top=lambda d, n: 0.9 * (0.5 + 0.002 * n) ** (d - 1))
-    (row,) = decay.half(falling).to_dict("records")
+    (row,) = made("half", falling).to_dict("records")
     assert row["halved_low"] < row["halved"] < row["halved_high"] < 3
