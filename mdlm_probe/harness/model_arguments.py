@@ -30,9 +30,9 @@ def build(given: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         given: `model` (name, folder or hub id); the options of loading (dtype, device, revision,
-            quantize, adapter, style, rope_scale, family, block_size), of likelihoods (estimator, order, bound,
-            draws, target_se, decide, fill), `batch_tokens`, `seed`, `overlength` (but for skip,
-            which takes our `eval`), and `answers`, a file to keep answers in.
+            quantize, adapter, style, rope_scale, family, block_size), of likelihoods (estimator,
+            order, bound, draws, target_se, decide, fill), `batch_tokens`, `seed`, `overlength` (but
+            for skip, which takes our `eval`), and `answers`, a file to keep answers in.
 
     Raises:
         ProbeError: an unknown argument, a wrong value, or a model that can't be loaded.

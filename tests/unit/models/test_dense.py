@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.engine import memory
 from mdlm_probe.models import LoadOptions, _registry
 
 NAMES = sorted(DENSE)
@@ -112,6 +113,14 @@ def test_facts(loaded, name):
     assert model.facts["parameters"] == estimate.geometry["parameters"]
     assert "custom" not in type(model.network).__module__
     assert type(model.network).__module__.startswith("transformers.models.")
+
+
+def test_room_for_keys_and_values_is_counted_by_the_width_of_heads(loaded, monkeypatch):
+    monkeypatch.setattr(memory, "_free", lambda device: 10**6)
+    widths = {"sdar": 2 * 16, "stable_diffcoder": 2 * 8}  # heads of keys and values, each so wide
+    for name, width in widths.items():
+        room = int(memory.KV_CACHE_SHARE * 10**6 / (2 * 2 * width * 4))
+        assert memory.kv_cache_tokens(loaded(name)[1]) == room
 
 
 # ---------------------------------------------------------------------- files

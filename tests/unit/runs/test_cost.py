@@ -1,5 +1,7 @@
 """Costs from geometry, against counting by hand; and the machine's facts."""
 
+import math
+
 import pytest
 import torch
 
@@ -71,6 +73,19 @@ def test_gradients_keep_the_activations_of_every_layer_of_one_prompt():
     assert estimate.cost(*asked, 8192, True).operations == plain.operations
 
 
+def test_heads_wider_than_the_network_over_their_number():
+    """Qwen3-0.6B: 16 heads of 128 in a width of 1024."""
+    entry = models.resolve("qwen3-0.6b")
+    layer = 2 * 1024 * (16 + 8) * 128 + 3 * 1024 * 3072
+    norms = 28 * (2 * 1024 + 2 * 128) + 1024
+    assert entry.geometry["parameters"] == 28 * layer + 151936 * 1024 + norms
+    cost = estimate.cost(entry, LoadOptions(), "bfloat16", 1e6, 1000, 900, 8192)
+    attention = 4 * 28 * 16 * 128 * 900
+    head = 1000 * 2 * 151936 * 1024
+    assert cost.operations == pytest.approx(1e6 * (2 * 28 * layer + attention) + head, rel=1e-3)
+    assert estimate.layer_size(entry.geometry) == round(math.log2(layer))
+
+
 def test_layers_of_one_size_are_timed_once():
     size = {n: estimate.layer_size(models.resolve(n).geometry) for n in ("llada-8b", "llama3-8b")}
     assert set(size.values()) == {estimate.layer_size(models.resolve("dream-7b").geometry)}
@@ -111,6 +126,14 @@ def test_the_rate_of_a_layer_by_a_clock_that_ticks_evenly(monkeypatch):
     tokens = 16 * 512
     by_hand = tokens * (2 * weights + 4 * 8 * 512)
     assert estimate.layer_rate(SHAPE, "cpu", "float32") == by_hand
+
+
+def test_the_rate_of_a_layer_with_wider_heads(monkeypatch):
+    ticks = iter(range(100))
+    monkeypatch.setattr(estimate.time, "perf_counter", lambda: next(ticks))
+    weights = 2 * 8 * 32 + 2 * 8 * 16 + 3 * 8 * 16
+    by_hand = 16 * 512 * (2 * weights + 4 * 32 * 512)
+    assert estimate.layer_rate({**SHAPE, "head_dim": 16}, "cpu", "float32") == by_hand
 
 
 def test_the_rate_of_a_wide_layer_is_that_of_slices_of_its_products(monkeypatch):

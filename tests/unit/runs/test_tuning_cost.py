@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from checkpoints import write_llada
+from dense_checkpoints import write_dense
 
 from mdlm_probe import models
 from mdlm_probe.models import llada
@@ -54,6 +55,17 @@ def test_what_trains_is_what_peft_trains(tmp_path, targets):
     names = lora.targets(network, llada.KEYS, targets)
     with quiet():
         made = lora.adapted(network, names, 4, 8, 0.0, 0)
+    assert found.trained == sum(p.numel() for p in made.parameters() if p.requires_grad)
+
+
+def test_what_trains_of_wider_heads_is_what_peft_trains(tmp_path):
+    folder = write_dense(tmp_path / "m", "a2d-qwen3", config={"max_position_embeddings": 128})
+    load = LoadOptions(block_size=0)
+    tuning = Tuning("sft", {}, {"rank": 4, "context": 100}, str(folder), load, Path())
+    found = tuning_cost.cost(tuning, "float32", False)
+    network = models.load(models.entry_for(str(folder), load), load).network
+    with quiet():
+        made = lora.adapted(network, lora.targets(network, {}, ("all",)), 4, 8, 0.0, 0)
     assert found.trained == sum(p.numel() for p in made.parameters() if p.requires_grad)
 
 
