@@ -155,16 +155,18 @@ def shares(unmasked: pd.Series, length: int, bins: int = BINS) -> np.ndarray:
 
     Args:
         unmasked: the steps of each canvas's masks; 0 where none wrote one, which counts nowhere.
-        length: masks of a canvas; steps are binned over as many.
+            Masks behind those asked for, which fill a last block of attention, count nowhere.
+        length: masks of a canvas that were asked for; steps are binned over as many, later ones
+            in the last bin.
         bins: of places and of steps, at most.
     """
     bins = min(bins, length)
-    each = pc.split_pattern(pa.array(unmasked, pa.string()), " ")
+    each = pc.list_slice(pc.split_pattern(pa.array(unmasked, pa.string()), " "), 0, length)
     steps = pc.cast(each.flatten(), pa.int64()).to_numpy().reshape(len(unmasked), -1)
     if pc.any(pc.not_equal(pc.list_value_length(each), steps.shape[1])).as_py():
         raise ValueError("canvases of several lengths")
     at = np.broadcast_to(np.arange(length) * bins // length, steps.shape)
-    when = (np.maximum(steps, 1) - 1) * bins // length
+    when = np.minimum((np.maximum(steps, 1) - 1) * bins // length, bins - 1)
     cells = bins * when[steps > 0] + at[steps > 0]
     found = np.bincount(cells, minlength=bins * bins).reshape(bins, bins)
     whole: np.ndarray = np.maximum(found.sum(axis=0), 1)

@@ -241,6 +241,14 @@ def test_a_heat_maps_columns_are_shares():
 
 
 @pytest.mark.slow
+def test_masks_that_fill_a_last_block_are_not_drawn():
+    asked = charts.shares(pd.Series(["1 2 4 3", "2 1 3 4"]), 4)
+    filled = charts.shares(pd.Series(["1 2 4 3 5", "2 1 3 6 4 5 7"]), 4)
+    assert filled == pytest.approx(asked)
+    with pytest.raises(ValueError, match="several lengths"):
+        charts.shares(pd.Series(["1 2 3 4", "1 2 3", "1 2"]), 4)
+
+
 def test_the_charts_show_the_tables_numbers():
     frame = rows(lengths=(8, 16), models=("m", "n"))
     found = blocks.tables(frame)
