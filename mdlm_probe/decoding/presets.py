@@ -144,7 +144,8 @@ def options_for(
     preset = preset_of(choice, entry)
     settings = dict(preset.settings) if preset else {}
     if entry.block:
-        settings = {"block": entry.block} | settings
+        own = settings.get("block", entry.block)
+        settings |= {"block": entry.block if entry.block % own else own}
     length = given.get("length", settings.get("length"))
     if isinstance(length, int):
         settings = fitted(settings, length)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mdlm_probe.core import options
 from mdlm_probe.core.cells import seed as seed_of
@@ -270,6 +270,17 @@ def unfit(block: int, cache: Cache, entry: Checkpoint) -> str:
             "cache",
         )
     return ""
+
+
+def kept(options: Mapping[str, Any], entry: Checkpoint) -> dict[str, str]:
+    """What run.json says of keys and values that are kept anyhow: those of finished blocks.
+
+    Args:
+        options: of a plan; without a choice of a cache nothing is written by the loop.
+        entry: the model's.
+    """
+    keeps = entry.block and entry.gradients and "cache" in options and not options.get("guidance")
+    return {"kv_cache": "finished blocks, exact"} if keeps else {}
 
 
 def _divisors_near(length: int, block: int) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,7 +13,7 @@ from mdlm_probe.core.json_lines import JsonLines
 from mdlm_probe.core.run_folder import RunFolder
 from mdlm_probe.decoding import answers, canvas_of_prompt, text_quality
 from mdlm_probe.decoding.canvas import Intervention, Observer, Step
-from mdlm_probe.decoding.schedule import Schedule
+from mdlm_probe.decoding.schedule import Schedule, kept
 from mdlm_probe.models._checkpoint import Checkpoint
 from mdlm_probe.prompts.prompt import Text
 from mdlm_probe.runs import runner
@@ -107,6 +107,7 @@ class AnswerWriter:
         self.folder.update(
             self.name,
             status="started",
+            **kept(asdict(self.request.schedule), self.entry),
             **session.facts,
             batch={**session.batch, "answers": size},
             sessions=[*known.get("sessions", []), runner.session_facts(session)],

@@ -21,6 +21,7 @@ from mdlm_probe.core.run_folder import RunFolder, differences, read_run
 from mdlm_probe.core.seal import seal_path
 from mdlm_probe.core.sheet import CellNames, Sheet
 from mdlm_probe.core.version import __version__
+from mdlm_probe.decoding.schedule import kept
 from mdlm_probe.runs import executors, loaded_models, survey
 from mdlm_probe.runs.executors.contract import EngineRequest, Executor, Session
 from mdlm_probe.runs.fitting import fit
@@ -110,6 +111,7 @@ def _continue(
             status="started",
             **told,
             **_training(plan),
+            **kept(plan.options, plan.entry),
             **session.facts,
             batch={**session.batch, "cells": group},
             cells=len(plan.cells),

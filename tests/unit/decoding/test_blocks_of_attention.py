@@ -14,7 +14,8 @@ from dense_checkpoints import BLOCK_SIZES, write_dense
 
 from mdlm_probe import models
 from mdlm_probe.core.cells import seed as seed_of
-from mdlm_probe.decoding import loop
+from mdlm_probe.core.yaml_file import Document
+from mdlm_probe.decoding import loop, presets
 from mdlm_probe.decoding.layout import laid_out, layout
 from mdlm_probe.decoding.rules import RuleSettings
 from mdlm_probe.decoding.schedule import Schedule, unfit
@@ -22,6 +23,7 @@ from mdlm_probe.engine.dry_run import DryRun
 from mdlm_probe.engine.engine import Engine
 from mdlm_probe.engine.noise import gumbel
 from mdlm_probe.models._checkpoint import LoadOptions
+from mdlm_probe.prompts import shipped
 
 FAMILIES = ("sdar", "dream_reasoner", "stable_diffcoder", "a2d-bd3lm", "fast_dllm")
 
@@ -343,3 +345,70 @@ def test_guided_passes_keep_nothing(loaded):
     guided = Schedule(12, 0, guidance=0.5, stop=False)
     both = decode(model, given, guided), decode(model, given, guided, Forgetful)
     assert both[0] == both[1]
+
+
+# ---------------------------------------------------------------------- authors' settings
+
+
+def scheduled(preset, **more):
+    """A preset of the shipped file as a schedule of twelve masks in twelve steps, and its rule."""
+    settings = Document(shipped.folder() / presets.FILE).data[preset]["settings"]
+    named = {n: settings[n] for n in ("threshold", "temperature") if n in settings}
+    rules = RuleSettings.of(settings)
+    return Schedule(
+        12, 0, settings["order"], **named, stop=False, seed=7, rule_settings=rules, **more
+    )
+
+
+@pytest.mark.parametrize(
+    ("preset", "name", "threshold", "temperature"),
+    [
+        ("sdar", "sdar", 0.9, 1.0),
+        ("sdar-generate", "sdar", 0.85, 1.0),
+        ("llada2.0", "dream_reasoner", 0.95, 0.0),  # the same loop, in blocks of any size
+        ("dream-reasoner", "dream_reasoner", 0.9, 0.0),
+    ],
+)
+def test_presets_with_a_dynamic_threshold(loaded, preset, name, threshold, temperature):
+    model, schedule = loaded[name], scheduled(preset)
+    given = canvases(model, last_block=schedule.rule_settings.last_block)
+    for canvas, ours in zip(given, decode(model, given, schedule), strict=True):
+        prompt = canvas.ids[: canvas.places[0]]
+        literal = dynamic(model, prompt, 12, threshold, temperature, 7)
+        assert (ours.tokens, ours.steps) == literal[:2]
+
+
+@pytest.mark.parametrize(
+    ("preset", "name"),
+    [("stable-diffcoder", "stable_diffcoder"), ("a2d-bd3lm", "a2d-bd3lm"), ("sdar-static", "sdar")],
+)
+def test_presets_of_a_mask_a_step(loaded, preset, name):
+    """No threshold is reached: the surest mask, whichever that is."""
+    model, schedule = loaded[name], scheduled(preset)
+    whole = schedule.rule_settings.last_block == "whole"
+    given = canvases(model, last_block=schedule.rule_settings.last_block)
+    for canvas, ours in zip(given, decode(model, given, schedule), strict=True):
+        prompt = canvas.ids[: canvas.places[0]]
+        literal = dynamic(model, prompt, 12, 1.0, 0.0, 7, whole)
+        assert (ours.tokens, ours.steps) == literal[:2]
+        assert whole == (preset == "sdar-static")
+
+
+def test_the_preset_of_fast_dllm(loaded):
+    """Its sub-blocks are a fourth of its block, here of four tokens."""
+    model, schedule = loaded["fast_dllm"], replace(scheduled("fast-dllm-v2"), block=1)
+    given = canvases(model)
+    for canvas, ours in zip(given, decode(model, given, schedule), strict=True):
+        prompt = canvas.ids[: canvas.places[0]]
+        assert (ours.tokens, ours.steps) == fast(model, prompt, 12, 0.9, 1)[:2]
+
+
+@pytest.mark.parametrize(
+    ("preset", "threshold", "edit"), [("llada2.1-quality", 0.7, 0.5), ("llada2.1-speed", 0.5, 0.0)]
+)
+def test_presets_that_edit_are_the_modes_that_were_compared(preset, threshold, edit):
+    """With `test_editing_in_blocks`."""
+    schedule = scheduled(preset)
+    assert schedule.threshold == threshold
+    assert schedule.rule_settings == RuleSettings(edit_threshold=edit)
+    assert (schedule.order, schedule.temperature) == ("low_confidence_dynamic", 0.0)
