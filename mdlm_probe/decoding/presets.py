@@ -114,9 +114,22 @@ def _fitting(
     return (made for *_, made in sorted(ranked, key=lambda one: one[:3]))
 
 
-def fitted(settings: Mapping[str, Any], length: int) -> dict[str, Any]:
-    """A preset's settings for a canvas of so many masks: no more steps, no larger blocks."""
-    return {n: min(v, length) if n in ("steps", "block") else v for n, v in settings.items()}
+def fitted(settings: Mapping[str, Any], length: int | None, own_block: int = 0) -> dict[str, Any]:
+    """A preset's settings for a canvas and a model.
+
+    Args:
+        settings: the preset's.
+        length: masks of the canvas: no more steps, and no larger blocks under bidirectional
+            attention; None: of any length.
+        own_block: of a block-causal model: blocks are its own unless they divide it.
+    """
+    found = dict(settings)
+    if own_block:
+        own = found.get("block", own_block)
+        found["block"] = own_block if own_block % own else own
+    names = ("steps",) if own_block else ("steps", "block")
+    cut = {n: min(found[n], length) for n in names if length and n in found}
+    return found | cut
 
 
 def options_for(
@@ -142,13 +155,9 @@ def options_for(
         return {}
     choice = given.get("preset", usual["preset"])
     preset = preset_of(choice, entry)
-    settings = dict(preset.settings) if preset else {}
-    if entry.block:
-        own = settings.get("block", entry.block)
-        settings |= {"block": entry.block if entry.block % own else own}
+    settings: Mapping[str, Any] = preset.settings if preset else {}
     length = given.get("length", settings.get("length"))
-    if isinstance(length, int):
-        settings = fitted(settings, length)
+    settings = fitted(settings, length if isinstance(length, int) else None, entry.block)
     varied = {n for n, v in usual.items() if isinstance(v, tuple) and len(v) != 1}
     kept = usual.keys() - given.keys() - (varied if choice in ("auto", "none") else set())
     made = {n: v for n, v in settings.items() if n in kept}

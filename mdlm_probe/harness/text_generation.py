@@ -147,7 +147,7 @@ def writing_options(
     read = {name: _read(name, value) for name, value in named.items()}
     own = {name: value for name, value in read.items() if name in user}
     most = _length(own) or _length(preset) or _length(read) or DEFAULT_LENGTH
-    fitted = presets.fitted(preset, most)
+    fitted = presets.fitted(preset, most, own_block if preset else 0)
     found = {n: v for n, v in (read | fitted | own).items() if n not in LENGTH}
     until = _until(found.pop("until", None))
     if found.pop("do_sample", None) is False:
