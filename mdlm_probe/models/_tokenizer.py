@@ -110,19 +110,26 @@ def add_mask(tokenizer: Tokenizer, folder: Path, mask_id: int, text: str) -> Non
         text: how the family spells it; "" where that isn't known.
 
     Raises:
-        ProbeError: that spelling is another token, or would be.
+        ProbeError: that spelling is another token, or would be, or the id is another token's.
     """
     known = tokenizer.token_to_id(text) if text else None
-    count = tokenizer.get_vocab_size(with_added_tokens=True)
+    count, name = tokenizer.get_vocab_size(with_added_tokens=True), tokenizer.id_to_token(mask_id)
     if known is None and mask_id == count:
         tokenizer.add_special_tokens([AddedToken(text or MASK_TEXT, normalized=False)])
         return
+    hint = "config.json's key 'mask_token_id' decides, where the checkpoint has another"
     if known not in (None, mask_id) or (text and mask_id > count):
         raise ProbeError(
-            f"{folder}: the mask token '{text}' {'is' if known else 'would be'} token"
-            f" {known or count} of the tokenizer",
+            f"{folder}: the mask token '{text}' {'would be' if known is None else 'is'} token"
+            f" {count if known is None else known} of the tokenizer",
             expected=f"{mask_id}, the mask token's id",
-            hint="config.json's key 'mask_token_id' decides, where the checkpoint has another",
+            hint=hint,
+        )
+    if text and known is None and name is not None and "mask" not in name.lower():
+        raise ProbeError(
+            f"{folder}: token {mask_id} of the tokenizer is '{name}'",
+            expected=f"the mask token, '{text}'",
+            hint=hint,
         )
 
 

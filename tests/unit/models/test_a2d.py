@@ -117,3 +117,11 @@ def test_a_tokenizer_whose_mask_would_be_another_token(real, tmp_path):
     with pytest.raises(ProbeError, match=r"'<\|mask\|>' would be token 151669 of") as error:
         models.load_border(entry(folder, block_size=0), LoadOptions(block_size=0))
     assert error.value.expected == "151700, the mask token's id"
+
+
+def test_a_mask_id_that_is_another_token(real, tmp_path):
+    folder = shutil.copytree(real, tmp_path / "m")
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"mask_token_id": 151665}))
+    with pytest.raises(ProbeError, match="token 151665 of the tokenizer is '<tool_response>'"):
+        models.load_border(entry(folder, block_size=0), LoadOptions(block_size=0))
