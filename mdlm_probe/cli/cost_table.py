@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from mdlm_probe.cli.screen import echo
-from mdlm_probe.cli.show import echo_table
+from mdlm_probe.cli.show import echo_sentences, echo_table
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.runs import cost as estimate
 from mdlm_probe.runs.plan import Plan
@@ -50,8 +49,7 @@ def show_plans(
         raise ProbeError("none can run:\n" + "\n".join(faults))
     heads = [*HEADS[1 - runs :], *_time_heads(estimated)]
     echo_table(heads, [row + [""] * (len(heads) - len(row)) for row in rows])
-    for note in (*dict.fromkeys(notes), *estimated.notes()):
-        echo(note)
+    echo_sentences((*dict.fromkeys(notes), *estimated.notes()))
     if faults:
         raise ProbeError(f"{len(faults)} of {len(named)} can't run:\n" + "\n".join(faults))
 

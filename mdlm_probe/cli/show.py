@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -110,6 +111,14 @@ def echo_table(
     if common:
         told = ", ".join(f"{head} {text}" for head, text in common.items())
         console.print(visible(f"In all rows: {told}"), highlight=False, markup=False)
+
+
+def echo_sentences(lines: Iterable[str]) -> None:
+    """Sentences on stdout, a line for each; on a terminal they are broken between words."""
+    console = Screen()
+    for line in lines:
+        broken = console.is_terminal and COLLECTED.get() is None
+        echo(fill(line, console.width, break_on_hyphens=False) if broken else line)
 
 
 def _print(console: Screen, block: Block) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from types import ModuleType
 
 from mdlm_probe.core.errors import ProbeError
@@ -26,6 +27,19 @@ def library(name: str, what: str, *, extra: str = "", option: str = "") -> Modul
         reason = "" if getattr(error, "name", "") == name.split(".")[0] else f": {error}"
         raise ProbeError(
             f"{what} needs the library {name.split('.')[0]}{reason}",
-            hint=f"pip install 'mdlm-probe[{extra or name}]'",
+            hint=advice(extra or name),
             option=option,
         ) from None
+
+
+def advice(extra: str) -> str:
+    """What brings the libraries of an extra of this package."""
+    return f"pip install 'mdlm-probe[{extra}]'"
+
+
+def is_there(name: str) -> bool:
+    """Whether a library is installed; it isn't imported, but for the packages that it is in."""
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ImportError:
+        return False

@@ -9,6 +9,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.extras import advice
 
 BITS = {"4bit": "int4", "8bit": "int8"}
 
@@ -28,7 +29,7 @@ def check(quantize: str) -> None:
         except ImportError:
             raise ProbeError(
                 "--quantize needs the library optimum-quanto",
-                hint="pip install 'mdlm-probe[quanto]'",
+                hint=advice("quanto"),
                 option="quantize",
             ) from None
         # on a CPU it would compile C++ for a minute at its first 4-bit weight, and fail without g++

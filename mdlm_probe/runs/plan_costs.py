@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from mdlm_probe import models
 from mdlm_probe.core import machine
 from mdlm_probe.core.contract import value
+from mdlm_probe.core.extras import advice, is_there
 from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
 from mdlm_probe.runs import cost as estimate
 from mdlm_probe.runs import loaded_models, survey
@@ -171,6 +172,8 @@ class PlanCosts:
                 f"{load.quantize} weights are taken to be as fast as {dtype} ones: they are slower",
                 entry.name,
             )
+            if not is_there("optimum.quanto"):
+                self._note(f"--quantize needs optimum-quanto: {advice('quanto')}", entry.name)
         if cost.operations is None or self.gpu:
             return Passes(seen, cost, None)
         at = (estimate.layer_size(entry.geometry), device, dtype)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.core.extras import library
+from mdlm_probe.core.extras import is_there, library
 
 
 def test_one_that_is_there():
@@ -25,3 +25,12 @@ def test_one_that_is_broken_says_why(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ProbeError, match="broken_library: No module named 'no_such_library'"):
         library("broken_library", "this export")
+
+
+@pytest.mark.parametrize(
+    ("name", "there"),
+    [("json", True), ("json.decoder", True), ("no_such", False), ("no_such.part", False),
+     ("json.no_such", False)],
+)  # fmt: skip
+def test_whether_one_is_there(name, there):
+    assert is_there(name) == there
