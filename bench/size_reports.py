@@ -79,7 +79,9 @@ def grown(frame: pd.DataFrame, probe: str, rows: int, noise: np.random.Generator
     """About so many rows: all those of items drawn from a measurement's, each under a new name."""
     rng = np.random.default_rng(0)
     (item,) = (name for name in ITEMS if name in frame)
-    part = next((name for name in ("set", "length") if item == "item" and name in frame), item)
+    part = next(
+        (name for name in ("set", "context_length") if item == "item" and name in frame), item
+    )
     codes = frame.groupby([part, item], sort=False).ngroup().to_numpy()
     places = [np.flatnonzero(codes == code) for code in range(codes.max() + 1)]
     count = max(1, round(rows * len(places) / len(frame)))

@@ -54,3 +54,4 @@ STEPS = Column("steps", int, "steps", "unmasking steps that the masks are spread
 ORDER = Column("order", str, "", "which masks a step commits")
 ITEM = Column("item", int, "", "number of the test point in its set, from 0")
 MASKS = Column("masks", int, "masks", "masks of the window that is read")
+N = Column("n", int, "", "independent units that intervals are over: prompts, items or documents")

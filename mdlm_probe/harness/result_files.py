@@ -12,6 +12,7 @@ from mdlm_probe.core import csv_text
 from mdlm_probe.core.columns import MODEL, Column, names
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import write_whole
+from mdlm_probe.core.shared_columns import TASK, N
 from mdlm_probe.harness.monte_carlo_errors import MonteCarloErrors, pooled
 from mdlm_probe.prompts import lm_eval_documents
 
@@ -23,13 +24,13 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     MODEL,
-    Column("task", str, "", "task or group of lm-eval"),
+    TASK,
     Column("metric", str, "", "lm-eval's name of the metric"),
     Column("filter", str, "", "lm-eval's name of the filter"),
     Column("value", float, "", "the metric"),
     Column("stderr", float, "", "lm-eval's standard error of the metric, over documents"),
     Column("mc_stderr", float, "", "our standard error of the metric, over Monte Carlo draws"),
-    Column("n", int, "documents", "documents"),
+    N,
     Column("n_shot", int, "examples", "examples in the prompt"),
     Column("estimator", str, "", "how likelihoods were estimated"),
     Column("overlong", int, "documents", "documents longer than the model reads: cut, or skipped"),

@@ -28,7 +28,8 @@ class Arm:
     Attributes:
         name: of its run.
         objective, model: what was trained, by what.
-        steps, tokens, seconds: of the training; tokens as they went through the network.
+        training_steps, trained_tokens, seconds: of the training; tokens as they went through the
+            network.
         patterns_seen: of an objective that hides each of so many patterns in turn, the share that
             had its turn; else None.
     """
@@ -36,8 +37,8 @@ class Arm:
     name: str
     objective: str
     model: str
-    steps: int
-    tokens: int
+    training_steps: int
+    trained_tokens: int
     seconds: float
     patterns_seen: float | None
 
@@ -77,7 +78,7 @@ def arm_of(folder: Path) -> Arm | None:
     if known.get("status") != "finished":
         return None
     config = known["config"]
-    sums = int(steps["tokens"].sum()), round(float(steps["seconds"].iloc[-1]), 1)
+    sums = int(steps["trained_tokens"].sum()), round(float(steps["seconds"].iloc[-1]), 1)
     seen = _patterns_seen(config)
     return Arm(folder.name, config["objective"], config["model"], len(steps), *sums, seen)
 

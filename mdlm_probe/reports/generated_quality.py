@@ -12,14 +12,14 @@ from mdlm_probe.analysis import frames, text_quality
 from mdlm_probe.core.json_lines import JsonLines
 from mdlm_probe.runs.answer_writer import COLUMNS
 
-NEEDED = ("model", "task", "prompt", "answer", "ended", "tokens")
+NEEDED = ("model", "task", "prompt", "answer", "ended", "answer_tokens")
 
 
 def table(paths: Sequence[Path]) -> pd.DataFrame:
     """What answers are worth by measures that no repetition wins, with intervals over prompts.
 
-    `tokens` is their mean length, `ended` the share that an end of text closes; the others are
-    those of `text_quality.quality`. Nobody scored them: there is no perplexity.
+    `answer_tokens` is their mean length, `ended` the share that an end of text closes; the others
+    are those of `text_quality.quality`. Nobody scored them: there is no perplexity.
 
     Args:
         paths: of the models' JSONL files; lines of an earlier version have no quality, and are left
@@ -29,7 +29,7 @@ def table(paths: Sequence[Path]) -> pd.DataFrame:
     frame = text_quality.with_quality(pd.DataFrame(records))
     found: list[dict[str, Any]] = []
     for named, part in frames.grouped(frame, ["model", "task"]):
-        line = named | {"prompts": len(part), "tokens": part["tokens"].mean()}
+        line = named | {"n": len(part), "answer_tokens": part["answer_tokens"].mean()}
         line |= {"ended": part["ended"].mean()}
         found.append(line | text_quality.quality(part))
     return text_quality.shown(pd.DataFrame(found))

@@ -11,9 +11,9 @@ from mdlm_probe.analysis.charts import Axis, Chart, Rows
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.reports import pictures
 
-OTHERS = ("step", "rate", "tokens", "seconds")
+OTHERS = ("step", "rate", "trained_tokens", "seconds")
 NATS = {"loss": "loss", "ce": "cross-entropy (nats)", "ctc": "over all placements (nats)"}
-NATS |= {"tv": "distance of both predictions"}
+NATS |= {"l1": "distance of both predictions"}
 WINDOWS = 20
 """Means over a twentieth of the steps are drawn: single steps differ by their samples."""
 

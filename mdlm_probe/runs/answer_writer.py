@@ -11,6 +11,14 @@ from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.columns import MODEL, Column
 from mdlm_probe.core.json_lines import JsonLines
 from mdlm_probe.core.run_folder import RunFolder
+from mdlm_probe.core.shared_columns import (
+    ANSWER,
+    ANSWER_TOKENS,
+    ENDED,
+    PASSES,
+    PROMPT,
+    TASK,
+)
 from mdlm_probe.decoding import answers, canvas_of_prompt, text_quality
 from mdlm_probe.decoding.canvas import Intervention, Observer, Step
 from mdlm_probe.decoding.schedule import Schedule, kept
@@ -24,16 +32,17 @@ if TYPE_CHECKING:
     from mdlm_probe.engine.engine import Engine
 
 COLUMNS = (
-    Column("id", str, "", "id of the prompt"),
-    Column("task", str, "", "type of the prompt"),
+    PROMPT,
+    TASK,
     MODEL,
-    Column("prompt", str, "", "text of the prompt"),
-    Column("answer", str, "", "text of the answer, up to the first end of text"),
-    Column("ended", bool, "", "whether an end of text was written"),
-    Column("tokens", int, "tokens", "tokens of the answer"),
-    Column("passes", int, "passes", "forward passes"),
+    Column("prompt_text", str, "", "text of the prompt"),
+    ANSWER,
+    ENDED,
+    ANSWER_TOKENS,
+    PASSES,
     *text_quality.COLUMNS,
-    Column("steps", list, "", "step that wrote each token of the answer, from 1"),
+    Column("slack_share", float, "share", "tokens that were slack: of adapters that have some"),
+    Column("token_steps", list, "", "step that wrote each token of the answer, from 1"),
     Column("logprobs", list, "nats", "log-probability of each token when it was written"),
 )
 """What a line of the JSONL holds."""
@@ -141,7 +150,7 @@ class AnswerWriter:
             events = [*entry.get("events", []), *result.events]
             self.folder.update(self.name, batch=batch, **({"events": events} if events else {}))
         for record in () if stepped else result.found:
-            self.progress.wrote(record["tokens"], record["passes"])
+            self.progress.wrote(record["answer_tokens"], record["passes"])
         self.progress.advance(len(result.found), 0)
 
 
@@ -188,16 +197,16 @@ def record_of(model: str, text: Text, answer: answers.Answer) -> dict[str, Any]:
     made, size = answer.decoded, len(answer.ids)
     quality = text_quality.columns_of(text.prompt, answer.text, answer.ids)
     return {
-        "id": text.id,
+        "prompt": text.id,
         "task": text.task,
         "model": model,
-        "prompt": text.prompt,
+        "prompt_text": text.prompt,
         "answer": answer.text,
         "ended": answer.ended,
-        "tokens": size,
+        "answer_tokens": size,
         "passes": made.passes,
         **{n: round(v, 4) if isinstance(v, float) else v for n, v in quality.items()},
         **({} if answer.slack_share is None else {"slack_share": round(answer.slack_share, 4)}),
-        "steps": [made.steps[place] for place in answer.places],
+        "token_steps": [made.steps[place] for place in answer.places],
         "logprobs": [round(made.logprobs[place], 4) for place in answer.places],
     }

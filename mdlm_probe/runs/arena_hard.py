@@ -46,13 +46,13 @@ def _row(row: dict[str, Any], model: str) -> dict[str, Any]:
         for kind, parts in MARKDOWN.items()
     }
     return {
-        "uid": row["id"],
+        "uid": row["prompt"],
         "ans_id": name,
         "model": model,
         "messages": [
-            {"role": "user", "content": row["prompt"]},
+            {"role": "user", "content": row["prompt_text"]},
             {"role": "assistant", "content": {"answer": row["answer"]}},
         ],
         "tstamp": 0.0,
-        "metadata": {"token_len": row["tokens"], **counts},
+        "metadata": {"token_len": row["answer_tokens"], **counts},
     }

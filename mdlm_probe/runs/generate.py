@@ -126,7 +126,7 @@ def run(job: Job, progress: GenerationProgress, executor: Executor | None = None
     with RunFolder.locked(job.output, name, fresh=job.fresh) as folder:
         path = folder.path(name).with_suffix(".jsonl")
         known = folder.begin(name, {"config": _config(job, entry, options, request)}, path)
-        log = JsonLines(path, "answer to a prompt", ("id",))
+        log = JsonLines(path, "answer to a prompt", ("prompt", "prompt_text"))
         for reason, number in refused.items():
             progress.note(f"{entry.name}: {number} prompts left out: {reason}")
         _check_prompts(log, fitting.texts)
@@ -199,7 +199,7 @@ def _check_prompts(log: JsonLines, wanted: Sequence[Text]) -> None:
     Raises:
         ProbeError: naming the file.
     """
-    found = [record["id"] for record in log.records]
+    found = [record["prompt"] for record in log.records]
     if found != [text.id for text in wanted][: len(found)]:
         raise ProbeError(
             f"{log.path} is damaged, or holds answers to other prompts", hint="--fresh starts over"

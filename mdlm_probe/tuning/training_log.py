@@ -7,10 +7,26 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mdlm_probe.core.csv_text import csv_of, lines_of
+from mdlm_probe.core.columns import Column
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import unusable, write_whole
 
 NAME = "training.csv"
+PARTS = (
+    Column("loss", float, "nats", "what is minimised, mean over the samples of the step"),
+    Column("ce", float, "nats", "cross-entropy of the masked tokens"),
+    Column("ctc", float, "nats", "negative log-likelihood over all placements of the tokens"),
+    Column("l1", float, "", "L1 distance of the predictions under two numbers of masks"),
+)
+"""The loss and what objectives say of it; each has its own."""
+COLUMNS = (
+    Column("step", int, "steps", "optimiser step, from 1"),
+    *PARTS,
+    Column("rate", float, "", "learning rate"),
+    Column("trained_tokens", int, "tokens", "tokens through the network, padding apart"),
+    Column("seconds", float, "seconds", "since the training began, its earlier runs included"),
+)
+"""Columns of the log; an objective without a part has no column of it."""
 
 
 class TrainingLog:
@@ -59,7 +75,7 @@ class TrainingLog:
         Raises:
             ProbeError: the file can't be written.
         """
-        row = {"step": step, **parts, "rate": rate, "tokens": tokens, "seconds": seconds}
+        row = {"step": step, **parts, "rate": rate, "trained_tokens": tokens, "seconds": seconds}
         if not self._columns:
             self._columns = tuple(row)
             write_whole(self.path, csv_of([], self._columns))

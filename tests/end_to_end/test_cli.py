@@ -119,7 +119,7 @@ def test_a_local_checkpoint_by_its_folder(tmp_path):
         *("--output", tmp_path / "mine"),
     )
     frame = pd.read_csv(tmp_path / "mine" / "locality__my-checkpoint.csv")
-    assert set(frame["answer"]) == {"letter"}
+    assert set(frame["answer_form"]) == {"letter"}
     assert set(frame["right"]) <= set("ABC")
 
 

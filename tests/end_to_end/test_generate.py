@@ -40,7 +40,12 @@ def test_answers_are_those_of_the_loop(tmp_path):
     assert "truth" in said
     assert (tmp_path / "generate-quality.csv").exists()
     found = rows(tmp_path / "generate__tiny-mdlm.jsonl")
-    assert [row["id"] for row in found] == ["prose-01", "prose-02", "question-01", "question-02"]
+    assert [row["prompt"] for row in found] == [
+        "prose-01",
+        "prose-02",
+        "question-01",
+        "question-02",
+    ]
     request = generate.plan(lexicon="small", length=8, limit=2, order="random")
     engine = Engine(models.load(models.resolve("tiny-mdlm")), batch_tokens=4096)
     for row, text in zip(found, request.texts, strict=True):
@@ -50,10 +55,10 @@ def test_answers_are_those_of_the_loop(tmp_path):
         assert tuple(row) == names(COLUMNS)
         kinds = {column.name: column.type for column in COLUMNS if row[column.name] is not None}
         assert all(isinstance(row[name], (kind, int)) for name, kind in kinds.items())
-        assert row["tokens"] == 0 or row["entropy_1"] >= 0
+        assert row["answer_tokens"] == 0 or row["entropy_1"] >= 0
         assert (row["truth"] is None) == (text.task == "question")
-        assert row["steps"] == list(alone.decoded.steps)
-        assert row["tokens"] == len(alone.ids) == len(row["logprobs"])
+        assert row["token_steps"] == list(alone.decoded.steps)
+        assert row["answer_tokens"] == len(alone.ids) == len(row["logprobs"])
         assert row["passes"] == 8
 
 
@@ -103,7 +108,10 @@ def test_prompts_that_leave_no_room_are_left_out_and_counted(tmp_path):
     how = ("-m", "tiny-mdlm", "--length", 4, "-o", tmp_path / "a")
     said = call("generate", "--prompts", tmp_path / "p.txt", *how).stderr
     assert "tiny-mdlm: 1 prompts left out: longer than its context of" in said
-    assert [row["id"] for row in rows(tmp_path / "a" / "generate__tiny-mdlm.jsonl")] == ["1", "3"]
+    assert [row["prompt"] for row in rows(tmp_path / "a" / "generate__tiny-mdlm.jsonl")] == [
+        "1",
+        "3",
+    ]
     assert "nothing to do" in call("generate", "--prompts", tmp_path / "p.txt", *how).stderr
     (tmp_path / "q.txt").write_text(" the" * 2000)
     assert "leave this prompt out" in typed("--prompts", tmp_path / "q.txt", *how, fails=True)
@@ -112,7 +120,7 @@ def test_prompts_that_leave_no_room_are_left_out_and_counted(tmp_path):
 def test_causal_models_write_too(tmp_path):
     typed(" the wind", "-m", "tiny-arlm", "--length", 6, "-q", "-o", tmp_path)
     (row,) = rows(tmp_path / "generate__tiny-arlm.jsonl")
-    assert row["steps"] == [1, 2, 3, 4, 5, 6]
+    assert row["token_steps"] == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_seed_draws_other_answers_and_the_same_one_the_same(tmp_path):
@@ -135,7 +143,7 @@ def test_a_killed_run_goes_on_and_ends_the_same(tmp_path):
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     with path.open("ab") as file:
-        file.write(b'{"id": "torn')
+        file.write(b'{"prompt": "torn')
     typed("-m", "tiny-mdlm", *options, "-q", "-o", tmp_path / "cut")
     assert path.read_bytes() == (tmp_path / "whole" / path.name).read_bytes()
     assert "finished" in (tmp_path / "cut" / "run.json").read_text()
@@ -154,7 +162,7 @@ def test_a_killed_run_goes_on_and_ends_the_same(tmp_path):
 def test_a_file_of_other_answers_is_refused(tmp_path):
     typed(" the", "-m", "tiny-mdlm", "--length", 4, "-q", "-o", tmp_path)
     path = tmp_path / "generate__tiny-mdlm.jsonl"
-    path.write_text('{"id": "other"}\n')
+    path.write_text('{"prompt": "other", "prompt_text": ""}\n')
     found = typed(" the", "-m", "tiny-mdlm", "--length", 4, "-q", "-o", tmp_path, fails=True)
     assert "holds answers to other prompts" in found
 
@@ -200,7 +208,7 @@ def test_arena_hard_reads_the_answers(tmp_path):
 
 def test_markdown_is_counted_outside_code(tmp_path):
     answer = "# A\n## B\n- x\n* y\n 1. z\n**bold** and __more__\n```\n# no\n- no\n```"
-    line = {"id": "1", "prompt": "p", "answer": answer, "tokens": 3}
+    line = {"prompt": "1", "prompt_text": "p", "answer": answer, "answer_tokens": 3}
     (tmp_path / "a.jsonl").write_text(json.dumps(line) + "\n")
     (row,) = rows(write_arena_hard(tmp_path / "a.jsonl", "m"))
     assert row["metadata"]["header_count"] == {f"h{n}": int(n < 3) for n in range(1, 7)}
@@ -220,7 +228,7 @@ def test_a_checkpoint_folder_has_no_defaults(tmp_path):
     write_llada(tmp_path / "own", context=512)
     typed("hello", "-m", tmp_path / "own", "--length", 4, "-q", "-o", tmp_path / "r")
     (row,) = rows(tmp_path / "r" / "generate__own.jsonl")
-    assert len(row["steps"]) <= 4
+    assert len(row["token_steps"]) <= 4
 
 
 def test_schedules_get_seeds_of_their_own():

@@ -72,12 +72,12 @@ def test_a_served_model_that_speaks_another_language_has_no_verdicts(tmp_path):
     with done.path.open(newline="") as file:
         found = list(csv.DictReader(file))
     assert [row["verdict"] for row in found] == ["unparsable"] * 4
-    assert all(int(row["prompt_tokens"]) > 50 for row in found)
-    assert all(0 < int(row["completion_tokens"]) <= 8 for row in found)
+    assert all(int(row["tokens_read"]) > 50 for row in found)
+    assert all(0 < int(row["tokens_written"]) <= 8 for row in found)
     raw = done.path.with_suffix(".replies.jsonl").read_text().splitlines()
     replies = [json.loads(line)["response"] for line in raw]
     assert len(replies) == 4
     assert all(r["choices"][0]["message"]["content"] for r in replies)
     (entry,) = (e for name, e in read_run(folder).items() if name.startswith("judge__"))
     assert entry["status"] == "finished"
-    assert entry["usage"]["completion_tokens"] == sum(int(r["completion_tokens"]) for r in found)
+    assert entry["usage"]["completion_tokens"] == sum(int(r["tokens_written"]) for r in found)

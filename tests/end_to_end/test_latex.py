@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(
     reason="no pdflatex with siunitx here: apt install texlive-latex-recommended texlive-science",
 )
 CHOSEN = {
-    "masks": ("model,masks,accuracy,tasks_interval", "masks-curve.tex"),
+    "masks": ("model,amount,accuracy,tasks_interval", "masks-curve.tex"),
     "needle": ("model,length,gain,n", "needle-overview.tex"),
     "joint": ("model,distance,mi", "joint-pairs.tex"),
     "locality": ("model,accuracy,items_interval,n", "locality-accuracy.tex"),

@@ -66,7 +66,7 @@ def test_what_is_trained_comes_first_and_is_measured(done):
     log = pd.read_csv(folder / "out" / "sft" / "training.csv")
     arms = pd.read_csv(folder / "out" / "remedies-arms.csv")
     assert arms.loc[0, ["name", "objective", "steps"]].tolist() == ["sft", "sft", 2]
-    assert arms.loc[0, "tokens"] == log.tokens.sum()
+    assert arms.loc[0, "trained_tokens"] == log.trained_tokens.sum()
     assert "patterns_seen" not in arms  # this objective has no patterns
 
 

@@ -22,10 +22,10 @@ def committed(folder):
     """
 
     def halved(row):
-        return [row | {"masks": row["masks"].replace("800", "50%")}] if row["set"] in SETS else []
+        return [row | {"amount": row["amount"].replace("800", "50%")}] if row["set"] in SETS else []
 
     def doubled(row):
-        again = row | {"masks": "7", "correct": row["item"]}
+        again = row | {"amount": "7", "correct": row["item"]}
         return [row, again] if row["set"] in SETS and row["item"] < "2" else []
 
     reference.run(folder, "masks", "tiny-mdlm", "tiny-arlm")

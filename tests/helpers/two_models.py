@@ -7,7 +7,7 @@ import reference
 
 from mdlm_probe.analysis.frames import frames
 
-CHANGED = probe_cases.gathered("SECOND_MODEL") | {"judge": {"score": 0.1}}
+CHANGED = probe_cases.gathered("SECOND_MODEL") | {"judge": {"win": 0.1}}
 """What the second model's numbers are multiplied by."""
 
 

@@ -80,7 +80,7 @@ def _accuracy(curve: pd.DataFrame) -> list[str]:
     heads.append("answers")
     rows = [
         [str(row[place]) for place in PLACES]
-        + [_amount(row["masks"], row["appended"]), f"{row['mask_tokens']:g}"]
+        + [_amount(row["amount"], row["appended"]), f"{row['mask_tokens']:g}"]
         + [number(row["accuracy"]), _interval(ends_of(row), over), str(row["n"])]
         + [in_words(row)]
         for row in found
@@ -100,7 +100,7 @@ def _amount(asked: str, appended: float) -> str:
 def _amounts(curve: pd.DataFrame) -> dict[tuple[Any, ...], str]:
     """How many masks an amount was, by context: shares and `max` depend on the prompt."""
     return {
-        (*(row[place] for place in CONTEXT), row["masks"]): _amount(row["masks"], row["appended"])
+        (*(row[place] for place in CONTEXT), row["amount"]): _amount(row["amount"], row["appended"])
         for row in records(curve)
     }
 
@@ -130,7 +130,7 @@ def _controls(controls: pd.DataFrame, amounts: dict[tuple[Any, ...], str]) -> li
     heads = [*CONTEXT, "tokens appended", "control", "masks minus control (points)", "Holm's p"]
     rows = [
         [str(row[place]) for place in CONTEXT]
-        + [_said(amounts, row, "masks"), row["control"]]
+        + [_said(amounts, row, "amount"), row["control"]]
         + [with_interval(*_ends(row, "accuracy")), number(row["accuracy_holm"])]
         for row in records(controls)
     ]
@@ -145,9 +145,9 @@ def _numbers(curve: pd.DataFrame, drop: pd.DataFrame) -> list[CardNumber]:
     """The numbers of one setting."""
     found, amounts = [], _amounts(curve)
     for row in records(curve):
-        facts = {"masks_asked": row["masks"], "masks_appended": row["appended"]}
+        facts = {"masks_asked": row["amount"], "masks_appended": row["appended"]}
         facts |= {"masks_in_prompt": row["mask_tokens"], "n": row["n"], "tasks": row["tasks"]}
-        name = f"accuracy, {_amount(row['masks'], row['appended'])} masks appended"
+        name = f"accuracy, {_amount(row['amount'], row['appended'])} masks appended"
         found.append(CardNumber(name, "accuracy", row["accuracy"], ends_of(row), facts))
     for row in records(drop):
         if any(row[place] != curve[place].iloc[0] for place in PLACES):

@@ -133,16 +133,16 @@ def _contexts(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     masked = table[table["filler"].isin(["mask", "none"])]
     only = masked[masked["filler"] == "mask"]["model"].unique()
     named = _named(table[~table["model"].isin(only) | table["filler"].isin(["mask", "none"])])
-    amounts = sorted(named["masks"].unique(), key=report.rank)
-    nothing = named["masks"] == "0"
-    label = named["masks"] + " " + named["filler"].astype(str)
+    amounts = sorted(named["amount"].unique(), key=report.rank)
+    nothing = named["amount"] == "0"
+    label = named["amount"] + " " + named["filler"].astype(str)
     for name in ("side", "way"):
         if named[name].nunique() > 1:
             label = label + ", " + named[name]
     label = label.where(~nothing, "nothing")
     if named[other].nunique() > 1:
         label = label + ", " + named[other].astype(str) + " " + other
-    order = named.assign(label=label, rank=named["masks"].map(amounts.index))
+    order = named.assign(label=label, rank=named["amount"].map(amounts.index))
     labels = list(dict.fromkeys(order.sort_values("rank", kind="stable")["label"]))
     found = named.assign(
         appends=pd.Categorical(label, labels, ordered=True), length=named[across], across=across

@@ -43,7 +43,7 @@ def steps(rows: pd.DataFrame) -> pd.DataFrame:
     found = []
     masks = rows[(rows["filler"] == "mask") & (rows["appended"] > 0)]
     for named, part in grouped(masks, [*CONTEXT, "side"]):
-        amounts = dict(zip(part["k"], part["masks"], strict=True))
+        amounts = dict(zip(part["k"], part["amount"], strict=True))
         ones = [by_amount(part[part["steps"] == 1], measure) for measure in MEASURES]
         for how, own in grouped(part[part["steps"] > 1], ["steps", "order"]):
             several = [by_amount(own, measure) for measure in MEASURES]
@@ -51,7 +51,7 @@ def steps(rows: pd.DataFrame) -> pd.DataFrame:
             shared = [k for k in several[0].columns if k in ones[0].columns]
             lines = [compared(*(w[k] - one[k] for w, one in both), hits=True) for k in shared]
             found += [
-                named | how | {"masks": amounts[k]} | line
+                named | how | {"amount": amounts[k]} | line
                 for k, line in zip(shared, corrected_lines(lines), strict=True)
             ]
     return pd.DataFrame(found)
@@ -71,7 +71,7 @@ def lengths(rows: pd.DataFrame) -> pd.DataFrame:
     for named, part in grouped(rows, [name for name in SERIES if name != "distractors"]):
         counts = sorted(part["distractors"].unique())
         by_count = [part[part["distractors"] == count] for count in counts]
-        shared = set.intersection(*(set(own["masks"]) for own in by_count))
+        shared = set.intersection(*(set(own["amount"]) for own in by_count))
         amounts = sorted(shared, key=rank)
         if len(counts) < 2 or len(amounts) < 2:
             continue
@@ -79,7 +79,7 @@ def lengths(rows: pd.DataFrame) -> pd.DataFrame:
         few, many = (known[0], MANY) if known else (amounts[0], amounts[-1])
         gaps = []
         for own in by_count:
-            sides = [by_amount(own, measure, "masks") for measure in MEASURES]
+            sides = [by_amount(own, measure, "amount") for measure in MEASURES]
             gaps.append([side[few] - side[many] for side in sides])
         lines = [compared(*gap, hits=True) for gap in gaps]
         more = [last - first for first, last in zip(gaps[0], gaps[-1], strict=True)]
@@ -132,10 +132,10 @@ def _shots_and_masks(frame: pd.DataFrame) -> Iterator[tuple[dict[str, Any], Thre
         if not fewest < most or not (own["shots"] == most).any():
             continue
         masked = part[part["shots"] == most]
-        largest = masked.groupby("masks")["appended"].mean().idxmax()
+        largest = masked.groupby("amount")["appended"].mean().idxmax()
         three = [own[own["shots"] == most], own[own["shots"] == fewest]]
-        three.append(masked[masked["masks"] == largest])
-        yield named | {"shots": f"{most} - {fewest}", "masks": largest}, three
+        three.append(masked[masked["amount"] == largest])
+        yield named | {"shots": f"{most} - {fewest}", "amount": largest}, three
 
 
 def _by_task(three: Three) -> pd.DataFrame:

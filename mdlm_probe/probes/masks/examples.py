@@ -10,7 +10,7 @@ from mdlm_probe.analysis.examples.rows import Fields, Rows
 from mdlm_probe.probes._few_shot.examples import POINT, RANK, example
 from mdlm_probe.probes.masks.probe import shown
 
-SETTING = ("masks", "filler", "side", "steps", "order")
+SETTING = ("amount", "filler", "side", "steps", "order")
 SIDES = {"right": "after it", "left": "before it", "both": "before and after it, half each"}
 
 

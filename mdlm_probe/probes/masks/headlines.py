@@ -33,7 +33,7 @@ def _distraction(tables: Tables, frame: pd.DataFrame, measure: str) -> Iterator[
         shares = asked["appended"] / tokens
         row = asked.loc[(shares - SHARE).abs().idxmin()]
         changes = tables["changes"]
-        same = [*CONTEXT, "filler", "side", "steps", "masks", "model"]
+        same = [*CONTEXT, "filler", "side", "steps", "amount", "model"]
         lines = changes[(changes[same] == row[same]).all(axis=1)]
         if not len(lines):  # an unfinished run: no item has both
             continue

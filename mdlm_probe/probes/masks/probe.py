@@ -14,15 +14,17 @@ lm-eval task, k counts from the last mask of a choice: one of n tokens has n mas
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from mdlm_probe.core import shared_columns as shared
 from mdlm_probe.core.cell_ranges import Cells, cells_of
-from mdlm_probe.core.cells import key
+from mdlm_probe.core.cells import key, seeded_as
 from mdlm_probe.core.cells import seed as seed_of
-from mdlm_probe.core.columns import Column, Unit
+from mdlm_probe.core.columns import Column
 from mdlm_probe.core.errors import Refusal
 from mdlm_probe.core.options import AMOUNT, check_least, check_once
+from mdlm_probe.decoding import coordinates
 from mdlm_probe.decoding.schedule import Schedule
 from mdlm_probe.engine.queries import Query
 from mdlm_probe.probes._few_shot import questions, scoring
@@ -42,7 +44,7 @@ COLUMNS = (
     *questions.COLUMNS,
     Column("appended", int, "tokens", "tokens that were appended"),
     Column("mask_tokens", int, "tokens", "masks in the prompt, the answer's own among them"),
-    Column("step", int, "", "step that committed the answer's mask, from 1"),
+    Column("answer_step", int, "", "step that committed the answer's mask, from 1"),
 )
 GRID = ("0", "1", "2", "5", "10", "20", "35", "50", "75", "100", "150", "200")
 
@@ -51,15 +53,17 @@ GRID = ("0", "1", "2", "5", "10", "20", "35", "50", "75", "100", "150", "200")
 class Cell(questions.FewShotCell):
     """One test point with something appended.
 
-    `masks` is how much: a count, a share of the prompt's tokens such as "5%", or "max" for as much
+    `amount` is how much: a count, a share of the prompt's tokens such as "5%", or "max" for as much
     as the context holds. With "0" nothing is appended, so filler, side and order are "none".
     """
 
-    masks: Annotated[str, "how much is appended: a count, a share of the prompt, or max"]
+    amount: Annotated[str, "how much is appended: a count, a share of the prompt, or max"] = field(
+        metadata=seeded_as("masks")
+    )
     filler: Annotated[str, "what is appended, such as mask, text or eos"]
     side: Annotated[str, "where: right or left of the prompt, or both"]
-    steps: Annotated[int, "unmasking steps that the masks are spread over", Unit("steps")]
-    order: Annotated[str, "which masks a step commits, where there are several steps"]
+    steps: coordinates.Steps
+    order: Annotated[str, shared.ORDER.meaning]
 
 
 def plan(
@@ -109,7 +113,7 @@ def plan(
         ("shots", shots),
         ("distractors", distractors),
         ("item", range(limit)),
-        (("masks", "filler", "side", "steps", "order"), tails),
+        (("amount", "filler", "side", "steps", "order"), tails),
         **questions.shared(source, suite, lexicon, answer),
         seed=seed,
     )
@@ -144,7 +148,7 @@ def measure(
             prompts[point] = questions.query(engine, cell, example, asked)
         drawn = seed_of("filler", cell.set, cell.item, cell.seed)
         closing = questions.template_of(cell).closing()
-        tail = Tail(cell.masks, cell.filler, cell.side, closing, drawn)
+        tail = Tail(cell.amount, cell.filler, cell.side, closing, drawn)
         query = replace(fillers.extend(engine, prompts[point], tail), name=key(cell))
         asks.append(questions.spread(engine, cell, example, query, cell.steps))
         order: Order = "random" if cell.order == "random" else "low_confidence"
@@ -155,6 +159,6 @@ def measure(
     for cell, example, one, read in zip(cells, points, asks, answers, strict=True):
         row = questions.answered(engine, cell, example, one, [reading.answer for reading in read])
         own = len(prompts[cell.set, cell.shots, cell.distractors, cell.item].ids)
-        extra = {"appended": len(one.query.ids) - own, "step": read[0].step}
+        extra = {"appended": len(one.query.ids) - own, "answer_step": read[0].step}
         extra["mask_tokens"] = one.query.ids.count(engine.entry.mask_id)
         yield cell, [row | extra]

@@ -86,8 +86,8 @@ def series(frame: pd.DataFrame) -> pd.DataFrame:
     an amount appends, by which amounts are ordered, whether they are counts or shares.
     """
     frame = answered(frame)
-    frame["k"] = frame.groupby([*CONTEXT, "masks"], observed=True)["appended"].transform("mean")
-    frame["k"] += NUDGE * frame["masks"].map(rank)
+    frame["k"] = frame.groupby([*CONTEXT, "amount"], observed=True)["appended"].transform("mean")
+    frame["k"] += NUDGE * frame["amount"].map(rank)
     start, tails = frame[frame["filler"] == "none"], frame[frame["filler"] != "none"]
     parts = [tails]
     for named, part in grouped(tails, SERIES):
@@ -99,7 +99,7 @@ def series(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _text(frame: pd.DataFrame) -> pd.Series:
     """What was asked to be appended, as typed: a column of counts alone is read as numbers."""
-    return frame["masks"].map(lambda k: k if isinstance(k, str) else f"{k:g}")
+    return frame["amount"].map(lambda k: k if isinstance(k, str) else f"{k:g}")
 
 
 def curve(rows: pd.DataFrame) -> pd.DataFrame:
@@ -112,7 +112,7 @@ def curve(rows: pd.DataFrame) -> pd.DataFrame:
     Which options are answered: `choices.chosen`.
     """
     found = []
-    for named, part in grouped(choices.with_letters(rows), [*SERIES, "k", "masks"]):
+    for named, part in grouped(choices.with_letters(rows), [*SERIES, "k", "amount"]):
         items = stats.proportion(part["correct"].to_numpy())
         tasks = stats.share_over(part["correct"].to_numpy(), part[RELEVANT].to_numpy())
         right = stats.clustered(part["p_right"].to_numpy(), part[RELEVANT].to_numpy())
@@ -125,7 +125,7 @@ def curve(rows: pd.DataFrame) -> pd.DataFrame:
             | {"p_right": right.mean}
             | right.within(0.0, 1.0).ends("p_right")
             | {"entropy": part["entropy"].mean(), "top1_prob": part["top1_prob"].mean()}
-            | {"step": part["step"].mean(), "tasks": tasks.n, "k": named["k"]}
+            | {"answer_step": part["answer_step"].mean(), "tasks": tasks.n, "k": named["k"]}
             | choices.chosen(part)
         )
     table = pd.DataFrame(found)
@@ -139,11 +139,11 @@ def overview(table: pd.DataFrame) -> pd.DataFrame:
     """
     others = [c for c in SERIES if c not in ("model", "filler")]
     names = ["model", *(c for c in others if table[c].nunique() > 1)]
-    mean = table.groupby("masks", observed=True)["appended"].transform("mean")
+    mean = table.groupby("amount", observed=True)["appended"].transform("mean")
     measures = [m for m in ("accuracy", "p_right", "top_choice") if m in table]
-    asked = table.assign(k=mean + NUDGE * table["masks"].map(rank))
+    asked = table.assign(k=mean + NUDGE * table["amount"].map(rank))
     wide = asked.pivot_table(
-        index=[*names, "k", "masks"],
+        index=[*names, "k", "amount"],
         columns="filler",
         values=measures,
         sort=False,
@@ -152,7 +152,7 @@ def overview(table: pd.DataFrame) -> pd.DataFrame:
     order = [f"{m} {f}" for m in measures for f in FILLERS]
     wide = wide[[name for name in order if name in wide.columns]].sort_index(level="k")
     if "warning" in table:
-        wide["warning"] = asked.groupby([*names, "k", "masks"], observed=True).apply(_warnings)
+        wide["warning"] = asked.groupby([*names, "k", "amount"], observed=True).apply(_warnings)
     return (
         wide.sort_index(level=names, sort_remaining=False, kind="stable")
         .reset_index()
@@ -189,7 +189,7 @@ def drop(rows: pd.DataFrame, by: list[str] | None = None) -> pd.DataFrame:
         wide = by_amount(part, "correct")
         if len(wide) == 0 or wide.shape[1] < 2:
             continue
-        names = dict(zip(part["k"], part["masks"], strict=True))
+        names = dict(zip(part["k"], part["amount"], strict=True))
         first, last = wide.columns[0], wide.columns[-1]
         best = wide.columns[int(np.argmax(wide.mean().to_numpy()))]
         items = stats.paired_hits(wide[best].to_numpy(), wide[last].to_numpy())
@@ -228,12 +228,12 @@ def changes(rows: pd.DataFrame) -> pd.DataFrame:
     """
     found = []
     for named, part in grouped(rows, SERIES):
-        names = dict(zip(part["k"], part["masks"], strict=True))
+        names = dict(zip(part["k"], part["amount"], strict=True))
         both = [by_amount(part, measure) for measure in MEASURES]
         first, *others = both[0].columns
         lines = [compared(*(w[k] - w[first] for w in both), hits=True) for k in others]
         found += [
-            named | {"masks": names[k], "against": names[first]} | line
+            named | {"amount": names[k], "against": names[first]} | line
             for k, line in zip(others, corrected_lines(lines), strict=True)
         ]
     return pd.DataFrame(found)
@@ -248,7 +248,7 @@ def controls(rows: pd.DataFrame) -> pd.DataFrame:
     found = []
     for named, part in grouped(rows[rows["filler"] != "none"], [*CONTEXT, "side"]):
         masks = part[(part["filler"] == "mask") & (part["steps"] == 1)]
-        names = dict(zip(part["k"], part["masks"], strict=True))
+        names = dict(zip(part["k"], part["amount"], strict=True))
         ours = [by_amount(masks, measure) for measure in MEASURES]
         for filler in part["filler"].unique():
             theirs = [by_amount(part[part["filler"] == filler], measure) for measure in MEASURES]
@@ -258,7 +258,7 @@ def controls(rows: pd.DataFrame) -> pd.DataFrame:
             both = list(zip(ours, theirs, strict=True))
             lines = [compared(*(o[k] - t[k] for o, t in both), hits=True) for k in shared]
             found += [
-                named | {"masks": names[k], "control": filler} | line
+                named | {"amount": names[k], "control": filler} | line
                 for k, line in zip(shared, corrected_lines(lines), strict=True)
             ]
     return pd.DataFrame(found)
@@ -270,7 +270,7 @@ def controls(rows: pd.DataFrame) -> pd.DataFrame:
 def answered(frame: pd.DataFrame) -> pd.DataFrame:
     """Rows with the probability of the right answer, `p_right`, and amounts as typed."""
     right = np.exp(pd.to_numeric(frame["logp_right"]))
-    return with_task(frame).assign(p_right=right, masks=_text(frame))
+    return with_task(frame).assign(p_right=right, amount=_text(frame))
 
 
 def lost(frame: pd.DataFrame) -> pd.DataFrame:
@@ -282,7 +282,7 @@ def lost(frame: pd.DataFrame) -> pd.DataFrame:
     both = ends[0].merge(ends[1], on=keys, suffixes=("", "_largest"))
     both = both[both["k"] < both["k_largest"]]
     drops = {measure: both[measure] - both[f"{measure}_largest"] for measure in MEASURES}
-    ks = {"smallest": both["masks"], "largest": both["masks_largest"]}
+    ks = {"smallest": both["amount"], "largest": both["amount_largest"]}
     return both[keys].assign(**drops, **ks)
 
 
@@ -297,7 +297,7 @@ PAIRED = (
             "entropy": Measure("entropy (nats)"),
         },
         item=ITEM,
-        by=(*TAIL, "masks"),
+        by=(*TAIL, "amount"),
         cluster=RELEVANT,
         rows=answered,
     ),

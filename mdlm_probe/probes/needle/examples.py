@@ -23,7 +23,8 @@ def of(rows: Rows, limit: int) -> list[ExampleItem]:
     depths = sorted(depth for depth in frame["depth"].unique() if depth != ABSENT)
     wanted = {depths[n] for n in (0, len(depths) // 2, -1)} if depths else set()
     part = frame[
-        (frame["length"] == frame["length"].max()) & frame["depth"].isin(wanted | {ABSENT})
+        (frame["context_length"] == frame["context_length"].max())
+        & frame["depth"].isin(wanted | {ABSENT})
     ]
     return [_example(rows, at) for at in spread(part, ITEM, ("depth",), _rank(part), limit)]
 
@@ -35,10 +36,10 @@ def _rank(part: pd.DataFrame) -> list[str]:
 def _example(rows: Rows, at: int) -> ExampleItem:
     row = rows.fields(at)
     model, absent = row["model"], row["depth"] == str(ABSENT)
-    masks = "" if rows.causal(model) else MASK * int(row["answer_tokens"])
+    masks = "" if rows.causal(model) else MASK * int(row["right_tokens"])
     where = "without the fact" if absent else f"depth {row['depth']} %"
     wrong = "" if row["correct"] == "1" else " (wrong)"
-    title = f"needle {row['item']}, {row['length']} tokens, {where}{wrong}"
+    title = f"needle {row['item']}, {row['context_length']} tokens, {where}{wrong}"
     parts = [prompt(rows, model, lambda: _text(row) + masks)]
     if not absent and not rows.changed(model):
         parts.append(TextPart("the fact that it holds", _needle(row).fact))
@@ -64,7 +65,7 @@ def _text(row: Fields) -> str:
         raise LookupError("these rows don't say which sentences the text had")
     source, needle = facts.load(row["needles"], row["lexicon"]), _needle(row)
     count, at = int(row["sentences"]), int(row["fact_after"]) if row["fact_after"] else None
-    item, seed, length = (int(row[name]) for name in ("item", "seed", "length"))
+    item, seed, length = (int(row[name]) for name in ("item", "seed", "context_length"))
     sentences = haystack.filler(needle, item, seed, length)[:count]
     shown = {n for n in range(count) if n < NEAR or n >= count - NEAR}
     shown |= {n for n in range(count) if at is not None and at - NEAR <= n < at + NEAR}

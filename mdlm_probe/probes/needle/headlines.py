@@ -12,8 +12,8 @@ from mdlm_probe.analysis.headlines import Headline, HeadlineValue, first, of_mod
 
 def _exact(tables: Tables, frame: pd.DataFrame) -> Iterator[HeadlineValue]:
     for _, rows in of_models(tables.get("overview")):
-        row = first(rows.sort_values("length", ascending=False, kind="stable"))
-        setting = f"texts of {row['length']} tokens, all depths"
+        row = first(rows.sort_values("context_length", ascending=False, kind="stable"))
+        setting = f"texts of {row['context_length']} tokens, all depths"
         yield over(row, "exact", 100, row["n"], "needles", setting)
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -20,9 +20,10 @@ import numpy as np
 
 from mdlm_probe.core import options
 from mdlm_probe.core.cell_ranges import Cells, cells_of
-from mdlm_probe.core.cells import key
+from mdlm_probe.core.cells import key, seeded_as
 from mdlm_probe.core.columns import FILE, Unit
 from mdlm_probe.core.errors import Refusal
+from mdlm_probe.decoding import coordinates
 from mdlm_probe.engine.queries import Answer, Query, Readout
 from mdlm_probe.probes._few_shot import scoring
 from mdlm_probe.probes.needle import columns, haystack
@@ -42,16 +43,18 @@ ABSENT = -1
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One needle in a text of `length` tokens at most, at `depth` percent of the filler.
+    """One needle in a text of `context_length` tokens at most, at `depth` percent of the filler.
 
     Depth 0 is the start of the text, 100 is next to the question, `ABSENT` is nowhere.
     """
 
     needles: Annotated[str, "name of the needles in tasks/, or their path", FILE]
-    lexicon: Annotated[str, "lexicon of the needles: full or small"]
-    seed: Annotated[int, "seed of needles and filler"]
-    length: Annotated[int, "context length, question and answer included", Unit("tokens")]
-    item: Annotated[int, "number of the needle, from 0"]
+    lexicon: coordinates.Lexicon
+    seed: coordinates.Seed
+    context_length: Annotated[int, "tokens, with question and answer", Unit("tokens")] = field(
+        metadata=seeded_as("length")
+    )
+    item: coordinates.Item
     depth: Annotated[int, "where the fact stands: 0 the start; -1: it is absent", Unit("%")]
 
 
@@ -90,7 +93,7 @@ def plan(
             expected = f"more than {words} tokens, for the needle '{needle.fact}'"
             raise options.wrong("lengths", min(lengths), expected)
     wanted = (*depths, *((ABSENT,) if baseline == "absent" else ()))
-    axes = ("length", lengths), ("item", range(limit)), ("depth", wanted)
+    axes = ("context_length", lengths), ("item", range(limit)), ("depth", wanted)
     return cells_of(Cell, *axes, needles=needles, lexicon=lexicon, seed=seed)
 
 
@@ -101,8 +104,9 @@ def sources(needles: str, lexicon: str, **_: Any) -> dict[str, str]:
 
 def refuse(cell: Cell, entry: Checkpoint) -> str:
     """Why a cell can't be asked of a model; empty if it can."""
-    if cell.length > entry.context:
-        found = f"{cell.length} tokens are beyond its context of {entry.context}; see --rope-scale"
+    if cell.context_length > entry.context:
+        most = f"its context of {entry.context}; see --rope-scale"
+        found = f"{cell.context_length} tokens are beyond {most}"
         return Refusal.of(found, "rope_scale", "lengths")
     return ""
 
@@ -114,7 +118,7 @@ def measure(
     asked = []
     for cell in cells:
         source = load(cell.needles, cell.lexicon)
-        hidden = haystack.fit(engine.border, source, cell.item, cell.seed, cell.length)
+        hidden = haystack.fit(engine.border, source, cell.item, cell.seed, cell.context_length)
         readouts = (Readout("chosen", hidden.answer), *scoring.READOUTS)
         depth = None if cell.depth == ABSENT else cell.depth
         asked.append((hidden, depth, haystack.queries(engine, hidden, depth, readouts, key(cell))))
@@ -147,7 +151,7 @@ def _row(
         "needle_at": haystack.start_of(engine.border, hidden, depth),
         "right": hidden.needle.value,
         "predicted": engine.border.decode(read["top_id"].tolist()),
-        "answer_tokens": len(steps),
+        "right_tokens": len(steps),
         "correct": tuple(read["top_id"].tolist()) == hidden.answer,
         "logp_right": float(sum(read["chosen"][n, n] for n in steps)),
         "entropy": float(read["entropy"][0]),

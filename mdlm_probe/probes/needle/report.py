@@ -36,7 +36,7 @@ def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     Raises:
         KeyError, ValueError: for rows that a needle run didn't write.
     """
-    frame[["length", "depth", "correct", "logp_right"]].apply(pd.to_numeric)
+    frame[["context_length", "depth", "correct", "logp_right"]].apply(pd.to_numeric)
     return {
         "overview": overview(frame),
         "grid": grid(frame),
@@ -48,7 +48,7 @@ def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
 def _parts(frame: pd.DataFrame) -> Iterator[tuple[str, int, pd.DataFrame]]:
     """The rows of each model and length, models in the order of the rows."""
     for model, rows in frame.groupby("model", observed=True, sort=False):
-        for size, part in by_value(rows, "length"):
+        for size, part in by_value(rows, "context_length"):
             yield str(model), int(size), part
 
 
@@ -98,7 +98,7 @@ def overview(frame: pd.DataFrame) -> pd.DataFrame:
         if not len(exact):  # an unfinished run, no needle at every depth yet
             continue
         tokens = part.loc[part["depth"] != ABSENT, "tokens"].mean()
-        row = {"model": model, "length": size, "tokens": tokens, "n": len(exact)}
+        row = {"model": model, "context_length": size, "tokens": tokens, "n": len(exact)}
         needles = np.repeat(np.arange(len(exact)), exact.shape[1])
         row |= _line("exact", stats.share_over(exact.to_numpy().ravel(), needles))
         row["logp"] = _wide(part, "logp_right").to_numpy().mean()
@@ -120,7 +120,7 @@ def grid(frame: pd.DataFrame) -> pd.DataFrame:
         gains = _gain(part)
         for at, cell in by_value(part, "depth"):
             rows.append(
-                {"model": model, "length": size, "depth": int(at), "n": len(cell)}
+                {"model": model, "context_length": size, "depth": int(at), "n": len(cell)}
                 | _line("exact", stats.proportion(cell["correct"].to_numpy()))
                 | _line("logp", stats.mean(cell["logp_right"].to_numpy()))
                 | (_line("gain", stats.mean(gains[at].to_numpy())) if at in gains else {})
@@ -144,7 +144,7 @@ def depth(frame: pd.DataFrame) -> pd.DataFrame:
         for name, (plus, minus) in contrasts.items():
             gaps = (w[plus].mean(axis=1) - w[minus].mean(axis=1) for w in (exact, logp))
             rows.append(
-                {"model": model, "length": size, "contrast": name, "n": len(exact)}
+                {"model": model, "context_length": size, "contrast": name, "n": len(exact)}
                 | _compared(*gaps)
             )
     return _corrected(pd.DataFrame(rows))
@@ -169,8 +169,8 @@ def length(frame: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for model, part in frame.groupby("model", observed=True, sort=False):
-        ends = part["length"].min(), part["length"].max()
-        short, long = (part[part["length"] == size] for size in ends)
+        ends = part["context_length"].min(), part["context_length"].max()
+        short, long = (part[part["context_length"] == size] for size in ends)
         gaps = [_gap(_wide(short, m), _wide(long, m)) for m in ("correct", "logp_right")]
         if ends[0] == ends[1] or not len(gaps[0]):
             continue
@@ -233,7 +233,7 @@ def _map(name: str, title: str, rows: Rows, fill: Axis, colours: HeatColours) ->
         title,
         rows,
         "heat",
-        Axis("length", "context (tokens)"),
+        Axis("context_length", "context (tokens)"),
         Axis("depth", "depth of the fact (%)"),
         fill=fill,
         panels=("model",),
@@ -273,8 +273,10 @@ CHARTS = (
 
 def gained(frame: pd.DataFrame) -> pd.DataFrame:
     """Rows of texts that hold the fact, with the `gain` over the text that lacks it."""
-    absent = frame[frame["depth"] == ABSENT].set_index([*ITEM, "length"])["logp_right"]
-    held = frame[frame["depth"] != ABSENT].join(absent.rename("without"), on=[*ITEM, "length"])
+    absent = frame[frame["depth"] == ABSENT].set_index([*ITEM, "context_length"])["logp_right"]
+    held = frame[frame["depth"] != ABSENT].join(
+        absent.rename("without"), on=[*ITEM, "context_length"]
+    )
     return held.assign(gain=held["logp_right"] - held["without"])
 
 
@@ -286,7 +288,7 @@ PAIRED = (
             "gain": Measure("gained by the fact (nats)", better="more"),
         },
         item=("item",),
-        by=("length", "depth"),
+        by=("context_length", "depth"),
         rows=gained,
     ),
 )

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 from mdlm_probe.core.columns import Column
+from mdlm_probe.core.shared_columns import (
+    ANSWER,
+    ANSWER_TOKENS,
+    CANVAS,
+    CORRECT,
+    DIVERGENCE,
+    EDIT_DISTANCE,
+    ENDED,
+    NLL,
+    PASSES,
+    RIGHT,
+    SCORER_TOKENS,
+    UNMASKED,
+)
 from mdlm_probe.decoding import text_quality
 
 COLUMNS = (
-    Column("tokens", int, "tokens", "tokens of the prompt"),
-    Column("answer", str, "", "text of the answer, up to the first end of text"),
-    Column("ended", bool, "", "whether an end of text was written"),
-    Column("answer_tokens", int, "tokens", "tokens of the answer"),
-    Column("nll", float, "nats", "negative log-likelihood of the answer under the scorer"),
-    Column("scorer_tokens", int, "tokens", "tokens of the answer by the scorer's tokenizer"),
-    Column("right", str, "", "the prompt's right answer, where it has one"),
-    Column("correct", bool, "", "whether the answer is an exact match of the right one"),
+    Column("prompt_tokens", int, "tokens", "tokens of the prompt, without masks"),
+    ANSWER,
+    ENDED,
+    ANSWER_TOKENS,
+    NLL,
+    SCORER_TOKENS,
+    RIGHT,
+    CORRECT,
     *text_quality.COLUMNS,
     Column("offered", int, "tokens", "tokens that were about to be committed"),
     Column("hits", int, "tokens", "tokens that were to be changed, drawn beforehand"),
@@ -26,15 +40,15 @@ COLUMNS = (
     Column("refilled", int, "tokens", "moved tokens whose own place was filled in later"),
     Column("doubled", int, "tokens", "of these, places filled in with the same token again"),
     Column("visible", int, "tokens", "changes not behind the first end of the text"),
-    Column("edit_distance", int, "tokens", "from the unintervened answer"),
-    Column("divergence", int, "", "first position that differs from it, from 0; empty: equal"),
+    EDIT_DISTANCE,
+    DIVERGENCE,
     Column("parted_8", float, "share", "of the 8 positions after that, those that differ"),
     Column("parted_32", float, "share", "of the 32 positions after that, those that differ"),
     Column("cascade", int, "tokens", "places that differ though the intervention left them alone"),
-    Column("passes", int, "passes", "forward passes"),
+    PASSES,
     Column("moves", str, "", "every change as step:place:to, places from 0"),
-    Column("unmasked", str, "", "step that wrote each place, from 1; 0 where none did"),
-    Column("canvas", list, "", "text of every position of the canvas"),
+    UNMASKED,
+    CANVAS,
 )
 """`canvas`: see `answers.pieces`.
 

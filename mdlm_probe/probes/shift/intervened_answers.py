@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from mdlm_probe.core import shared_columns as shared
 from mdlm_probe.core.cells import key
 from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.columns import Unit
@@ -48,8 +49,8 @@ class AnswerCell:
     eos: coordinates.EndOfText
     cache: coordinates.KeptCache
     seed: coordinates.Seed
-    intervention: Annotated[str, "what is done to tokens: none, shift, post-hoc, replace or hold"]
-    frac: Annotated[float, "share of the committed tokens that are to be changed", Unit("share")]
+    intervention: Annotated[str, shared.INTERVENTION.meaning]
+    frac: Annotated[float, shared.FRAC.meaning, Unit(shared.FRAC.unit)]
 
     def schedule(self) -> Schedule:
         """How its canvas is filled in: the same for all answers to a prompt."""
@@ -204,7 +205,7 @@ def _row(
 ) -> dict[str, Any]:
     decoded = run.answer.decoded
     return {
-        "tokens": len(decoded.canvas.ids) - len(decoded.canvas.places),
+        "prompt_tokens": len(decoded.canvas.ids) - len(decoded.canvas.places),
         "answer": run.answer.text,
         "ended": run.answer.ended,
         "answer_tokens": len(run.answer.ids),

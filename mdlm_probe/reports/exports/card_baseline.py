@@ -166,7 +166,7 @@ def _costs(found: Sequence[Compared], root: Path) -> list[str]:
         said = f"trained elsewhere: {Path(adapter).name} has no record here"
     else:
         said = (
-            f"{arm.objective} took {arm.steps} steps, {arm.tokens} tokens through the network and"
-            f" {arm.seconds:g} s of training"
+            f"{arm.objective} took {arm.training_steps} steps, {arm.trained_tokens} tokens"
+            f" through the network and {arm.seconds:g} s of training"
         )
     return [f"Costs of the remedy: {escape(said)}."]

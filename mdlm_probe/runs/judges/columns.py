@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from mdlm_probe.core.columns import MODEL, Column, names
 from mdlm_probe.core.options import AMOUNT, Traits
+from mdlm_probe.core.shared_columns import FRAC, INTERVENTION, PROMPT, SEED, TASK
 
 COLUMNS = (
     Column("judge", str, "", "the judge's name"),
     MODEL,
-    Column("prompt", str, "", "id of the prompt"),
-    Column("task", str, "", "type of the prompt"),
+    PROMPT,
+    TASK,
     Column("settings", str, "", "how the answers were decoded, where the run has several ways"),
-    Column("seed", int, "", "seed of the answers"),
-    Column("intervention", str, "", "what was done to the shifted answer"),
-    Column("frac", float, "share", "share of its tokens that were to be changed"),
-    Column("order", str, "", "first: the shifted answer is text A; second: it is B; none: either"),
+    SEED,
+    INTERVENTION,
+    FRAC,
+    Column("shown", str, "", "the shifted answer: first (A), second (B), or none: in no order"),
     Column("identical", bool, "", "whether the two answers are the same text"),
     Column("verdict", str, "", "one of five about A and B; or refused, unparsable or failed"),
-    Column("score", float, "", "1: the shifted answer won; 0: it lost; 0.5: a tie"),
+    Column("win", float, "", "1: the shifted answer won; 0: it lost; 0.5: a tie"),
     Column("strength", int, "", "2: the shifted answer is much better; to -2: much worse"),
     Column("logp_a", float, "nats", "log-probability of the letter A, of a local judge"),
     Column("logp_b", float, "nats", "log-probability of the letter B, of a local judge"),
-    Column("prompt_tokens", int, "tokens", "tokens that the judge read"),
-    Column("completion_tokens", int, "tokens", "tokens that the judge wrote"),
+    Column("tokens_read", int, "tokens", "tokens that the judge read"),
+    Column("tokens_written", int, "tokens", "tokens that the judge wrote"),
     Column("reason", str, "", "why there is no verdict, or what else is to say"),
 )
 """A verdict that doesn't depend on the order is written as if the shifted answer were A."""

@@ -25,15 +25,15 @@ WON = ((0.5, "the shifted answer lost"), (0.500001, "a tie"), (2, "the shifted a
 
 def of(rows: Rows, limit: int) -> list[ExampleItem]:
     """Pairs from those whose shifted answer lost to those where it won, of each model and judge."""
-    frame = rows.frame.assign(score=rows.frame["score"].fillna(0.5))
+    frame = rows.frame.assign(win=rows.frame["win"].fillna(0.5))
     pairs, own = numbers(frame, PAIR), numbers(frame, ("judge", "model", *PAIR))
     judged = _Judged(rows)
     replies = {name: _replies(rows, str(name)) for name in frame["judge"].unique()}
     found = []
-    for number in evenly(ranking(frame, pairs, ("score",)), limit):
+    for number in evenly(ranking(frame, pairs, ("win",)), limit):
         for one in dict.fromkeys(own[pairs == number]):
             verdicts = [rows.fields(at) for at in own.index[own == one]]
-            score = frame["score"][own == one].mean()
+            score = frame["win"][own == one].mean()
             found.append(_example(verdicts, score, judged, replies[verdicts[0]["judge"]]))
     return found
 
@@ -54,8 +54,8 @@ def _example(
 
 def _verdict(row: Fields) -> TextPart:
     said = row["verdict"] + (f": {row['reason']}" if row["reason"] else "")
-    if row["order"] in SIDES:
-        return TextPart(f"verdict, {SIDES[row['order']]} (A)", said)
+    if row["shown"] in SIDES:
+        return TextPart(f"verdict, {SIDES[row['shown']]} (A)", said)
     return TextPart("verdict, the shifted answer being A", said)
 
 

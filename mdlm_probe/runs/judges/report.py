@@ -14,7 +14,7 @@ from mdlm_probe.analysis.pairing import Measure, Pairing
 
 LINE = ["judge", "model", "settings", "intervention"]
 POINT = [*LINE, "frac"]
-NUMBERS = ["frac", "identical", "score", "strength"]
+NUMBERS = ["frac", "identical", "win", "strength"]
 WITHOUT = ("refused", "unparsable", "failed")
 COMPUTED = {"nll": "likelihood", "language": "language"}
 """What the verdicts of judges follow that are no models."""
@@ -26,7 +26,7 @@ def notes(frame: pd.DataFrame) -> list[str]:
     for (judge, model), part in frame.groupby(["judge", "model"], sort=False):
         if judge == "nll":
             found.append(f"{model}: win rates by nll tell of likelihood, by which repetition wins")
-        both = _in_both_orders(part.assign(score=pd.to_numeric(part["score"])))
+        both = _in_both_orders(part.assign(win=pd.to_numeric(part["win"])))
         if both is not None and len(both) and _followed(both) == "order":
             flips = float((both["first"] != both["second"]).mean())
             found.append(
@@ -63,7 +63,7 @@ def of_prompts(frame: pd.DataFrame) -> pd.Series:
 
     No verdict in one of the orders: no score, since what is left would hold the order's bias.
     """
-    by_pair = frame.groupby(["prompt", "seed"], sort=False)["score"]
+    by_pair = frame.groupby(["prompt", "seed"], sort=False)["win"]
     pairs = by_pair.mean()[by_pair.count() == by_pair.size()]
     return pairs.groupby(level="prompt", sort=False).mean()
 
@@ -128,13 +128,13 @@ def _mean(scores: np.ndarray) -> dict[str, Any]:
 
 def _in_both_orders(part: pd.DataFrame) -> pd.DataFrame | None:
     """The scores of pairs by order, where both have one; None where nobody was asked in orders."""
-    asked = part[part["order"] != "none"]
+    asked = part[part["shown"] != "none"]
     if not len(asked):
         return None
     # pairs are told apart by their place among a prompt's rows of one order
-    asked = asked.assign(pair=asked.groupby(["prompt", "seed", "order"]).cumcount())
-    asked = asked.dropna(subset="score")
-    both = asked.pivot_table(index=["prompt", "seed", "pair"], columns="order", values="score")
+    asked = asked.assign(pair=asked.groupby(["prompt", "seed", "shown"]).cumcount())
+    asked = asked.dropna(subset="win")
+    both = asked.pivot_table(index=["prompt", "seed", "pair"], columns="shown", values="win")
     return both.reindex(columns=["first", "second"]).dropna()
 
 
@@ -160,7 +160,7 @@ def _bias(part: pd.DataFrame, both: pd.DataFrame | None) -> dict[str, float]:
     if both is not None and len(both):
         share = stats.proportion((both["first"] != both["second"]).to_numpy())
         found |= share.columns("flips")
-    decided = part[(part["order"] != "none") & part["score"].notna() & (part["score"] != 0.5)]
+    decided = part[(part["shown"] != "none") & part["win"].notna() & (part["win"] != 0.5)]
     if len(decided):
         found["first"] = float(decided["verdict"].str.startswith("A>").mean())
     return found
@@ -244,17 +244,17 @@ def scored(frame: pd.DataFrame) -> pd.DataFrame:
     settings = frame["settings"].astype(object)
     frame = frame.assign(settings=settings.where(settings.notna(), ""))
     parts = [
-        of_prompts(part).rename("score").reset_index().assign(**named)
+        of_prompts(part).rename("win").reset_index().assign(**named)
         for named, part in grouped(frame, keys)
     ]
     if not parts:
-        return frame.assign(score=pd.to_numeric(frame["score"]))
+        return frame.assign(win=pd.to_numeric(frame["win"]))
     return pd.concat(parts, ignore_index=True)
 
 
 PAIRED = (
     Pairing(
-        {"score": Measure("win rate (points)", scale=100, better="more")},
+        {"win": Measure("win rate (points)", scale=100, better="more")},
         item=("task", "prompt"),
         by=("settings", "intervention", "frac"),
         rows=scored,

@@ -111,4 +111,4 @@ class MaskAgnostic:
         ce = cross_entropy(logits, item)
         first, second = logits.softmax(-1)
         tv = item.share / len(item.targets) * (first - second).abs().sum()
-        return {"loss": self.alpha * ce + self.beta * tv, "ce": ce, "tv": tv}
+        return {"loss": self.alpha * ce + self.beta * tv, "ce": ce, "l1": tv}

@@ -212,7 +212,7 @@ def test_papers_ask_what_the_papers_asked():
     assert parts["locality"].models == eight
     cells = {p.entry.name: len(p.cells) for p in parts["locality"].plans}
     assert cells["llada-8b"] == 3 * cells["llama3-8b"] == 3 * 16 * 9 * 1000
-    assert {c.masks for c in parts["locality-masks"].plans[0].cells} == {2, 50, 100, 200}
+    assert {c.question_masks for c in parts["locality-masks"].plans[0].cells} == {2, 50, 100, 200}
     assert {c.steps for c in parts["steps"].plans[0].cells} >= {2, 4, 6, 40}
     assert {c.distractors for c in parts["lengths"].plans[0].cells} == {0, 10, 20, 30}
     paper = parts["attribution"].plans[0].options

@@ -32,7 +32,7 @@ def answered(*pairs, answer="letter", suite="few-shot", options=3):
         word = str.lower if answer == "word" and not suite.startswith("lm-eval") else str
         top = np.exp(max(logps.values())) if known else 0.9
         rows.append(
-            {"suite": suite, "options": options, "answer": answer, "top1_prob": top}
+            {"suite": suite, "options": options, "answer_form": answer, "top1_prob": top}
             | {"predicted": word(said), "right": word(right), **logps}
             | {"logp_right": logps[f"logp_{right}"]}
         )

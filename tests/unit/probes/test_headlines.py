@@ -20,9 +20,15 @@ HEADLINES = {
 }
 PLACES = {
     "locality index": ("locality-index", {"question": "right"}, "index", 100, "tasks"),
-    "distraction": ("masks-changes", {"filler": "mask", "masks": "50"}, "accuracy", -1, "accuracy"),
+    "distraction": (
+        "masks-changes",
+        {"filler": "mask", "amount": "50"},
+        "accuracy",
+        -1,
+        "accuracy",
+    ),
     "distraction p_right": (
-        *("masks-changes", {"filler": "mask", "masks": "50"}),
+        *("masks-changes", {"filler": "mask", "amount": "50"}),
         *("p_right", -1, "p_right"),
     ),
     "half-distance": ("decay-half", {"task": "prose"}, "half", 1, "half"),
@@ -32,11 +38,11 @@ PLACES = {
         *("judge-winrate", {"intervention": "shift", "frac": "0.01"}),
         *("winrate", 100, "winrate"),
     ),
-    "needle exact match": ("needle-overview", {"length": "512"}, "exact", 100, "exact"),
+    "needle exact match": ("needle-overview", {"context_length": "512"}, "exact", 100, "exact"),
     "order loss": ("blocks-orders", {"order": "low_confidence"}, "loss", 1, "loss"),
     "cache edits": ("cache-error", {"cache": "prefix"}, "edits", 100, "edits"),
     "recency": (
-        *("attribution-shape", {"part": "recency", "masks": "0"}),
+        *("attribution-shape", {"part": "recency", "appended_masks": "0"}),
         *("value", 1, "tasks"),
     ),
 }
@@ -125,7 +131,7 @@ def test_the_masks_nearest_to_a_fifth_are_taken(tmp_path):
     assert one.setting.startswith("50 masks (46 %")
     reference.run(tmp_path, "masks", "tiny-mdlm")
     made_runs.changed(
-        *(tmp_path, "masks__tiny-mdlm", lambda row: [] if row["masks"] == "50" else [row]),
+        *(tmp_path, "masks__tiny-mdlm", lambda row: [] if row["amount"] == "50" else [row]),
         masks=["0", "200", "400", "800"],
     )
     assert found(tmp_path, "distraction")["tiny-mdlm"].setting.startswith("200 masks (1")
@@ -134,7 +140,7 @@ def test_the_masks_nearest_to_a_fifth_are_taken(tmp_path):
 def test_masks_without_none_beside_them_tell_no_distraction(tmp_path):
     reference.run(tmp_path, "masks", "tiny-mdlm")
     made_runs.changed(
-        *(tmp_path, "masks__tiny-mdlm", lambda row: [] if row["masks"] == "0" else [row]),
+        *(tmp_path, "masks__tiny-mdlm", lambda row: [] if row["amount"] == "0" else [row]),
         masks=["50", "200", "400", "800"],
     )
     one = found(tmp_path, "distraction")["tiny-mdlm"]

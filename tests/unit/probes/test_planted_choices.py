@@ -102,7 +102,7 @@ def test_every_choice_is_the_readers(folder, model, metric):
     asked = {}
     assert len(rows) == len(cells)
     for line in rows.to_dict("records"):
-        count = int(line["masks"])
+        count = int(line["amount"])
         left, right = (count, 0) if line["side"] == "left" else (0, count)
         known = [tuple(d[x] for x in "abc") for d in documents]
         logps = {o: reader.logps(o, left, right) for o in known}

@@ -54,7 +54,7 @@ def ends(line, name, scale=1.0):
 
 
 def test_accuracy_and_index_of_locality():
-    frame, hits, right = rows("position", (0, 40), question="right", masks=0)
+    frame, hits, right = rows("position", (0, 40), question="right", question_masks=0)
     table = locality.accuracy(frame)
     for at, line in table.iterrows():
         share = stats.share_over(hits[at].ravel(), np.repeat(NAMES, 2 * ITEMS))
@@ -72,12 +72,12 @@ def test_accuracy_and_index_of_locality():
 
 
 TAIL = {"filler": "mask", "side": "right", "steps": 1, "order": "none"}
-TAIL |= {"appended": 5, "mask_tokens": 1, "step": 1}
+TAIL |= {"appended": 5, "mask_tokens": 1, "answer_step": 1}
 
 
 def test_drops_changes_and_controls_of_masks():
-    frame, hits, right = rows("masks", ("5", "9"), **TAIL)
-    other, dots, _ = rows("masks", ("5", "9"), seed=1, **(TAIL | {"filler": "dot"}))
+    frame, hits, right = rows("amount", ("5", "9"), **TAIL)
+    other, dots, _ = rows("amount", ("5", "9"), seed=1, **(TAIL | {"filler": "dot"}))
     series = masks.series(pd.concat([frame, other], ignore_index=True))
     curve = masks.curve(series).query("filler == 'mask'").to_dict("records")
     for line, own in zip(curve, hits, strict=True):
@@ -108,8 +108,16 @@ def test_drops_changes_and_controls_of_masks():
 
 
 def test_scores_of_attribution():
-    at = {"question": "right", "masks": 0, "method": "grad-norm", "order": 0, "score": 1.0}
-    frame, _, scores = rows("place", range(5), unit="example", label="relevant", gap=np.nan, **at)
+    at = {
+        "question": "right",
+        "appended_masks": 0,
+        "method": "grad-norm",
+        "example_order": 0,
+        "score": 1.0,
+    }
+    frame, _, scores = rows(
+        "examples_before", range(5), unit="example", label="relevant", gap=np.nan, **at
+    )
     frame["normalised"] = scores.ravel()
     for line, own in zip(
         attribution.positions(frame).query("label == 'any'").to_dict("records"), scores, strict=True
@@ -131,10 +139,10 @@ def test_scores_of_attribution():
 @pytest.mark.parametrize("named", [True, False])
 def test_two_runs_compared(named):
     """By the column, and of older rows by the names of sets."""
-    both = [rows("position", (0, 40), seed, question="right", masks=0) for seed in (0, 1)]
+    both = [rows("position", (0, 40), seed, question="right", question_masks=0) for seed in (0, 1)]
     frames = [with_task(frame) if named else frame for frame, _, _ in both]
     pairing = locality.PAIRED[0]
-    coordinates = ["set", "item", "question", "masks", "position", "shots", "distractors"]
+    coordinates = ["set", "item", "question", "question_masks", "position", "shots", "distractors"]
     table = paired_differences.lines(pairs.pair(*frames, pairing, coordinates), pairing)
     found = over_tasks((both[1][1] - both[0][1]).mean(axis=0))
     line = table.iloc[0]
@@ -196,7 +204,7 @@ def test_older_rows_that_may_mean_two_tasks_are_refused():
 
 
 def test_one_relevant_task_has_no_interval_over_tasks_and_it_is_said_why():
-    frame, hits, _ = rows("position", (0, 40), question="right", masks=0)
+    frame, hits, _ = rows("position", (0, 40), question="right", question_masks=0)
     assert report_parts.notes(frame) == []
     alone = frame[frame["set"].str.startswith("b-")]
     table, index = locality.accuracy(alone), locality.index(alone)
@@ -215,7 +223,7 @@ def test_one_relevant_task_has_no_interval_over_tasks_and_it_is_said_why():
 
 
 def test_the_report_of_a_run_says_so_first(tmp_path):
-    frame, _, _ = rows("position", (0, 40), question="right", masks=0)
+    frame, _, _ = rows("position", (0, 40), question="right", question_masks=0)
     frame[frame["set"].str.startswith("b-")].to_csv(tmp_path / "locality__m.csv", index=False)
     entry = {"status": "finished", "config": {"probe": "locality", "model": "m", "options": {}}}
     (tmp_path / "run.json").write_text(json.dumps({"locality__m": entry}))

@@ -52,7 +52,7 @@ def test_what_does_not_fit_is_left_out_and_counted(tmp_path):
     entry = read_run(tmp_path / "r")[path.stem]
     assert (entry["cells"], entry["refused"]) == (len(wanted), {reason: left})
     with path.open(encoding="utf-8") as file:
-        rows = [(row["set"], int(row["item"]), row["masks"]) for row in csv.DictReader(file)]
+        rows = [(row["set"], int(row["item"]), row["amount"]) for row in csv.DictReader(file)]
     assert rows == [(cell.set, cell.item, cell.masks) for cell in wanted]
     again = Log()
     runner.run(plan, again)

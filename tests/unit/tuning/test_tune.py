@@ -77,7 +77,7 @@ def test_what_is_written(place, whole):
     assert told["config"]["objective"] == "mask-agnostic"
     assert told["config"]["options"]["max_masks"] == 20
     rows = log(whole)
-    assert list(rows) == ["step", "loss", "ce", "tv", "rate", "tokens", "seconds"]
+    assert list(rows) == ["step", "loss", "ce", "l1", "rate", "trained_tokens", "seconds"]
     assert list(rows.step) == [1, 2, 3, 4]
     assert list(rows.rate) == [5e-4, 1e-3, 1e-3, 1e-3]
     assert rows.loss.to_list() == pytest.approx((0.1 * rows.ce + rows.tv).to_list(), rel=1e-5)
@@ -144,7 +144,7 @@ def test_a_stopped_training_resumes_to_equal_bytes(place, whole, tmp_path, stopp
     assert front.begun == [0, 2 if stopped == 3 else 0]
     for name in ("adapter_model.safetensors", "adapter_config.json"):
         assert (tmp_path / name).read_bytes() == (whole / name).read_bytes()
-    columns = ["step", "loss", "ce", "tv", "rate", "tokens"]
+    columns = ["step", "loss", "ce", "l1", "rate", "trained_tokens"]
     assert log(tmp_path)[columns].equals(log(whole)[columns])
 
 
@@ -336,7 +336,7 @@ def test_generate_says_how_much_slack_there_is(place, tmp_path):
         job = Job("generate", str(place / "model"), options, load, tmp_path / name, 500)
         (row,) = map(json.loads, generate.run(job, Writing()).read_text().splitlines())
         assert ("slack_share" in row) == bool(given)
-        assert len(row["steps"]) == len(row["logprobs"]) == row["tokens"]
+        assert len(row["token_steps"]) == len(row["logprobs"]) == row["answer_tokens"]
 
 
 def load_border(place):

@@ -137,7 +137,13 @@ def test_whatever_was_written_both_answers_can_be_read_off(first, second):
 
 
 def test_of_a_long_text_the_sentences_far_from_the_fact_are_counted():
-    told = {"needles": "needle", "lexicon": "full", "seed": "0", "item": "0", "length": "2000"}
+    told = {
+        "needles": "needle",
+        "lexicon": "full",
+        "seed": "0",
+        "item": "0",
+        "context_length": "2000",
+    }
     whole = needle._text(told | {"sentences": "16", "fact_after": "8"})
     assert "sentences ...]" not in whole
     fact = needle._needle(told).fact

@@ -40,7 +40,7 @@ def asked(model="oracle", **options):
 def test_defaults_are_the_issues():
     cells = masks.plan(limit=1)
     assert len(cells) == 16 * (1 + 3 * 11)
-    assert {c.masks for c in cells} == set("0 1 2 5 10 20 35 50 75 100 150 200".split())
+    assert {c.amount for c in cells} == set("0 1 2 5 10 20 35 50 75 100 150 200".split())
     assert {c.filler for c in cells} == {"none", "mask", "text", "eos"}
     first = cells[0]
     assert (first.shots, first.distractors, first.steps, first.side) == (10, 40, 1, "none")
@@ -65,7 +65,7 @@ def test_the_question_ends_in_its_own_mask_and_the_tail():
             continue
         assert query.ids[: len(plain.ids)] == plain.ids
         assert query.positions == (len(plain.ids) - 1,)
-        count = {"0": 0, "5": 5, "50%": round(len(plain.ids) / 2)}[cell.masks]
+        count = {"0": 0, "5": 5, "50%": round(len(plain.ids) / 2)}[cell.amount]
         assert len(query.ids) == len(plain.ids) + count
         tail = border.decode(query.ids[len(plain.ids) :])
         if cell.filler == "mask":
@@ -122,7 +122,7 @@ def test_masks_and_steps_cost_the_oracle_nothing(side):
     rows = {}
     for cell, (row,) in masks.measure(engine, cells):
         assert row["correct"]
-        rows.setdefault(cell.item, {})[cell.masks, cell.steps, cell.order] = row
+        rows.setdefault(cell.item, {})[cell.amount, cell.steps, cell.order] = row
     for found in rows.values():
         for (amount, steps, _), row in found.items():
             # tokens committed in earlier steps are new evidence; one step has masks alone
@@ -131,7 +131,7 @@ def test_masks_and_steps_cost_the_oracle_nothing(side):
                 assert row["logp_right"] == pytest.approx(start["logp_right"], abs=1e-5)
                 assert row["entropy"] == pytest.approx(start["entropy"], abs=1e-4)
             assert row["mask_tokens"] == row["appended"] + 1
-            assert row["step"] <= steps or amount == "0"
+            assert row["answer_step"] <= steps or amount == "0"
 
 
 class Distracted:
@@ -158,7 +158,7 @@ def test_a_planted_distraction_is_found():
     engine = Engine(Distracted(oracle, 30), batch_tokens=8192)
     found = {}
     for cell, (row,) in masks.measure(engine, masks.plan(**options, filler=("mask",))):
-        found.setdefault(cell.masks, []).append(row["logp_right"])
+        found.setdefault(cell.amount, []).append(row["logp_right"])
     assert np.mean(found["60"]) < np.mean(found["0"]) - 0.1
     assert found["20"] == pytest.approx(found["0"], abs=1e-5)
 
@@ -214,7 +214,7 @@ def test_several_steps_read_the_answer_when_it_is_committed():
     cells = masks.plan(
         **SMALL, limit=4, masks=("20",), filler=("mask",), steps=(7,), order=("random",)
     )
-    steps = [row["step"] for _, (row,) in masks.measure(engine, cells)]
+    steps = [row["answer_step"] for _, (row,) in masks.measure(engine, cells)]
     assert set(steps) <= set(range(1, 8))
     assert len(set(steps)) > 1
 

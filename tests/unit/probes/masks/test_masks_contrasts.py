@@ -24,14 +24,14 @@ def run(settings, share, items=20):
     """
     found = []
     for own, (n, task), other in itertools.product(settings, enumerate(TASKS), "xy"):
-        at = {"model": "m", "suite": "s", "shots": 10, "distractors": 40, "masks": "50"} | own
-        none = at["masks"] == "0"
+        at = {"model": "m", "suite": "s", "shots": 10, "distractors": 40, "amount": "50"} | own
+        none = at["amount"] == "0"
         at |= {"filler": "none" if none else "mask", "side": "none" if none else "right"}
-        at = {"steps": 1, "order": "none"} | at | {"appended": LENGTHS[at["masks"]]}
+        at = {"steps": 1, "order": "none"} | at | {"appended": LENGTHS[at["amount"]]}
         right = np.arange(items) < round(items * share(own, n))
         at |= {"task": task, "set": f"{task}-{other}", "item": range(items), "correct": right * 1}
         found.append(pd.DataFrame(at | {"logp_right": np.log(0.1 + 0.8 * right)}))
-    more = {"entropy": 1.0, "top1_prob": 0.5, "mask_tokens": 1, "step": 1}
+    more = {"entropy": 1.0, "top1_prob": 0.5, "mask_tokens": 1, "answer_step": 1}
     return pd.concat(found, ignore_index=True).assign(**more)
 
 
@@ -49,13 +49,13 @@ def rounded(values, items=20):
 def test_forty_steps_against_one_by_order():
     """Random steps recover .3 to .4, confident ones .05 or nothing."""
     several = [{"steps": 40, "order": order} for order in ("random", "low_confidence")]
-    settings = [{"masks": "0"}, {}, *several, {"masks": "100"}, several[0] | {"masks": "100"}]
+    settings = [{"amount": "0"}, {}, *several, {"amount": "100"}, several[0] | {"amount": "100"}]
     gains = {"random": 0.3 + 0.05 * (np.arange(8) % 3), "low_confidence": 0.05 * (np.arange(8) % 2)}
 
     def share(own, n):
         return 0.4 + (gains[own["order"]][n] if "order" in own else 0)
 
-    table = masks.tables(run(settings, share))["steps"].set_index(["order", "masks"])
+    table = masks.tables(run(settings, share))["steps"].set_index(["order", "amount"])
     assert list(table.index) == [("random", "50"), ("random", "100"), ("low_confidence", "50")]
     for (order, _), line in table.iterrows():
         expected(line, "accuracy", rounded(0.4 + gains[order]) - 0.4)
@@ -78,14 +78,14 @@ def test_swapped_orders_would_be_seen():
 def test_masks_cost_more_among_more_distractors():
     """20 % costs 0 to .1 alone, .25 to .35 among 30 distractors."""
     settings = [
-        {"masks": k, "distractors": count}
+        {"amount": k, "distractors": count}
         for count in (0, 10, 30)
         for k in ("0", "2", "20%", "100")
     ]
     cost = {0: 0.1 * (np.arange(8) % 2), 10: np.full(8, 0.15), 30: 0.25 + 0.05 * (np.arange(8) % 3)}
 
     def share(own, n):
-        return 0.8 - (cost[own["distractors"]][n] if own["masks"] in ("20%", "100") else 0)
+        return 0.8 - (cost[own["distractors"]][n] if own["amount"] in ("20%", "100") else 0)
 
     table = masks.tables(run(settings, share))["lengths"]
     assert (table["few"].unique(), table["many"].unique()) == (["2"], ["20%"])
@@ -102,11 +102,11 @@ def test_masks_cost_more_among_more_distractors():
 
 
 def test_lengths_are_compared_at_what_all_of_them_were_asked():
-    settings = [{"masks": k, "distractors": n} for n in (0, 40) for k in ("0", "2", "50")]
-    rows = run([*settings, {"masks": "100", "distractors": 40}], lambda own, n: 0.5)
+    settings = [{"amount": k, "distractors": n} for n in (0, 40) for k in ("0", "2", "50")]
+    rows = run([*settings, {"amount": "100", "distractors": 40}], lambda own, n: 0.5)
     table = masks.tables(rows)["lengths"]
     assert (set(table["few"]), set(table["many"])) == ({"0"}, {"50"})
-    appended = [{"masks": k, "distractors": n} for n in (0, 40) for k in ("0", "1", "2", "20%")]
+    appended = [{"amount": k, "distractors": n} for n in (0, 40) for k in ("0", "1", "2", "20%")]
     papers = masks.tables(run(appended, lambda own, n: 0.5, items=2))["lengths"]
     assert (set(papers["few"]), set(papers["many"])) == ({"1"}, {"20%"})
     assert table["distractors"].tolist() == ["0", "40", "40 - 0"]
@@ -116,11 +116,11 @@ def test_lengths_are_compared_at_what_all_of_them_were_asked():
 def test_what_shots_add_against_what_masks_take():
     """Tasks that shots help more lose more to masks: .2 to .5 gained, half of it and .1 lost."""
     gained = 0.2 + np.array([0, 0.06, 0.16, 0.28, 0.3, 0.12, 0.22, 0.04])
-    settings = [{"masks": k, "shots": n} for n in (0, 10) for k in ("0", "50", "100")]
+    settings = [{"amount": k, "shots": n} for n in (0, 10) for k in ("0", "50", "100")]
 
     def share(own, n):
         return 0.3 + (own["shots"] > 0) * (
-            gained[n] - {"0": 0, "50": 0.1, "100": 0.1 + gained[n] / 2}[own["masks"]]
+            gained[n] - {"0": 0, "50": 0.1, "100": 0.1 + gained[n] / 2}[own["amount"]]
         )
 
     rows = run(settings, share, items=100)
@@ -133,7 +133,7 @@ def test_what_shots_add_against_what_masks_take():
     assert table["gain"].tolist() == pytest.approx(list(100 * gains))
     assert table["drop"].tolist() == pytest.approx(list(100 * drops))
     (line,) = found["gain"].to_dict("records")
-    assert (line["shots"], line["masks"], line["n"], line["tasks"]) == ("10 - 0", "100", 1600, 8)
+    assert (line["shots"], line["amount"], line["n"], line["tasks"]) == ("10 - 0", "100", 1600, 8)
     expected(line, "gain", gains)
     expected(line, "drop", drops)
     expected(line, "difference", gains - drops)
@@ -161,16 +161,16 @@ def test_noise_that_gain_and_drop_share_correlates_nothing():
 @pytest.mark.parametrize("absent", ["steps", "lengths", "gain", "gains"])
 @pytest.mark.slow
 def test_rows_that_lack_a_setting_have_no_table_of_it(absent):
-    rows = run([{"masks": "0"}, {}, {"masks": "100"}], lambda own, n: 0.5)
+    rows = run([{"amount": "0"}, {}, {"amount": "100"}], lambda own, n: 0.5)
     assert absent not in masks.tables(rows)
-    assert absent not in masks.tables(rows[rows["masks"] == "0"])
-    assert absent not in masks.tables(rows[rows["masks"] != "0"])
+    assert absent not in masks.tables(rows[rows["amount"] == "0"])
+    assert absent not in masks.tables(rows[rows["amount"] != "0"])
 
 
 def test_declared_units_are_of_columns_that_these_tables_have():
     several = {"steps": 40, "order": "random"}
     contexts = [{"shots": s, "distractors": d} for s in (0, 10) for d in (0, 40)]
-    tails = [{"masks": "0"}, {}, several]
+    tails = [{"amount": "0"}, {}, several]
     found = masks.tables(run([c | t for c in contexts for t in tails], lambda own, n: 0.5, items=4))
     for name in ("steps", "lengths", "gain", "gains"):
         assert set(masks.UNITS[name]) <= set(found[name])
@@ -180,9 +180,9 @@ def test_declared_units_are_of_columns_that_these_tables_have():
 
 
 def test_degradation_is_over_tasks_and_its_noise_is_shown():
-    settings = [{"masks": k} for k in ("0", "50", "100")]
+    settings = [{"amount": k} for k in ("0", "50", "100")]
     cost = {"0": 0, "50": 0.2, "100": 0.4}
-    rows = run(settings, lambda own, n: 0.9 - cost[own["masks"]] - 0.05 * (n % 3))
+    rows = run(settings, lambda own, n: 0.9 - cost[own["amount"]] - 0.05 * (n % 3))
     (line,) = masks.drop(masks.series(rows)).to_dict("records")
     tasks = np.array([[0.9 - c - 0.05 * (n % 3) for c in cost.values()] for n in range(8)])
     found = stats.resampled(rounded(tasks), degradation.relative, (0, 1))

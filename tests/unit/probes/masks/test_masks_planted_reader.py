@@ -125,7 +125,7 @@ def expected(reader, cells):
         told = reader.answer(letter, *point, cell.filler, left, count - left, visible)
         p = told[reader.border.token(letter)]
         line = {"correct": p > 0.3, "p_right": p, "right": letter, "top1_prob": max(told.values())}
-        line |= {"entropy": planted.entropy(told, reader.border.vocab), "step": step}
+        line |= {"entropy": planted.entropy(told, reader.border.vocab), "answer_step": step}
         line |= {"appended": count, "mask_tokens": 1 + count * (cell.filler == "mask")}
         filler = cell.filler if cell.shots == 2 else "one shot"
         series = cell.distractors, filler, cell.side, cell.steps, cell.order
@@ -161,9 +161,9 @@ def test_every_answer_is_the_readers(run):
     told = {key: line for key, line in told.items() if key[1] != "one shot"}
     assert len(told) == (3 * 4 + 3) * 3
     for line in rows[rows["filler"] != "none"].to_dict("records"):
-        want = told[*(line[c] for c in SERIES), line["masks"]][line["set"], line["item"]]
+        want = told[*(line[c] for c in SERIES), line["amount"]][line["set"], line["item"]]
         assert math.exp(line["logp_right"]) == pytest.approx(want["p_right"], rel=1e-5)
-        for column in ("right", "correct", "step", "appended", "mask_tokens"):
+        for column in ("right", "correct", "answer_step", "appended", "mask_tokens"):
             assert line[column] == want[column], column
     hits = [line["correct"] for found in told.values() for line in found.values()]
     assert 0.35 < np.mean(hits) < 0.65
@@ -172,14 +172,14 @@ def test_every_answer_is_the_readers(run):
 def test_the_curves_are_the_readers(run):
     """Nothing is appended to one shot: that is no curve."""
     tables, told, _ = run
-    columns = ("p_right", "appended", "mask_tokens", "entropy", "top1_prob", "step")
+    columns = ("p_right", "appended", "mask_tokens", "entropy", "top1_prob", "answer_step")
     want = {
         key: {column: means(told, key, column) for column in columns}
         | {"accuracy": means(told, key, "correct"), "n": len(ITEM), "tasks": 2}
         for key in told
         if key[1] != "one shot"
     }
-    planted.compare(tables["curve"], [*SERIES, "masks"], want)
+    planted.compare(tables["curve"], [*SERIES, "amount"], want)
 
 
 def test_the_overview_is_the_curves_side_by_side(run):
@@ -191,7 +191,7 @@ def test_the_overview_is_the_curves_side_by_side(run):
         line = want.setdefault((others, side, steps, order, k), {})
         line[f"accuracy {filler}"] = np.mean([one["correct"] for one in found.values()])
         line[f"p_right {filler}"] = np.mean([one["p_right"] for one in found.values()])
-    planted.compare(tables["overview"], ["distractors", "side", "steps", "order", "masks"], want)
+    planted.compare(tables["overview"], ["distractors", "side", "steps", "order", "amount"], want)
 
 
 @pytest.mark.parametrize("by", [None, "task"])
@@ -221,7 +221,7 @@ def test_changes_are_the_readers(run):
             gap = means(told, (*series, k), column) - means(told, (*series, "0"), column)
             line[name] = 100 * gap
         want[*series, k] = line
-    planted.compare(tables["changes"], [*SERIES, "masks"], want)
+    planted.compare(tables["changes"], [*SERIES, "amount"], want)
 
 
 def test_controls_are_the_readers(run):
@@ -237,7 +237,7 @@ def test_controls_are_the_readers(run):
             )
             line[name] = 100 * (ours - theirs)
         want[shown, side, k, filler] = line
-    planted.compare(tables["controls"], ["distractors", "side", "masks", "control"], want)
+    planted.compare(tables["controls"], ["distractors", "side", "amount", "control"], want)
 
 
 def gap(told, plus, minus):
@@ -255,7 +255,7 @@ def test_steps_are_the_readers(run):
         for series, k in itertools.product(allseries(told), AMOUNTS[1:])
         if series[3] > 1
     }
-    keys = ["distractors", "side", "steps", "order", "masks"]
+    keys = ["distractors", "side", "steps", "order", "amount"]
     planted.compare(tables["steps"], keys, want)
 
 
@@ -277,7 +277,7 @@ def test_gains_of_shots_are_the_readers(run):
         both = [want[*series[2:], task] for task in ("animal", "verb")]
         line = {name: np.mean([part[name] for part in both]) for name in ("gain", "drop")}
         line |= {"difference": line["gain"] - line["drop"], "tasks": 2, "n": len(ITEM)}
-        means_of[series[2:]] = line | {"shots": "2 - 1", "masks": "20%"}
+        means_of[series[2:]] = line | {"shots": "2 - 1", "amount": "20%"}
     keys = ["side", "steps", "order"]
     planted.compare(tables["gains"], [*keys, "task"], want)
     planted.compare(tables["gain"], keys, means_of)

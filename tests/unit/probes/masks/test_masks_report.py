@@ -27,11 +27,11 @@ def frame(hit, amounts=AMOUNTS, fillers=("mask", "dot"), models=("m",), **fixed)
         for filler, k in [("none", "0")] * ("0" in amounts) + tails:
             right = bool(hit(filler, k, item + (-1 if n % 2 else 1)))
             rows.append(
-                {"model": model, "suite": "s", "set": name, "item": item, "masks": k}
+                {"model": model, "suite": "s", "set": name, "item": item, "amount": k}
                 | {"shots": 10, "distractors": 40, "filler": filler, "steps": 1, "order": "none"}
                 | {"side": "none" if filler == "none" else "right", "correct": int(right)}
                 | {"logp_right": np.log(0.8 if right else 0.2), "entropy": 1.0, "top1_prob": 0.5}
-                | {"appended": LENGTHS[k], "mask_tokens": 1, "step": 1}
+                | {"appended": LENGTHS[k], "mask_tokens": 1, "answer_step": 1}
                 | fixed
             )
     return pd.DataFrame(rows)
@@ -47,7 +47,7 @@ def test_every_curve_starts_where_nothing_is_appended():
     curves = {f: part["accuracy"].tolist() for f, part in table.groupby("filler")}
     assert curves["mask"] == pytest.approx([1, 0.7, 0.4])
     assert curves["dot"] == [1, 1, 1]
-    row = table[(table["filler"] == "mask") & (table["masks"] == "10")].iloc[0]
+    row = table[(table["filler"] == "mask") & (table["amount"] == "10")].iloc[0]
     expected = stats.proportion(np.array([1] * 28 + [0] * 12))
     assert (row["items_low"], row["items_high"]) == (expected.low, expected.high)
     hits = [item < right for right in (6, 8, 6, 8) for item in range(10)]
@@ -88,7 +88,7 @@ def test_tests_are_over_tasks_and_corrected_for_the_number_of_amounts():
     """Items of a set share their examples; a test that took them as independent would boast."""
     rows = masks.series(frame(falling))
     assert masks.drop(rows).set_index("filler").loc["mask", "significant_from"] == "10"
-    tested = masks.changes(rows).query("filler == 'mask'").set_index("masks")
+    tested = masks.changes(rows).query("filler == 'mask'").set_index("amount")
     alone = stats.mean(np.array([-0.4, -0.2, -0.4, -0.2]))
     assert tested.loc["10", "accuracy"] == pytest.approx(-30)
     assert tested.loc["10", "accuracy_p"] == pytest.approx(alone.p)
@@ -98,7 +98,7 @@ def test_tests_are_over_tasks_and_corrected_for_the_number_of_amounts():
     assert tested.loc["100", "accuracy_holm"] == pytest.approx(2 * tested.loc["100", "accuracy_p"])
     assert tested["units"].tolist() == [4, 4]
     one = masks.series(frame(falling).query("set == 'a-x'"))
-    items = masks.changes(one).query("filler == 'mask'").set_index("masks")
+    items = masks.changes(one).query("filler == 'mask'").set_index("amount")
     assert items.loc["100", "accuracy_p"] == pytest.approx(2 * 0.5**7)  # a sign test over items
 
 
@@ -126,7 +126,7 @@ def test_a_rise_is_no_drop():
 
 
 def test_controls_are_masks_minus_the_same_number_of_something_else():
-    table = masks.controls(masks.series(frame(falling))).set_index("masks")
+    table = masks.controls(masks.series(frame(falling))).set_index("amount")
     assert table["control"].tolist() == ["dot", "dot"]
     assert table["accuracy"].tolist() == pytest.approx([-30, -60])
     assert table["p_right"].tolist() == pytest.approx([-18, -36])
@@ -143,14 +143,14 @@ def test_tasks_and_overview():
     assert tasks["task"].tolist() == list("abcd")
     assert tasks["points"].tolist() == pytest.approx([70, 50, 70, 50])
     assert tasks["n"].tolist() == [10] * 4
-    look = found["overview"].set_index("masks")
+    look = found["overview"].set_index("amount")
     assert look["accuracy mask"].tolist() == pytest.approx([1, 0.7, 0.4])
     assert look["accuracy dot"].tolist() == [1, 1, 1]
 
 
 def test_counts_that_pandas_reads_as_numbers_are_the_same():
     rows = frame(falling)
-    as_numbers = rows.assign(masks=rows["masks"].astype(int))
+    as_numbers = rows.assign(amount=rows["amount"].astype(int))
     pd.testing.assert_frame_equal(
         masks.curve(masks.series(rows)), masks.curve(masks.series(as_numbers))
     )
@@ -161,9 +161,9 @@ def test_amounts_are_ordered_by_what_they_append():
     amounts = ("0", "max", "20%", "200", "5%", "100", "5")
     rows = masks.series(frame(lambda f, k, i: True, amounts=amounts))
     table = masks.curve(rows).query("filler == 'mask'")
-    assert table["masks"].tolist() == ["0", "5", "5%", "100", "20%", "200", "max"]
+    assert table["amount"].tolist() == ["0", "5", "5%", "100", "20%", "200", "max"]
     mixed = masks.series(
-        frame(falling, amounts=("0", "100", "10")).replace({"masks": {"10": "5%"}})
+        frame(falling, amounts=("0", "100", "10")).replace({"amount": {"10": "5%"}})
     )
     assert set(masks.drop(mixed)["largest"]) == {"100"}
 
@@ -183,7 +183,7 @@ def test_runs_without_a_start_or_without_tails():
 
 def test_a_test_point_that_misses_an_amount_is_left_out_of_pairs():
     rows = frame(falling)
-    cut = rows.drop(rows[(rows["item"] == 9) & (rows["masks"] == "100")].index)
+    cut = rows.drop(rows[(rows["item"] == 9) & (rows["amount"] == "100")].index)
     assert masks.drop(masks.series(cut))["n"].tolist() == [36, 36]
 
 

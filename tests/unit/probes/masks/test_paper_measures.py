@@ -26,10 +26,10 @@ def rows(share, distractors=(0,), seed=0):
             found.append(
                 {"model": "m", "suite": "s", "set": f"{task}-x", "task": task, "item": item}
                 | {"shots": 5, "distractors": context, "filler": "mask" if k else "none"}
-                | {"side": "right" if k else "none", "steps": steps, "masks": str(k)}
+                | {"side": "right" if k else "none", "steps": steps, "amount": str(k)}
                 | {"order": "random" if steps > 1 else "none", "appended": k, "mask_tokens": k}
                 | {"correct": int(right), "logp_right": -1.0, "entropy": 1.0, "top1_prob": 0.5}
-                | {"step": 1}
+                | {"answer_step": 1}
             )
     return pd.DataFrame(found)
 
@@ -48,7 +48,7 @@ def nested(frame):
     found = {task: {} for task in TASKS}
     for row in frame.to_dict("records"):
         own = found[row["task"]].setdefault(row["item"], {})
-        k = int(row["masks"])
+        k = int(row["amount"])
         for steps in STEPS if k == 0 else (row["steps"],):
             own[steps, k] = row["correct"]
     return {task: list(items.values()) for task, items in found.items()}

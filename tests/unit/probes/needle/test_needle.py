@@ -95,7 +95,7 @@ def written(folder, kind, name="m"):
 
 def test_defaults():
     cells = needle.plan()
-    assert sorted({c.length for c in cells}) == [256, 512, 1024, 2048, 4096]
+    assert sorted({c.context_length for c in cells}) == [256, 512, 1024, 2048, 4096]
     assert sorted({c.depth for c in cells}) == [-1, *range(0, 101, 10)]
     assert len(cells) == 5 * 12 * 10
     assert (cells[0].needles, cells[0].lexicon, cells[0].seed) == ("needle", "full", 0)
@@ -113,7 +113,7 @@ def test_a_prompt_is_filler_with_one_fact_and_the_question_at_its_end(model):
         assert text.count(hidden.fact) == (cell.depth >= 0)
         assert text.startswith(f" {hidden.fact}") == (cell.depth == 0)
         assert text.removesuffix(asked).endswith(hidden.fact) == (cell.depth == 100)
-        assert len(query.ids) + (model != "oracle") <= cell.length
+        assert len(query.ids) + (model != "oracle") <= cell.context_length
         assert query.positions == (len(query.ids) - (model == "oracle"),)
 
 
@@ -169,7 +169,7 @@ def test_the_log_probability_is_the_chain_rules(kind, tmp_path):
         assert row["correct"] == all(
             int(step.argmax()) == token for step, token in zip(steps, answer, strict=True)
         )
-        assert row["answer_tokens"] == len(answer)
+        assert row["right_tokens"] == len(answer)
         assert row["tokens"] == len(prompt) + len(answer)
 
 
@@ -197,7 +197,7 @@ def test_a_row_says_which_sentences_stood_around_the_fact():
     source = load(lexicon="small")
     for cell, row in measured(reader("oracle"), **options):
         fact = source.needle(cell.item, cell.seed)
-        texts = haystack.filler(fact, cell.item, cell.seed, cell.length)[: row["sentences"]]
+        texts = haystack.filler(fact, cell.item, cell.seed, cell.context_length)[: row["sentences"]]
         ids = border.encode(source.prompt(fact, texts, row["fact_after"]))
         (query,) = (query for query in queries if query.name == key(cell))
         assert query.ids[: query.positions[0]] == ids
@@ -222,7 +222,7 @@ def test_a_reader_finds_answers_of_several_tokens(kind, tmp_path):
     model = reader(written(tmp_path, kind), cue=12)
     found = measured(model, lengths=(500,), depths=(0, 100), limit=4)
     assert all(row["correct"] == (cell.depth >= 0) for cell, row in found)
-    assert {row["answer_tokens"] for _, row in found} == {6, 1, 7, 3}
+    assert {row["right_tokens"] for _, row in found} == {6, 1, 7, 3}
 
 
 @pytest.mark.parametrize("model", PAIR)
@@ -236,7 +236,7 @@ def test_a_short_sighted_reader_is_right_within_its_window_only(model):
         seen.append(row["needle_at"] >= asked - 100)
         assert row["correct"] == seen[-1]
     assert 0.2 < sum(seen) / len(seen) < 0.9
-    assert all(row["correct"] for cell, row in found if cell.length == 64)
+    assert all(row["correct"] for cell, row in found if cell.context_length == 64)
 
 
 def test_chat_models_get_one_message_and_the_answer_begun(tmp_path):
@@ -252,12 +252,12 @@ def test_chat_models_get_one_message_and_the_answer_begun(tmp_path):
 def test_lengths_beyond_the_context_are_left_out_unless_it_is_stretched():
     job = Job("needle", "tiny-mdlm", options={"lengths": (512, 2048), "limit": 1})
     plan = prepare(job)
-    assert {cell.length for cell in plan.cells} == {512}
+    assert {cell.context_length for cell in plan.cells} == {512}
     assert plan.refused == {
         "2048 tokens are beyond its context of 1024; see --rope-scale": len(plan.cells)
     }
     stretched = prepare(Job(**job.__dict__ | {"load": LoadOptions(rope_scale=2.0)}))
-    assert {cell.length for cell in stretched.cells} == {512, 2048}
+    assert {cell.context_length for cell in stretched.cells} == {512, 2048}
     assert stretched.refused == {}
 
 

@@ -95,7 +95,7 @@ def expected(reader, masked):
             "entropy": planted.entropy(steps[0], reader.border.vocab, masked),
             "top1_prob": max(steps[0].values()),
             "tokens": reader.totals[item, length, after],
-            "answer_tokens": len(answer),
+            "right_tokens": len(answer),
             "fact_after": math.nan if after == ABSENT else after,
             "sentences": len(reader.ends[item, length]) - 1,
             "needle_at": math.nan if after == ABSENT else reader.ends[item, length][after],
@@ -127,9 +127,9 @@ def test_every_answer_is_the_readers(run):
     want = {key: line | {"logp_right": line["logp"]} for key, line in told.items()}
     for line in want.values():
         del line["logp"]
-    planted.compare(rows, ["item", "length", "depth"], want)
+    planted.compare(rows, ["item", "context_length", "depth"], want)
     assert 0.2 < np.mean([line["correct"] for line in told.values()]) < 0.8
-    assert {line["answer_tokens"] for line in told.values()} == {2, 3}
+    assert {line["right_tokens"] for line in told.values()} == {2, 3}
 
 
 def test_the_overview_is_the_readers(run):
@@ -145,7 +145,7 @@ def test_the_overview_is_the_readers(run):
         }
         for length in LENGTHS
     }
-    planted.compare(tables["overview"], ["length"], want)
+    planted.compare(tables["overview"], ["context_length"], want)
 
 
 def test_the_grid_is_the_readers(run):
@@ -156,7 +156,7 @@ def test_the_grid_is_the_readers(run):
         gain = math.nan if depth == ABSENT else logp - mean(told, "logp", length, [ABSENT])
         line = {"n": ITEMS, "exact": mean(told, "correct", length, [depth])}
         want[length, depth] = line | {"logp": logp, "gain": gain}
-    planted.compare(tables["grid"], ["length", "depth"], want)
+    planted.compare(tables["grid"], ["context_length", "depth"], want)
 
 
 def test_what_depth_costs_is_the_readers(run):
@@ -169,7 +169,7 @@ def test_what_depth_costs_is_the_readers(run):
             for to, measure in (("exact", "correct"), ("logp", "logp"))
         }
         want[length, name] = {"n": ITEMS, **gaps}
-    planted.compare(tables["depth"], ["length", "contrast"], want)
+    planted.compare(tables["depth"], ["context_length", "contrast"], want)
 
 
 def test_what_length_costs_is_the_readers(run):

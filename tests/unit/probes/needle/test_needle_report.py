@@ -19,7 +19,7 @@ def frame(models=("m",), lengths=(256, 1024), depths=DEPTHS, items=10, hit=None,
     return pd.DataFrame(
         [
             {"model": model, "needles": "needle", "lexicon": "full", "seed": 0}
-            | {"length": n, "item": i, "depth": d, "tokens": n - 6 - (d < 0)}
+            | {"context_length": n, "item": i, "depth": d, "tokens": n - 6 - (d < 0)}
             | {"correct": int(hit(n, d, i)), "logp_right": float(logp(n, d, i))}
             for model, n, i, d in itertools.product(models, lengths, range(items), depths)
         ]
@@ -28,7 +28,7 @@ def frame(models=("m",), lengths=(256, 1024), depths=DEPTHS, items=10, hit=None,
 
 def test_the_grid_has_wilsons_and_students_intervals():
     rows = frame(hit=lambda n, d, i: i < (d + 50) // 50, logp=lambda n, d, i: -i - (d >= 0))
-    table = needle.grid(rows).set_index(["length", "depth"])
+    table = needle.grid(rows).set_index(["context_length", "depth"])
     assert table.loc[256, "exact"].tolist() == [0, 0.1, 0.2, 0.3]
     wilson = stats.proportion(np.array([1] * 3 + [0] * 7))
     assert table.loc[(1024, 100), ["exact_low", "exact_high"]].tolist() == [wilson.low, wilson.high]
@@ -44,7 +44,7 @@ def test_the_overview_sets_what_was_read_against_what_was_guessed():
     rows = frame(
         hit=lambda n, d, i: i < (2 if d < 0 else 8), logp=lambda n, d, i: -i if d < 0 else -i / 2
     )
-    table = needle.overview(rows).set_index("length")
+    table = needle.overview(rows).set_index("context_length")
     assert table.loc[256, "exact"] == 0.8
     assert table.loc[256, "guessed"] == 0.2
     assert table.loc[256, "tokens"] == 250
@@ -134,7 +134,7 @@ def test_the_heat_map_has_the_start_on_top_and_its_numbers_in_it():
     found = cells(main.panels[0])
     for row in table.itertuples():
         depth = "absent" if row.depth < 0 else str(row.depth)
-        assert found[depth, str(row.length)] == pytest.approx(100 * row.exact)
+        assert found[depth, str(row.context_length)] == pytest.approx(100 * row.exact)
     assert (found["0", "1024"], found["50", "1024"], found["absent", "256"]) == (0, 50, 0)
     assert set(cells(gain.panels[0]).values()) == {2}
     for picture, form in ((main, ".0f"), (gain, "+.1f")):

@@ -259,7 +259,7 @@ def test_right_answers_and_prompts_are_named(tmp_path):
     assert (first["right"], second["right"]) == ("cd", "")
     assert first["correct"] is (first["answer"] == "cd")
     assert second["correct"] is None
-    assert (first["tokens"], second["tokens"]) == (2, 4)
+    assert (first["prompt_tokens"], second["prompt_tokens"]) == (2, 4)
     assert first["nll"] is first["scorer_tokens"] is None
 
 

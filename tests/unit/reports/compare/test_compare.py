@@ -30,7 +30,7 @@ def rows(model, seed=0, *, sets=("a", "b", "c"), items=4, masks=(0,), gain=0.0, 
                 for item in range(items):
                     logp = min(-0.01, hard[s, item] + gain - 1 + 0.1 * rng.normal())
                     at = {"model": model, "set": s, "item": item, "question": "right"}
-                    at |= {"masks": k, "position": position, "correct": int(logp > -0.7)}
+                    at |= {"question_masks": k, "position": position, "correct": int(logp > -0.7)}
                     found.append(at | {"logp_right": logp} | COORDINATES | coordinates)
     return pd.DataFrame(found)
 

@@ -15,7 +15,7 @@ from mdlm_probe.core import catalog
 from mdlm_probe.reports.compare import compare, declarations
 
 MODEL = "tiny-mdlm"
-KEPT = {"masks": ("masks", ("0", "50")), "decay": ("task", ("prose",))}
+KEPT = {"masks": ("amount", ("0", "50")), "decay": ("task", ("prose",))}
 """Rows that are compared, by the values of a column: points that the report, too, keeps apart."""
 PROBES = catalog.names("report")  # the judge has one, too
 TABLES = {
@@ -78,7 +78,7 @@ def noisy(frame):
     rng = np.random.default_rng(0)
     for name in (n for n in NOISY if n in frame):
         frame[name] *= 1 - 0.1 * rng.random(len(frame))
-    for name in ("correct", "edits", "edit_distance", "score"):
+    for name in ("correct", "edits", "edit_distance", "win"):
         if name in frame:
             moved = rng.random(len(frame)) < 0.3
             frame[name] = (frame[name] - moved).abs()
@@ -89,7 +89,7 @@ def reported(probe, name, tables):
     """The report's values of a pairing's measure, at the points that a comparison has."""
     title, column, scale = TABLES[probe, name]
     table = tables[title]
-    kept = {"label": "any", "part": "primacy", "task": "all", "set": "all", "masks": "50"}
+    kept = {"label": "any", "part": "primacy", "task": "all", "set": "all", "amount": "50"}
     for key, value in kept.items():
         if key in table and value in set(table[key]):
             table = table[table[key] == value]

@@ -13,14 +13,14 @@ from mdlm_probe.reports.exports import latex_columns
 from mdlm_probe.reports.exports.chosen_columns import check_chosen, chosen_table, selectable
 from mdlm_probe.reports.exports.formats.latex import narrow_table
 
-CHOSEN = ("masks", "model", "accuracy", "tasks_interval")
+CHOSEN = ("amount", "model", "accuracy", "tasks_interval")
 
 
 @pytest.fixture
 def curve():
     """Two fillers, of which one has a wide interval and no p."""
     rows = [
-        {"model": "a", "filler": f, "steps": 1, "masks": m} for f in ("mask", "eos") for m in "05"
+        {"model": "a", "filler": f, "steps": 1, "amount": m} for f in ("mask", "eos") for m in "05"
     ]
     table = pd.DataFrame(rows).assign(accuracy=[0.5, -1.25, 0.00001, float("nan")], n=8)
     table = table.assign(tasks_low=[0.25, -2, float("nan"), 0], tasks_high=[0.75, 2, 1, 1])
@@ -29,11 +29,11 @@ def curve():
 
 def test_columns_are_the_users_in_their_order_and_the_rest_is_said(curve):
     made = chosen_table("masks", "curve", curve, CHOSEN)
-    assert [c.head for c in made.columns] == ["masks", "model", "accuracy", "95 % over tasks"]
+    assert [c.head for c in made.columns] == ["amount", "model", "accuracy", "95 % over tasks"]
     assert made.columns[3].cells == ("[0.250, 0.750]", "[-2.000, 2.000]", "-", "[0.000, 1.000]")
     assert made.groups == {"filler mask": [0, 1], "filler eos": [2, 3]}
     assert made.caption.endswith("All with steps 1, n 8, tasks 3.")
-    again = chosen_table("masks", "curve", curve, ("filler", "masks", "p_right", "n"))
+    again = chosen_table("masks", "curve", curve, ("filler", "amount", "p_right", "n"))
     assert again.groups == {"": [0, 1, 2, 3]}
     assert again.columns[2].intervals == ("[0.000, 0.250]",) * 4
     assert again.columns[3].cells == ("8",) * 4  # constant, but asked for
@@ -65,7 +65,7 @@ def test_text_shrinks_until_it_fits_and_else_spans_both_columns(curve):
     sizes = []
     for length in (1, 26, 28, 31, 90):
         frame = curve.assign(model="m" * length)
-        made = chosen_table("masks", "curve", frame, ("model", "masks"))
+        made = chosen_table("masks", "curve", frame, ("model", "amount"))
         sizes.append(latex_columns.narrow(made).size)
         text = narrow_table(made, "x").decode()
         assert (r"\begin{table*}" in text) == (not sizes[-1]) == ("over both" in text)

@@ -46,7 +46,7 @@ def test_the_metadata_holds_the_reports_numbers_with_their_masks(made, card):
     for result, row in zip(found, curve.to_dict("records"), strict=True):
         assert result.metric_value == pytest.approx(row["accuracy"], abs=1e-6)
         facts = result.metric_args
-        assert facts["masks_asked"] == row["masks"]
+        assert facts["masks_asked"] == row["amount"]
         assert facts["masks_appended"] == pytest.approx(row["appended"])
         assert facts["masks_in_prompt"] == pytest.approx(row["mask_tokens"])
         assert (facts["n"], facts["tasks"]) == (row["n"], row["tasks"])
@@ -78,9 +78,9 @@ def test_locality_says_the_masks_of_every_position(made, card):
         for r in found
     }
     for row in table.to_dict("records"):
-        result = own[row["masks"], row["position"], row["question"]]
+        result = own[row["question_masks"], row["position"], row["question"]]
         assert result.metric_value == pytest.approx(row["accuracy"], abs=1e-6)
-        assert result.metric_args["masks_in_prompt"] == (7 if row["masks"] else 1)
+        assert result.metric_args["masks_in_prompt"] == (7 if row["question_masks"] else 1)
     index = made["locality"].tables["index"]
     found = [r for r in results(card, "locality") if r.metric_type == "locality_index"]
     assert sorted(r.metric_value for r in found) == pytest.approx(sorted(index["index"]), abs=1e-6)
@@ -132,7 +132,7 @@ def test_commands_spell_what_differs_from_the_defaults():
 @pytest.mark.slow
 def test_without_masks_the_error_says_which_command_makes_them(run, tmp_path):
     row = {"model": "m", "set": "a", "item": 0, "distractors": 4, "shots": 2, "question": "right"}
-    row |= {"masks": 0, "options": 3, "correct": 1, "logp_right": -0.1}
+    row |= {"question_masks": 0, "options": 3, "correct": 1, "logp_right": -0.1}
     rows = [row | {"position": position, "item": i} for position in (0, 4) for i in range(2)]
     made_runs.written(tmp_path / "run", "locality", rows)
     path = tmp_path / "run" / "run.json"
@@ -156,7 +156,7 @@ def curve(*tasks_low):
     row |= {"accuracy": 1.0, "items_low": 0.7, "items_high": 1.0, "tasks_high": 1.0, "tasks": 3}
     amounts = enumerate(tasks_low)
     rows = [
-        row | {"masks": f"{i}", "appended": i, "mask_tokens": i + 1, "x": x} for i, x in amounts
+        row | {"amount": f"{i}", "appended": i, "mask_tokens": i + 1, "x": x} for i, x in amounts
     ]
     table = pd.DataFrame(rows).rename(columns={"x": "tasks_low"})
     return table.assign(tasks_high=table["tasks_high"].where(table["tasks_low"].notna()))
@@ -187,7 +187,10 @@ def test_locality_falls_back_on_items_too():
     row = {"question": "right", "position": 0, "index": 1.0, "accuracy": 1.0, "n": 9, "tasks": 2}
     row |= {"items_low": 0.7, "items_high": 1.0, "tasks_high": 1.0, "tasks_p": 0.5}
     table = pd.DataFrame(
-        [row | {"masks": 0, "tasks_low": 0.5}, row | {"masks": 7, "tasks_low": nan}]
+        [
+            row | {"question_masks": 0, "tasks_low": 0.5},
+            row | {"question_masks": 7, "tasks_low": nan},
+        ]
     )
     for lines in (card_locality._accuracy(table), card_locality._index(table)):
         text = "\n".join(lines)
@@ -224,17 +227,24 @@ def test_a_revision_is_said_where_there_is_one(model, load, said):
 
 def test_steps_and_orders_are_results_of_their_own():
     """Hand-made rows: two orders with different accuracies at 10 masks."""
-    base = {"model": "m", "suite": "s", "shots": 10, "distractors": 40, "entropy": 1.0, "step": 1}
+    base = {
+        "model": "m",
+        "suite": "s",
+        "shots": 10,
+        "distractors": 40,
+        "entropy": 1.0,
+        "answer_step": 1,
+    }
     base |= {"top1_prob": 0.5, "logp_right": -0.1}
     rows = []
     for name in ("a-x", "b-x"):
         for item in range(4):
             own = base | {"set": name, "item": item}
-            none = {"filler": "none", "side": "none", "steps": 1, "order": "none", "masks": "0"}
+            none = {"filler": "none", "side": "none", "steps": 1, "order": "none", "amount": "0"}
             rows.append(own | none | {"correct": 1, "appended": 0, "mask_tokens": 1})
             for steps, order, hits in ((1, "none", 2), (4, "random", 3)):
                 tail = {"filler": "mask", "side": "right", "steps": steps, "order": order}
-                tail |= {"masks": "10", "appended": 10, "mask_tokens": 11}
+                tail |= {"amount": "10", "appended": 10, "mask_tokens": 11}
                 rows.append(own | tail | {"correct": int(item < hits)})
     frame = pd.DataFrame(rows)
     made = probe_report.ProbeReport(frame, masks_report.tables(frame), dict, ())

@@ -21,9 +21,25 @@ from mdlm_probe.reports.exports.exported_run import ExportedRun
 from mdlm_probe.reports.exports.formats import jsonl
 
 ODD = [
-    {"model": "m", "set": "", "item": 1, "masks": 0, "right": "007", "predicted": "a\nb\\n", "x": 1}
+    {
+        "model": "m",
+        "set": "",
+        "item": 1,
+        "amount": 0,
+        "right": "007",
+        "predicted": "a\nb\\n",
+        "x": 1,
+    }
     | {"correct": 1, "logp_right": -0.5, "gap": float("nan"), "none": None},
-    {"model": "m", "set": "b, c", "item": 2, "masks": 7, "right": "12", "predicted": None, "x": 2.5}
+    {
+        "model": "m",
+        "set": "b, c",
+        "item": 2,
+        "amount": 7,
+        "right": "12",
+        "predicted": None,
+        "x": 2.5,
+    }
     | {"correct": 0, "logp_right": float("-inf"), "gap": None, "none": None},
 ]
 """Rows of locality, for which the probe declares set (text), item and masks (whole numbers)."""
@@ -71,10 +87,10 @@ def test_tables_read_back_are_the_reports(made, exported):
 def test_types_are_the_cells_own_whatever_the_values_look_like(odd, exported):
     schema = pq.read_schema(exported / "masks.parquet")
     types = dict(zip(schema.names, schema.types, strict=True))
-    assert types["masks"] == types["set"] == types["predicted"] == pa.string()
+    assert types["amount"] == types["set"] == types["predicted"] == pa.string()
     assert types["item"] == types["correct"] == types["steps"] == pa.int64()
     assert types["logp_right"] == types["logp_E"] == pa.float64()  # nothing in it: no options D, E
-    assert odd.schema.field("masks").type == odd.schema.field("item").type == pa.int64()
+    assert odd.schema.field("amount").type == odd.schema.field("item").type == pa.int64()
     assert odd.schema.field("x").type == odd.schema.field("none").type == pa.float64()
 
 
@@ -108,10 +124,10 @@ def test_measured_columns_have_the_probes_types_whatever_their_values_look_like(
 
 def test_values_that_a_column_cannot_have_are_read_as_what_they_are(tmp_path):
     """Rows of another version, or changed by hand, are exported, too."""
-    rows = [{"model": "m", "item": 1.5, "correct": "maybe", "masks": "max"}]
+    rows = [{"model": "m", "item": 1.5, "correct": "maybe", "amount": "max"}]
     made_runs.written(tmp_path, "locality", rows)
     found = typed_rows.typed(ExportedRun("", tmp_path, read_run(tmp_path), {}), "locality")
-    assert found.to_pylist() == [{"model": "m", "item": 1.5, "correct": "maybe", "masks": "max"}]
+    assert found.to_pylist() == [{"model": "m", "item": 1.5, "correct": "maybe", "amount": "max"}]
 
 
 def test_a_column_of_lists_is_json_in_the_csv_and_everywhere(tmp_path):

@@ -214,8 +214,8 @@ def test_heads_say_a_thing_once():
 
 
 def test_heads_are_words_with_units_and_constants_stand_above(frame):
-    made = captioned_table("masks", "drop", frame.assign(masks=["5", "6"]))
-    heads = ("model", "filler", "drop (points)", "95 % over items", "p over items", "masks")
+    made = captioned_table("masks", "drop", frame.assign(amount=["5", "6"]))
+    heads = ("model", "filler", "drop (points)", "95 % over items", "p over items", "amount")
     assert made.text.heads == heads
     assert made.fixed == {"steps": "1", "n": "3"}
     assert made.text.rows[0][2:5] == ("-1.250", "-2.000 to 0.500", "1.0e-04")

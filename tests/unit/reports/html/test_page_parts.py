@@ -224,7 +224,7 @@ def test_the_published_attribution_is_beside_the_same_setting(tmp_path):
     made = read(tmp_path, "attribution").made["attribution"]
     module = catalog.charts("attribution")
     found = {(one.what, one.model): one.value for one in module.ours(made.tables)}
-    groups = made.tables["groups"].set_index(["model", "masks", "group"])["by_others"]
+    groups = made.tables["groups"].set_index(["model", "appended_masks", "group"])["by_others"]
     masks = module.SAID["masks"]
     assert found[masks, "tiny-mdlm"] == groups["tiny-mdlm", 50, "masks"]
     assert ("llada-8b", "0.234") in {

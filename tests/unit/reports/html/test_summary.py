@@ -85,7 +85,7 @@ def test_shares_are_in_percent_where_charts_have_them_so():
     table = pd.DataFrame(
         {
             "model": ["a"],
-            "masks": [4],
+            "amount": [4],
             "accuracy": [0.25],
             "n": [8],
             "items_low": [0.125],
@@ -98,7 +98,7 @@ def test_shares_are_in_percent_where_charts_have_them_so():
     )
     found = page_tables.page_table("curve", percent.in_percent("masks", "curve", table))
     assert found.heads == (
-        *("model", "masks", "accuracy (%)", "n", "95 % over items", "entropy"),
+        *("model", "amount", "accuracy (%)", "n", "95 % over items", "entropy"),
         *("p_right (%)", "95 % of p_right (%)"),
     )
     assert found.rows[0][1] == ("a", "4", "25", "8", "12.5 to 50", "0.5", "75", "50 to 100")
@@ -129,9 +129,9 @@ def test_the_tables_of_a_page_are_those_of_the_report(tmp_path):
 
 def test_heads_say_what_declared_columns_mean():
     meanings = {column.name: column.meaning for column in catalog.columns("masks")}
-    table = pd.DataFrame({"model": ["a"], "masks": ["4"], "own": [1.0], "entropy (nats)": [0.5]})
+    table = pd.DataFrame({"model": ["a"], "amount": ["4"], "own": [1.0], "entropy (nats)": [0.5]})
     found = page_tables.page_table("t", table, meanings)
-    assert found.titles == (meanings["model"], meanings["masks"], "", meanings["entropy"])
+    assert found.titles == (meanings["model"], meanings["amount"], "", meanings["entropy"])
     assert page_tables.page_table("t", table[["own"]], meanings).titles == ()
 
 

@@ -29,11 +29,11 @@ def test_both_orders_are_asked_and_scored_from_the_shifted_answers_side(tmp_path
     with Server(lambda text, n: (200, chat("[[A>>B]]"))) as server:
         done = ask(folder, server, progress)
     found = read(done)
-    assert [(r["order"], r["verdict"], r["score"], r["strength"]) for r in found] == [
+    assert [(r["shown"], r["verdict"], r["win"], r["strength"]) for r in found] == [
         ("first", "A>>B", "1", "2"),
         ("second", "A>>B", "0", "-2"),
     ]
-    assert [(r["prompt_tokens"], r["completion_tokens"]) for r in found] == [("7", "3")] * 2
+    assert [(r["tokens_read"], r["tokens_written"]) for r in found] == [("7", "3")] * 2
     places = [[text.index(x) for x in ("shift 0.1", "none 0.0")] for text in server.asked]
     assert sorted(a < b for a, b in places) == [False, True]
     assert server.last["temperature"] == 0
@@ -53,7 +53,7 @@ def test_equal_texts_are_ties_that_nobody_is_asked(tmp_path):
     with Server(lambda text, n: (200, chat(MARK))) as server:
         found = read(ask(folder, server))
     assert server.asked == []
-    assert [(r["order"], r["identical"], r["verdict"], r["score"]) for r in found] == [
+    assert [(r["shown"], r["identical"], r["verdict"], r["win"]) for r in found] == [
         ("none", "1", "A=B", "0.5")
     ] * 2
 
@@ -104,7 +104,7 @@ def test_trouble_that_stays_is_a_failed_verdict_and_asked_anew_next_time(tmp_pat
     assert re.search(reason, done.reason)
     found = read(done)
     assert [row["verdict"] for row in found] == ["failed", "failed", "A>B", "A>B"]
-    assert [row["score"] for row in found] == ["", "", "1", "0"]
+    assert [row["win"] for row in found] == ["", "", "1", "0"]
     assert read_run(folder)["judge__jury"]["status"] == "started"
     with Server(lambda text, n: (200, chat("[[B>A]]"))) as server:
         again = EndpointJudge("jury", Access(server.url), load_prompt())
@@ -145,7 +145,7 @@ def test_replies_without_a_verdict_are_said_to_be_that(tmp_path, reply, verdict,
     for row in read(done):
         assert row["verdict"] == verdict
         assert reason in row["reason"]
-        assert row["score"] == ("0.5" if verdict == "A=B" else "")
+        assert row["win"] == ("0.5" if verdict == "A=B" else "")
 
 
 def test_a_judge_that_is_not_there_is_said_before_work_starts(tmp_path):
@@ -265,7 +265,7 @@ def test_odd_fields_of_a_reply_change_no_verdict(tmp_path, body):
         for _ in range(2):  # asked, and resumed
             found = read(ask(folder, server))
     assert [(r["verdict"], r["reason"]) for r in found] == [("A>B", "")] * 2
-    assert [r["prompt_tokens"] for r in found] in ([""] * 2, ["7"] * 2)
+    assert [r["tokens_read"] for r in found] in ([""] * 2, ["7"] * 2)
 
 
 def nested(levels):

@@ -74,8 +74,7 @@ def test_what_a_judge_wrote_stands_with_its_pair(folder, tmp_path):
     about |= {"settings": "length=32 steps=32", "seed": 0, "frac": 0.1}
     orders = (("first", "A>B", 1.0), ("second", "A=B", 0.5))
     rows = [
-        about
-        | {"intervention": kind, "order": order, "verdict": said, "score": score, "reason": ""}
+        about | {"intervention": kind, "shown": order, "verdict": said, "win": score, "reason": ""}
         for kind in ("shift", "replace")
         for order, said, score in orders
     ]

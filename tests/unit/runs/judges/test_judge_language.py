@@ -54,10 +54,10 @@ def test_one_sentence_said_again_never_beats_true_prose(tmp_path):
     folder = again_against_true_prose(tmp_path)
     found = verdicts(folder)
     assert len(found) == len(PROSE) == 50
-    assert {(row["judge"], row["verdict"], row["score"]) for row in found} == {
+    assert {(row["judge"], row["verdict"], row["win"]) for row in found} == {
         ("language", "B>A", "0")
     }
-    assert {row["order"] for row in found} == {"none"}
+    assert {row["shown"] for row in found} == {"none"}
     assert "keep to the language" in found[0]["reason"]
     assert not list(folder.glob("*.replies.jsonl"))
 
@@ -73,7 +73,7 @@ def test_by_likelihood_it_does(tmp_path, scorer, wins, of):
     asked = [one for one in PROSE[:of] for _ in range(2)]
     folder = again_against_true_prose(tmp_path, of, answers.score(engine, asked, written))
     found = verdicts(folder, LikelihoodJudge())
-    assert sum(row["score"] == "1" for row in found) == wins
+    assert sum(row["win"] == "1" for row in found) == wins
 
 
 def test_verdicts_by_hand(tmp_path):
@@ -87,7 +87,7 @@ def test_verdicts_by_hand(tmp_path):
         ". the wind crossed the road.",  # the same text
     ]
     found = verdicts(write(tmp_path, pairs(shifted, plain)))
-    assert [row["score"] for row in found] == ["0", "0.5", "0", "0", "0.5"]
+    assert [row["win"] for row in found] == ["0", "0.5", "0", "0", "0.5"]
     assert [row["identical"] for row in found] == ["0", "0", "0", "0", "1"]
 
 
@@ -100,7 +100,7 @@ def test_answers_to_questions_of_the_language_are_judged_by_being_right(tmp_path
     lines[-2]["answer"] = "another wrong one]"
     options = {"options": {"prompts": "open", "lexicon": "small"}}
     found = verdicts(write(tmp_path, lines, **options))
-    assert [row["score"] for row in found] == ["0", "0.5", "0.5", "0.5"]
+    assert [row["win"] for row in found] == ["0", "0.5", "0.5", "0.5"]
     assert [row["identical"] for row in found] == ["0", "1", "0", "0"]
 
 

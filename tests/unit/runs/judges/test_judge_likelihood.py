@@ -26,9 +26,9 @@ def test_fewer_nats_by_token_win(tmp_path):
     found = verdicts(write(tmp_path, lines))
     assert tuple(found[0]) == names(COLUMNS)
     assert [row["verdict"] for row in found] == ["A>B", "B>A", "A=B", "A>B"]
-    assert [row["score"] for row in found] == ["1", "0", "0.5", "1"]
+    assert [row["win"] for row in found] == ["1", "0", "0.5", "1"]
     assert [row["strength"] for row in found] == ["1", "-1", "0", "1"]
-    assert {(row["judge"], row["model"], row["order"], row["identical"]) for row in found} == {
+    assert {(row["judge"], row["model"], row["shown"], row["identical"]) for row in found} == {
         ("nll", "m", "none", "0")
     }
     assert [row["prompt"] for row in found] == [f"prose-0{n}" for n in (1, 2, 3, 4)]
@@ -41,7 +41,7 @@ def test_fewer_nats_by_token_win(tmp_path):
 
 def test_equal_texts_are_ties_whatever_their_likelihood(tmp_path):
     found = verdicts(write(tmp_path, rows(prompts=1, answer="same", nll=None)))
-    assert [(row["verdict"], row["identical"], row["score"]) for row in found] == [
+    assert [(row["verdict"], row["identical"], row["win"]) for row in found] == [
         ("A=B", "1", "0.5")
     ] * 2
 
@@ -58,7 +58,7 @@ def test_an_answer_that_the_scorer_could_not_read_has_no_verdict(tmp_path, answe
     lines = rows(prompts=2, fracs=(0.1,))
     lines[which] |= answer
     found = verdicts(write(tmp_path, lines))
-    assert [(row["verdict"], row["score"]) for row in found] == [("refused", ""), ("B>A", "0")]
+    assert [(row["verdict"], row["win"]) for row in found] == [("refused", ""), ("B>A", "0")]
     assert "too long for the scorer" in found[0]["reason"]
 
 
@@ -94,4 +94,4 @@ def test_no_text_at_all_loses_against_any(tmp_path, which, score):
     lines = rows(prompts=1, fracs=(0.1,))
     lines[which] |= {"answer": "", "nll": 0.0, "scorer_tokens": 0}
     (found,) = verdicts(write(tmp_path, lines))
-    assert found["score"] == score
+    assert found["win"] == score

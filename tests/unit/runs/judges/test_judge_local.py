@@ -54,14 +54,14 @@ def test_the_likelier_letter_is_the_verdict_in_both_orders(tmp_path, name):
         pair = pairs[row["prompt"], row["frac"]]
         texts = [pair.shifted.text, pair.plain.text]
         (a, b), tokens = letters(
-            name, pair.asked, *(texts if row["order"] == "first" else texts[::-1])
+            name, pair.asked, *(texts if row["shown"] == "first" else texts[::-1])
         )
         assert float(row["logp_a"]) == pytest.approx(a, abs=2e-4)
         assert float(row["logp_b"]) == pytest.approx(b, abs=2e-4)
         assert row["verdict"] == ("A>B" if a > b else "B>A")
-        won = (row["verdict"] == "A>B") == (row["order"] == "first")
-        assert row["score"] == str(int(won))
-        assert int(row["prompt_tokens"]) == tokens
+        won = (row["verdict"] == "A>B") == (row["shown"] == "first")
+        assert row["win"] == str(int(won))
+        assert int(row["tokens_read"]) == tokens
     assert by.read({"response": {"A": -1.0, "B": -1.0, "tokens": 3}}).verdict == "A=B"
     assert read_run(tmp_path)[f"judge__{name}"]["facts"]["weight_hash"]
 
@@ -144,6 +144,4 @@ def test_where_all_texts_are_equal_no_model_is_loaded(tmp_path, monkeypatch):
     same = [{**row, "answer": "the same"} for row in rows()]
     monkeypatch.setattr(models, "load", lambda *_: pytest.fail("loaded"))
     found = read(judge(write(tmp_path, same), local("tiny-arlm"), Choice(), Silent()))
-    assert {(row["identical"], row["score"], row["order"]) for row in found} == {
-        ("1", "0.5", "none")
-    }
+    assert {(row["identical"], row["win"], row["shown"]) for row in found} == {("1", "0.5", "none")}

@@ -16,8 +16,8 @@ def row(prompt, verdict, order="first", **changed):
     strength = STRENGTH.get(verdict, np.nan) * (-1 if order == "second" else 1)
     score = np.nan if strength != strength else (np.sign(strength) + 1) / 2
     told = {"judge": "jury", "model": "m", "prompt": prompt, "task": "t", "settings": np.nan}
-    told |= {"seed": 0, "intervention": "shift", "frac": 0.1, "order": order, "identical": 0}
-    return told | {"verdict": verdict, "score": score, "strength": strength} | changed
+    told |= {"seed": 0, "intervention": "shift", "frac": 0.1, "shown": order, "identical": 0}
+    return told | {"verdict": verdict, "win": score, "strength": strength} | changed
 
 
 def both(prompt, first, second, **changed):
@@ -262,4 +262,4 @@ def test_the_chart_shows_the_tables_numbers():
 
 def test_rows_that_judging_did_not_write_are_refused():
     with pytest.raises(KeyError):
-        judge.tables(pd.DataFrame([{"model": "m", "score": 1}]))
+        judge.tables(pd.DataFrame([{"model": "m", "win": 1}]))

@@ -35,7 +35,7 @@ def test_the_loss_is_the_papers_formula(seed):
     found = OBJECTIVE.loss(logits, pair)
     expected = literal(logits, pair, 0.3, 2.0)
     assert [value.item() for value in found.values()] == pytest.approx(expected, rel=1e-12)
-    assert list(found) == ["loss", "ce", "tv"]
+    assert list(found) == ["loss", "ce", "l1"]
 
 
 def test_gradients_flow_through_both_rows():
@@ -43,7 +43,7 @@ def test_gradients_flow_through_both_rows():
     logits = logits_for(pair)
     assert gradient_holds(lambda x: OBJECTIVE.loss(x, pair)["loss"], logits)
     logits.requires_grad_()
-    OBJECTIVE.loss(logits, pair)["tv"].backward()
+    OBJECTIVE.loss(logits, pair)["l1"].backward()
     assert (logits.grad.abs().sum(-1) > 0).all()
 
 
@@ -53,7 +53,7 @@ def test_beta_0_is_the_cross_entropy_and_equal_rows_have_no_distance():
     found = dataclasses.replace(OBJECTIVE, alpha=1.0, beta=0.0).loss(logits, pair)
     assert found["loss"] == found["ce"]
     same = logits[:1].repeat(2, 1, 1)
-    assert OBJECTIVE.loss(same, pair)["tv"] == 0
+    assert OBJECTIVE.loss(same, pair)["l1"] == 0
     assert torch.allclose(
         OBJECTIVE.loss(same, pair)["loss"], 0.3 * OBJECTIVE.loss(same, pair)["ce"]
     )
