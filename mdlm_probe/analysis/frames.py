@@ -17,6 +17,7 @@ from pyarrow import csv as pa_csv
 from mdlm_probe.analysis import impossible_values
 from mdlm_probe.analysis.observed import Observed, count
 from mdlm_probe.core import catalog
+from mdlm_probe.core.columns import Column, names
 from mdlm_probe.core.contract import value
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import RUN, damaged, probe_of, read_run
@@ -119,11 +120,41 @@ def _sound(path: Path, probe: str, kind: str, whole: bool) -> pd.DataFrame:
     """
     unread = () if whole else _unread(probe)
     rows = read_values(path, catalog.columns_of_type(probe, str), unread)
+    _check_columns(path, probe, kind, list(map(str, rows.columns)))
     if wrong := impossible_values.fault(probe, rows, kind):
         raise ProbeError(
             f"{path} is damaged: {wrong}", hint="the same command with --fresh measures anew"
         )
-    return rows
+    return rows.assign(**dict.fromkeys(_lacking(probe, kind, rows, unread), np.nan))
+
+
+def _check_columns(path: Path, probe: str, kind: str, found: Sequence[str]) -> None:
+    """Refuses rows of another version, which have columns that nobody declares.
+
+    Raises:
+        ProbeError: naming them.
+    """
+    known = names(_declared(probe, kind))
+    if known and (old := [name for name in found if name not in known]):
+        raise ProbeError(
+            f"{path} has columns of another version: {', '.join(old)}",
+            expected=f"those that `mdlm-probe columns {probe}` lists",
+            hint="the same command with --fresh measures anew",
+        )
+
+
+def _lacking(probe: str, kind: str, rows: pd.DataFrame, unread: Collection[str]) -> list[str]:
+    """The optional columns that rows don't have, but for those that nobody reads."""
+    known = _declared(probe, kind)
+    missing = [column.name for column in known if column.optional and column.name not in rows]
+    return [name for name in missing if name not in unread]
+
+
+def _declared(probe: str, kind: str) -> tuple[Column, ...]:
+    """The columns of a kind of rows; none of a probe that isn't known."""
+    if probe not in (*catalog.names("probe"), catalog.JUDGE):
+        return ()
+    return next(one.columns for one in catalog.observations(probe) if one.name == kind)
 
 
 def _unread(probe: str) -> Collection[str]:

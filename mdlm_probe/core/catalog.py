@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 
 from mdlm_probe.core import contract
-from mdlm_probe.core.columns import MODEL, Column, Observation
+from mdlm_probe.core.columns import MODEL, RUN, Column, Observation
 from mdlm_probe.core.columns import coordinates as coordinates_of
 from mdlm_probe.core.contract import Part
 from mdlm_probe.core.errors import ProbeError
@@ -148,12 +148,12 @@ def traits(name: str) -> dict[str, Traits]:
 
 
 def observations_of(probe: ModuleType) -> tuple[Observation, ...]:
-    """A probe's kinds of observation, with all columns: the model, the coordinates, its own."""
+    """A probe's kinds of observation, with all columns: model, coordinates, own ones, run."""
     first = (MODEL, *coordinates_of(probe.Cell))
     found = contract.value("probe", probe, "OBSERVATIONS") or (
         Observation("", "", contract.value("probe", probe, "COLUMNS")),
     )
-    return tuple(replace(kind, columns=(*first, *kind.columns)) for kind in found)
+    return tuple(replace(kind, columns=(*first, *kind.columns, RUN)) for kind in found)
 
 
 def _paths(part: Part) -> dict[str, Path]:

@@ -21,6 +21,7 @@ class Column:
         type: one of `TYPES`; a field may be empty whatever the type.
         unit: of its numbers, such as "nats" or "tokens"; "" for names, texts, yes and no.
         meaning: one line.
+        optional: whether there are runs without it: those that would hold nothing in it.
         file: whether it names a file, which may have moved: only digests of what files hold say
             whether two are the same.
     """
@@ -29,6 +30,7 @@ class Column:
     type: builtins.type
     unit: str
     meaning: str
+    optional: bool = False
     file: bool = False
 
 
@@ -60,6 +62,13 @@ FILE = object()
 
 MODEL = Column("model", str, "", "the model's name")
 """The first column of every probe's rows."""
+RUN = Column("run", str, "", "id of the measurement, as run.json has it under `run`")
+"""The last column of every probe's rows, and of verdicts."""
+
+
+def optional(*columns: Column) -> tuple[Column, ...]:
+    """Columns that some runs don't have."""
+    return tuple(dataclasses.replace(column, optional=True) for column in columns)
 
 
 def names(columns: Iterable[Column]) -> tuple[str, ...]:

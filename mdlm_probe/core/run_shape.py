@@ -38,6 +38,7 @@ SHAPE: dict[str, Any] = {
     "size": int,
     "sizes": {},
     "ended": str,
+    "run": str,
     "config": CONFIG,
     "model": MODEL,
     "scorer": MODEL,

@@ -14,12 +14,16 @@ TASK = Column("task", str, "", "type of the prompt, or task of the set, pair set
 relevant task; of open prompts, what tables and figures group them by."""
 TOKENS = Column("tokens", int, "tokens", "tokens that the model reads, masks among them")
 
-RIGHT = Column("right", str, "", "the right answer; empty where the prompt has none")
+RIGHT = Column("right", str, "", "the right answer; empty where the prompt has none", optional=True)
 PREDICTED = Column(
     "predicted", str, "", "text of the likeliest tokens, or the best choice's letter"
 )
-CORRECT = Column("correct", bool, "", "whether the answer is right; empty where none is")
-LOGP_RIGHT = Column("logp_right", float, "nats", "log-probability of the right answer")
+CORRECT = Column(
+    "correct", bool, "", "whether the answer is right; empty where none is known", optional=True
+)
+LOGP_RIGHT = Column(
+    "logp_right", float, "nats", "log-probability of the right answer; -inf: impossible"
+)
 ENTROPY = Column("entropy", float, "nats", "entropy at the mask; of answers, at their first token")
 TOP1_PROB = Column(
     "top1_prob",
@@ -31,9 +35,15 @@ TOP1_PROB = Column(
 ANSWER = Column("answer", str, "", "text of the answer, up to the first end of text")
 ANSWER_TOKENS = Column("answer_tokens", int, "tokens", "tokens of the answer")
 ENDED = Column("ended", bool, "", "whether an end of text was written")
-NLL = Column("nll", float, "nats", "negative log-likelihood of the answer under the scorer")
+NLL = Column(
+    "nll",
+    float,
+    "nats",
+    "negative log-likelihood of the answer under the scorer; inf: it can't be",
+    optional=True,
+)
 SCORER_TOKENS = Column(
-    "scorer_tokens", int, "tokens", "tokens of the answer by the scorer's tokenizer"
+    "scorer_tokens", int, "tokens", "tokens of the answer by the scorer's tokenizer", optional=True
 )
 PASSES = Column("passes", int, "passes", "forward passes that wrote the answer")
 UNMASKED = Column("unmasked", str, "", "step that filled each place, from 1; 0 where none did")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
+from mdlm_probe.core import shared_columns as shared
+from mdlm_probe.core.columns import Column, names
 from mdlm_probe.core.options import AMOUNT, Traits
-from mdlm_probe.decoding import canvas_of_prompt, loop
+from mdlm_probe.decoding import canvas_of_prompt, loop, text_quality
 from mdlm_probe.decoding.canvas import Canvas, Decoded, Intervention
 from mdlm_probe.decoding.layout import laid_out
 from mdlm_probe.decoding.rules import RULES, LastBlock, Order
@@ -15,7 +17,9 @@ from mdlm_probe.decoding.schedule import Eos, Schedule
 from mdlm_probe.engine.queries import Answer as Readings
 from mdlm_probe.engine.queries import Query, Readout
 from mdlm_probe.models._tokenizer import bytes_of
+from mdlm_probe.prompts import texts
 from mdlm_probe.prompts.prompt import Prompt, Text
+from mdlm_probe.prompts.toy_grammar import is_prose
 
 if TYPE_CHECKING:
     from mdlm_probe.engine.contract import AnyEngine
@@ -56,6 +60,26 @@ ScorerOption = Annotated[
 
 BLOCK = 32
 """Masks of a block, where nobody says."""
+
+
+def absent(options: Mapping[str, Any], entry: Checkpoint) -> tuple[str, ...]:
+    """Columns in which answers have nothing: a scorer's, right answers', the small language's.
+
+    Args:
+        options: of a probe whose answers are written, resolved.
+        entry: the model's.
+    """
+    scorer = options["scorer"] if options["scorer"] != "companion" else entry.companion
+    found = texts.load(options["prompts"], options["lexicon"])
+    asked = texts.chosen(found, options["tasks"], options["limit"], "left")
+    left: tuple[Column, ...] = ()
+    if scorer in ("", "none"):
+        left += shared.NLL, shared.SCORER_TOKENS
+    if not any(text.answer for text in asked):
+        left += shared.RIGHT, shared.CORRECT
+    if not any(is_prose(text.prompt) for text in asked):
+        left += text_quality.TRUTH
+    return names(left)
 
 
 def block_of(given: int | None, length: int, order: Order) -> int:

@@ -11,18 +11,19 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from mdlm_probe.core.columns import Column
+from mdlm_probe.core.columns import Column, optional
 from mdlm_probe.decoding import text_metrics
 from mdlm_probe.prompts.toy_grammar import truth
 
-TRUTH = (
-    Column("words", int, "words", "words and stops; all six: of the small language only"),
+TRUTH = optional(
+    Column("words", int, "words", "words and stops"),
     Column("valid", int, "words", "words that the language lets follow the one before"),
     Column("valid_new", int, "words", "of these, those that end 4 valid words not said before"),
     Column("pairs", int, "pairs", "first or second words of the language's fixed pairs"),
     Column("kept", int, "pairs", "of these, first words followed by their own second"),
     Column("truth", float, "share", "valid words and kept pairs, those not new by half / all"),
 )
+"""Of prompts of the small language only."""
 REPETITION = (
     Column("repeated", float, "share", "4-grams of the answer that occurred before in it"),
     Column("longest_repeat", int, "tokens", "longest span that the answer has twice"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mdlm_probe.analysis import frames
 from mdlm_probe.core import csv_text
-from mdlm_probe.core.columns import MODEL, Column, names
+from mdlm_probe.core.columns import MODEL, RUN, Column, names
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import write_whole
 from mdlm_probe.core.shared_columns import TASK, N
@@ -34,14 +34,21 @@ COLUMNS = (
     Column("n_shot", int, "examples", "examples in the prompt"),
     Column("estimator", str, "", "how likelihoods were estimated"),
     Column("overlong", int, "documents", "documents longer than the model reads: cut, or skipped"),
+    RUN,
 )
 NAMES = names(COLUMNS)
 
 
 def rows_of(
-    name: str, lm: ProbeLM, loaded: Loaded, results: dict[str, Any]
+    name: str, lm: ProbeLM, loaded: Loaded, results: dict[str, Any], run: str
 ) -> list[dict[str, Any]]:
-    """One row per metric of a task or group; the errors go into lm-eval's results as well."""
+    """One row per metric of a task or group; the errors go into lm-eval's results as well.
+
+    Args:
+        name: the model's.
+        lm, loaded, results: who was asked what, and lm-eval's results.
+        run: the id of the evaluation.
+    """
     by_title = {}
     for title, task in loaded.tasks.items():
         found = results["results"][title]
@@ -64,7 +71,7 @@ def rows_of(
                 *(name, title, *metric, float(found[",".join(metric)])),
                 *(stderr if isinstance(stderr, float) else math.nan, error),
                 *(found["sample_len"], "" if shots is None else shots, own.estimators),
-                overlong[title],
+                *(overlong[title], run),
             )
             rows.append(dict(zip(NAMES, values, strict=True)))
     return rows

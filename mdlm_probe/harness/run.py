@@ -28,7 +28,7 @@ from mdlm_probe.harness import COLUMNS, AnswerLog, Loaded, ProbeLM
 from mdlm_probe.likelihood.settings import Overlength, Settings
 from mdlm_probe.models._checkpoint import Checkpoint
 from mdlm_probe.prompts import lm_eval_documents
-from mdlm_probe.runs import executors, loaded_models, plan, runner
+from mdlm_probe.runs import executors, loaded_models, plan, run_id, runner
 from mdlm_probe.runs.executors.contract import EngineRequest, Executor
 
 __all__ = ["COLUMNS", "EvaluationRequest", "ProbeLM", "run"]
@@ -142,11 +142,14 @@ def run(
         with executors.lent(executor) as lent:
             lm = _model(job, entry, request, log, progress, presets, lent)
             begun |= {"workers": list(lm.session.workers)} if lm.session.workers else {}
+            begun["run"] = run_id.run_id(
+                {**known["config"], "options": begun["options"], "sources": {}}, lm.session.facts
+            )
             folder.update(name, **lm.session.facts, batch=lm.session.batch, evaluations=evaluations)
             try:
                 results = _evaluate(lm, loaded, request, tracker)
                 harness.add_cuts(lm, loaded, results)
-                rows = harness.rows_of(entry.name, lm, loaded, results)
+                rows = harness.rows_of(entry.name, lm, loaded, results, begun["run"])
                 written = harness.save(results, tracker, job.output, request.log_samples)
                 begun["files"] = [path.name for path in written]
                 harness.write(folder.path(name), rows)

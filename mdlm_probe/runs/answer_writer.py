@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mdlm_probe.core.cells import seed as seed_of
-from mdlm_probe.core.columns import MODEL, Column
+from mdlm_probe.core.columns import MODEL, RUN, Column
 from mdlm_probe.core.json_lines import JsonLines
 from mdlm_probe.core.run_folder import RunFolder
 from mdlm_probe.core.shared_columns import (
@@ -24,7 +24,7 @@ from mdlm_probe.decoding.canvas import Intervention, Observer, Step
 from mdlm_probe.decoding.schedule import Schedule, kept
 from mdlm_probe.models._checkpoint import Checkpoint
 from mdlm_probe.prompts.prompt import Text
-from mdlm_probe.runs import runner
+from mdlm_probe.runs import run_id, runner
 from mdlm_probe.runs.executors.contract import EngineRequest, Executor, GroupResult, Session
 from mdlm_probe.runs.plan import Job
 
@@ -44,6 +44,7 @@ COLUMNS = (
     Column("slack_share", float, "share", "tokens that were slack: of adapters that have some"),
     Column("token_steps", list, "", "step that wrote each token of the answer, from 1"),
     Column("logprobs", list, "nats", "log-probability of each token when it was written"),
+    RUN,
 )
 """What a line of the JSONL holds."""
 
@@ -113,10 +114,12 @@ class AnswerWriter:
         size = known.get("batch", {}).get("answers") or fitting
         done = len(self.log.records) // size * size
         self.log.cut(done)
+        own = run_id.run_id(known["config"], session.facts)
         self.folder.update(
             self.name,
             status="started",
             **kept(asdict(self.request.schedule), self.entry),
+            run=run_id.same_run(self.entry.name, own, known),
             **session.facts,
             batch={**session.batch, "answers": size},
             sessions=[*known.get("sessions", []), runner.session_facts(session)],
@@ -144,7 +147,8 @@ class AnswerWriter:
     def _keep(self, result: GroupResult[list[dict[str, Any]]], size: int, stepped: bool) -> None:
         """Keeps a group's answers; their steps are told here unless they were, one by one."""
         with runner.uninterrupted():
-            self.log.append(result.found)
+            own = self.folder.entries[self.name]["run"]
+            self.log.append([record | {RUN.name: own} for record in result.found])
         batch, entry = {**result.batch, "answers": size}, self.folder.entries[self.name]
         if batch != entry["batch"] or result.events:  # a resumed run sends the same batches
             events = [*entry.get("events", []), *result.events]

@@ -164,6 +164,7 @@ def _comparable(entry: Entry) -> Entry:
         "batch": {k: v for k, v in entry["batch"].items() if k in ("tokens", "cells")},
         "whole": entry["whole"],
         "refused": entry.get("refused", {}),
+        "run": entry.get("run"),
         **{role: {n: facts.get(n) for n in SAME} for role, facts in models.items()},
     }
 

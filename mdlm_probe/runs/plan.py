@@ -71,12 +71,15 @@ class Plan:
     def files(self) -> dict[Path, tuple[str, ...]]:
         """The columns of each CSV by its path, the main one first.
 
-        These are the model, the cell's coordinates, and those of the kind of rows.
+        These are the model, the cell's coordinates, those of the kind of rows, and the run; columns
+        in which this run could hold nothing are left out.
         """
         paths = catalog.csv_names(self.job.probe, self.name).values()
         kinds = catalog.observations_of(self.probe)
+        unwritten = value("probe", self.probe, "unwritten")
+        left = unwritten(self.options, self.entry) if unwritten else ()
         return {
-            self.job.output / path: columns.names(kind.columns)
+            self.job.output / path: tuple(n for n in columns.names(kind.columns) if n not in left)
             for path, kind in zip(paths, kinds, strict=True)
         }
 

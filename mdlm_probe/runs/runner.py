@@ -22,7 +22,7 @@ from mdlm_probe.core.seal import seal_path
 from mdlm_probe.core.sheet import CellNames, Sheet
 from mdlm_probe.core.version import __version__
 from mdlm_probe.decoding.schedule import kept
-from mdlm_probe.runs import executors, loaded_models, survey
+from mdlm_probe.runs import executors, loaded_models, run_id, survey
 from mdlm_probe.runs.executors.contract import EngineRequest, Executor, Session
 from mdlm_probe.runs.fitting import fit
 from mdlm_probe.runs.plan import Plan, Progress
@@ -100,7 +100,8 @@ def _continue(
     plan = fit(plan, border).plan
     _note_refused(plan, plan.refused.keys() - refused.keys(), progress)
     session, group = _session(plan, border, known, progress, executor)
-    told: dict[str, Any] = {}
+    own = run_id.run_id(plan.config, session.facts)
+    told: dict[str, Any] = {"run": run_id.same_run(plan.entry.name, own, known)}
     if plan.job.shard:
         told["whole"] = len(plan.cells)
         plan = replace(plan, cells=ShardCells(plan.cells, plan.job.shard, group))
@@ -161,7 +162,8 @@ def _measure(
     began, started_at, batch = time.perf_counter(), sheet.done, session.batch
     progress.start(plan.entry.name, len(cells), sheet.done)
     starts = range(sheet.done, len(cells), group)
-    work = partial(measured, plan.job.probe, plan.entry.name)
+    named = {"model": plan.entry.name, "run": folder.entries[plan.name]["run"]}
+    work = partial(measured, plan.job.probe, tuple(plan.files.values()), named)
     groups = (cells[start : start + group] for start in starts)
     for start, result in zip(
         starts, session.results(work, groups, partial(progress.advance, 0)), strict=True
@@ -182,22 +184,36 @@ def _measure(
 
 
 def measured(
-    probe: str, model: str, engine: Engine, cells: Sequence[Any]
+    probe: str,
+    files: Sequence[Sequence[str]],
+    named: dict[str, str],
+    engine: Engine,
+    cells: Sequence[Any],
 ) -> list[list[dict[str, Any]]]:
     """The rows of a group of cells, by kind of observation, the main one first.
 
     Args:
-        probe, model: their names.
+        probe: its name.
+        files: the columns that are written of each kind.
+        named: columns that all rows have alike: the model and the run.
         engine: asks the model.
         cells: of the probe.
     """
     kinds = [kind.name for kind in catalog.observations(probe)]
     rows: dict[str, list[dict[str, Any]]] = {kind: [] for kind in kinds}
+    columns = dict(zip(kinds, files, strict=True))
     for cell, found in catalog.load("probe", probe).measure(engine, cells):
-        head = {"model": model} | _coordinates(cell)
+        head = named | _coordinates(cell)
         for kind, own in (found if isinstance(found, dict) else {kinds[0]: found}).items():
-            rows[kind] += [head | row for row in own]
+            rows[kind] += [_written(head | row, columns[kind]) for row in own]
     return list(rows.values())
+
+
+def _written(row: dict[str, Any], columns: Sequence[str]) -> dict[str, Any]:
+    """A row without the columns that this run doesn't write, in which nothing stands."""
+    lost = [name for name in row if name not in columns and row[name] is not None]
+    assert not lost, f"columns {lost} are not written, but hold {[row[name] for name in lost]}"
+    return {name: row[name] for name in columns}
 
 
 def session_facts(session: Session) -> dict[str, Any]:

@@ -69,6 +69,8 @@ class Rows:
         self.frame = self._kinds[self._kind]
         self._changed: dict[str, str] = {}
         self._json = catalog.columns_of_type(probe, list)
+        known = catalog.columns(probe) if probe in catalog.names("probe") else ()
+        self._absent = {column.name: "" for column in known if column.optional}
         self._tables = self._read()
 
     @property
@@ -87,7 +89,8 @@ class Rows:
         starts = [start for start, _ in self._tables]
         start, lines = self._tables[bisect_right(starts, at) - 1]
         row, plain = lines.row(at - start), self._json
-        return {name: text if name in plain else text_from(text) for name, text in row.items()}
+        found = {name: text if name in plain else text_from(text) for name, text in row.items()}
+        return self._absent | found
 
     def cell(self, at: int) -> Any:
         """The cell of a row.

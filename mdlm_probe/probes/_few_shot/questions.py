@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -45,7 +45,13 @@ COLUMNS = (
     columns.CORRECT,
     columns.LOGP_RIGHT,
     *(
-        Column(f"logp_{letter}", float, "nats", f"log-probability of option {letter}")
+        Column(
+            f"logp_{letter}",
+            float,
+            "nats",
+            f"log-probability of option {letter}; -inf: impossible",
+            optional=letter in LETTERS[2:],
+        )
         for letter in LETTERS[:MAX_OPTIONS]
     ),
     columns.ENTROPY,
@@ -131,6 +137,19 @@ def unseen(behind: float, entry: Checkpoint) -> str:
         found = f"tokens beyond the answer's block of {entry.block} can't be seen"
         return Refusal.of(f"{found}: {entry.block_rest} behind it at most", "masks")
     return ""
+
+
+def absent(options: Mapping[str, Any], entry: Checkpoint) -> tuple[str, ...]:
+    """Columns of options that no question has.
+
+    Args:
+        options: of a probe of answered questions, resolved.
+        entry: the model's.
+    """
+    lm = {name: options[name] for name in lm_eval_suite.OWN}
+    suite = lm_eval_suite.named(options["suite"], options["options"], **lm)
+    source = load(suite, options["lexicon"], options["options"])
+    return tuple(f"logp_{letter}" for letter in LETTERS[source.options : MAX_OPTIONS])
 
 
 def sources(suite: str, lexicon: str, options: int | None, **given: Any) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mdlm_probe.core.columns import Column, Observation
+from mdlm_probe.core.columns import Column, Observation, optional
 from mdlm_probe.core.shared_columns import CORRECT, PREDICTED, RIGHT, TASK, TOKEN_TEXT
 
 BY_OTHERS = Column(
@@ -28,7 +28,9 @@ ANSWER = (
     PREDICTED,
     CORRECT,
     Column("logit", float, "logits", "logit of the predicted token, which is explained"),
-    Column("gap", float, "logits", "integrated gradients: sum of the scores less its theory"),
+    *optional(
+        Column("gap", float, "logits", "integrated gradients: sum of the scores less its theory")
+    ),
 )
 EXAMPLES = (
     Column("examples_before", int, "examples", "examples left of it; the question isn't counted"),

@@ -11,7 +11,7 @@ own mask as a group, and positions of the question other than the right end.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -111,6 +111,11 @@ def plan(
 def suited(entry: Checkpoint) -> dict[str, Any]:
     """Block-causal models: no masks, and as many as the answer's block has room for."""
     return {"masks": (0, entry.block_rest)} if entry.block else {}
+
+
+def absent(options: Mapping[str, Any], entry: Checkpoint) -> tuple[str, ...]:
+    """The column of another method."""
+    return () if options["method"] == "integrated-gradients" else ("gap",)
 
 
 def refuse(cell: Cell, entry: Checkpoint) -> str:

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from mdlm_probe.models._checkpoint import Checkpoint
 
 KINDS = ("masked",)
-sources = texts.sources
+sources, absent = texts.sources, answers.absent
 COLUMNS = columns.COLUMNS
 
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from mdlm_probe.core.columns import Column, Observation
+from mdlm_probe.core.columns import Column, Observation, optional
 from mdlm_probe.core.shared_columns import ENTROPY, TOKEN_TEXT, TOP1_PROB
 
 MASSES = ("frequent_mass", "prompt_mass", "end_mass")
 ERRORS = ("frequent_se", "prompt_se", "end_se")
+SAMPLED = ("top1_naive", "top1_se", *ERRORS)
+"""Of models whose continuations are sampled."""
+ENDS = ("end_mass", "end_se")
+"""Of models with an end of text."""
+THEORY = ("bound", "greedy")
+"""Of text on the left only."""
 
 VISIBLE_TOKENS = Column(
     "visible_tokens", int, "tokens", "tokens that the model sees, without masks"
@@ -20,7 +26,7 @@ TOP = (
     Column("top", str, "", "text of the most probable token"),
     Column("frequent_mass", float, "probability", "of the frequent tokens together"),
     Column("prompt_mass", float, "probability", "of the prompt's tokens together"),
-    Column("end_mass", float, "probability", "of all tokens that end a text together"),
+    *optional(Column("end_mass", float, "probability", "of all tokens that end a text together")),
 )
 APART = (
     Column(
@@ -34,13 +40,15 @@ PLACES = (
     PLACE,
     DISTANCE,
     *TOP,
-    Column("bound", float, "probability", "theory: the most that top1_prob can be on average"),
-    Column("greedy", float, "probability", "theory: of the greedy path's token, at most"),
-    Column("top1_naive", float, "probability", "samples: largest of their mean, too large"),
-    Column("top1_se", float, "probability", "samples: standard error of top1_prob"),
-    Column("frequent_se", float, "probability", "samples: standard error of frequent_mass"),
-    Column("prompt_se", float, "probability", "samples: standard error of prompt_mass"),
-    Column("end_se", float, "probability", "samples: standard error of end_mass"),
+    *optional(
+        Column("bound", float, "probability", "theory: the most that top1_prob can be on average"),
+        Column("greedy", float, "probability", "theory: of the greedy path's token, at most"),
+        Column("top1_naive", float, "probability", "samples: largest of their mean, too large"),
+        Column("top1_se", float, "probability", "samples: standard error of top1_prob"),
+        Column("frequent_se", float, "probability", "samples: standard error of frequent_mass"),
+        Column("prompt_se", float, "probability", "samples: standard error of prompt_mass"),
+        Column("end_se", float, "probability", "samples: standard error of end_mass"),
+    ),
 )
 """Theory: see `zipf_bound`. Samples: of continuations, see `sampled_continuations.Marginals`."""
 PAIRS = (

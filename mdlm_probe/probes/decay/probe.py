@@ -13,7 +13,7 @@ distance (see `sampled_continuations`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -110,6 +110,13 @@ def sources(prompts: str, lexicon: str, frequent: str, **_: Any) -> dict[str, st
     """What is read and counted, as hashes: other texts make another measurement."""
     read = {"prompts": texts.digest(prompts, lexicon), "frequent": unigrams.digest(frequent)}
     return read | {"far": f"middle, guard {distances.GUARD}"}
+
+
+def absent(options: Mapping[str, Any], entry: Checkpoint) -> tuple[str, ...]:
+    """Columns of samples, of ends that the model's texts don't have, and of theory."""
+    sampled = () if entry.kind == "causal" else columns.SAMPLED
+    ends = () if entry.eos_ids else columns.ENDS
+    return sampled + ends + (() if options["context"] == "left" else columns.THEORY)
 
 
 def refuse(cell: Cell, entry: Checkpoint) -> str:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mdlm_probe.models._checkpoint import Checkpoint
 
 KINDS = ("masked", "causal")
-sources = questions.sources
+sources, absent = questions.sources, questions.absent
 COLUMNS = questions.COLUMNS
 
 

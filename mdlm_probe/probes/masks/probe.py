@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 Order = Literal["low_confidence", "random"]
 KINDS = ("masked", "causal")
-sources = questions.sources
+sources, absent = questions.sources, questions.absent
 shown = questions.mixed_prompt
 COLUMNS = (
     *questions.COLUMNS,

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 KINDS = ("masked",)
 JUDGED = True
-sources = texts.sources
+sources, absent = texts.sources, answers.absent
 COLUMNS = columns.COLUMNS
 
 

@@ -44,7 +44,11 @@ def typed(run: ExportedRun, probe: str, kind: str = "") -> pa.Table:
         raise ProbeError(
             f"{run.folder} has none of {', '.join(found)}", expected="the rows of a whole run"
         )
-    whole = pa.concat_tables([table for table in read if len(table)] or read[:1])
+    tables = [table for table in read if len(table)] or read[:1]
+    whole = pa.concat_tables(tables, promote_options="default")
+    order = [name for name in names(catalog.columns(probe)) if name in whole.column_names]
+    others = [name for name in whole.column_names if name not in order]
+    whole = whole.select([*order, *others])  # a model may lack a column that the next one has
     plain = catalog.columns_of_type(probe, list)
     declared = {c.name: TYPES[c.type] for c in catalog.columns(probe) if c.name not in plain}
     cell = names(catalog.coordinates(probe))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mdlm_probe.core.columns import MODEL, Column, names
+from mdlm_probe.core.columns import MODEL, RUN, Column, names
 from mdlm_probe.core.options import AMOUNT, Traits
 from mdlm_probe.core.shared_columns import FRAC, INTERVENTION, PROMPT, SEED, TASK
 
@@ -25,6 +25,7 @@ COLUMNS = (
     Column("tokens_read", int, "tokens", "tokens that the judge read"),
     Column("tokens_written", int, "tokens", "tokens that the judge wrote"),
     Column("reason", str, "", "why there is no verdict, or what else is to say"),
+    RUN,
 )
 """A verdict that doesn't depend on the order is written as if the shifted answer were A."""
 

@@ -131,8 +131,14 @@ def verdict_of(call: Call, reply: Reply | None, judge: Judge) -> Verdict:
         return Verdict("failed", "its kept reply is damaged: take the line away, or use --fresh")
 
 
-def row(name: str, call: Call, found: Verdict) -> dict[str, Any]:
-    """The row of a verdict."""
+def row(name: str, call: Call, found: Verdict, run: str) -> dict[str, Any]:
+    """The row of a verdict.
+
+    Args:
+        name: the judge's.
+        call, found: what was asked, and said.
+        run: the id of the judging.
+    """
     pair, strength = call.pair, VERDICTS.get(found.verdict)
     if strength is not None and call.order == "second":
         strength = -strength
@@ -143,5 +149,6 @@ def row(name: str, call: Call, found: Verdict) -> dict[str, Any]:
         *(found.verdict, score, strength, found.logp_a, found.logp_b),
         *(found.prompt_tokens, found.completion_tokens),
         found.reason.encode("utf-8", "replace").decode(),
+        run,
     )
     return dict(zip(NAMES, values, strict=True))

@@ -14,7 +14,7 @@ from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import write_whole
 from mdlm_probe.core.run_folder import RunFolder, differences
 from mdlm_probe.core.version import __version__
-from mdlm_probe.runs import executors
+from mdlm_probe.runs import executors, run_id
 from mdlm_probe.runs.executors.contract import Executor
 from mdlm_probe.runs.judges import answer_pairs, judge_calls
 from mdlm_probe.runs.judges.answer_pairs import Choice
@@ -95,7 +95,7 @@ def judge(
             with executors.lent(executor) as lent:
                 _ask(calls, by, replies, run, name, progress, lent)
         finally:
-            found = _written(path, calls, replies, by)
+            found = _written(path, calls, replies, by, run.entries[name].get("run", ""))
         return _end(run, name, found, progress)
 
 
@@ -138,11 +138,14 @@ def _ask(
             + "\n".join(f"  {line}" for line in found),
             hint="--fresh starts over",
         )
+    facts = by.facts or known.get("facts", {})
+    told = {fact: facts[fact] for fact in run_id.FACTS if fact in facts}
     run.update(
         name,
         status="started",
         cells=len(calls),
-        facts=by.facts or known.get("facts", {}),
+        facts=facts,
+        run=run_id.digest(known["config"], told),
         sessions=[*known.get("sessions", []), session],
     )
     asked = [call for call in calls if not call.pair.identical]
@@ -157,11 +160,13 @@ def _ask(
         progress.advance(1, (verdict.prompt_tokens or 0) + (verdict.completion_tokens or 0))
 
 
-def _written(path: Path, calls: Sequence[Call], replies: Replies, by: Judge) -> list[Verdict]:
+def _written(
+    path: Path, calls: Sequence[Call], replies: Replies, by: Judge, run: str
+) -> list[Verdict]:
     """The verdicts of all calls; those that came are written down, failed ones among them."""
     found = [judge_calls.verdict_of(call, replies.get(call), by) for call in calls]
     rows = [
-        judge_calls.row(by.name, call, verdict)
+        judge_calls.row(by.name, call, verdict, run)
         for call, verdict in zip(calls, found, strict=True)
         if call.pair.identical or replies.get(call) is not None
     ]
