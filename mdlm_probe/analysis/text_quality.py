@@ -21,7 +21,7 @@ from mdlm_probe.analysis.frames import Tables, grouped
 COUNTS = ("words", "valid", "valid_new", "pairs", "kept", "longest_repeat")
 SHARES = ("truth", "repeated", "distinct_1", "distinct_2")
 ENTROPIES = ("entropy_1", "entropy_2")
-QUALITY = (*SHARES, "valid", "kept", "longest_repeat", *ENTROPIES)
+QUALITY = (*SHARES, "valid_share", "kept_share", "longest_repeat", *ENTROPIES)
 """What a table says of texts, each with an interval."""
 NLL = ["nll", "scorer_tokens"]
 ITEM = ["task", "prompt"]
@@ -39,18 +39,18 @@ def quality(part: pd.DataFrame) -> dict[str, float]:
     """The quality of some texts as columns of a table, with intervals over prompts.
 
     `judged` texts have a truth, which is the mean of theirs (bootstrap, as all means of what can't
-    be negative): `valid` is the share of their words that the language lets follow, `kept` that of
-    its pairs that are kept; both ratios of sums. Of all texts: `repeated` 4-grams, the
-    `longest_repeat` in tokens, different tokens and bigrams (`distinct_1`, `distinct_2`), and the
-    entropies of tokens and bigrams in nats.
+    be negative): `valid_share` is the share of their words that the language lets follow,
+    `kept_share` that of its pairs that are kept; both ratios of sums. Of all texts: `repeated`
+    4-grams, the `longest_repeat` in tokens, different tokens and bigrams (`distinct_1`,
+    `distinct_2`), and the entropies of tokens and bigrams in nats.
 
     Args:
         part: rows of `with_quality`, one a prompt.
     """
     line: dict[str, float] = {"judged": int(part["truth"].notna().sum())}
     line |= _amount(part["truth"], 1.0).columns("truth")
-    line |= ratio(part, "valid", "words", 1.0).columns("valid")
-    line |= ratio(part, "kept", "pairs", 1.0).columns("kept")
+    line |= ratio(part, "valid", "words", 1.0).columns("valid_share")
+    line |= ratio(part, "kept", "pairs", 1.0).columns("kept_share")
     for name in ("repeated", "longest_repeat", "distinct_1", "distinct_2"):
         most = np.inf if name == "longest_repeat" else 1.0
         line |= _amount(part[name], most).columns(name)

@@ -76,7 +76,7 @@ PROBE = {
     "plan": function("the cells, from options, as ranges", required=True, any_parameters=True),
     "sources": function("hashes of what is read", required=True, any_parameters=True),
     "suited": function("options that suit a model's attention, where users give none", "entry"),
-    "absent": function(
+    "unwritten": function(
         "optional columns that rows don't have, by resolved options and model", "options", "entry"
     ),
     "refuse": function("why a cell can't be asked of a model", "cell", "entry", required=True),

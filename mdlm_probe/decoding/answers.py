@@ -62,7 +62,7 @@ BLOCK = 32
 """Masks of a block, where nobody says."""
 
 
-def absent(options: Mapping[str, Any], entry: Checkpoint) -> tuple[str, ...]:
+def unwritten(options: Mapping[str, Any], entry: Checkpoint) -> tuple[str, ...]:
     """Columns in which answers have nothing: a scorer's, right answers', the small language's.
 
     Args:

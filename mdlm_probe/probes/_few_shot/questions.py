@@ -139,7 +139,7 @@ def unseen(behind: float, entry: Checkpoint) -> str:
     return ""
 
 
-def absent(options: Mapping[str, Any], entry: Checkpoint) -> tuple[str, ...]:
+def unwritten(options: Mapping[str, Any], entry: Checkpoint) -> tuple[str, ...]:
     """Columns of options that no question has.
 
     Args:

@@ -91,6 +91,8 @@ def plan(
     check_least(0, shots=shots, distractors=distractors, masks=masks)
     check_once(question=question, masks=masks)
     steps = ig_steps if method == "integrated-gradients" else 0
+    alike = {"shots": shots, "distractors": distractors, "seed": seed, "method": method}
+    alike |= questions.shared(source, suite, lexicon, answer)
     return cells_of(
         Cell,
         ("set", questions.chosen_sets(source, tasks)),
@@ -98,13 +100,7 @@ def plan(
         ("appended_masks", masks),
         ("example_order", range(orders)),
         ("item", range(limit)),
-        **questions.shared(source, suite, lexicon, answer),
-        shots=shots,
-        distractors=distractors,
-        seed=seed,
-        method=method,
-        ig_steps=steps,
-        detail=detail,
+        **alike | {"ig_steps": steps, "detail": detail},
     )
 
 
@@ -113,7 +109,7 @@ def suited(entry: Checkpoint) -> dict[str, Any]:
     return {"masks": (0, entry.block_rest)} if entry.block else {}
 
 
-def absent(options: Mapping[str, Any], entry: Checkpoint) -> tuple[str, ...]:
+def unwritten(options: Mapping[str, Any], entry: Checkpoint) -> tuple[str, ...]:
     """The column of another method."""
     return () if options["method"] == "integrated-gradients" else ("gap",)
 

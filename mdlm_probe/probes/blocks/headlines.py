@@ -17,11 +17,11 @@ def _loss(tables: Tables, frame: pd.DataFrame) -> Iterator[HeadlineValue]:
         if not len(others):
             continue
         row = first(chosen(others, order="low_confidence"))
-        if pd.isna(row["loss"]):
+        if pd.isna(row["nll_excess"]):
             yield HeadlineValue(model, reason="its answers have no likelihoods (no scorer)")
             continue
         setting = f"order {row['order']}, length {row['length']}"
-        yield over(row, "loss", 1, row["n"], "prompts", setting)
+        yield over(row, "nll_excess", 1, row["n"], "prompts", setting)
 
 
 HEADLINES = (

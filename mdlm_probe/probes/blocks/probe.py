@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from mdlm_probe.models._checkpoint import Checkpoint
 
 KINDS = ("masked",)
-sources, absent = texts.sources, answers.absent
+sources, unwritten = texts.sources, answers.unwritten
 COLUMNS = columns.COLUMNS
 
 

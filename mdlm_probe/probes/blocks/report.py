@@ -20,7 +20,7 @@ from mdlm_probe.probes.blocks.equivalent import LEFT, SERIES, EquivalentCells
 
 PRINTED = ("overview", "frontier", "front", "orders", "lengths")
 UNREAD = ("answer", "right", "canvas")
-UNITS = {table: {"loss": "nats per token"} for table in ("blocks", "front", "orders")}
+UNITS = {table: {"nll_excess": "nats per token"} for table in ("blocks", "front", "orders")}
 UNITS |= {"frontier": {"matched": "nats per token"}}
 """Units of columns that the rows don't have, or have in another one; by table."""
 MEANS = ("answer_tokens", "passes", "decided", "canvas_tokens", "per_step")
@@ -29,7 +29,7 @@ MEASURED = ("truth", "perplexity", "correct")
 """What a length is compared in, with intervals."""
 TAUS = ("tau", "answer_tau")
 SHORT = (
-    *("truth", "truth_low", "truth_high", "valid", "kept", "correct", "repeated"),
+    *("truth", "truth_low", "truth_high", "valid_share", "kept_share", "correct", "repeated"),
     *("longest_repeat", "entropy_1", "perplexity", "perplexity_low", "perplexity_high", "ended"),
     *("answer_tokens", "passes", "tokens_a_pass", "tau"),
 )
@@ -139,10 +139,10 @@ def frontier(frame: pd.DataFrame) -> pd.DataFrame:
 def front(frame: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """The combinations that no other of the model's beats in cost, perplexity and entropy.
 
-    Of one length each; cheapest first. What repeats itself beats none: it has less entropy. `loss`:
-    nats by scorer token above the combination of the lowest perplexity among those with as much
-    entropy or more, over the same prompts, with a bootstrap interval over them. That one was chosen
-    by the same rows, which flatters it: the interval is no test.
+    Of one length each; cheapest first. What repeats itself beats none: it has less entropy.
+    `nll_excess`: nats by scorer token above the combination of the lowest perplexity among those
+    with as much entropy or more, over the same prompts, with a bootstrap interval over them. That
+    one was chosen by the same rows, which flatters it: the interval is no test.
     """
     found = []
     scored = {
@@ -159,7 +159,7 @@ def front(frame: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
             ends = {name: line[f"perplexity_{name}"] for name in ("low", "high")}
             shown |= {f"perplexity_{name}": end for name, end in ends.items()}
             shown |= {name: line[name] for name in ("entropy_1", "truth", "repeated")}
-            found.append(shown | gap.columns("loss"))
+            found.append(shown | gap.columns("nll_excess"))
     return text_quality.shown(pd.DataFrame(found))
 
 
@@ -196,9 +196,9 @@ def orders(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Every model, length and order: how far from left to right, and what that changes.
 
     Of the combinations in which there is an order to choose and which were asked from left to
-    right, too; all of them together, or each by itself. `loss`: nats by scorer token more than from
-    left to right (threshold: a mask a step), over the same prompts and combinations, with a
-    bootstrap interval over prompts; negative where this order's answers surprise the scorer less.
+    right, too; all of them together, or each by itself. `nll_excess`: nats by scorer token more
+    than from left to right (threshold: a mask a step), over the same prompts and combinations, with
+    a bootstrap interval over prompts; negative where this order's answers surprise the scorer less.
     Taus are means over prompts, with the t interval.
 
     Args:
@@ -219,7 +219,7 @@ def orders(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
         gap = (
             _gap(sums) if named["order"] != LEFT else stats.Estimate(0.0, np.nan, np.nan, len(sums))
         )
-        found.append(line | gap.columns("loss"))
+        found.append(line | gap.columns("nll_excess"))
     return pd.DataFrame(found)
 
 

@@ -112,7 +112,7 @@ def sources(prompts: str, lexicon: str, frequent: str, **_: Any) -> dict[str, st
     return read | {"far": f"middle, guard {distances.GUARD}"}
 
 
-def absent(options: Mapping[str, Any], entry: Checkpoint) -> tuple[str, ...]:
+def unwritten(options: Mapping[str, Any], entry: Checkpoint) -> tuple[str, ...]:
     """Columns of samples, of ends that the model's texts don't have, and of theory."""
     sampled = () if entry.kind == "causal" else columns.SAMPLED
     ends = () if entry.eos_ids else columns.ENDS

@@ -41,7 +41,7 @@ def orders(frame: pd.DataFrame) -> pd.DataFrame:
         for name in wide.columns if len(wide) else ():
             logp = wide[name].to_numpy()
             line = named | {"reveal_order": name, "n": len(wide)}
-            line |= stats.mean(logp).within(-np.inf, 0.0).columns("logp")
+            line |= stats.mean(logp).within(-np.inf, 0.0).columns("logp_per_token")
             if START in wide and name != START:
                 gain = stats.paired(logp, wide[START].to_numpy())
                 line |= gain.columns("gain") | {"gain_p": gain.p}

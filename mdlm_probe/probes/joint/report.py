@@ -16,7 +16,7 @@ from mdlm_probe.probes.joint.row_parts import ALL, parts
 PRINTED = ("circulation", "sets", "orders", "spread", "bound")
 UNREAD = ("token_first", "token_second", "written")
 UNITS = {
-    "orders": dict.fromkeys(("logp", "gain"), "nats per token"),
+    "orders": dict.fromkeys(("logp_per_token", "gain"), "nats per token"),
     "spread": dict.fromkeys(("span", "deviation"), "nats per token"),
     "budget": dict.fromkeys(("drop", "illusion"), "nats per token"),
     "circulation": {"size": "nats"},

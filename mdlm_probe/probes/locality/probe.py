@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mdlm_probe.models._checkpoint import Checkpoint
 
 KINDS = ("masked", "causal")
-sources, absent = questions.sources, questions.absent
+sources, unwritten = questions.sources, questions.unwritten
 COLUMNS = questions.COLUMNS
 
 

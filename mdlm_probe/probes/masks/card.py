@@ -117,7 +117,10 @@ def _drop(drop: pd.DataFrame, amounts: dict[tuple[Any, ...], str]) -> list[str]:
     rows = [
         [str(row[place]) for place in PLACES]
         + [_said(amounts, row, "smallest"), _said(amounts, row, "largest")]
-        + [with_interval(*_ends(row, "from_start")), with_interval(*_ends(row, "degradation"))]
+        + [
+            with_interval(*_ends(row, "from_start_points")),
+            with_interval(*_ends(row, "degradation")),
+        ]
         + [number(row["degradation_null"]), row["significant_from"] or MISSING]
         for row in records(drop)
     ]
@@ -131,7 +134,7 @@ def _controls(controls: pd.DataFrame, amounts: dict[tuple[Any, ...], str]) -> li
     rows = [
         [str(row[place]) for place in CONTEXT]
         + [_said(amounts, row, "amount"), row["control"]]
-        + [with_interval(*_ends(row, "accuracy")), number(row["accuracy_holm"])]
+        + [with_interval(*_ends(row, "accuracy_points")), number(row["accuracy_points_holm"])]
         for row in records(controls)
     ]
     return [*grid(heads, rows, TEXT), CONTROL, ""]
@@ -154,7 +157,7 @@ def _numbers(curve: pd.DataFrame, drop: pd.DataFrame) -> list[CardNumber]:
             continue
         first, last = (_said(amounts, row, end) for end in ("smallest", "largest"))
         facts = {"masks_from": first, "masks_to": last, "n": row["n"]}
-        for kind, column in (("accuracy_drop_points", "from_start"), ("degradation",) * 2):
+        for kind, column in (("accuracy_drop_points", "from_start_points"), ("degradation",) * 2):
             value, low, high = _ends(row, column)
             name = f"{kind.replace('_', ' ')}, {first} to {last} masks appended"
             if value == value:  # of an accuracy of 0 there is no degradation

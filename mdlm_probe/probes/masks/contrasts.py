@@ -95,12 +95,12 @@ def lengths(rows: pd.DataFrame) -> pd.DataFrame:
 def gain(frame: pd.DataFrame) -> pd.DataFrame:
     """What relevant examples add to accuracy against what masks take of it, over relevant tasks.
 
-    `gain` is accuracy with most shots minus that with fewest, nothing appended; `drop` is accuracy
-    with most shots and nothing appended minus that at the most masks; `difference` is gain minus
-    drop; all in points of 100, means over tasks with t intervals and tests. `correlation` is that
-    of gain and drop over tasks (as in appendix A.3 of arXiv 2511.21338): gain is of one half of the
-    test points and drop of the other, both ways, since the accuracy that both begin from would
-    correlate them by its noise. Few items make it smaller.
+    `gain_points` is accuracy with most shots minus that with fewest, nothing appended;
+    `drop_points` is accuracy with most shots and nothing appended minus that at the most masks;
+    `difference_points` is gain minus drop; all in points of 100, means over tasks with t intervals
+    and tests. `correlation` is that of gain and drop over tasks (as in appendix A.3 of arXiv
+    2511.21338): gain is of one half of the test points and drop of the other, both ways, since the
+    accuracy that both begin from would correlate them by its noise. Few items make it smaller.
     """
     return pd.DataFrame([head | _tested(three) for head, three in _shots_and_masks(frame)])
 
@@ -109,7 +109,12 @@ def gains(frame: pd.DataFrame) -> pd.DataFrame:
     """What relevant examples add, and what masks take, of each relevant task; see `gain`."""
     return pd.DataFrame(
         [
-            head | {RELEVANT: str(task), "gain": 100 * row["gain"], "drop": 100 * row["drop"]}
+            head
+            | {
+                RELEVANT: str(task),
+                "gain_points": 100 * row["gain"],
+                "drop_points": 100 * row["drop"],
+            }
             for head, three in _shots_and_masks(frame)
             for task, row in _by_task(three).iterrows()
         ]
@@ -151,7 +156,8 @@ def _tested(three: Three) -> dict[str, Any]:
     found["difference"] = stats.mean((tasks["gain"] - tasks["drop"]).to_numpy())
     line: dict[str, Any] = {"n": min(map(len, three)), "tasks": len(tasks)}
     for name, value in found.items():
-        line |= {name: 100 * value.mean} | ends(name, value, 200) | {f"{name}_p": value.p}
+        points = f"{name}_points"
+        line |= {points: 100 * value.mean} | ends(points, value, 200) | {f"{points}_p": value.p}
     alike = correlation_of(three)
     return line | alike.columns("correlation") | {"correlation_p": alike.p}
 

@@ -10,7 +10,7 @@ from mdlm_probe.probes._few_shot.report_parts import ITEM, difference
 CONTEXT = ["model", "shots", "distractors"]
 SERIES = [*CONTEXT, "filler", "side", "steps", "order"]
 MEASURES = ("correct", "p_right")
-NAMES = ("accuracy", "p_right")
+NAMES = ("accuracy_points", "p_right_points")
 """What differences of these are called."""
 
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 Order = Literal["low_confidence", "random"]
 KINDS = ("masked", "causal")
-sources, absent = questions.sources, questions.absent
+sources, unwritten = questions.sources, questions.unwritten
 shown = questions.mixed_prompt
 COLUMNS = (
     *questions.COLUMNS,
@@ -107,16 +107,10 @@ def plan(
     check_once(masks=tuple(map(amount, masks)), **lists)
     lm_eval_suite.check_documents(source, limit, shots, seed)
     tails = fillers.combinations(masks, filler, side, steps, order)
-    return cells_of(
-        Cell,
-        ("set", questions.chosen_sets(source, tasks)),
-        ("shots", shots),
-        ("distractors", distractors),
-        ("item", range(limit)),
-        (("amount", "filler", "side", "steps", "order"), tails),
-        **questions.shared(source, suite, lexicon, answer),
-        seed=seed,
-    )
+    sets = ("set", questions.chosen_sets(source, tasks)), ("shots", shots)
+    axes = *sets, ("distractors", distractors), ("item", range(limit))
+    how = (("amount", "filler", "side", "steps", "order"), tails)
+    return cells_of(Cell, *axes, how, **questions.shared(source, suite, lexicon, answer), seed=seed)
 
 
 def suited(entry: Checkpoint) -> dict[str, Any]:

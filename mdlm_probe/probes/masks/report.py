@@ -42,11 +42,11 @@ PRINTED = ("overview", "drop", "steps", "lengths", "gain", "degradation")
 UNITS = {
     **dict.fromkeys(
         ("changes", "controls", "steps", "lengths"),
-        dict.fromkeys(("accuracy", "p_right"), "points"),
+        dict.fromkeys(("accuracy_points", "p_right_points"), "points"),
     ),
-    "gain": dict.fromkeys(("gain", "drop", "difference"), "points"),
-    "gains": dict.fromkeys(("gain", "drop"), "points"),
-    **dict.fromkeys(("drop", "tasks"), dict.fromkeys(("points", "from_start"), "points")),
+    "gain": dict.fromkeys(("gain_points", "drop_points", "difference_points"), "points"),
+    "gains": dict.fromkeys(("gain_points", "drop_points"), "points"),
+    **dict.fromkeys(("drop", "tasks"), dict.fromkeys(("points", "from_start_points"), "points")),
 }
 """Units of columns that the rows don't have, or have in another one; by table."""
 
@@ -178,11 +178,11 @@ def drop(rows: pd.DataFrame, by: list[str] | None = None) -> pd.DataFrame:
     an exact sign test, stricter than the interval. Items of a set share their examples, and sets of
     a task are alike, so that tests over items find what holds for these examples; those over tasks,
     what holds for others, too. The best k is chosen by the same rows, which flatters it:
-    `from_start` is the drop from the smallest k, which isn't (over tasks; over items where there is
-    one). `_holm` are p-values corrected for a model's rows of the table. `degradation` is
+    `from_start_points` is the drop from the smallest k, which isn't (over tasks; over items where
+    there is one). `_holm` are p-values corrected for a model's rows of the table. `degradation` is
     (max - min) / max over k, as in the paper's tables, with a bootstrap interval over tasks;
-    `degradation_null` is what noise alone makes of it. `significant_from` is the
-    smallest k at which accuracy is below the smallest k's, by the same tests as `changes`.
+    `degradation_null` is what noise alone makes of it. `significant_from` is the smallest k at
+    which accuracy is below the smallest k's, by the same tests as `changes`.
     """
     found = []
     for named, part in grouped(rows, [*SERIES, *(by or [])]):
@@ -199,13 +199,13 @@ def drop(rows: pd.DataFrame, by: list[str] | None = None) -> pd.DataFrame:
         line |= ends("items", items) | {"items_p": items.p}
         if not by:
             line |= ends("tasks", over_tasks(wide[best] - wide[last]))
-        line |= {"from_start": 100 * start.mean} | ends("from_start", start)
-        line["from_start_p"] = start.p
+        line |= {"from_start_points": 100 * start.mean} | ends("from_start_points", start)
+        line["from_start_points_p"] = start.p
         if not by:
             line |= degradation(wide)
             line["significant_from"] = _significant(wide, [names[k] for k in wide.columns])
         found.append(line)
-    return corrected(pd.DataFrame(found), ("items", "from_start"))
+    return corrected(pd.DataFrame(found), ("items", "from_start_points"))
 
 
 def _significant(wide: pd.DataFrame, names: Sequence[str]) -> str:

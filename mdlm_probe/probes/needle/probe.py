@@ -104,9 +104,8 @@ def sources(needles: str, lexicon: str, **_: Any) -> dict[str, str]:
 
 def refuse(cell: Cell, entry: Checkpoint) -> str:
     """Why a cell can't be asked of a model; empty if it can."""
-    if cell.context_length > entry.context:
-        most = f"its context of {entry.context}; see --rope-scale"
-        found = f"{cell.context_length} tokens are beyond {most}"
+    if (size := cell.context_length) > entry.context:
+        found = f"{size} tokens are beyond its context of {entry.context}; see --rope-scale"
         return Refusal.of(found, "rope_scale", "lengths")
     return ""
 

@@ -19,8 +19,7 @@ ITEM = ["needles", "lexicon", "seed", "item"]
 PRINTED = ("overview", "depth", "length")
 UNREAD = ("right", "predicted")
 UNITS = {
-    **{table: {"logp": "nats", "gain": "nats"} for table in ("overview", "grid", "length")},
-    "depth": {"logp": "nats"},
+    **{table: {"logp_gain": "nats"} for table in ("overview", "grid", "length")},
 }
 """Units of columns that the rows don't have, or have in another one; by table."""
 LEAST = 1.0
@@ -89,8 +88,8 @@ def overview(frame: pd.DataFrame) -> pd.DataFrame:
 
     Over needles that were asked at all depths, with intervals over needles: of exact match
     `stats.share_over`, of the rest the t interval. `guessed` is the exact match without the fact,
-    `gain` the log-probability (nats) that the fact adds, tested against none; `gain_holm` is
-    corrected for a model's rows.
+    `logp_gain` the log-probability (nats) that the fact adds, tested against none;
+    `logp_gain_holm` is corrected for a model's rows.
     """
     rows = []
     for model, size, part in _parts(frame):
@@ -101,10 +100,10 @@ def overview(frame: pd.DataFrame) -> pd.DataFrame:
         row = {"model": model, "context_length": size, "tokens": tokens, "n": len(exact)}
         needles = np.repeat(np.arange(len(exact)), exact.shape[1])
         row |= _line("exact", stats.share_over(exact.to_numpy().ravel(), needles))
-        row["logp"] = _wide(part, "logp_right").to_numpy().mean()
+        row["logp_right"] = _wide(part, "logp_right").to_numpy().mean()
         if len(gain):
             row["guessed"] = _absent(part, "correct").mean()
-            row |= _line("gain", stats.mean(gain.to_numpy()), p=True)
+            row |= _line("logp_gain", stats.mean(gain.to_numpy()), p=True)
         rows.append(row)
     return _corrected(pd.DataFrame(rows))
 
@@ -112,8 +111,8 @@ def overview(frame: pd.DataFrame) -> pd.DataFrame:
 def grid(frame: pd.DataFrame) -> pd.DataFrame:
     """Every model, length and depth: exact match (Wilson), log-probability and gain (t interval).
 
-    Intervals are over needles. `gain` is the log-probability (nats) minus that of the same text
-    without the fact; depth -1 is that text.
+    Intervals are over needles. `logp_gain` is the log-probability (nats) minus that of the same
+    text without the fact; depth -1 is that text.
     """
     rows = []
     for model, size, part in _parts(frame):
@@ -122,8 +121,8 @@ def grid(frame: pd.DataFrame) -> pd.DataFrame:
             rows.append(
                 {"model": model, "context_length": size, "depth": int(at), "n": len(cell)}
                 | _line("exact", stats.proportion(cell["correct"].to_numpy()))
-                | _line("logp", stats.mean(cell["logp_right"].to_numpy()))
-                | (_line("gain", stats.mean(gains[at].to_numpy())) if at in gains else {})
+                | _line("logp_right", stats.mean(cell["logp_right"].to_numpy()))
+                | (_line("logp_gain", stats.mean(gains[at].to_numpy())) if at in gains else {})
             )
     return pd.DataFrame(rows)
 
@@ -178,7 +177,7 @@ def length(frame: pd.DataFrame) -> pd.DataFrame:
         rows.append(
             {"model": model, "shortest": ends[0], "longest": ends[1], "n": len(gaps[0])}
             | _compared(*gaps)
-            | (_line("gain", stats.mean(gain.to_numpy()), p=True) if len(gain) else {})
+            | (_line("logp_gain", stats.mean(gain.to_numpy()), p=True) if len(gain) else {})
         )
     return _corrected(pd.DataFrame(rows))
 
@@ -192,7 +191,7 @@ def _compared(exact: pd.Series, logp: pd.Series) -> dict[str, float]:
     """The columns of differences, needles as rows, in exact match and in log-probability."""
     hits = stats.paired_hits(exact.to_numpy(), np.zeros(len(exact)))
     nats = stats.mean(logp.to_numpy())
-    return _within(_line("exact", hits, p=True), -1.0) | _line("logp", nats, p=True)
+    return _within(_line("exact", hits, p=True), -1.0) | _line("logp_right", nats, p=True)
 
 
 def _corrected(table: pd.DataFrame) -> pd.DataFrame:
@@ -224,7 +223,7 @@ def _grid(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
 
 def _gains(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     table = _grid(tables, frame)
-    return table.dropna(subset=["gain"]) if "gain" in table else pd.DataFrame()
+    return table.dropna(subset=["logp_gain"]) if "logp_gain" in table else pd.DataFrame()
 
 
 def _map(name: str, title: str, rows: Rows, fill: Axis, colours: HeatColours) -> Chart:
@@ -255,14 +254,14 @@ CHARTS = (
         "gain",
         "What the fact adds to the answer's log-probability",
         _gains,
-        Axis("gain", "gained by the fact (nats)", ends="gain"),
+        Axis("logp_gain", "gained by the fact (nats)", ends="logp_gain"),
         HeatColours("purpleorange", centred=LEAST, numbers="+.1f"),
     ),
     _map(
         "logp",
         "The answer's log-probability",
         _grid,
-        Axis("logp", "log-probability of the answer (nats)", ends="logp"),
+        Axis("logp_right", "log-probability of the answer (nats)", ends="logp_right"),
         HeatColours("viridis", numbers=".1f"),
     ),
 )
@@ -272,12 +271,12 @@ CHARTS = (
 
 
 def gained(frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows of texts that hold the fact, with the `gain` over the text that lacks it."""
+    """Rows of texts that hold the fact, with the `logp_gain` over the text that lacks it."""
     absent = frame[frame["depth"] == ABSENT].set_index([*ITEM, "context_length"])["logp_right"]
     held = frame[frame["depth"] != ABSENT].join(
         absent.rename("without"), on=[*ITEM, "context_length"]
     )
-    return held.assign(gain=held["logp_right"] - held["without"])
+    return held.assign(logp_gain=held["logp_right"] - held["without"])
 
 
 PAIRED = (
@@ -285,7 +284,7 @@ PAIRED = (
         {
             "correct": Measure("exact match (points)", hits=True, scale=100, better="more"),
             "logp_right": Measure("log-probability of the answer (nats)", better="more"),
-            "gain": Measure("gained by the fact (nats)", better="more"),
+            "logp_gain": Measure("gained by the fact (nats)", better="more"),
         },
         item=("item",),
         by=("context_length", "depth"),

@@ -43,7 +43,7 @@ def task_tables(frame: pd.DataFrame) -> Tables:
 def _harm(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     """The harm; how many answers differ at all where there is no right one."""
     table = tables["harm"] if len(tables["cascade"]) else pd.DataFrame()
-    return _named(table.drop(columns="differ") if "correct" in table else table)
+    return _named(table.drop(columns="answers_differ") if "correct_points" in table else table)
 
 
 def _likelihood(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
@@ -69,21 +69,29 @@ def _named(table: pd.DataFrame) -> pd.DataFrame:
 
 
 HARM = (
-    Axis("truth", "more truth of the small language (points)", ends="truth"),
-    Axis("valid", "more valid words of it (points)", ends="valid"),
-    Axis("edit", "edit distance (% of tokens)", ends="edit"),
-    Axis("correct", "exact match (points of 100)", ends="correct"),
-    Axis("differ", "answers that differ (%)", ends="differ"),
+    Axis("truth_points", "more truth of the small language (points)", ends="truth_points"),
+    Axis("valid_points", "more valid words of it (points)", ends="valid_points"),
+    Axis("edits", "edit distance (% of tokens)", 100, ends="edits"),
+    Axis("correct_points", "exact match (points of 100)", ends="correct_points"),
+    Axis("answers_differ", "answers that differ (%)", 100, ends="answers_differ"),
 )
 LIKELIHOOD = (
     Axis("nats", "more nats per scorer token", ends="nats"),
-    Axis("entropy", "more entropy of the answer's own tokens (nats)", ends="entropy"),
+    Axis("more_entropy", "more entropy of the answer's own tokens (nats)", ends="more_entropy"),
 )
 CASCADE = (
     Axis("by_change", "other places that differ per changed token", ends="by_change"),
-    Axis("parted_8", "of the 8 positions after the first difference, differ (%)", ends="parted_8"),
     Axis(
-        "parted_32", "of the 32 positions after the first difference, differ (%)", ends="parted_32"
+        "parted_8",
+        "of the 8 positions after the first difference, differ (%)",
+        100,
+        ends="parted_8",
+    ),
+    Axis(
+        "parted_32",
+        "of the 32 positions after the first difference, differ (%)",
+        100,
+        ends="parted_32",
     ),
 )
 CHARTS = (
@@ -97,7 +105,7 @@ CHARTS = (
             axes,
             colour="intervention",
             panels=("model",),
-            counts=(("prompts", "prompts"),),
+            counts=(("n", "prompts"),),
             over="prompts",
             layers=(at("", **{axis.column: 0.0 for axis in axes}),),
         )

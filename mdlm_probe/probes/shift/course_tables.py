@@ -17,16 +17,20 @@ def trend(rows: pd.DataFrame) -> pd.DataFrame:
 
     Least squares through the origin, since nothing changed costs nothing: of the fractions' mean
     harm over their mean realised share, both means over prompts, with bootstrap intervals over
-    prompts that have all fractions and a change at one of them (others add nothing). `nats` by
-    token and percent, `truth` and `edit` in points of 100 by percent. Harm that levels off has no
-    one slope: compare slopes over the same fractions.
+    prompts that have all fractions and a change at one of them (others add nothing). Of `nats` by
+    token and percent, of `truth` and `edits` in points of 100 by percent. Harm that levels off has
+    no one slope: compare slopes over the same fractions.
     """
     found = []
     for named, part in grouped(rows[rows["frac"] > 0], ["model", "intervention"]):
-        line = named | {"fracs": part["frac"].nunique(), "prompts": part["prompt"].nunique()}
-        for name, measure in (("nats", "nats"), ("truth", "more_truth"), ("edit", "edit")):
+        line = named | {"fracs": part["frac"].nunique(), "n": part["prompt"].nunique()}
+        for name, measure, scale in (
+            ("nats", "nats", 1),
+            ("truth", "more_truth", 1),
+            ("edits", "edits", 100),
+        ):
             if part[measure].notna().any():
-                line |= columns(name, _slope(part, measure))
+                line |= columns(f"{name}_slope", _slope(part, measure), scale)
         found.append(line)
     return pd.DataFrame(found)
 
@@ -53,40 +57,39 @@ def cascade(rows: pd.DataFrame) -> pd.DataFrame:
 
     `changed` is its mean number by answer. `by_change` is the number of places that differ though
     the intervention wrote nothing there, by change (bootstrap); of moves after decoding it is 0.
-    Of the `differing` answers: `divergence`, the first position that differs, and the percentage of
+    Of the `differing` answers: `divergence`, the first position that differs, and the shares of
     the 8 and 32 positions after it that differ (bootstrap).
     """
     found = []
     for named, part in grouped(rows[rows["frac"] > 0], SERIES):
         differing = part[part["differs"]]
-        line = named | {"prompts": len(part), "changed": part["changed"].mean()}
+        line = named | {"n": len(part), "changed": part["changed"].mean()}
         line |= columns("by_change", text_quality.ratio(part, "cascade", "changed"))
         first = amount(differing["divergence"])
         line |= {"differing": len(differing)} | columns("divergence", first)
         for name in ("parted_8", "parted_32"):
-            line |= columns(name, amount(100 * differing[name], 100))
+            line |= columns(name, amount(differing[name], 1.0))
         found.append(line)
     return pd.DataFrame(found)
 
 
 def moves(rows: pd.DataFrame) -> pd.DataFrame:
-    """What became of the hits, in percent, with bootstrap intervals over prompts.
+    """What became of the hits, as shares, with bootstrap intervals over prompts.
 
-    Of all tokens: `asked`, and `realised`. Of the hits: `blocked`, which are left over, and moves
-    `to_right` and `to_left` (left to right nearly all go right: what stands at the left is
-    written). Of the moved tokens: `late`, which stand in for others without a free side,
-    `refilled`, whose own place was filled in later, and `doubled`, with the same token again. Of
-    all changes: `visible`, not behind the end of the text. Columns that an intervention doesn't
-    have are left empty.
+    Of all tokens: `realised`. Of the hits: `blocked_share`, which are left over, and moves
+    `to_right_share` and `to_left_share` (left to right nearly all go right: what stands at the left
+    is written). Of the moved tokens: `late_share`, which stand in for others without a free side,
+    `refilled_share`, whose own place was filled in later, and `doubled_share`, with the same token
+    again. Of all changes: `visible_share`, not behind the end of the text. Columns that an
+    intervention doesn't have are left empty.
     """
     found = []
     for named, part in grouped(rows[rows["frac"] > 0], SERIES):
         line = named | {"hits": int(part["hits"].sum()), "changed": int(part["changed"].sum())}
-        line |= {"asked": 100 * named["frac"]}
-        line |= columns("realised", text_quality.ratio(part, "changed", "offered", 1.0), 100)
+        line |= columns("realised", text_quality.ratio(part, "changed", "offered", 1.0))
         for name in OF_HITS:
-            line |= columns(name, text_quality.ratio(part, name, "hits", 1.0), 100)
+            line |= columns(f"{name}_share", text_quality.ratio(part, name, "hits", 1.0))
         for name in OF_CHANGES:
-            line |= columns(name, text_quality.ratio(part, name, "changed", 1.0), 100)
+            line |= columns(f"{name}_share", text_quality.ratio(part, name, "changed", 1.0))
         found.append(line)
     return pd.DataFrame(found)

@@ -10,23 +10,23 @@ import pandas as pd
 from mdlm_probe.analysis.frames import Tables
 from mdlm_probe.analysis.headlines import Headline, HeadlineValue, first, of_models, over
 
-ASKED = 1.0
-"""Percentage of the tokens, as in arXiv 2601.22947."""
+ASKED = 0.01
+"""Share of the tokens, as in arXiv 2601.22947."""
 
 
 def _harm(tables: Tables, frame: pd.DataFrame) -> Iterator[HeadlineValue]:
     for model, rows in of_models(tables.get("harm")):
-        moved = rows[(rows["intervention"] == "shift") & (rows["asked"] > 0)]
-        same = moved[np.isclose(moved["asked"], ASKED)]
+        moved = rows[(rows["intervention"] == "shift") & (rows["frac"] > 0)]
+        same = moved[np.isclose(moved["frac"], ASKED)]
         if not len(same):
-            asked = ", ".join(f"{share:g} %" for share in moved["asked"]) or "nothing"
+            asked = ", ".join(f"{100 * share:g} %" for share in moved["frac"]) or "nothing"
             yield HeadlineValue(model, reason=f"1 % wasn't moved (--frac 0.01), but {asked}")
             continue
         row = first(same)
         if pd.isna(row.get("nats", np.nan)):
             yield HeadlineValue(model, reason="its answers have no likelihoods (no scorer)")
             continue
-        setting = f"{row['realised']:.2g} % moved"
+        setting = f"{100 * row['realised']:.2g} % moved"
         yield over(row, "nats", 1, row["scored"], "prompts", setting)
 
 

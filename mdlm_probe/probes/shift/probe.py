@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 KINDS = ("masked",)
 JUDGED = True
-sources, absent = texts.sources, answers.absent
+sources, unwritten = texts.sources, answers.unwritten
 COLUMNS = columns.COLUMNS
 
 

@@ -76,10 +76,11 @@ def winrate(frame: pd.DataFrame) -> pd.DataFrame:
       test of prompts' scores against a half, which counts signs only and is stricter than the
       interval; `p_holm` is corrected for all of a judge's tests of a model. A fraction of 0 tests
       nothing. `wins`, `ties` and `losses` count prompts (of `n`).
-    - identical: pairs of equal texts, ties by definition.
+    - identical_pairs: pairs of equal texts, ties by definition.
     - refused, unparsable, failed: calls without a verdict.
     - flips: share of pairs, asked in both orders, that fare differently when the order changes,
-      with Wilson's interval; `first`: share of verdicts, ties left out, for the text shown first.
+      with Wilson's interval; `first_share`: share of verdicts, ties left out, for the text shown
+      first.
     - follows: what the verdicts follow; see `_followed`. Where it is the order of the texts, or
       unclear, the judge can't tell them apart, and a win rate near a half says nothing of them.
 
@@ -90,7 +91,7 @@ def winrate(frame: pd.DataFrame) -> pd.DataFrame:
         scores = of_prompts(part).to_numpy()
         row = dict(zip(POINT, coordinates, strict=True)) | _mean(scores)
         row["p"] = row["p"] if row["frac"] > 0 else float("nan")
-        row |= {"identical": int(part["identical"].sum())}
+        row |= {"identical_pairs": int(part["identical"].sum())}
         row |= {kind: int((part["verdict"] == kind).sum()) for kind in WITHOUT}
         both = _in_both_orders(part)
         followed = COMPUTED.get(row["judge"], "") if both is None else _followed(both)
@@ -156,13 +157,13 @@ def _followed(both: pd.DataFrame) -> str:
 def _bias(part: pd.DataFrame, both: pd.DataFrame | None) -> dict[str, float]:
     """What the order of the texts does to verdicts; `both` as `_in_both_orders` finds it."""
     nan = float("nan")
-    found = {"flips": nan, "flips_low": nan, "flips_high": nan, "first": nan}
+    found = {"flips": nan, "flips_low": nan, "flips_high": nan, "first_share": nan}
     if both is not None and len(both):
         share = stats.proportion((both["first"] != both["second"]).to_numpy())
         found |= share.columns("flips")
     decided = part[(part["shown"] != "none") & part["win"].notna() & (part["win"] != 0.5)]
     if len(decided):
-        found["first"] = float(decided["verdict"].str.startswith("A>").mean())
+        found["first_share"] = float(decided["verdict"].str.startswith("A>").mean())
     return found
 
 

@@ -83,8 +83,8 @@ def test_shares_are_ratios_of_sums():
         rows("x", 1.0, 2.0, **counts, truth=[1.0, 0.5] * 6, longest_repeat=[2, 4] * 6)
     )
     line = text_quality.quality(frame)
-    assert line["valid"] == pytest.approx(25 / 40)
-    assert line["kept"] == pytest.approx(3 / 4)
+    assert line["valid_share"] == pytest.approx(25 / 40)
+    assert line["kept_share"] == pytest.approx(3 / 4)
     assert line["truth"] == pytest.approx(0.75)
     assert line["truth_low"] < 0.75 < line["truth_high"] <= 1
     assert line["longest_repeat"] == 3

@@ -23,13 +23,13 @@ PLACES = {
     "distraction": (
         "masks-changes",
         {"filler": "mask", "amount": "50"},
-        "accuracy",
+        "accuracy_points",
         -1,
-        "accuracy",
+        "accuracy_points",
     ),
     "distraction p_right": (
         *("masks-changes", {"filler": "mask", "amount": "50"}),
-        *("p_right", -1, "p_right"),
+        *("p_right_points", -1, "p_right_points"),
     ),
     "half-distance": ("decay-half", {"task": "prose"}, "half", 1, "half"),
     "parallel bound": ("joint-bound", {"task": "all"}, "by_mean", 1, "by_mean"),
@@ -39,7 +39,7 @@ PLACES = {
         *("winrate", 100, "winrate"),
     ),
     "needle exact match": ("needle-overview", {"context_length": "512"}, "exact", 100, "exact"),
-    "order loss": ("blocks-orders", {"order": "low_confidence"}, "loss", 1, "loss"),
+    "order loss": ("blocks-orders", {"order": "low_confidence"}, "nll_excess", 1, "nll_excess"),
     "cache edits": ("cache-error", {"cache": "prefix"}, "edits", 100, "edits"),
     "recency": (
         *("attribution-shape", {"part": "recency", "appended_masks": "0"}),

@@ -89,15 +89,17 @@ def test_drops_changes_and_controls_of_masks():
     for line, gaps in ((change, hits[1] - hits[0]), (control, hits[1] - dots[1])):
         found = over_tasks(gaps).within(-1, 1)
         expected = (found.low, found.high, found.p)
-        assert (*ends(line, "accuracy", 100), line["accuracy_p"]) == pytest.approx(expected)
+        assert (*ends(line, "accuracy_points", 100), line["accuracy_points_p"]) == pytest.approx(
+            expected
+        )
         assert line["units"] == 3
     found = over_tasks(right[1] - right[0]).within(-1, 1)
-    assert (*ends(change, "p_right", 100), change["p_right_p"]) == pytest.approx(
+    assert (*ends(change, "p_right_points", 100), change["p_right_points_p"]) == pytest.approx(
         (found.low, found.high, found.p)
     )
     drop = masks.drop(series).query("filler == 'mask'").to_dict("records")[0]
     found = over_tasks(hits[0] - hits[1]).within(-1, 1)
-    assert (*ends(drop, "from_start", 100), drop["from_start_p"]) == pytest.approx(
+    assert (*ends(drop, "from_start_points", 100), drop["from_start_points_p"]) == pytest.approx(
         (found.low, found.high, found.p)
     )
     best = hits[int(hits.mean(axis=(1, 2, 3)).argmax())] - hits[1]

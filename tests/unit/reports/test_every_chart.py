@@ -69,7 +69,7 @@ def test_a_probe_has_a_main_chart_and_says_how_to_read_it(probe):
 ABSENT = {
     "attribution-groups": {"paper"},  # of models that the paper has
     "blocks-blocks": {"perplexity", "correct", "repeated"},  # of measures the first that there is
-    "shift-main": {"differ"},  # where there is a right answer, that is told
+    "shift-main": {"answers_differ"},  # where there is a right answer, that is told
 }
 """Columns that charts have for other rows than these."""
 

@@ -38,12 +38,12 @@ def paths(tmp_path):
 def test_true_prose_wins_over_a_repetition_by_truth_and_shows_as_varied(paths):
     table = generated_quality.table(paths).set_index("model")
     true, again = table.loc["true"], table.loc["again"]
-    assert true["valid"] == again["valid"] == 1, "no transition of either is wrong"
+    assert true["valid_share"] == again["valid_share"] == 1, "no transition of either is wrong"
     assert true["truth"] > again["truth"] + 0.3
     assert true["longest_repeat"] < again["longest_repeat"] == 28
     assert true["entropy_1"] > again["entropy_1"] == pytest.approx(np.log(4))
     assert true["distinct_2"] > again["distinct_2"] == pytest.approx(4 / 31)
-    assert (true["prompts"], true["tokens"], true["judged"]) == (PROMPTS, LENGTH, PROMPTS)
+    assert (true["n"], true["answer_tokens"], true["judged"]) == (PROMPTS, LENGTH, PROMPTS)
     saved = generated_quality.save(paths[0].parent, table.reset_index())
     assert saved.read_text().startswith("model,task,prompts,tokens,ended,judged,truth,")
 
@@ -54,6 +54,6 @@ def test_answers_of_an_earlier_version_have_no_quality(tmp_path):
         | {"answer": "a", "ended": True, "tokens": 1}
     ]
     table = generated_quality.table([write(tmp_path / "old.jsonl", bare)])
-    assert list(table.columns) == ["model", "task", "prompts", "tokens", "ended"]
+    assert list(table.columns) == ["model", "task", "n", "answer_tokens", "ended"]
     assert generated_quality.unit_of("entropy_1") == "nats"
     assert generated_quality.unit_of("truth") == ""

@@ -192,7 +192,7 @@ def test_orders_are_the_readers(run, by):
             pd.concat([of(reader, *at, order) for at in sorted(part)])
             for order in (key[-1], "left_to_right")
         )
-        line = {"n": 3, "loss": nats(ours) - nats(left)}
+        line = {"n": 3, "nll_excess": nats(ours) - nats(left)}
         for name in ("tau", "answer_tau", "end_first", "tail_eos_first", "per_step"):
             line[name] = ours.groupby(level=0)[name].mean().mean()
         want[key] = line
@@ -246,5 +246,5 @@ def test_the_front_is_the_readers(run):
         front = planted.frontier({one: lines[one] for one in kept.values()})
         for one, line in front.items():
             shown = {name: line[name] for name in ("n", "perplexity", "entropy_1")}
-            want[one] = shown | {"loss": line["matched"], "passes_a_token": scores[one][0]}
+            want[one] = shown | {"nll_excess": line["matched"], "passes_a_token": scores[one][0]}
     planted.compare(tables["front"], KEYS, want)

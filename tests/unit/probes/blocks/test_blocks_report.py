@@ -99,7 +99,7 @@ def test_what_has_less_entropy_beats_nothing():
     assert (8, 4, LOW) in after.index
     for line in before.to_dict("records"):
         at = line["block"], line["steps"], line["order"]
-        assert after.loc[at, "loss"] == pytest.approx(line["loss"])
+        assert after.loc[at, "nll_excess"] == pytest.approx(line["nll_excess"])
 
 
 def judged(**more):
@@ -146,26 +146,26 @@ def test_losses_on_the_front_are_paired_by_prompt():
     assert table[["block", "steps", "order"]].to_numpy().tolist() == [[2, 4, LEFT], [1, 8, LEFT]]
     cheap, best = table.iloc[0], table.iloc[1]
     # prompts differ from one another, their losses don't: a paired interval has no width
-    assert cheap["loss"] == pytest.approx(0.2)
-    assert not cheap["loss_high"] - cheap["loss_low"] > 1e-9
-    assert best["loss"] == 0
+    assert cheap["nll_excess"] == pytest.approx(0.2)
+    assert not cheap["nll_excess_high"] - cheap["nll_excess_low"] > 1e-9
+    assert best["nll_excess"] == 0
     noisy = frame.copy()
     chosen = noisy["steps"] == 4
     noisy.loc[chosen, "nll"] += noisy.loc[chosen, "prompt"].str[1:].astype(int) - 2
     line = blocks.front(noisy, blocks.quality(noisy)).iloc[0]
-    assert line["loss_low"] < line["loss"] < line["loss_high"]
+    assert line["nll_excess_low"] < line["nll_excess"] < line["nll_excess_high"]
 
 
 def test_orders_stand_beside_left_to_right_where_there_is_a_choice():
     pooled = blocks.orders(rows(), []).set_index("order")
     assert pooled.index.tolist() == [LEFT, LOW]
-    assert pooled.loc[LEFT, ["loss", "tau"]].tolist() == [0, 1]
+    assert pooled.loc[LEFT, ["nll_excess", "tau"]].tolist() == [0, 1]
     # the five combinations in low_confidence are 0.2, 0.3, 0.4, 0.3, 0.4 nats above left to right
-    assert pooled.loc[LOW, "loss"] == pytest.approx(0.32)
+    assert pooled.loc[LOW, "nll_excess"] == pytest.approx(0.32)
     assert pooled.loc[LOW, "tau"] == pytest.approx(0.25)
     each = blocks.orders(rows(), ["steps", "block"]).set_index(["steps", "block", "order"])
-    assert each.loc[(4, 8, LOW), "loss"] == pytest.approx(0.4)
-    assert each.loc[(8, 2, LOW), "loss"] == pytest.approx(0.2)
+    assert each.loc[(4, 8, LOW), "nll_excess"] == pytest.approx(0.4)
+    assert each.loc[(8, 2, LOW), "nll_excess"] == pytest.approx(0.2)
     assert (8, 1, LOW) not in each.index
     without = rows([at for at in GRID if at[2] == LOW and at[0] * at[1] > 8])
     assert len(blocks.orders(without, [])) == 0

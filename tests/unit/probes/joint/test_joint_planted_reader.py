@@ -266,7 +266,7 @@ def test_orders_are_the_readers(run, reader, orders):
         for name in wide:
             gain = wide[name].mean() - wide["left_to_right"].mean()
             gain = math.nan if name == "left_to_right" else gain
-            means[task, name] = {"n": len(own), "logp": wide[name].mean(), "gain": gain}
+            means[task, name] = {"n": len(own), "logp_per_token": wide[name].mean(), "gain": gain}
     planted.compare(tables["orders"], ["task", "reveal_order"], means)
     planted.compare(tables["spread"], ["task"], spread)
 

@@ -211,7 +211,7 @@ def test_orders_are_compared_with_left_to_right_over_the_same_texts():
     table = joint.orders(orders(gains)).set_index("reveal_order")
     assert list(table.index) == ["left_to_right", "right_to_left", "low_confidence", "random"]
     scale = 1 + np.arange(TEXTS) / 10
-    assert table.loc["left_to_right", "logp"] == pytest.approx(-(20 + 2.5) / 10)
+    assert table.loc["left_to_right", "logp_per_token"] == pytest.approx(-(20 + 2.5) / 10)
     expected = stats.mean(-0.2 * scale)
     assert table.loc["right_to_left", "gain"] == pytest.approx(expected.mean)
     assert table.loc["right_to_left", "gain_low"] == pytest.approx(expected.low)

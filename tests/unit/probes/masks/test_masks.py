@@ -182,7 +182,7 @@ def test_text_after_a_causal_answer_changes_nothing():
     )
     dropped = masks_report.drop(masks_report.series(frame))
     assert dropped["points"].tolist() == [0] * 4
-    assert dropped["from_start"].tolist() == [0] * 4
+    assert dropped["from_start_points"].tolist() == [0] * 4
 
 
 @pytest.mark.parametrize("style", ["base", "chat"])

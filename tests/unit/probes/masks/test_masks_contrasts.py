@@ -58,7 +58,7 @@ def test_forty_steps_against_one_by_order():
     table = masks.tables(run(settings, share))["steps"].set_index(["order", "amount"])
     assert list(table.index) == [("random", "50"), ("random", "100"), ("low_confidence", "50")]
     for (order, _), line in table.iterrows():
-        expected(line, "accuracy", rounded(0.4 + gains[order]) - 0.4)
+        expected(line, "accuracy_points", rounded(0.4 + gains[order]) - 0.4)
         assert (line["steps"], line["n"], line["units"]) == (40, 320, 8)
     assert table.loc[("random", "50"), "accuracy_holm"] < 1e-4
     assert table.loc[("random", "50"), "accuracy_holm"] == pytest.approx(
@@ -71,7 +71,7 @@ def test_forty_steps_against_one_by_order():
 def test_swapped_orders_would_be_seen():
     settings = [{}, {"steps": 40, "order": "random"}, {"steps": 40, "order": "low_confidence"}]
     rows = run(settings, lambda own, n: {"random": 0.9}.get(own.get("order"), 0.4))
-    table = masks.tables(rows)["steps"].set_index("order")["accuracy"]
+    table = masks.tables(rows)["steps"].set_index("order")["accuracy_points"]
     assert table.to_dict() == pytest.approx({"random": 50, "low_confidence": 0})
 
 
@@ -93,8 +93,8 @@ def test_masks_cost_more_among_more_distractors():
     assert list(table.index) == ["0", "10", "30", "30 - 0"]
     lost = {count: 0.8 - rounded(0.8 - cost[count]) for count in cost}
     for count, values in ((0, lost[0]), (30, lost[30])):
-        expected(table.loc[str(count)], "accuracy", values)
-    expected(table.loc["30 - 0"], "accuracy", lost[30] - lost[0])
+        expected(table.loc[str(count)], "accuracy_points", values)
+    expected(table.loc["30 - 0"], "accuracy_points", lost[30] - lost[0])
     assert table.loc["30 - 0", "accuracy_low"] > 0
     assert table["accuracy_holm"].tolist() == pytest.approx(
         list(stats.holm(table["accuracy_p"])), nan_ok=True
@@ -110,7 +110,7 @@ def test_lengths_are_compared_at_what_all_of_them_were_asked():
     papers = masks.tables(run(appended, lambda own, n: 0.5, items=2))["lengths"]
     assert (set(papers["few"]), set(papers["many"])) == ({"1"}, {"20%"})
     assert table["distractors"].tolist() == ["0", "40", "40 - 0"]
-    assert table["accuracy"].tolist() == [0, 0, 0]
+    assert table["accuracy_points"].tolist() == [0, 0, 0]
 
 
 def test_what_shots_add_against_what_masks_take():
@@ -130,12 +130,12 @@ def test_what_shots_add_against_what_masks_take():
     gains = rounded(0.3 + gained, 100) - 0.3
     drops = rounded(0.3 + gained, 100) - rounded(0.3 + gained / 2 - 0.1, 100)
     assert list(table.index) == [*TASKS]
-    assert table["gain"].tolist() == pytest.approx(list(100 * gains))
-    assert table["drop"].tolist() == pytest.approx(list(100 * drops))
+    assert table["gain_points"].tolist() == pytest.approx(list(100 * gains))
+    assert table["drop_points"].tolist() == pytest.approx(list(100 * drops))
     (line,) = found["gain"].to_dict("records")
     assert (line["shots"], line["amount"], line["n"], line["tasks"]) == ("10 - 0", "100", 1600, 8)
-    expected(line, "gain", gains)
-    expected(line, "drop", drops)
+    expected(line, "gain_points", gains)
+    expected(line, "drop_points", drops)
     expected(line, "difference", gains - drops)
     assert 0.95 < line["correlation"] < 1
     assert line["correlation_low"] > 0.8

@@ -205,7 +205,7 @@ def test_drops_are_the_readers(run, by):
         curve = [100 * means(told, (*series, k), "correct", names) for k in AMOUNTS]
         best = int(np.argmax(curve))
         line = {"smallest": "0", "best": AMOUNTS[best], "largest": "20%", "n": len(names)}
-        line |= {"points": curve[best] - curve[-1], "from_start": curve[0] - curve[-1]}
+        line |= {"points": curve[best] - curve[-1], "from_start_points": curve[0] - curve[-1]}
         if not by:
             line["degradation"] = (max(curve) - min(curve)) / max(curve)
         want[*series, *part] = line
@@ -217,7 +217,7 @@ def test_changes_are_the_readers(run):
     want = {}
     for series, k in itertools.product(allseries(told), AMOUNTS[1:]):
         line = {"against": "0", "units": 2}
-        for name, column in (("accuracy", "correct"), ("p_right", "p_right")):
+        for name, column in (("accuracy_points", "correct"), ("p_right_points", "p_right")):
             gap = means(told, (*series, k), column) - means(told, (*series, "0"), column)
             line[name] = 100 * gap
         want[*series, k] = line
@@ -231,7 +231,7 @@ def test_controls_are_the_readers(run):
     others = [series for series in allseries(told) if series[1] != "mask"]
     for (shown, filler, side, *_), k in itertools.product(others, AMOUNTS[1:]):
         line = {"units": 2}
-        for name, column in (("accuracy", "correct"), ("p_right", "p_right")):
+        for name, column in (("accuracy_points", "correct"), ("p_right_points", "p_right")):
             ours, theirs = (
                 means(told, (shown, f, side, 1, "none", k), column) for f in ("mask", filler)
             )
@@ -242,7 +242,7 @@ def test_controls_are_the_readers(run):
 
 def gap(told, plus, minus):
     """Differences of accuracy and probability, in points."""
-    names = {"accuracy": "correct", "p_right": "p_right"}
+    names = {"accuracy_points": "correct", "p_right_points": "p_right"}
     return {to: 100 * (means(told, plus, c) - means(told, minus, c)) for to, c in names.items()}
 
 
@@ -273,10 +273,16 @@ def test_gains_of_shots_are_the_readers(run):
                 100 * means(told, key, "correct", names)
                 for key in ((*series, "0"), one, (*series, "20%"))
             )
-            want[*series[2:], task] = {"gain": two - fewer, "drop": two - masked}
+            want[*series[2:], task] = {"gain_points": two - fewer, "drop_points": two - masked}
         both = [want[*series[2:], task] for task in ("animal", "verb")]
-        line = {name: np.mean([part[name] for part in both]) for name in ("gain", "drop")}
-        line |= {"difference": line["gain"] - line["drop"], "tasks": 2, "n": len(ITEM)}
+        line = {
+            name: np.mean([part[name] for part in both]) for name in ("gain_points", "drop_points")
+        }
+        line |= {
+            "difference_points": line["gain_points"] - line["drop_points"],
+            "tasks": 2,
+            "n": len(ITEM),
+        }
         means_of[series[2:]] = line | {"shots": "2 - 1", "amount": "20%"}
     keys = ["side", "steps", "order"]
     planted.compare(tables["gains"], [*keys, "task"], want)

@@ -67,14 +67,14 @@ def test_the_drop_is_best_minus_largest_over_the_same_items():
     row = table.loc["mask"]
     assert (row["smallest"], row["best"], row["largest"]) == ("0", "0", "100")
     assert row["points"] == pytest.approx(60)
-    assert row["from_start"] == pytest.approx(60)
+    assert row["from_start_points"] == pytest.approx(60)
     expected = stats.paired_hits(np.ones(40), np.array([1] * 16 + [0] * 24))
     assert row["items_low"] == pytest.approx(100 * expected.low)
     assert row["items_p"] == pytest.approx(2 * 0.5**24)
     sets = stats.mean(np.array([70.0, 50.0, 70.0, 50.0]))
     assert (row["tasks_low"], row["tasks_high"]) == pytest.approx((sets.low, sets.high))
-    assert row["from_start_p"] == pytest.approx(sets.p)
-    for name in ("items", "from_start"):  # masks and dots: two tests of a model
+    assert row["from_start_points_p"] == pytest.approx(sets.p)
+    for name in ("items", "from_start_points"):  # masks and dots: two tests of a model
         expected = stats.holm(table[f"{name}_p"].to_numpy())
         assert table[f"{name}_holm"].to_numpy() == pytest.approx(expected)
     assert row["items_holm"] == pytest.approx(2 * row["items_p"])
@@ -90,7 +90,7 @@ def test_tests_are_over_tasks_and_corrected_for_the_number_of_amounts():
     assert masks.drop(rows).set_index("filler").loc["mask", "significant_from"] == "10"
     tested = masks.changes(rows).query("filler == 'mask'").set_index("amount")
     alone = stats.mean(np.array([-0.4, -0.2, -0.4, -0.2]))
-    assert tested.loc["10", "accuracy"] == pytest.approx(-30)
+    assert tested.loc["10", "accuracy_points"] == pytest.approx(-30)
     assert tested.loc["10", "accuracy_p"] == pytest.approx(alone.p)
     assert tested.loc["10", "accuracy_holm"] == pytest.approx(
         max(alone.p, tested.loc["100", "accuracy_holm"])
@@ -122,14 +122,14 @@ def test_a_rise_is_no_drop():
     rising = frame(lambda f, k, i: i < {"0": 2, "10": 5, "100": 9}[k], fillers=("mask",))
     (row,) = masks.drop(masks.series(rising)).to_dict("records")
     assert (row["best"], row["points"], row["significant_from"]) == ("100", 0, "")
-    assert row["from_start"] == pytest.approx(-70)
+    assert row["from_start_points"] == pytest.approx(-70)
 
 
 def test_controls_are_masks_minus_the_same_number_of_something_else():
     table = masks.controls(masks.series(frame(falling))).set_index("amount")
     assert table["control"].tolist() == ["dot", "dot"]
-    assert table["accuracy"].tolist() == pytest.approx([-30, -60])
-    assert table["p_right"].tolist() == pytest.approx([-18, -36])
+    assert table["accuracy_points"].tolist() == pytest.approx([-30, -60])
+    assert table["p_right_points"].tolist() == pytest.approx([-18, -36])
     assert table.loc["100", "accuracy_p"] == pytest.approx(
         stats.mean(np.array([0.7, 0.5, 0.7, 0.5])).p
     )

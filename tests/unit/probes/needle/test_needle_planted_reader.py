@@ -139,9 +139,9 @@ def test_the_overview_is_the_readers(run):
             "n": ITEMS,
             "tokens": mean(told, "tokens", length),
             "exact": mean(told, "correct", length),
-            "logp": mean(told, "logp", length),
+            "logp_right": mean(told, "logp", length),
             "guessed": mean(told, "correct", length, [ABSENT]),
-            "gain": mean(told, "logp", length) - mean(told, "logp", length, [ABSENT]),
+            "logp_gain": mean(told, "logp", length) - mean(told, "logp", length, [ABSENT]),
         }
         for length in LENGTHS
     }
@@ -155,7 +155,7 @@ def test_the_grid_is_the_readers(run):
         logp = mean(told, "logp", length, [depth])
         gain = math.nan if depth == ABSENT else logp - mean(told, "logp", length, [ABSENT])
         line = {"n": ITEMS, "exact": mean(told, "correct", length, [depth])}
-        want[length, depth] = line | {"logp": logp, "gain": gain}
+        want[length, depth] = line | {"logp_right": logp, "logp_gain": gain}
     planted.compare(tables["grid"], ["context_length", "depth"], want)
 
 
@@ -166,7 +166,7 @@ def test_what_depth_costs_is_the_readers(run):
     for length, (name, (plus, minus)) in itertools.product(LENGTHS, parts.items()):
         gaps = {
             to: mean(told, measure, length, plus) - mean(told, measure, length, minus)
-            for to, measure in (("exact", "correct"), ("logp", "logp"))
+            for to, measure in (("exact", "correct"), ("logp_right", "logp"))
         }
         want[length, name] = {"n": ITEMS, **gaps}
     planted.compare(tables["depth"], ["context_length", "contrast"], want)
@@ -177,8 +177,8 @@ def test_what_length_costs_is_the_readers(run):
     short, long = (
         {
             "exact": mean(told, "correct", length),
-            "logp": mean(told, "logp", length),
-            "gain": mean(told, "logp", length) - mean(told, "logp", length, [ABSENT]),
+            "logp_right": mean(told, "logp", length),
+            "logp_gain": mean(told, "logp", length) - mean(told, "logp", length, [ABSENT]),
         }
         for length in LENGTHS
     )

@@ -33,11 +33,11 @@ def test_the_grid_has_wilsons_and_students_intervals():
     wilson = stats.proportion(np.array([1] * 3 + [0] * 7))
     assert table.loc[(1024, 100), ["exact_low", "exact_high"]].tolist() == [wilson.low, wilson.high]
     student = stats.mean(-np.arange(10) - 1.0)
-    found = table.loc[(256, 50), ["logp", "logp_low", "logp_high", "n"]]
+    found = table.loc[(256, 50), ["logp_right", "logp_right_low", "logp_right_high", "n"]]
     assert found.tolist() == pytest.approx([student.mean, student.low, student.high, 10])
     # paired by needle: the spread between needles is gone
-    assert table.loc[(256, 50), "gain"] == -1
-    assert np.isnan(table.loc[(256, -1), "gain"])
+    assert table.loc[(256, 50), "logp_gain"] == -1
+    assert np.isnan(table.loc[(256, -1), "logp_gain"])
 
 
 def test_the_overview_sets_what_was_read_against_what_was_guessed():
@@ -49,10 +49,10 @@ def test_the_overview_sets_what_was_read_against_what_was_guessed():
     assert table.loc[256, "guessed"] == 0.2
     assert table.loc[256, "tokens"] == 250
     gain = stats.mean(np.arange(10) / 2)
-    assert table.loc[1024, ["gain", "gain_low", "gain_p"]].tolist() == pytest.approx(
+    assert table.loc[1024, ["logp_gain", "logp_gain_low", "logp_gain_p"]].tolist() == pytest.approx(
         [gain.mean, gain.low, gain.p]
     )
-    assert table.loc[256, "logp"] == pytest.approx(-2.25)
+    assert table.loc[256, "logp_right"] == pytest.approx(-2.25)
     share = stats.share_over(np.arange(30) < 24, np.repeat(np.arange(10), 3))  # three depths
     ends = table.loc[256, ["exact_low", "exact_high"]].tolist()
     assert ends == pytest.approx([share.low, share.high])
@@ -67,9 +67,9 @@ def test_depth_is_compared_over_the_same_needles():
     )
     table = needle.depth(rows).set_index("contrast")
     assert table.loc["end - start", "exact"] == pytest.approx(0.6)
-    assert table.loc["end - start", "logp"] == 0
+    assert table.loc["end - start", "logp_right"] == 0
     assert table.loc["ends - middle", "exact"] == pytest.approx(0.3)
-    assert table.loc["ends - middle", "logp"] == -1
+    assert table.loc["ends - middle", "logp_right"] == -1
     assert table["exact_p"].tolist() == pytest.approx([2 * 0.5**6] * 2)
     assert table["exact_holm"].tolist() == pytest.approx([2 * 2 * 0.5**6] * 2), "of two contrasts"
     assert table.loc["end - start", "logp_p"] == 1
@@ -87,15 +87,15 @@ def test_length_is_compared_over_the_same_needles():
     assert (row["shortest"], row["longest"], row["n"]) == (256, 1024, 10)
     assert row["exact"] == pytest.approx(0.8)
     assert row["exact_p"] == pytest.approx(2 * 0.5**8)
-    assert row["logp"] == pytest.approx(3 + 2 - 0.5)
-    assert row["gain"] == pytest.approx(1.5)
+    assert row["logp_right"] == pytest.approx(3 + 2 - 0.5)
+    assert row["logp_gain"] == pytest.approx(1.5)
     assert len(needle.length(frame(lengths=(256,)))) == 0
 
 
 def test_without_a_baseline_nothing_is_gained():
     rows = frame(depths=(0, 50, 100))
     for table in needle.tables(rows).values():
-        assert not {"gain", "guessed"} & set(table.columns)
+        assert not {"logp_gain", "guessed"} & set(table.columns)
     drawn = pictures(rows)
     assert set(drawn) == {"", "logp"}
     legend = drawn["logp"].panels[0].encoding("color")["legend"]

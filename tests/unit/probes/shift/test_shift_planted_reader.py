@@ -239,7 +239,7 @@ def of(told, kind, frac):
     plain = pd.DataFrame([told[str(number), "none", 0.0] for number in SURE])
     found["nats"] = found["nll"] / found["scorer_tokens"] - plain["nll"] / plain["scorer_tokens"]
     longer = np.maximum(found["answer_tokens"], plain["answer_tokens"])
-    found["edit"] = 100 * found["edit_distance"] / longer
+    found["edits"] = found["edit_distance"] / longer
     return found
 
 
@@ -247,8 +247,8 @@ def test_the_unintervened_answers_are_the_readers(run):
     tables, told, _ = run
     plain = of(told, "none", 0.0)
     nats = (plain["nll"] / plain["scorer_tokens"]).mean()
-    line = {"prompts": 4, "tokens": plain["answer_tokens"].mean(), "nats": nats}
-    line |= {"ended": 100 * plain["ended"].mean(), "perplexity": math.exp(nats)}
+    line = {"n": 4, "answer_tokens": plain["answer_tokens"].mean(), "nll_per_token": nats}
+    line |= {"ended": plain["ended"].mean(), "perplexity": math.exp(nats)}
     planted.compare(tables["unintervened"], ["model"], {("m",): line})
 
 
@@ -257,10 +257,10 @@ def test_harm_is_the_readers(run):
     want = {}
     for kind, frac in itertools.product(KINDS, FRACS):
         rows = of(told, kind, frac)
-        line = {"prompts": 4, "scored": 4, "asked": 100 * frac}
-        line |= {"realised": 100 * rows["changed"].sum() / rows["offered"].sum()}
-        line |= {"edit": rows["edit"].mean(), "nats": rows["nats"].mean()}
-        want[kind, frac] = line | {"differ": 100 * (rows["edit_distance"] > 0).mean()}
+        line = {"n": 4, "scored": 4}
+        line |= {"realised": rows["changed"].sum() / rows["offered"].sum()}
+        line |= {"edits": rows["edits"].mean(), "nats": rows["nats"].mean()}
+        want[kind, frac] = line | {"answers_differ": (rows["edit_distance"] > 0).mean()}
     planted.compare(tables["harm"], ["intervention", "frac"], want)
 
 
@@ -269,11 +269,11 @@ def test_compounding_is_the_readers(run):
     want = {}
     for control, frac in itertools.product(KINDS[1:], FRACS):
         ours, theirs = of(told, "shift", frac), of(told, control, frac)
-        line = {"prompts": 4, "asked": 100 * frac}
-        for name, rows in (("realised", ours), ("control", theirs)):
-            line[name] = 100 * rows["changed"].sum() / rows["offered"].sum()
-        for name in ("nats", "edit"):
-            line[name] = (ours[name] - theirs[name]).mean()
+        line = {"n": 4}
+        for name, rows in (("realised", ours), ("realised_control", theirs)):
+            line[name] = rows["changed"].sum() / rows["offered"].sum()
+        line["nats"] = (ours["nats"] - theirs["nats"]).mean()
+        line["edits_points"] = 100 * (ours["edits"] - theirs["edits"]).mean()
         want[control, frac] = line
     planted.compare(tables["compounding"], ["against", "frac"], want)
 
@@ -284,10 +284,10 @@ def test_trends_are_the_readers(run):
     for kind in KINDS:
         each = [of(told, kind, frac) for frac in FRACS]
         x = np.array([(100 * rows["changed"] / rows["offered"]).mean() for rows in each])
-        line = {"fracs": 2, "prompts": 4}
-        for name in ("nats", "edit"):
-            y = np.array([rows[name].mean() for rows in each])
-            line[name] = (x * y).sum() / (x * x).sum()
+        line = {"fracs": 2, "n": 4}
+        for name, times in (("nats", 1), ("edits", 100)):
+            y = np.array([times * rows[name].mean() for rows in each])
+            line[f"{name}_slope"] = (x * y).sum() / (x * x).sum()
         want[(kind,)] = line
     planted.compare(tables["trend"], ["intervention"], want)
 
@@ -298,11 +298,11 @@ def test_cascades_are_the_readers(run):
     for kind, frac in itertools.product(KINDS, FRACS):
         rows = of(told, kind, frac)
         differing = rows[rows["edit_distance"] > 0]
-        line = {"prompts": 4, "changed": rows["changed"].mean(), "differing": len(differing)}
+        line = {"n": 4, "changed": rows["changed"].mean(), "differing": len(differing)}
         line["by_change"] = rows["cascade"].sum() / rows["changed"].sum()
         line["divergence"] = differing["divergence"].mean()
         for name in ("parted_8", "parted_32"):
-            line[name] = 100 * differing[name].mean()
+            line[name] = differing[name].mean()
         want[kind, frac] = line
     planted.compare(tables["cascade"], ["intervention", "frac"], want)
 
@@ -312,14 +312,15 @@ def test_moves_are_the_readers(run):
     want = {}
     for kind, frac in itertools.product(KINDS, FRACS):
         rows = of(told, kind, frac)
-        line = {"hits": rows["hits"].sum(), "changed": rows["changed"].sum(), "asked": 100 * frac}
+        line = {"hits": rows["hits"].sum(), "changed": rows["changed"].sum()}
         for name, by in (
             ("realised", "offered"),
             *((name, "hits") for name in ("blocked", "to_right", "to_left")),
             *((name, "changed") for name in ("late", "refilled", "doubled", "visible")),
         ):
             top = "changed" if name == "realised" else name
-            line[name] = 100 * rows[top].sum() / rows[by].sum() if top in rows else math.nan
+            named = name if name == "realised" else f"{name}_share"
+            line[named] = rows[top].sum() / rows[by].sum() if top in rows else math.nan
         want[kind, frac] = line
     planted.compare(tables["moves"], ["intervention", "frac"], want)
 
@@ -333,7 +334,7 @@ def test_quality_and_frontier_are_the_readers(run):
     }
     names = planted.repetition([1])
     want = {
-        key: {"prompts": 4, "tokens": rows["answer_tokens"].mean()}
+        key: {"n": 4, "answer_tokens": rows["answer_tokens"].mean()}
         | {name: rows[name].mean() for name in names}
         for key, rows in lines.items()
     }

@@ -61,28 +61,27 @@ def test_harm_is_beside_the_same_prompts_unintervened_answer():
     assert found["nats"] == pytest.approx(0.3)  # prompts' own levels are gone
     assert (found["nats_low"], found["nats_high"]) == pytest.approx((expected.low, expected.high))
     assert found["nats_p"] == pytest.approx(expected.p)
-    assert found["scored"] == found["prompts"] == 4
-    assert found["edit"] == pytest.approx(100 * 3 / 4 * 2 / 50)
-    edits = stats.amount(np.array([0, 4, 4, 4]), 100)
-    assert found["edit_low"] == pytest.approx(edits.low)
-    assert found["edit_high"] == pytest.approx(edits.high)
+    assert found["scored"] == found["n"] == 4
+    assert found["edits"] == pytest.approx(3 / 4 * 2 / 50)
+    edits = stats.amount(np.array([0, 4, 4, 4]) / 100, 1)
+    assert found["edits_low"] == pytest.approx(edits.low)
+    assert found["edits_high"] == pytest.approx(edits.high)
     share = stats.proportion(np.array([0, 1, 1, 1]))
-    assert found["differ"] == 75
-    assert (found["differ_low"], found["differ_high"]) == pytest.approx(
-        (100 * share.low, 100 * share.high)
-    )
-    assert found["realised"] == pytest.approx(2)
-    assert table.loc["replace", 0.1]["realised"] == pytest.approx(40)
+    assert found["answers_differ"] == 0.75
+    ends = found["answers_differ_low"], found["answers_differ_high"]
+    assert ends == pytest.approx((share.low, share.high))
+    assert found["realised"] == pytest.approx(0.02)
+    assert table.loc["replace", 0.1]["realised"] == pytest.approx(0.4)
 
 
 def test_exact_matches_are_compared_by_a_sign_test():
     table = shift.tables(frame())["harm"].set_index(["intervention", "frac"])
     lost = table.loc["replace", 0.1]
-    assert lost["correct"] == pytest.approx(-75)
-    assert lost["correct_p"] == pytest.approx(2 * 0.5**3)
+    assert lost["correct_points"] == pytest.approx(-75)
+    assert lost["correct_points_p"] == pytest.approx(2 * 0.5**3)
     assert lost["answerable"] == 4
-    assert lost["correct_low"] >= -100
-    assert table.loc["shift", 0.1]["correct"] == 0
+    assert lost["correct_points_low"] >= -100
+    assert table.loc["shift", 0.1]["correct_points"] == 0
     none = shift.tables(frame(answerable=False))["harm"]
     assert not [name for name in none.columns if name.startswith("correct")]
 
@@ -91,7 +90,7 @@ def test_p_values_are_corrected_for_a_models_rows_but_not_for_fractions_of_nothi
     fracs = (0.0, *FRACS)
     table = shift.tables(frame(("m", "n"), fracs))["harm"]
     assert table.loc[table["frac"] == 0, "nats_p"].isna().all()
-    assert (table.loc[table["frac"] == 0, ["nats", "edit", "differ"]] == 0).all().all()
+    assert (table.loc[table["frac"] == 0, ["nats", "edits", "answers_differ"]] == 0).all().all()
     for _, part in table.groupby("model"):
         tested = part[part["frac"] > 0]
         assert len(tested) == 8
@@ -110,12 +109,13 @@ def test_compounding_is_the_shift_minus_each_control():
     assert found["nats"] == pytest.approx(expected.mean)
     assert found["nats_low"] == pytest.approx(expected.low)
     assert found["nats_p"] == pytest.approx(expected.p)
-    assert found["edit"] == 0
-    assert (found["realised"], found["control"]) == pytest.approx((2, 2))
-    assert table.loc["replace", 0.01]["edit"] == pytest.approx(-100 * 3 / 4 * 2 / 50)
-    assert table.loc["replace", 0.01]["control"] == pytest.approx(4)
+    assert found["edits_points"] == 0
+    shares = found["realised"], found["realised_control"]
+    assert shares == pytest.approx((0.02, 0.02))
+    assert table.loc["replace", 0.01]["edits_points"] == pytest.approx(-100 * 3 / 4 * 2 / 50)
+    assert table.loc["replace", 0.01]["realised_control"] == pytest.approx(0.04)
     gained = table.loc["replace", 0.1]
-    assert (gained["correct"], gained["correct_p"]) == pytest.approx((75, 0.25))
+    assert (gained["correct_points"], gained["correct_points_p"]) == pytest.approx((75, 0.25))
     holm = stats.holm(list(table["nats_p"]))
     assert table["nats_holm"].to_numpy() == pytest.approx(holm, nan_ok=True)
 
@@ -123,11 +123,12 @@ def test_compounding_is_the_shift_minus_each_control():
 def test_the_trend_is_by_realised_percent():
     table = shift.tables(frame(fracs=(0.0, 0.01, 0.05, 0.1)))["trend"].set_index("intervention")
     # 0.3 nats for every 2 % changed; 0.2 for every 4 %
-    assert table.loc["shift", "nats"] == pytest.approx(0.15)
-    assert table.loc["replace", "nats"] == pytest.approx(0.05)
-    assert table.loc["hold", "nats"] == pytest.approx(0, abs=1e-12)
-    assert 0 < table.loc["shift", "nats_low"] < 0.15 < table.loc["shift", "nats_high"] < 0.3
-    assert table.loc["shift", "edit"] == pytest.approx(0.75 * 2)
+    assert table.loc["shift", "nats_slope"] == pytest.approx(0.15)
+    assert table.loc["replace", "nats_slope"] == pytest.approx(0.05)
+    assert table.loc["hold", "nats_slope"] == pytest.approx(0, abs=1e-12)
+    assert 0 < table.loc["shift", "nats_slope_low"] < 0.15
+    assert 0.15 < table.loc["shift", "nats_slope_high"] < 0.3
+    assert table.loc["shift", "edits_slope"] == pytest.approx(0.75 * 2)
     assert table.loc["shift", "fracs"] == 3
 
 
@@ -136,7 +137,7 @@ def test_a_bent_trend_is_least_squares_through_the_origin():
     rows.loc[rows["frac"] == 0.1, "nll"] = rows.loc[rows["frac"] == 0.1, "nll"] + 20 * 4.0
     (found,) = shift.tables(rows)["trend"].to_dict("records")
     x, y = np.array([2, 20]), np.array([0.3, 7.0])
-    assert found["nats"] == pytest.approx((x * y).sum() / (x * x).sum())
+    assert found["nats_slope"] == pytest.approx((x * y).sum() / (x * x).sum())
 
 
 def test_a_trend_needs_no_change_in_every_prompt():
@@ -145,10 +146,10 @@ def test_a_trend_needs_no_change_in_every_prompt():
     still = (rows["prompt"] != "p1") & (rows["intervention"] == "shift")
     rows.loc[still, "nll"] = 20 * (1.5 + rows.loc[still, "prompt"].str[1].astype(int))
     (found,) = shift.tables(rows)["trend"].to_dict("records")
-    assert found["nats"] == pytest.approx(0.15)
+    assert found["nats_slope"] == pytest.approx(0.15)
     rows["changed"] = 0
     (none,) = shift.tables(rows)["trend"].to_dict("records")
-    assert np.isnan(none["nats"])
+    assert np.isnan(none["nats_slope"])
 
 
 def test_a_cascade_is_counted_by_change():
@@ -158,8 +159,8 @@ def test_a_cascade_is_counted_by_change():
     assert found["changed"] == 20
     assert found["differing"] == 3
     assert found["divergence"] == pytest.approx(6)
-    expected = stats.mean(np.array([10.0, 20, 30]))
-    assert found["parted_8"] == pytest.approx(20)
+    expected = stats.mean(np.array([0.1, 0.2, 0.3]))
+    assert found["parted_8"] == pytest.approx(0.2)
     assert found["parted_32_high"] == pytest.approx(expected.high)
     assert table.loc["post-hoc", 0.1]["by_change"] == 0
 
@@ -179,19 +180,20 @@ def test_moves_are_shares_of_hits_and_of_moves():
     table = shift.tables(frame())["moves"].set_index(["intervention", "frac"])
     found = table.loc["shift", 0.1]
     assert (found["hits"], found["changed"]) == (4 * 30, 4 * 20)
-    assert found["blocked"] == pytest.approx(100 / 3)
-    assert found["to_right"] == found["to_left"] == pytest.approx(100 / 3)
-    assert (found["refilled"], found["doubled"], found["visible"]) == pytest.approx((100, 25, 100))
-    assert np.isnan(table.loc["replace", 0.1]["refilled"])
-    assert table.loc["replace", 0.1]["visible"] == pytest.approx(100)
+    assert found["blocked_share"] == pytest.approx(1 / 3)
+    assert found["to_right_share"] == found["to_left_share"] == pytest.approx(1 / 3)
+    shares = [found[f"{name}_share"] for name in ("refilled", "doubled", "visible")]
+    assert shares == pytest.approx([1, 0.25, 1])
+    assert np.isnan(table.loc["replace", 0.1]["refilled_share"])
+    assert table.loc["replace", 0.1]["visible_share"] == pytest.approx(1)
 
 
 def test_the_unintervened_answers_are_described():
     (found,) = shift.tables(frame())["unintervened"].to_dict("records")
-    assert (found["prompts"], found["tokens"], found["answerable"]) == (4, 50, 4)
-    assert found["ended"] == 25
-    assert found["correct"] == 75
-    assert found["nats"] == pytest.approx(3.0)
+    assert (found["n"], found["answer_tokens"], found["answerable"]) == (4, 50, 4)
+    assert found["ended"] == 0.25
+    assert found["correct"] == 0.75
+    assert found["nll_per_token"] == pytest.approx(3.0)
     assert found["perplexity"] == pytest.approx(np.exp(3))
 
 
@@ -206,7 +208,7 @@ def test_answers_without_scores_and_answers_without_tokens():
     rows.loc[rows["prompt"] == "p3", "edit_distance"] = 0
     harm = shift.tables(rows)["harm"]
     assert set(harm["scored"]) == {3}
-    assert set(harm["prompts"]) == {4}
+    assert set(harm["n"]) == {4}
 
 
 def test_runs_of_one_kind_or_with_nothing_done():
@@ -224,8 +226,8 @@ def test_a_prompt_that_misses_its_last_rows_is_left_out_of_pairs():
     rows = frame()
     cut = rows.drop(rows[(rows["prompt"] == "p3") & (rows["intervention"] == "post-hoc")].index)
     table = shift.tables(cut)["compounding"].set_index(["against", "frac"])
-    assert table.loc["post-hoc", 0.1]["prompts"] == 3
-    assert table.loc["hold", 0.1]["prompts"] == 4
+    assert table.loc["post-hoc", 0.1]["n"] == 3
+    assert table.loc["hold", 0.1]["n"] == 4
 
 
 def pictures(rows):
@@ -246,9 +248,10 @@ def test_the_charts_show_the_tables_numbers():
     assert nats.line("x", **moved) == pytest.approx([0, 1, 10])
     assert nats.line(**moved) == pytest.approx([0, 0.3, 3.0])
     harm = shift.tables(rows)["harm"].query("model == 'm' and intervention == 'shift'")
-    for panel, name in ((nats, "nats"), (edit, "edit"), (right, "correct")):
+    scales = (nats, "nats", 1), (edit, "edits", 100), (right, "correct_points", 1)
+    for panel, name, times in scales:
         for end in ("low", "high"):
-            expected = pytest.approx(list(harm[f"{name}_{end}"]), rel=1e-5, nan_ok=True)
+            expected = pytest.approx(list(times * harm[f"{name}_{end}"]), rel=1e-5, nan_ok=True)
             assert panel.line(end, **moved) == expected
         assert [row["y"] for row in panel.layer()] == [0], "nothing is lost there"
     assert "nats" in nats.axis_title("y")
@@ -288,9 +291,10 @@ def test_quality_is_that_of_texts_whatever_the_scorer_says():
     table = shift.tables(measured())["quality"].set_index(["intervention", "frac"])
     assert len(table) == 1 + 8, "a fraction of 0 does nothing"
     plain, moved = table.loc["none", 0.0], table.loc["shift", 0.1]
-    assert (plain["valid"], plain["kept"], plain["prompts"], plain["judged"]) == (1, 1, 4, 4)
-    assert moved["valid"] == pytest.approx(30 / 40)
-    assert moved["kept"] == pytest.approx(3 / 4)
+    assert (plain["valid_share"], plain["kept_share"]) == (1, 1)
+    assert (plain["n"], plain["judged"]) == (4, 4)
+    assert moved["valid_share"] == pytest.approx(30 / 40)
+    assert moved["kept_share"] == pytest.approx(3 / 4)
     assert plain["truth"] == pytest.approx(1 - 0.75 / 44)
     assert plain["truth_low"] < plain["truth"] < plain["truth_high"] <= 1
     assert (plain["repeated"], plain["longest_repeat"]) == pytest.approx((0.15, 3.5))
@@ -301,15 +305,15 @@ def test_harm_and_compounding_have_a_truth_that_repetition_does_not_win():
     tables = shift.tables(measured())
     harm = tables["harm"].set_index(["intervention", "frac"])
     found = harm.loc["shift", 0.1]
-    assert (found["truth"], found["valid"]) == pytest.approx((-100 * 11 / 44, -25))
-    assert found["entropy"] == pytest.approx(0.2)
+    assert (found["truth_points"], found["valid_points"]) == pytest.approx((-100 * 11 / 44, -25))
+    assert found["more_entropy"] == pytest.approx(0.2)
     assert found["judged"] == 4
-    assert (found["asked"], found["realised"]) == pytest.approx((10, 20))
+    assert found["realised"] == pytest.approx(0.2)
     both = tables["compounding"].set_index(["against", "frac"])
-    assert both.loc["post-hoc", 0.1]["truth"] == 0
-    assert both.loc["replace", 0.1]["truth"] == pytest.approx(100 * 10 / 44)
-    assert {"truth_p", "valid_p", "truth_holm"} <= set(both.columns)
-    slope = tables["trend"].set_index("intervention").loc["shift", "truth"]
+    assert both.loc["post-hoc", 0.1]["truth_points"] == 0
+    assert both.loc["replace", 0.1]["truth_points"] == pytest.approx(100 * 10 / 44)
+    assert {"truth_points_p", "valid_points_p", "truth_points_holm"} <= set(both.columns)
+    slope = tables["trend"].set_index("intervention").loc["shift", "truth_slope"]
     x, y = np.array([2, 20]), np.array([-100 / 44, -1100 / 44])
     assert slope == pytest.approx((x * y).sum() / (x * x).sum(), rel=1e-6)
 
@@ -331,7 +335,7 @@ def test_the_frontier_compares_at_equal_entropy():
 def test_moves_to_either_side_and_late_ones_are_printed():
     assert {"quality", "frontier", "moves", "harm"} <= set(shift.PRINTED)
     found = shift.tables(measured())["moves"].set_index(["intervention", "frac"]).loc["shift", 0.1]
-    assert (found["asked"], found["realised"], found["late"]) == pytest.approx((10, 20, 50))
+    assert (found["realised"], found["late_share"]) == pytest.approx((0.2, 0.5))
 
 
 @pytest.mark.slow

@@ -63,7 +63,7 @@ def test_the_drop_and_the_degradation_are_the_reports(made, card):
     (row,) = drop[(drop["model"] == "tiny-mdlm") & (drop["filler"] == "mask")].to_dict("records")
     found = {r.metric_type: r for r in results(card, "masks")}
     points, relative = found["accuracy_drop_points"], found["degradation"]
-    assert points.metric_value == pytest.approx(row["from_start"], abs=1e-6)
+    assert points.metric_value == pytest.approx(row["from_start_points"], abs=1e-6)
     assert relative.metric_value == pytest.approx(row["degradation"], abs=1e-6)
     assert points.metric_args["masks_from"] == "0"
     assert points.metric_args["masks_to"].startswith("50% = ")

@@ -226,8 +226,8 @@ def test_heads_are_words_with_units_and_constants_stand_above(frame):
 
 def test_units_are_the_reports_own_else_those_of_the_rows():
     assert unit_of("shift", "harm", "nats") == "nats per token"
-    assert unit_of("shift", "harm", "realised") == "%"  # of the rows it is a share
-    assert unit_of("shift", "unintervened", "tokens") == "tokens"
+    assert unit_of("shift", "harm", "realised") == ""  # a share, as of the rows
+    assert unit_of("shift", "unintervened", "answer_tokens") == "tokens"
     assert unit_of("masks", "curve", "entropy") == "nats"
     assert unit_of("masks", "curve", "accuracy") == unit_of("masks", "curve", "unheard_of") == ""
     assert unit_of("masks", "curve", "p_right") == ""

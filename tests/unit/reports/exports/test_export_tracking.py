@@ -93,7 +93,7 @@ def test_a_tracker_gets_configuration_tables_estimates_and_figures(run, made, fa
     numbers = logged | fake.summary
     row = made["masks"].tables["drop"].set_index(["model", "filler"]).loc[("tiny-mdlm", "mask")]
     where = "tiny-mdlm shots=10 distractors=0 filler=mask side=right steps=1 order=none"
-    for column in ("points", "degradation", "from_start_p"):
+    for column in ("points", "degradation", "from_start_points_p"):
         assert numbers[f"masks/drop/{column} {where}"] == row[column]
     assert not [n for n, v in numbers.items() if isinstance(v, float) and v != v]
     assert fake.finished == 1

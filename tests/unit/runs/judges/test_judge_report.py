@@ -50,11 +50,11 @@ def test_orders_are_averaged_within_prompts_and_ties_are_half():
     ends = (1 + gap.low) / 2, (1 + gap.high) / 2
     assert (found["winrate_low"], found["winrate_high"]) == pytest.approx(ends)
     assert 0 <= ends[0] < scores.mean() < ends[1] <= 1
-    assert found["identical"] == 1
+    assert found["identical_pairs"] == 1
     assert found["flips"] == pytest.approx(2 / 4), "'tied' and 'half' depend on the order"
     wilson = stats.proportion(np.array([1, 1, 0, 0]))
     assert (found["flips_low"], found["flips_high"]) == (wilson.low, wilson.high)
-    assert found["first"] == pytest.approx(4 / 7), "A of seven that are decided"
+    assert found["first_share"] == pytest.approx(4 / 7), "A of seven that are decided"
     assert "settings" not in found
 
 
