@@ -125,7 +125,7 @@ def refuse(cell: Cell, entry: Checkpoint) -> str:
         return "a causal model has no masks"
     if cell.filler == "pad" and fillers.pad_is_eos(entry):
         return Refusal.of("its padding is the token that ends a text: --filler eos", "filler")
-    return questions.unseen(fillers.behind(cell.masks, cell.side), entry)
+    return questions.unseen(fillers.behind(cell.amount, cell.side), entry)
 
 
 def measure(
