@@ -15,7 +15,7 @@ PromptId = Annotated[str, shared.PROMPT.meaning]
 Item = Annotated[int, shared.ITEM.meaning]
 
 Length = Annotated[int, "masks of the canvas after the prompt", Unit("masks")]
-Window = Annotated[int, shared.MASKS.meaning, Unit(shared.MASKS.unit)]
+Window = Annotated[int, "masks of the window that is read", Unit("masks")]
 Steps = Annotated[int, shared.STEPS.meaning, Unit(shared.STEPS.unit)]
 BlockSize = Annotated[int, "masks of a block; blocks are filled from left to right", Unit("masks")]
 CommitOrder = Annotated[str, shared.ORDER.meaning + "; settings of the rule, but the usual ones"]

@@ -67,11 +67,11 @@ def test_appended_masks_are_in_the_answers_block_up_to_its_end_and_unseen_beyond
     values = []
     for cell in cells:
         assert bool(masks.refuse(cell, engine.entry)) == (
-            masks.fillers.behind(cell.masks, cell.side) > rest
+            masks.fillers.behind(cell.amount, cell.side) > rest
         )
         values.append(row_of(engine, cell)["logp_right"])
     moved = np.flatnonzero(np.diff(values) != 0) + 1
-    behind = [masks.fillers.behind(cell.masks, side) for cell in cells]
+    behind = [masks.fillers.behind(cell.amount, side) for cell in cells]
     expected = [k for k in range(1, len(cells)) if behind[k] == behind[k - 1] or behind[k] <= rest]
     assert moved.tolist() == expected
 

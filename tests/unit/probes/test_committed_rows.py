@@ -7,7 +7,6 @@ import pytest
 import reference
 
 from mdlm_probe.core import catalog
-from mdlm_probe.core.columns import names
 from mdlm_probe.core.csv_text import text_of
 from mdlm_probe.runs.plan import Job, prepare
 
@@ -27,10 +26,10 @@ def test_rows_stand_by_cell_in_the_order_of_the_plan(probe, model):
     plan = prepare(Job(probe, model, reference.options(entry)))
     planned = [tuple(map(text_of, astuple(cell))) for cell in plan.cells]
     places, seen = {cell: at for at, cell in enumerate(planned)}, set()
-    for kind in catalog.observations(probe):
+    for kind, columns in zip(catalog.observations(probe), plan.files.values(), strict=True):
         found = reference.rows(probe, model, kind=kind.name)
-        assert not found or list(found[0]) == list(names(kind.columns))
-        assert {row["model"] for row in found} <= {model}
+        assert not found or list(found[0]) == list(columns)
+        assert {(row["model"], row["run"]) for row in found} <= {(model, entry["run"])}
         measured = [c for c, _ in groupby(tuple(row[n] for n in coordinates) for row in found)]
         order = [places[cell] for cell in measured]
         assert order == sorted(set(order))

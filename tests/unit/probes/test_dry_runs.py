@@ -51,9 +51,12 @@ def test_every_cell_has_rows_of_the_columns_declared(name, model):
     assert len(counter.lengths) == asked  # a dry run ends with the first cell's rows
     assert [cell for cell, _ in found] == cells
     assert all(any(by_kind(rows).values()) for _, rows in found)
-    for kind in catalog.observations_of(plan.probe):
+    kinds = catalog.observations_of(plan.probe)
+    for kind, columns in zip(kinds, plan.files.values(), strict=True):
         own = [row for _, rows in found for row in by_kind(rows).get(kind.name, ())]
         assert {column for row in own for column in row} <= {c.name for c in kind.columns}
+        held = {name for row in own for name, value in row.items() if value is not None}
+        assert held <= set(columns), "what isn't written has nothing to hold"
     assert counter.lengths
 
 

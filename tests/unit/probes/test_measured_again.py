@@ -42,12 +42,12 @@ def engine_of(plan, entry):
 
 def changes(row, before):
     """Fields of a row that aren't as they were written before; numbers may be rounded otherwise."""
-    differ = [name for name in row if text_of(row[name]) != before[name]]
+    differ = [name for name in row if text_of(row[name]) != before.get(name, "")]
     return [
         name
         for name in differ
         if not isinstance(row[name], float)
-        or not before[name]
+        or not before.get(name)
         or row[name] != pytest.approx(float(before[name]), **ROUNDING)
     ]
 

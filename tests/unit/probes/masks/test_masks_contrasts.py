@@ -60,12 +60,12 @@ def test_forty_steps_against_one_by_order():
     for (order, _), line in table.iterrows():
         expected(line, "accuracy_points", rounded(0.4 + gains[order]) - 0.4)
         assert (line["steps"], line["n"], line["units"]) == (40, 320, 8)
-    assert table.loc[("random", "50"), "accuracy_holm"] < 1e-4
-    assert table.loc[("random", "50"), "accuracy_holm"] == pytest.approx(
-        2 * table.loc[("random", "50"), "accuracy_p"]
+    assert table.loc[("random", "50"), "accuracy_points_holm"] < 1e-4
+    assert table.loc[("random", "50"), "accuracy_points_holm"] == pytest.approx(
+        2 * table.loc[("random", "50"), "accuracy_points_p"]
     ), "of two amounts of an order"
     alone = table.loc[("low_confidence", "50")]
-    assert alone["accuracy_holm"] == alone["accuracy_p"]
+    assert alone["accuracy_points_holm"] == alone["accuracy_points_p"]
 
 
 def test_swapped_orders_would_be_seen():
@@ -95,9 +95,9 @@ def test_masks_cost_more_among_more_distractors():
     for count, values in ((0, lost[0]), (30, lost[30])):
         expected(table.loc[str(count)], "accuracy_points", values)
     expected(table.loc["30 - 0"], "accuracy_points", lost[30] - lost[0])
-    assert table.loc["30 - 0", "accuracy_low"] > 0
-    assert table["accuracy_holm"].tolist() == pytest.approx(
-        list(stats.holm(table["accuracy_p"])), nan_ok=True
+    assert table.loc["30 - 0", "accuracy_points_low"] > 0
+    assert table["accuracy_points_holm"].tolist() == pytest.approx(
+        list(stats.holm(table["accuracy_points_p"])), nan_ok=True
     )
 
 

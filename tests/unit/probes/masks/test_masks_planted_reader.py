@@ -116,7 +116,7 @@ def expected(reader, cells):
     for cell in cells:
         point = cell.set, cell.item, cell.distractors, cell.shots
         length = reader.lengths[point]
-        count = {"0": 0, "3": 3, "20%": round(0.2 * length)}[cell.masks]
+        count = {"0": 0, "3": 3, "20%": round(0.2 * length)}[cell.amount]
         left = {"left": count, "both": count // 2}.get(cell.side, 0)
         step, visible = 1, 1 + count * (cell.filler == "mask")
         if cell.steps > 1:
@@ -129,7 +129,7 @@ def expected(reader, cells):
         line |= {"appended": count, "mask_tokens": 1 + count * (cell.filler == "mask")}
         filler = cell.filler if cell.shots == 2 else "one shot"
         series = cell.distractors, filler, cell.side, cell.steps, cell.order
-        found.setdefault((*series, cell.masks), {})[cell.set, cell.item] = line
+        found.setdefault((*series, cell.amount), {})[cell.set, cell.item] = line
     for series in {key[:-1] for key in found if key[1] not in ("none", "one shot")}:
         found[*series, "0"] = found[series[0], "none", "none", 1, "none", "0"]
     return {key: line for key, line in found.items() if key[1] != "none"}

@@ -91,15 +91,19 @@ def test_tests_are_over_tasks_and_corrected_for_the_number_of_amounts():
     tested = masks.changes(rows).query("filler == 'mask'").set_index("amount")
     alone = stats.mean(np.array([-0.4, -0.2, -0.4, -0.2]))
     assert tested.loc["10", "accuracy_points"] == pytest.approx(-30)
-    assert tested.loc["10", "accuracy_p"] == pytest.approx(alone.p)
-    assert tested.loc["10", "accuracy_holm"] == pytest.approx(
-        max(alone.p, tested.loc["100", "accuracy_holm"])
+    assert tested.loc["10", "accuracy_points_p"] == pytest.approx(alone.p)
+    assert tested.loc["10", "accuracy_points_holm"] == pytest.approx(
+        max(alone.p, tested.loc["100", "accuracy_points_holm"])
     )
-    assert tested.loc["100", "accuracy_holm"] == pytest.approx(2 * tested.loc["100", "accuracy_p"])
+    assert tested.loc["100", "accuracy_points_holm"] == pytest.approx(
+        2 * tested.loc["100", "accuracy_points_p"]
+    )
     assert tested["units"].tolist() == [4, 4]
     one = masks.series(frame(falling).query("set == 'a-x'"))
     items = masks.changes(one).query("filler == 'mask'").set_index("amount")
-    assert items.loc["100", "accuracy_p"] == pytest.approx(2 * 0.5**7)  # a sign test over items
+    assert items.loc["100", "accuracy_points_p"] == pytest.approx(
+        2 * 0.5**7
+    )  # a sign test over items
 
 
 def test_what_is_not_significant_is_not_named():
@@ -130,10 +134,10 @@ def test_controls_are_masks_minus_the_same_number_of_something_else():
     assert table["control"].tolist() == ["dot", "dot"]
     assert table["accuracy_points"].tolist() == pytest.approx([-30, -60])
     assert table["p_right_points"].tolist() == pytest.approx([-18, -36])
-    assert table.loc["100", "accuracy_p"] == pytest.approx(
+    assert table.loc["100", "accuracy_points_p"] == pytest.approx(
         stats.mean(np.array([0.7, 0.5, 0.7, 0.5])).p
     )
-    assert (table["accuracy_holm"] >= table["accuracy_p"]).all()
+    assert (table["accuracy_points_holm"] >= table["accuracy_points_p"]).all()
 
 
 def test_tasks_and_overview():

@@ -56,7 +56,9 @@ def test_the_overview_sets_what_was_read_against_what_was_guessed():
     share = stats.share_over(np.arange(30) < 24, np.repeat(np.arange(10), 3))  # three depths
     ends = table.loc[256, ["exact_low", "exact_high"]].tolist()
     assert ends == pytest.approx([share.low, share.high])
-    assert table["gain_holm"].to_numpy() == pytest.approx(stats.holm(table["gain_p"].to_numpy()))
+    assert table["logp_gain_holm"].to_numpy() == pytest.approx(
+        stats.holm(table["logp_gain_p"].to_numpy())
+    )
 
 
 def test_depth_is_compared_over_the_same_needles():
@@ -72,7 +74,7 @@ def test_depth_is_compared_over_the_same_needles():
     assert table.loc["ends - middle", "logp_right"] == -1
     assert table["exact_p"].tolist() == pytest.approx([2 * 0.5**6] * 2)
     assert table["exact_holm"].tolist() == pytest.approx([2 * 2 * 0.5**6] * 2), "of two contrasts"
-    assert table.loc["end - start", "logp_p"] == 1
+    assert table.loc["end - start", "logp_right_p"] == 1
     assert len(needle.depth(frame(depths=(-1, 50)))) == 0
     assert needle.depth(frame(depths=(0, 100)))["contrast"].unique().tolist() == ["end - start"]
 
