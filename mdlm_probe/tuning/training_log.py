@@ -6,8 +6,8 @@ import csv
 from collections.abc import Mapping
 from pathlib import Path
 
-from mdlm_probe.core.csv_text import csv_of, lines_of
 from mdlm_probe.core.columns import Column
+from mdlm_probe.core.csv_text import csv_of, lines_of
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import unusable, write_whole
 
