@@ -125,11 +125,15 @@ def test_quality_has_what_no_repetition_wins():
     found = blocks.tables(judged())
     table = found["quality"].set_index(["block", "steps", "order"])
     large, small = table.loc[8, 8, LOW], table.loc[4, 8, LOW]
-    assert (large["valid"], large["kept"], small["valid"]) == pytest.approx((0.9, 0.5, 1))
+    assert (large["valid_share"], large["kept_share"], small["valid_share"]) == pytest.approx(
+        (0.9, 0.5, 1)
+    )
     assert small["truth"] - large["truth"] == pytest.approx(0.1)
     assert (large["longest_repeat"], small["longest_repeat"]) == (4, 3)
     assert small["entropy_1"] == pytest.approx(2.25)
-    assert {"truth", "valid", "kept", "longest_repeat", "entropy_1"} <= set(found["overview"])
+    assert {"truth", "valid_share", "kept_share", "longest_repeat", "entropy_1"} <= set(
+        found["overview"]
+    )
     frontier = found["frontier"].set_index(["block", "steps", "order"])
     assert frontier.loc[(1, 8, LEFT), "matched"] == 0
     assert frontier.loc[(8, 4, LOW), "matched"] == pytest.approx(0.6)

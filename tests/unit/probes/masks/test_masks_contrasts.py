@@ -136,7 +136,7 @@ def test_what_shots_add_against_what_masks_take():
     assert (line["shots"], line["amount"], line["n"], line["tasks"]) == ("10 - 0", "100", 1600, 8)
     expected(line, "gain_points", gains)
     expected(line, "drop_points", drops)
-    expected(line, "difference", gains - drops)
+    expected(line, "difference_points", gains - drops)
     assert 0.95 < line["correlation"] < 1
     assert line["correlation_low"] > 0.8
     assert line["correlation_p"] < 0.001

@@ -152,7 +152,7 @@ def test_the_heat_map_has_the_start_on_top_and_its_numbers_in_it():
 
 
 def test_a_length_that_a_model_was_not_asked_stays_empty():
-    rows = frame(models=("m", "n")).query("model == 'm' or length == 256")
+    rows = frame(models=("m", "n")).query("model == 'm' or context_length == 256")
     first, second = pictures(rows)[""].panels
     assert (len(first.rows), len(second.rows)) == (8, 4)
     assert first.domain("x") == second.domain("x")
