@@ -61,6 +61,8 @@ TOKEN_TEXT = Column("token_text", str, "", "text of the token")
 LEXICON = Column("lexicon", str, "", "word lists that the prompts are made of: full or small")
 SEED = Column("seed", int, "", "seed of all that is drawn at random")
 STEPS = Column("steps", int, "steps", "unmasking steps that the masks are spread over")
-ORDER = Column("order", str, "", "which masks a step commits")
+ORDER = Column(
+    "order", str, "", "which masks a step commits; settings of the rule, but the usual ones"
+)
 ITEM = Column("item", int, "", "number of the test point in its set, from 0")
 N = Column("n", int, "", "independent units that intervals are over: prompts, items or documents")

@@ -18,7 +18,7 @@ Length = Annotated[int, "masks of the canvas after the prompt", Unit("masks")]
 Window = Annotated[int, "masks of the window that is read", Unit("masks")]
 Steps = Annotated[int, shared.STEPS.meaning, Unit(shared.STEPS.unit)]
 BlockSize = Annotated[int, "masks of a block; blocks are filled from left to right", Unit("masks")]
-CommitOrder = Annotated[str, shared.ORDER.meaning + "; settings of the rule, but the usual ones"]
+CommitOrder = Annotated[str, shared.ORDER.meaning]
 Threshold = Annotated[
     float, "confidence above which the order threshold commits a mask", Unit("probability")
 ]

@@ -13,17 +13,14 @@ it ends.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from mdlm_probe.core import options
 from mdlm_probe.core.cell_ranges import Cells, cells_of
 from mdlm_probe.core.cells import key
-from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.errors import Refusal
 from mdlm_probe.decoding import (
     answers,
-    coordinates,
     loop,
     rule_options,
     rules,
@@ -35,6 +32,7 @@ from mdlm_probe.decoding.presets import PresetOption
 from mdlm_probe.decoding.rules import DREAM_EPS, Order, RuleSettings
 from mdlm_probe.decoding.schedule import Cache, Schedule, check, unfit
 from mdlm_probe.probes.blocks import columns
+from mdlm_probe.probes.blocks.coordinates import Cell
 from mdlm_probe.probes.blocks.filling_order import filling_columns
 from mdlm_probe.probes.blocks.grid import combinations
 from mdlm_probe.prompts import texts
@@ -47,36 +45,6 @@ if TYPE_CHECKING:
 KINDS = ("masked",)
 sources, unwritten = texts.sources, answers.unwritten
 COLUMNS = columns.COLUMNS
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One prompt, and how its canvas is filled in."""
-
-    prompts: coordinates.PromptsFile
-    lexicon: coordinates.Lexicon
-    task: coordinates.TaskName
-    prompt: coordinates.PromptId
-    length: coordinates.Length
-    block: coordinates.BlockSize
-    steps: coordinates.Steps
-    order: coordinates.CommitOrder
-    threshold: coordinates.Threshold
-    temperature: coordinates.Temperature
-    guidance: coordinates.Guidance
-    eos: coordinates.EndOfText
-    cache: coordinates.KeptCache
-    early_stop: Annotated[str, "whether decoding ends once the text is whole: yes or no"]
-    seed: coordinates.Seed
-
-    def schedule(self) -> Schedule:
-        """As the loop takes it; equal random numbers for one prompt, whatever the schedule."""
-        seed = seed_of("blocks", self.prompt, self.seed)
-        names = ("steps", "block", "threshold", "temperature", "guidance", "eos", "cache")
-        given = {name: getattr(self, name) for name in names}
-        order, settings = rules.split(self.order)
-        stop = self.early_stop == "yes"
-        return Schedule(**given, order=order, stop=stop, seed=seed, rule_settings=settings)
 
 
 def plan(

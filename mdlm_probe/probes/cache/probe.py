@@ -9,22 +9,20 @@ more with nothing kept (see reuse.py). Ours: the comparison and its measures.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from mdlm_probe.core import options
 from mdlm_probe.core.cell_ranges import Cells, cells_of
 from mdlm_probe.core.cells import key
-from mdlm_probe.core.cells import seed as seed_of
-from mdlm_probe.decoding import answers, coordinates, rule_options, rules, text_metrics
+from mdlm_probe.decoding import answers, rule_options, rules, text_metrics
 from mdlm_probe.decoding import schedule as ways
 from mdlm_probe.decoding.answers import Answer
 from mdlm_probe.decoding.presets import PresetOption
 from mdlm_probe.decoding.rules import DREAM_EPS, Order, RuleSettings
-from mdlm_probe.decoding.schedule import Schedule
 from mdlm_probe.probes.cache import cache_error, columns
 from mdlm_probe.probes.cache.cache_error import CachedDecoding, CacheError
+from mdlm_probe.probes.cache.coordinates import Cell
 from mdlm_probe.prompts import texts
 
 if TYPE_CHECKING:
@@ -34,25 +32,6 @@ if TYPE_CHECKING:
 KINDS = ("masked",)
 sources = texts.sources
 OBSERVATIONS = columns.OBSERVATIONS
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One prompt answered exactly and from kept keys and values; `block` masks are one block."""
-
-    prompts: coordinates.PromptsFile
-    lexicon: coordinates.Lexicon
-    task: coordinates.TaskName
-    prompt: coordinates.PromptId
-    length: coordinates.Length
-    steps: coordinates.Steps
-    order: coordinates.CommitOrder
-    threshold: coordinates.Threshold
-    temperature: coordinates.Temperature
-    eos: coordinates.EndOfText
-    seed: coordinates.Seed
-    block: coordinates.BlockSize
-    cache: coordinates.KeptCache
 
 
 def plan(
@@ -99,24 +78,8 @@ def plan(
     }
     cells = cells_of(Cell, *axes, ("cache", cache), **alike, eos=eos, seed=seed)
     for cell in cells[: len(blocks) * len(cache)]:
-        ways.check(length, _schedule(cell))
+        ways.check(length, cell.schedule())
     return cells
-
-
-def _schedule(cell: Cell) -> Schedule:
-    """How a cell's canvas is filled in: the same random numbers for every block and cache."""
-    order, settings = rules.split(cell.order)
-    return Schedule(
-        cell.steps,
-        cell.block,
-        order,
-        cell.threshold,
-        cell.temperature,
-        eos=cell.eos,
-        cache=cell.cache,
-        seed=seed_of(cell.seed, cell.prompts, cell.lexicon, cell.prompt),
-        rule_settings=settings,
-    )
 
 
 def refuse(cell: Cell, entry: Checkpoint) -> str:
@@ -142,7 +105,7 @@ def measure(
         )
         for c in cells
     ]
-    found = cache_error.compare(engine, canvases, list(map(_schedule, cells)))
+    found = cache_error.compare(engine, canvases, [cell.schedule() for cell in cells])
     for cell, (decoded, followed) in zip(cells, found, strict=True):
         exact, ours = (
             answers.answer_of(engine.border, engine.entry, d) for d in (decoded, followed.decoded)

@@ -252,7 +252,7 @@ def test_random_numbers_are_the_same_for_every_cache_and_block():
     cells = cache.plan(**{**SMALL, "block": (4, 8)}, temperature=1.0)
     seeds = {}
     for cell in cells:
-        seeds.setdefault(cell.prompt, set()).add(cache._schedule(cell).seed)
+        seeds.setdefault(cell.prompt, set()).add(cell.schedule().seed)
     assert [len(found) for found in seeds.values()] == [1, 1]
     assert len(set.union(*seeds.values())) == 2
 
