@@ -22,13 +22,13 @@ import torch
 
 from bench._shapes import LIKE_8B, LLADA, SMALL, Shape, build
 from bench.engine import peak_of
+from mdlm_probe.core.quantities import short
 from mdlm_probe.decoding import loop
 from mdlm_probe.decoding.canvas import Canvas, Decoded
 from mdlm_probe.decoding.schedule import Cache, Schedule
 from mdlm_probe.engine.engine import Engine
 from mdlm_probe.models._hf import NativeModel
 from mdlm_probe.models._load import pick_device
-from mdlm_probe.runs.cost import quantity
 
 LENGTH, BLOCK, STEPS = 128, 32, 64
 SHARP = 5.0
@@ -147,7 +147,7 @@ def against_the_plain_loop(kind: str) -> None:
         found, ours, peak, more = run_side("ours", kind, count)
         print(f"  {count} prompts: {ours:.2f} tokens/s against {rate:.2f}: {ours / rate:.1f}x")
         print(
-            f"    peak memory above the weights: {quantity(peak)}B against {quantity(memory)}B:"
+            f"    peak memory above the weights: {short(peak)}B against {short(memory)}B:"
             f" {peak / memory:.2f}"
         )
         _show_identical([found[0], found[case.prompts - 1]], texts)

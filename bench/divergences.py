@@ -14,8 +14,8 @@ import torch
 
 from bench._shapes import VOCAB
 from bench.engine import peak_of
+from mdlm_probe.core.quantities import short
 from mdlm_probe.engine import readouts
-from mdlm_probe.runs.cost import quantity
 
 ROWS, LIMIT = 20, 64
 
@@ -57,7 +57,7 @@ def main() -> None:
     print(f"{len(ours)} pairs of {VOCAB} tokens, CPU float32, memory limit {LIMIT} MiB")
     print(f"  largest difference: {(ours - theirs).abs().max():.1e}")
     print(f"  seconds: {found['pieces'][1]:.2f} against {found['plain'][1]:.2f}")
-    memory = [quantity(found[name][2]) for name in ("pieces", "plain")]
+    memory = [short(found[name][2]) for name in ("pieces", "plain")]
     ratio = found["pieces"][2] / found["plain"][2]
     print(f"  peak memory above the rows: {memory[0]}B against {memory[1]}B: {ratio:.2f}")
 

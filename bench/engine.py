@@ -20,11 +20,11 @@ import torch
 
 from bench._shapes import LLADA, SMALL, VOCAB, WIDE, Shape, build
 from mdlm_probe.core.machine import matmul_rate
+from mdlm_probe.core.quantities import short
 from mdlm_probe.engine.engine import Engine
 from mdlm_probe.engine.queries import Query, Readout
 from mdlm_probe.models._hf import NativeModel
 from mdlm_probe.models._load import pick_device
-from mdlm_probe.runs.cost import quantity
 
 READOUTS = (Readout("chosen", (5, 6, 7)), Readout("entropy"), Readout("top_id"))
 LENGTH = 1024
@@ -99,10 +99,7 @@ def against_the_plain_loop() -> None:
     print(f"  prompts/s: {found['engine'][1]:.2f} against {found['plain'][1]:.2f}: {speed:.1f}x")
     for what, extra in (("above the weights", 0), ("with the weights", found["plain"][3])):
         ours, theirs = (found[name][2] + extra for name in ("engine", "plain"))
-        print(
-            f"  peak memory {what}: {quantity(ours)}B against {quantity(theirs)}B:"
-            f" {ours / theirs:.2f}"
-        )
+        print(f"  peak memory {what}: {short(ours)}B against {short(theirs)}B: {ours / theirs:.2f}")
 
 
 def share_of_the_machine(
@@ -129,8 +126,8 @@ def share_of_the_machine(
         )
         share = rate * shape.body_operations(length) / machine
         print(
-            f"  batch of {tokens}: {quantity(rate)} tokens/s,"
-            f" {share:.2f} of {quantity(machine)} op/s{memory}"
+            f"  batch of {tokens}: {short(rate)} tokens/s,"
+            f" {share:.2f} of {short(machine)} op/s{memory}"
         )
 
 

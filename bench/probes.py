@@ -19,6 +19,7 @@ import torch
 from bench._shapes import LLADA, SMOLLM2, TINY, TWO_LAYERS, Shape, build
 from mdlm_probe import models
 from mdlm_probe.core.machine import matmul_rate
+from mdlm_probe.core.quantities import short
 from mdlm_probe.engine.dry_run import DryRun
 from mdlm_probe.engine.engine import Engine
 from mdlm_probe.models._border import Border
@@ -28,7 +29,6 @@ from mdlm_probe.probes.decay import probe as decay
 from mdlm_probe.probes.locality import probe as locality
 from mdlm_probe.probes.masks import probe as masks
 from mdlm_probe.probes.shift import probe as shift
-from mdlm_probe.runs.cost import quantity
 
 FEW_SHOT = {"tasks": ("verb", "animal"), "lexicon": "small", "answer": "word", "limit": 50}
 PROBES: dict[str, tuple[Any, dict[str, Any]]] = {
@@ -209,9 +209,9 @@ def table(device: str, *, tiny: bool = False) -> Iterator[Line]:
 def show(line: Line) -> str:
     """A line as text."""
     return (
-        f"  {line.size:5} {line.what:9} {quantity(line.tokens / line.seconds):>7} tokens/s,"
+        f"  {line.size:5} {line.what:9} {short(line.tokens / line.seconds):>7} tokens/s,"
         f" {line.share:5.2f} of the matrix rate, {line.outside:6.1%} outside the network"
-        f" ({quantity(line.tokens)} tokens, {line.seconds:.1f} s)"
+        f" ({short(line.tokens)} tokens, {line.seconds:.1f} s)"
     )
 
 

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 Rounding = Literal["fixed", "shortest"]
-"""Three decimals always, or as few of them as say the same, as the page's script writes numbers."""
+"""Three decimals always (one where shares are in percent), or as few as say the same, as the page's
+script writes numbers.
+"""
+PERCENT, POINTS = "%", "points"
+WHOLE = 100
+"""What a share is multiplied by."""
+
+ONE, THREE = 1, 3
+"""Decimals."""
 
 MISSING = "-"
 """The cell of a value that isn't there."""
@@ -72,6 +81,7 @@ def text_table(
     head: Head = column_name,
     unit: Callable[[str], str] = lambda column: "",
     rounding: Rounding = "fixed",
+    percent: Mapping[str, str] = MappingProxyType({}),
 ) -> TextTable:
     """A frame as text; its columns X_low and X_high become one, the interval of X, or over X.
 
@@ -80,6 +90,8 @@ def text_table(
         head: how columns are headed.
         unit: the unit of a column; "" for shares, probabilities and counts.
         rounding: how numbers are written.
+        percent: shares that are shown in percent, by column or what an interval is over: the unit
+            that their heads name, if any.
     """
     heads, columns, numeric = [], [], []
     for column in map(str, frame.columns):
@@ -88,15 +100,31 @@ def text_table(
         if end == "high" and paired:
             continue
         if end == "low" and paired:
-            heads.append(f"95 % {_over(base, head)}")
-            ends = zip(frame[column], frame[f"{base}_high"], strict=True)
-            columns.append([interval(low, high, rounding) for low, high in ends])
+            heads.append(_with_unit(f"95 % {_over(base, head)}", percent.get(base, "")))
+            shares = base in percent
+            ends = zip(
+                *(_scaled(frame[f"{base}_{end}"], shares) for end in ("low", "high")), strict=True
+            )
+            decimals = ONE if shares else THREE
+            columns.append([interval(low, high, rounding, decimals) for low, high in ends])
         else:
-            heads.append(head(column, unit(column)))
-            columns.append(_cells(frame[column], unit(column), rounding))
+            own = percent.get(column, "")
+            heads.append(_with_unit(head(column, unit(column)), own))
+            values = _scaled(frame[column], column in percent)
+            decimals = ONE if column in percent else THREE
+            columns.append(_cells(values, own or unit(column), rounding, decimals))
         numeric.append(pd.api.types.is_numeric_dtype(frame[column]))
     rows = zip(*columns, strict=True) if columns else [()] * len(frame)
     return TextTable(tuple(heads), tuple(rows), tuple(numeric))
+
+
+def _scaled(column: pd.Series, shares: bool) -> pd.Series:
+    """Shares in percent, without what binary fractions add to whole numbers; others as they are."""
+    return (WHOLE * column).round(9) if shares else column
+
+
+def _with_unit(head: str, unit: str) -> str:
+    return f"{head} ({unit})" if unit else head
 
 
 def _over(base: str, head: Head) -> str:
@@ -104,7 +132,7 @@ def _over(base: str, head: Head) -> str:
     return f"{'over' if base in UNITS_OF_ANALYSIS else 'of'} {head(base, '')}"
 
 
-def _cells(column: pd.Series, unit: str, rounding: Rounding) -> list[str]:
+def _cells(column: pd.Series, unit: str, rounding: Rounding, decimals: int) -> list[str]:
     """A column's values; whole numbers have no decimals where all of them are whole.
 
     Not where all of them are 0, 1 or -1 without a unit: so are shares, p-values and gaps.
@@ -114,10 +142,10 @@ def _cells(column: pd.Series, unit: str, rounding: Rounding) -> list[str]:
         finite = known[np.isfinite(known)]
         if (finite == finite.round()).all() and (unit or (finite.abs() > 1).any()):
             return [number(v, "shortest") for v in column]
-    return [number(value, rounding) for value in column]
+    return [number(value, rounding, decimals) for value in column]
 
 
-def number(value: Any, rounding: Rounding = "fixed") -> str:
+def number(value: Any, rounding: Rounding = "fixed", decimals: int = THREE) -> str:
     """A value: numbers with three decimals, small ones with an exponent; a dash for none."""
     if is_missing(value):
         return MISSING
@@ -125,14 +153,14 @@ def number(value: Any, rounding: Rounding = "fixed") -> str:
         return str(value)
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
-    return _shortest(float(value)) if rounding == "shortest" else _fixed(float(value))
+    return _shortest(float(value)) if rounding == "shortest" else _fixed(float(value), decimals)
 
 
-def interval(low: Any, high: Any, rounding: Rounding = "fixed") -> str:
+def interval(low: Any, high: Any, rounding: Rounding = "fixed", decimals: int = THREE) -> str:
     """Both ends of an interval; a dash where there is none."""
     if is_missing(low) or is_missing(high):
         return MISSING
-    return f"{number(low, rounding)} to {number(high, rounding)}"
+    return f"{number(low, rounding, decimals)} to {number(high, rounding, decimals)}"
 
 
 def is_missing(value: Any) -> bool:
@@ -140,8 +168,10 @@ def is_missing(value: Any) -> bool:
     return value is None or value is pd.NA or value != value or value == ""
 
 
-def _fixed(value: float) -> str:
-    return f"{value:.3f}" if _has_no_exponent(value) else f"{value:.1e}"
+def _fixed(value: float, decimals: int) -> str:
+    if decimals == ONE and 0 < abs(value) < 0.05:
+        return f"{value:.1g}"
+    return f"{value:.{decimals}f}" if _has_no_exponent(value) else f"{value:.1e}"
 
 
 def _shortest(value: float) -> str:

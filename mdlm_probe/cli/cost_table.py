@@ -1,16 +1,17 @@
-"""What plans would cost as a table on the screen: a row for each, a total, and notes."""
+"""What plans would cost as a table on the screen: a row for each, a sum, and notes."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import asdict
 
 from mdlm_probe.cli.show import echo_sentences, echo_table
+from mdlm_probe.core import quantities
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.runs import cost as estimate
 from mdlm_probe.runs.plan import Plan
-from mdlm_probe.runs.plan_costs import PlanCost, PlanCosts, total
+from mdlm_probe.runs.plan_costs import PlanCost, PlanCosts, gpu_hours, total
 
-HEADS = ("run", "model", "cells", "forwards", "tokens", "operations", "memory")
+UNKNOWN = "unknown"
 
 
 def show_plans(
@@ -32,43 +33,74 @@ def show_plans(
     """
     estimated, faults = PlanCosts(gpu, made), []
     runs = any(run for run, _ in named)
-    costs, rows = [], []
+    costs: list[tuple[str, Plan, PlanCost | None]] = []
     for run, plan in named:
+        cost = None
         try:
-            costs.append(estimated.of(plan, run))
-            shown = _shown(costs[-1], estimated)
+            cost = estimated.of(plan, run)
         except ProbeError as error:
             if len(named) == 1:
                 raise
             faults.append(f"{run} {plan.entry.name}: {error}".strip())
-            shown = [str(len(plan.cells)), "can't run"]
-        rows.append([run] * runs + [plan.entry.name, *shown])
-    if len(named) > 1:
-        rows.append(["total"] + [""] * runs + _shown(total(costs), estimated))
-    if not costs:
+        costs.append((run, plan, cost))
+    known = [cost for _, _, cost in costs if cost]
+    if not known:
         raise ProbeError("none can run:\n" + "\n".join(faults))
-    heads = [*HEADS[1 - runs :], *_time_heads(estimated)]
-    echo_table(heads, [row + [""] * (len(heads) - len(row)) for row in rows])
-    echo_sentences((*dict.fromkeys(notes), *estimated.notes()))
+    heads = ["run"] * runs + ["model", *_heads(estimated)]
+    rows = [
+        [run] * runs
+        + [plan.entry.name, *(_shown(cost, estimated) if cost else _faulty(plan, estimated))]
+        for run, plan, cost in costs
+    ]
+    records = [
+        {"run": run, "model": plan.entry.name, **(asdict(cost) if cost else {})}
+        for run, plan, cost in costs
+    ]
+    echo_table(heads, rows, records=records)
+    echo_sentences((_sum(total(known), estimated), *dict.fromkeys(notes), *estimated.notes()))
     if faults:
         raise ProbeError(f"{len(faults)} of {len(named)} can't run:\n" + "\n".join(faults))
 
 
-def _time_heads(estimated: PlanCosts) -> list[str]:
-    """Heads of the columns after HEADS."""
+def _heads(estimated: PlanCosts) -> list[str]:
+    """Heads after the model's: first what decides whether a plan is run, for narrow screens."""
+    card = [f"time on {estimated.card}"] if estimated.with_card else []
     here = [] if estimated.gpu else [f"time on {estimated.device}"]
-    return here + ([f"time on {estimated.card}"] if estimated.with_card else [])
+    return ["tokens", "memory", *card, *here, "cells", "forwards", "operations"]
 
 
 def _shown(cost: PlanCost, estimated: PlanCosts) -> list[str]:
-    """The fields of a row from `cells` on."""
-    times = [] if estimated.gpu else [cost.seconds]
-    times += [cost.gpu_seconds] if estimated.with_card else []
+    """The fields of a row after the model's name."""
+    times = [cost.gpu_seconds] if estimated.with_card else []
+    times += [] if estimated.gpu else [cost.seconds]
     return [
-        str(cost.cells),
-        estimate.quantity(cost.forwards) if cost.forwards >= 10**6 else str(cost.forwards),
-        estimate.quantity(cost.tokens),
-        estimate.quantity(cost.operations) if cost.operations else "unknown",
-        f"{cost.memory / 2**30:.2f} GiB" if cost.memory else "unknown",
-        *("unknown" if seconds is None else estimate.duration(seconds) for seconds in times),
+        quantities.in_words(cost.tokens),
+        quantities.memory(cost.memory) if cost.memory else UNKNOWN,
+        *(UNKNOWN if seconds is None else quantities.duration(seconds) for seconds in times),
+        quantities.in_words(cost.cells),
+        quantities.in_words(cost.forwards),
+        quantities.operations(cost.operations) if cost.operations else UNKNOWN,
     ]
+
+
+def _faulty(plan: Plan, estimated: PlanCosts) -> list[str]:
+    """The fields of a plan that can't run."""
+    missing = [""] * (len(_heads(estimated)) - 4)
+    return ["can't run", *missing, quantities.in_words(len(plan.cells)), "", ""]
+
+
+def _sum(cost: PlanCost, estimated: PlanCosts) -> str:
+    """What all plans cost, in a sentence."""
+    counts = {
+        "cells": cost.cells,
+        "forwards": cost.forwards,
+        "tokens": cost.tokens,
+    }
+    parts = [f"{quantities.in_words(count)} {name}" for name, count in counts.items()]
+    if cost.operations:
+        parts.append(f"{quantities.operations(cost.operations)} operations")
+    if estimated.with_card and cost.gpu_seconds is not None:
+        parts.append(gpu_hours(cost.gpu_seconds, estimated.card))
+    if not estimated.gpu and cost.seconds is not None:
+        parts.append(f"{quantities.duration(cost.seconds)} on this machine's {estimated.device}")
+    return f"In all: {', '.join(parts)}."

@@ -11,8 +11,8 @@ from typing import Self
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mdlm_probe.cli.screen import Screen, visible
+from mdlm_probe.core import quantities
 from mdlm_probe.core.catalog import JUDGE, TUNE
-from mdlm_probe.runs import cost
 
 PLAIN_SECONDS = 10.0
 """How often a run says where it is when no terminal is there to draw on."""
@@ -85,7 +85,7 @@ class Bar:
         if not self._console.is_terminal and late:
             measured = self._done - self._before
             left = (self._last - self._began) / max(measured, 1) * (self._cells - self._done)
-            ahead = f", {cost.duration(left)} left" if measured and left else ""
+            ahead = f", {quantities.duration(left)} left" if measured and left else ""
             self.note(f"{self._name}: {self._done} of {self._cells} {self.unit}, {speed}{ahead}")
             self._said = now
 
@@ -96,7 +96,7 @@ class Bar:
 
 def per_second(tokens: int, seconds: float) -> str:
     """How fast tokens went through a network."""
-    return f"{cost.quantity(tokens / seconds)} tokens/s"
+    return quantities.tokens_per_second(tokens / seconds)
 
 
 def losses(parts: dict[str, float]) -> str:
@@ -206,7 +206,9 @@ class StudyBar:
     def ahead(self) -> str:
         """The time left for all runs."""
         seconds = self.pace.seconds()
-        return "" if seconds is None else f"{cost.duration(seconds / max(1, self._turns))} left"
+        return (
+            "" if seconds is None else f"{quantities.duration(seconds / max(1, self._turns))} left"
+        )
 
 
 class StudyTurn:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from textwrap import fill
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
@@ -41,13 +42,18 @@ def echo_made(made: dict[str, ProbeReport], run: str = "") -> None:
         run: what they are of, where there are several; "": nothing to say.
     """
     from mdlm_probe.reports.exports.column_units import unit_of
+    from mdlm_probe.reports.percent import in_percent
     from mdlm_probe.reports.probe_report import shown
 
     for probe, tables in shown(made).items():
         for title, frame in tables.items():
             if len(frame):
                 echo_frame(
-                    frame, partial(unit_of, probe, title), title=f"{probe}: {title}", run=run
+                    frame,
+                    partial(unit_of, probe, title),
+                    title=f"{probe}: {title}",
+                    run=run,
+                    percent=in_percent(probe, title, frame),
                 )
 
 
@@ -58,6 +64,7 @@ def echo_frame(
     title: str = "",
     run: str = "",
     err: bool = False,
+    percent: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """A frame on stdout, its columns headed by their names.
 
@@ -67,6 +74,7 @@ def echo_frame(
         title: stands above it.
         run: what it is of, for JSON.
         err: whether it goes to stderr instead.
+        percent: shares that the text has in percent, see `text_table`; JSON has them as they are.
     """
     from mdlm_probe.analysis.tables import text_table
 
@@ -78,7 +86,7 @@ def echo_frame(
         return
     if title:
         echo(f"\n{title}", err=err)
-    table = text_table(frame, unit=unit)
+    table = text_table(frame, unit=unit, percent=percent)
     echo_table(table.heads, table.rows, err=err)
 
 
@@ -88,14 +96,21 @@ def echo_table(
     *,
     title: str = "",
     err: bool = False,
+    records: Sequence[Mapping[str, Any]] | None = None,
 ) -> None:
     """A table on stdout, or stderr: as wide as it needs to be where no terminal sets a width, in
     blocks below each other where one does.
+
+    Args:
+        heads, rows: the table.
+        title: its name, for JSON.
+        err: whether it goes to stderr instead.
+        records: its rows for JSON, where texts would lose something; None: as they are shown.
     """
     collected = COLLECTED.get()
     if collected and not err:
-        records = [dict(zip(heads, row, strict=True)) for row in rows]
-        collected.tables.append({"title": title, "rows": records})
+        found = records or [dict(zip(heads, row, strict=True)) for row in rows]
+        collected.tables.append({"title": title, "rows": list(found)})
         return
     console = Screen(stderr=err)
     common: dict[str, str] = {}

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import click
 
 from mdlm_probe.cli.commands import tune
+from mdlm_probe.cli.cost_table import UNKNOWN
 from mdlm_probe.cli.groups import ProbeGroup
 from mdlm_probe.cli.screen import echo
 from mdlm_probe.cli.show import echo_table
-from mdlm_probe.core import catalog
+from mdlm_probe.core import catalog, quantities
 from mdlm_probe.runs import cost as estimate
-from mdlm_probe.runs.plan_costs import USUAL
+from mdlm_probe.runs.plan_costs import USUAL, gpu_hours
 from mdlm_probe.tuning.request import Tuning
 
 HEADS = ("model", "steps", "samples", "tokens", "scored", "trained", "operations", "memory")
@@ -30,13 +31,18 @@ def plan_objective(name: str, gpu_option: click.Option) -> click.Command:
         dtype = "bfloat16" if given["dtype"] == "auto" else given["dtype"]
         found = tuning_cost.cost(asked, dtype, again=given["gradient_checkpointing"] != "off")
         card = gpu or USUAL
-        hours = found.operations and found.operations / (estimate.CARDS[card] * estimate.SHARE)
-        counts = (found.tokens, found.scored, found.trained, found.operations)
-        row = [asked.model, str(found.steps), str(found.samples)]
-        row += [estimate.quantity(value) if value else "unknown" for value in counts]
-        row += [f"{found.memory / 2**30:.2f} GiB" if found.memory else "unknown"]
-        row += [estimate.duration(hours) if hours else "unknown"]
-        echo_table([*HEADS, f"time on {card}"], [row])
+        seconds = found.operations and found.operations / (estimate.CARDS[card] * estimate.SHARE)
+        counts = (found.tokens, found.scored, found.trained)
+        row = [asked.model, *map(quantities.in_words, (found.steps, found.samples))]
+        row += [quantities.in_words(count) if count else UNKNOWN for count in counts]
+        row += [quantities.operations(found.operations) if found.operations else UNKNOWN]
+        row += [quantities.memory(found.memory) if found.memory else UNKNOWN]
+        row += [quantities.duration(seconds) if seconds else UNKNOWN]
+        record = {"model": asked.model, **asdict(found), "gpu_seconds": seconds}
+        del record["notes"]
+        echo_table([*HEADS, f"time on {card}"], [row], records=[record])
+        if seconds:
+            echo(f"In all: {gpu_hours(seconds, card)}.")
         for note in found.notes:
             echo(note)
         echo(
@@ -66,11 +72,10 @@ def told(asked: Tuning, gpu: str | None) -> str:
     card = gpu or USUAL
     time = "unknown time"
     if found.operations:
-        seconds = found.operations / (estimate.CARDS[card] * estimate.SHARE)
-        time = f"{estimate.duration(seconds)} on {card}"
+        time = gpu_hours(found.operations / (estimate.CARDS[card] * estimate.SHARE), card)
     return (
         f"trains {asked.model} with {asked.objective}: {found.steps} steps,"
-        f" {estimate.quantity(found.tokens)} tokens, {time}"
+        f" {quantities.in_words(found.tokens)} tokens, {time}"
     )
 
 

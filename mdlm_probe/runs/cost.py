@@ -214,19 +214,3 @@ def _layer(
     states = states + functional.linear(seen.transpose(1, 2).flatten(2), out)
     inner = functional.silu(functional.linear(states, gate)) * functional.linear(states, up)
     return states + functional.linear(inner, down)
-
-
-def quantity(value: float) -> str:
-    """A count for people: 1234567 as 1.23M, 2e18 as 2.00E."""
-    for unit in ("", "k", "M", "G", "T", "P", "E"):
-        if abs(value) < 1000 or unit == "E":
-            return f"{value:.0f}" if not unit else f"{value:.3g}{unit}"
-        value /= 1000
-    raise AssertionError
-
-
-def duration(seconds: float) -> str:
-    """A time for people: seconds, minutes or hours."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

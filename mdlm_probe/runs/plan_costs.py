@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from mdlm_probe import models
-from mdlm_probe.core import machine
+from mdlm_probe.core import machine, quantities
 from mdlm_probe.core.contract import value
 from mdlm_probe.core.extras import advice, is_there
 from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
@@ -64,6 +64,12 @@ def total(costs: Sequence[PlanCost]) -> PlanCost:
     )
 
 
+def gpu_hours(seconds: float, card: str) -> str:
+    """A time on a GPU, as it is paid for: 19 GPU-hours on an H100."""
+    article = "an" if card[0] in "ahlr" else "a"
+    return f"{quantities.hours(seconds)} GPU-hours on {article} {card.upper()}"
+
+
 @dataclass(frozen=True)
 class Passes:
     """One model's passes: how much it is asked, what they cost, and how long they take here."""
@@ -92,6 +98,7 @@ class PlanCosts:
         self._rates: dict[tuple[int, str, str], float] = {}
         self._fault = ""
         self._notes: dict[tuple[str, str], dict[str, None]] = {}
+        self._models: dict[str, None] = {}
         self._dtypes: dict[str, None] = {}
         self._batches: dict[int, None] = {}
 
@@ -107,6 +114,7 @@ class PlanCosts:
         """
         if plan.job.load.adapter not in self._made:
             models.check_adapter(plan.entry, plan.job.load)
+        self._models[plan.entry.name] = None
         device, dtype = self._place(plan.job.load)
         seen = self._surveyed(plan, run, device)
         self._dtypes[dtype] = self._batches[seen.batch_tokens] = None
@@ -201,7 +209,7 @@ class PlanCosts:
     def notes(self) -> list[str]:
         """What a reader should know, each thing once; and how the numbers came about."""
         notes = [
-            f"{run}{run and ': '}{', '.join(models)}: {text}"
+            f"{run}{run and ': '}{self._named(models)}: {text}"
             for (run, text), models in self._notes.items()
         ]
         if self._fault:
@@ -214,6 +222,10 @@ class PlanCosts:
             notes.append(self._card_note())
         return notes
 
+    def _named(self, models: Collection[str]) -> str:
+        """Models of a note, by their names unless they are all of several."""
+        return ", ".join(models) if len(models) < max(2, len(self._models)) else "all models"
+
     def _memory_note(self) -> str:
         batches = " or ".join(map(str, self._batches))
         of = "such a card" if self.gpu else "this machine"
@@ -223,16 +235,16 @@ class PlanCosts:
         )
 
     def _time_note(self) -> str:
-        speeds = ", ".join(estimate.quantity(rate) for rate in self._rates.values())
+        speeds = ", ".join(quantities.flops(rate) for rate in self._rates.values())
         return (
             f"Time on {self.device}: in {' or '.join(self._dtypes)}, at {estimate.PACE:.0%} of"
-            f" the speed of single layers of such sizes, timed now ({speeds} op/s)."
+            f" the speed of single layers of such sizes, timed now ({speeds})."
         )
 
     def _card_note(self) -> str:
-        peak = estimate.quantity(estimate.CARDS[self.card])
+        peak = quantities.flops(estimate.CARDS[self.card])
         return (
             f"Time on {self.card}: GPU-hours of one card, if it reaches {estimate.SHARE:.0%}"
-            f" of its published {peak} op/s (dense bfloat16); --gpu"
+            f" of its published {peak} (dense bfloat16); --gpu"
             f" {'names another' if self.gpu else 'plans for one, its memory with it'}."
         )

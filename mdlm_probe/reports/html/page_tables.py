@@ -38,7 +38,10 @@ class PageTable:
 
 
 def page_table(
-    title: str, frame: pd.DataFrame, meanings: Mapping[str, str] = MappingProxyType({})
+    title: str,
+    frame: pd.DataFrame,
+    meanings: Mapping[str, str] = MappingProxyType({}),
+    percent: Mapping[str, str] = MappingProxyType({}),
 ) -> PageTable:
     """A report's table for the page.
 
@@ -46,8 +49,9 @@ def page_table(
         title: its name.
         frame: the table.
         meanings: of columns that are declared, by name; a unit may follow the name in the head.
+        percent: columns that are shown in percent, see `tables.text_table`.
     """
-    text = text_table(frame, rounding="shortest")
+    text = text_table(frame, rounding="shortest", percent=percent)
     models = frame["model"].astype(str) if "model" in frame else [""] * len(frame)
     rows = tuple(zip(models, text.rows, strict=True))
     titles = tuple(meanings.get(head.partition(" (")[0], "") for head in text.heads)

@@ -19,8 +19,8 @@ from mdlm_probe.reports import pictures
 from mdlm_probe.reports.html import examples, published_values, run_facts
 from mdlm_probe.reports.html.page_charts import PageChart, page_chart
 from mdlm_probe.reports.html.page_tables import PageTable, page_table
-from mdlm_probe.reports.html.percent import in_percent
 from mdlm_probe.reports.html.run_facts import Entries, Facts
+from mdlm_probe.reports.percent import in_percent
 from mdlm_probe.reports.pictures import Style
 from mdlm_probe.reports.probe_report import ProbeReport
 
@@ -139,9 +139,9 @@ def _section(
         facts=run_facts.facts(made.frame, entries, notes),
         charts=[chart for chart in found if chart],
         tables=[
-            page_table(name, in_percent(probe, name, table.head(FEW)), meanings)
-            for name, table in made.tables.items()
-            if name in made.printed and len(table)
+            page_table(name, table, meanings, in_percent(probe, name, table))
+            for name, whole in made.tables.items()
+            if name in made.printed and len(table := whole.head(FEW))
         ],
         published=published_values.table(module, made.tables),
         unrun=published_values.table(module, made.tables, run=False),

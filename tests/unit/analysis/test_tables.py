@@ -119,3 +119,27 @@ def test_terminal_page_and_exports_print_the_same_table(capsys):
     assert [model for model, _ in page.rows] == ["a", "b"]
     assert page.rows[0][1] == ("a", "1.25", "0.5 to 2", "0.125", "-", "∞", "16")
     assert page.rows[1][1] == ("b", "-", "-", "0.25", "16", "2", "8")
+
+
+def test_shares_in_percent_have_a_decimal_and_their_intervals_go_with_them():
+    frame = pd.DataFrame(
+        {
+            "right": [0.41333, 0.57],
+            "right_low": [0.4, 0.00013],
+            "right_high": [0.5, 0.6],
+            "tasks_low": [0.25, 0.375],
+            "tasks_high": [0.5, NAN],
+            "p": [0.041, 0.5],
+            "ended": [12.3456, 50.0],
+        }
+    )
+    found = text_table(
+        frame,
+        unit=lambda name: {"ended": "%"}.get(name, ""),
+        percent={"right": "%", "tasks": "", "items": ""},
+    )
+    assert found.heads == (*("right (%)", "95 % of right (%)", "95 % over tasks", "p", "ended"),)
+    assert found.rows == (
+        ("41.3", "40.0 to 50.0", "25.0 to 50.0", "0.041", "12.346"),
+        ("57.0", "0.01 to 60.0", "-", "0.500", "50.000"),
+    )

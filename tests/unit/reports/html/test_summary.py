@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 import reference
 
+from mdlm_probe.analysis.tables import text_table
 from mdlm_probe.core import catalog
-from mdlm_probe.reports import html
-from mdlm_probe.reports.html import page_tables, percent, probe_sections, summary
+from mdlm_probe.reports import html, percent
+from mdlm_probe.reports.html import page_tables, probe_sections, summary
 
 
 def planted(folder, fails):
@@ -96,22 +97,26 @@ def test_shares_are_in_percent_where_charts_have_them_so():
             "p_right_high": [1.0],
         }
     )
-    found = page_tables.page_table("curve", percent.in_percent("masks", "curve", table))
+    shares = percent.in_percent("masks", "curve", table)
+    found = page_tables.page_table("curve", table, percent=shares)
     assert found.heads == (
         *("model", "amount", "accuracy (%)", "n", "95 % over items", "entropy"),
         *("p_right (%)", "95 % of p_right (%)"),
     )
     assert found.rows[0][1] == ("a", "4", "25", "8", "12.5 to 50", "0.5", "75", "50 to 100")
+    printed = text_table(table, percent=shares)
+    assert printed.heads == found.heads
+    assert printed.rows == (("a", "4", "25", "8", "12.5 to 50.0", "0.500", "75", "50.0 to 100.0"),)
     assert table["accuracy"][0] == 0.25
 
 
 def test_points_stay_points_and_differences_are_points():
     changes = pd.DataFrame({"model": ["a"], "accuracy": [-24.0], "accuracy_low": [-30.0]})
-    assert percent.in_percent("masks", "changes", changes) is changes
+    assert percent.in_percent("masks", "changes", changes) == {}
     gaps = pd.DataFrame({"exact": [0.5, -0.25], "exact_low": [0.0, -0.5], "exact_high": [1.0, 0.0]})
-    found = percent.in_percent("needle", "depth", gaps)
-    assert list(found) == [f"exact (points){end}" for end in ("", "_low", "_high")]
-    assert list(found["exact (points)"]) == [50, -25]
+    found = page_tables.page_table("depth", gaps, {}, percent.in_percent("needle", "depth", gaps))
+    assert found.heads == ("exact (points)", "95 % of exact (points)")
+    assert [cells for _, cells in found.rows] == [("50", "0 to 100"), ("-25", "-50 to 0")]
 
 
 def test_the_tables_of_a_page_are_those_of_the_report(tmp_path):
