@@ -38,14 +38,17 @@ TasksOption = Annotated[tuple[str, ...], "prompt types, or 'all'", Traits("tasks
 LimitOption = Annotated[int, "prompts per task", AMOUNT]
 BlockOption = Annotated[
     int | None,
-    "masks per block, filled from left to right; default: 32 or fewer; Dream's orders: one block",
+    "masks per block, filled from left to right; default: 32 or fewer; Dream's orders: one block;"
+    " block-causal models: their own block",
 ]
 TemperatureOption = Annotated[float, "sampling temperature; 0: the most probable token"]
 GuidanceOption = Annotated[
     float, "scale of classifier-free guidance, which takes a second pass; 0: none"
 ]
 EosOption = Annotated[
-    Eos, "ends of text: like any token (free), never (eos_inf), or last in their block (eos_last)"
+    Eos,
+    "ends of text: like any token (free), never (eos_inf), last in their block (eos_last), or an"
+    " end of turn last and an end of text never (both)",
 ]
 ThresholdOption = Annotated[
     float, "confidence above which --order threshold and low_confidence_dynamic commit a mask"

@@ -167,3 +167,14 @@ def test_what_is_kept_anyhow_is_said():
     assert kept({}, entry) == {}
     assert kept({"cache": "none"}, models.resolve("oracle-block")) == {}
     assert kept({"cache": "none"}, models.resolve("tiny-mdlm")) == {}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_the_documentation_has_every_preset_with_its_settings(name):
+    page = (shipped.folder().parent / "docs" / "decoding.md").read_text()
+    (line,) = [line for line in page.splitlines() if line.startswith(f"| `{name}` |")]
+    said = ", ".join(f"{key} {value}" for key, value in KNOWN[name]["settings"].items())
+    assert line.endswith(f"| {said} |")
+    for model in KNOWN[name]["models"]:
+        assert model in line
+        assert model in models.registry()
