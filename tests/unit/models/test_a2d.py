@@ -10,7 +10,7 @@ from dense_checkpoints import DENSE, write_dense
 
 from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.models import LoadOptions
+from mdlm_probe.models import LoadOptions, _slack
 from mdlm_probe.prompts.prompt import MASK, Prompt
 from mdlm_probe.runs.plan import Job, prepare
 
@@ -92,6 +92,7 @@ def test_the_mask_token_that_the_files_lack_has_its_name(real):
     assert border.encode("a <|mask|>b") == ids
     assert 151669 not in border.ordinary
     assert border.entry.eos_ids == (151645,)
+    assert _slack.slack_id(border) == 151670  # the next row, not the mask's
 
 
 def test_chats_are_written_as_the_authors_code_writes_them(real):
