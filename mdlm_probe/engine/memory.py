@@ -18,7 +18,7 @@ from torch import Tensor
 from mdlm_probe.engine import gradients
 from mdlm_probe.engine.limits import LARGEST, ROW_BYTES
 from mdlm_probe.models._base import Model
-from mdlm_probe.models._config import head_dim
+from mdlm_probe.models._config import cached_numbers
 
 MARGIN = 0.6
 """Share of the free memory that `--batch-tokens auto` may plan to use."""
@@ -99,11 +99,9 @@ KV_CACHE_SHARE = 0.3
 
 def kv_cache_tokens(model: Model) -> int:
     """Tokens whose keys and values may be kept at a time, by the model's geometry; 1 at least."""
-    g = model.entry.geometry
-    width = head_dim(g) * g["kv_heads"]
     size = torch.empty((), dtype=getattr(torch, model.facts["dtype"])).element_size()
     free = _free(torch.device(model.device))
-    return max(1, int(KV_CACHE_SHARE * free / (2 * g["layers"] * width * size)))
+    return max(1, int(KV_CACHE_SHARE * free / (cached_numbers(model.entry.geometry) * size)))
 
 
 def _free(device: torch.device) -> int:

@@ -150,7 +150,8 @@ def parameters(geometry: dict[str, int]) -> int:
             `qk_norm` (1: queries and keys have a norm, one for all heads) may be absent. Mixtures
             of experts have `experts` to choose from in a layer, `experts_per_token` that are
             chosen, `shared_experts` that need not be, the width of each (`expert_intermediate`),
-            and `dense_layers` without experts, which come first and are `intermediate` wide.
+            and `dense_layers` without experts, which come first and are `intermediate` wide;
+            `float32_router` (1: routers are in float32 whatever the other weights) is for memory.
 
     Source: ours; equals the count of the built network, by test.
     """
@@ -190,3 +191,8 @@ def widest(geometry: dict[str, int]) -> int:
     if not mixed_layers(g := geometry):
         return g["intermediate"]
     return (g["experts_per_token"] + g["shared_experts"]) * g["expert_intermediate"]
+
+
+def cached_numbers(geometry: dict[str, int]) -> int:
+    """Numbers of the keys and values of a token."""
+    return 2 * geometry["layers"] * geometry["kv_heads"] * head_dim(geometry)

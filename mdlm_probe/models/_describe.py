@@ -98,6 +98,7 @@ def _geometry(native: dict[str, Any]) -> dict[str, int]:
             name: next((native[key] for key in keys if key in native), 0)
             for name, keys in EXPERTS.items()
         }
+        shape["float32_router"] = int(native.get("model_type") == "glm4_moe")
     return {**shape, "parameters": parameters(shape)}
 
 

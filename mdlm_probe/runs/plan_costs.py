@@ -122,7 +122,10 @@ class PlanCosts:
         if gradients:
             note = "memory is for the gradients of one prompt at a time, at least"
             self._note(note, plan.entry.name)
-        own = self._passes(plan.entry, plan.job.load, seen, device, dtype, gradients)
+        caching = plan.options.get("cache", "none") != "none"
+        if caching:
+            self._note("memory is for keys and values of a batch, at least", plan.entry.name)
+        own = self._passes(plan.entry, plan.job.load, seen, device, dtype, gradients, caching)
         return self._together(seen.cells, own, self._scored(plan, run, seen, device, dtype))
 
     @property
@@ -171,10 +174,12 @@ class PlanCosts:
         device: str,
         dtype: str,
         gradients: bool = False,
+        caching: bool = False,
     ) -> Passes:
         """What a model's passes cost, and the seconds that they take here."""
         asked = (seen.tokens, seen.asked, seen.length, seen.batch_tokens)
-        cost = estimate.cost(entry, load, dtype, *asked, gradients)
+        cached = seen.batch_tokens if caching else 0
+        cost = estimate.cost(entry, load, dtype, *asked, gradients, cached)
         if load.quantize:
             self._note(
                 f"{load.quantize} weights are taken to be as fast as {dtype} ones: they are slower",
