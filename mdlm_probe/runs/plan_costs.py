@@ -122,10 +122,7 @@ class PlanCosts:
         if gradients:
             note = "memory is for the gradients of one prompt at a time, at least"
             self._note(note, plan.entry.name)
-        caching = plan.options.get("cache", "none") != "none"
-        if caching:
-            self._note("memory is for keys and values of a batch, at least", plan.entry.name)
-        own = self._passes(plan.entry, plan.job.load, seen, device, dtype, gradients, caching)
+        own = self._passes(plan.entry, plan.job.load, seen, device, dtype, gradients)
         return self._together(seen.cells, own, self._scored(plan, run, seen, device, dtype))
 
     @property
@@ -174,12 +171,10 @@ class PlanCosts:
         device: str,
         dtype: str,
         gradients: bool = False,
-        caching: bool = False,
     ) -> Passes:
         """What a model's passes cost, and the seconds that they take here."""
         asked = (seen.tokens, seen.asked, seen.length, seen.batch_tokens)
-        cached = seen.batch_tokens if caching else 0
-        cost = estimate.cost(entry, load, dtype, *asked, gradients, cached)
+        cost = estimate.cost(entry, load, dtype, *asked, gradients, seen.cached)
         if load.quantize:
             self._note(
                 f"{load.quantize} weights are taken to be as fast as {dtype} ones: they are slower",

@@ -75,6 +75,7 @@ class Survey:
         fault: why there is no tokenizer, if there is none.
         cells: that have room, by those that were looked at.
         left_out: how many others there are, and why.
+        cached: tokens whose keys and values are kept between passes.
     """
 
     queries: int
@@ -86,6 +87,7 @@ class Survey:
     fault: str = ""
     cells: int = 0
     left_out: tuple[str, ...] = ()
+    cached: int = 0
 
 
 def survey(plan: Plan, device: str, load: Callable[..., Border] | None = None) -> Survey:
@@ -124,8 +126,10 @@ def survey(plan: Plan, device: str, load: Callable[..., Border] | None = None) -
     queries, asked = len(dry_run.lengths) * shared[0], dry_run.asked * shared[1]
     tokens = sum(dry_run.lengths) * shared[2] * dry_run.passes
     largest = LARGEST.get(device.partition(":")[0], LARGEST["cpu"])
-    if plan.options.get("cache", "none") != "none":
+    batch = plan.job.batch_tokens or largest
+    if caching := plan.options.get("cache", "none") != "none":
         notes.append("passes that keep keys and values are counted as whole ones: at most that")
+        notes.append("memory is for the keys and values of a batch, at least")
     elif dry_run.calls > 1:  # it takes steps
         notes.append("at most: equal canvases go through the network once")
     if dry_run.passes > 1:
@@ -138,11 +142,12 @@ def survey(plan: Plan, device: str, load: Callable[..., Border] | None = None) -
         round(asked * scale),
         tokens * scale,
         tokens / dry_run.passes / queries,
-        plan.job.batch_tokens or largest,
+        batch,
         notes,
         fault,
         cells,
         _left_out(plan, fitted, border.is_rough),
+        batch if caching else 0,
     )
 
 

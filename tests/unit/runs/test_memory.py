@@ -9,8 +9,12 @@ from torch.profiler import ProfilerActivity, profile
 from mdlm_probe import models
 from mdlm_probe.engine import gradients
 from mdlm_probe.models import LoadOptions
+from mdlm_probe.models._config import cached_numbers
 from mdlm_probe.models._kv_cache import KVCache
 from mdlm_probe.runs import cost as estimate
+from mdlm_probe.runs.plan import Job, prepare
+from mdlm_probe.runs.plan_costs import PlanCosts
+from mdlm_probe.runs.survey import survey
 
 COUNT, LENGTH = 16, 64
 TOKENS = COUNT * LENGTH
@@ -151,3 +155,17 @@ def test_activations_that_gradients_keep(folders, kind):
         gradients.attribute(model, ids, lengths, lengths - 1)
     found = sum(storage.nbytes() for storage in kept.values())
     assert 0.6 < found / cost(model, gradients=True).work < 1.0
+
+
+def test_a_plan_counts_the_keys_and_values_that_decoding_keeps():
+    options = {"length": (32,), "limit": 2}
+    kept, whole = (
+        prepare(Job("blocks", "tiny-mdlm", {**options, "cache": cache}))
+        for cache in ("prefix", "none")
+    )
+    costs = PlanCosts()
+    more = costs.of(kept).memory - costs.of(whole).memory
+    seen = survey(kept, "cpu")
+    assert seen.cached == seen.batch_tokens
+    assert more == seen.cached * cached_numbers(kept.entry.geometry) * 4
+    assert any("keys and values of a batch, at least" in note for note in costs.notes())
