@@ -2,6 +2,10 @@
 
 import pytest
 import torch
+from accelerate import infer_auto_device_map
+from accelerate.utils import compute_module_sizes
+from expert_checkpoints import write_llada2, write_llada_moe
+from plain import ask
 
 from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
@@ -29,6 +33,28 @@ def test_a_map_means_all_cards():
     with pytest.raises(ProbeError, match="spreads a model over all cards") as refused:
         models.load(models.resolve("tiny-mdlm"), wanted)
     assert refused.value.options == ("device_map", "device")
+
+
+@pytest.mark.parametrize("write", [write_llada_moe, write_llada2])
+def test_a_map_over_one_device_changes_nothing_of_experts(write, tmp_path):
+    entry = models.resolve(str(write(tmp_path / "m")))
+    plain, mapped = models.load(entry), models.load(entry, LoadOptions(device_map="auto"))
+    rows = [ask(model, [[5, 6, 7, 8]], [(0, 1), (0, 3)]) for model in (plain, mapped)]
+    assert torch.equal(*rows)
+
+
+@pytest.mark.parametrize("bits", ["", "8bit"])
+@pytest.mark.parametrize("write", [write_llada_moe, write_llada2])
+def test_a_map_over_several_devices_keeps_the_experts_of_a_layer_together(write, tmp_path, bits):
+    folder = write(tmp_path / "m", num_hidden_layers=4)
+    model = models.load(models.resolve(str(folder)), LoadOptions(quantize=bits))
+    network = model.network
+    whole = compute_module_sizes(network)[""]
+    room = {0: 0.6 * whole, 1: whole}
+    places = infer_auto_device_map(network, room, network._no_split_modules)
+    assert set(places.values()) == {0, 1}
+    inside = [name for name in places if name.startswith("model.layers.")]
+    assert inside == [f"model.layers.{n}" for n in range(4)]
 
 
 class Mapped(torch.nn.Module):
