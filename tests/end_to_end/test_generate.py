@@ -90,10 +90,9 @@ def test_prompts_come_as_text_file_lines_and_stdin(tmp_path):
     typed("--prompts", tmp_path / "p.txt", "-m", "oracle", "--length", 4, "-q",
           "-o", tmp_path / "b")  # fmt: skip
     texts.load.cache_clear()
-    command = [sys.executable, "-m", "mdlm_probe", "generate", "--prompts", "-"]
-    command += ["-m", "oracle", "--length", "4", "-q", "-o", str(tmp_path / "c")]
     lines = '{"prompt": " the wind"}\n{"prompt": " the hill"}\n'
-    subprocess.run(command, input=lines, text=True, check=True, capture_output=True)
+    how = ("-m", "oracle", "--length", 4, "-q", "-o", tmp_path / "c")
+    call("generate", "--prompts", "-", *how, input=lines)
     written = [
         [row["answer"] for row in rows(tmp_path / folder / "generate__oracle.jsonl")]
         for folder in "abc"

@@ -1,5 +1,6 @@
 """Whatever a process inherits: commands run, and reports come out."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -51,15 +52,32 @@ ODD = {
 }
 
 
+RUN = """
+import json, sys
+from mdlm_probe import cli
+for arguments in json.loads(sys.argv[1]):
+    try:
+        cli.main(arguments, prog_name="mdlm-probe")
+    except SystemExit as ended:
+        if ended.code:
+            raise
+"""
+"""Both commands in one process, as each is typed."""
+
+
 @pytest.mark.slow
 def test_no_inherited_variable_breaks_a_command(tmp_path):
     for path in (*REFERENCE.glob("needle__*.csv"), REFERENCE / "run.json"):
         shutil.copy(path, tmp_path)
     masks = ["masks", "--model", "tiny-mdlm", "--limit", "1", "--tasks", "verb", "--masks", "0,5"]
-    for arguments in (["report", str(tmp_path)], [*masks, "-q", "-o", str(tmp_path / "masks")]):
-        command = [sys.executable, "-m", "mdlm_probe", *arguments]
-        done = subprocess.run(command, env=os.environ | ODD, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        assert "Traceback" not in done.stderr
+    typed = [["report", str(tmp_path)], [*masks, "-q", "-o", str(tmp_path / "masks")]]
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, json.dumps(typed)],
+        env=os.environ | ODD,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
     assert (tmp_path / "report.html").exists()
     assert (tmp_path / "masks" / "masks.png").exists()

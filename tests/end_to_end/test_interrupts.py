@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import threading
+import time
 from contextlib import contextmanager, suppress
 
 import pytest
@@ -22,15 +23,23 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
-PATIENCE = 60
+PATIENCE = 600
 """Seconds: only what hangs takes so long."""
+STEP = 0.001
+"""Seconds between looks at how much was worked."""
 CSV = "locality__oracle.csv"
 QUICK = "--tasks verb-smallest --limit 30 --shots 2 --distractors 4 --positions 0,4".split()
 
 
 @contextmanager
-def ctrl_c(delay, to_any_thread):
-    """Sends SIGINT some seconds after it has begun, but nothing once what is inside has ended."""
+def ctrl_c(work, to_any_thread, waits=threading.Event):
+    """Sends SIGINT once what is inside has worked, but nothing once it has ended.
+
+    Args:
+        work: seconds of the processor: what a busy machine takes for that doesn't matter.
+        to_any_thread: whether the main thread isn't woken.
+        waits: gives the event that says that it waits and works no more.
+    """
     begun, over = threading.Event(), threading.Event()
 
     def handler(number, frame):  # runs between two lines of the main thread
@@ -38,8 +47,11 @@ def ctrl_c(delay, to_any_thread):
             raise KeyboardInterrupt
 
     def send():
-        begun.wait(PATIENCE)
-        if not over.wait(delay):
+        begun.wait()
+        end, waiting = time.process_time() + work, waits()
+        while time.process_time() < end and not waiting.is_set() and not over.wait(STEP):
+            pass
+        if not over.is_set():
             if to_any_thread:  # the main thread isn't woken then: as if it came before a wait
                 signal.pthread_kill(threading.get_ident(), signal.SIGINT)
             else:
@@ -61,17 +73,19 @@ class Hanging(Server):
     """Replies to the first calls of every turn; the others hang until the turn is over."""
 
     def __init__(self):
-        self.turn, self.left = threading.Event(), 0
+        self.turn, self.left, self.hangs = threading.Event(), 0, threading.Event()
         super().__init__(self._reply)
 
     def begin(self, replies):
         self.turn.set()
-        self.turn, self.left = threading.Event(), replies
+        self.turn, self.left, self.hangs = threading.Event(), replies, threading.Event()
 
     def _reply(self, text, before):
         self.left -= 1
         if self.left < 0:
-            self.turn.wait(PATIENCE)
+            turn = self.turn
+            self.hangs.set()
+            turn.wait(PATIENCE)
         return 200, chat(MARK)
 
 
@@ -90,7 +104,8 @@ def test_a_judge_that_hangs(tmp_path):
         turns = repeats(160)
         for number in range(turns):
             server.begin(replies=number % 3)
-            with suppress(KeyboardInterrupt), ctrl_c(rng.uniform(0, 0.15), number % 2):
+            work = rng.uniform(0, 0.15)
+            with suppress(KeyboardInterrupt), ctrl_c(work, number % 2, lambda: server.hangs):
                 result = judge(folder, server, code=None)  # 1 where no command has begun
                 assert result.exit_code == 130 or "Aborted!" in result.output, result.output
                 obeyed += 1

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 
 import pytest
 from fakes import Server, chat, rows, write
@@ -94,7 +95,8 @@ def test_ctrl_c_ends_promptly_and_keeps_what_came(tmp_path):
     assert [row["verdict"] for row in read(done)] == ["A>B"] * 16
 
 
-COMMAND = [sys.executable, "-m", "mdlm_probe", "judge"]
+PATIENCE = 600
+"""Seconds: only what hangs takes so long."""
 
 
 @pytest.mark.slow
@@ -107,10 +109,11 @@ def test_killed_and_resumed_is_as_never_stopped(tmp_path, number):
 
     def reply(text, n):
         if len(server.asked) > 9 and not hold.is_set():
-            hold.wait(20)
+            hold.wait(PATIENCE)
         return replied(text, n)
 
-    with Server(reply) as server:
+    with Server(reply) as server, ExitStack() as ends:
+        ends.callback(hold.set)
         hold.set()
         whole = ask(second, server).path.read_bytes()
         server.asked.clear()
@@ -127,12 +130,11 @@ def test_killed_and_resumed_is_as_never_stopped(tmp_path, number):
         ]
         running = subprocess.Popen(typed, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         raw = first / "judge__jury.replies.jsonl"
-        waiting = time.monotonic() + 30
         while not raw.exists() or raw.read_bytes().count(b"\n") < 8:
-            assert time.monotonic() < waiting, running.communicate(timeout=1)
+            assert running.poll() is None, running.communicate()
             time.sleep(0.02)
         os.kill(running.pid, number)
-        _, said = running.communicate(timeout=60)  # though two calls still hang
+        _, said = running.communicate(timeout=PATIENCE / 2)  # though two calls still hang
         assert running.returncode == (130 if number == signal.SIGINT else -number), said
         kept = raw.read_bytes().count(b"\n")
         raw.write_bytes(raw.read_bytes() + b'{"call": "to')

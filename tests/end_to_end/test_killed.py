@@ -7,26 +7,22 @@ import sys
 import time
 
 import pytest
+from commands import call
 
 
 @pytest.mark.slow
 def test_kill_at_any_moment(tmp_path):
     """kill -9 at moments spread over a run; the file that grows is the uninterrupted one's."""
     few = "--tasks verb-smallest --limit 40 --shots 2 --distractors 4 --positions 0,4"
-    options = f"{few} --batch-tokens 300 -m oracle --device cpu".split()
-
-    def command(folder):
-        code = "from mdlm_probe.cli import main; main()"
-        return [sys.executable, "-c", code, "locality", *options, "-o", str(folder)]
-
-    subprocess.run(command(tmp_path / "a"), check=True, capture_output=True)
+    options = f"locality {few} --batch-tokens 300 -m oracle --device cpu".split()
+    code = "from mdlm_probe.cli import main; main()"
+    command = [sys.executable, "-c", code, *options, "-o", str(tmp_path / "b")]
+    call(*options, "-o", tmp_path / "a")
     expected = (tmp_path / "a" / "locality__oracle.csv").read_bytes()
     csv = tmp_path / "b" / "locality__oracle.csv"
     sizes = []
     for n in range(3):
-        process = subprocess.Popen(
-            command(tmp_path / "b"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         before = csv.stat().st_size if csv.exists() else 0
         while process.poll() is None and (
             not csv.exists() or csv.stat().st_size <= before + 300 * n
@@ -38,7 +34,7 @@ def test_kill_at_any_moment(tmp_path):
         sizes.append(csv.stat().st_size)
     assert sizes == sorted(sizes)
     assert sizes[0] < len(expected)
-    subprocess.run(command(tmp_path / "b"), check=True, capture_output=True)
+    call(*options, "-o", tmp_path / "b")
     assert csv.read_bytes() == expected
 
 

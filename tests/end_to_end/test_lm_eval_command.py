@@ -5,6 +5,7 @@ import sys
 
 import pytest
 from commands import call
+from lm_eval.tasks import TaskManager
 
 from mdlm_probe import lm_eval
 
@@ -13,7 +14,13 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def typed(monkeypatch, folder):
-    """Runs the command on a small task."""
+    """Runs the command on a small task; lm-eval looks through no thousands of its own for it."""
+    whole = TaskManager.__init__
+
+    def with_no_other(self, *given, **named):
+        whole(self, *given, **named | {"include_defaults": False})
+
+    monkeypatch.setattr(TaskManager, "__init__", with_no_other)
 
     def run(model, *more):
         asked = ["--model", "mdlm", "--model_args", model, "--tasks", "t_choice", "--limit", "2"]

@@ -26,19 +26,34 @@ MASKS = "tiny-mdlm: 0, 10, 50, 200 appended (0: nothing after the answer's own);
 """As long as it comes."""
 
 
+class Charts(dict):
+    """A probe's charts with two models, by name; each is drawn once at a size."""
+
+    def __init__(self, probe):
+        rows = two_models.rows(probe)
+        tables = catalog.load("report", probe).tables(rows)
+        found = {
+            c.name: chart_data.of_report(c, tables, rows) for c in catalog.charts(probe).CHARTS
+        }
+        super().__init__({name: data for name, data in found.items() if data})
+        self._drawn = {}
+
+    def drawn(self, name, inches=0.0):
+        if (name, inches) not in self._drawn:
+            models = ("tiny-mdlm", "another")
+            self._drawn[name, inches] = pictures.draw(self[name], models, MASKS, inches)
+        return self._drawn[name, inches]
+
+
 @pytest.fixture(scope="module", params=catalog.names("report"))
 def charts(request):
-    """A probe's charts with two models, by name."""
-    rows, probe = two_models.rows(request.param), request.param
-    tables = catalog.load("report", probe).tables(rows)
-    found = {c.name: chart_data.of_report(c, tables, rows) for c in catalog.charts(probe).CHARTS}
-    return {name: data for name, data in found.items() if data}
+    return Charts(request.param)
 
 
 @pytest.mark.parametrize("inches", [0.0, *pictures.PAPERS.values()])
 def test_no_text_is_cut_or_lies_over_another(charts, inches):
     for name, data in charts.items():
-        drawn = pictures.draw(data, ("tiny-mdlm", "another"), MASKS, inches)
+        drawn = charts.drawn(name, inches)
         wide, high = view(drawn.svg)
         boxes = texts(drawn.svg)
         assert len(boxes) > 8
@@ -67,11 +82,11 @@ def test_the_check_of_texts_sees_them():
     assert first.overlaps(TextBox("", 1, 0, 0, 99, 99))
 
 
-@pytest.mark.parametrize(("name", "inches"), pictures.PAPERS.items())
-def test_paper_has_its_width_and_eight_points(charts, name, inches):
-    assert name == f"{inches}in"
-    for data in charts.values():
-        drawn = pictures.draw(data, (), MASKS, inches)
+@pytest.mark.parametrize(("paper", "inches"), pictures.PAPERS.items())
+def test_paper_has_its_width_and_eight_points(charts, paper, inches):
+    assert paper == f"{inches}in"
+    for name in charts:
+        drawn = charts.drawn(name, inches)
         written = drawn.sized_svg()
         assert size(written)[0] == f"{inches}in"
         wide, high = view(written)
@@ -87,7 +102,7 @@ def test_paper_has_its_width_and_eight_points(charts, name, inches):
 
 def test_text_is_drawn(charts):
     """Converters draw no text in a font that they lack, and say nothing of it."""
-    drawn = pictures.draw(charts[""], ("tiny-mdlm", "another"), MASKS)
+    drawn = charts.drawn("")
     assert b"LiberationSans" in drawn.pdf()
     with Image.open(io.BytesIO(drawn.png())) as picture:
         grey = np.asarray(picture.convert("L"))
@@ -101,7 +116,7 @@ def test_text_is_drawn(charts):
 def test_every_point_has_ink(charts):
     for name, data in charts.items():
         if data.chart.kind != "heat":
-            drawn = pictures.draw(data, ("tiny-mdlm", "another"))
+            drawn = charts.drawn(name)
             rows = data.own().dropna(subset=["x", "y"])
             assert points(drawn.svg) >= len(rows), name
 

@@ -12,6 +12,7 @@ or crashes is known by its number and ends nothing else:
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import queue
@@ -24,7 +25,7 @@ import threading
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,7 +39,10 @@ SLACK = 40
 """Seconds more before its process is killed: it hangs where Python is not asked."""
 
 CHUNK = 50
-"""Inputs of a worker process at most."""
+"""Inputs of one kind in a row, at most."""
+
+LIFE = 200
+"""Inputs of a worker process, about: its start takes seconds."""
 
 
 class Hang(BaseException):
@@ -76,12 +80,20 @@ def one(kind: str, number: int, seed: int, folder: Path) -> str:
 
 
 def work(kind: str, first: int, last: int, seed: int) -> None:
-    """What a worker process does: it says what it begins, and what it found."""
+    """Runs inputs of a kind here, and says what it begins, and what it found."""
     with tempfile.TemporaryDirectory() as folder:
         for number in range(first, last):
             print(json.dumps({"begun": number}), file=sys.__stdout__, flush=True)
             found = one(kind, number, seed, Path(folder))
             print(json.dumps({"done": number, "found": found}), file=sys.__stdout__, flush=True)
+
+
+def serve(seed: int) -> None:
+    """What a worker process does: inputs of the kinds and numbers that lines of stdin name."""
+    with open(os.dup(0), encoding="utf-8") as lines:
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # what inputs start reads none of them
+        for line in lines:
+            work(*json.loads(line), seed)
 
 
 def campaign(inputs: int, seed: int, jobs: int = 2, kinds: Sequence[str] = ()) -> list[str]:
@@ -100,16 +112,17 @@ def campaign(inputs: int, seed: int, jobs: int = 2, kinds: Sequence[str] = ()) -
         waiting.put(part)
     findings: list[str] = []
 
-    def serve() -> None:
-        while True:
-            try:
-                kind, first, last = waiting.get_nowait()
-            except queue.Empty:
-                return
-            findings.extend(_watched(kind, first, last, seed))
-            print(f"{kind}: {first} to {last - 1} tried", file=sys.stderr, flush=True)
+    def watch() -> None:
+        with Workers(seed) as workers:
+            while True:
+                try:
+                    kind, first, last = waiting.get_nowait()
+                except queue.Empty:
+                    return
+                findings.extend(workers.tried(kind, first, last))
+                print(f"{kind}: {first} to {last - 1} tried", file=sys.stderr, flush=True)
 
-    threads = [threading.Thread(target=serve) for _ in range(jobs)]
+    threads = [threading.Thread(target=watch) for _ in range(jobs)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -117,30 +130,72 @@ def campaign(inputs: int, seed: int, jobs: int = 2, kinds: Sequence[str] = ()) -
     return sorted(findings)
 
 
-def _watched(kind: str, first: int, last: int, seed: int) -> list[str]:
-    """Runs a chunk in a worker, and another for what is left where one hangs or dies."""
-    findings: list[str] = []
-    while first < last:
-        command = [sys.executable, "-m", "tests.fuzz.campaign", "--kind", kind, "--seed", str(seed)]
-        command += ["--from", str(first), "--to", str(last)]
-        with subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        ) as worker:
-            at, first = _listened(worker, kind, first, findings)
-        status = worker.returncode
-        if first < last:
-            findings.append(f"{kind} {at}: the process died with status {status}")
-            first = at + 1 if at >= first else last
-    return findings
+class Workers:
+    """One worker process after another: the next comes where one hangs, dies or has lived long."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._process: subprocess.Popen[str] | None = None
+        self._tried = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def tried(self, kind: str, first: int, last: int) -> list[str]:
+        """The findings of some inputs; where a worker ends before them all, another goes on."""
+        findings: list[str] = []
+        while first < last:
+            worker = self._worker(last - first)
+            at, first = _listened(worker, kind, first, last, findings)
+            if first < last:
+                findings.append(f"{kind} {at}: the process died with status {worker.wait()}")
+                first = at + 1 if at >= first else last
+                self._end()
+        return findings
+
+    def _worker(self, inputs: int) -> subprocess.Popen[str]:
+        """The process that lives, or a new one, for so many inputs."""
+        if self._process and self._tried >= LIFE:
+            self._end()
+        if self._process is None:
+            self._tried = 0
+            command = [sys.executable, "-m", "tests.fuzz.campaign", "--seed", str(self._seed)]
+            self._process = subprocess.Popen(
+                [*command, "--serve"],
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
+        self._tried += inputs
+        return self._process
+
+    def _end(self) -> None:
+        """Ends the process that lives, if one does."""
+        if self._process is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.communicate()
+            self._process = None
 
 
 def _listened(
-    worker: subprocess.Popen[str], kind: str, first: int, findings: list[str]
+    worker: subprocess.Popen[str], kind: str, first: int, last: int, findings: list[str]
 ) -> tuple[int, int]:
-    """Hears a worker to its end; returns the last input begun, and the first not done."""
+    """Gives a worker inputs, and hears it until they are done or it ends; returns the last input
+    begun, and the first not done.
+    """
     at, timer = first - 1, threading.Timer(WAIT + SLACK, worker.kill)
     timer.start()
-    for line in worker.stdout or ():
+    assert worker.stdin is not None
+    assert worker.stdout is not None
+    with contextlib.suppress(BrokenPipeError):  # it is gone: its output ends, too
+        worker.stdin.write(json.dumps([kind, first, last]) + "\n")
+        worker.stdin.flush()
+    while first < last and (line := worker.stdout.readline()):
         timer.cancel()
         timer = threading.Timer(WAIT + SLACK, worker.kill)
         timer.start()
@@ -162,13 +217,13 @@ def main() -> None:
     asked.add_argument("--jobs", type=int, default=2)
     asked.add_argument("--kind", action="append", default=[])
     asked.add_argument("--only", type=int)
-    asked.add_argument("--from", type=int, dest="first")
-    asked.add_argument("--to", type=int, dest="last")
+    asked.add_argument("--serve", action="store_true", help="what worker processes do")
     given = asked.parse_args()
+    if given.serve:
+        serve(given.seed)
+        return
     if given.only is not None:
-        given.first, given.last = given.only, given.only + 1
-    if given.first is not None:
-        work(given.kind[0], given.first, given.last, given.seed)
+        work(given.kind[0], given.only, given.only + 1, given.seed)
         return
     findings = campaign(given.inputs, given.seed, given.jobs, given.kind)
     hangs = sum(": hang" in finding for finding in findings)

@@ -2,6 +2,7 @@
 
 import json
 import random
+import sys
 
 import pytest
 
@@ -12,7 +13,7 @@ from tests.fuzz.odd_values import damaged_csv, damaged_json, damaged_yaml, writt
 @pytest.mark.slow
 def test_no_odd_input_ends_in_a_traceback_or_a_hang():
     """`make fuzz` tries thousands."""
-    assert campaign.campaign(inputs=300, seed=0) == []
+    assert campaign.campaign(inputs=300, seed=0, jobs=1) == []
 
 
 def raised(rng, home):
@@ -38,19 +39,37 @@ def test_errors_that_users_can_mend_are_none(tmp_path, monkeypatch):
         assert campaign.one("asked", 0, 0, tmp_path) == ""
 
 
+DYING = """
+import json, os, sys
+for line in sys.stdin:
+    kind, first, last = json.loads(line)
+    for number in range(first, last):
+        print(json.dumps({"begun": number}), flush=True)
+        if (kind, number) == ("any", 3):
+            os.abort()
+        print(json.dumps({"done": number}), flush=True)
+"""
+"""A worker that dies of one input."""
+
+
 def test_a_process_that_dies_is_known_by_its_input(monkeypatch):
     """Where a worker dies, the inputs after that one are tried by another."""
-    dies = "import json, os; print(json.dumps({'begun': 3}), flush=True); os.abort()"
-    monkeypatch.setattr(campaign.sys, "executable", "sh")
-    begun = campaign.subprocess.Popen
+    begun, started = campaign.subprocess.Popen, []
 
     def popen(command, **given):
-        numbers = command[command.index("--from") + 1], command[command.index("--to") + 1]
-        code = dies if numbers == ("3", "5") else 'print(\'{"begun": 4}\\n{"done": 4}\')'
-        return begun(["python3", "-c", code], **given)
+        started.append(command)
+        return begun([sys.executable, "-c", DYING], **given)
 
     monkeypatch.setattr(campaign.subprocess, "Popen", popen)
-    assert campaign._watched("any", 3, 5, 0) == ["any 3: the process died with status -6"]
+    with campaign.Workers(0) as workers:
+        assert workers.tried("any", 3, 5) == ["any 3: the process died with status -6"]
+        assert workers.tried("other", 0, 3) == []
+        assert len(started) == 2, "who lives is given the next inputs"
+        assert workers.tried("any", 3, 4) == ["any 3: the process died with status -6"]
+        monkeypatch.setattr(campaign, "LIFE", 0)
+        assert workers.tried("other", 0, 3) == []
+        assert workers.tried("other", 0, 3) == []
+    assert len(started) == 4, "one after every death and one after a long life"
 
 
 def test_what_is_made_is_the_same_for_the_same_seed():

@@ -111,7 +111,8 @@ def test_shares_are_in_percent_where_charts_have_them_so():
 
 
 def test_points_stay_points_and_differences_are_points():
-    changes = pd.DataFrame({"model": ["a"], "accuracy": [-24.0], "accuracy_low": [-30.0]})
+    points = {"accuracy_points": [-24.0], "accuracy_points_low": [-30.0]}
+    changes = pd.DataFrame({"model": ["a"], **points})
     assert percent.in_percent("masks", "changes", changes) == {}
     gaps = pd.DataFrame({"exact": [0.5, -0.25], "exact_low": [0.0, -0.5], "exact_high": [1.0, 0.0]})
     found = page_tables.page_table("depth", gaps, {}, percent.in_percent("needle", "depth", gaps))
