@@ -39,7 +39,7 @@ def _named(folder: Path, several: bool) -> list[tuple[Path, str]]:
     found = _below(folder, DEEPEST)
     if not found:
         raise ProbeError(
-            f"no checkpoint in {folder}",
+            f"no checkpoint in {folder}" if folder.is_dir() else f"no folder {folder}",
             expected=f"folders with a config.json, at most {DEEPEST} deep",
             option="models",
         )
