@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from planted import by_kind
 
 from mdlm_probe.decoding.canvas_of_prompt import appended
 from mdlm_probe.engine import multi_step
@@ -118,8 +119,8 @@ def test_a_mask_of_decay_sees_its_block_and_those_before_it(engine):
         list(decay.plan(**(few | {"tasks": tuple(sorted(tasks))[:1], "masks": size})))
         for size in (16, 24)
     )
-    rows = [next(iter(decay.measure(engine, cells)))[1] for cells in (short, long)]
-    tops = [[row["top1_prob"] for row in some if row.get("place")][:16] for some in rows]
+    rows = [next(iter(decay.measure(engine, cells)))[1]["places"] for cells in (short, long)]
+    tops = [[row["top1_prob"] for row in some][:16] for some in rows]
     assert tops[0] == tops[1]
     assert len(set(tops[0])) > BLOCK
 
@@ -144,7 +145,12 @@ def test_two_orders_within_a_block_factorise_one_distribution(exact):
     options = joint.suited(exact.entry) | {"measure": ("pairs", "orders"), "random": 2}
     cells = list(joint.plan(**options, **SMALL))
     assert not any(joint.refuse(cell, exact.entry) for cell in cells)
-    found = [(cell, row) for cell, rows in joint.measure(exact, cells) for row in rows]
+    found = [
+        (cell, row)
+        for cell, rows in joint.measure(exact, cells)
+        for own in by_kind(rows).values()
+        for row in own
+    ]
     turns = [row["circulation"] for cell, row in found if cell.measure == "pairs"]
     assert np.abs(turns).max() < 1e-4
     logps = {}
