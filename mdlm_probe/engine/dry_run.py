@@ -45,6 +45,7 @@ class DryRun:
         too_long: queries longer than the context, by name, where `lenient`.
         passes: forward passes that a query costs about.
         calls: how often something was asked.
+        keeps_kv: whether keys and values are kept between passes.
         scorer: None: what a scorer costs is counted from its answers' lengths.
     """
 
@@ -62,6 +63,7 @@ class DryRun:
         self.lengths: list[int] = []
         self.asked = self.largest = self.longest = self.calls = 0
         self.passes = 1
+        self.keeps_kv = False
         self.scorer = None
         self._likely = LikelyAnswers(entry, border)
         self.sizes = self._likely.sizes
@@ -102,6 +104,7 @@ class DryRun:
 
         Works `beside` them aren't counted: they are cells of their own elsewhere in the plan.
         """
+        self.keeps_kv = self.keeps_kv or any(work.kv_cache_tokens for work in works)
         steps = zip_longest(*(work.passes() for work in works), fillvalue=())
         for number, step in enumerate(steps):
             self._count([one for passes in step for one in passes], begins=not number)

@@ -127,11 +127,12 @@ def survey(plan: Plan, device: str, load: Callable[..., Border] | None = None) -
     tokens = sum(dry_run.lengths) * shared[2] * dry_run.passes
     largest = LARGEST.get(device.partition(":")[0], LARGEST["cpu"])
     batch = plan.job.batch_tokens or largest
-    if caching := plan.options.get("cache", "none") != "none":
+    if plan.options.get("cache", "none") != "none":
         notes.append("passes that keep keys and values are counted as whole ones: at most that")
-        notes.append("memory is for the keys and values of a batch, at least")
     elif dry_run.calls > 1:  # it takes steps
         notes.append("at most: equal canvases go through the network once")
+    if dry_run.keeps_kv:
+        notes.append("memory is for the keys and values of a batch, at least")
     if dry_run.passes > 1:
         notes.append(
             f"{dry_run.passes} passes a forward in tokens and operations: the way back of gradients"
@@ -147,7 +148,7 @@ def survey(plan: Plan, device: str, load: Callable[..., Border] | None = None) -
         fault,
         cells,
         _left_out(plan, fitted, border.is_rough),
-        batch if caching else 0,
+        batch if dry_run.keeps_kv else 0,
     )
 
 

@@ -169,3 +169,9 @@ def test_a_plan_counts_the_keys_and_values_that_decoding_keeps():
     assert seen.cached == seen.batch_tokens
     assert more == seen.cached * cached_numbers(kept.entry.geometry) * 4
     assert any("keys and values of a batch, at least" in note for note in costs.notes())
+
+
+def test_a_plan_counts_those_of_finished_blocks(tmp_path):
+    folder = str(write_llada2(tmp_path / "m", max_position_embeddings=2048))
+    seen = survey(prepare(Job("blocks", folder, {"length": (64,), "limit": 2})), "cpu")
+    assert seen.cached == seen.batch_tokens
