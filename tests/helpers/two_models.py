@@ -12,9 +12,21 @@ CHANGED = probe_cases.gathered("SECOND_MODEL") | {"judge": {"win": 0.1}}
 
 
 def rows(probe):
-    """The committed run's rows of one model, and again with other numbers as another's."""
+    """The committed run's rows of one model, and again with other numbers as another's; by kind
+    where the probe has several.
+    """
     path = next(reference.FOLDER.glob(f"*/{probe}__*.csv"))
-    found = frames(path.parent)[0][probe]
+    return each(frames(path.parent)[0][probe], lambda own: _doubled(own, probe))
+
+
+def each(observed, change):
+    """Rows, of one kind or of several, with something done to those of every kind that has any."""
+    if isinstance(observed, dict):
+        return {kind: own if own.empty else change(own) for kind, own in observed.items()}
+    return change(observed)
+
+
+def _doubled(found, probe):
     first = found[found["model"] == found["model"].iloc[-1]]
     second = first.assign(model="another", **_changed(first, probe))
     return pd.concat([first, second], ignore_index=True)
@@ -24,4 +36,5 @@ def _changed(first, probe):
     return {
         name: np.asarray(factor * pd.to_numeric(first[name])).astype(first[name].dtype)
         for name, factor in CHANGED[probe].items()
+        if name in first
     }

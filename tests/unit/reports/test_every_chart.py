@@ -10,7 +10,7 @@ import two_models
 from pictured import outside, pictured
 from vega_lite_schema import validator
 
-from mdlm_probe.analysis import chart_data, chart_picture, chart_style
+from mdlm_probe.analysis import chart_data, chart_picture, chart_style, observed
 from mdlm_probe.analysis.chart_encodings import ENDS, PanelSize
 from mdlm_probe.analysis.chart_spec import panel_spec
 from mdlm_probe.analysis.chart_style import CATEGORIES, DARK, MODELS, PAGE, PAPER
@@ -53,7 +53,7 @@ every_chart = pytest.mark.parametrize(("probe", "name"), each())
 def test_two_models_are_there_and_far_apart():
     for probe in PROBES:
         rows = two_models.rows(probe)
-        assert rows["model"].nunique() == 2
+        assert len(observed.values(rows, "model")) == 2
         assert set(drawn(probe)) == {name for p, name in (p.values for p in each()) if p == probe}
 
 
@@ -97,17 +97,21 @@ def test_all_that_a_chart_declares_is_there(probe, name):
 @pytest.mark.parametrize("probe", PROBES)
 def test_an_unfinished_run_has_its_charts(probe, share):
     rows = two_models.rows(probe)
-    cut = rows.iloc[: max(1, int(share * len(rows)))].reset_index(drop=True)
-    check_drawn(probe, cut)
+    cut = two_models.each(rows, lambda own: own.iloc[: max(1, int(share * len(own)))])
+    check_drawn(probe, two_models.each(cut, lambda own: own.reset_index(drop=True)))
 
 
 @pytest.mark.parametrize("probe", PROBES)
 def test_a_single_item_has_its_charts(probe):
     """There are no intervals then, and some tables have no columns of them."""
     rows = two_models.rows(probe)
+    check_drawn(probe, two_models.each(rows, first_item))
+
+
+def first_item(rows):
     names = [name for name in ("set", "prompt", "item") if name in rows]
     one = (rows[names] == rows[names].iloc[0]).all(axis=1)
-    check_drawn(probe, rows[one].reset_index(drop=True))
+    return rows[one].reset_index(drop=True)
 
 
 def check_drawn(probe, rows):
