@@ -37,7 +37,10 @@ class Keeping(planted.PlantedReader):
         texts = [tuple(ids[row, :length].tolist()) for row, length in enumerate(lengths)]
         return self._stacked(texts, [self.values(text) for text in texts], rows, positions)
 
-    def states_with_cache(self, ids, lengths, computed, rows, positions, caches, origins=None):
+    def states_with_cache(
+        self, ids, lengths, computed, rows, positions, caches, origins=None, read_only=False
+    ):
+        assert not read_only, "what a decoding keeps is written"
         texts = [tuple(ids[row, :length].tolist()) for row, length in enumerate(lengths)]
         for row, (text, kept) in enumerate(zip(texts, caches, strict=True)):
             anew = range(len(text)) if computed is None else computed[row].tolist()
