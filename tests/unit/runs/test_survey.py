@@ -24,7 +24,7 @@ def test_the_sample_is_even_over_every_coordinate():
     plan = prepare(Job("locality", "tiny-mdlm", {"masks": (2, 50, 100, 200)}))
     found = survey.survey(plan, "cpu")
     assert found.length == pytest.approx(508 + 88, abs=30)  # masks are 88 in the mean
-    assert {cell.masks for cell in fitting.extremes(plan)} >= {200}
+    assert {cell.question_masks for cell in fitting.extremes(plan)} >= {200}
 
 
 def test_cells_that_share_a_pass_are_counted_as_the_engine_asks_them():
