@@ -33,6 +33,11 @@ class Column:
     optional: bool = False
     file: bool = False
 
+    @property
+    def kind(self) -> str:
+        """Its type in words, and that it may be missing."""
+        return self.type.__name__ + (", optional" if self.optional else "")
+
 
 @dataclasses.dataclass(frozen=True)
 class Observation:

@@ -12,6 +12,7 @@ PROMPT = Column("prompt", str, "", "id of the prompt, or name of the pair set")
 TASK = Column("task", str, "", "type of the prompt, or task of the set, pair set or documents")
 """The unit that intervals and tests of few-shot sets are over, whatever was answered: the set's
 relevant task; of open prompts, what tables and figures group them by."""
+PLACE = Column("place", int, "", "the mask's number, from 1 at the left")
 TOKENS = Column("tokens", int, "tokens", "tokens that the model reads, masks among them")
 
 RIGHT = Column("right", str, "", "the right answer; empty where the prompt has none", optional=True)

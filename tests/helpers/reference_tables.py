@@ -35,7 +35,8 @@ def columns(name):
     files = catalog.csv_names(name, f"{name}__NAME")
     told = (
         f"Of `{files[main.name]}`: columns in bold tell what was asked. An empty field says that a"
-        " column means nothing in\na row."
+        " column means nothing in\na row; an optional column is missing where a run could hold"
+        " nothing in it."
     )
     if others:
         told += (
@@ -53,7 +54,7 @@ def _columns(columns, asked):
     rows = [
         (
             f"**`{column.name}`**" if column.name in asked else f"`{column.name}`",
-            *(column.type.__name__, column.unit, column.meaning),
+            *(column.kind, column.unit, column.meaning),
         )
         for column in columns
     ]

@@ -27,7 +27,7 @@ def command(probe: Sequence[str], find: str) -> None:
         if name not in known:
             raise catalog.unknown("probe", name, known)
     found = [
-        (name, kind, column.name, column.type.__name__, column.unit, column.meaning)
+        (name, kind, column.name, column.kind, column.unit, column.meaning)
         for name in probe or known
         for kind, column in _columns(name)
         if find.lower() in f"{column.name} {column.meaning}".lower()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mdlm_probe.core.columns import Column, Observation, optional
-from mdlm_probe.core.shared_columns import ENTROPY, TOKEN_TEXT, TOP1_PROB
+from mdlm_probe.core.shared_columns import ENTROPY, PLACE, TOKEN_TEXT, TOP1_PROB
 
 MASSES = ("frequent_mass", "prompt_mass", "end_mass")
 ERRORS = ("frequent_se", "prompt_se", "end_se")
@@ -17,7 +17,6 @@ THEORY = ("bound", "greedy")
 VISIBLE_TOKENS = Column(
     "visible_tokens", int, "tokens", "tokens that the model sees, without masks"
 )
-PLACE = Column("place", int, "", "the mask's number, from 1 at the left")
 DISTANCE = Column("distance", int, "tokens", "from the mask to the nearest visible token")
 TOP = (
     TOP1_PROB,
