@@ -31,6 +31,19 @@ Fields = dict[str, str]
 """A row as text, by column; "" where the CSV has nothing."""
 
 
+class _Row(dict[str, str]):
+    """A row as text; optional columns that its run doesn't have are empty."""
+
+    def __init__(self, found: Fields, optional: frozenset[str]) -> None:
+        super().__init__(found)
+        self._optional = optional
+
+    def __missing__(self, name: str) -> str:
+        if name in self._optional:
+            return ""
+        raise KeyError(name)
+
+
 def readable(prompt: str) -> str:
     """A prompt's text with its masks spelled: `[MASK]`, several in a row as `[MASK] × 50`."""
 
@@ -70,7 +83,7 @@ class Rows:
         self._changed: dict[str, str] = {}
         self._json = catalog.columns_of_type(probe, list)
         known = catalog.columns(probe) if probe in catalog.names("probe") else ()
-        self._absent = {column.name: "" for column in known if column.optional}
+        self._optional = frozenset(column.name for column in known if column.optional)
         self._tables = self._read()
 
     @property
@@ -90,7 +103,7 @@ class Rows:
         start, lines = self._tables[bisect_right(starts, at) - 1]
         row, plain = lines.row(at - start), self._json
         found = {name: text if name in plain else text_from(text) for name, text in row.items()}
-        return self._absent | found
+        return _Row(found, self._optional)
 
     def cell(self, at: int) -> Any:
         """The cell of a row.

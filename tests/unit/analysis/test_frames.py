@@ -145,9 +145,25 @@ def test_files_of_another_hand_are_as_pandas_reads_them(tmp_path, text):
 
 
 def test_columns_that_reports_make_nothing_of_stay_in_the_csv(tmp_path):
+    write(tmp_path, "shift__m", rows("m", "one"))
+    optional = [c.name for c in catalog.columns("shift") if c.optional]
+    unread = catalog.load("report", "shift").UNREAD
+    assert list(frames.frames(tmp_path)[0]["shift"]) == ["model", "answer", *optional]
+    some = [name for name in optional if name not in unread]
+    assert list(frames.frames(tmp_path, whole=False)[0]["shift"]) == ["model", *some]
+
+
+def test_columns_that_a_run_does_not_write_are_empty_and_others_are_refused(tmp_path):
     path = write(tmp_path, "shift__m", rows("m", "one"))
-    assert list(frames.frames(tmp_path)[0]["shift"]) == ["model", "answer"]
-    assert list(frames.frames(tmp_path, whole=False)[0]["shift"]) == ["model"]
+    assert frames.frames(tmp_path)[0]["shift"]["nll"].isna().all()
+    path.write_text("model,answer,diverged\nm,one,3\n")
+    with pytest.raises(ProbeError, match="columns of another version: diverged") as error:
+        frames.frames(tmp_path)
+    assert "--fresh measures anew" in error.value.hint
+
+
+def test_a_damaged_file_cannot_be_read(tmp_path):
+    path = write(tmp_path, "shift__m", rows("m", "one"))
     path.write_bytes(path.read_bytes() + b"m,a,more\n")
     with pytest.raises(ProbeError, match="cannot read"):
         frames.frames(tmp_path, whole=False)

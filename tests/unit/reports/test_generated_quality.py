@@ -13,8 +13,8 @@ LENGTH, PROMPTS = 32, 8
 
 
 def record(model, number, prompt, answer, ids):
-    named = {"id": str(number), "task": "prose", "model": model, "prompt": prompt}
-    told = {"answer": answer, "ended": False, "tokens": len(ids), "passes": 1}
+    named = {"prompt": str(number), "task": "prose", "model": model, "prompt_text": prompt}
+    told = {"answer": answer, "ended": False, "answer_tokens": len(ids), "passes": 1}
     return named | told | text_quality.columns_of(prompt, answer, ids)
 
 
@@ -45,13 +45,13 @@ def test_true_prose_wins_over_a_repetition_by_truth_and_shows_as_varied(paths):
     assert true["distinct_2"] > again["distinct_2"] == pytest.approx(4 / 31)
     assert (true["n"], true["answer_tokens"], true["judged"]) == (PROMPTS, LENGTH, PROMPTS)
     saved = generated_quality.save(paths[0].parent, table.reset_index())
-    assert saved.read_text().startswith("model,task,prompts,tokens,ended,judged,truth,")
+    assert saved.read_text().startswith("model,task,n,answer_tokens,ended,judged,truth,")
 
 
 def test_answers_of_an_earlier_version_have_no_quality(tmp_path):
     bare = [
-        {"id": "1", "task": "t", "model": "m", "prompt": "p"}
-        | {"answer": "a", "ended": True, "tokens": 1}
+        {"prompt": "1", "task": "t", "model": "m", "prompt_text": "p"}
+        | {"answer": "a", "ended": True, "answer_tokens": 1}
     ]
     table = generated_quality.table([write(tmp_path / "old.jsonl", bare)])
     assert list(table.columns) == ["model", "task", "n", "answer_tokens", "ended"]
