@@ -15,13 +15,11 @@ relevant task; of open prompts, what tables and figures group them by."""
 PLACE = Column("place", int, "", "the mask's number, from 1 at the left")
 TOKENS = Column("tokens", int, "tokens", "tokens that the model reads, masks among them")
 
-RIGHT = Column("right", str, "", "the right answer; empty where the prompt has none", optional=True)
+RIGHT = Column("right", str, "", "the right answer; empty where the prompt has none")
 PREDICTED = Column(
     "predicted", str, "", "text of the likeliest tokens, or the best choice's letter"
 )
-CORRECT = Column(
-    "correct", bool, "", "whether the answer is right; empty where none is known", optional=True
-)
+CORRECT = Column("correct", bool, "", "whether the answer is right; empty where none is known")
 LOGP_RIGHT = Column(
     "logp_right", float, "nats", "log-probability of the right answer; -inf: impossible"
 )

@@ -25,7 +25,7 @@ def committed(folder):
         return [row | {"amount": row["amount"].replace("800", "50%")}] if row["set"] in SETS else []
 
     def doubled(row):
-        again = row | {"amount": "7", "correct": row["item"]}
+        again = row | {"question_masks": "7", "correct": row["item"]}
         return [row, again] if row["set"] in SETS and row["item"] < "2" else []
 
     reference.run(folder, "masks", "tiny-mdlm", "tiny-arlm")

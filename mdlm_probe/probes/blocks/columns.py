@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mdlm_probe.core.columns import Column
+from mdlm_probe.core.columns import Column, optional
 from mdlm_probe.core.shared_columns import (
     ANSWER,
     ANSWER_TOKENS,
@@ -23,8 +23,7 @@ COLUMNS = (
     ENDED,
     NLL,
     SCORER_TOKENS,
-    RIGHT,
-    CORRECT,
+    *optional(RIGHT, CORRECT),
     *text_quality.COLUMNS,
     Column("confidence", float, "probability", "geometric mean of its tokens' when committed"),
     PASSES,

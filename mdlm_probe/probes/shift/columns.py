@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mdlm_probe.core.columns import Column
+from mdlm_probe.core.columns import Column, optional
 from mdlm_probe.core.shared_columns import (
     ANSWER,
     ANSWER_TOKENS,
@@ -26,8 +26,7 @@ COLUMNS = (
     ANSWER_TOKENS,
     NLL,
     SCORER_TOKENS,
-    RIGHT,
-    CORRECT,
+    *optional(RIGHT, CORRECT),
     *text_quality.COLUMNS,
     Column("offered", int, "tokens", "tokens that were about to be committed"),
     Column("hits", int, "tokens", "tokens that were to be changed, drawn beforehand"),

@@ -20,14 +20,14 @@ FEW = {"tasks": ("verb",), "shots": (1,), "distractors": (1,), "filler": ("mask"
 
 def lengths(plan, border):
     """Tokens of every cell's prompt, by hand."""
-    asked = [cell for cell in plan.cells if cell.masks == "0"]
+    asked = [cell for cell in plan.cells if cell.amount == "0"]
     from mdlm_probe.probes._few_shot import questions
 
     found = {}
     for cell, example in zip(asked, questions.test_points(asked), strict=True):
         prompt = questions.mixed_prompt(cell, example, causal=False)
         found[cell.set, cell.item] = len(border.encode(prompt))
-    return [found[cell.set, cell.item] + int(cell.masks) for cell in plan.cells]
+    return [found[cell.set, cell.item] + int(cell.amount) for cell in plan.cells]
 
 
 def test_what_does_not_fit_is_left_out_and_counted(tmp_path):
@@ -53,7 +53,7 @@ def test_what_does_not_fit_is_left_out_and_counted(tmp_path):
     assert (entry["cells"], entry["refused"]) == (len(wanted), {reason: left})
     with path.open(encoding="utf-8") as file:
         rows = [(row["set"], int(row["item"]), row["amount"]) for row in csv.DictReader(file)]
-    assert rows == [(cell.set, cell.item, cell.masks) for cell in wanted]
+    assert rows == [(cell.set, cell.item, cell.amount) for cell in wanted]
     again = Log()
     runner.run(plan, again)
     assert "finished" in again.notes[-1]
@@ -65,7 +65,7 @@ def test_cells_that_begin_with_the_same_canvas_are_left_out_together(tmp_path):
     how = {"masks": ("0", "250"), "steps": (2, 3), "order": ("low_confidence", "random")}
     plan = prepare(Job("masks", str(folder), {**FEW, **how, "limit": 1}))
     found = fit(plan, models.load_border(plan.entry)).plan
-    assert {cell.masks for cell in found.cells} == {"0"}
+    assert {cell.amount for cell in found.cells} == {"0"}
 
 
 def test_a_plan_says_how_many(tmp_path, monkeypatch):
@@ -125,7 +125,7 @@ def test_dream_instruct_reads_most_of_the_papers_masks(tmp_path):
     found = fit(plan, border).plan
     sizes = dict(zip(plan.cells, lengths(plan, border), strict=True))
     assert list(found.cells) == [cell for cell in plan.cells if sizes[cell] <= 2048]
-    kept = {cell.masks for cell in found.cells}
+    kept = {cell.amount for cell in found.cells}
     assert kept == {"0", "100", "150"}
     assert found.refused == {
         "longer than its context of 2048 tokens": len(plan.cells) - len(found.cells)

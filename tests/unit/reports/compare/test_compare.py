@@ -12,7 +12,7 @@ from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.probes.locality import report as locality
 from mdlm_probe.reports.compare import compare
 
-COORDINATES = {"suite": "few-shot", "lexicon": "full", "answer": "letter", "options": 3}
+COORDINATES = {"suite": "few-shot", "lexicon": "full", "answer_form": "letter", "options": 3}
 COORDINATES |= {"shots": 10, "distractors": 40, "seed": 0}
 
 
@@ -228,8 +228,8 @@ def test_all_differences_are_named_at_once(tmp_path):
 def test_coordinates_without_a_common_value_are_differences(tmp_path):
     frames = rows("base", masks=(0,)), rows("tuned", masks=(50, 100))
     places = two(tmp_path, frames=frames)
-    assert "    masks: 0 -> 50, 100\n" in refused(places)
-    found, _ = compare.compare(*places, across=["masks"])
+    assert "    question_masks: 0 -> 50, 100\n" in refused(places)
+    found, _ = compare.compare(*places, across=["question_masks"])
     line = table_of(found).iloc[0]
     assert line["b"] == pytest.approx(100 * frames[1]["correct"].mean())
     assert line["n"] == 12

@@ -89,7 +89,8 @@ def test_types_are_the_cells_own_whatever_the_values_look_like(odd, exported):
     types = dict(zip(schema.names, schema.types, strict=True))
     assert types["amount"] == types["set"] == types["predicted"] == pa.string()
     assert types["item"] == types["correct"] == types["steps"] == pa.int64()
-    assert types["logp_right"] == types["logp_E"] == pa.float64()  # nothing in it: no options D, E
+    assert types["logp_right"] == types["logp_C"] == pa.float64()
+    assert "logp_D" not in types, "of three options"
     assert odd.schema.field("amount").type == odd.schema.field("item").type == pa.int64()
     assert odd.schema.field("x").type == odd.schema.field("none").type == pa.float64()
 
@@ -110,7 +111,7 @@ def test_measured_columns_have_the_probes_types_whatever_their_values_look_like(
     """Text of digits, a mean that happens to be whole, whole numbers of which there are none."""
     rows = [{"model": "m", "top": "1", "entropy": 2, "place": None, "js": 0.5}] * 2
     made_runs.written(tmp_path, "decay", rows)
-    found = typed_rows.typed(ExportedRun("", tmp_path, read_run(tmp_path), {}), "decay")
+    found = typed_rows.typed(ExportedRun("", tmp_path, read_run(tmp_path), {}), "decay", "places")
     types = [found.schema.field(name).type for name in ("top", "entropy", "place", "js")]
     assert types == [pa.string(), pa.float64(), pa.int64(), pa.float64()]
     assert found.to_pylist()[0] == {

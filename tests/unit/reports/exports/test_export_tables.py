@@ -38,7 +38,7 @@ def frame():
     """A table of the probe masks, with a name that neither language likes."""
     rows = [{"model": NASTY, "filler": f, "steps": 1} for f in ("mask", "dot")]
     table = pd.DataFrame(rows).assign(points=[-1.25, 60.0], items_low=[-2.0, float("nan")])
-    return table.assign(items_high=[0.5, float("nan")], items_p=[0.0001, 1.0], n=[3, 3], masks="")
+    return table.assign(items_high=[0.5, float("nan")], items_p=[0.0001, 1.0], n=[3, 3], amount="")
 
 
 def plain_tex(text):
@@ -208,7 +208,7 @@ def test_whole_numbers_have_no_decimals_where_all_of_a_column_is_whole():
 def test_heads_say_a_thing_once():
     frame = pd.DataFrame({"model": ["a"], "tokens": [7.5], "p_holm": [0.5], "nats": [1.5]})
     frame = frame.assign(gain_holm=0.5, answer_tokens=2.5)
-    made = captioned_table("shift", "unintervened", frame)
+    made = captioned_table("shift", "harm", frame)
     heads = ["model", "tokens", "Holm's p", "nats (nats per token)", "Holm's p of gain"]
     assert made.text.heads == (*heads, "answer tokens")
 
