@@ -25,12 +25,12 @@ def replied(text, n):
 
 def test_verdicts_do_not_depend_on_the_order_in_which_replies_come(tmp_path):
     files = []
-    for number, concurrency in enumerate((1, 8)):
-        folder = write(tmp_path / str(number), rows(prompts=6, interventions=("shift", "hold")))
-        with Server(replied) as server:
+    with Server(replied) as server:  # the rows' run names the endpoint, too
+        for number, concurrency in enumerate((1, 8)):
+            folder = write(tmp_path / str(number), rows(prompts=6, interventions=("shift", "hold")))
             done = ask(folder, server, concurrency=concurrency)
-        files.append(done.path.read_bytes())
-        assert len(lines_of(folder)) == len(read(done)) == 48
+            files.append(done.path.read_bytes())
+            assert len(lines_of(folder)) == len(read(done)) == 48
     assert files[0] == files[1]
     assert len({row["verdict"] for row in read(done)}) == 5
 
