@@ -34,6 +34,8 @@ MODELS = {
 }
 ITEMS = ("item", "prompt")
 """What a probe's independent items are called."""
+KIND = "kind of rows"
+"""The column that says so while a probe's files are one."""
 NOISE = 0.1
 """Share by which measures of a row differ from those of the row that it was drawn from."""
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
@@ -63,11 +65,20 @@ def write(folder: Path, rows: int, seed: int) -> int:
         known = json.loads((REFERENCE / probe / "run.json").read_text())
         for model in models:
             name = f"{probe}__{model}"
-            frame = pd.read_csv(REFERENCE / probe / f"{name}.csv", dtype=str, keep_default_na=False)
+            files = catalog.csv_names(probe, name)
+            frames = {
+                kind: pd.read_csv(REFERENCE / probe / file, dtype=str, keep_default_na=False)
+                for kind, file in files.items()
+            }
+            frame = pd.concat([f.assign(**{KIND: kind}) for kind, f in frames.items()]).fillna("")
             made = grown(frame, probe, rows // sum(map(len, MODELS.values())), noise)
-            path = folder / f"{name}.csv"
-            made.to_csv(path, index=False, lineterminator="\n")
-            entries[name] = known[name] | {"size": path.stat().st_size}
+            sizes = {}
+            for kind, file in files.items():
+                own = made.loc[made[KIND] == kind, [*frames[kind]]]
+                own.to_csv(folder / file, index=False, lineterminator="\n")
+                sizes[kind] = (folder / file).stat().st_size
+            main, *_ = sizes
+            entries[name] = known[name] | {"size": sizes.pop(main), "sizes": sizes}
             # prompts that aren't in the files of the committed run are not looked for there
             entries[name]["config"]["sources"] = {"rows": "made"}
             count += len(made)

@@ -9,33 +9,45 @@ import time
 import pytest
 from commands import call
 
+from mdlm_probe.core import catalog
+
+FEW = "locality --tasks verb-smallest --limit 40 --shots 2 --distractors 4 --positions 0,4"
+RUNS = {
+    "locality": f"{FEW} --batch-tokens 300 -m oracle",
+    "joint": "joint --limit 4 --masks 4 --length 4 --batch-tokens 100 -m oracle",
+}
+"""The second has rows of four kinds, each in a file of its own."""
+
 
 @pytest.mark.slow
-def test_kill_at_any_moment(tmp_path):
-    """kill -9 at moments spread over a run; the file that grows is the uninterrupted one's."""
-    few = "--tasks verb-smallest --limit 40 --shots 2 --distractors 4 --positions 0,4"
-    options = f"locality {few} --batch-tokens 300 -m oracle --device cpu".split()
+@pytest.mark.parametrize("probe", RUNS)
+def test_kill_at_any_moment(tmp_path, probe):
+    """kill -9 at moments spread over a run; the files that grow are the uninterrupted one's."""
+    names = catalog.csv_names(probe, f"{probe}__oracle").values()
+    options = [*RUNS[probe].split(), "--device", "cpu"]
     code = "from mdlm_probe.cli import main; main()"
     command = [sys.executable, "-c", code, *options, "-o", str(tmp_path / "b")]
+
+    def size():
+        return sum(f.stat().st_size for n in names if (f := tmp_path / "b" / n).exists())
+
     call(*options, "-o", tmp_path / "a")
-    expected = (tmp_path / "a" / "locality__oracle.csv").read_bytes()
-    csv = tmp_path / "b" / "locality__oracle.csv"
-    sizes = []
+    expected = {name: (tmp_path / "a" / name).read_bytes() for name in names}
+    whole, sizes = sum(map(len, expected.values())), []
     for n in range(3):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        before = csv.stat().st_size if csv.exists() else 0
-        while process.poll() is None and (
-            not csv.exists() or csv.stat().st_size <= before + 300 * n
-        ):
+        before = size()
+        while process.poll() is None and size() <= before + 300 * n:
             time.sleep(0.01)
         time.sleep(0.013 * n)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        sizes.append(csv.stat().st_size)
+        sizes.append(size())
     assert sizes == sorted(sizes)
-    assert sizes[0] < len(expected)
+    assert sizes[0] < whole
     call(*options, "-o", tmp_path / "b")
-    assert csv.read_bytes() == expected
+    assert {name: (tmp_path / "b" / name).read_bytes() for name in names} == expected
+    assert not list((tmp_path / "b").glob("*.seal"))
 
 
 WRITER = """

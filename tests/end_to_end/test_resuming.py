@@ -5,6 +5,7 @@ import csv
 import pytest
 from progress import Silent
 
+from mdlm_probe.core import catalog
 from mdlm_probe.core.run_folder import read_run
 from mdlm_probe.engine.engine import Engine
 from mdlm_probe.probes.shift import probe as shift
@@ -38,10 +39,17 @@ def test_gradients_resumed_equal_those_never_stopped(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         runner.run(plan.prepare(jobs[1]), Stopping(stop=2))
     parts = runner.run(plan.prepare(jobs[1]), Stopping())
-    assert parts.read_bytes() == whole.read_bytes()
-    with whole.open() as lines:
-        rows = list(csv.DictReader(lines))
-    assert len(rows) == 2 * 2 * (2 * 7 + 3 + 4)  # orders x items x (examples, groups of each k)
+    files = catalog.csv_names("attribution", whole.stem)
+    for name in files.values():
+        assert (parts.parent / name).read_bytes() == (whole.parent / name).read_bytes()
+    found = {}
+    for kind, name in files.items():
+        with (whole.parent / name).open() as lines:
+            found[kind] = list(csv.DictReader(lines))
+    # orders x items x (examples, or groups, of each k)
+    counts = {"examples": 2 * 2 * 2 * 7, "groups": 2 * 2 * (3 + 4), "tokens": 0}
+    assert {kind: len(rows) for kind, rows in found.items()} == counts
+    rows = found["examples"] + found["groups"]
     assert {row["gap"] for row in rows} == {""}
     assert all(float(row["score"]) > 0 for row in rows)
 
