@@ -198,9 +198,10 @@ def test_an_answer_to_a_prompt_has_its_steps_and_probabilities():
     answer = Answer((5, 6), (0, 1), "é b", True, decoded)
     found = record_of("m", Text("1", "task", "p"), answer)
     assert json.dumps(found, ensure_ascii=False) == (
-        '{"id": "1", "task": "task", "model": "m", "prompt": "p", "answer": "é b", "ended": true,'
-        ' "tokens": 2, "passes": 2, "words": null, "valid": null, "valid_new": null,'
+        '{"prompt": "1", "task": "task", "model": "m", "prompt_text": "p", "answer": "é b",'
+        ' "ended": true,'
+        ' "answer_tokens": 2, "passes": 2, "words": null, "valid": null, "valid_new": null,'
         ' "pairs": null, "kept": null, "truth": null, "repeated": null, "longest_repeat": 0,'
         ' "distinct_1": 1.0, "distinct_2": 1.0, "entropy_1": 0.6931, "entropy_2": 0.0,'
-        ' "steps": [2, 1], "logprobs": [-0.1235, -1.0]}'
+        ' "token_steps": [2, 1], "logprobs": [-0.1235, -1.0]}'
     )

@@ -113,7 +113,7 @@ def test_activations_computed_again_change_nothing(place, whole, tmp_path):
 def test_micro_batches_change_nothing(place, whole, micro):
     other = tune.run(asked(place, place / f"micro{micro}", micro_batch=micro), Silent())
     assert log(other).loss.to_list() == pytest.approx(log(whole).loss.to_list(), rel=1e-5)
-    assert log(other).tokens.to_list() == log(whole).tokens.to_list()
+    assert log(other).trained_tokens.to_list() == log(whole).trained_tokens.to_list()
     one, two = weights(whole), weights(other)
     assert one.keys() == two.keys()
     assert max((one[name] - two[name]).abs().max().item() for name in one) < 1e-6

@@ -202,8 +202,8 @@ def test_no_log_likelihood_is_above_0():
     frame = frame[frame["prompt"].isin(["a-0", "a-1"])].copy()
     frame.loc[frame["prompt"] == "a-1", "logp"] = -1.0
     table = joint.orders(frame)
-    assert (table["logp_high"] == 0).all()
-    assert (table["logp_low"] < -2).all()
+    assert (table["logp_per_token_high"] == 0).all()
+    assert (table["logp_per_token_low"] < -2).all()
 
 
 def test_orders_are_compared_with_left_to_right_over_the_same_texts():

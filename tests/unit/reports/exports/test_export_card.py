@@ -92,7 +92,7 @@ def test_the_text_states_accuracy_interval_masks_controls_and_setting(made, card
     curve = curve[(curve["model"] == "tiny-mdlm") & (curve["filler"] == "mask")]
     for row in curve.to_dict("records"):
         shown = re.search(
-            rf"\| 1 \| none \| {re.escape(row['masks'])}( = [\d.]+)? "
+            rf"\| 1 \| none \| {re.escape(row['amount'])}( = [\d.]+)? "
             rf"\| {row['mask_tokens']:g} \| {row['accuracy']:.3f} \| ([^|]+) \| {row['n']} \|",
             text,
         )
