@@ -11,7 +11,7 @@ def frame(steps):
     numbers = range(1, steps + 1)
     return pd.DataFrame(
         {"step": numbers, "loss": [float(n) for n in numbers], "ce": 2.0, "rate": 1e-5}
-    ).assign(tokens=10, seconds=1.0)
+    ).assign(trained_tokens=10, seconds=1.0)
 
 
 @pytest.mark.parametrize(

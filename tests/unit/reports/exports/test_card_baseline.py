@@ -28,7 +28,8 @@ def sides(once):
         config = {"objective": "sft", "model": "tiny-mdlm", "options": {}, "recipe": recipe}
         told = {"status": "finished", "adapter_hash": "abc", "config": config}
         (adapter / "mdlm_probe.json").write_text(json.dumps(told))
-        (adapter / "training.csv").write_text("step,tokens,seconds\n1,10,0.5\n2,20,1.0\n3,12,2.5\n")
+        log = "step,trained_tokens,seconds\n1,10,0.5\n2,20,1.0\n3,12,2.5\n"
+        (adapter / "training.csv").write_text(log)
         path = folder / "remedy" / "run.json"
         entries = json.loads(path.read_text())
         (entry,) = entries.values()
