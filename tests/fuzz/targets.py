@@ -382,7 +382,7 @@ def replies(rng: random.Random, home: Path) -> None:
         row = dict.fromkeys(names(COLUMNS), "") | {
             "verdict": verdict.verdict,
             "reason": verdict.reason.encode("utf-8", "replace").decode(),
-            "prompt_tokens": verdict.prompt_tokens,
+            "tokens_read": verdict.prompt_tokens,
         }
         csv_of([row], names(COLUMNS))
 
