@@ -9,7 +9,7 @@ from typing import Any
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.models._checkpoint import Checkpoint
 from mdlm_probe.models._config import Config, parameters
-from mdlm_probe.models._families import family, family_of
+from mdlm_probe.models._families import declared, family, family_of
 
 ROWS = "the embedding"
 SHAPE = {
@@ -128,7 +128,7 @@ def _mask_id(entry: Checkpoint, module: ModuleType, config: Config, vocab: int) 
 
 def _own_mask(module: ModuleType, config: Config) -> int | None:
     """The mask id that a family has where config.json names none."""
-    own = getattr(module, "MASK_ID", None)
+    own = declared(module, "MASK_ID")
     return own.get(config.data.get("model_type")) if isinstance(own, dict) else own
 
 
@@ -148,7 +148,8 @@ def block_of(module: ModuleType, config: Config, told: int | None) -> int:
             blocks; or nobody names it, where the family has several.
     """
     named = _named_block(config)
-    if not hasattr(module, "BLOCK"):
+    usual = declared(module, "BLOCK")
+    if usual == 0:
         return _no_blocks(module, config, named, told)
     if named:
         key, size = named
@@ -159,14 +160,14 @@ def block_of(module: ModuleType, config: Config, told: int | None) -> int:
                 option="block_size",
             )
         return size
-    if told is None and module.BLOCK is None:
+    if told is None and usual is None:
         raise ProbeError(
             f"{config.path} doesn't say how long the blocks are in which it attends",
             expected=f"key '{BLOCK_KEYS[0]}', or --block-size; 0 where attention isn't in blocks",
             hint="how it was trained decides: read over other blocks, its answers mean nothing",
             option="block_size",
         )
-    return int(module.BLOCK if told is None else told)
+    return int(usual if told is None else told)
 
 
 def _no_blocks(
@@ -192,7 +193,8 @@ def _no_blocks(
 
 def _check_block(entry: Checkpoint, module: ModuleType, config: Config) -> None:
     """Refuses a config.json that names another size than the entry has."""
-    if (named := _named_block(config)) and hasattr(module, "BLOCK") and named[1] != entry.block:
+    blocks = declared(module, "BLOCK") != 0
+    if blocks and (named := _named_block(config)) and named[1] != entry.block:
         raise config.error(
             named[0], f"found {named[1]}", f"{entry.block}, as '{entry.name}' is registered"
         )

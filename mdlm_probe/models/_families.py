@@ -10,8 +10,8 @@ A family is a file of this folder whose name has no leading underscore. It decla
 and may declare
     MASK_ID       the mask token's id where config.json names none: one id, or one by model_type
     MASK_TEXT     how the authors' code spells the mask token that it adds to the tokenizer
-    BLOCK         attention is block-causal. The block's size, where config.json names none; None
-                  where only config.json, the registry or --block-size know it; 0 is one without
+    BLOCK         attention is block-causal: the block's size, where config.json names none; None
+                  where only config.json, the registry or --block-size know it
     ORIGIN        where the first block begins: "start" (the default), or "prompt", at its end
     CHAT_OPTIONS  variables of the chat template, such as `enable_thinking`
     CONVERSION    a tensor of the files, after KEYS -> the weights that its rows are split into
@@ -33,6 +33,16 @@ from mdlm_probe.models import _unsupported
 from mdlm_probe.models._config import Config
 
 HERE = Path(__file__).parent
+DEFAULTS: dict[str, Any] = {
+    "MASK_ID": None,
+    "MASK_TEXT": "",
+    "BLOCK": 0,
+    "ORIGIN": "start",
+    "CHAT_OPTIONS": {},
+    "CONVERSION": {},
+    "FLOAT32": (),
+}
+"""What a family may declare, and what holds where it doesn't; see the module's docstring."""
 
 # Keys that only masked models have a use for, and values that say so. `_name_or_path` says where a
 # checkpoint came from, and may say anything.
@@ -58,6 +68,11 @@ def family(name: str) -> ModuleType:
     if name not in families():
         raise ProbeError(f"no model family '{name}'", expected=", ".join(families()))
     return import_module(f"mdlm_probe.models.{name}")
+
+
+def declared(module: ModuleType, name: str) -> Any:
+    """What a family declares under one of the names that it may, or the default."""
+    return getattr(module, name, DEFAULTS[name])
 
 
 def declares(name: str) -> bool:

@@ -15,6 +15,7 @@ from mdlm_probe.models import _checks, _experts, _hub, _quantize, _registry, _ro
 from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
 from mdlm_probe.models._config import Config
 from mdlm_probe.models._conversion import Conversion, adapted
+from mdlm_probe.models._families import declared
 from mdlm_probe.models._hf import NativeModel
 from mdlm_probe.models._quiet import quiet
 
@@ -157,8 +158,8 @@ def _skeleton(config: Any, family: ModuleType, folder: Path) -> Any:
     auto = family.NATIVE == "AutoModelForCausalLM"
     name, known = family.NATIVE, MODEL_FOR_CAUSAL_LM_MAPPING
     made: Any = known[type(config)] if auto else getattr(transformers, name)
-    if splits := getattr(family, "CONVERSION", None):
-        made = adapted(made, splits, family.FLOAT32)
+    if splits := declared(family, "CONVERSION"):
+        made = adapted(made, splits, declared(family, "FLOAT32"))
     try:
         with quiet(), torch.device("meta"):
             return made(config)

@@ -17,7 +17,7 @@ from mdlm_probe.models import _hub, _unsupported
 from mdlm_probe.models._checkpoint import Checkpoint, LoadOptions
 from mdlm_probe.models._config import Config, parameters
 from mdlm_probe.models._describe import block_of, describe
-from mdlm_probe.models._families import check_name, declares, families, family, family_of
+from mdlm_probe.models._families import check_name, declared, declares, families, family, family_of
 
 if TYPE_CHECKING:
     from mdlm_probe.models._border import Border
@@ -76,12 +76,12 @@ def _entry(name: str, row: dict[str, Any]) -> Checkpoint:
 
 def _of_family(module: ModuleType, row: dict[str, Any]) -> dict[str, Any]:
     """Fields of an entry, completed by what its family says of all its checkpoints."""
-    row = {"block": getattr(module, "BLOCK", 0), **row}
+    row = {"block": declared(module, "BLOCK"), **row}
     return {
         "kind": module.KIND,
         "shift": module.SHIFT,
-        "origin": getattr(module, "ORIGIN", "start") if row["block"] else "start",
-        "chat_options": getattr(module, "CHAT_OPTIONS", {}),
+        "origin": declared(module, "ORIGIN") if row["block"] else "start",
+        "chat_options": declared(module, "CHAT_OPTIONS"),
         **row,
     }
 
@@ -281,7 +281,7 @@ def open_checkpoint(
     if entry.geometry:
         _tokenizer.check_ids(border.tokenizer, place.folder, entry.geometry["vocab"])
     if entry.mask_id is not None:
-        text = getattr(family(entry.family), "MASK_TEXT", "")
+        text = declared(family(entry.family), "MASK_TEXT")
         _tokenizer.add_mask(border.tokenizer, place.folder, entry.mask_id, text)
     if not told:
         ends = tuple(dict.fromkeys((*entry.eos_ids, *_tokenizer.turn_ends(border.tokenizer))))

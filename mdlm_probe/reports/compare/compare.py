@@ -257,7 +257,7 @@ def whole(found: Sequence[Compared]) -> pd.DataFrame:
     parts = []
     for one in found:
         for name, table in one.tables.items():
-            head = {"run": one.title, "what": name, "model_a": one.first.model}
+            head = {"study_run": one.title, "what": name, "model_a": one.first.model}
             head |= {"model_b": one.second.model}
             sweep = paired_differences.swept(table)
             named = table.drop(columns=sweep).assign(

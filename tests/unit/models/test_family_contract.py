@@ -14,7 +14,7 @@ from mdlm_probe.models import _families
 
 HERE = Path(__file__).parent
 DECLARED = {"KIND", "MODEL_TYPES", "NATIVE", "SHIFT", "KEYS"}
-MAY_BE = {"MASK_ID", "MASK_TEXT", "BLOCK", "ORIGIN", "CHAT_OPTIONS", "CONVERSION", "FLOAT32"}
+MAY_BE = set(_families.DEFAULTS)
 
 
 def stray(tree: ast.Module) -> set[str]:
