@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from mdlm_probe.core import shared_columns as shared
 from mdlm_probe.core.columns import FILE, Unit
-from mdlm_probe.decoding.schedule import Cache, Eos
+from mdlm_probe.decoding import rules
+from mdlm_probe.decoding.schedule import Cache, Eos, Schedule
 
 PromptsFile = Annotated[str, "name of the prompts in tasks/, or their path", FILE]
 Lexicon = Annotated[str, shared.LEXICON.meaning]
@@ -29,3 +30,19 @@ EndOfText = Annotated[
 ]
 KeptCache = Annotated[Cache, "which keys and values are kept within a block: none, prefix or dual"]
 Seed = Annotated[int, shared.SEED.meaning]
+
+SCHEDULED = ("steps", "block", "threshold", "temperature", "guidance", "eos", "cache")
+"""Coordinates that a schedule has under the same names."""
+
+
+def schedule_of(cell: Any, seed: int, *, stop: bool = True) -> Schedule:
+    """How a cell's canvas is filled in, by those of `SCHEDULED` that it has, and its order.
+
+    Args:
+        cell: with `order`, in which a rule's settings stand.
+        seed: of random orders and sampled tokens.
+        stop: whether decoding ends once the text is whole.
+    """
+    order, settings = rules.split(cell.order)
+    given = {name: getattr(cell, name) for name in SCHEDULED if hasattr(cell, name)}
+    return Schedule(**given, order=order, stop=stop, seed=seed, rule_settings=settings)

@@ -27,6 +27,7 @@ from mdlm_probe.core.run_folder import (
     write_study,
 )
 from mdlm_probe.core.seal import Seal, group_ends
+from mdlm_probe.runs.runner import sizes
 from mdlm_probe.runs.shards import Shard
 from mdlm_probe.runs.study_record import FINISHED
 
@@ -74,19 +75,13 @@ def _merge_run(folders: Sequence[Path], output: Path, note: Callable[[str], None
                 note(f"{path} is there already")
                 continue
             rows = _whole_files(name, list(shards), merged["batch"]["cells"], paths)
-            folder.update(name, **merged | _sizes(name, output))
+            folder.update(name, **merged | sizes(probe_of(name, {}), name, output))
             note(f"{path}: {rows} rows of {len(shards)} shards")
 
 
 def _csv_names(name: str) -> dict[str, str]:
     """The CSVs of a measurement by kind of observation, the main one first."""
     return catalog.csv_names(probe_of(name, {}), name)
-
-
-def _sizes(name: str, folder: Path) -> dict[str, Any]:
-    """What run.json says of a finished measurement's files."""
-    main, *others = ((kind, (folder / f).stat().st_size) for kind, f in _csv_names(name).items())
-    return {"size": main[1], **({"sizes": dict(others)} if others else {})}
 
 
 def _shards(name: str, known: Mapping[Path, dict[str, Entry]]) -> dict[Path, Entry]:

@@ -46,15 +46,15 @@ at the size of 8B."""
 def finished(plan: Plan, known: dict[str, Any]) -> bool:
     """Whether a plan's CSVs are as its entry in run.json says that they were when finished."""
     there = all(path.exists() for path in plan.files)
-    return there and all(known.get(name) == found for name, found in sizes(plan).items())
+    found = sizes(plan.job.probe, plan.name, plan.job.output) if there else {}
+    return there and all(known.get(name) == size for name, size in found.items())
 
 
-def sizes(plan: Plan) -> dict[str, Any]:
-    """What run.json says of a finished plan's files: bytes of the main one, of others by kind."""
-    main, *others = [path.stat().st_size for path in plan.files]
-    kinds = catalog.observations_of(plan.probe)[1:]
-    named = {kind.name: size for kind, size in zip(kinds, others, strict=True)}
-    return {"size": main, **({"sizes": named} if named else {})}
+def sizes(probe: str, name: str, folder: Path) -> dict[str, Any]:
+    """What run.json says of a finished run's files: bytes of the main one, of others by kind."""
+    paths = catalog.csv_names(probe, name).items()
+    (_, main), *others = [(kind, (folder / path).stat().st_size) for kind, path in paths]
+    return {"size": main, **({"sizes": dict(others)} if others else {})}
 
 
 def is_finished(plan: Plan) -> bool:
@@ -86,7 +86,8 @@ def run(plan: Plan, progress: Progress, executor: Executor | None = None) -> Pat
         else:
             with executors.lent(executor) as lent:
                 _continue(plan, folder, known, progress, lent)
-            folder.update(plan.name, status="finished", ended=now(), **sizes(plan))
+            written = sizes(plan.job.probe, plan.name, plan.job.output)
+            folder.update(plan.name, status="finished", ended=now(), **written)
         if not plan.job.shard:  # what a shard's groups are is asked once more, by `merging`
             seal_path(path).unlink(missing_ok=True)
         return path

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from mdlm_probe.core.cells import seed as seed_of
-from mdlm_probe.decoding import coordinates, rules
+from mdlm_probe.decoding import coordinates
 from mdlm_probe.decoding.schedule import Schedule
 
 
@@ -33,8 +33,4 @@ class Cell:
     def schedule(self) -> Schedule:
         """As the loop takes it; equal random numbers for one prompt, whatever the schedule."""
         seed = seed_of("blocks", self.prompt, self.seed)
-        names = ("steps", "block", "threshold", "temperature", "guidance", "eos", "cache")
-        given = {name: getattr(self, name) for name in names}
-        order, settings = rules.split(self.order)
-        stop = self.early_stop == "yes"
-        return Schedule(**given, order=order, stop=stop, seed=seed, rule_settings=settings)
+        return coordinates.schedule_of(self, seed, stop=self.early_stop == "yes")

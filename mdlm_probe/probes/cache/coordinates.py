@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mdlm_probe.core.cells import seed as seed_of
-from mdlm_probe.decoding import coordinates, rules
+from mdlm_probe.decoding import coordinates
 from mdlm_probe.decoding.schedule import Schedule
 
 
@@ -29,15 +29,5 @@ class Cell:
 
     def schedule(self) -> Schedule:
         """How its canvas is filled in: the same random numbers for every block and cache."""
-        order, settings = rules.split(self.order)
-        return Schedule(
-            self.steps,
-            self.block,
-            order,
-            self.threshold,
-            self.temperature,
-            eos=self.eos,
-            cache=self.cache,
-            seed=seed_of(self.seed, self.prompts, self.lexicon, self.prompt),
-            rule_settings=settings,
-        )
+        seed = seed_of(self.seed, self.prompts, self.lexicon, self.prompt)
+        return coordinates.schedule_of(self, seed)

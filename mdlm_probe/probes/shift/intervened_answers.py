@@ -14,7 +14,7 @@ from mdlm_probe.core import shared_columns as shared
 from mdlm_probe.core.cells import key
 from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.columns import Unit
-from mdlm_probe.decoding import answers, coordinates, rules, text_metrics, text_quality
+from mdlm_probe.decoding import answers, coordinates, text_metrics, text_quality
 from mdlm_probe.decoding.answers import Answer, Score
 from mdlm_probe.decoding.canvas import NO_INTERVENTION
 from mdlm_probe.decoding.canvas_of_prompt import in_tokens
@@ -54,19 +54,7 @@ class AnswerCell:
 
     def schedule(self) -> Schedule:
         """How its canvas is filled in: the same for all answers to a prompt."""
-        order, settings = rules.split(self.order)
-        return Schedule(
-            self.steps,
-            self.block,
-            order,
-            self.threshold,
-            self.temperature,
-            self.guidance,
-            self.eos,
-            self.cache,
-            seed=seed_of("decode", self.prompt, self.seed),
-            rule_settings=settings,
-        )
+        return coordinates.schedule_of(self, seed_of("decode", self.prompt, self.seed))
 
     def plain(self) -> AnswerCell:
         """The unintervened answer beside it."""
