@@ -108,10 +108,11 @@ def text_table(
             decimals = ONE if shares else THREE
             columns.append([interval(low, high, rounding, decimals) for low, high in ends])
         else:
-            own = percent.get(column, "")
+            shares = column in percent and column not in UNITS_OF_ANALYSIS  # those are counts
+            own = percent[column] if shares else ""
             heads.append(_with_unit(head(column, unit(column)), own))
-            values = _scaled(frame[column], column in percent)
-            decimals = ONE if column in percent else THREE
+            values = _scaled(frame[column], shares)
+            decimals = ONE if shares else THREE
             columns.append(_cells(values, own or unit(column), rounding, decimals))
         numeric.append(pd.api.types.is_numeric_dtype(frame[column]))
     rows = zip(*columns, strict=True) if columns else [()] * len(frame)

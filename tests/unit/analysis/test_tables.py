@@ -129,6 +129,7 @@ def test_shares_in_percent_have_a_decimal_and_their_intervals_go_with_them():
             "right_high": [0.5, 0.6],
             "tasks_low": [0.25, 0.375],
             "tasks_high": [0.5, NAN],
+            "tasks": [8, 8],
             "p": [0.041, 0.5],
             "ended": [12.3456, 50.0],
         }
@@ -138,8 +139,10 @@ def test_shares_in_percent_have_a_decimal_and_their_intervals_go_with_them():
         unit=lambda name: {"ended": "%"}.get(name, ""),
         percent={"right": "%", "tasks": "", "items": ""},
     )
-    assert found.heads == (*("right (%)", "95 % of right (%)", "95 % over tasks", "p", "ended"),)
+    assert found.heads == (
+        *("right (%)", "95 % of right (%)", "95 % over tasks", "tasks", "p", "ended"),
+    )
     assert found.rows == (
-        ("41.3", "40.0 to 50.0", "25.0 to 50.0", "0.041", "12.346"),
-        ("57.0", "0.01 to 60.0", "-", "0.500", "50.000"),
+        ("41.3", "40.0 to 50.0", "25.0 to 50.0", "8", "0.041", "12.346"),
+        ("57.0", "0.01 to 60.0", "-", "8", "0.500", "50.000"),
     )
