@@ -28,7 +28,7 @@ TOP1_PROB = Column(
     "top1_prob",
     float,
     "probability",
-    "of the likeliest token at the mask, or at the answer's first",
+    "of the likeliest token at the mask; of answers, at their first token",
 )
 
 ANSWER = Column("answer", str, "", "text of the answer, up to the first end of text")

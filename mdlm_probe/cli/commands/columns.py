@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 import click
 
 from mdlm_probe.cli.completions import probe_names
+from mdlm_probe.cli.screen import echo
 from mdlm_probe.cli.show import echo_table
 from mdlm_probe.core import catalog
 from mdlm_probe.core.columns import Column
 
 HEADS = ("column", "type", "unit", "meaning")
+ELSEWHERE = "What the columns of a report's tables hold:"
 
 
 @click.command(name="columns", short_help="What every column of a CSV holds.")
@@ -36,6 +38,14 @@ def command(probe: Sequence[str], find: str) -> None:
     kept = [n for n in range(6) if n > 1 or (n == 1 and several) or (n == 0 and len(probe) != 1)]
     heads = ("probe", "rows", *HEADS)
     echo_table([heads[n] for n in kept], [[row[n] for n in kept] for row in found])
+    if not found:
+        echo(f"no column of rows has '{find}' in its name or meaning")
+    echo(f"\n{ELSEWHERE} {_page(probe[0] if len(probe) == 1 else 'PROBE')}")
+
+
+def _page(name: str) -> str:
+    """Where the documentation of a probe, or of verdicts, stands."""
+    return "docs/judges.md" if name == catalog.JUDGE else f"docs/probes/{name}.md"
 
 
 def _columns(name: str) -> Iterator[tuple[str, Column]]:

@@ -116,6 +116,14 @@ def test_columns_are_searched_and_names_are_checked():
     assert "did you mean 'masks'" in call("columns", "mask", code=1).output
 
 
+@pytest.mark.parametrize("name", [*catalog.names("probe"), catalog.JUDGE])
+def test_columns_of_tables_are_on_the_probes_page(name):
+    """They aren't among those of rows: whoever looks for one is told where it is."""
+    found = call("columns", name, "--find", "points_holm").output
+    assert "no column of rows has 'points_holm'" in found
+    assert Path(found.split()[-1]).is_file()
+
+
 @pytest.mark.parametrize("name", [*cli.main.commands, *catalog.names("probe")])
 def test_every_command_has_both(name):
     command = cli.main.get_command(None, name)
