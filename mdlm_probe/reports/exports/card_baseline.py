@@ -67,8 +67,8 @@ def baseline_parts(
         for entry in run.measurements(probe).values()
         if masked(entry)
     }
-    pairs = _paired(request.baseline, root, list(models))
     own = [probe for probe in probes if any(probe in run.made for run in runs)]
+    pairs = _paired(request.baseline, root, list(models), own)
     parts = {}
     for pair in pairs:  # one by one: a card's p-values are corrected over what it says alone
         found, _ = compare(request.baseline, root, probes=own, models=[pair], across=request.across)
@@ -76,12 +76,21 @@ def baseline_parts(
     return parts
 
 
-def _paired(baseline: Path, root: Path, models: Sequence[str]) -> list[tuple[str, str]]:
+def _paired(
+    baseline: Path, root: Path, models: Sequence[str], probes: Sequence[str]
+) -> list[tuple[str, str]]:
     """The baseline's model for each model: that of its name, or the only one there is.
 
     Of the exported folder itself, a model isn't its own baseline.
     """
-    first = list(dict.fromkeys(one.model for one in measurements(baseline)[0]))
+    measured = [one for one in measurements(baseline)[0] if one.probe in probes]
+    if not measured:
+        raise ProbeError(
+            f"--baseline {baseline} has no rows of {', '.join(probes)}",
+            expected="a run of a probe that the card is about, made with the same options",
+            option="baseline",
+        )
+    first = list(dict.fromkeys(one.model for one in measured))
     home = baseline.parent if baseline.suffix == ".csv" else baseline
     inside = home.resolve() in (root.resolve(), *(p.resolve() for p in root.iterdir()))
     if inside:

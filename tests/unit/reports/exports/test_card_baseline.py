@@ -122,6 +122,14 @@ def test_what_was_measured_otherwise_is_refused_unless_asked_for(sides, tmp_path
     assert "wrote" in call(*words, "--across", "options.seed").output
 
 
+def test_a_baseline_without_the_cards_probe_is_named(sides, tmp_path):
+    base = tmp_path / "base"
+    reference.run(base, "locality", "tiny-mdlm")
+    refused = call("export", sides / "remedy", "--to", "card", "--baseline", base, code=1).output
+    assert f"--baseline {base} has no rows of masks" in " ".join(refused.split())
+    assert "--model" not in refused, "that's an option of compare"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
