@@ -113,7 +113,7 @@ def _of_folder(
                 judged = _judged(entries, model) if judge else {}
                 found.append(Measurement(run, probe, model, judge, own, entry, judged))
             elif not any(note.startswith(f"{name} ") for note in notes):
-                notes.append(f"{name} has no rows of {model}")
+                notes.append(f"{name} has no rows of {model}: it failed, or has only begun")
     named = [note for note in notes if not only or note.partition(" ")[0] in only]
     return found, named
 
