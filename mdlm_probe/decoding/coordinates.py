@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Annotated, Any
 
 from mdlm_probe.core import shared_columns as shared
@@ -31,12 +32,9 @@ EndOfText = Annotated[
 KeptCache = Annotated[Cache, "which keys and values are kept within a block: none, prefix or dual"]
 Seed = Annotated[int, shared.SEED.meaning]
 
-SCHEDULED = ("steps", "block", "threshold", "temperature", "guidance", "eos", "cache")
-"""Coordinates that a schedule has under the same names."""
-
 
 def schedule_of(cell: Any, seed: int, *, stop: bool = True) -> Schedule:
-    """How a cell's canvas is filled in, by those of `SCHEDULED` that it has, and its order.
+    """How a cell's canvas is filled in: its coordinates that a schedule has under the same names.
 
     Args:
         cell: with `order`, in which a rule's settings stand.
@@ -44,5 +42,8 @@ def schedule_of(cell: Any, seed: int, *, stop: bool = True) -> Schedule:
         stop: whether decoding ends once the text is whole.
     """
     order, settings = rules.split(cell.order)
-    given = {name: getattr(cell, name) for name in SCHEDULED if hasattr(cell, name)}
-    return Schedule(**given, order=order, stop=stop, seed=seed, rule_settings=settings)
+    own = {"order": order, "stop": stop, "seed": seed, "rule_settings": settings}
+    given = {
+        each.name: getattr(cell, each.name) for each in fields(Schedule) if hasattr(cell, each.name)
+    }
+    return Schedule(**given | own)
