@@ -16,7 +16,8 @@ def test_the_bundled_language_judges_its_texts_unless_told_otherwise(tmp_path):
     result = call("judge", folder)
     for text in ("judge: winrate", "judge: trend", "95 % of winrate", "judge.png", "post-hoc"):
         assert text in result.stdout
-    assert re.search(r"language +m +shift +0.100", result.stdout)
+    assert re.search(r"judge +model +intervention +frac \(%\)", result.stdout)
+    assert re.search(r"language +m +shift +10 ", result.stdout)
     assert "finished: nothing to do" in call("judge", folder).stderr
     assert call("judge", folder, "--fresh", "--quiet").stderr == ""
     assert (folder / "judge-winrate.csv").read_text().count("\n") == 5
@@ -31,14 +32,14 @@ def test_texts_of_other_languages_need_a_judge(tmp_path):
         assert text in result.stderr
     said = call("judge", folder, "--judge-by", "nll")
     assert "tells of likelihood, not of quality" in said.stderr
-    assert re.search(r"nll +m +shift +0.100.* likelihood", said.stdout)
+    assert re.search(r"nll +m +shift +10 .* likelihood", said.stdout)
 
 
 def test_a_local_judge(tmp_path):
     result = call(
         "judge", write(tmp_path), "--judge-model", "tiny-arlm", "--limit", 1, "--frac", "0.1"
     )
-    assert re.search(r"tiny-arlm +m +shift +0.100", result.stdout)
+    assert re.search(r"tiny-arlm +m +shift +10 ", result.stdout)
     assert (tmp_path / "judge__tiny-arlm.replies.jsonl").read_text().count("\n") == 2
 
 
