@@ -80,7 +80,7 @@ def test_what_is_written(place, whole):
     assert list(rows) == ["step", "loss", "ce", "l1", "rate", "trained_tokens", "seconds"]
     assert list(rows.step) == [1, 2, 3, 4]
     assert list(rows.rate) == [5e-4, 1e-3, 1e-3, 1e-3]
-    assert rows.loss.to_list() == pytest.approx((0.1 * rows.ce + rows.tv).to_list(), rel=1e-5)
+    assert rows.loss.to_list() == pytest.approx((0.1 * rows.ce + rows.l1).to_list(), rel=1e-5)
     assert rows.seconds.is_monotonic_increasing
 
 
