@@ -206,8 +206,10 @@ def test_a_pages_own_study_can_be_planned(page, tmp_path):
 def test_the_page_of_a_probe_says_what_its_files_are(probe):
     page = PAGES[f"docs/probes/{probe}.md"]
     assert f"*{catalog.first_line('probe', probe)}*" in page
-    for table in (ROOT / "results" / "reference" / probe).glob(f"{probe}-*.csv"):
-        assert f"`{table.stem.removeprefix(probe + '-')}`" in page, table.name
+    for file in (ROOT / "results" / "reference" / probe).glob(f"{probe}*.csv"):
+        rows, _, model = file.stem.partition("__")
+        told = f"`{rows}__NAME.csv`" if model else f"`{rows.removeprefix(probe + '-')}`"
+        assert told in page, file.name
 
 
 @pytest.mark.parametrize("name", reference_tables.PAGES)
