@@ -50,7 +50,7 @@ def test_gradients_resumed_equal_those_never_stopped(tmp_path):
     counts = {"examples": 2 * 2 * 2 * 7, "groups": 2 * 2 * (3 + 4), "tokens": 0}
     assert {kind: len(rows) for kind, rows in found.items()} == counts
     rows = found["examples"] + found["groups"]
-    assert {row["gap"] for row in rows} == {""}
+    assert not any("gap" in row for row in rows), "a column of another method"
     assert all(float(row["score"]) > 0 for row in rows)
 
 
