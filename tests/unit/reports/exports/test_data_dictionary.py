@@ -112,10 +112,16 @@ def test_a_column_that_no_probe_declares_is_of_any_type(tmp_path):
     assert fields[1]["type"] == "string"
 
 
-def test_parquet_fields_say_type_unit_and_meaning(exported):
+def test_parquet_fields_say_type_unit_and_meaning(run, exported):
+    """Of the columns that the run's CSVs have: all declared ones but some that are optional."""
     for probe in ("masks", "locality"):
         schema = pq.read_schema(exported / f"{probe}.parquet")
-        for column in catalog.columns(probe):
+        lines = [path.read_text().splitlines()[0] for path in run.glob(f"{probe}__*.csv")]
+        heads = set().union(*(line.split(",") for line in lines))
+        declared = {column.name: column for column in catalog.columns(probe)}
+        assert set(schema.names) == heads <= declared.keys()
+        assert all(declared[name].optional for name in declared.keys() - heads)
+        for column in (declared[name] for name in heads):
             said = schema.field(column.name).metadata
             assert said[b"type"].decode() == column.type.__name__
             assert said.get(b"unit", b"").decode() == column.unit
