@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import planted
 import pytest
 
 from mdlm_probe import models
@@ -117,9 +118,7 @@ def test_scores_of_attribution():
         "example_order": 0,
         "score": 1.0,
     }
-    frame, _, scores = rows(
-        "examples_before", range(5), unit="example", label="relevant", gap=np.nan, **at
-    )
+    frame, _, scores = rows("examples_before", range(5), label="relevant", gap=np.nan, **at)
     frame["normalised"] = scores.ravel()
     for line, own in zip(
         attribution.positions(frame).query("label == 'any'").to_dict("records"), scores, strict=True
@@ -133,7 +132,7 @@ def test_scores_of_attribution():
         expected = (found.low, found.high, found.p)
         line = parts.loc[name]
         assert (*ends(line, "tasks"), line["tasks_p"]) == pytest.approx(expected)
-    groups = attribution.groups(frame.assign(unit="group", label="all"))
+    groups = attribution.groups(frame.drop(columns="label").assign(group="all"))
     found = over_tasks(scores.mean(axis=0)).within(0, 1)
     assert ends(groups.iloc[0], "tasks") == pytest.approx((found.low, found.high))
 
@@ -176,7 +175,8 @@ distractor: {the-smallest: {numbers: smallest}}
     few |= {"shots": 1, "distractors": 1}
     for probe in (locality_probe, attribution_probe):
         for _, found in probe.measure(engine, probe.plan(**few)):
-            assert {row["task"] for row in found} == {"living-thing"}
+            for own in planted.by_kind(found).values():
+                assert {row["task"] for row in own} == {"living-thing"}
 
 
 def test_an_lm_eval_task_is_one_relevant_task():
