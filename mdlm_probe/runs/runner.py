@@ -151,7 +151,7 @@ def _session(
         session.facts["scorer"]["relation"] = kin
     # where every query takes many passes, one batch is work enough to lose, or more than enough
     at_once = min(max(1, GROUP / passes) * session.batch["tokens"], WORK / passes)
-    fitting = at_once / (1.05 * length)
+    fitting = at_once / (1.05 * max(1, length))  # a plan may have cells that ask nothing
     return session, batch.get("cells") or max(1, int(fitting))
 
 

@@ -234,6 +234,24 @@ def test_models_that_cannot_be_asked_are_left_out_when_others_can(tmp_path):
     assert not (tmp_path / "locality__oracle-causal.csv").exists()
 
 
+def test_cells_that_ask_nothing_are_rows_all_the_same(tmp_path):
+    """A pair set of words that the model doesn't know: no query, and no group of cells fails."""
+    pairs = tmp_path / "pairs.yaml"
+    lines = (
+        "name: pairs",
+        "lexicons:",
+        "  full:",
+        "    odd:",
+        '      text: "The {a} of {b}."',
+        "      pairs: [[Xylophon, Quixotry], [Zyzzyva, Rhythmics]]",
+    )
+    pairs.write_text("\n".join(lines))
+    out = tmp_path / "out"
+    call("joint", "--model", "tiny-mdlm", "--measure", "sets", "--pairs", pairs, "-q", "-o", out)
+    (row,) = pd.read_csv(out / "joint-sets__tiny-mdlm.csv").to_dict("records")
+    assert (row["prompt"], row["set_pairs"]) == ("odd", 0)
+
+
 def test_report_on_a_file_cut_anywhere_gives_numbers_or_a_message(tmp_path):
     call("locality", "-m", "oracle", *QUICK, "-o", tmp_path, "-q")
     path = tmp_path / "locality__oracle.csv"
