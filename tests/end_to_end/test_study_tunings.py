@@ -65,7 +65,7 @@ def test_what_is_trained_comes_first_and_is_measured(done):
     assert "Did it help?" in page
     log = pd.read_csv(folder / "out" / "sft" / "training.csv")
     arms = pd.read_csv(folder / "out" / "remedies-arms.csv")
-    assert arms.loc[0, ["name", "objective", "steps"]].tolist() == ["sft", "sft", 2]
+    assert arms.loc[0, ["name", "objective", "training_steps"]].tolist() == ["sft", "sft", 2]
     assert arms.loc[0, "trained_tokens"] == log.trained_tokens.sum()
     assert "patterns_seen" not in arms  # this objective has no patterns
 
@@ -105,16 +105,16 @@ def test_a_planted_change_is_found_and_nothing_else(done, tmp_path, lost):
         pd.read_csv(path, keep_default_na=False).assign(correct=1).to_csv(path, index=False)
 
     def change(rows):
-        wrong = (rows["masks"] == 20) & (rows["item"] < lost)
+        wrong = (rows["amount"] == 20) & (rows["item"] < lost)
         rows.loc[wrong, "correct"] = 0
 
     found = planted(folder, change).changes
     lines = found[(found["measure"] == "accuracy (points)") & (found["probe"] == "masks")]
     at = lines.set_index("at")
     assert at.loc["all", "difference"] == pytest.approx(-100 * lost / 6)
-    with_masks = at[at.index.str.contains("masks 20")]
+    with_masks = at[at.index.str.contains("amount 20")]
     assert with_masks["difference"].tolist() == pytest.approx([-100 * lost / 3])
-    without = at[at.index.str.contains("masks 0")]
+    without = at[at.index.str.contains("amount 0")]
     assert without["difference"].tolist() == [0]
     assert (without["before"] == 100).all()
 
