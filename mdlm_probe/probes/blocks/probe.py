@@ -135,7 +135,7 @@ def measure(
     for cell, text, answer, score in zip(cells, asked, written, scored, strict=True):
         row = {"answer": answer.text, "answer_tokens": len(answer.ids), "ended": answer.ended}
         row |= {"nll": score and score.nll, "scorer_tokens": score and score.tokens}
-        row |= {"right": text.answer}
+        row |= {"right": text.answer or None}
         row["correct"] = text_metrics.exact(answer.text, text.answer) if text.answer else None
         row |= text_quality.columns_of(text.prompt, answer.text, answer.ids)
         row |= filling_columns(answer, engine.entry)

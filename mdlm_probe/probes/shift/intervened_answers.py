@@ -199,7 +199,7 @@ def _row(
         "answer_tokens": len(run.answer.ids),
         "nll": score.nll if score else None,
         "scorer_tokens": score.tokens if score else None,
-        "right": text.answer,
+        "right": text.answer or None,
         "correct": text_metrics.exact(run.answer.text, text.answer) if text.answer else None,
         **text_quality.columns_of(text.prompt, run.answer.text, run.answer.ids),
         **_changes(entry, cell.intervention, run),

@@ -256,7 +256,7 @@ def test_right_answers_and_prompts_are_named(tmp_path):
     path = tmp_path / "sums.jsonl"
     path.write_text('{"prompt": "ab", "answer": "cd"}\n{"prompt": "abcd"}\n')
     first, second = (row for row in measured(str(path), frac=()).values())
-    assert (first["right"], second["right"]) == ("cd", "")
+    assert (first["right"], second["right"]) == ("cd", None)
     assert first["correct"] is (first["answer"] == "cd")
     assert second["correct"] is None
     assert (first["prompt_tokens"], second["prompt_tokens"]) == (2, 4)
