@@ -24,6 +24,7 @@ class Column:
         optional: whether there are runs without it: those that would hold nothing in it.
         file: whether it names a file, which may have moved: only digests of what files hold say
             whether two are the same.
+        option: the option whose value it holds, where that has another name.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Column:
     meaning: str
     optional: bool = False
     file: bool = False
+    option: str = ""
 
     @property
     def kind(self) -> str:
@@ -62,6 +64,13 @@ class Unit:
     name: str
 
 
+@dataclasses.dataclass(frozen=True)
+class Holds:
+    """Says of a coordinate which option's value it holds, where names differ: `Column.option`."""
+
+    option: str
+
+
 FILE = object()
 """Says of a coordinate that it names a file, beside its meaning: see `Column.file`."""
 
@@ -87,9 +96,9 @@ def empty(columns: Iterable[Column]) -> dict[str, Any]:
 
 
 def coordinates(cell: type) -> tuple[Column, ...]:
-    """The columns that a cell's fields are: `field: Annotated[type, meaning, Unit, FILE]`.
+    """The columns that a cell's fields are: `field: Annotated[type, meaning, Unit, FILE, Holds]`.
 
-    Unit and FILE may be missing. Literals are text; a type with `| None` is the type alone.
+    Unit, FILE and Holds may be missing. Literals are text; a type with `| None` is the type alone.
     """
     hints = typing.get_type_hints(cell, include_extras=True)
     return tuple(_column(field.name, hints[field.name]) for field in dataclasses.fields(cell))
@@ -112,7 +121,8 @@ def read_cell(cell: type, row: Mapping[str, str]) -> Any:
 def _column(name: str, hint: Any) -> Column:
     kind, meaning, *more = typing.get_args(hint)
     unit = next((mark.name for mark in more if isinstance(mark, Unit)), "")
-    return Column(name, _plain(kind), unit, meaning, file=FILE in more)
+    option = next((mark.option for mark in more if isinstance(mark, Holds)), "")
+    return Column(name, _plain(kind), unit, meaning, file=FILE in more, option=option)
 
 
 def _plain(kind: Any) -> type:

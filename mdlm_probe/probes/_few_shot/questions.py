@@ -12,7 +12,7 @@ from mdlm_probe.core import shared_columns as columns
 from mdlm_probe.core.catalog import unknown
 from mdlm_probe.core.cells import key, seeded_as
 from mdlm_probe.core.cells import seed as seed_of
-from mdlm_probe.core.columns import FILE, Column, Unit
+from mdlm_probe.core.columns import FILE, Column, Holds, Unit
 from mdlm_probe.core.errors import Refusal
 from mdlm_probe.core.options import Traits
 from mdlm_probe.decoding import coordinates
@@ -84,7 +84,7 @@ class FewShotCell:
     suite: Annotated[str, "name of the suite in tasks/, or its path", FILE]
     set: Annotated[str, "set of questions: a relevant task among a distractor task"]
     lexicon: coordinates.Lexicon
-    answer_form: Annotated[str, "what the answer is: letter or word"] = field(
+    answer_form: Annotated[str, "what the answer is: letter or word", Holds("answer")] = field(
         metadata=seeded_as("answer")
     )
     options: Annotated[int, "options of a question"]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from mdlm_probe.core.cell_ranges import Cells, cells_of
 from mdlm_probe.core.cells import seeded_as
-from mdlm_probe.core.columns import Unit
+from mdlm_probe.core.columns import Holds, Unit
 from mdlm_probe.core.options import AMOUNT, check_least, check_once
 from mdlm_probe.probes._few_shot import one_token, questions
 from mdlm_probe.probes.attribution import columns, token_scores
@@ -44,9 +44,9 @@ class Cell(questions.FewShotCell):
     """
 
     question: Annotated[str, "where the question stands: left, middle or right"]
-    appended_masks: Annotated[int, "masks appended after the answer's own", Unit("masks")] = field(
-        metadata=seeded_as("masks")
-    )
+    appended_masks: Annotated[
+        int, "masks appended after the answer's own", Unit("masks"), Holds("masks")
+    ] = field(metadata=seeded_as("masks"))
     example_order: Annotated[int, "number of the random order of the examples, from 0"] = field(
         metadata=seeded_as("order")
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from mdlm_probe.core.cells import seeded_as
-from mdlm_probe.core.columns import FILE, Unit
+from mdlm_probe.core.columns import FILE, Holds, Unit
 from mdlm_probe.decoding import coordinates
 
 
@@ -23,18 +23,18 @@ class Cell:
     task: coordinates.TaskName
     prompt: coordinates.PromptId
     masks: coordinates.Window
-    layout: Annotated[str, "pairs: masks after the prompt (appended), or two holes"] = field(
-        default="none", metadata=seeded_as("canvas")
-    )
+    layout: Annotated[
+        str, "pairs: masks after the prompt (appended), or two holes", Holds("canvas")
+    ] = field(default="none", metadata=seeded_as("canvas"))
     spacing: Annotated[str, "pairs: tokens from one mask to the other, all of them"] = "none"
     outcome: Annotated[str, "pairs: whose circulation, the top tokens' or the true ones'"] = "none"
     reveal_order: Annotated[str, "orders: in which the chain rule scores the tokens"] = field(
         default="none", metadata=seeded_as("order")
     )
     anchors: Annotated[int, "pairs: first masks, spread over the window", Unit("masks")] = 0
-    candidates: Annotated[int, "pairs: likeliest tokens of a mask that count", Unit("tokens")] = (
-        field(default=0, metadata=seeded_as("top"))
-    )
+    candidates: Annotated[
+        int, "pairs: likeliest tokens of a mask that count", Unit("tokens"), Holds("top")
+    ] = field(default=0, metadata=seeded_as("top"))
     at_once: Annotated[int, "budget: masks that a step commits", Unit("masks")] = 0
     eps: Annotated[
         float, "pairs: what an unlikely pair is less probable than", Unit("probability")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from mdlm_probe.core.cell_ranges import Cells, cells_of
 from mdlm_probe.core.cells import seeded_as
-from mdlm_probe.core.columns import Unit
+from mdlm_probe.core.columns import Holds, Unit
 from mdlm_probe.core.options import AMOUNT, check_least, check_once, check_range
 from mdlm_probe.probes._few_shot import questions, scoring
 from mdlm_probe.prompts import lm_eval_suite
@@ -43,7 +43,7 @@ class Cell(questions.FewShotCell):
 
     question: Annotated[str, "where the question stands: left, middle or right"]
     question_masks: Annotated[
-        int, "masks that the question ends in; 0: one mask, closed", Unit("masks")
+        int, "masks that the question ends in; 0: one mask, closed", Unit("masks"), Holds("masks")
     ] = field(metadata=seeded_as("masks"))
     position: Annotated[int, "distractors left of the relevant block", Unit("examples")]
 

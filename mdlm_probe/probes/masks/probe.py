@@ -21,7 +21,7 @@ from mdlm_probe.core import shared_columns as shared
 from mdlm_probe.core.cell_ranges import Cells, cells_of
 from mdlm_probe.core.cells import key, seeded_as
 from mdlm_probe.core.cells import seed as seed_of
-from mdlm_probe.core.columns import Column
+from mdlm_probe.core.columns import Column, Holds
 from mdlm_probe.core.errors import Refusal
 from mdlm_probe.core.options import AMOUNT, check_least, check_once
 from mdlm_probe.decoding import coordinates
@@ -57,9 +57,9 @@ class Cell(questions.FewShotCell):
     as the context holds. With "0" nothing is appended, so filler, side and order are "none".
     """
 
-    amount: Annotated[str, "how much is appended: a count, a share of the prompt, or max"] = field(
-        metadata=seeded_as("masks")
-    )
+    amount: Annotated[
+        str, "how much is appended: a count, a share of the prompt, or max", Holds("masks")
+    ] = field(metadata=seeded_as("masks"))
     filler: Annotated[str, "what is appended, such as mask, text or eos"]
     side: Annotated[str, "where: right or left of the prompt, or both"]
     steps: coordinates.Steps

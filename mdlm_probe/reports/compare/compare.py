@@ -22,7 +22,7 @@ from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import unusable
 from mdlm_probe.reports import pictures
 from mdlm_probe.reports.compare import forest
-from mdlm_probe.reports.compare.declarations import comparable, pairings
+from mdlm_probe.reports.compare.declarations import comparable, freed, pairings
 from mdlm_probe.reports.compare.measurements import Measurement, Pair, measurements, partners
 from mdlm_probe.reports.compare.settings import SHOWN, check_known, check_same, scorer_of
 from mdlm_probe.reports.masks_used import masks_used
@@ -166,7 +166,7 @@ def _corrected(compared: Sequence[Compared]) -> list[Compared]:
 def _compared(
     first: Measurement, second: Measurement, across: Sequence[str], points: Points
 ) -> Compared:
-    free = {name.rpartition(".")[2] for name in across}
+    free = freed(first.probe, across)
     keys = [name for name in comparable(first.probe) if name not in free]
     tables, notes = {}, _notes(first, second)
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mdlm_probe.analysis import pairing as _pairing
 from mdlm_probe.analysis.observed import Observed, by_kind
 from mdlm_probe.analysis.pairing import Pairing
@@ -26,6 +28,19 @@ def coordinates(probe: str) -> list[str]:
     if probe not in catalog.names("probe"):
         return []
     return list(columns.names(catalog.coordinates(probe)))
+
+
+def held(probe: str) -> dict[str, str]:
+    """The option whose value a coordinate holds, by the coordinate: most are of the same name."""
+    if probe not in catalog.names("probe"):
+        return {}
+    return {column.name: column.option or column.name for column in catalog.coordinates(probe)}
+
+
+def freed(probe: str, across: Sequence[str]) -> set[str]:
+    """What may differ by the names a user gave: their ends, and coordinates that hold options."""
+    ends = {name.rpartition(".")[2] for name in across}
+    return ends | {name for name, option in held(probe).items() if option in ends}
 
 
 def comparable(probe: str) -> list[str]:

@@ -18,7 +18,8 @@ from mdlm_probe.core.run_folder import differences
 from mdlm_probe.reports.compare.declarations import (
     amounts,
     comparable,
-    coordinates,
+    freed,
+    held,
     pairings,
     unbinding,
 )
@@ -79,7 +80,7 @@ def check_same(pairs: Sequence[Pair], across: Sequence[str]) -> None:
     """Refuses pairs that weren't made the same way, with every difference."""
     found, flags = [], ""
     for first, second in pairs:
-        lines = [line for line in unlike(first, second) if not _allowed(line, across)]
+        lines = [line for line in unlike(first, second) if not _allowed(line, across, first.probe)]
         if lines:
             flags = flags or _remedy(first, second, lines)
             found += [f"  {first.of}, {first.model} and {second.model}:"]
@@ -99,7 +100,7 @@ def _remedy(first: Measurement, second: Measurement, lines: Sequence[str]) -> st
     for side, one, other in (("B", second, first), ("A", first, second)):
         ours, theirs = (_options_of(m) | _load(m.entry) for m in (one, other))
         paths = [line.partition(":")[0] for line in lines]
-        names = [path.rpartition(".")[2] for path in paths]
+        names = [held(one.probe).get(path, path.rpartition(".")[2]) for path in paths]
         # a source of the same name differs by another option, such as the lexicon
         same = {n for n, path in zip(names, paths, strict=True) if path.startswith("sources.")}
         names = [n for n in names if n not in same or ours.get(n) != theirs.get(n)]
@@ -116,11 +117,10 @@ def _remedy(first: Measurement, second: Measurement, lines: Sequence[str]) -> st
     return ""
 
 
-def _allowed(line: str, across: Sequence[str]) -> bool:
-    """Whether a difference was asked for, by its full name or the end of it."""
+def _allowed(line: str, across: Sequence[str], probe: str) -> bool:
+    """Whether a difference was asked for, by its full name, the end of it or its option's."""
     path = line.partition(":")[0]
-    ends = [name.rpartition(".")[2] for name in across]
-    return any(path == n or path.endswith(f".{n}") for n in across) or path in ends
+    return any(path == n or path.endswith(f".{n}") for n in across) or path in freed(probe, across)
 
 
 def unlike(first: Measurement, second: Measurement) -> list[str]:
@@ -136,7 +136,8 @@ def unlike(first: Measurement, second: Measurement) -> list[str]:
         lines += differences(ours, theirs, "answers")
     named = {line.partition(":")[0].rpartition(".")[2] for line in lines}
     free = {name for pairing in pairings(first.probe, first.frame) for name in pairing.free}
-    cells = [n for n in comparable(first.probe) if n not in named | free]
+    options = held(first.probe)
+    cells = [n for n in comparable(first.probe) if not {n, options[n]} & named and n not in free]
     return lines + _disjoint(first.frame, second.frame, cells)
 
 
@@ -146,7 +147,7 @@ def _alike(first: dict[str, Any], second: dict[str, Any], probe: str) -> list[di
     hashes = [config.get("sources", {}) for config in configs]
     options = [_options(config, probe) for config in configs]
     dropped = unbinding(probe) | (hashes[0].keys() & hashes[1].keys())
-    cells = coordinates(probe)
+    cells = set(held(probe).values())
     for name in options[0].keys() | options[1].keys():
         values = [given.get(name) for given in options]
         swept = any(isinstance(value, (list, tuple)) for value in values)

@@ -229,10 +229,27 @@ def test_coordinates_without_a_common_value_are_differences(tmp_path):
     frames = rows("base", masks=(0,)), rows("tuned", masks=(50, 100))
     places = two(tmp_path, frames=frames)
     assert "    question_masks: 0 -> 50, 100\n" in refused(places)
-    found, _ = compare.compare(*places, across=["question_masks"])
-    line = table_of(found).iloc[0]
-    assert line["b"] == pytest.approx(100 * frames[1]["correct"].mean())
-    assert line["n"] == 12
+    for name in ("question_masks", "masks", "options.masks"):  # the column, and its option
+        found, _ = compare.compare(*places, across=[name])
+        line = table_of(found).iloc[0]
+        assert line["b"] == pytest.approx(100 * frames[1]["correct"].mean())
+        assert line["n"] == 12
+
+
+@pytest.mark.parametrize("second", [None, "word"])
+def test_a_column_of_another_name_than_its_option_is_one_difference(tmp_path, second):
+    """Left to the suite, an answer may have the form that the other side asked for, or not."""
+    asked = {"options": {"answer": "letter"}}, {"options": {"answer": second}}
+    same = rows("base", 1), rows("tuned", 2)
+    if second is None:
+        assert len(table_of(compare.compare(*two(tmp_path / "same", *asked, frames=same))[0]))
+    frames = same[0], same[1].assign(answer_form="word")
+    places = two(tmp_path / "other", *asked, frames=frames)
+    told = 'options.answer: "letter" -> "word"' if second else "answer_form: letter -> word"
+    message = refused(places)
+    assert message.partition("hint: ")[0].splitlines()[2:] == [f"    {told}"]
+    assert "hint: measure B, locality of tuned, anew with --answer letter (" in message
+    assert len(table_of(compare.compare(*places, across=["answer"])[0]))
 
 
 @pytest.mark.parametrize(
