@@ -1,6 +1,7 @@
 """`python -m mdlm_probe.lm_eval`: lm-eval's own command with our models."""
 
 import json
+import logging
 import sys
 
 import pytest
@@ -21,6 +22,8 @@ def typed(monkeypatch, folder):
         whole(self, *given, **named | {"include_defaults": False})
 
     monkeypatch.setattr(TaskManager, "__init__", with_no_other)
+    logger = logging.getLogger("lm_eval")
+    before = list(logger.handlers), logger.level, logger.propagate
 
     def run(model, *more):
         asked = ["--model", "mdlm", "--model_args", model, "--tasks", "t_choice", "--limit", "2"]
@@ -29,7 +32,10 @@ def typed(monkeypatch, folder):
         monkeypatch.chdir(folder)  # the task names its file so
         lm_eval.main()
 
-    return run
+    yield run
+    # it logs to the streams of its own process for good; here they are closed after the test
+    logger.handlers[:], level, logger.propagate = before
+    logger.setLevel(level)
 
 
 def test_metrics_are_those_of_our_own_command(typed, folder, tmp_path, capsys):
