@@ -77,31 +77,27 @@ def plan(
     rule_settings = RuleSettings.of(locals())
     check_least(1, limit=limit)
     check_least(0, seed=seed)
-    made = Schedule(
-        *(
-            steps or length,
-            answers.block_of(block, length, order),
-            order,
-            threshold,
-            temperature,
-            guidance,
-            eos,
-            cache,
-        ),
-        seed=seed,
-        rule_settings=rule_settings,
-    )
+    steps, block = steps or length, answers.block_of(block, length, order)
+    how = (steps, block, order, threshold, temperature, guidance, eos, cache)
+    made = Schedule(*how, seed=seed, rule_settings=rule_settings)
     check_schedule(length, made)
-    if text:
-        given = tuple(Text(str(i), "text", one) for i, one in enumerate(text, 1))
-        for one in given:
-            if not one.prompt.strip() or one.prompt != one.prompt.encode(errors="replace").decode():
-                raise ProbeError(
-                    f"prompt {one.id} is empty, or not UTF-8", expected="a text to continue"
-                )
-        return GenerationRequest(given, length, made)
-    found = chosen(texts.load(prompts, lexicon), tasks, limit, "left")
+    found = _typed(text) or chosen(texts.load(prompts, lexicon), tasks, limit, "left")
     return GenerationRequest(tuple(found), length, made)
+
+
+def _typed(prompts: Sequence[str]) -> list[Text]:
+    """Prompts as a user typed them.
+
+    Raises:
+        ProbeError: one is empty, or not UTF-8.
+    """
+    given = [Text(str(i), "text", one) for i, one in enumerate(prompts, 1)]
+    for one in given:
+        if not one.prompt.strip() or one.prompt != one.prompt.encode(errors="replace").decode():
+            raise ProbeError(
+                f"prompt {one.id} is empty, or not UTF-8", expected="a text to continue"
+            )
+    return given
 
 
 def run(job: Job, progress: GenerationProgress, executor: Executor | None = None) -> Path:
