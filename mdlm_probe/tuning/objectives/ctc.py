@@ -14,14 +14,12 @@ from jaxtyping import Float, Int
 
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.options import check_range
+from mdlm_probe.likelihood.placements import placements_nll
 from mdlm_probe.tuning.corruption import Corrupted, Moment, Sample, Tokens, cross_entropy
 from mdlm_probe.tuning.placement import Placement, SlackOption, check_slack, hidden_row
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-NEVER = -1e30
-"""The log-probability of what can't be: finite, since the gradient of -inf - -inf is no number."""
 
 
 def plan(
@@ -115,37 +113,6 @@ def runs_nll(logits: Float[Tensor, "slots vocab"], item: Runs) -> Float[Tensor, 
 
     counts = torch.from_numpy(item.slots), torch.from_numpy(item.sizes)
     return placements_nll(slack, own, *(count.to(logits.device) for count in counts))
-
-
-def placements_nll(
-    slack: Float[Tensor, "runs slots"],
-    own: Float[Tensor, "runs slots tokens"],
-    slots: Int[Tensor, " runs"],
-    sizes: Int[Tensor, " runs"],
-) -> Float[Tensor, " runs"]:
-    """The negative log of the sum over all placements that keep the tokens' order, in nats.
-
-    alpha[t, u] = alpha[t-1, u] p(slack | t) + alpha[t-1, u-1] p(y_u | t), in log space. Nothing is
-    merged, unlike in speech recognition: a token that comes twice must stand there twice.
-
-    Args:
-        slack: log-probability of `<slack>` in each slot.
-        own: log-probabilities of the run's tokens in each slot.
-        slots, sizes: of each run; what lies beyond is padding.
-
-    Returns:
-        Infinity where there are more tokens than slots.
-    """
-    import torch
-
-    alpha = slack.new_full((len(slots), own.shape[2] + 1), NEVER)
-    alpha[:, 0] = 0
-    for t in range(slack.shape[1]):
-        stay, move = alpha + slack[:, t, None], alpha[:, :-1] + own[:, t]
-        moved = torch.cat([stay[:, :1], torch.logaddexp(stay[:, 1:], move)], dim=1)
-        alpha = torch.where((t < slots)[:, None], moved, alpha)
-    found = -alpha.gather(1, sizes[:, None])[:, 0]
-    return found.masked_fill(sizes > slots, torch.inf)
 
 
 def _padded(values: Int[np.ndarray, " values"], counts: Int[np.ndarray, " runs"]) -> Tensor:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from corrupted import MASK, SLACK, TOKENS, VOCAB, gradient_holds, logits_for, moment, sample
 
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.likelihood.placements import placements_nll
 from mdlm_probe.tuning.objectives import ctc, jitter
 from mdlm_probe.tuning.placement import Placement, place
 
@@ -102,7 +103,7 @@ def test_float32_has_a_finite_gradient_where_most_is_impossible():
 def test_a_run_that_is_too_short_is_named_and_never_zero():
     with pytest.raises(ProbeError, match="2 slots for 3 tokens"):
         ctc.runs_nll(draw(3), runs([1, 2], [1, 3], [4, 5, 6, 7]))
-    found = ctc.placements_nll(
+    found = placements_nll(
         torch.zeros(1, 2), torch.zeros(1, 2, 3), torch.tensor([2]), torch.tensor([3])
     )
     assert found.item() == math.inf

@@ -1,0 +1,1 @@
+"""The probe `alignment`: its cells and measurement, its report, its examples."""
