@@ -143,14 +143,31 @@ def answer_of(border: Border, entry: Checkpoint, decoded: Decoded) -> Answer:
 
 def cut(border: Border, entry: Checkpoint, tokens: Sequence[int], decoded: Decoded) -> Answer:
     """The answer that tokens make: those before the first end of text."""
-    ends = [i for i, token in enumerate(tokens) if token in entry.eos_ids]
-    kept = tokens[: ends[0]] if ends else tokens
-    blank = (entry.mask_id, entry.slack_id)
-    places = tuple(i for i, token in enumerate(kept) if token not in blank)
+    kept = _before_end(entry, tokens)
+    places = _written(entry, kept)
     ids = tuple(kept[i] for i in places)
     slack = None if entry.slack_id is None else kept.count(entry.slack_id) / max(len(kept), 1)
-    text = border.decode(ids) if ids else ""
-    return Answer(ids, places, text, bool(ends), decoded, slack)
+    text = text_of(border, entry, tokens)
+    return Answer(ids, places, text, len(kept) < len(tokens), decoded, slack)
+
+
+def text_of(border: Border, entry: Checkpoint, tokens: Sequence[int]) -> str:
+    """The text of the answer that tokens make, masks and slack passed over."""
+    kept = _before_end(entry, tokens)
+    ids = tuple(kept[i] for i in _written(entry, kept))
+    return border.decode(ids) if ids else ""
+
+
+def _before_end(entry: Checkpoint, tokens: Sequence[int]) -> Sequence[int]:
+    """Tokens before the first end of text; all where there is none."""
+    end = next((i for i, token in enumerate(tokens) if token in entry.eos_ids), len(tokens))
+    return tokens[:end]
+
+
+def _written(entry: Checkpoint, kept: Sequence[int]) -> tuple[int, ...]:
+    """The places that hold neither a mask nor slack."""
+    blank = (entry.mask_id, entry.slack_id)
+    return tuple(i for i, token in enumerate(kept) if token not in blank)
 
 
 def pieces(border: Border, entry: Checkpoint, tokens: Sequence[int]) -> list[str | list[int]]:

@@ -88,6 +88,29 @@ class Intervention(Protocol):
         """The tokens to write, by mask; masks of the window only, none twice. None: no more."""
 
 
+class Watcher(Protocol):
+    """What is told in every step what the pass says of all masks that are left; changes nothing.
+
+    Orders that are known beforehand ask of the next masks only, and blocks of their own: a watcher
+    has the others read in the same pass. Of masks that the pass doesn't compute (behind a block,
+    under block-causal attention or where keys and values are kept) it is told nothing.
+
+    Attributes:
+        wanted: the readouts.
+    """
+
+    wanted: tuple[Readout, ...]
+
+    def see(self, tokens: Sequence[int], masks: Sequence[int], answer: Answer) -> None:
+        """What a step found, before it commits anything.
+
+        Args:
+            tokens: of the window as the pass saw it, the mask's id where one is left.
+            masks: those that were read, left to right, by their number in the window.
+            answer: the readouts' values, a row for each of these.
+        """
+
+
 class Observer:
     """An intervention that asks for nothing."""
 

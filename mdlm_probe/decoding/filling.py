@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mdlm_probe.core.cells import seed as seed_of
-from mdlm_probe.decoding.canvas import Canvas, Decoded, Edit
+from mdlm_probe.decoding.canvas import Canvas, Decoded, Edit, Watcher
 from mdlm_probe.decoding.layout import BlockPlan
 from mdlm_probe.decoding.schedule import Schedule
-from mdlm_probe.engine.queries import Guidance, Query, Readout
+from mdlm_probe.engine.queries import Answer, Guidance, Query, Readout
 from mdlm_probe.models._kv_cache import KVCache
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class Filling:
     Args:
         canvas, schedule, entry: what is filled in, how, by which model.
         cached: whether keys and values of finished blocks are kept, of a block-causal model.
+        watcher: told what every step's pass says of the masks left, or None.
 
     Attributes:
         masked: the masks that are left.
@@ -33,9 +35,15 @@ class Filling:
     """
 
     def __init__(
-        self, canvas: Canvas, schedule: Schedule, entry: Checkpoint, cached: bool = False
+        self,
+        canvas: Canvas,
+        schedule: Schedule,
+        entry: Checkpoint,
+        cached: bool = False,
+        watcher: Watcher | None = None,
     ) -> None:
         self.canvas, self.schedule, self.entry = canvas, schedule, entry
+        self._watcher = watcher
         size = len(canvas.places)
         self.ids = list(canvas.ids)
         self.tokens: list[int] = [self.ids[place] for place in canvas.places]
@@ -89,7 +97,36 @@ class Filling:
         if schedule.rule_settings.truncates:
             args += (schedule.rule_settings.top_p, schedule.rule_settings.top_k, rule.dream)
         places = tuple(self.canvas.places[i] for i in asked)
-        return self._fed(places, (Readout("candidates", args), *extra), plan)
+        query = self._fed(places, (Readout("candidates", args), *extra), plan)
+        return self._watched(query) if self._watcher else query
+
+    def _watched(self, query: Query) -> Query:
+        """The same, behind its own positions those of all other masks that the pass computes."""
+        assert self._watcher
+        computed = query.computed or range(len(query.ids))
+        known = dict.fromkeys(query.positions)
+        for mask in self.masked:
+            place = self.canvas.places[mask]
+            if place < len(query.ids) and place - self.entry.shift in computed:
+                known[place] = None
+        readouts = dict.fromkeys((*query.readouts, *self._watcher.wanted))
+        return replace(query, positions=tuple(known), readouts=tuple(readouts))
+
+    def told(self, query: Query, asked: int, answer: Answer) -> Answer:
+        """The answer to the step's own question; the watcher is told of all masks left.
+
+        Args:
+            query: as asked; its first positions are the step's own.
+            asked: how many these are.
+            answer: to all of it.
+        """
+        if self._watcher is None:
+            return answer
+        at = {place: row for row, place in enumerate(query.positions)}
+        masks = [mask for mask in self.masked if self.canvas.places[mask] in at]
+        rows = [at[self.canvas.places[mask]] for mask in masks]
+        self._watcher.see(tuple(self.tokens), masks, answer.part(self._watcher.wanted, rows))
+        return answer.part(query.readouts, slice(asked))
 
     def storing(self, plan: BlockPlan) -> Query:
         """A pass that keeps the keys and values of a finished block, and nothing else."""

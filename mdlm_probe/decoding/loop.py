@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.decoding.canvas import Canvas, Decoded, Intervention, Step
+from mdlm_probe.decoding.canvas import Canvas, Decoded, Intervention, Step, Watcher
 from mdlm_probe.decoding.filling import Filling
 from mdlm_probe.decoding.layout import BlockPlan, layout
 from mdlm_probe.decoding.rules import EXTRA_EDITS
@@ -34,6 +34,7 @@ def decode(
     entry: Checkpoint,
     intervention: Intervention | None = None,
     cached: bool = False,
+    watcher: Watcher | None = None,
 ) -> MultiStep[Decoded]:
     """Fills in a canvas.
 
@@ -44,8 +45,9 @@ def decode(
         intervention: called between choice and commit of every step, or None.
         cached: whether a block-causal model keeps the keys and values of finished blocks, which
             takes a pass for each: exact, and the tokens are the same.
+        watcher: told what every step's pass says of the masks left, or None.
     """
-    filling = Filling(canvas, schedule, entry, cached)
+    filling = Filling(canvas, schedule, entry, cached, watcher)
     plans = layout(canvas, schedule, entry)
     for number, plan in enumerate(plans):
         going = True
@@ -119,6 +121,7 @@ def _step(
     query = filling.query(asked, plan, extra)
     (answer,) = yield [query]
     filling.count(query)
+    answer = filling.told(query, len(asked), answer)
     found = answer[query.readouts[0]]
     edits = filling.edits(asked, found)
     chosen = filling.choose(asked, amount, found)
@@ -204,6 +207,7 @@ class Decoding:
     entry: Checkpoint
     intervention: Intervention | None = None
     cached: bool = False
+    watcher: Watcher | None = None
 
     @property
     def kv_cache_tokens(self) -> int:
@@ -228,7 +232,8 @@ class Decoding:
         return [[own]] * self.schedule.made(len(self.canvas.places))
 
     def _filled(self, schedule: Schedule) -> MultiStep[Decoded]:
-        return decode(self.canvas, schedule, self.entry, self.intervention, self.cached)
+        how = self.intervention, self.cached, self.watcher
+        return decode(self.canvas, schedule, self.entry, *how)
 
     def _passes_of_blocks(self) -> Iterator[Pass]:
         """The first one takes all that stands before its block, others the block where the rest is
@@ -289,12 +294,14 @@ def decode_all(
     schedules: Sequence[Schedule],
     interventions: Sequence[Intervention | None] = (),
     beside: int = 0,
+    watchers: Sequence[Watcher | None] = (),
 ) -> list[Decoded]:
     """Fills in canvases side by side; equal ones go through the network once.
 
     Args:
         engine: over a masked model.
-        canvases, schedules, interventions: one of each a canvas; no interventions: none at all.
+        canvases, schedules, interventions, watchers: one of each a canvas; no interventions, no
+            watchers: none at all.
         beside: how many of the last ones are needed beside the others; see `AnyEngine.run`.
 
     Raises:
@@ -305,10 +312,10 @@ def decode_all(
             f"'{engine.entry.name}' has no keys and values to keep",
             expected="--cache none, or a checkpoint with weights",
         )
-    hooks = interventions or [None] * len(canvases)
+    hooks, eyes = interventions or [None] * len(canvases), watchers or [None] * len(canvases)
     works = [
-        Decoding(canvas, schedule, engine.entry, hook, _keeps_blocks(engine, schedule))
-        for canvas, schedule, hook in zip(canvases, schedules, hooks, strict=True)
+        Decoding(canvas, schedule, engine.entry, hook, _keeps_blocks(engine, schedule), eye)
+        for canvas, schedule, hook, eye in zip(canvases, schedules, hooks, eyes, strict=True)
     ]
     own = len(works) - beside
     return engine.run(works[:own], works[own:])

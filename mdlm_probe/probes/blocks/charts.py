@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from mdlm_probe.analysis import text_quality
 from mdlm_probe.analysis.charts import Axis, Chart, ChartLayer, HeatColours
 from mdlm_probe.analysis.frames import Tables, grouped
-from mdlm_probe.probes.blocks import report
+from mdlm_probe.probes.blocks import answer_charts, answer_tables, report
 from mdlm_probe.probes.blocks.equivalent import FREE, LEFT, SERIES, EquivalentCells
 
 READ = (
@@ -119,23 +119,11 @@ def _places(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
 
     Of each model's longest canvas and largest number of steps; from left to right, too.
     """
-    stands, found = EquivalentCells(frame), []
-    by = dict(iter(frame.groupby(SERIES, observed=True, sort=False)))
-    orders = sorted(set(frame["order"]), key=lambda order: (order != LEFT, order))
-    for model, part in frame.groupby("model", observed=True, sort=False):
-        part = part[part["length"] == part["length"].max()]
-        length, steps = int(part["length"].max()), int(part["steps"].max())
-        # in blocks of one step, and from left to right, there is nothing to compare
-        free = part[(part["order"] != LEFT) & (part["steps"] == steps)]
-        choice = sorted(free["block"].unique()) or [length]
-        for size in dict.fromkeys((choice[(len(choice) - 1) // 2], choice[-1])):
-            where = "one block" if size == length else f"blocks of {size}"
-            for order in orders:
-                own = stands.of(str(model), length, int(size), steps, order)
-                if own:
-                    named = {"model": model, "where": where, "order": order}
-                    named["n"] = len(by[own])
-                    found += [named | cell for cell in _cells(by[own]["unmasked"], length)]
+    found: list[dict[str, Any]] = []
+    for named, part in answer_tables.curve_cells(frame):
+        named = named | {"n": len(part)}
+        cells = _cells(part["unmasked"], int(part["length"].iloc[0]))
+        found += [named | cell for cell in cells]
     return pd.DataFrame(found)
 
 
@@ -240,4 +228,5 @@ CHARTS = (
         counts=(*COUNTS, ("a_step", "masks per step")),
         over="prompts",
     ),
+    *answer_charts.CHARTS,
 )

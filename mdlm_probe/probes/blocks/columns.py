@@ -17,6 +17,37 @@ from mdlm_probe.core.shared_columns import (
 )
 from mdlm_probe.decoding import text_quality
 
+SPANS = (1, 4)
+"""Tokens of a span, and leftmost masks, of local and global AR-ness."""
+RIGHT_STEPS = optional(
+    Column(
+        "first_predicted",
+        int,
+        "steps",
+        "first step whose predictions for all masks left read as the right answer",
+    ),
+    Column("predicted_step", int, "steps", "step from which on they do for good; empty: never"),
+    Column("written_step", int, "steps", "step after which the committed tokens do; empty: never"),
+)
+"""When the right answer is there: see `answer_steps`."""
+STEPS = optional(
+    Column("steps_made", int, "steps", "steps that were made"),
+    *RIGHT_STEPS,
+    Column("path_entropy", float, "nats", "mean entropy of the masks left, mean over steps"),
+    Column("state_entropy", str, "", "mean entropy of the masks left at each step, in nats"),
+    *(
+        Column(f"{name}_ar_{k}", float, "share", meaning.format(k=k))
+        for name, meaning in (
+            ("local", "spans of {k} tokens unmasked in turn, each right behind its left neighbour"),
+            ("global", "tokens that were one of the {k} leftmost masks when unmasked"),
+        )
+        for k in SPANS
+    ),
+)
+"""What steps say of the answer, and of how close to left to right they go: see `order_metrics`.
+
+Optional, since runs of earlier versions have none.
+"""
 COLUMNS = (
     ANSWER,
     ANSWER_TOKENS,
@@ -36,5 +67,6 @@ COLUMNS = (
     Column("tail_eos_first", float, "share", "trailing ends of text committed in step 1"),
     UNMASKED,
     CANVAS,
+    *STEPS,
 )
 """`canvas`: see `answers.pieces`; from `confidence` to `unmasked`: see `filling_order`."""

@@ -12,12 +12,13 @@ it ends.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from mdlm_probe.core import options
 from mdlm_probe.core.cell_ranges import Cells, cells_of
 from mdlm_probe.core.cells import key
+from mdlm_probe.core.columns import names
 from mdlm_probe.core.errors import Refusal
 from mdlm_probe.decoding import (
     answers,
@@ -32,6 +33,7 @@ from mdlm_probe.decoding.presets import PresetOption
 from mdlm_probe.decoding.rules import DREAM_EPS, Order, RuleSettings
 from mdlm_probe.decoding.schedule import Cache, Schedule, check, unfit
 from mdlm_probe.probes.blocks import columns
+from mdlm_probe.probes.blocks.answer_steps import AnswerWatcher
 from mdlm_probe.probes.blocks.coordinates import Cell
 from mdlm_probe.probes.blocks.filling_order import filling_columns
 from mdlm_probe.probes.blocks.grid import combinations
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
     from mdlm_probe.models._checkpoint import Checkpoint
 
 KINDS = ("masked",)
-sources, unwritten = texts.sources, answers.unwritten
+sources = texts.sources
 COLUMNS = columns.COLUMNS
 
 
@@ -119,28 +121,38 @@ def refuse(cell: Cell, entry: Checkpoint) -> str:
     return unfit(cell.block, cell.cache, entry)
 
 
+def unwritten(options: Mapping[str, Any], entry: Checkpoint) -> tuple[str, ...]:
+    """Columns in which answers have nothing; see `answers.unwritten`."""
+    found = answers.unwritten(options, entry)
+    return (*found, *names(columns.RIGHT_STEPS)) if "right" in found else found
+
+
 def measure(
     engine: AnyEngine, cells: Sequence[Cell]
 ) -> Iterator[tuple[Cell, list[dict[str, Any]]]]:
     """One row per cell: the answer, what the scorer thinks of it, and how it came about."""
     known = {at: _by_id(*at) for at in {(cell.prompts, cell.lexicon) for cell in cells}}
     asked = [in_tokens(engine, known[cell.prompts, cell.lexicon][cell.prompt]) for cell in cells]
+    schedules = [cell.schedule() for cell in cells]
     canvases = [
         answers.canvas_of(engine, text, cell.length, key(cell), rules.last_block(cell.order))
         for text, cell in zip(asked, cells, strict=True)
     ]
-    found = loop.decode_all(engine, canvases, [cell.schedule() for cell in cells])
+    watchers = [AnswerWatcher(engine, *one) for one in zip(asked, schedules, strict=True)]
+    found = loop.decode_all(engine, canvases, schedules, watchers=watchers)
     written = [answers.answer_of(engine.border, engine.entry, decoded) for decoded in found]
     scored = answers.score(engine.scorer, asked, [one.text for one in written])
-    for cell, text, answer, score in zip(cells, asked, written, scored, strict=True):
+    for cell, text, answer, score, watcher in zip(
+        cells, asked, written, scored, watchers, strict=True
+    ):
         row = {"answer": answer.text, "answer_tokens": len(answer.ids), "ended": answer.ended}
         row |= {"nll": score and score.nll, "scorer_tokens": score and score.tokens}
         row |= {"right": text.answer or None}
         row["correct"] = text_metrics.exact(answer.text, text.answer) if text.answer else None
         row |= text_quality.columns_of(text.prompt, answer.text, answer.ids)
         row |= filling_columns(answer, engine.entry)
-        tokens = answer.decoded.tokens
-        row["canvas"] = answers.pieces(engine.border, engine.entry, tokens)
+        row["canvas"] = answers.pieces(engine.border, engine.entry, answer.decoded.tokens)
+        row |= watcher.columns(answer)
         yield cell, [{name: None if v != v else v for name, v in row.items()}]
 
 

@@ -16,9 +16,10 @@ import pandas as pd
 from mdlm_probe.analysis import stats, text_quality
 from mdlm_probe.analysis.frames import grouped
 from mdlm_probe.analysis.pairing import Measure, Pairing
+from mdlm_probe.probes.blocks import answer_tables
 from mdlm_probe.probes.blocks.equivalent import LEFT, SERIES, EquivalentCells
 
-PRINTED = ("overview", "frontier", "front", "orders", "lengths")
+PRINTED = ("overview", "frontier", "front", "orders", "lengths", "answers", "parallelism")
 UNREAD = ("answer", "right", "canvas")
 UNITS = {table: {"nll_excess": "nats per token"} for table in ("blocks", "front", "orders")}
 UNITS |= {"frontier": {"matched": "nats per token"}}
@@ -41,7 +42,8 @@ def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
     "overview" for a first look, "quality" with intervals, the "frontier" of perplexity and entropy,
     the Pareto "front" of these and cost, "orders" against left to right, all blocks together and
-    for each of the "blocks", and "lengths" where there are several.
+    for each of the "blocks", "lengths" where there are several; of prompts with right answers when
+    these are there ("answers"), and accuracy against "parallelism".
 
     Raises:
         KeyError, ValueError: for rows that a blocks run didn't write.
@@ -58,6 +60,8 @@ def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
         "orders": orders(frame, []),
         "blocks": orders(frame, ["steps", "block"]),
         "lengths": lengths(table),
+        "answers": answer_tables.answers(frame),
+        "parallelism": answer_tables.parallelism(frame),
     }
     return {name: table for name, table in found.items() if len(table)}
 
@@ -113,6 +117,10 @@ def quality(frame: pd.DataFrame) -> pd.DataFrame:
             line |= _mean(name, part[name], 0.0, 1.0)
         for name in TAUS:
             line |= _mean(name, part[name], -1.0, 1.0)
+        for name in (one for one in answer_tables.AR_NESS if one in part):
+            line |= _mean(name, part[name], 0.0, 1.0)
+        if "path_entropy" in part:
+            line |= stats.amount(part["path_entropy"].dropna().to_numpy()).columns("path_entropy")
         found.append(line)
     table = pd.DataFrame(found)
     places = {model: place for place, model in enumerate(frame["model"].unique())}
@@ -212,6 +220,8 @@ def orders(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
         line = named | {"n": each.ngroups}
         for name in TAUS:
             line |= _mean(name, each[name].mean(), -1.0, 1.0)
+        for name in (one for one in answer_tables.AR_NESS if one in part):
+            line |= _mean(name, each[name].mean(), 0.0, 1.0)
         for name in ("end_first", "tail_eos_first", "per_step"):
             line[name] = each[name].mean().mean()
         scored = part.dropna(subset=[*NLL, "nll_left"]).groupby("prompt", observed=True)
@@ -293,7 +303,8 @@ def weighed(frame: pd.DataFrame) -> pd.DataFrame:
         name: frame[name].where(frame[name] > 0) for name in ("scorer_tokens", "answer_tokens")
     }
     nats, cost = frame["nll"] / tokens["scorer_tokens"], frame["passes"] / tokens["answer_tokens"]
-    return text_quality.with_quality(frame).assign(nats=nats, cost=cost)
+    found = text_quality.with_quality(frame).assign(nats=nats, cost=cost)
+    return answer_tables.with_shares(found) if "steps_made" in found else found
 
 
 PAIRED = (
@@ -307,6 +318,8 @@ PAIRED = (
             "answer_tokens": Measure("tokens of the answer"),
             "cost": Measure("passes per token of the answer", better="less"),
             "tau": Measure("Kendall's tau with left to right"),
+            "predicted_share": Measure("steps until the right answer is predicted (share)"),
+            "path_entropy": Measure("mean entropy of the masks left (nats)"),
         },
         item=("task", "prompt"),
         by=tuple(SERIES[1:]),
