@@ -245,9 +245,9 @@ def _verdicts(doc: StudyFile, run: str, of: str, folder: Path, fresh: bool) -> S
     values = _parsed(doc, JUDGE, judge_command.OPTIONS, given, str(folder / of))
     try:
         by = judge_command.judge_of(values, folder / of, fresh)
+        choice = judge_command.choice_of(values, [folder / of], None)
     except ProbeError as error:
         raise _placed(doc, run, given, error) from None
-    choice = judges.Choice(values["limit"], values["intervention"] or (), values["frac"] or ())
     return StudyRun(run, JUDGE, verdicts=Verdicts(of, by, choice))
 
 

@@ -17,7 +17,7 @@ from mdlm_probe.analysis.headlines import Headline, HeadlineValue
 from mdlm_probe.core import catalog
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import training_of
-from mdlm_probe.reports.compare.measurements import Measurement, measurements
+from mdlm_probe.reports.compare.measurements import Measurement, between_models, measurements
 from mdlm_probe.reports.compare.settings import unlike
 from mdlm_probe.reports.over_training import OverTraining, Point, over_training
 
@@ -141,6 +141,8 @@ def _sources(folders: Sequence[Path], probes: Sequence[str]) -> tuple[list[Sourc
         own, said = measurements(folder)
         notes += said
         for one in own:
+            if between_models(one.entry):  # a strength is among those models: no figure of its own
+                continue
             key = folder, one.run, one.probe, one.model
             if key in found:
                 kept = found[key].measured.judge

@@ -235,10 +235,12 @@ def _judgements(parts: Sequence[StudyRun], folder: Path, fresh: bool) -> list[Tu
 
     def judged(asked: Verdicts) -> Callable[[TurnProgress, Executor], int]:
         def judge(progress: TurnProgress, executor: Executor) -> int:
-            at = folder / asked.run
-            done = judges.judge(
-                at, asked.by, asked.choice, progress, fresh=fresh, executor=executor
-            )
+            at, by, choice = folder / asked.run, asked.by, asked.choice
+            how: Any = {"fresh": fresh, "executor": executor}
+            if isinstance(choice, judges.ModelChoice):
+                done = judges.judge_models([at], by, choice, at, progress, **how)
+            else:
+                done = judges.judge(at, by, choice, progress, **how)
             if done.failed:
                 raise ProbeError(
                     f"{done.failed} of {done.verdicts} verdicts failed; the first: {done.reason}"

@@ -16,7 +16,7 @@ class Verdicts:
 
     run: str
     by: judges.Judge
-    choice: judges.Choice
+    choice: judges.Choice | judges.ModelChoice
 
 
 @dataclass(frozen=True)

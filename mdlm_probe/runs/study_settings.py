@@ -12,7 +12,8 @@ from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import RUN, differences, read_run
 from mdlm_probe.models._slack import FILE as ADAPTED
 from mdlm_probe.models._slack import read
-from mdlm_probe.runs.plan import Plan, slug
+from mdlm_probe.runs.judges import name_of
+from mdlm_probe.runs.plan import Plan
 from mdlm_probe.runs.study_plan import StudyRun, Verdicts
 from mdlm_probe.tuning.request import Tuning
 
@@ -75,7 +76,7 @@ def _changed_tuning(asked: Tuning) -> list[str]:
 def _changed_judge(asked: Verdicts, folder: Path) -> list[str]:
     """The same of a judge, except what is judged, which may not be measured yet."""
     options = {n: list(v) if isinstance(v, tuple) else v for n, v in asdict(asked.choice).items()}
-    known = _recorded(folder, f"judge__{slug(asked.by.name)}")
+    known = _recorded(folder, name_of(asked.by, asked.choice))
     new = {"options": options, **asked.by.config} if known else {}
     return differences({name: known.get(name) for name in new}, new)
 

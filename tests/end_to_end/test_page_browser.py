@@ -14,8 +14,8 @@ from mdlm_probe.probes.locality import report as locality
 from mdlm_probe.reports.html import page_template
 
 ACCURACY, HEAT = "locality-locality-main", "needle-needle-gain"
-ABSENT = ("locality-masks", "masks-context", "blocks-lengths")
-"""What the study has no rows for: one number of masks, one context, one length."""
+ABSENT = ("locality-masks", "masks-context", "blocks-lengths", "judge-models", "judge-strength")
+"""What the study has no rows for: one number of masks, one context, one length; no two judged."""
 
 
 @pytest.fixture(scope="module")

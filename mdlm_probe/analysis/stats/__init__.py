@@ -8,6 +8,7 @@ smallest numbers of units in the docstrings are from there.
 from __future__ import annotations
 
 from mdlm_probe.analysis.stats.clusters import clustered, sandwich
+from mdlm_probe.analysis.stats.comparisons import Strengths, bradley_terry
 from mdlm_probe.analysis.stats.correlation import correlation
 from mdlm_probe.analysis.stats.estimate import FEW, LEVEL, Estimate
 from mdlm_probe.analysis.stats.means import mean, mean_over, means, paired
@@ -25,8 +26,10 @@ __all__ = [
     "FEW",
     "LEVEL",
     "Estimate",
+    "Strengths",
     "amount",
     "bootstrap",
+    "bradley_terry",
     "clustered",
     "cohen_dz",
     "corrected",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,14 @@ from mdlm_probe.cli.completions import model_names
 from mdlm_probe.cli.options import WORKER_OPTIONS, Commas, batch_tokens
 from mdlm_probe.cli.progress import Bar
 from mdlm_probe.cli.show import show_report
+from mdlm_probe.core import catalog
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.options import flag
-from mdlm_probe.core.run_folder import read_run
+from mdlm_probe.core.run_folder import probe_of, read_run
 from mdlm_probe.models._checkpoint import LoadOptions
 
 if TYPE_CHECKING:
-    from mdlm_probe.runs.judges import Judge
+    from mdlm_probe.runs.judges import Choice, Judge, ModelChoice
 
 OWN = {
     "language": (),
@@ -33,16 +35,38 @@ OWN = {
 NEEDED = {"language": (), "nll": (), "model": ("judge_model",), "endpoint": ("endpoint", "judge")}
 
 
-HELP = """Judges a run's shifted answers against its unshifted ones: win rates.
+HELP = """Judges models against each other, or a run's shifted answers against its unshifted ones.
 
-RUN is a folder that `mdlm-probe shift` wrote. Existing verdicts are kept. Texts of the bundled
-models' language are judged by that language; any others need --endpoint or --judge-model.
+Of several RUNs, written by `mdlm-probe generate` or `shift`, and of several models within one, the
+undisturbed answers to the same prompts are compared: win rates, Bradley-Terry strengths, and both
+at equal length. One RUN of `shift` is judged by itself: shifted answers against unshifted ones.
+Existing verdicts are kept. Texts of the bundled models' language are judged by that language; any
+others need --endpoint or --judge-model.
 
-Example: mdlm-probe judge results/shift --endpoint http://localhost:8000/v1 --judge NAME
+Example: mdlm-probe judge results/base results/tuned --endpoint http://localhost:8000/v1 --judge
+NAME
 """
 
+MODELS, INTERVENTIONS = "models", "interventions"
+
 OPTIONS = [
-    click.Argument(["folder"], metavar="RUN", type=click.Path(path_type=Path)),
+    click.Argument(
+        ["folders"],
+        metavar="RUN...",
+        nargs=-1,
+        required=True,
+        type=click.Path(path_type=Path),
+    ),
+    click.Option(
+        ["--between"],
+        type=click.Choice([MODELS, INTERVENTIONS]),
+        help="What is compared: models, or a run's interventions and none. Default: interventions"
+        " of a single run of shift; else models.",
+    ),
+    click.Option(
+        ["--against"],
+        help="Of models: the one that all others are compared with; default: each with each.",
+    ),
     click.Option(
         ["--judge-by"],
         type=click.Choice(list(OWN)),
@@ -96,6 +120,12 @@ OPTIONS = [
     ),
     click.Option(["--quiet", "-q"], is_flag=True, help="No progress; results only."),
 ]
+OUTPUT = click.Option(
+    ["--output", "-o"],
+    type=click.Path(path_type=Path),
+    help="Folder of verdicts between models; default: RUN, or results/judge of several.",
+)
+DEFAULT = Path("results") / "judge"
 
 
 class Judging(Bar):
@@ -105,7 +135,13 @@ class Judging(Bar):
 
 
 def callback(
-    folder: Path, fresh: bool, quiet: bool, workers: int, ray_address: str, **given: Any
+    folders: tuple[Path, ...],
+    output: Path | None,
+    fresh: bool,
+    quiet: bool,
+    workers: int,
+    ray_address: str,
+    **given: Any,
 ) -> None:
     """Judges, reports, and then says what failed.
 
@@ -115,7 +151,9 @@ def callback(
     from mdlm_probe.runs import judges
     from mdlm_probe.runs.executors import executor_of
 
-    by = judge_of(given, folder, fresh)
+    choice = choice_of(given, folders, output)
+    target = output or (folders[0] if len(folders) == 1 else DEFAULT)
+    by = judge_of(given, target, fresh)
     asked = {"workers": workers, "ray_address": ray_address}
     named = [name for name, value in asked.items() if value]
     if named and not isinstance(by, judges.LocalJudge):
@@ -124,15 +162,61 @@ def callback(
             expected="--judge-model MODEL",
             option=named[0],
         )
-    choice = judges.Choice(given["limit"], given["intervention"] or (), given["frac"] or ())
     with Judging(quiet) as bar, executor_of(workers, ray_address) as executor:
-        done = judges.judge(folder, by, choice, bar, fresh=fresh, executor=executor)
-    show_report(folder)
+        if isinstance(choice, judges.ModelChoice):
+            done = judges.judge_models(
+                folders, by, choice, target, bar, fresh=fresh, executor=executor
+            )
+        else:
+            done = judges.judge(target, by, choice, bar, fresh=fresh, executor=executor)
+    show_report(target)
     if done.failed:
         raise ProbeError(
             f"{done.failed} of {done.verdicts} verdicts failed; the first: {done.reason}",
             hint="the same command, without --fresh, asks these anew; all others are kept",
         )
+
+
+def choice_of(
+    given: dict[str, Any], folders: Sequence[Path], output: Path | None
+) -> Choice | ModelChoice:
+    """What parsed options choose to compare.
+
+    Raises:
+        ProbeError: options of the other kind of comparison.
+    """
+    from mdlm_probe.runs import judges
+
+    between = given["between"] or between_of(folders)
+    if between == MODELS:
+        odd = [name for name in ("intervention", "frac") if given[name]]
+    else:
+        odd = [n for n, value in (("against", given["against"]), ("output", output)) if value]
+        if len(folders) > 1:
+            raise ProbeError(
+                f"{len(folders)} runs, but --between is {INTERVENTIONS}",
+                expected=f"one run, or --between {MODELS}",
+                option="between",
+            )
+    if odd:
+        raise ProbeError(
+            f"{flag(odd[0])} has no meaning between {between}",
+            expected="options of one kind of comparison: --intervention and --frac of"
+            f" {INTERVENTIONS}; --against and --output of {MODELS}",
+            option=odd[0],
+        )
+    if between == MODELS:
+        return judges.ModelChoice(given["limit"], given["against"] or "")
+    return judges.Choice(given["limit"], given["intervention"] or (), given["frac"] or ())
+
+
+def between_of(folders: Sequence[Path]) -> str:
+    """What is compared unless the user says: models, but of one run of a probe interventions."""
+    if len(folders) > 1:
+        return MODELS
+    entries = read_run(folders[0]) if folders[0].is_dir() else {}
+    probes = {probe_of(name, entry) for name, entry in entries.items()}
+    return MODELS if "generate" in probes and not probes & {*catalog.judged()} else INTERVENTIONS
 
 
 def judge_of(given: dict[str, Any], folder: Path, fresh: bool) -> Judge:
@@ -198,7 +282,7 @@ def _check_begun(folder: Path) -> None:
 command = click.Command(
     "judge",
     callback=callback,
-    params=[*OPTIONS[:-2], *WORKER_OPTIONS, *OPTIONS[-2:]],
+    params=[*OPTIONS[:-2], *WORKER_OPTIONS, OUTPUT, *OPTIONS[-2:]],
     help=HELP,
-    short_help="Judges a run's shifted answers: win rates.",
+    short_help="Judges models, or a run's shifted answers: win rates.",
 )

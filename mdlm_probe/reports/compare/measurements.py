@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from mdlm_probe.analysis import frames
 from mdlm_probe.analysis.observed import Observed, by_kind, count, values, where
 from mdlm_probe.core.errors import ProbeError
@@ -105,17 +107,31 @@ def _of_folder(
         if cut:
             notes.append(f"{name} is damaged: it has no column '{cut[0]}'")
             continue
-        rows = where(rows, "judge", judge) if judge else rows
+        rows = _verdicts(rows, judge, between_models(entry)) if judge else rows
         models = [config["model"]] if "model" in config else values(rows, "model")
         for model in models:
             own = where(rows, "model", model)
             if count(own):
                 judged = _judged(entries, model) if judge else {}
-                found.append(Measurement(run, probe, model, judge, own, entry, judged))
+                who = f"{judge} between models" if between_models(entry) else judge
+                found.append(Measurement(run, probe, model, who, own, entry, judged))
             elif not any(note.startswith(f"{name} ") for note in notes):
                 notes.append(f"{name} has no rows of {model}: it failed, or has only begun")
     named = [note for note in notes if not only or note.partition(" ")[0] in only]
     return found, named
+
+
+def between_models(entry: dict[str, Any]) -> bool:
+    """Whether a measurement's verdicts are on models against each other."""
+    return "against" in entry.get("config", {}).get("options", {})
+
+
+def _verdicts(rows: Observed, judge: str, models: bool) -> Observed:
+    """A judge's verdicts of one kind: on models, or on a model's own answers."""
+    own = where(rows, "judge", judge)
+    if not isinstance(own, pd.DataFrame) or "against" not in own:
+        return own
+    return own[own["against"].notna() == models].reset_index(drop=True)
 
 
 def _judged(entries: dict[str, dict[str, Any]], model: str) -> dict[str, Any]:

@@ -38,20 +38,25 @@ class JudgedAnswer:
         text: what it wrote.
         nll: total nats under the run's scorer; None where it gave none.
         tokens: of the text, by the scorer's tokenizer; None where there was no scorer.
+        scorer: the scorer's name and weights, where answers of several runs are compared.
     """
 
     text: str
     nll: float | None = None
     tokens: int | None = None
+    scorer: str = ""
 
 
 @dataclass(frozen=True)
 class AnswerPair:
-    """An answer that was shifted, and the same model's unshifted answer to the same prompt.
+    """An answer, and the one that it is compared with, to the same prompt.
 
     Attributes:
         id: its name: all coordinates; different from all others of the run.
         settings: how it was decoded, where a model of the run has several ways; else "".
+        answer: what `model` wrote, shifted where it is compared with itself.
+        other: the same model's unshifted answer; or what the model `against` wrote.
+        against: the other model; "" where a model is compared with itself.
         asked: the text of the prompt; "" where only its id is known.
         right: the right answer, where the prompt is a question of the small language.
     """
@@ -64,10 +69,11 @@ class AnswerPair:
     seed: str
     intervention: str
     frac: str
-    shifted: JudgedAnswer
-    plain: JudgedAnswer
+    answer: JudgedAnswer
+    other: JudgedAnswer
     asked: str = ""
     right: str = ""
+    against: str = ""
 
     @property
     def text(self) -> Text:
@@ -76,8 +82,8 @@ class AnswerPair:
 
     @property
     def identical(self) -> bool:
-        """Whether the intervention changed nothing."""
-        return self.shifted.text == self.plain.text
+        """Whether both are the same text."""
+        return self.answer.text == self.other.text
 
 
 @dataclass(frozen=True)
@@ -117,19 +123,22 @@ def load(folder: Path, choice: Choice, *, prompts: bool) -> tuple[list[AnswerPai
     digests = {}
     for name, entry in judged.items():
         path = folder / f"{name}.csv"
-        command = f"`mdlm-probe {entry['config']['probe']}`"
-        if entry.get("status") != "finished":
-            raise ProbeError(f"{path} is unfinished", hint=f"let {command} finish first")
-        rows, digests[name] = _rows(path, command)
+        rows, digests[name] = rows_of(path, entry)
         found = _paired(rows, path)
         pairs += _asked(found, entry["config"], path) if prompts else found
     return _chosen(pairs, choice, folder), digests
 
 
-def _rows(path: Path, command: str) -> tuple[list[Row], str]:
-    """The rows of a CSV as text, and a hash of the file."""
+def rows_of(path: Path, entry: dict[str, Any]) -> tuple[list[Row], str]:
+    """The rows of a finished CSV as text, and a hash of the file.
+
+    Raises:
+        ProbeError: it is unfinished, or has no answers.
+    """
     from mdlm_probe.analysis.frames import read_texts  # pandas: not for every command
 
+    command = f"`mdlm-probe {entry['config']['probe']}`"
+    check_finished(path, entry)
     table = read_texts(path)
     if missing := [name for name in NEEDED if name not in table.column_names]:
         raise ProbeError(
@@ -140,7 +149,23 @@ def _rows(path: Path, command: str) -> tuple[list[Row], str]:
     rows: list[Row] = [
         {name: text or "" for name, text in row.items()} for row in table.to_pylist()
     ]
-    return rows, hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
+    return rows, file_digest(path)
+
+
+def check_finished(path: Path, entry: dict[str, Any]) -> None:
+    """Refuses rows of a run that isn't finished.
+
+    Raises:
+        ProbeError: it isn't.
+    """
+    if entry.get("status") != "finished":
+        command = f"`mdlm-probe {entry['config']['probe']}`"
+        raise ProbeError(f"{path} is unfinished", hint=f"let {command} finish first")
+
+
+def file_digest(path: Path) -> str:
+    """A hash of a file."""
+    return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
 
 
 def _paired(rows: Sequence[Row], path: Path) -> list[AnswerPair]:
@@ -176,12 +201,13 @@ def _paired(rows: Sequence[Row], path: Path) -> list[AnswerPair]:
         about = (text_from(row["model"]), text_from(row["prompt"]), text_from(row["task"]))
         coordinates = (row["seed"], row["intervention"], row["frac"])
         pairs.append(
-            AnswerPair(name, *about, settings, *coordinates, _answer(row), _answer(partner))
+            AnswerPair(name, *about, settings, *coordinates, answer_of(row), answer_of(partner))
         )
     return pairs
 
 
-def _answer(row: Row) -> JudgedAnswer:
+def answer_of(row: Row) -> JudgedAnswer:
+    """The answer of a row of a CSV."""
     nll, tokens = row.get("nll") or "", row.get("scorer_tokens") or ""
     value = float(nll) if nll else None
     if value is not None and not math.isfinite(value):
@@ -191,6 +217,23 @@ def _answer(row: Row) -> JudgedAnswer:
 
 def _asked(pairs: Iterable[AnswerPair], config: dict[str, Any], path: Path) -> list[AnswerPair]:
     """The pairs with the texts of their prompts."""
+    pairs = list(pairs)
+    by_id = texts_of(config, path, [pair.prompt for pair in pairs])
+    found = [(pair, by_id[pair.prompt]) for pair in pairs]
+    return [replace(pair, asked=text.prompt, right=text.answer) for pair, text in found]
+
+
+def texts_of(config: dict[str, Any], path: Path, prompts: Iterable[str]) -> dict[str, Text]:
+    """The texts of a run's prompts by id, as they were when it was measured.
+
+    Args:
+        config: of the run, as run.json has it.
+        path: its rows.
+        prompts: ids that it holds.
+
+    Raises:
+        ProbeError: they are gone, or others now.
+    """
     options = config.get("options", {})
     named = options.get("prompts", "decay"), options.get("lexicon", "full")
     known = config.get("sources", {}).get("prompts")
@@ -207,14 +250,12 @@ def _asked(pairs: Iterable[AnswerPair], config: dict[str, Any], path: Path) -> l
             hint=f"`mdlm-probe {config['probe']}` with --fresh answers the present ones",
         )
     by_id = asked_texts(*named)
-    pairs = list(pairs)
-    if unknown := [pair.prompt for pair in pairs if pair.prompt not in by_id]:
+    if unknown := [prompt for prompt in prompts if prompt not in by_id]:
         raise ProbeError(
             f"{path} answers prompt '{unknown[0]}', which '{named[0]}' doesn't hold",
             expected="the prompts as they were",
         )
-    found = [(pair, by_id[pair.prompt]) for pair in pairs]
-    return [replace(pair, asked=text.prompt, right=text.answer) for pair, text in found]
+    return by_id
 
 
 def asked_texts(prompts: str, lexicon: str) -> dict[str, Text]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
+
+import pandas as pd
 
 from mdlm_probe.analysis import frames
 from mdlm_probe.analysis.examples.answers import beside
@@ -16,47 +19,93 @@ from mdlm_probe.core import catalog
 from mdlm_probe.core.csv_text import text_from
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.decoding.canvas import NO_INTERVENTION
+from mdlm_probe.runs.judges import answer_sets
+from mdlm_probe.runs.judges.answer_sets import ModelAnswer
 
 PAIR = ("prompt", "settings", "seed", "intervention", "frac")
 NAMED = ("model", "prompt", "seed", "intervention")
-SIDES = {"first": "the shifted answer first", "second": "the unshifted answer first"}
-WON = ((0.5, "the shifted answer lost"), (0.500001, "a tie"), (2, "the shifted answer won"))
+WON = ((0.5, "{} lost"), (0.500001, "a tie"), (2, "{} won"))
 
 
 def of(rows: Rows, limit: int) -> list[ExampleItem]:
     """Pairs from those whose shifted answer lost to those where it won, of each model and judge."""
     frame = rows.frame.assign(win=rows.frame["win"].fillna(0.5))
-    pairs, own = numbers(frame, PAIR), numbers(frame, ("judge", "model", *PAIR))
-    judged = _Judged(rows)
+    named = frame.get("against", pd.Series(None, frame.index)).astype(object)
+    frame = frame.assign(against=named.where(named.notna(), ""))
+    pairs, own = numbers(frame, PAIR), numbers(frame, ("judge", "model", "against", *PAIR))
+    judged, models = _Judged(rows), ModelAnswers(rows)
     replies = {name: _replies(rows, str(name)) for name in frame["judge"].unique()}
     found = []
     for number in evenly(ranking(frame, pairs, ("win",)), limit):
         for one in dict.fromkeys(own[pairs == number]):
             verdicts = [rows.fields(at) for at in own.index[own == one]]
             score = frame["win"][own == one].mean()
-            found.append(_example(verdicts, score, judged, replies[verdicts[0]["judge"]]))
+            by = models if verdicts[0].get("against") else judged
+            found.append(_example(verdicts, score, by, replies[verdicts[0]["judge"]]))
     return found
 
 
 def _example(
-    verdicts: list[Fields], score: float, judged: _Judged, replies: list[dict[str, Any]]
+    verdicts: list[Fields],
+    score: float,
+    judged: _Judged | ModelAnswers,
+    replies: list[dict[str, Any]],
 ) -> ExampleItem:
     row = verdicts[0]
     parts: list[Any] = judged.parts(row)
-    parts += [_verdict(verdict) for verdict in verdicts]
+    sides = _sides(row)
+    parts += [_verdict(verdict, sides) for verdict in verdicts]
     for reply in (reply for reply in replies if _belongs(reply["pair"], row)):
-        side = SIDES.get(reply["order"], "in no order")
-        parts.append(TextPart(f"what the judge wrote, {side}", reply["text"]))
-    won = next(said for most, said in WON if score < most)
-    title = f"{row['prompt']}, {row['intervention']} {row['frac']}, judge {row['judge']}: {won}"
+        side = sides.get(reply["order"])
+        told = f"{side} first" if side else "in no order"
+        parts.append(TextPart(f"what the judge wrote, {told}", reply["text"]))
+    won = next(said for most, said in WON if score < most).format(sides["first"])
+    what = (
+        f"against {row['against']}"
+        if row.get("against")
+        else f"{row['intervention']} {row['frac']}"
+    )
+    title = f"{row['prompt']}, {what}, judge {row['judge']}: {won}"
     return ExampleItem(title, row["model"], row["task"], tuple(parts))
 
 
-def _verdict(row: Fields) -> TextPart:
+def _sides(row: Fields) -> dict[str, str]:
+    """Both answers of a verdict in words, by when each is A."""
+    if row.get("against"):
+        return {"first": row["model"], "second": row["against"]}
+    return {"first": "the shifted answer", "second": "the unshifted answer"}
+
+
+def _verdict(row: Fields, sides: dict[str, str]) -> TextPart:
     said = row["verdict"] + (f": {row['reason']}" if row["reason"] else "")
-    if row["shown"] in SIDES:
-        return TextPart(f"verdict, {SIDES[row['shown']]} (A)", said)
-    return TextPart("verdict, the shifted answer being A", said)
+    if row["shown"] in sides:
+        return TextPart(f"verdict, {sides[row['shown']]} first (A)", said)
+    return TextPart(f"verdict, {sides['first']} being A", said)
+
+
+class ModelAnswers:
+    """The answers of models that were judged, from the runs that they are in."""
+
+    def __init__(self, rows: Rows) -> None:
+        places = [of for entry in rows.entries.values() for of in entry["config"].get("of", ())]
+        folders = dict.fromkeys((rows.folder / of).parent for of in places)
+        self._at: dict[tuple[str, str, str], ModelAnswer] = {}
+        with suppress(ProbeError, OSError):  # without them the verdicts are left
+            for one in answer_sets.load(list(folders)):
+                for own in one.answers:
+                    self._at.setdefault((one.name, own.asked.id, own.seed), own)
+                    self._at.setdefault((one.name, own.asked.id, ""), own)
+
+    def parts(self, row: Fields) -> list[Any]:
+        """The prompt and both answers of a verdict, as far as they are there."""
+        ours = self._at.get((row["model"], row["prompt"], row["seed"]))
+        theirs = self._at.get((row["against"], row["prompt"], row["seed"]))
+        theirs = theirs or self._at.get((row["against"], row["prompt"], ""))
+        if ours is None or theirs is None:
+            return [TextPart("no answers", "the answers that were judged are not there")]
+        texts = (ours.asked.prompt, ours.answer.text, theirs.answer.text)
+        heads = ("prompt", f"answer of {row['model']}", f"answer of {row['against']}")
+        return [TextPart(head, text) for head, text in zip(heads, texts, strict=True)]
 
 
 class _Judged:
@@ -127,5 +176,6 @@ def _reply(line: bytes) -> dict[str, Any]:
 def _belongs(pair: Fields, row: Fields) -> bool:
     """Whether a reply is about the pair of a verdict."""
     settings = (named.split("=", 1) for named in row["settings"].split(" ") if "=" in named)
-    wanted: Iterable[tuple[str, str]] = [(n, row[n]) for n in (*NAMED, "frac")]
+    named = (*NAMED, "frac", *(["against"] if row.get("against") else []))
+    wanted: Iterable[tuple[str, str]] = [(n, row[n]) for n in named]
     return all(text_from(str(pair.get(n))) == v for n, v in (*wanted, *map(tuple, settings)))

@@ -12,7 +12,7 @@ from mdlm_probe.analysis.headlines import Headline, HeadlineValue, first, of_mod
 
 
 def _winrate(tables: Tables, frame: pd.DataFrame) -> Iterator[HeadlineValue]:
-    for model, rows in of_models(tables["winrate"]):
+    for model, rows in of_models(tables.get("winrate")):
         same = rows[(rows["intervention"] == "shift") & np.isclose(rows["frac"], 0.01)]
         if not len(same):
             yield HeadlineValue(model, reason="no answers with 1 % moved were judged")

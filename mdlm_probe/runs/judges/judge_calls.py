@@ -12,7 +12,7 @@ from mdlm_probe.core.cells import key
 from mdlm_probe.prompts.prompt import Text
 from mdlm_probe.runs.executors.contract import Executor, Note
 from mdlm_probe.runs.judges.answer_pairs import AnswerPair
-from mdlm_probe.runs.judges.columns import NAMES
+from mdlm_probe.runs.judges.columns import AGAINST_NAMES, OWN_NAMES
 from mdlm_probe.runs.judges.judge_prompt import VERDICTS, JudgePrompt
 
 BOTH = ("first", "second")
@@ -33,14 +33,14 @@ class Call:
     def id(self) -> str:
         """A hash of the pair's name, its texts and their order: other texts, another call."""
         pair = self.pair
-        whole = key(pair.id, self.order, pair.asked, pair.shifted.text, pair.plain.text)
+        whole = key(pair.id, self.order, pair.asked, pair.answer.text, pair.other.text)
         return hashlib.blake2b(whole.encode(), digest_size=12).hexdigest()
 
     @property
     def texts(self) -> tuple[str, str]:
         """Text A and text B."""
-        shifted, plain = self.pair.shifted.text, self.pair.plain.text
-        return (plain, shifted) if self.order == "second" else (shifted, plain)
+        answer, other = self.pair.answer.text, self.pair.other.text
+        return (other, answer) if self.order == "second" else (answer, other)
 
 
 @dataclass(frozen=True)
@@ -151,4 +151,8 @@ def row(name: str, call: Call, found: Verdict, run: str) -> dict[str, Any]:
         found.reason.encode("utf-8", "replace").decode(),
         run,
     )
-    return dict(zip(NAMES, values, strict=True))
+    cells: dict[str, Any] = dict(zip(OWN_NAMES, values, strict=True))
+    if pair.against:
+        sizes = len(pair.answer.text), len(pair.other.text)
+        cells |= dict(zip(AGAINST_NAMES, (pair.against, *sizes), strict=True))
+    return cells

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,16 @@ from mdlm_probe.core.cells import key
 from mdlm_probe.core.csv_text import csv_of
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import write_whole
-from mdlm_probe.core.run_folder import RunFolder, differences
+from mdlm_probe.core.run_folder import RunFolder, differences, read_run
 from mdlm_probe.core.version import __version__
 from mdlm_probe.runs import executors, run_id
 from mdlm_probe.runs.executors.contract import Executor
-from mdlm_probe.runs.judges import answer_pairs, judge_calls
-from mdlm_probe.runs.judges.answer_pairs import Choice
-from mdlm_probe.runs.judges.columns import NAMES
+from mdlm_probe.runs.judges import answer_pairs, answer_sets, judge_calls, model_pairs
+from mdlm_probe.runs.judges.answer_pairs import AnswerPair, Choice
+from mdlm_probe.runs.judges.answer_sets import AnswerSet
+from mdlm_probe.runs.judges.columns import NAMES, OWN_NAMES
 from mdlm_probe.runs.judges.judge_calls import Call, Judge, Verdict
+from mdlm_probe.runs.judges.model_pairs import ModelChoice
 from mdlm_probe.runs.judges.replies import Replies
 from mdlm_probe.runs.plan import Progress, slug
 from mdlm_probe.runs.runner import now
@@ -70,20 +73,107 @@ def judge(
         KeyboardInterrupt: Ctrl-C; the same call resumes.
     """
     pairs, digests = answer_pairs.load(folder, choice, prompts=by.needs_prompts)
+    entries = read_run(folder)
+    scorers = {
+        entries[n]["config"]["model"]: entries[n].get("scorer", {}).get("name", "") for n in digests
+    }
+    work = _Work(name_of(by, choice), pairs, digests, asdict(choice), scorers, OWN_NAMES)
+    return _judged(folder, work, by, progress, fresh, executor)
+
+
+def judge_models(
+    folders: Sequence[Path],
+    by: Judge,
+    choice: ModelChoice,
+    output: Path,
+    progress: Progress,
+    *,
+    fresh: bool = False,
+    executor: Executor | None = None,
+) -> JudgeOutcome:
+    """Judges models against each other, by their answers to the same prompts.
+
+    Writes judge__models__NAME.csv into `output`, and beside it the raw replies. What has no partner
+    is said, and stands in run.json under `unpaired`.
+
+    Args:
+        folders: runs of `generate`, and of probes whose undisturbed answers are judged.
+        by, progress, fresh, executor: as for `judge`.
+        choice: which answers.
+        output: the folder of the verdicts, which may be one of `folders`.
+
+    Raises:
+        ProbeError, KeyboardInterrupt: as for `judge`.
+    """
+    sets = answer_sets.load(folders)
+    pairs, without = model_pairs.pairs_of(sets, choice)
+    for note in model_pairs.told_without(without):
+        progress.note(note)
+    used = {name for pair in pairs for name in (pair.model, pair.against)}
+    digests = {place_of(one, output): one.digest for one in sets if one.name in used}
+    scorers = {one.model: one.scorer for one in sets if one.name in used}
+    work = _Work(name_of(by, choice), pairs, digests, asdict(choice), scorers, NAMES, without)
+    return _judged(output, work, by, progress, fresh, executor)
+
+
+def name_of(by: Judge, choice: Choice | ModelChoice) -> str:
+    """The name of a judge's verdicts in run.json, and of their file."""
+    between = "models__" if isinstance(choice, ModelChoice) else ""
+    return f"judge__{between}{slug(by.name)}"
+
+
+def place_of(one: AnswerSet, output: Path) -> str:
+    """A set's measurement as run.json names it, behind the way to its folder, if it is another."""
+    here = one.folder.resolve() == output.resolve()
+    way = os.path.relpath(one.folder.resolve(), output.resolve())
+    return one.measurement if here else f"{way}/{one.measurement}"
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is judged: pairs, where they are from, and the columns of their verdicts.
+
+    Attributes:
+        name: of the verdicts, in run.json.
+        digests: of the files of answers, by measurement.
+        options: which pairs were chosen.
+        scorers: of the models, by name; "" for none.
+        unpaired: what has no partner.
+    """
+
+    name: str
+    pairs: list[AnswerPair]
+    digests: dict[str, str]
+    options: dict[str, Any]
+    scorers: dict[str, str]
+    columns: tuple[str, ...]
+    unpaired: dict[str, dict[str, int]] = field(default_factory=dict)
+
+
+def _judged(
+    folder: Path,
+    work: _Work,
+    by: Judge,
+    progress: Progress,
+    fresh: bool,
+    executor: Executor | None,
+) -> JudgeOutcome:
+    """Judges pairs into a folder; verdicts that are there already are kept."""
+    name, pairs = work.name, work.pairs
     by.check(list(dict.fromkeys(pair.text for pair in pairs)))
     calls = judge_calls.plan(pairs, by.orders)
-    name = f"judge__{slug(by.name)}"
-    config = _config(by, choice, digests)
+    config = _config(by, work)
     with RunFolder.locked(folder, name, fresh=fresh) as run:
         path = run.path(name)
         raw = path.with_suffix(".replies.jsonl") if by.keeps_replies else None
         if fresh and raw:
             raw.unlink(missing_ok=True)
         try:
-            known = run.begin(name, {"config": config})
+            told = {"unpaired": work.unpaired} if work.unpaired else {}
+            known = run.begin(name, {"config": config, **told})
         except ProbeError as error:
             raise ProbeError(error.found, hint=CONFLICT) from None
-        if caution := by.caution(_scorers(run, digests)):
+        if caution := by.caution(work.scorers):
             progress.note(caution)
         if path.exists() and known.get("size") == path.stat().st_size:
             progress.note(f"{path} is finished: nothing to do")
@@ -93,26 +183,19 @@ def judge(
         replies = Replies(raw, stamp)
         try:
             with executors.lent(executor) as lent:
-                _ask(calls, by, replies, run, name, progress, lent)
+                _ask(calls, by, replies, run, work, progress, lent)
         finally:
-            found = _written(path, calls, replies, by, run.entries[name].get("run", ""))
+            own_run = run.entries[name].get("run", "")
+            found = _written(path, calls, replies, by, own_run, work.columns)
         return _end(run, name, found, progress)
 
 
-def _scorers(run: RunFolder, judged: Iterable[str]) -> dict[str, str]:
-    """The scorers of the models that wrote what is judged; "" for none."""
-    entries = [run.entries[name] for name in judged]
-    return {e["config"]["model"]: e.get("scorer", {}).get("name", "") for e in entries}
-
-
-def _config(by: Judge, choice: Choice, digests: dict[str, str]) -> dict[str, Any]:
+def _config(by: Judge, work: _Work) -> dict[str, Any]:
     """What must be equal for verdicts to belong together."""
     asked = {"version": by.prompt.version, "hash": by.prompt.digest} if by.prompt else None
-    options = asdict(choice)
-    return {"probe": "judge", "judge": by.name, "prompt": asked, "of": digests} | {
-        "options": {name: list(v) if isinstance(v, tuple) else v for name, v in options.items()},
-        **by.config,
-    }
+    options = {n: list(v) if isinstance(v, tuple) else v for n, v in work.options.items()}
+    about = {"probe": "judge", "judge": by.name, "prompt": asked, "of": work.digests}
+    return about | {"options": options, **by.config}
 
 
 def _ask(
@@ -120,11 +203,12 @@ def _ask(
     by: Judge,
     replies: Replies,
     run: RunFolder,
-    name: str,
+    work: _Work,
     progress: Progress,
     executor: Executor,
 ) -> None:
     """Asks what isn't settled; every reply is kept as soon as it comes."""
+    name = work.name
     waiting = [call for call in calls if not replies.settled(call)]
     known = run.entries[name]
     workers = by.open(progress.note, executor) if waiting else ()
@@ -154,14 +238,19 @@ def _ask(
     progress.start(by.name, len(asked), len(asked) - len(waiting))
     for call, reply in by.ask(waiting) if waiting else ():
         if not run.path(name).exists():  # a configuration binds others once it has replies
-            _write(run.path(name), [])
+            _write(run.path(name), [], work.columns)
         replies.add(call, reply)
         verdict = judge_calls.verdict_of(call, reply, by)
         progress.advance(1, (verdict.prompt_tokens or 0) + (verdict.completion_tokens or 0))
 
 
 def _written(
-    path: Path, calls: Sequence[Call], replies: Replies, by: Judge, run: str
+    path: Path,
+    calls: Sequence[Call],
+    replies: Replies,
+    by: Judge,
+    run: str,
+    columns: Sequence[str],
 ) -> list[Verdict]:
     """The verdicts of all calls; those that came are written down, failed ones among them."""
     found = [judge_calls.verdict_of(call, replies.get(call), by) for call in calls]
@@ -171,12 +260,12 @@ def _written(
         if call.pair.identical or replies.get(call) is not None
     ]
     if path.exists() or all(map(replies.settled, calls)):
-        _write(path, rows)
+        _write(path, rows, columns)
     return found
 
 
-def _write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    write_whole(path, csv_of(rows, NAMES))
+def _write(path: Path, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
+    write_whole(path, csv_of(rows, columns))
 
 
 def _end(run: RunFolder, name: str, found: Sequence[Verdict], progress: Progress) -> JudgeOutcome:

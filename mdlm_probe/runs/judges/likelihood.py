@@ -65,7 +65,7 @@ class LikelihoodJudge:
         """
         for call in calls:
             pair = call.pair
-            if pair.shifted.tokens is None or pair.plain.tokens is None:
+            if pair.answer.tokens is None or pair.other.tokens is None:
                 raise ProbeError(
                     f"answers without a likelihood, such as {pair.model}'s to '{pair.prompt}'"
                     f" with '{pair.intervention}'",
@@ -73,7 +73,14 @@ class LikelihoodJudge:
                     hint=f"`mdlm-probe {' or '.join(catalog.judged())} --scorer MODEL` scores"
                     " answers; or ask another judge: --endpoint, --judge-model",
                 )
-            yield call, {"response": [nats_per_token(pair.shifted), nats_per_token(pair.plain)]}
+            if pair.answer.scorer != pair.other.scorer:
+                raise ProbeError(
+                    f"{pair.model} and {pair.against} were scored by different models:"
+                    f" {pair.answer.scorer or 'none'} and {pair.other.scorer or 'none'}",
+                    expected="likelihoods of one scorer",
+                    hint="`--scorer MODEL`, the same in both runs; or another judge",
+                )
+            yield call, {"response": [nats_per_token(pair.answer), nats_per_token(pair.other)]}
 
     def read(self, reply: Reply) -> Verdict:
         """The lower one wins; no text loses; one too long for the scorer has no verdict."""

@@ -1,4 +1,4 @@
-"""Win rates of shifted answers against unshifted ones, and how a judge's verdicts hold."""
+"""Win rates of shifted answers against unshifted ones, and of models against each other."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from mdlm_probe.analysis import stats
 from mdlm_probe.analysis.charts import Axis, Chart, at
 from mdlm_probe.analysis.frames import Tables, by_value, grouped
 from mdlm_probe.analysis.pairing import Measure, Pairing
+from mdlm_probe.runs.judges import model_report
+from mdlm_probe.runs.judges.verdict_stats import followed, in_both_orders, line_of, of_prompts
 
 LINE = ["judge", "model", "settings", "intervention"]
 POINT = [*LINE, "frac"]
 NUMBERS = ["frac", "identical", "win", "strength"]
-WITHOUT = ("refused", "unparsable", "failed")
-COMPUTED = {"nll": "likelihood", "language": "language"}
-"""What the verdicts of judges follow that are no models."""
+LENGTHS = ["characters", "against_characters"]
 
 
 def notes(frame: pd.DataFrame) -> list[str]:
@@ -26,46 +26,53 @@ def notes(frame: pd.DataFrame) -> list[str]:
     for (judge, model), part in frame.groupby(["judge", "model"], sort=False):
         if judge == "nll":
             found.append(f"{model}: win rates by nll tell of likelihood, by which repetition wins")
-        both = _in_both_orders(part.assign(win=pd.to_numeric(part["win"])))
-        if both is not None and len(both) and _followed(both) == "order":
+        both = in_both_orders(part.assign(win=pd.to_numeric(part["win"])))
+        if both is not None and len(both) and followed(both) == "order":
             flips = float((both["first"] != both["second"]).mean())
             found.append(
                 f"{model}: {judge} can't tell the texts apart: {flips:.0%} of its verdicts change"
                 " with their order, so that its win rates say nothing of them"
             )
-    return found
+    _, between = _split(frame)
+    return found + (model_report.notes(between) if len(between) else [])
 
 
-def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The report's tables by name: "winrate", and "trend" where there are several fractions.
-
-    Raises:
-        KeyError, ValueError: for rows that judging didn't write.
-    """
+def _split(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Verdicts on shifted answers, and those on models, with numbers as such."""
     frame = frame.assign(**{name: pd.to_numeric(frame[name]) for name in NUMBERS})
     named = frame["settings"].astype(object)
     frame = frame.assign(
         settings=named.where(named.notna(), ""), prompt=frame["prompt"].astype(str)
     )
-    found = {"winrate": winrate(frame)}
-    if len(table := trend(frame)):
-        found["trend"] = table
-    return {name: _shown(table) for name, table in found.items()}
+    if "against" not in frame:
+        return frame, frame[:0]
+    known = frame["against"].notna()
+    between = frame[known]
+    return frame[~known], between.assign(**{n: pd.to_numeric(between[n]) for n in LENGTHS})
+
+
+def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The report's tables by name.
+
+    Of shifted answers "winrate", and "trend" where there are several fractions; of models those of
+    `model_report.tables`.
+
+    Raises:
+        KeyError, ValueError: for rows that judging didn't write.
+    """
+    shifted, between = _split(frame)
+    found = {}
+    if len(shifted):
+        found["winrate"] = winrate(shifted)
+        if len(table := trend(shifted)):
+            found["trend"] = table
+    found = {name: _shown(table) for name, table in found.items()}
+    return found | (model_report.tables(between) if len(between) else {})
 
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
     """A table without its settings where there is but one way of decoding."""
     return table if table["settings"].astype(bool).any() else table.drop(columns="settings")
-
-
-def of_prompts(frame: pd.DataFrame) -> pd.Series:
-    """The score of each prompt: the mean over orders, then over seeds.
-
-    No verdict in one of the orders: no score, since what is left would hold the order's bias.
-    """
-    by_pair = frame.groupby(["prompt", "seed"], sort=False)["win"]
-    pairs = by_pair.mean()[by_pair.count() == by_pair.size()]
-    return pairs.groupby(level="prompt", sort=False).mean()
 
 
 def winrate(frame: pd.DataFrame) -> pd.DataFrame:
@@ -81,21 +88,17 @@ def winrate(frame: pd.DataFrame) -> pd.DataFrame:
     - flips: share of pairs, asked in both orders, that fare differently when the order changes,
       with Wilson's interval; `first_share`: share of verdicts, ties left out, for the text shown
       first.
-    - follows: what the verdicts follow; see `_followed`. Where it is the order of the texts, or
-      unclear, the judge can't tell them apart, and a win rate near a half says nothing of them.
+    - follows: what the verdicts follow; see `verdict_stats.followed`. Where it is the order of the
+      texts, or unclear, the judge can't tell them apart, and a win rate near a half says nothing.
 
     Source: two orders and five verdicts as in arXiv 2406.11939; units and tests ours.
     """
     rows = []
     for coordinates, part in frame.groupby(POINT, sort=False, dropna=False):
-        scores = of_prompts(part).to_numpy()
-        row = dict(zip(POINT, coordinates, strict=True)) | _mean(scores)
+        row: dict[str, Any] = dict(zip(POINT, coordinates, strict=True))
+        row |= line_of(part, row["judge"])
         row["p"] = row["p"] if row["frac"] > 0 else float("nan")
-        row |= {"identical_pairs": int(part["identical"].sum())}
-        row |= {kind: int((part["verdict"] == kind).sum()) for kind in WITHOUT}
-        both = _in_both_orders(part)
-        followed = COMPUTED.get(row["judge"], "") if both is None else _followed(both)
-        rows.append(row | _bias(part, both) | {"follows": followed})
+        rows.append(row)
     for judge, model in {(row["judge"], row["model"]) for row in rows}:
         family = [row for row in rows if (row["judge"], row["model"]) == (judge, model)]
         for row, p in zip(family, stats.holm([row["p"] for row in family]), strict=True):
@@ -107,64 +110,6 @@ def _order(frame: pd.DataFrame) -> Any:
     """Sorts names as they first appear, and fractions by size."""
     places = {name: {v: i for i, v in enumerate(frame[name].unique())} for name in LINE}
     return lambda column: column.map(places[column.name]) if column.name in places else column
-
-
-def _mean(scores: np.ndarray) -> dict[str, Any]:
-    if not len(scores):
-        nan = float("nan")
-        names = ("winrate", "winrate_low", "winrate_high", "p")
-        return dict.fromkeys(names, nan) | dict.fromkeys(("n", "wins", "ties", "losses"), 0)
-    found = stats.paired_hits(scores, 1 - scores)  # wins minus losses: twice as far from a half
-    return {
-        "winrate": (1 + found.mean) / 2,
-        "winrate_low": (1 + found.low) / 2,
-        "winrate_high": (1 + found.high) / 2,
-        "p": found.p,
-        "n": found.n,
-        "wins": int((scores > 0.5).sum()),
-        "ties": int((scores == 0.5).sum()),
-        "losses": int((scores < 0.5).sum()),
-    }
-
-
-def _in_both_orders(part: pd.DataFrame) -> pd.DataFrame | None:
-    """The scores of pairs by order, where both have one; None where nobody was asked in orders."""
-    asked = part[part["shown"] != "none"]
-    if not len(asked):
-        return None
-    # pairs are told apart by their place among a prompt's rows of one order
-    asked = asked.assign(pair=asked.groupby(["prompt", "seed", "shown"]).cumcount())
-    asked = asked.dropna(subset="win")
-    both = asked.pivot_table(index=["prompt", "seed", "pair"], columns="shown", values="win")
-    return both.reindex(columns=["first", "second"]).dropna()
-
-
-def _followed(both: pd.DataFrame) -> str:
-    """Whether verdicts follow the "text" or the "order" of the texts, or that is "unclear".
-
-    One who never reads the texts, and prefers the first with some probability p, gives the pair two
-    verdicts that differ with p^2 + (1 - p)^2: at least half of the time. Verdicts follow the text
-    where fewer flip, and the order where more do, by Wilson's interval over pairs of which one
-    verdict at least is no tie. Source: ours.
-    """
-    decided = both[(both != 0.5).any(axis=1)]
-    if not len(decided):
-        return "unclear"
-    flips = stats.proportion((decided["first"] != decided["second"]).to_numpy())
-    return "text" if flips.high < 0.5 else "order" if flips.low > 0.5 else "unclear"
-
-
-def _bias(part: pd.DataFrame, both: pd.DataFrame | None) -> dict[str, float]:
-    """What the order of the texts does to verdicts; `both` as `_in_both_orders` finds it."""
-    nan = float("nan")
-    found = {"flips": nan, "flips_low": nan, "flips_high": nan, "first_share": nan}
-    if both is not None and len(both):
-        share = stats.proportion((both["first"] != both["second"]).to_numpy())
-        found |= share.columns("flips")
-    decided = part[(part["shown"] != "none") & part["win"].notna() & (part["win"] != 0.5)]
-    if len(decided):
-        found["first_share"] = float(decided["verdict"].str.startswith("A>").mean())
-    return found
 
 
 def trend(frame: pd.DataFrame) -> pd.DataFrame:
@@ -212,7 +157,7 @@ SAYS = (
 
 
 def _winrate(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
-    table = tables["winrate"]
+    table = tables.get("winrate", pd.DataFrame(columns=POINT))
     return table.assign(settings=table.get("settings", ""))
 
 
@@ -232,6 +177,7 @@ CHARTS = (
         over="prompts",
         layers=(at("as good as unchanged", winrate=0.5),),
     ),
+    *model_report.CHARTS,
 )
 
 
@@ -239,11 +185,14 @@ CHARTS = (
 
 
 def scored(frame: pd.DataFrame) -> pd.DataFrame:
-    """Every prompt's score, at each intervention and fraction but 0, where all tie."""
-    keys = ["judge", "task", "settings", "intervention", "frac"]
-    frame = frame[pd.to_numeric(frame["frac"]) > 0]
-    settings = frame["settings"].astype(object)
-    frame = frame.assign(settings=settings.where(settings.notna(), ""))
+    """Every prompt's score, at each intervention and fraction but 0, where all tie; of models
+    against each other."""
+    keys = ["judge", "task", "settings", "against", "intervention", "frac"]
+    if "against" not in frame:
+        frame = frame.assign(against=None)
+    frame = frame[(pd.to_numeric(frame["frac"]) > 0) | frame["against"].notna()]
+    texts = {name: frame[name].astype(object) for name in ("settings", "against")}
+    frame = frame.assign(**{n: text.where(text.notna(), "") for n, text in texts.items()})
     parts = [
         of_prompts(part).rename("win").reset_index().assign(**named)
         for named, part in grouped(frame, keys)
@@ -257,7 +206,7 @@ PAIRED = (
     Pairing(
         {"win": Measure("win rate (points)", scale=100, better="more")},
         item=("task", "prompt"),
-        by=("settings", "intervention", "frac"),
+        by=("settings", "against", "intervention", "frac"),
         rows=scored,
     ),
 )

@@ -6,10 +6,10 @@ import pytest
 from fakes import rows, write
 from progress import Silent
 
-from mdlm_probe.core.columns import names
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import read_run
-from mdlm_probe.runs.judges import COLUMNS, Choice, LikelihoodJudge, judge
+from mdlm_probe.runs.judges import Choice, LikelihoodJudge, judge
+from mdlm_probe.runs.judges.columns import OWN_NAMES
 
 
 def verdicts(folder, **choice):
@@ -24,7 +24,7 @@ def test_fewer_nats_by_token_win(tmp_path):
     for line, (nll, tokens) in zip(lines[1::2], [(9, 5), (11, 5), (20, 10), (11, 6)], strict=True):
         line["nll"], line["scorer_tokens"] = float(nll), tokens
     found = verdicts(write(tmp_path, lines))
-    assert tuple(found[0]) == names(COLUMNS)
+    assert tuple(found[0]) == OWN_NAMES
     assert [row["verdict"] for row in found] == ["A>B", "B>A", "A=B", "A>B"]
     assert [row["win"] for row in found] == ["1", "0", "0.5", "1"]
     assert [row["strength"] for row in found] == ["1", "-1", "0", "1"]

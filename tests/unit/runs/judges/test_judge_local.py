@@ -52,7 +52,7 @@ def test_the_likelier_letter_is_the_verdict_in_both_orders(tmp_path, name):
     pairs = _pairs_of(tmp_path)
     for row in found:
         pair = pairs[row["prompt"], row["frac"]]
-        texts = [pair.shifted.text, pair.plain.text]
+        texts = [pair.answer.text, pair.other.text]
         (a, b), tokens = letters(
             name, pair.asked, *(texts if row["shown"] == "first" else texts[::-1])
         )

@@ -18,10 +18,10 @@ def test_each_shifted_answer_stands_beside_its_unshifted_one(tmp_path):
     assert len(pairs) == 2 * 2 * 4
     prompts = {t.id: t.prompt for t in texts.load("decay", "small")}
     for pair in pairs:
-        assert pair.shifted.text == (
+        assert pair.answer.text == (
             f"\n{pair.prompt} \\n {pair.intervention} {pair.frac}, {pair.seed}"
         )
-        assert pair.plain.text == f"\n{pair.prompt} \\n none 0.0, {pair.seed}"
+        assert pair.other.text == f"\n{pair.prompt} \\n none 0.0, {pair.seed}"
         assert pair.asked == prompts[pair.prompt]
         assert pair.settings == ""
         assert not pair.identical
@@ -44,7 +44,7 @@ def test_the_order_of_columns_and_rows_does_not_matter(tmp_path):
 def test_ways_of_decoding_are_kept_apart(tmp_path):
     lines = rows(prompts=1, steps=4, answer="four") + rows(prompts=1, steps=8, answer="eight")
     pairs, _ = answer_pairs.load(write(tmp_path, lines), Choice(), prompts=False)
-    assert {(p.settings, p.plain.text) for p in pairs} == {
+    assert {(p.settings, p.other.text) for p in pairs} == {
         ("steps=4", "four"),
         ("steps=8", "eight"),
     }
@@ -100,5 +100,5 @@ def test_equal_texts_are_planned_once_and_others_in_both_orders(tmp_path):
     pairs, _ = answer_pairs.load(write(tmp_path, lines), Choice(), prompts=False)
     calls = judge_calls.plan(pairs, judge_calls.BOTH)
     assert [call.order for call in calls] == ["none", "first", "second"]
-    assert calls[1].texts == calls[2].texts[::-1] == (pairs[1].shifted.text, pairs[1].plain.text)
+    assert calls[1].texts == calls[2].texts[::-1] == (pairs[1].answer.text, pairs[1].other.text)
     assert len({call.id for call in calls}) == 3
