@@ -7,9 +7,16 @@ smallest numbers of units in the docstrings are from there.
 
 from __future__ import annotations
 
+from mdlm_probe.analysis.stats.calibration import (
+    CalibrationError,
+    bins_of,
+    calibration_error,
+    over_confidence,
+)
 from mdlm_probe.analysis.stats.clusters import clustered, sandwich
 from mdlm_probe.analysis.stats.comparisons import Strengths, bradley_terry
 from mdlm_probe.analysis.stats.correlation import correlation
+from mdlm_probe.analysis.stats.discrimination import auroc
 from mdlm_probe.analysis.stats.estimate import FEW, LEVEL, Estimate
 from mdlm_probe.analysis.stats.means import mean, mean_over, means, paired
 from mdlm_probe.analysis.stats.resampling import amount, bootstrap, resampled
@@ -25,11 +32,15 @@ from mdlm_probe.analysis.stats.significance import (
 __all__ = [
     "FEW",
     "LEVEL",
+    "CalibrationError",
     "Estimate",
     "Strengths",
     "amount",
+    "auroc",
+    "bins_of",
     "bootstrap",
     "bradley_terry",
+    "calibration_error",
     "clustered",
     "cohen_dz",
     "corrected",
@@ -39,6 +50,7 @@ __all__ = [
     "mean_over",
     "means",
     "minimum_detectable_effect",
+    "over_confidence",
     "paired",
     "paired_hits",
     "proportion",

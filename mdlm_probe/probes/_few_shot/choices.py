@@ -28,7 +28,7 @@ def with_letters(frame: pd.DataFrame) -> pd.DataFrame:
     """
     if not set(COLUMNS) <= set(frame.columns):
         return frame
-    return frame.assign(**{ANSWERED: _answered(frame), RIGHT: _right(frame)})
+    return frame.assign(**{ANSWERED: _answered(frame), RIGHT: right(frame)})
 
 
 def chosen(part: pd.DataFrame) -> dict[str, Any]:
@@ -78,14 +78,14 @@ def _answered(part: pd.DataFrame) -> np.ndarray:
     texts = part["predicted"].astype(str).str.split("]").str[0].str.strip()
     number = texts.map({name: n for n, name in enumerate(string.ascii_uppercase)})
     letters = texts.where(number < part["options"].astype(int), OTHER).to_numpy()
-    best, top = _best(part)
+    likeliest, top = best(part)
     sure = top >= np.log(part["top1_prob"].to_numpy(dtype=float)) - ROUNDING
-    return np.where(_by_letter(part), letters, np.where(sure, best, OTHER))
+    return np.where(_by_letter(part), letters, np.where(sure, likeliest, OTHER))
 
 
-def _right(part: pd.DataFrame) -> np.ndarray:
+def right(part: pd.DataFrame) -> np.ndarray:
     """The letter of each right option."""
-    columns = _logps(part)
+    columns = logps(part)
     gaps = columns.sub(part["logp_right"].astype(float), axis=0).abs().fillna(np.inf)
     letters = np.array([str(name).removeprefix("logp_") for name in columns])
     own = letters[gaps.to_numpy().argmin(axis=1)]
@@ -98,15 +98,16 @@ def _by_letter(part: pd.DataFrame) -> np.ndarray:
     return np.asarray((part["answer_form"] == "letter") | whole)
 
 
-def _logps(part: pd.DataFrame) -> pd.DataFrame:
+def logps(part: pd.DataFrame) -> pd.DataFrame:
+    """The options' log-probabilities, a column each."""
     names = [f"logp_{name}" for name in string.ascii_uppercase if f"logp_{name}" in part]
     columns: pd.DataFrame = part[names].apply(pd.to_numeric)
     return columns
 
 
-def _best(part: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+def best(part: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """The likeliest option's letter, and its log-probability."""
-    columns = _logps(part)
+    columns = logps(part)
     values = columns.fillna(-np.inf).to_numpy()
     letters = np.array([str(name).removeprefix("logp_") for name in columns])
     return letters[values.argmax(axis=1)], values.max(axis=1)

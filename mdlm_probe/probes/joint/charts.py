@@ -9,7 +9,7 @@ import pandas as pd
 from mdlm_probe.analysis.charts import Axis, Chart, ChartLayer, Rows, at
 from mdlm_probe.analysis.frames import Tables, records
 from mdlm_probe.analysis.published import OwnValue, PublishedValue
-from mdlm_probe.probes.joint import report
+from mdlm_probe.probes.joint import calibration, report
 
 READ = (
     "A model with one joint distribution loses nothing by its order: its gains are 0. What steps of"
@@ -167,4 +167,5 @@ CHARTS = (
         counts=(("n", "sets"),),
         over="sets",
     ),
+    *calibration.CHARTS,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mdlm_probe.core.columns import Column, Observation
+from mdlm_probe.core.columns import Column, Observation, optional
 from mdlm_probe.core.shared_columns import STEPS
 
 PAIRS = (
@@ -29,7 +29,14 @@ SETS = (
 )
 TEXT_TOKENS = Column("text_tokens", int, "tokens", "tokens of the scored text")
 LOGP = Column("logp", float, "nats", "log-likelihood of these by the chain rule")
-ORDERS = (TEXT_TOKENS, LOGP)
+ORDERS = (
+    TEXT_TOKENS,
+    LOGP,
+    *optional(
+        Column("confidences", list, "probability", "the largest at each step, in the order"),
+        Column("matches", list, "", "whether the text's token has it, 1 or 0, at each step"),
+    ),
+)
 BUDGET = (
     TEXT_TOKENS,
     LOGP,

@@ -17,7 +17,7 @@ from mdlm_probe.decoding.canvas_of_prompt import appended, continuation_ids
 from mdlm_probe.decoding.loop import decode
 from mdlm_probe.decoding.schedule import Schedule
 from mdlm_probe.engine.multi_step import MultiStep
-from mdlm_probe.likelihood.chain_rule import Order, score, score_by_confidence, sequence
+from mdlm_probe.likelihood.chain_rule import Order, guess, score, sequence
 
 if TYPE_CHECKING:
     from mdlm_probe.engine.queries import Asker
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from mdlm_probe.prompts.prompt import Text
 
 BUDGET = (1, 2, 4, 8, 16, 32)
+DIGITS = 4
+"""Of a step's confidence, in a list of many."""
 
 
 # ---------------------------------------------------------------------- canvases
@@ -74,14 +76,22 @@ def order_settings(
 def rescore(
     asker: Asker, text: Text, length: int, order: str, seed: int, name: str
 ) -> MultiStep[list[dict[str, Any]]]:
-    """The log-likelihood of a text's own continuation in an order: `logp` of `length` tokens."""
+    """The log-likelihood of a text's own continuation in an order: `logp` of `length` tokens.
+
+    And at each step the largest probability, and whether the text's token has it.
+    """
     tokens = continuation_ids(asker, text, length)
     canvas = appended(asker, text, len(tokens), name)
-    if order == "low_confidence":
-        logps = yield from score_by_confidence(canvas, tokens)
-    else:
-        logps = yield from score(canvas, tokens, sequence(order, len(tokens), seed))
-    return [{"text_tokens": len(tokens), "logp": float(logps.sum())}]
+    known = None if order == "low_confidence" else sequence(order, len(tokens), seed)
+    found = yield from guess(canvas, tokens, known)
+    return [
+        {
+            "text_tokens": len(tokens),
+            "logp": float(found.logps.sum()),
+            "confidences": [float(f"{share:.{DIGITS}g}") for share in found.confidences],
+            "matches": found.hits.astype(int).tolist(),
+        }
+    ]
 
 
 # ---------------------------------------------------------------------- several at once

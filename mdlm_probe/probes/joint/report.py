@@ -10,6 +10,7 @@ import pandas as pd
 from mdlm_probe.analysis import stats
 from mdlm_probe.analysis.frames import by_value
 from mdlm_probe.analysis.pairing import PROMPT_ITEM, Measure, Pairing
+from mdlm_probe.probes.joint import calibration
 from mdlm_probe.probes.joint.order_tables import START, bound, budget, orders, spread
 from mdlm_probe.probes.joint.row_parts import ALL, parts
 
@@ -33,7 +34,8 @@ def tables(frame: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """The report's tables by name, of what was measured.
 
     "pairs" and their "circulation", "sets" of words, "orders" and their "spread", the "budget" at
-    every number of masks in a step, and the largest that is still within it, the "bound".
+    every number of masks in a step, and the largest that is still within it, the "bound";
+    "calibration" and "reliability" of what is most probable beside the texts' own tokens.
 
     Raises:
         KeyError, ValueError: for rows that a joint run didn't write.
@@ -49,6 +51,7 @@ def tables(frame: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
         "spread": spread(frame["orders"]),
         "budget": budget(frame["budget"]),
         "bound": bound(frame["budget"]),
+        **calibration.tables(frame["orders"]),
     }
     return {name: table for name, table in found.items() if len(table)}
 

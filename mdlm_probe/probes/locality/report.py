@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from mdlm_probe.analysis import stats
-from mdlm_probe.analysis.charts import TASKS, Axis, Chart, best_ends
+from mdlm_probe.analysis import calibration_report, stats
+from mdlm_probe.analysis.charts import TASKS, Axis, Chart, Rows, best_ends
 from mdlm_probe.analysis.frames import Tables
 from mdlm_probe.analysis.pairing import Measure, Pairing
-from mdlm_probe.probes._few_shot import choices, report_parts
+from mdlm_probe.probes._few_shot import choices, graded_answers, report_parts
 from mdlm_probe.probes._few_shot.report_parts import (
     ACCURACY,
     COUNTS,
@@ -31,6 +31,9 @@ from mdlm_probe.probes.locality.contrasts import (
 )
 
 notes = report_parts.notes
+PRINTED = ("accuracy", "index", "shape", "change", "places")
+AMONG = graded_answers.AMONG
+ALL_POSITIONS = [name for name in CURVE if name != "position"]
 
 
 def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -46,6 +49,11 @@ def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     frame = with_task(frame)
     found = {"accuracy": accuracy(frame), "index": index(frame)}
     more = {"shape": shape(frame), "change": change(frame), "places": places(frame)}
+    answers = graded_answers.answers(frame)
+    more["calibration"] = calibration_report.calibration(answers, [*CURVE, AMONG])
+    more["reliability"] = calibration_report.reliability(
+        graded_answers.main(answers), [*ALL_POSITIONS, AMONG]
+    )
     return found | {name: table for name, table in more.items() if len(table)}
 
 
@@ -122,8 +130,13 @@ def _under_masks(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     return table.assign(question_masks=masks)
 
 
+def _calibrated(name: str) -> Rows:
+    return lambda tables, frame: graded_answers.charted(tables.get(name, pd.DataFrame()))
+
+
 MASKED = (("question_masks", "masks"),)
 POSITION = Axis("position", "distractors left of the relevant block")
+CALIBRATED = graded_answers.COUNTS
 CHARTS = (
     Chart(
         "",
@@ -161,6 +174,17 @@ CHARTS = (
         panels=("model", "question"),
         names=MASKED,
         counts=COUNTS,
+    ),
+    calibration_report.calibration_chart(
+        _calibrated("calibration"),
+        POSITION,
+        dash="question_masks",
+        panels=("question",),
+        names=MASKED,
+        counts=CALIBRATED,
+    ),
+    calibration_report.reliability_chart(
+        _calibrated("reliability"), dash="question_masks", panels=("question",), names=MASKED
     ),
 )
 

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from mdlm_probe.analysis import calibration_report
 from mdlm_probe.analysis.charts import Axis, Chart, best_ends
 from mdlm_probe.analysis.frames import Tables, grouped, records
 from mdlm_probe.analysis.published import OwnValue, PublishedValue
+from mdlm_probe.probes._few_shot import graded_answers
 from mdlm_probe.probes._few_shot.report_parts import ACCURACY, COUNTS, P_RIGHT
 from mdlm_probe.probes.masks import degradation, paper_measures, report
 
@@ -95,7 +97,6 @@ SIDES = {"right": "after", "left": "before", "both": "half each", "none": "nothi
 
 def _named(table: pd.DataFrame) -> pd.DataFrame:
     """What is appended in words, masks first, and a column `way`: where, and in which steps."""
-    table = best_ends(table)
     words = {filler: NAMES.get(filler, filler) for filler in report.FILLERS}
     return table.assign(
         filler=pd.Categorical(table["filler"].map(words), list(words.values()), ordered=True),
@@ -109,11 +110,14 @@ def _named(table: pd.DataFrame) -> pd.DataFrame:
 
 def _longest(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     """The curve in each model's longest context."""
-    table = tables["curve"]
+    return _named(best_ends(_of_longest(tables["curve"])))
+
+
+def _of_longest(table: pd.DataFrame) -> pd.DataFrame:
     size = table["shots"] + table["distractors"]
     longest = table[size == size.groupby(table["model"]).transform("max")]
     most = longest.groupby("model")["shots"].transform("max")
-    return _named(longest[longest["shots"] == most])
+    return longest[longest["shots"] == most]
 
 
 def _certain(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
@@ -132,7 +136,9 @@ def _contexts(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     across, other = ("distractors", "shots") if several else ("shots", "distractors")
     masked = table[table["filler"].isin(["mask", "none"])]
     only = masked[masked["filler"] == "mask"]["model"].unique()
-    named = _named(table[~table["model"].isin(only) | table["filler"].isin(["mask", "none"])])
+    named = _named(
+        best_ends(table)[~table["model"].isin(only) | table["filler"].isin(["mask", "none"])]
+    )
     amounts = sorted(named["amount"].unique(), key=report.rank)
     nothing = named["amount"] == "0"
     label = named["amount"] + " " + named["filler"].astype(str)
@@ -148,6 +154,26 @@ def _contexts(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
         appends=pd.Categorical(label, labels, ordered=True), length=named[across], across=across
     )
     return found.drop_duplicates(["model", "appends", "length"])  # nothing is nothing of each
+
+
+def _calibrated(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    """The calibration in each model's longest context."""
+    table = graded_answers.charted(tables.get("calibration", pd.DataFrame()))
+    return _named(_of_longest(table)) if len(table) else table
+
+
+def _reliable(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    """The reliability in each model's longest context, of few amounts."""
+    table = graded_answers.charted(tables.get("reliability", pd.DataFrame()))
+    if not len(table):
+        return table
+    amounts = sorted(table["amount"].unique(), key=report.rank)
+    few = [amounts[0], amounts[len(amounts) // 2], amounts[-1]]
+    shown = _named(_of_longest(table[table["amount"].isin(few)]))
+    labels = {name: "nothing" if name == "0" else f"{name} appended" for name in amounts}
+    named = shown["amount"].map(labels)
+    kinds = [label for label in labels.values() if label in set(named)]
+    return shown.assign(amount=pd.Categorical(named, kinds, ordered=True))
 
 
 EXAMPLES = (("shots", "relevant examples"), ("distractors", "distractors"))
@@ -193,5 +219,21 @@ CHARTS = (
         panels=("model", "across"),
         names=(("across", "by"), ("appends", "appended")),
         counts=COUNTS,
+    ),
+    calibration_report.calibration_chart(
+        _calibrated,
+        APPENDED,
+        colour="filler",
+        dash="way",
+        panels=("model", "side"),
+        names=(("way", ""), ("side", "")),
+        counts=graded_answers.COUNTS,
+    ),
+    calibration_report.reliability_chart(
+        _reliable,
+        colour="amount",
+        dash="way",
+        panels=("model", "side"),
+        names=(("way", ""), ("side", ""), ("amount", "")),
     ),
 )

@@ -20,6 +20,7 @@ from mdlm_probe.probes._few_shot.report_parts import (
     over_tasks,
     with_task,
 )
+from mdlm_probe.probes.masks import calibration
 from mdlm_probe.probes.masks.contrasts import gain, gains, lengths, rank, steps
 from mdlm_probe.probes.masks.degradation import degradation
 from mdlm_probe.probes.masks.item_pairs import (
@@ -58,7 +59,7 @@ def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     "changes" against the smallest k, "controls" of masks against other fillers, drops by
     relevant task in "tasks"; where the settings were asked, several "steps" against one, few masks
     against many by context in "lengths", the "gain" of examples against the drop by masks, the mean
-    "degradation" over few random steps.
+    "degradation" over few random steps; "calibration" of answers, and their "reliability".
 
     Raises:
         KeyError, ValueError: for rows that a masks run didn't write.
@@ -76,6 +77,7 @@ def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     shots = answered(frame)
     more = {"steps": steps(rows), "lengths": lengths(rows)}
     more |= {"gain": gain(shots), "gains": gains(shots), "degradation": mean_degradation(rows)}
+    more |= calibration.tables(rows)
     return found | {name: contrast for name, contrast in more.items() if len(contrast)}
 
 

@@ -12,6 +12,7 @@ from mdlm_probe.analysis.charts import Axis, Chart, HeatColours, Rows
 from mdlm_probe.analysis.frames import Tables, by_value
 from mdlm_probe.analysis.pairing import Measure, Pairing
 from mdlm_probe.analysis.stats import corrected
+from mdlm_probe.probes.needle import calibration
 from mdlm_probe.probes.needle.probe import ABSENT
 
 ITEM = ["needles", "lexicon", "seed", "item"]
@@ -30,7 +31,7 @@ def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The report's tables by name.
 
     "overview" of every model and length; "grid", the numbers of the heat maps with their intervals;
-    what "depth" and "length" cost, over the same needles.
+    what "depth" and "length" cost, over the same needles; "calibration" and "reliability".
 
     Raises:
         KeyError, ValueError: for rows that a needle run didn't write.
@@ -41,6 +42,7 @@ def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
         "grid": grid(frame),
         "depth": depth(frame),
         "length": length(frame),
+        **calibration.tables(frame),
     }
 
 
@@ -264,6 +266,7 @@ CHARTS = (
         Axis("logp_right", "log-probability of the answer (nats)", ends="logp_right"),
         HeatColours("viridis", numbers=".1f"),
     ),
+    *calibration.CHARTS,
 )
 
 
