@@ -52,6 +52,9 @@ DIVERGENCE = Column(
     "divergence", int, "", "first position that differs from it, from 0; empty: equal"
 )
 
+TEXT_TOKENS = Column("text_tokens", int, "tokens", "tokens of the scored text")
+LOGP = Column("logp", float, "nats", "log-likelihood of these by the chain rule")
+
 INTERVENTION = Column(
     "intervention", str, "", "what is done to tokens: none, shift, post-hoc, replace or hold"
 )

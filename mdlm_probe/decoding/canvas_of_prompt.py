@@ -95,17 +95,22 @@ def span(asker: Asker, text: Text, masks: int, context: Context) -> Span:
     return Span(ids, places, tuple(own))
 
 
+@lru_cache(maxsize=1024)
+def following_ids(border: Border, text: Text) -> tuple[int, ...]:
+    """The token ids of a text's own continuation, after its prompt as `in_tokens` cuts it."""
+    if border.entry.chat:
+        return border.pieces(text.continuation, inside=True)
+    text = _in_tokens(border, text) if text.continuation else text
+    return border.cut(text.prompt, text.continuation)[1]
+
+
 def continuation_ids(asker: Asker, text: Text, length: int) -> tuple[int, ...]:
     """The first token ids of a text's own continuation, at most `length`.
 
     Raises:
         ProbeError: it has fewer than two: no order, and no pair.
     """
-    border, text = asker.border, in_tokens(asker, text)
-    if asker.entry.chat:
-        found = border.pieces(text.continuation, inside=True)
-    else:
-        found = border.cut(text.prompt, text.continuation)[1]
+    found = following_ids(asker.border, text)
     if len(found) < 2:
         raise ProbeError(
             f"the continuation of prompt '{text.id}' has {len(found)} token(s)",

@@ -254,6 +254,12 @@ class Border:
         """Number of ids the tokenizer knows; the network's table may have more rows."""
         return self.tokenizer.get_vocab_size(with_added_tokens=True)
 
+    @cached_property
+    def mask_text(self) -> str:
+        """How the tokenizer spells the mask token; "" of a causal model."""
+        mask = self.entry.mask_id
+        return "" if mask is None else self.tokenizer.id_to_token(mask) or ""
+
     # ------------------------------------------------------------------ within
 
     @cached_property

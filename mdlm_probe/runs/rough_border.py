@@ -27,7 +27,7 @@ class RoughBorder(Border):
     """Tokens are words, runs of signs, digits and masks; ids below 0, but for masks."""
 
     is_rough = True
-    start, pad, ordinary = (), 0, (0,)
+    start, pad, ordinary, mask_text = (), 0, (0,), ""
 
     def __init__(self, entry: Checkpoint) -> None:
         self.entry, self.template, self.specials = entry, "ChatML", {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mdlm_probe.core.columns import Column, Observation, optional
-from mdlm_probe.core.shared_columns import STEPS
+from mdlm_probe.core.shared_columns import LOGP, STEPS, TEXT_TOKENS
 
 PAIRS = (
     Column("masks_before", int, "masks", "masks of the window left of the pair"),
@@ -27,8 +27,6 @@ SETS = (
     Column("mass_parallel", float, "probability", "that both words are in it, parallel"),
     Column("mass_sequential", float, "probability", "that both words are in it, sequential"),
 )
-TEXT_TOKENS = Column("text_tokens", int, "tokens", "tokens of the scored text")
-LOGP = Column("logp", float, "nats", "log-likelihood of these by the chain rule")
 ORDERS = (
     TEXT_TOKENS,
     LOGP,

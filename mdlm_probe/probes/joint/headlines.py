@@ -8,7 +8,7 @@ import pandas as pd
 
 from mdlm_probe.analysis.frames import Tables
 from mdlm_probe.analysis.headlines import Headline, HeadlineValue, chosen, first, of_models, over
-from mdlm_probe.probes.joint.row_parts import ALL
+from mdlm_probe.analysis.row_parts import ALL
 
 
 def _bound(tables: Tables, frame: pd.DataFrame) -> Iterator[HeadlineValue]:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from mdlm_probe.analysis import stats
-from mdlm_probe.probes.joint.row_parts import parts
+from mdlm_probe.analysis.row_parts import parts
 
 START = "left_to_right"
 FEW = 1e-9

@@ -10,9 +10,9 @@ import pandas as pd
 from mdlm_probe.analysis import stats
 from mdlm_probe.analysis.frames import by_value
 from mdlm_probe.analysis.pairing import PROMPT_ITEM, Measure, Pairing
+from mdlm_probe.analysis.row_parts import ALL, parts
 from mdlm_probe.probes.joint import calibration
 from mdlm_probe.probes.joint.order_tables import START, bound, budget, orders, spread
-from mdlm_probe.probes.joint.row_parts import ALL, parts
 
 PRINTED = ("circulation", "sets", "orders", "spread", "bound")
 UNREAD = ("token_first", "token_second", "written")

@@ -1,4 +1,4 @@
-"""The rows of a joint run by model and by task."""
+"""Rows of texts by model and by task."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""The probe `context`: its cells and measurement, its report, its examples."""
