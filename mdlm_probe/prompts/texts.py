@@ -1,9 +1,10 @@
 """Prompts to continue: the shipped ones, those of the small language, and a user's own. No torch.
 
-Shipped are two folders of tasks/NAME/TASK.jsonl. `decay`: prose, question answering, code,
-arithmetic, with their continuations. `open`: requests as users of a chat type them, without; sums
-have their answers. Source: ours; arXiv 2510.03289 measures four task types, and publishes neither
-their names nor its prompts.
+Shipped are folders of tasks/NAME/TASK.jsonl. `decay`: prose, question answering, code, arithmetic,
+with their continuations. `domains`: conversations, technical documentation, news, law, tables;
+`languages`: six languages in six scripts; both with continuations. `open`: requests as users of a
+chat type them, without; sums have their answers. Source: ours; arXiv 2510.03289 measures four task
+types, and publishes neither their names nor its prompts.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from mdlm_probe.prompts import shipped, small_texts, text_files
 from mdlm_probe.prompts.prompt import Text
 
 LEXICONS = ("full", "small")
+SMALL = ("decay", "open")
+"""Shipped prompts that are also there in the bundled models' vocabulary."""
 
 
 @cache
@@ -36,7 +39,8 @@ def load(prompts: str = "decay", lexicon: str = "full") -> tuple[Text, ...]:
     text; it is read once.
 
     Args:
-        prompts: a shipped name, the path of a JSONL or .txt file, or "-": the standard input.
+        prompts: a shipped name or several joined by "+", the path of a JSONL or .txt file, or "-":
+            the standard input.
         lexicon: of a shipped name, "full", or "small" for the bundled models' vocabulary; a file of
             one's own has only one.
 
@@ -47,6 +51,13 @@ def load(prompts: str = "decay", lexicon: str = "full") -> tuple[Text, ...]:
         raise ProbeError(f"no lexicon '{lexicon}'", expected="one of " + ", ".join(LEXICONS))
     files = paths(prompts)
     if is_small(prompts, lexicon):
+        if prompts not in SMALL:
+            raise ProbeError(
+                f"the prompts '{prompts}' have no words of the bundled models' small vocabulary",
+                expected=" or ".join(SMALL) + " with --lexicon small",
+                hint="a model with another vocabulary, and --lexicon full",
+                option="prompts",
+            )
         return (*small_texts.prose(), *small_texts.questions(opened=prompts == "open"))
     seen: dict[str, str] = {}
     return tuple(text for path in files for text in text_files.read(path, seen))
@@ -83,12 +94,16 @@ def paths(prompts: str) -> tuple[Path, ...]:
     """
     if _is_path(prompts):
         return (text_files.STDIN if prompts == "-" else Path(prompts),)
-    found = tuple(sorted((shipped.folder() / prompts).glob("*.jsonl"))) if prompts else ()
+    return tuple(path for name in dict.fromkeys(prompts.split("+")) for path in _folder(name))
+
+
+def _folder(name: str) -> list[Path]:
+    found = sorted((shipped.folder() / name).glob("*.jsonl")) if name else []
     if not found:
         folders = {path.parent.name for path in shipped.folder().glob("*/*.jsonl")}
         known = sorted(folders - {"lm_eval", "tuning"})  # documents of tasks, samples to train on
-        hint = "or the path of a .jsonl or .txt file, or - for the standard input"
-        raise ProbeError(f"no prompts named '{prompts}'", expected=", ".join(known), hint=hint)
+        hint = "several joined by +, the path of a .jsonl or .txt file, or - for the standard input"
+        raise ProbeError(f"no prompts named '{name}'", expected=", ".join(known), hint=hint)
     return found
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 from mdlm_probe.analysis.charts import Axis, Chart, ChartLayer, HeatColours, Rows
 from mdlm_probe.analysis.frames import Tables
 from mdlm_probe.probes.decay import homogenisation, report
+from mdlm_probe.probes.decay.predictability import ENOUGH
 from mdlm_probe.probes.decay.series import SERIES
 
 READ = (
@@ -93,6 +94,22 @@ def _half(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     return _ways(table).assign(distance=table["half"], top1_prob=height, **ends)
 
 
+def _predictability(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    """Half-distances of tasks from the least entropy up, where there are enough of them.
+
+    Open ends of intervals stand at the farthest distance that was measured.
+    """
+    table = tables.get("predictability", pd.DataFrame())
+    table = table.dropna(subset=["half"]) if len(table) else table
+    if not len(table) or table["task"].nunique() < ENOUGH:
+        return pd.DataFrame()
+    last = tables["curve"]["distance"].max()
+    entropies = table["next_entropy"].map("{:.2f} nats".format)
+    named = table["task"].astype(str) + ", " + entropies
+    found = _ways(table).assign(half_high=table["half_high"].clip(upper=last), named=named)
+    return found.sort_values(["model", "next_entropy"], kind="stable")
+
+
 def _thresholds(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"js": homogenisation.THRESHOLDS})
 
@@ -164,5 +181,17 @@ CHARTS = (
         _edge,
         JS,
         x=Axis("from_end", "masks to the end of the canvas", scale="log"),
+    ),
+    Chart(
+        "predictability",
+        "Half-distance by how hard a text is to continue: easiest first",
+        _predictability,
+        "interval",
+        Axis("half", "half-distance (tokens)", scale="log", ends="half"),
+        Axis("named", "task, entropy of the first mask"),
+        colour="way",
+        panels=("model",),
+        counts=COUNTS,
+        over="prompts",
     ),
 )

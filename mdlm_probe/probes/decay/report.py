@@ -16,10 +16,11 @@ from mdlm_probe.probes.decay.homogenisation import (
     neighbouring,
     neighbours,
 )
+from mdlm_probe.probes.decay.predictability import over_tasks, predictability
 from mdlm_probe.probes.decay.series import SERIES, SUFFIXES, band, columns, parts, wide
 
 MEASURES = ("top1_prob", "entropy", "frequent_mass", "prompt_mass", "end_mass")
-PRINTED = ("half", "homogenisation", "limit", "prompts", "edge", "zipf")
+PRINTED = ("half", "over_tasks", "homogenisation", "limit", "prompts", "edge", "zipf")
 SHOWN = 5
 """Tokens of the limit that the short table names."""
 
@@ -31,7 +32,8 @@ def tables(frame: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     "homogenisation": from where neighbours are alike, and "neighbours", the curve behind it;
     "matrix": divergences of all pairs of the grid; "limit" and "tokens": what the far end is;
     "prompts": how far apart different prompts are at equal distance; "edge": what the end of the
-    canvas does; "zipf": the law of next tokens.
+    canvas does; "zipf": the law of next tokens; "predictability": half-distances beside entropies,
+    and "over_tasks", their correlation.
 
     Raises:
         KeyError, ValueError: for rows that a decay run didn't write.
@@ -40,9 +42,13 @@ def tables(frame: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     places[["place", "distance", *MEASURES]].apply(pd.to_numeric)
     pairs[["place", "distance", "js", "tv"]].apply(pd.to_numeric)
     near, top = neighbours(pairs), tokens(frame["tokens"], frame["far"])
+    halves = half(places)
+    beside = predictability(places, halves)
     found = {
         "curve": curve(places),
-        "half": half(places),
+        "half": halves,
+        "predictability": beside,
+        "over_tasks": over_tasks(beside),
         "homogenisation": homogenisation(near),
         "neighbours": near,
         "matrix": matrix(pairs),

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import re
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,82 @@ def test_each_shipped_task_has_its_prompts(task):
         else:
             assert 30 <= len(text.prompt.split()) <= 80
             assert 20 <= len(text.continuation.split()) <= 60
+
+
+DOMAINS = ("conversation", "documentation", "law", "news", "table")
+SCRIPTS = {
+    "arabic": "ARABIC",
+    "chinese": "CJK",
+    "hindi": "DEVANAGARI",
+    "japanese": "HIRAGANA",
+    "korean": "HANGUL",
+    "russian": "CYRILLIC",
+}
+
+
+@pytest.mark.parametrize(
+    ("prompts", "tasks"), [("domains", DOMAINS), ("languages", tuple(SCRIPTS))]
+)
+def test_domains_and_languages_have_their_prompts(prompts, tasks):
+    loaded = texts.load(prompts)
+    assert tuple(dict.fromkeys(text.task for text in loaded)) == tasks
+    assert len({text.prompt for text in loaded}) == len({text.id for text in loaded}) == len(loaded)
+    for task in tasks:
+        found = [text for text in loaded if text.task == task]
+        assert [text.id for text in found] == [f"{task}-{n:02}" for n in range(1, len(found) + 1)]
+        assert len(found) >= 25
+        for text in found:
+            assert text.prompt == text.prompt.strip()
+            assert text.continuation == text.continuation.rstrip()
+            assert len(text.prompt.encode()) >= 70
+            assert len(text.continuation.encode()) >= 50
+
+
+@pytest.mark.parametrize("task", SCRIPTS)
+def test_a_language_is_written_in_its_script(task):
+    for text in texts.load("languages"):
+        if text.task == task:
+            letters = [c for c in text.prompt + text.continuation if c.isalpha()]
+            names = [unicodedata.name(c) for c in letters]
+            own = sum(name.startswith((SCRIPTS[task], "CJK")) for name in names)
+            assert own > 0.8 * len(letters), text.id
+            assert any(name.startswith(SCRIPTS[task]) for name in names), text.id
+
+
+def rows_of(text):
+    """A table's rows as lists of fields, for those with commas or bars between them."""
+    whole = (text.prompt + text.continuation).splitlines()
+    mark = {"|": "|", ",": ",", ";": ";"}.get(next((c for c in whole[0] if c in "|,;"), ""), "")
+    return [line.strip("| ").split(mark) for line in whole] if mark else []
+
+
+def test_rows_of_tables_have_as_many_fields_as_their_heads():
+    checked = 0
+    for text in texts.load("domains"):
+        rows = rows_of(text) if text.task == "table" else []
+        if rows and "|" not in text.prompt:
+            assert {len(row) for row in rows} == {len(rows[0])}, text.id
+            checked += 1
+        elif rows:
+            bars = {line.count("|") for line in (text.prompt + text.continuation).splitlines()}
+            assert len(bars) == 1, text.id
+            checked += 1
+    assert checked >= 15
+
+
+def test_names_are_joined_by_plus():
+    joined = texts.load("decay+domains")
+    assert joined == texts.load("decay") + texts.load("domains")
+    assert texts.load("decay+decay") == texts.load("decay")
+    with pytest.raises(ProbeError, match="no prompts named 'domain'"):
+        texts.load("decay+domain")
+
+
+@pytest.mark.parametrize("prompts", ["domains", "languages", "decay+open"])
+def test_what_isnt_there_in_the_small_vocabulary_is_refused(prompts):
+    with pytest.raises(ProbeError, match="small vocabulary") as caught:
+        texts.load(prompts, "small")
+    assert caught.value.option == "prompts"
 
 
 def test_the_sums_of_the_arithmetic_texts_are_right():
@@ -408,7 +485,9 @@ def test_files_that_are_not_there_or_empty(own, tmp_path):
     with pytest.raises(ProbeError, match="no prompts in"):
         texts.load(own("", " "))
     for name in ("decays", "", "words", "."):
-        with pytest.raises(ProbeError, match=rf"named '{re.escape(name)}'\n.*: decay, open\n"):
+        with pytest.raises(
+            ProbeError, match=rf"named '{re.escape(name)}'\n.*: decay, domains, languages, open\n"
+        ):
             texts.load(name)
         with pytest.raises(ProbeError, match="no prompts named"):
             texts.load(name, "small")
@@ -417,4 +496,5 @@ def test_files_that_are_not_there_or_empty(own, tmp_path):
 
 
 def test_texts_are_no_suite():
-    assert shipped.suites() == ["few-shot"]
+    points = ["points", "points-alternating", "points-grouped"]
+    assert shipped.suites() == ["few-shot", *points]

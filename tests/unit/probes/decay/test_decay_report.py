@@ -91,7 +91,7 @@ def test_sampling_errors_are_those_of_a_mean():
     rows = frame().query("unit == 'place'").assign(top1_se=0.05)
     table = made("curve", rows)
     assert table["top1_prob_se"].tolist() == pytest.approx([0.05 / np.sqrt(5)] * 20)
-    assert set(made("tables", rows)) == {"curve", "half"}
+    assert set(made("tables", rows)) == {"curve", "half", "predictability"}
     assert set(pictures(rows)) == {"", "mass"}
 
 
@@ -148,6 +148,46 @@ def compared(unit, values, **fixed):
         for d, js in values(n).items()
     ]
     return pd.concat([frame(prompts=4), pd.DataFrame(found)], ignore_index=True)
+
+
+def tasks_apart(falls):
+    """Rows of tasks whose largest probability falls by a factor of its own with every token."""
+    found = [
+        frame(tasks=(f"task{n}",), prompts=4, top=lambda d, _, f=fall: 0.1 + 0.8 * f ** (d - 1))
+        for n, fall in enumerate(falls)
+    ]
+    return pd.concat(found, ignore_index=True)
+
+
+def test_half_distances_stand_beside_the_entropy_of_the_first_mask():
+    rows = tasks_apart((0.3, 0.5, 0.7, 0.8))
+    places = rows["unit"] == "place"
+    first = places & (rows["distance"] == 1)
+    # task n has an entropy of n + 1 nats next to the text, give or take a prompt's own
+    own = rows["task"].str[-1].astype(float) + 1 + 0.1 * rows["prompt"].str[-1].astype(float)
+    rows.loc[first, "entropy"] = own[first]
+    found = made("tables", rows)
+    table, halves = found["predictability"], found["half"]
+    pd.testing.assert_series_equal(table["half"], halves["half"])
+    expected = [stats.mean(n + 1 + 0.1 * np.arange(4)) for n in range(4)]
+    assert table["next_entropy"].tolist() == pytest.approx([one.mean for one in expected])
+    assert table["next_entropy_low"].tolist() == pytest.approx([one.low for one in expected])
+    (row,) = found["over_tasks"].to_dict("records")
+    r = np.corrcoef(table["next_entropy"], table["half"])[0, 1]
+    assert row["correlation"] == pytest.approx(r)
+    assert r > 0.9
+    assert row["correlation_low"] == pytest.approx(np.tanh(np.arctanh(r) - 1.959964))
+    assert row["tasks"] == 4
+    # the same half-distances, and entropies that fall where these rise
+    rows.loc[first, "entropy"] = 6 - own[first]
+    assert made("tables", rows)["over_tasks"]["correlation"].item() == pytest.approx(-r)
+    assert "predictability" in pictures(rows)
+
+
+def test_three_tasks_have_no_correlation_and_no_picture():
+    rows = tasks_apart((0.3, 0.5, 0.7))
+    assert "over_tasks" not in made("tables", rows)
+    assert "predictability" not in pictures(rows)
 
 
 def test_prompts_are_compared_at_equal_distance():
