@@ -7,7 +7,7 @@ import string
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, islice
+from itertools import chain, islice, zip_longest
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from mdlm_probe.core.cells import seed as seed_of
@@ -17,6 +17,8 @@ from mdlm_probe.prompts.prompt import MASK, Prompt
 LETTERS = string.ascii_uppercase
 MAX_OPTIONS = 5
 NUMBER_RULES = {"smallest": min, "largest": max}
+ORDERS = ("random", "alternating", "grouped")
+"""Of the relevant examples of a set: as drawn; right options in turn; by right option."""
 DRAWN = "letters balanced, words of examples and test points apart"
 """How sets draw, as suites' digests hold it: drawn in another way, a measurement is another."""
 
@@ -158,6 +160,7 @@ class FewShotSet:
 
     Attributes:
         scored: how answers are: by one token for each option, or by whole choices.
+        order: one of `ORDERS`, of the relevant examples.
     """
 
     scored: ClassVar[Literal["token", "choices"]] = "token"
@@ -166,6 +169,7 @@ class FewShotSet:
     relevant: Task
     distractor: Task
     template: Template = field(repr=False)
+    order: str = field(default="random", kw_only=True, repr=False)
 
     def shots(self, side: str, count: int, seed: int) -> tuple[Example, ...]:
         """The first `count` in-context examples of a side, the same for every test point.
@@ -177,8 +181,10 @@ class FewShotSet:
             task, stream = self.relevant, self._stream(0, side, seed)
         else:
             task, stream = self.distractor, self.distractor.stream(self.name, side, seed)
-        found = _balanced(stream, task.options, seed_of("letters", self.name, side, seed))
-        return self._take(found, count, f"{side} examples")
+        letters = seed_of("letters", self.name, side, seed)
+        found = _balanced(stream, task.options, letters)
+        taken = self._take(found, count, f"{side} examples")
+        return taken if side == "distractor" else ordered(taken, self.order, letters)
 
     def items(self, count: int, seed: int, shots: int) -> tuple[Example, ...]:
         """The first `count` test points; none is one of the first `shots` relevant examples.
@@ -235,6 +241,23 @@ class FewShotSet:
                 hint="lower --limit or the number of shots, or give longer word lists",
             )
         return taken
+
+
+def ordered(examples: Sequence[Example], order: str, seed: int) -> tuple[Example, ...]:
+    """The same examples in another order; which right option comes first is drawn by the seed.
+
+    So a set's last examples have either option, and a model that repeats the last one seen wins
+    nothing over many sets.
+    """
+    if order == "random":
+        return tuple(examples)
+    options = sorted({one.right for one in examples})
+    random.Random(seed).shuffle(options)
+    groups = [[one for one in examples if one.right == right] for right in options]
+    if order == "grouped":
+        return tuple(chain(*groups))
+    turns = zip_longest(*groups)
+    return tuple(one for turn in turns for one in turn if one is not None)
 
 
 def _distinct(stream: Iterator[Example]) -> Iterator[Example]:

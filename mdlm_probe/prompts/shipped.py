@@ -42,7 +42,7 @@ def path_of(name: str, what: str = "suite", shipped: Sequence[str] = ()) -> Path
 
 def suites() -> list[str]:
     """Names of the suites that ship with the tool."""
-    return _shipped(r"^relevant:")
+    return _shipped(r"^(relevant|like):")
 
 
 def studies() -> list[str]:

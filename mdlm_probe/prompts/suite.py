@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.yaml_file import Document
+from mdlm_probe.prompts import points
 from mdlm_probe.prompts.few_shot_sets import (
     DRAWN,
     MAX_OPTIONS,
     NUMBER_RULES,
+    ORDERS,
     Example,
     FewShotSet,
     Task,
@@ -37,8 +39,11 @@ class Suite:
 
     def digest(self) -> str:
         """A hash of everything the suite's questions are drawn from and written with."""
-        parts = [(fs.name, fs.relevant, fs.distractor, fs.template) for fs in self.sets.values()]
-        return hashlib.blake2b(f"{DRAWN} {parts!r}".encode(), digest_size=8).hexdigest()
+        sets = self.sets.values()
+        parts = [(fs.name, fs.relevant, fs.distractor, fs.template) for fs in sets]
+        orders = sorted({fs.order for fs in sets} - {"random"})  # what runs before had no name for
+        told = f"{DRAWN} {parts!r}{orders or ''}"
+        return hashlib.blake2b(told.encode(), digest_size=8).hexdigest()
 
     def __getitem__(self, name: str) -> FewShotSet:
         if name not in self.sets:
@@ -48,6 +53,10 @@ class Suite:
         return self.sets[name]
 
 
+SOURCES = ("target", "numbers", "questions", "points")
+"""Where a task's examples come from, by the field that says so."""
+LEAST_EDGE = 30
+"""Coordinates of points along an axis, at least: there are 1,200 of them, none near a border."""
 SHOTS = {"shots": 10, "distractors": 40}
 FIELDS = ("name", "words", "options", "answer", "shots", "distractors", "template", "lexicons")
 
@@ -66,6 +75,8 @@ def load(suite: str = "few-shot", lexicon: str = "full", options: int = 0) -> Su
     """
     path = path_of(suite)
     doc = Document(path)
+    if "like" in doc.data:
+        return _like(doc, lexicon, options)
     doc.only((), (*FIELDS, "relevant", "distractor"))
     count = options or doc.get(("options",), int, 3)
     if not 2 <= count <= MAX_OPTIONS:
@@ -96,6 +107,17 @@ def load(suite: str = "few-shot", lexicon: str = "full", options: int = 0) -> Su
     }
     shots = {name: doc.get((name,), int, default) for name, default in SHOTS.items()}
     return Suite(doc.get(("name",), str, path.stem), sets, words, answer, count, **shots)
+
+
+def _like(doc: Document, lexicon: str, options: int) -> Suite:
+    """Another suite with its relevant examples in an order of their own."""
+    doc.only((), ("name", "like", "order"))
+    order = doc.get(("order",), str)
+    if order not in ORDERS:
+        raise doc.error(("order",), f"found '{order}'", "one of " + ", ".join(ORDERS))
+    base = load(doc.get(("like",), str), lexicon, options)
+    sets = {name: replace(one, order=order) for name, one in base.sets.items()}
+    return replace(base, name=doc.get(("name",), str, doc.path.stem), sets=sets)
 
 
 def _template(doc: Document) -> Template:
@@ -141,17 +163,16 @@ def _task(
     rules: dict[str, Any],
     count: int,
 ) -> Task:
-    doc.only(at, ("target", "wrong", "numbers", "span", "questions"))
-    sources = [name for name in ("target", "numbers", "questions") if name in doc.get(at, dict)]
+    doc.only(at, (*SOURCES, "wrong", "span"))
+    sources = [name for name in SOURCES if name in doc.get(at, dict)]
     if len(sources) != 1:
-        raise doc.error(
-            at,
-            f"found {' and '.join(sources) or 'none of them'}",
-            "one of target, numbers, questions",
-        )
+        found = f"found {' and '.join(sources) or 'none of them'}"
+        raise doc.error(at, found, "one of " + ", ".join(SOURCES))
     name, only = at[1], rules.get("split", "")
     if sources == ["questions"]:
         return Task(name, count, questions=_questions(doc, (*at, "questions"), count))
+    if sources == ["points"]:
+        return Task(name, count, questions=_points(doc, at, rules, count))
     if sources == ["numbers"]:
         rule = doc.get((*at, "numbers"), str)
         if rule not in NUMBER_RULES:
@@ -173,6 +194,18 @@ def _task(
             at, f"'{sorted(shared)[0]}' is both right and wrong", "lists that share no word"
         )
     return Task(name, count, target=words[target], wrong=tuple(words[c] for c in wrong), only=only)
+
+
+def _points(
+    doc: Document, at: tuple[str, str], rules: dict[str, Any], count: int
+) -> tuple[Example, ...]:
+    rule = doc.get((*at, "points"), str)
+    if rule not in points.RULES:
+        raise doc.error((*at, "points"), f"found '{rule}'", "one of " + ", ".join(points.RULES))
+    if count != len(points.LABELS):
+        raise doc.error((*at, "points"), f"{count} options", f"{len(points.LABELS)}: its labels")
+    low, high = _span(doc, at, rules.get("numbers", [1, 100]), LEAST_EDGE)
+    return points.questions(rule, low, high)
 
 
 def _span(doc: Document, at: tuple[str, str], default: list[int], count: int) -> tuple[int, int]:

@@ -178,7 +178,7 @@ def test_remedies_measure_every_arm_as_they_measure_the_base(shipped_study):
 
 def test_studies_are_no_suites():
     assert shipped.studies() == ["laptop", "more-remedies", "papers", "remedies", "smoke"]
-    assert shipped.suites() == ["few-shot"]
+    assert not set(shipped.suites()) & set(shipped.studies())
 
 
 BOTH = {"oracle", "oracle-biased"}
