@@ -14,7 +14,7 @@ from functools import cache
 from mdlm_probe.core.cells import seed as seed_of
 from mdlm_probe.prompts.few_shot_sets import Example
 
-LABELS = ("lamp", "boat")
+LABELS = ("lamp", "clock")
 """Words that say nothing of where a point is; the first is option A of every question."""
 COUNT = 1200
 """Points of a rule, half of each label: 1,000 test points and the examples before them."""
