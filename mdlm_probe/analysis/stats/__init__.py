@@ -7,6 +7,7 @@ smallest numbers of units in the docstrings are from there.
 
 from __future__ import annotations
 
+from mdlm_probe.analysis.stats.agreement import cohen_kappa, fleiss_kappa
 from mdlm_probe.analysis.stats.calibration import (
     CalibrationError,
     bins_of,
@@ -43,8 +44,10 @@ __all__ = [
     "calibration_error",
     "clustered",
     "cohen_dz",
+    "cohen_kappa",
     "corrected",
     "correlation",
+    "fleiss_kappa",
     "holm",
     "mean",
     "mean_over",

@@ -166,6 +166,7 @@ def _strength(
 
 
 def _estimate(center: float, variance: float, n: int) -> Estimate:
+    center = center if abs(center) > FEW else 0.0  # of what is level but for rounding
     if not variance > FEW**2:  # one unit, or units that are all alike
         return Estimate(center, NAN, NAN, n)
     return t_estimate(center, math.sqrt(variance), n - 1, n)

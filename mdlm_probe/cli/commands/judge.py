@@ -11,6 +11,7 @@ import click
 from mdlm_probe.cli.completions import model_names
 from mdlm_probe.cli.options import WORKER_OPTIONS, Commas, batch_tokens
 from mdlm_probe.cli.progress import Bar
+from mdlm_probe.cli.screen import echo
 from mdlm_probe.cli.show import show_report
 from mdlm_probe.core import catalog
 from mdlm_probe.core.errors import ProbeError
@@ -29,10 +30,15 @@ OWN = {
         *("endpoint", "judge", "api_key_env", "concurrency", "timeout", "retries"),
         "max_tokens",
     ),
+    "human": ("verdicts",),
 }
 """Options that mean something to one kind of judge only."""
 
-NEEDED = {"language": (), "nll": (), "model": ("judge_model",), "endpoint": ("endpoint", "judge")}
+NEEDED: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(OWN, ()),
+    "model": ("judge_model",),
+    "endpoint": ("endpoint", "judge"),
+}
 
 
 HELP = """Judges models against each other, or a run's shifted answers against its unshifted ones.
@@ -71,8 +77,15 @@ OPTIONS = [
         ["--judge-by"],
         type=click.Choice(list(OWN)),
         help="Who judges: the bundled models' language, whose texts need no model; a local model or"
-        " a chat endpoint, in both orders; or the scorer's likelihood (nll), which repetitive texts"
-        " win. Default: what the other options imply, or language.",
+        " a chat endpoint, in both orders; the scorer's likelihood (nll), which repetitive texts"
+        " win; or people (human), for whom a page is written. Default: what the other options"
+        " imply, or language.",
+    ),
+    click.Option(
+        ["--verdicts"],
+        multiple=True,
+        type=click.Path(path_type=Path),
+        help="Of people: a file that the page made; may be given several times, once per person.",
     ),
     click.Option(["--endpoint"], help="URL of an OpenAI-compatible server, up to /v1."),
     click.Option(["--judge"], help="Name of the judge at the endpoint."),
@@ -153,6 +166,10 @@ def callback(
 
     choice = choice_of(given, folders, output)
     target = output or (folders[0] if len(folders) == 1 else DEFAULT)
+    given["verdicts"] = given["verdicts"] or None
+    if kind_of(given) == "human":
+        _people(folders, target, choice, given["verdicts"] or (), fresh, quiet)
+        return
     by = judge_of(given, target, fresh)
     asked = {"workers": workers, "ray_address": ray_address}
     named = [name for name, value in asked.items() if value]
@@ -228,24 +245,14 @@ def judge_of(given: dict[str, Any], folder: Path, fresh: bool) -> Judge:
     """
     from mdlm_probe.runs import judges
 
-    named = {name for name, value in given.items() if value is not None}
-    implied = next((k for k in ("endpoint", "model") if named & {*OWN[k]}), "")
-    by = given["judge_by"] or implied or "language"
-    for other, options in OWN.items():
-        if other != by and (extra := [name for name in options if name in named]):
-            raise ProbeError(
-                f"{flag(extra[0])} is for judges by {other}; this one judges by {by}",
-                expected=f"options of one kind of judge: {', '.join(map(flag, OWN[by])) or 'none'}",
-                hint=f"--judge-by {other}, or leave {flag(extra[0])} away",
-                option=extra[0],
-            )
-    if missing := [name for name in NEEDED[by] if name not in named]:
+    by = kind_of(given)
+    if by == "human":
         raise ProbeError(
-            f"a judge by {by} needs {flag(missing[0])}",
-            expected=" and ".join(map(flag, NEEDED[by])),
-            option=missing[0],
+            "people can't be waited for here",
+            expected="mdlm-probe judge RUN --judge-by human, by hand",
+            option="judge_by",
         )
-    own = {name: given[name] for name in OWN[by] if name in named}
+    own = {name: given[name] for name in OWN[by] if given.get(name) is not None}
     if by == "endpoint":
         url, name, env = own.pop("endpoint"), own.pop("judge"), own.pop("api_key_env", None)
         access = judges.Access(url, **own, **({"key_env": env} if env else {}))
@@ -264,6 +271,71 @@ def judge_of(given: dict[str, Any], folder: Path, fresh: bool) -> Judge:
     if assumed and not fresh:
         _check_begun(folder)
     return judges.LanguageJudge(assumed)
+
+
+def _people(
+    folders: Sequence[Path],
+    target: Path,
+    choice: Choice | ModelChoice,
+    verdicts: Sequence[Path],
+    fresh: bool,
+    quiet: bool,
+) -> None:
+    """Writes the page for people; or reads what they made of it, and reports.
+
+    Raises:
+        ProbeError: files of verdicts that can't be used; pairs that somebody didn't judge, after
+            the report.
+    """
+    from mdlm_probe.runs.judges import people
+
+    if not verdicts:
+        page, key = people.write_page(folders, target, choice, fresh=fresh)
+        echo(f"wrote {page}")
+        echo(f"wrote {key}: keep it; who has the page alone can't tell whose answers they see")
+        echo("Everyone judges on the page in a browser, and sends back the file it makes; then the")
+        echo("same command with --verdicts FILE, once for each file, has the results.")
+        return
+    if fresh:
+        raise ProbeError(
+            "--fresh draws a new page, and --verdicts are of the old one",
+            expected="one of the two",
+            option="fresh",
+        )
+    with Judging(quiet) as bar:
+        left = people.read_verdicts(folders, target, choice, verdicts, bar)
+    show_report(target)
+    if left:
+        raise ProbeError(
+            "; ".join(left),
+            hint="the same command with whole files; nobody's missing verdicts are guessed",
+        )
+
+
+def kind_of(given: dict[str, Any]) -> str:
+    """Which kind of judge parsed options mean.
+
+    Raises:
+        ProbeError: options that contradict each other, or one that is missing.
+    """
+    named = {name for name, value in given.items() if value not in (None, ())}
+    implied = next((k for k in ("endpoint", "model", "human") if named & {*OWN[k]}), "")
+    by: str = given["judge_by"] or implied or "language"
+    for other, options in OWN.items():
+        if other != by and (extra := [name for name in options if name in named]):
+            raise ProbeError(
+                f"{flag(extra[0])} is for judges by {other}; this one judges by {by}",
+                expected=f"options of one kind of judge: {', '.join(map(flag, OWN[by])) or 'none'}",
+                hint=f"--judge-by {other}, or leave {flag(extra[0])} away",
+                option=extra[0],
+            )
+    if missing := [name for name in NEEDED[by] if name not in named]:
+        raise ProbeError(
+            f"a judge by {by} needs {flag(missing[0])}",
+            expected=" and ".join(map(flag, NEEDED[by])),
+            option=missing[0],
+        )
+    return by
 
 
 def _check_begun(folder: Path) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from mdlm_probe.runs.judges.answer_pairs import Choice, asked_texts
 from mdlm_probe.runs.judges.columns import COLUMNS
 from mdlm_probe.runs.judges.endpoint import Access, EndpointJudge
+from mdlm_probe.runs.judges.human import HumanJudge
 from mdlm_probe.runs.judges.judge_calls import Judge
 from mdlm_probe.runs.judges.judge_prompt import load as load_prompt
 from mdlm_probe.runs.judges.judging import JudgeOutcome, judge, judge_models, name_of
@@ -24,6 +25,7 @@ __all__ = [
     "Access",
     "Choice",
     "EndpointJudge",
+    "HumanJudge",
     "Judge",
     "JudgeOutcome",
     "LanguageJudge",

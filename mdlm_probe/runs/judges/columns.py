@@ -38,6 +38,8 @@ COLUMNS = (
 """The first of the two answers is the shifted one; of two models, that of `model`. A verdict that
 doesn't depend on the order is written as if it were A."""
 
+PEOPLE = "human-"
+"""What the names of judges who are people begin with."""
 NAMES = names(COLUMNS)
 OWN_NAMES = tuple(name for name in NAMES if name not in AGAINST_NAMES)
 """Of verdicts on a model and itself."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -17,6 +17,8 @@ from mdlm_probe.runs.judges.judge_prompt import VERDICTS, JudgePrompt
 
 BOTH = ("first", "second")
 ONCE = ("none",)
+
+Orders = tuple[str, ...] | Callable[[AnswerPair], tuple[str, ...]]
 
 Reply = dict[str, Any]
 """What came of a call: {"response": anything JSON holds}, or {"failed": the reason}."""
@@ -73,8 +75,8 @@ class Judge(Protocol):
     facts: dict[str, Any]
 
     @property
-    def orders(self) -> tuple[str, ...]:
-        """In which orders it is asked."""
+    def orders(self) -> Orders:
+        """In which orders it is asked about every pair, or a pair."""
 
     @property
     def prompt(self) -> JudgePrompt | None:
@@ -112,9 +114,10 @@ class Judge(Protocol):
         """What a reply that didn't fail says."""
 
 
-def plan(pairs: Sequence[AnswerPair], orders: tuple[str, ...]) -> list[Call]:
-    """Every pair in every order; pairs of equal texts once: they are ties that nobody is asked."""
-    return [Call(p, order) for p in pairs for order in (ONCE if p.identical else orders)]
+def plan(pairs: Sequence[AnswerPair], orders: Orders) -> list[Call]:
+    """Every pair in its orders; pairs of equal texts once: they are ties that nobody is asked."""
+    own = orders if callable(orders) else lambda pair: orders
+    return [Call(p, order) for p in pairs for order in (ONCE if p.identical else own(p))]
 
 
 def verdict_of(call: Call, reply: Reply | None, judge: Judge) -> Verdict:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +12,14 @@ from mdlm_probe.core.cells import key
 from mdlm_probe.core.csv_text import csv_of
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import write_whole
-from mdlm_probe.core.run_folder import RunFolder, differences, read_run
+from mdlm_probe.core.run_folder import RunFolder, differences
 from mdlm_probe.core.version import __version__
 from mdlm_probe.runs import executors, run_id
 from mdlm_probe.runs.executors.contract import Executor
-from mdlm_probe.runs.judges import answer_pairs, answer_sets, judge_calls, model_pairs
-from mdlm_probe.runs.judges.answer_pairs import AnswerPair, Choice
-from mdlm_probe.runs.judges.answer_sets import AnswerSet
-from mdlm_probe.runs.judges.columns import NAMES, OWN_NAMES
+from mdlm_probe.runs.judges import judge_calls, judged_pairs, model_pairs
+from mdlm_probe.runs.judges.answer_pairs import Choice
 from mdlm_probe.runs.judges.judge_calls import Call, Judge, Verdict
+from mdlm_probe.runs.judges.judged_pairs import JudgedPairs
 from mdlm_probe.runs.judges.model_pairs import ModelChoice
 from mdlm_probe.runs.judges.replies import Replies
 from mdlm_probe.runs.plan import Progress, slug
@@ -72,13 +70,10 @@ def judge(
         ProbeError: whatever the user can mend; replies that came before stay.
         KeyboardInterrupt: Ctrl-C; the same call resumes.
     """
-    pairs, digests = answer_pairs.load(folder, choice, prompts=by.needs_prompts)
-    entries = read_run(folder)
-    scorers = {
-        entries[n]["config"]["model"]: entries[n].get("scorer", {}).get("name", "") for n in digests
-    }
-    work = _Work(name_of(by, choice), pairs, digests, asdict(choice), scorers, OWN_NAMES)
-    return _judged(folder, work, by, progress, fresh, executor)
+    found = judged_pairs.of_run(folder, choice, prompts=by.needs_prompts)
+    return judge_pairs(
+        folder, name_of(by, choice), found, by, progress, fresh=fresh, executor=executor
+    )
 
 
 def judge_models(
@@ -105,15 +100,12 @@ def judge_models(
     Raises:
         ProbeError, KeyboardInterrupt: as for `judge`.
     """
-    sets = answer_sets.load(folders)
-    pairs, without = model_pairs.pairs_of(sets, choice)
-    for note in model_pairs.told_without(without):
+    found = judged_pairs.of_models(folders, choice, output)
+    for note in model_pairs.told_without(found.unpaired):
         progress.note(note)
-    used = {name for pair in pairs for name in (pair.model, pair.against)}
-    digests = {place_of(one, output): one.digest for one in sets if one.name in used}
-    scorers = {one.model: one.scorer for one in sets if one.name in used}
-    work = _Work(name_of(by, choice), pairs, digests, asdict(choice), scorers, NAMES, without)
-    return _judged(output, work, by, progress, fresh, executor)
+    return judge_pairs(
+        output, name_of(by, choice), found, by, progress, fresh=fresh, executor=executor
+    )
 
 
 def name_of(by: Judge, choice: Choice | ModelChoice) -> str:
@@ -122,46 +114,22 @@ def name_of(by: Judge, choice: Choice | ModelChoice) -> str:
     return f"judge__{between}{slug(by.name)}"
 
 
-def place_of(one: AnswerSet, output: Path) -> str:
-    """A set's measurement as run.json names it, behind the way to its folder, if it is another."""
-    here = one.folder.resolve() == output.resolve()
-    way = os.path.relpath(one.folder.resolve(), output.resolve())
-    return one.measurement if here else f"{way}/{one.measurement}"
-
-
-@dataclass(frozen=True)
-class _Work:
-    """What is judged: pairs, where they are from, and the columns of their verdicts.
-
-    Attributes:
-        name: of the verdicts, in run.json.
-        digests: of the files of answers, by measurement.
-        options: which pairs were chosen.
-        scorers: of the models, by name; "" for none.
-        unpaired: what has no partner.
-    """
-
-    name: str
-    pairs: list[AnswerPair]
-    digests: dict[str, str]
-    options: dict[str, Any]
-    scorers: dict[str, str]
-    columns: tuple[str, ...]
-    unpaired: dict[str, dict[str, int]] = field(default_factory=dict)
-
-
-def _judged(
+def judge_pairs(
     folder: Path,
-    work: _Work,
+    name: str,
+    work: JudgedPairs,
     by: Judge,
     progress: Progress,
-    fresh: bool,
-    executor: Executor | None,
+    *,
+    fresh: bool = False,
+    executor: Executor | None = None,
 ) -> JudgeOutcome:
-    """Judges pairs into a folder; verdicts that are there already are kept."""
-    name, pairs = work.name, work.pairs
-    by.check(list(dict.fromkeys(pair.text for pair in pairs)))
-    calls = judge_calls.plan(pairs, by.orders)
+    """Judges pairs into a folder, under a name; verdicts that are there already are kept.
+
+    Else as `judge`.
+    """
+    by.check(list(dict.fromkeys(pair.text for pair in work.pairs)))
+    calls = judge_calls.plan(work.pairs, by.orders)
     config = _config(by, work)
     with RunFolder.locked(folder, name, fresh=fresh) as run:
         path = run.path(name)
@@ -183,14 +151,14 @@ def _judged(
         replies = Replies(raw, stamp)
         try:
             with executors.lent(executor) as lent:
-                _ask(calls, by, replies, run, work, progress, lent)
+                _ask(calls, by, replies, run, (name, work.columns), progress, lent)
         finally:
             own_run = run.entries[name].get("run", "")
             found = _written(path, calls, replies, by, own_run, work.columns)
         return _end(run, name, found, progress)
 
 
-def _config(by: Judge, work: _Work) -> dict[str, Any]:
+def _config(by: Judge, work: JudgedPairs) -> dict[str, Any]:
     """What must be equal for verdicts to belong together."""
     asked = {"version": by.prompt.version, "hash": by.prompt.digest} if by.prompt else None
     options = {n: list(v) if isinstance(v, tuple) else v for n, v in work.options.items()}
@@ -203,12 +171,12 @@ def _ask(
     by: Judge,
     replies: Replies,
     run: RunFolder,
-    work: _Work,
+    named: tuple[str, Sequence[str]],
     progress: Progress,
     executor: Executor,
 ) -> None:
     """Asks what isn't settled; every reply is kept as soon as it comes."""
-    name = work.name
+    name, columns = named
     waiting = [call for call in calls if not replies.settled(call)]
     known = run.entries[name]
     workers = by.open(progress.note, executor) if waiting else ()
@@ -238,7 +206,7 @@ def _ask(
     progress.start(by.name, len(asked), len(asked) - len(waiting))
     for call, reply in by.ask(waiting) if waiting else ():
         if not run.path(name).exists():  # a configuration binds others once it has replies
-            _write(run.path(name), [], work.columns)
+            _write(run.path(name), [], columns)
         replies.add(call, reply)
         verdict = judge_calls.verdict_of(call, reply, by)
         progress.advance(1, (verdict.prompt_tokens or 0) + (verdict.completion_tokens or 0))

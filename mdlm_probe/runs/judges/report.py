@@ -12,6 +12,7 @@ from mdlm_probe.analysis.charts import Axis, Chart, at
 from mdlm_probe.analysis.frames import Tables, by_value, grouped
 from mdlm_probe.analysis.pairing import Measure, Pairing
 from mdlm_probe.runs.judges import model_report
+from mdlm_probe.runs.judges.agreement import agreement
 from mdlm_probe.runs.judges.verdict_stats import followed, in_both_orders, line_of, of_prompts
 
 LINE = ["judge", "model", "settings", "intervention"]
@@ -67,7 +68,9 @@ def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
         if len(table := trend(shifted)):
             found["trend"] = table
     found = {name: _shown(table) for name, table in found.items()}
-    return found | (model_report.tables(between) if len(between) else {})
+    found |= model_report.tables(between) if len(between) else {}
+    together = agreement(pd.concat([shifted, between]))
+    return found | ({"agreement": together} if len(together) else {})
 
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:

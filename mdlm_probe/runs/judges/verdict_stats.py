@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mdlm_probe.analysis import stats
+from mdlm_probe.runs.judges.columns import PEOPLE
 
 WITHOUT = ("refused", "unparsable", "failed")
 COMPUTED = {"nll": "likelihood", "language": "language"}
@@ -20,7 +21,8 @@ def line_of(part: pd.DataFrame, judge: str) -> dict[str, Any]:
     row |= {"identical_pairs": int(part["identical"].sum())}
     row |= {kind: int((part["verdict"] == kind).sum()) for kind in WITHOUT}
     both = in_both_orders(part)
-    told = COMPUTED.get(judge, "") if both is None else followed(both)
+    known = "person" if judge.startswith(PEOPLE) else COMPUTED.get(judge, "")
+    told = known if known or both is None else followed(both)
     return row | bias(part, both) | {"follows": told}
 
 
