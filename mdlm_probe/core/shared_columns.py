@@ -46,6 +46,7 @@ SCORER_TOKENS = Column(
 )
 PASSES = Column("passes", int, "passes", "forward passes that wrote the answer")
 UNMASKED = Column("unmasked", str, "", "step that filled each place, from 1; 0 where none did")
+END_FIRST = Column("end_first", float, "share", "answer's tokens committed after the end of text")
 CANVAS = Column("canvas", list, "", "text of every position of the canvas")
 EDIT_DISTANCE = Column("edit_distance", int, "tokens", "from the answer that it is compared with")
 DIVERGENCE = Column(

@@ -10,7 +10,7 @@ from mdlm_probe.core import shared_columns as shared
 from mdlm_probe.core.columns import Column, names
 from mdlm_probe.core.options import AMOUNT, Traits
 from mdlm_probe.decoding import canvas_of_prompt, loop, text_quality
-from mdlm_probe.decoding.canvas import Canvas, Decoded, Intervention
+from mdlm_probe.decoding.canvas import Canvas, Decoded, Intervention, Watcher
 from mdlm_probe.decoding.layout import laid_out
 from mdlm_probe.decoding.rules import RULES, LastBlock, Order
 from mdlm_probe.decoding.schedule import Eos, Schedule
@@ -192,11 +192,12 @@ def _piece(border: Border, token: int) -> str | list[int]:
 def write(
     engine: AnyEngine,
     texts: Sequence[Text],
-    length: int,
+    length: int | Sequence[int],
     schedules: Sequence[Schedule],
     names: Sequence[str],
     interventions: Sequence[Intervention | None] = (),
     beside: int = 0,
+    watchers: Sequence[Watcher | None] = (),
 ) -> list[Answer]:
     """The answers to prompts, in their order, all written side by side.
 
@@ -204,23 +205,28 @@ def write(
         engine: over any model. Causal models write from left to right until an end of text; of a
             schedule only temperature, seed and `eos` matter then.
         texts, schedules, names, interventions: one of each an answer; names are cells' keys.
-        length: masks of a canvas, or most tokens of a causal model's answer.
+        length: masks of a canvas, or most tokens of a causal model's answer; of each, or of all.
         beside: how many of the last answers, by a masked model, are needed beside the others; see
             `AnyEngine.run`.
+        watchers: of a masked model's canvases, one of each; none at all of a causal model's.
 
     Raises:
         ProbeError: a prompt that leaves no room, or can't be read; keys and values to be kept by a
             model that has none.
     """
+    lengths = [length] * len(texts) if isinstance(length, int) else length
     if engine.entry.kind == "causal":
-        prompts = [canvas_of_prompt.span(engine, text, length, "left").ids for text in texts]
-        found = loop.proceed_all(engine, prompts, length, schedules, names, interventions)
+        prompts = [
+            canvas_of_prompt.span(engine, text, own, "left").ids
+            for text, own in zip(texts, lengths, strict=True)
+        ]
+        found = loop.proceed_all(engine, prompts, lengths, schedules, names, interventions)
     else:
         canvases = [
-            canvas_of(engine, text, length, name, schedule.rule_settings.last_block)
-            for text, name, schedule in zip(texts, names, schedules, strict=True)
+            canvas_of(engine, text, own, name, schedule.rule_settings.last_block)
+            for text, own, name, schedule in zip(texts, lengths, names, schedules, strict=True)
         ]
-        found = loop.decode_all(engine, canvases, schedules, interventions, beside)
+        found = loop.decode_all(engine, canvases, schedules, interventions, beside, watchers)
     return [answer_of(engine.border, engine.entry, decoded) for decoded in found]
 
 

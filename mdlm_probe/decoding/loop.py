@@ -329,15 +329,20 @@ def _keeps_blocks(engine: AnyEngine, schedule: Schedule) -> bool:
 def proceed_all(
     engine: AnyEngine,
     prompts: Sequence[Sequence[int]],
-    length: int,
+    length: int | Sequence[int],
     schedules: Sequence[Schedule],
     names: Sequence[str],
     interventions: Sequence[Intervention | None] = (),
 ) -> list[Decoded]:
-    """Continues prompts by a causal model side by side; see `proceed` and `decode_all`."""
+    """Continues prompts by a causal model side by side; see `proceed` and `decode_all`.
+
+    `length` is of each prompt, or of all.
+    """
     hooks = interventions or [None] * len(prompts)
+    lengths = [length] * len(prompts) if isinstance(length, int) else length
+    each = zip(prompts, lengths, schedules, names, hooks, strict=True)
     works = [
-        Continuation(prompt, length, schedule, engine.entry, name, engine.has_kv_cache, hook)
-        for prompt, schedule, name, hook in zip(prompts, schedules, names, hooks, strict=True)
+        Continuation(prompt, own, schedule, engine.entry, name, engine.has_kv_cache, hook)
+        for prompt, own, schedule, name, hook in each
     ]
     return engine.run(works)

@@ -1,4 +1,4 @@
-"""Prompts in the small language of the bundled models: prose, and few-shot questions. No torch."""
+"""Prompts in the small language of the bundled models: prose, questions, facts. No torch."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ ANSWERED = (5, 3)
 """Answered examples in a few-shot prompt of the small language, and in its continuation.
 
 Where the prompt ends in an open question, the first of the latter is its answer."""
+
+AROUND = 4
+"""Sentences among which a prompt tells its fact."""
 
 
 def prose() -> Iterator[Text]:
@@ -64,3 +67,20 @@ def questions(opened: bool) -> Iterator[Text]:
         answer = answer_text(asked, asked.right, "word") if opened else ""
         name = f"question-{number + 1:02}"
         yield Text(name, "question", prompt, whole[len(prompt) :], answer)
+
+
+def facts() -> Iterator[Text]:
+    """Sentences that tell a fact, and after a blank line the fact again up to its last word.
+
+    "the KEY VERB the VALUE." So begin the rows of the bundled models' training that end: a text, a
+    blank line, an answer of one to three sentences, ends of text.
+    """
+    nouns, verbs = (toy_language.SLOTS[slot].split() for slot in ("noun", "verb"))
+    for number in range(SMALL):
+        seed = seed_of("texts", "fact", number)
+        draw = random.Random(seed)
+        key, value = draw.sample(nouns, 2)
+        fact = f" the {key} {draw.choice(verbs)} the"
+        said = list(toy_language.sentences(WORDS[0], seed)[:AROUND])
+        said.insert(draw.randint(0, len(said)), f"{fact} {value}{toy_language.STOP}")
+        yield Text(f"fact-{number + 1:02}", "fact", f"{''.join(said)}\n\n{fact}", "", value)

@@ -3,8 +3,9 @@
 Shipped are folders of tasks/NAME/TASK.jsonl. `decay`: prose, question answering, code, arithmetic,
 with their continuations. `domains`: conversations, technical documentation, news, law, tables;
 `languages`: six languages in six scripts; both with continuations. `open`: requests as users of a
-chat type them, without; sums have their answers. Source: ours; arXiv 2510.03289 measures four task
-types, and publishes neither their names nor its prompts.
+chat type them, without; sums have their answers. `recall`: short texts, and a question whose answer
+is in them. Source: ours; arXiv 2510.03289 measures four task types, and publishes neither their
+names nor its prompts.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from mdlm_probe.prompts import shipped, small_texts, text_files
 from mdlm_probe.prompts.prompt import Text
 
 LEXICONS = ("full", "small")
-SMALL = ("decay", "open")
+RECALL = "recall"
+"""The shipped prompts whose answers end."""
+SMALL = ("decay", "open", RECALL)
 """Shipped prompts that are also there in the bundled models' vocabulary."""
 
 
@@ -58,6 +61,8 @@ def load(prompts: str = "decay", lexicon: str = "full") -> tuple[Text, ...]:
                 hint="a model with another vocabulary, and --lexicon full",
                 option="prompts",
             )
+        if prompts == RECALL:
+            return tuple(small_texts.facts())
         return (*small_texts.prose(), *small_texts.questions(opened=prompts == "open"))
     seen: dict[str, str] = {}
     return tuple(text for path in files for text in text_files.read(path, seen))

@@ -19,11 +19,14 @@ FAMILY = "what a family's file says of its logits"
 PROMPTS = "the folder of prompts that is called so, too"
 CONTEXT = "how many tokens a model reads, or an option"
 ALLOWED = {
+    ("analysis/examples/answers.py", "canvas"): OPTION,
+    ("analysis/examples/parts.py", "canvas"): "a kind of part of an example",
     ("cli/commands/__init__.py", "locality"): "where the help says to begin",
     ("cli/commands/judge.py", "shift"): HELP,
     ("cli/commands/models.py", "context"): CONTEXT,
     ("cli/commands/plan.py", "locality"): HELP,
     ("core/run_shape.py", "context"): CONTEXT,
+    ("core/shared_columns.py", "canvas"): OPTION,
     ("decoding/coordinates.py", "masks"): "a unit",
     ("decoding/schedule.py", "cache"): OPTION,
     ("harness/answer_log.py", "context"): CONTEXT,

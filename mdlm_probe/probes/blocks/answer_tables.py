@@ -100,8 +100,8 @@ def parallelism(frame: pd.DataFrame) -> pd.DataFrame:
 
     A point for each number of steps; tokens of the answer (up to the end of text) per pass, and the
     exact match of the prompts that have a right answer. `aup` with the percentile bootstrap's
-    interval over prompts; `most_correct` is the highest accuracy of all lines of the length, which counts
-    in full. Where fewer passes make no more tokens of an answer, there is nothing to gain.
+    interval over prompts; `most_correct`, the highest accuracy of all lines of a length, counts in
+    full. Where fewer passes make no more tokens of an answer, there is nothing to gain.
     """
     known, found = frame[frame["correct"].notna()], []
     if not len(known):

@@ -40,6 +40,10 @@ PLACES = {
     ),
     "needle exact match": ("needle-overview", {"context_length": "512"}, "exact", 100, "exact"),
     "order loss": ("blocks-orders", {"order": "low_confidence"}, "nll_excess", 1, "nll_excess"),
+    "canvas change": (
+        *("canvas-change", {"longer": "64", "shorter": "8"}),
+        *("right_more", 100, "right_more"),
+    ),
     "cache edits": ("cache-error", {"cache": "prefix"}, "edits", 100, "edits"),
     "recency": (
         *("attribution-shape", {"part": "recency", "appended_masks": "0"}),

@@ -486,7 +486,8 @@ def test_files_that_are_not_there_or_empty(own, tmp_path):
         texts.load(own("", " "))
     for name in ("decays", "", "words", "."):
         with pytest.raises(
-            ProbeError, match=rf"named '{re.escape(name)}'\n.*: decay, domains, languages, open\n"
+            ProbeError,
+            match=rf"named '{re.escape(name)}'\n.*: decay, domains, languages, open, recall\n",
         ):
             texts.load(name)
         with pytest.raises(ProbeError, match="no prompts named"):

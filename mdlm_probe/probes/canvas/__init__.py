@@ -1,0 +1,1 @@
+"""The probe `canvas`: its cells and measurement, its report, its examples."""
