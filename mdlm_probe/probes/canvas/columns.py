@@ -31,7 +31,7 @@ OF_CANVASES = optional(
     Column(
         "mean_end_mass", float, "probability", "mass on ends of text at step 1, mean over masks"
     ),
-    Column("end_mass", str, "", "mass on ends of text at step 1, of each mask that it computed"),
+    Column("end_masses", str, "", "mass on ends of text at step 1, of each mask that it computed"),
     UNMASKED,
 )
 """What a causal model, which has no canvas, leaves empty."""

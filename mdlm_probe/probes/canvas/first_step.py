@@ -53,6 +53,6 @@ class EndWatcher:
             "first_end_place": min(ends, default=None),
             "end_first": later,
             "mean_end_mass": fmean(mass) if mass else None,
-            "end_mass": " ".join(f"{value:.3g}" for value in mass),
+            "end_masses": " ".join(f"{value:.3g}" for value in mass),
             "unmasked": " ".join(map(str, decoded.steps)),
         }

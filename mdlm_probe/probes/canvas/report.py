@@ -111,11 +111,11 @@ def ends(frame: pd.DataFrame) -> pd.DataFrame:
 
     Of long canvases every so many places; the first and the last among them.
     """
-    if "end_mass" not in frame:
+    if "end_masses" not in frame:
         return pd.DataFrame()
     found = []
     for named, part in grouped(frame, ["model", "length"]):
-        known = [[float(v) for v in text.split()] for text in part["end_mass"].dropna()]
+        known = [[float(v) for v in text.split()] for text in part["end_masses"].dropna()]
         size = min(map(len, known), default=0)
         if not size:
             continue

@@ -66,7 +66,7 @@ def test_what_no_canvas_has_is_refused():
 def test_columns_that_a_run_cant_fill_are_left_out():
     options = {"prompts": "recall", "lexicon": "small", "tasks": ("all",), "limit": 1}
     assert canvas.unwritten(options, models.resolve("tiny-mdlm")) == ()
-    assert "end_mass" in canvas.unwritten(options, models.resolve("tiny-arlm"))
+    assert "end_masses" in canvas.unwritten(options, models.resolve("tiny-arlm"))
     options |= {"prompts": "open", "tasks": ("prose",)}
     assert canvas.unwritten(options, models.resolve("tiny-mdlm")) == ("right", "in_first_sentence")
 
@@ -89,7 +89,7 @@ def test_a_causal_model_ends_where_it_ends():
     tables = report.tables(rows)
     assert "ends" not in tables
     assert "mean_end_mass" not in tables["overview"]
-    both = pd.concat([rows, rows.assign(model="other", end_mass="0 0 0 0", mean_end_mass=0.0)])
+    both = pd.concat([rows, rows.assign(model="other", end_masses="0 0 0 0", mean_end_mass=0.0)])
     both = both.assign(first_ends=0, first_commits=1, first_end_place=float("nan"), end_first=None)
     assert set(report.tables(both)["ends"]["model"]) == {"other"}
 

@@ -77,7 +77,7 @@ def test_mass_before_anything_is_written_is_the_exact_marginal(run):
     rows, tables, _ = run
     for length in LENGTHS:
         part = rows[rows["length"] == length]
-        for chance, told in zip(ENDS.values(), part["end_mass"], strict=True):
+        for chance, told in zip(ENDS.values(), part["end_masses"], strict=True):
             exact = [1 - (1 - chance) ** place for place in range(1, length + 1)]
             assert [float(v) for v in told.split()] == pytest.approx(exact, rel=6e-3)
     table = tables["ends"].set_index(["length", "place"])
