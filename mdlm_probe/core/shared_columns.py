@@ -45,6 +45,7 @@ SCORER_TOKENS = Column(
     "scorer_tokens", int, "tokens", "tokens of the answer by the scorer's tokenizer", optional=True
 )
 PASSES = Column("passes", int, "passes", "forward passes that wrote the answer")
+PER_STEP = Column("per_step", float, "tokens", "masks committed per step, on average")
 UNMASKED = Column("unmasked", str, "", "step that filled each place, from 1; 0 where none did")
 END_FIRST = Column("end_first", float, "share", "answer's tokens committed after the end of text")
 CANVAS = Column("canvas", list, "", "text of every position of the canvas")

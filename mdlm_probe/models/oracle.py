@@ -198,6 +198,18 @@ def made(
     Raises:
         ProbeError: options for loading weights, which it hasn't.
     """
+    check_options(entry, options)
+    border = load_border(Path(entry.source), entry)
+    ids = [border.token(token) for token in chain.tokens]
+    return kind(entry, border, chain, ids, border.tokenizer.get_vocab_size())
+
+
+def check_options(entry: Checkpoint, options: LoadOptions) -> None:
+    """Refuses options for loading weights, of a model that has none.
+
+    Raises:
+        ProbeError: naming the option.
+    """
     defaults = {"quantize": "", "adapter": "", "dtype": "auto", "rope_scale": 1.0}
     asked = [name for name, usual in defaults.items() if getattr(options, name) != usual]
     if options.device not in ("auto", "cpu"):
@@ -208,9 +220,6 @@ def made(
             expected="no options for loading: it computes in float64 on the CPU",
             option=asked[0],
         )
-    border = load_border(Path(entry.source), entry)
-    ids = [border.token(token) for token in chain.tokens]
-    return kind(entry, border, chain, ids, border.tokenizer.get_vocab_size())
 
 
 def language(doubt: float = 0.0) -> HiddenMarkov:

@@ -45,6 +45,7 @@ PLACES = {
         *("right_more", 100, "right_more"),
     ),
     "cache edits": ("cache-error", {"cache": "prefix"}, "edits", 100, "edits"),
+    "list accuracy": ("parallel-overview", {"family": "all"}, "of_optimum", 100, "of_optimum"),
     "recency": (
         *("attribution-shape", {"part": "recency", "appended_masks": "0"}),
         *("value", 1, "tasks"),
