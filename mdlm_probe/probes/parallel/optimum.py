@@ -4,8 +4,8 @@ In a step every slot is drawn by itself from its conditional marginal. So an ans
 a product over steps, of each slot's marginal given the steps before; the optimum is its sum over
 right answers. n words of a shuffle at once are right with probability about n!/n^n. It is the
 optimum of whoever holds all right answers equally likely: a reader that knows one of them alone is
-always right, and writes always the same. Source: after arXiv 2510.04767, section 3; the families
-beside copy, replace and shuffle, and other temperatures, are ours.
+always right, and writes always the same. Source: after arXiv 2510.04767; the families beside
+copy, replace and shuffle, and other temperatures, are ours.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def optimum(task: ListTask, steps: Sequence[int], temperature: float) -> float:
             chance *= math.prod(float(tempered(rows[at], temperature)[answer[at]]) for at in own)
             known |= {at: answer[at] for at in own}
         total += chance
-    return total
+    return min(total, 1.0)
 
 
 def tempered(row: Float[np.ndarray, " words"], temperature: float) -> Float[np.ndarray, " words"]:
@@ -72,7 +72,7 @@ def shuffled(sizes: Sequence[int], temperature: float) -> float:
             moved += unmoved * _fillings(size, left, fixed) * chance
         unmoved *= float(row[0]) ** size
         left -= size
-    return moved
+    return min(moved, 1.0)
 
 
 def _fillings(size: int, left: int, fixed: int) -> int:

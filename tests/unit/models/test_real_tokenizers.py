@@ -16,7 +16,7 @@ from mdlm_probe.harness import request_tokens
 from mdlm_probe.models._border import load_border
 from mdlm_probe.models._checkpoint import Checkpoint
 from mdlm_probe.probes.masks import fillers
-from mdlm_probe.prompts import texts
+from mdlm_probe.prompts import list_prompts, texts
 from mdlm_probe.prompts.prompt import MASK, Prompt
 from mdlm_probe.runs import runner
 from mdlm_probe.runs.executors import InProcess
@@ -91,7 +91,21 @@ def test_dreams_files_cut_as_qwens_do(tmp_path):
     assert dream.decode([dream.entry.mask_id]) == "<|mask|>"
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_words_of_lists_are_one_token_each(name):
+    border = load_border(place(name), PLAIN)
+    source = list_prompts.load()
+    tokens = {border.token(f" {word}", inside=True) for word in source.words}
+    assert len(tokens) == len(source.words)
+    item = source.task("copy", 4, 0, 0, lambda word: True)
+    (question, opening) = source.prompt(item, [], 0, False).turns[0]
+    written = border.cut(f"{question}\n{opening}", list_prompts.spaced(item.words))
+    assert written[1] == tuple(border.token(f" {w}", inside=True) for w in item.words)
+    assert not written[2]
+
+
 JOBS = {
+    "parallel": {"families": ("shuffle",), "words": (3,), "per_step": (1,), "shots": 1},
     "locality": {"positions": (0, 2), "shots": 1, "distractors": 2, "tasks": ("verb-smallest",)},
     "masks": {"masks": ("0", "5"), "shots": (1,), "distractors": (1,), "tasks": ("verb-smallest",)},
     "needle": {"lengths": (128,), "depths": (0, 100)},
