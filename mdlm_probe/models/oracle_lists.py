@@ -62,7 +62,7 @@ class ListOracle:
     ) -> Float[Tensor, "asked vocab"]:
         """Probabilities at the asked positions; see the Model protocol."""
         found = torch.zeros(len(rows), self.vocab, dtype=torch.float64)
-        if bool((ids == self.entry.mask_id).all()):  # nothing to read, as where memory is measured
+        if bool(ids.eq(self.entry.mask).all()):  # nothing to read, as where memory is measured
             return self._even.expand(len(rows), -1)
         texts = {row: ids[row, : int(lengths[row])].tolist() for row in set(rows.tolist())}
         known = {row: self._read(own) for row, own in texts.items()}

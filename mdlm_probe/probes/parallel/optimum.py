@@ -62,7 +62,7 @@ def shuffled(sizes: Sequence[int], temperature: float) -> float:
     """
     left, unmoved, moved = sum(sizes), 1.0, 0.0
     for size in sizes:
-        moved *= math.perm(left, size) / left**size
+        moved *= float(math.perm(left, size) / left**size)
         own, others = shuffle_shares(left, True)
         if math.isnan(own):  # a single word is left, and it stands where it stood
             return moved
@@ -81,7 +81,7 @@ def _fillings(size: int, left: int, fixed: int) -> int:
     """
     free = size - fixed
     ways = sum(
-        (-1) ** own * math.comb(free, own) * math.perm(left - fixed - own, free - own)
+        (-1 if own % 2 else 1) * math.comb(free, own) * math.perm(left - fixed - own, free - own)
         for own in range(free + 1)
     )
     return math.comb(size, fixed) * ways

@@ -64,8 +64,8 @@ def accuracy(frame: pd.DataFrame) -> pd.DataFrame:
         best = float(part["optimum"].mean(skipna=False))
         line = named | {"n": share.n, "per_step": part["per_step"].mean()}
         line |= share.columns("correct") | {"optimum": best}
-        above = (100 * (value - best) for value in (share.mean, share.low, share.high))
-        line |= stats.Estimate(*above, share.n).columns("excess_points")
+        mean, low, high = (100 * (value - best) for value in (share.mean, share.low, share.high))
+        line |= stats.Estimate(mean, low, high, share.n).columns("excess_points")
         found.append(line | {"passes": part["passes"].mean()})
     return _families(pd.DataFrame(found))
 
