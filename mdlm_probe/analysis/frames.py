@@ -82,7 +82,12 @@ def frames(folder: Path, *, whole: bool = True) -> RunFrames:
         if not any(path.exists() for path in paths.values()):  # it stopped before its first row
             continue
         try:
-            own = {kind: _sound(path, probe, kind, whole) for kind, path in paths.items()}
+            own = {
+                kind: pd.DataFrame(columns=list(names(_declared(probe, kind))))
+                if _is_newer(kind, paths, entry)
+                else _sound(path, probe, kind, whole)
+                for kind, path in paths.items()
+            }
         except ProbeError as error:
             unreadable.append(error)
             notes.append(f"{name} is left out: {error.found}")
@@ -110,6 +115,13 @@ def _together(models: list[dict[str, pd.DataFrame]]) -> Observed:
         every = [own.pop(kind) for own in models]
         rows[kind] = pd.concat([f for f in every if len(f)] or every[:1], ignore_index=True)
     return rows if len(rows) > 1 else next(iter(rows.values()))
+
+
+def _is_newer(kind: str, paths: dict[str, Path], entry: dict[str, Any]) -> bool:
+    """Whether a run finished before its probe had such a kind of rows."""
+    main = next(iter(paths))
+    known = entry.get("status") != "finished" or kind in (main, *entry.get("sizes", {}))
+    return not known and not paths[kind].exists()
 
 
 def _sound(path: Path, probe: str, kind: str, whole: bool) -> pd.DataFrame:

@@ -33,7 +33,8 @@ def load_run(folder: str | Path) -> dict[str, pd.DataFrame]:
         f"{probe}-{kind}" if place else probe: _frame(run, probe, kind)
         for probe in dict.fromkeys(probes)
         if probe in known
-        for place, kind in enumerate(one.name for one in catalog.observations(probe))
+        for place, (kind, files) in enumerate(run.csvs(probe).items())
+        if files
     }
     if not found:
         raise ProbeError(

@@ -45,16 +45,21 @@ at the size of 8B."""
 
 def finished(plan: Plan, known: dict[str, Any]) -> bool:
     """Whether a plan's CSVs are as its entry in run.json says that they were when finished."""
-    there = all(path.exists() for path in plan.files)
+    there = next(iter(plan.files)).exists()
     found = sizes(plan.job.probe, plan.name, plan.job.output) if there else {}
     return there and all(known.get(name) == size for name, size in found.items())
 
 
 def sizes(probe: str, name: str, folder: Path) -> dict[str, Any]:
-    """What run.json says of a finished run's files: bytes of the main one, of others by kind."""
-    paths = catalog.csv_names(probe, name).items()
-    (_, main), *others = [(kind, (folder / path).stat().st_size) for kind, path in paths]
-    return {"size": main, **({"sizes": dict(others)} if others else {})}
+    """What run.json says of a finished run's files: bytes of the main one, of others by kind.
+
+    Others that aren't there are of kinds that a probe has now, and had not when the run finished.
+    """
+    (_, main), *others = [
+        (kind, folder / file) for kind, file in catalog.csv_names(probe, name).items()
+    ]
+    known = {kind: path.stat().st_size for kind, path in others if path.exists()}
+    return {"size": main.stat().st_size, **({"sizes": known} if known else {})}
 
 
 def is_finished(plan: Plan) -> bool:

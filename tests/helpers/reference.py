@@ -32,7 +32,8 @@ def run(target, name, *models):
     }
     for one, entry in kept.items():
         for file in catalog.csv_names(probe_of(one, entry), one).values():
-            shutil.copy(FOLDER / name / file, target)
+            if (FOLDER / name / file).exists():  # not of kinds of rows that came later
+                shutil.copy(FOLDER / name / file, target)
         if models and "model" not in entry["config"]:  # verdicts, of all models' answers
             _keep(target / f"{one}.csv", models)
     (target / "run.json").write_text(json.dumps(kept))
@@ -53,7 +54,10 @@ def _keep(path, models):
 def rows(name, model, probe="", kind=""):
     """The rows of a run's model as they are written: texts by column; of one kind, or the main."""
     files = catalog.csv_names(probe or name, f"{probe or name}__{model}")
-    with (FOLDER / name / files.get(kind, next(iter(files.values())))).open(newline="") as file:
+    path = FOLDER / name / files.get(kind, next(iter(files.values())))
+    if not path.exists():  # a kind of rows that came later
+        return []
+    with path.open(newline="") as file:
         return list(csv.DictReader(file))
 
 

@@ -41,9 +41,15 @@ class ExportedRun:
         return {name: e for name, e in self.entries.items() if probe_of(name, e) == probe}
 
     def csvs(self, probe: str) -> dict[str, list[str]]:
-        """The names of a probe's CSVs, of all its models, by kind of rows, the main one first."""
-        names = [catalog.csv_names(probe, name) for name in self.measurements(probe)]
-        return {kind: [own[kind] for own in names] for kind in (names[0] if names else ())}
+        """The names of a probe's CSVs, of all its models, by kind of rows, the main one first.
+
+        Without those of kinds that a model's run doesn't have, since the probe has them only now.
+        """
+        found: dict[str, list[str]] = {}
+        for name in self.measurements(probe):
+            for kind, file in catalog.csv_names(probe, name).items():
+                found.setdefault(kind, []).extend([file] * (self.folder / file).exists())
+        return found
 
 
 @dataclass(frozen=True)

@@ -136,6 +136,7 @@ def _configs(runs: Sequence[ExportedRun]) -> list[dict[str, Any]]:
         for run in runs
         for probe in run.made
         for place, (kind, files) in enumerate(run.csvs(probe).items())
+        if files
     ]
 
 

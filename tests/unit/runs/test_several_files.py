@@ -1,23 +1,28 @@
 """Runs of a probe with several kinds of rows: a file for each, and all that holds of one file."""
 
+import json
 import random
 import shutil
 
 import pytest
+from click.testing import CliRunner
 from small_job import Log
 
 from mdlm_probe.analysis import frames
+from mdlm_probe.cli import main
 from mdlm_probe.core import catalog, csv_file
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.core.run_folder import read_run
+from mdlm_probe.core.run_folder import RUN, read_run
 from mdlm_probe.reports.rows import load_run
 from mdlm_probe.runs import merging, runner
 from mdlm_probe.runs.plan import Job, prepare
 from mdlm_probe.runs.shards import Shard
 
 NAME = "joint__oracle"
-FILES = [f"{stem}__oracle.csv" for stem in ("joint", "joint-sets", "joint-orders", "joint-budget")]
-OPTIONS = {"tasks": ("prose",), "limit": 2, "masks": 4, "length": 4, "random": 1}
+KINDS = ("joint", "joint-sets", "joint-orders", "joint-budget", "joint-total")
+FILES = [f"{stem}__oracle.csv" for stem in KINDS]
+OPTIONS = {"tasks": ("prose",), "limit": 2, "masks": 4, "length": 4, "random": 1, "draws": 1}
+OPTIONS |= {"measure": ("pairs", "sets", "orders", "budget", "total")}
 
 
 def job(folder, **changes):
@@ -65,7 +70,34 @@ def test_what_was_not_asked_has_a_file_with_its_heads(tmp_path):
         "sets": 5,
         "orders": 0,
         "budget": 0,
+        "total": 0,
     }
+
+
+def test_a_run_from_before_there_was_such_a_kind_is_finished_and_read(whole, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    (folder / "joint-total__oracle.csv").unlink()
+    with pytest.raises(ProbeError, match="cannot read"):
+        frames.frames(folder)  # rows that were there once are missed
+    entries = json.loads((folder / RUN).read_text())
+    del entries[NAME]["sizes"]["total"]
+    (folder / RUN).write_text(json.dumps(entries))
+    found = frames.frames(folder)
+    assert found.notes == []
+    assert len(found.rows["joint"]["total"]) == 0
+    assert "together" in found.rows["joint"]["total"]
+    assert {kind for kind, frame in found.rows["joint"].items() if len(frame)} == {
+        *("pairs", "sets", "orders", "budget")
+    }
+    log = measured(folder)
+    assert "finished: nothing to do" in log.notes[0]
+    assert not (folder / "joint-total__oracle.csv").exists()
+    assert list(load_run(folder)) == [*KINDS[:-1]]
+    arguments = ["export", str(folder), "--to", "parquet", "--only", "rows"]
+    assert CliRunner().invoke(main, arguments).exit_code == 0
+    written = sorted(path.stem for path in (folder / "export").glob("*.parquet"))
+    assert written == ["joint", "joint-budget-rows", "joint-orders-rows", "joint-sets-rows"]
 
 
 def test_a_finished_run_is_measured_no_more(whole, tmp_path):
@@ -171,7 +203,7 @@ def test_a_damaged_shard_is_not_merged(tmp_path, damage):
 
 def test_frames_by_kind_in_python(whole):
     found = load_run(whole)
-    assert list(found) == ["joint", "joint-sets", "joint-orders", "joint-budget"]
+    assert list(found) == [*KINDS]
     assert found["joint-budget"]["written"].str.len().gt(0).all()
     for name, frame in found.items():
         assert len(frame) == contents(whole)[f"{name}__oracle.csv"].count(b"\n") - 1
