@@ -1,7 +1,8 @@
 """Answers made up without a network: arrays of the right shapes and types, for a dry run.
 
-Every distribution is even over the vocabulary. Only the confidence of what would be committed is
-random: decoding then takes a likely number of steps.
+Every distribution is even over the vocabulary. The confidence of what would be committed is random,
+so that decoding takes a likely number of steps, and so are tokens sampled at a temperature: samples
+of one text are different texts.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class LikelyAnswers:
         self.vocab = entry.geometry.get("vocab") or border.vocab
         special = {entry.mask_id, *entry.eos_ids}
         self.token, self._other = [i for i in range(len(special) + 2) if i not in special][:2]
+        self._special = special
         self._logp = -math.log(self.vocab)
         self._shapes: dict[str, Callable[..., np.ndarray]] = {
             "entropy": lambda asked: self._floats(asked, fill=-self._logp),
@@ -51,7 +53,7 @@ class LikelyAnswers:
             "drawn": lambda asked, share: np.full(asked, self.token),
             "whole": lambda asked: self._floats(asked, self.vocab),
             "own": lambda asked, first, *ids: self._floats(asked),
-            "candidates": lambda asked, *how: self._candidates(asked),
+            "candidates": lambda asked, *how: self._candidates(asked, *how[1:3]),
             "other": lambda asked, *how: np.full(asked, self._other),
             "mean": lambda asked: self._floats(self.vocab, fill=1 / self.vocab),
             "divergences": lambda asked, pairs, memory: self._floats(len(pairs), 2, fill=0.0),
@@ -89,9 +91,10 @@ class LikelyAnswers:
     def _most(self, count: int) -> int:
         return min(count, self.vocab)
 
-    def _candidates(self, asked: int) -> np.ndarray:
+    def _candidates(self, asked: int, temperature: float = 0.0, seed: int = 0) -> np.ndarray:
         """Token, log-probability, and a random confidence, the same for every so many masks."""
         found = np.full((asked, 3), self._logp, dtype=np.float32)
-        found[:, 0] = self.token
+        sampled = seed % self.vocab
+        found[:, 0] = sampled if temperature and sampled not in self._special else self.token
         found[:, 2] = -1 - np.random.default_rng(asked).random(asked)
         return found

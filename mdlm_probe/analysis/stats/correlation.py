@@ -12,7 +12,9 @@ from mdlm_probe.analysis.stats.estimate import FEW, LEVEL, NAN, Estimate
 
 
 def correlation(
-    first: Float[np.ndarray, "draws units"], second: Float[np.ndarray, "draws units"]
+    first: Float[np.ndarray, "draws units"],
+    second: Float[np.ndarray, "draws units"],
+    taken: int = 0,
 ) -> Estimate:
     """Pearson's correlation with Fisher's interval and a t test, over units.
 
@@ -23,17 +25,20 @@ def correlation(
 
     Args:
         first, second: one measure each, by draw.
+        taken: further degrees of freedom that both lost before, as by groups' means taken out one
+            fewer than there are groups. Source: Fisher 1924, of partial correlations.
     """
     apart = [values - values.mean(axis=-1, keepdims=True) for values in (first, second)]
     sizes = [np.sqrt((values**2).sum(axis=-1)) for values in apart]
     n = first.shape[-1]
     largest = max(float(np.abs(first).max(initial=0)), float(np.abs(second).max(initial=0)))
-    if n < 3 or min(map(np.min, sizes)) <= FEW * largest:
+    freedom = n - 2 - taken
+    if freedom < 1 or min(map(np.min, sizes)) <= FEW * largest:
         return Estimate(NAN, NAN, NAN, n)
     shares = (apart[0] * apart[1]).sum(axis=-1) / (sizes[0] * sizes[1])
     z = float(np.arctanh(np.clip(shares, FEW - 1, 1 - FEW)).mean())
     center = math.tanh(z)
-    t = center * math.sqrt((n - 2) / (1 - center**2))
-    p = 2 * float(special.stdtr(n - 2, -abs(t)))
-    reach = float(special.ndtri(0.5 + LEVEL / 2)) / math.sqrt(n - 3) if n > 3 else NAN
+    t = center * math.sqrt(freedom / (1 - center**2))
+    p = 2 * float(special.stdtr(freedom, -abs(t)))
+    reach = float(special.ndtri(0.5 + LEVEL / 2)) / math.sqrt(freedom - 1) if freedom > 1 else NAN
     return Estimate(center, math.tanh(z - reach), math.tanh(z + reach), n, p)

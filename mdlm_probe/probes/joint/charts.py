@@ -14,10 +14,11 @@ from mdlm_probe.probes.joint import calibration, report
 READ = (
     "A model with one joint distribution loses nothing by its order: its gains are 0. What steps of"
     " several masks lose is measured on the texts they write; pairs of masks say how much two"
-    " marginals miss, and by how far they are from any joint."
+    " marginals miss, and by how far they are from any joint. The total correlation is what draws"
+    " from n marginals lose; the budget is of the likeliest tokens, and can be 0 where that is not."
 )
 TASK = "task"
-MASKS = "{masks} on the canvas (pairs), {length} (orders and budget)"
+MASKS = "{masks} on the canvas (pairs), {length} (orders, budget and total)"
 SPAN = "span of a text's log-likelihood over reveal orders (nats per token)"
 PUBLISHED = (PublishedValue(SPAN, "masked models of the paper", "up to 0.49", "arXiv 2606.00997"),)
 
@@ -104,6 +105,18 @@ def _sets(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     return found.assign(set=pd.Categorical(found["set"], names, ordered=True))
 
 
+def _total_eps(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    """As `_eps`, of the total correlation."""
+    table = tables["total_bound"][["budget_eps"]].drop_duplicates()
+    return table.rename(columns={"budget_eps": "total_per_token"})
+
+
+def _draws(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
+    """What the draws of the same masks lost."""
+    names = ["model", "task", "reveal_order", "together", "draw_loss_per_token"]
+    return tables["total"][names].rename(columns={"draw_loss_per_token": "total_per_token"})
+
+
 SPANNED = "span over orders"
 COUNTS = (("n", "texts"),)
 PAIRS = (
@@ -168,4 +181,22 @@ CHARTS = (
         over="sets",
     ),
     *calibration.CHARTS,
+    Chart(
+        "total",
+        "What n masks lose that are filled at once with draws: their total correlation",
+        _of("total"),
+        "line",
+        Axis("together", "masks filled at once", scale="log"),
+        Axis("total_per_token", "total correlation (nats per token)", ends="total_per_token"),
+        panels=("task", "reveal_order"),
+        names=(("reveal_order", "order of the masks"),),
+        counts=(("n", "texts"), ("draws", "draws of each")),
+        more=("sampling_se", "sampling_share"),
+        over="texts",
+        layers=(
+            at("", total_per_token=0.0),
+            ChartLayer("eps: what it may cost", _total_eps, "rule"),
+            ChartLayer("what the draws lost", _draws, "point"),
+        ),
+    ),
 )

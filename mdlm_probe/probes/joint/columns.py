@@ -1,4 +1,4 @@
-"""Columns of the probe `joint`: of pairs of masks, of pair sets, and of scored texts."""
+"""Columns of the probe `joint`: of pairs of masks, pair sets, scored texts, and draws."""
 
 from __future__ import annotations
 
@@ -42,10 +42,18 @@ BUDGET = (
     STEPS,
     Column("written", str, "", "the text that was written"),
 )
+TOTAL = (
+    Column("together", int, "masks", "first masks of the order, which are filled at once"),
+    Column("entropy_parallel", float, "nats", "sum of their entropies, each without the others"),
+    Column("entropy_sequential", float, "nats", "the same, each given the tokens drawn before it"),
+    Column("logp_parallel", float, "nats", "log-probability of the drawn tokens, all at once"),
+    Column("logp_sequential", float, "nats", "the same, one token after another"),
+)
 OBSERVATIONS = (
     Observation("pairs", "two masks of a text's window", PAIRS),
     Observation("sets", "a pair set", SETS),
     Observation("orders", "a text's continuation, scored in an order", ORDERS),
     Observation("budget", "a text, written by steps of so many masks", BUDGET),
+    Observation("total", "the first so many masks of a text's window, drawn once", TOTAL),
 )
 """Incoherent: given that both are words of the set."""

@@ -17,7 +17,7 @@ class Cell:
     `masks` is the window's length.
     """
 
-    measure: Annotated[str, "what is measured: pairs, sets, orders or budget"]
+    measure: Annotated[str, "what is measured: pairs, sets, orders, budget or total"]
     source: Annotated[str, "name or path of the prompts, or of the pair sets", FILE]
     lexicon: coordinates.Lexicon
     task: coordinates.TaskName
@@ -28,9 +28,9 @@ class Cell:
     ] = field(default="none", metadata=seeded_as("canvas"))
     spacing: Annotated[str, "pairs: tokens from one mask to the other, all of them"] = "none"
     outcome: Annotated[str, "pairs: whose circulation, the top tokens' or the true ones'"] = "none"
-    reveal_order: Annotated[str, "orders: in which the chain rule scores the tokens"] = field(
-        default="none", metadata=seeded_as("order")
-    )
+    reveal_order: Annotated[
+        str, "orders, total: in which the chain rule scores tokens, or draws them"
+    ] = field(default="none", metadata=seeded_as("order"))
     anchors: Annotated[int, "pairs: first masks, spread over the window", Unit("masks")] = 0
     candidates: Annotated[
         int, "pairs: likeliest tokens of a mask that count", Unit("tokens"), Holds("top")
@@ -39,7 +39,7 @@ class Cell:
     eps: Annotated[
         float, "pairs: what an unlikely pair is less probable than", Unit("probability")
     ] = 0.0
-    budget_eps: Annotated[float, "budget: what a step may cost a token", Unit("nats per token")] = (
-        field(default=0.0, metadata=seeded_as(""))
-    )
+    budget_eps: Annotated[
+        float, "budget, total: what a step may cost a token", Unit("nats per token")
+    ] = field(default=0.0, metadata=seeded_as(""))
     seed: coordinates.Seed = 0

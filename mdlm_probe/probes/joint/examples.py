@@ -28,7 +28,9 @@ def _example(rows: Rows, own: list[int]) -> ExampleItem:
     found = [rows.fields(at) for at in own]
     row = found[0]
     asked = prompt(rows, row["model"], lambda: _prompt(row))
-    said = {"pairs": _pairs, "sets": _sets, "orders": _orders, "budget": _budget}[row["measure"]]
+    said = {"pairs": _pairs, "sets": _sets, "orders": _orders, "budget": _budget, "total": _total}[
+        row["measure"]
+    ]
     title = f"{row['measure']}: {row['prompt']}"
     return ExampleItem(title, row["model"], row["task"], (asked, *said(found)))
 
@@ -79,3 +81,19 @@ def _budget(found: list[Fields]) -> tuple[TextPart, ...]:
         TextPart(f"written, {row['at_once']} masks per step ({row['logp']} nats)", row["written"])
         for row in found
     )
+
+
+def _total(found: list[Fields]) -> tuple[TextPart, ...]:
+    counts = list(dict.fromkeys((row["reveal_order"], row["together"]) for row in found))
+    lines = []
+    for order, n in counts:
+        own = [row for row in found if (row["reveal_order"], row["together"]) == (order, n)]
+        parallel, sequential = (
+            sum(float(row[name]) for row in own) / len(own)
+            for name in ("entropy_parallel", "entropy_sequential")
+        )
+        lines.append(
+            f"{order}, {n} masks, {len(own)} draws: entropies {parallel:.3f} nats alone,"
+            f" {sequential:.3f} one after another"
+        )
+    return (TextPart("masks filled at once with draws", "\n".join(lines)),)

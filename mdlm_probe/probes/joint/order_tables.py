@@ -74,7 +74,7 @@ def spread(frame: pd.DataFrame) -> pd.DataFrame:
 # ---------------------------------------------------------------------- budget
 
 
-def _drops(part: pd.DataFrame) -> pd.DataFrame:
+def drops(part: pd.DataFrame) -> pd.DataFrame:
     """What n masks per step cost in nats per token, texts as rows and n as columns, 1 first."""
     rows = part.assign(value=part["logp"] / part["text_tokens"])
     wide = rows.pivot_table(index="prompt", columns="at_once", values="value").dropna()
@@ -90,7 +90,7 @@ def budget(frame: pd.DataFrame) -> pd.DataFrame:
     """
     found = []
     for named, part in parts(frame):
-        wide = _drops(part)
+        wide = drops(part)
         rows = part.assign(gap=(part["logp_steps"] - part["logp"]) / part["text_tokens"])
         gaps = rows.pivot_table(index="prompt", columns="at_once", values="gap").loc[wide.index]
         found += [
@@ -104,37 +104,48 @@ def budget(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def bound(frame: pd.DataFrame) -> pd.DataFrame:
-    """Every model and task: the largest n that costs less than eps, as do all smaller ones.
-
-    `supported` is what the texts support: the upper end of each drop's interval is under eps, and
-    none larger than the lower end of `by_mean`'s interval; 1 where they support no more, as of a
-    single text. `by_mean` asks it of the mean drop, which a few texts can flatter; its interval is
-    a bootstrap over texts (`stats.resampled`, from 12 on).
-    """
+    """Every model and task: the largest n that costs less than eps; see `largest_within`."""
     found = []
     for named, part in parts(frame):
-        wide = _drops(part)
-        if not len(wide):
-            continue
-        counts, eps = wide.columns.to_numpy(dtype=int), float(part["budget_eps"].iloc[0])
-
-        def largest(drops: np.ndarray, counts: np.ndarray = counts, eps: float = eps) -> np.ndarray:
-            within = np.logical_and.accumulate(drops < eps, axis=-1)
-            most: np.ndarray = np.where(within, counts, 1.0).max(axis=-1)
-            return most
-
-        most = stats.resampled(wide.to_numpy(), largest)
-        low, high = most.low, most.high
-        if len(wide) > 1 and np.isnan(low):  # every resample says the same
-            low = high = most.mean
-        ends = np.array([stats.mean(wide[n].to_numpy()).high for n in wide.columns])
-        if len(wide) > 1:  # what all texts say alike, as no drop at all, has no interval
-            alike = np.ptp(wide.to_numpy(), axis=0) <= FEW * wide.abs().max().to_numpy()
-            ends = np.where(alike, wide.mean().to_numpy(), ends)
-        supported = 1 if np.isnan(low) else min(int(largest(ends)), int(low))
-        found.append(
-            named
-            | {"budget_eps": eps, "n": len(wide), "supported": supported, "by_mean": int(most.mean)}
-            | {"by_mean_low": low, "by_mean_high": high}
-        )
+        wide = drops(part)
+        if len(wide):
+            eps = float(part["budget_eps"].iloc[0])
+            named |= {"budget_eps": eps, "n": len(wide)}
+            found.append(named | largest_within(wide, eps))
     return pd.DataFrame(found)
+
+
+def largest_within(wide: pd.DataFrame, eps: float) -> dict[str, float]:
+    """The largest n that costs less than eps, as do all smaller ones.
+
+    `supported` is what the texts support: the upper end of each cost's interval is under eps, and
+    none larger than the lower end of `by_mean`'s interval; 1 where they support no more, as of a
+    single text. `by_mean` asks it of the mean cost, which a few texts can flatter; its interval is
+    a bootstrap over texts (`stats.resampled`, from 12 on).
+
+    Args:
+        wide: costs in nats per token, texts as rows and n as columns, the smallest first.
+        eps: in nats per token.
+    """
+    counts = wide.columns.to_numpy(dtype=int)
+
+    def largest(costs: np.ndarray) -> np.ndarray:
+        within = np.logical_and.accumulate(costs < eps, axis=-1)
+        most: np.ndarray = np.where(within, counts, 1.0).max(axis=-1)
+        return most
+
+    most = stats.resampled(wide.to_numpy(), largest)
+    low, high = most.low, most.high
+    if len(wide) > 1 and np.isnan(low):  # every resample says the same
+        low = high = most.mean
+    ends = np.array([stats.mean(wide[n].to_numpy()).high for n in wide.columns])
+    if len(wide) > 1:  # what all texts say alike, as no drop at all, has no interval
+        alike = np.ptp(wide.to_numpy(), axis=0) <= FEW * wide.abs().max().to_numpy()
+        ends = np.where(alike, wide.mean().to_numpy(), ends)
+    supported = 1 if np.isnan(low) else min(int(largest(ends)), int(low))
+    return {
+        "supported": supported,
+        "by_mean": int(most.mean),
+        "by_mean_low": low,
+        "by_mean_high": high,
+    }

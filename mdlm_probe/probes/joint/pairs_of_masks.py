@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from mdlm_probe.prompts.prompt import Text
 
 GAPS = (1, 2, 4, 8)
+CanvasOption = Annotated[
+    Literal["appended", "holes"], "pairs: masks after the prompt, or two holes in its continuation"
+]
+OutcomeOption = Annotated[
+    Literal["top", "true"],
+    "pairs: circulation of the most probable tokens (top), or of the text's own",
+]
 
 
 # ---------------------------------------------------------------------- two places

@@ -4,9 +4,10 @@ A masked model gives a marginal for each mask, not a joint (arXiv 2510.03289). `
 marginals are from a sequential joint, and whether there is one (circulation, arXiv 2605.09303).
 `sets`: words that only go together. `orders`: log-likelihood of a text by the chain rule in
 different orders (arXiv 2606.00997). `budget`: steps of n masks, most confident first, write tokens;
-these are scored by the chain rule, one at a time in commit order, against those of n = 1. Ours:
-prompts, pair sets, candidates and their bounds, confidence as an order, the budget. No causal
-models: they have one joint by construction.
+these are scored by the chain rule, one at a time in commit order, against those of n = 1. `total`:
+the total correlation of n masks, with draws in place of the likeliest tokens. Ours: prompts, pair
+sets, candidates and their bounds, confidence as an order, the last two measures. No causal models:
+they have one joint by construction.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from mdlm_probe.probes.joint import (
     columns,
     incoherent_words,
     pairs_of_masks,
+    total_correlation,
     within_block,
     word_pairs,
 )
@@ -40,19 +42,17 @@ if TYPE_CHECKING:
 
 Rows = list[dict[str, Any]]
 KINDS = ("masked",)
-Measure = Literal["pairs", "sets", "orders", "budget"]
+Measure = Literal["pairs", "sets", "orders", "budget", "total"]
+USUAL: tuple[Measure, ...] = ("pairs", "sets", "orders", "budget")
 TOKENS = ("token_first", "token_second", "written")
 OBSERVATIONS = columns.OBSERVATIONS
 
 
 def plan(
     *,
-    measure: Annotated[tuple[Measure, ...], "what to measure"] = get_args(Measure),
+    measure: Annotated[tuple[Measure, ...], "what to measure"] = USUAL,
     masks: Annotated[int, "pairs: masks in the window"] = 16,
-    canvas: Annotated[
-        Literal["appended", "holes"],
-        "pairs: masks after the prompt, or two holes in its continuation",
-    ] = "appended",
+    canvas: pairs_of_masks.CanvasOption = "appended",
     spacing: Annotated[
         tuple[int, ...],
         "pairs: distances of the two masks, in tokens; default: those of 1,2,4,8 that fit",
@@ -60,20 +60,19 @@ def plan(
     anchors: Annotated[int, "pairs: positions of the first mask, spread over the window"] = 4,
     top: Annotated[int, "pairs: candidates per mask"] = 32,
     eps: Annotated[float, "pairs: joint probability below which a pair is unlikely"] = 0.001,
-    outcome: Annotated[
-        Literal["top", "true"],
-        "pairs: circulation of the most probable tokens (top), or of the text's own",
-    ] = "top",
+    outcome: pairs_of_masks.OutcomeOption = "top",
     orders: Annotated[
         tuple[Order, ...], "orders: in which a continuation is scored", AMOUNT
     ] = get_args(Order),
     random: Annotated[int, "orders: number of random ones"] = 4,
-    length: Annotated[int, "orders, budget: tokens to score, or to write, after a prompt"] = 32,
+    length: Annotated[int, "orders, budget, total: tokens to score, write or draw"] = 32,
     budget: Annotated[
         tuple[int, ...],
         "budget: masks committed per step, besides 1; default: those of 1,2,4,8,16,32 that fit",
     ] = (),
-    budget_eps: Annotated[float, "budget: nats per token that a step may cost"] = 0.1,
+    budget_eps: Annotated[float, "budget, total: nats per token that a step may cost"] = 0.1,
+    draws: total_correlation.DrawsOption = 8,
+    draw_order: total_correlation.DrawOrderOption = total_correlation.ORDERS,
     prompts: answers.PromptsOption = "decay",
     pairs: Annotated[
         str, "sets: pair sets in tasks/, or path to a YAML file of your own", Traits(material=True)
@@ -81,7 +80,7 @@ def plan(
     lexicon: answers.LexiconOption = "full",
     tasks: answers.TasksOption = ("all",),
     limit: answers.LimitOption = 25,
-    seed: Annotated[int, "seed of the random orders"] = 0,
+    seed: Annotated[int, "seed of the random orders, and of the first draw"] = 0,
 ) -> Cells[Cell]:
     """The cells: measures, texts, settings, in this order."""
     check_once(measure=measure)
@@ -90,6 +89,7 @@ def plan(
         "pairs": lambda: pairs_of_masks.settings(masks, spacing, **how, eps=eps),
         "orders": lambda: chains.order_settings(length, orders, random, seed),
         "budget": lambda: chains.budget_settings(length, budget, budget_eps),
+        "total": lambda: total_correlation.settings(length, draw_order, draws, budget_eps, seed),
     }
     cells = Cells[Cell]()
     for name in measure:
@@ -131,7 +131,7 @@ def refuse(cell: Cell, entry: Checkpoint) -> str:
 
 
 def measure(engine: AnyEngine, cells: Sequence[Cell]) -> Iterator[tuple[Cell, dict[str, Rows]]]:
-    """A row for a pair of masks, a pair set, an order, or a number of masks in a step."""
+    """A row for a pair of masks, a pair set, an order, a number of masks in a step or a draw."""
     own = {kind.name: kind.columns for kind in OBSERVATIONS}
     found = multi_step.run(engine, [_rows(engine, cell) for cell in cells])
     for cell, rows in zip(cells, found, strict=True):
@@ -149,6 +149,9 @@ def _rows(asker: AnyEngine, cell: Cell) -> MultiStep[Rows]:
         return chains.rescore(asker, text, cell.masks, cell.reveal_order, seed_of(cell), name)
     if cell.measure == "budget":
         return chains.rewrite(asker, text, cell.masks, cell.at_once, name)
+    if cell.measure == "total":
+        order, own = cell.reveal_order, seed_of(cell)
+        return total_correlation.draw(asker, text, cell.masks, order, own, name)
     how = cell.outcome, cell.spacing, cell.anchors, cell.candidates, cell.eps
     window = pairs_of_masks.window(cell.masks, cell.layout, *how)
     return pairs_of_masks.sweep(asker, text, window, name)

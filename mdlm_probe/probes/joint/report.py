@@ -13,14 +13,23 @@ from mdlm_probe.analysis.pairing import PROMPT_ITEM, Measure, Pairing
 from mdlm_probe.analysis.row_parts import ALL, parts
 from mdlm_probe.probes.joint import calibration
 from mdlm_probe.probes.joint.order_tables import START, bound, budget, orders, spread
+from mdlm_probe.probes.joint.total_tables import (
+    per_draw,
+    total,
+    total_bound,
+    total_budget,
+    total_notes,
+)
 
-PRINTED = ("circulation", "sets", "orders", "spread", "bound")
+PRINTED = ("circulation", "sets", "orders", "spread", "bound", "total_bound")
 UNREAD = ("token_first", "token_second", "written")
 UNITS = {
     "orders": dict.fromkeys(("logp_per_token", "gain"), "nats per token"),
     "spread": dict.fromkeys(("span", "deviation"), "nats per token"),
     "budget": dict.fromkeys(("drop", "illusion"), "nats per token"),
     "circulation": {"size": "nats"},
+    "total": {"total_correlation": "nats", "sampling_se": "nats", "sampling_share": "share"}
+    | dict.fromkeys(("total_per_token", "draw_loss_per_token"), "nats per token"),
 }
 """Units of columns that the rows don't have, or have in another one; by table."""
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -35,13 +44,15 @@ def tables(frame: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
 
     "pairs" and their "circulation", "sets" of words, "orders" and their "spread", the "budget" at
     every number of masks in a step, and the largest that is still within it, the "bound";
-    "calibration" and "reliability" of what is most probable beside the texts' own tokens.
+    "calibration" and "reliability" of what is most probable beside the texts' own tokens; "total"
+    correlation by the number of masks, its own bound, and what it has to do with the budget.
 
     Raises:
         KeyError, ValueError: for rows that a joint run didn't write.
     """
     numbers = {"pairs": ["masks_before", "circulation"], "orders": ["logp"]}
-    for kind, names in (numbers | {"budget": ["logp", "at_once"]}).items():
+    numbers |= {"budget": ["logp", "at_once"], "total": ["entropy_sequential", "together"]}
+    for kind, names in numbers.items():
         frame[kind][names].apply(pd.to_numeric)
     found = {
         "pairs": pairs(frame["pairs"]),
@@ -52,6 +63,9 @@ def tables(frame: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
         "budget": budget(frame["budget"]),
         "bound": bound(frame["budget"]),
         **calibration.tables(frame["orders"]),
+        "total": total(frame["total"]),
+        "total_bound": total_bound(frame["total"]),
+        "total_budget": total_budget(frame["total"], frame["budget"]),
     }
     return {name: table for name, table in found.items() if len(table)}
 
@@ -149,8 +163,8 @@ def usable(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def notes(frame: dict[str, pd.DataFrame]) -> list[str]:
-    """Says of a model's pair sets how many count nowhere, and why."""
-    found = []
+    """Says of a model's pair sets how many count nowhere, and why; of draws, see `total_notes`."""
+    found = total_notes(frame["total"])
     for model, own in frame["sets"].groupby("model", observed=True, sort=False):
         known = own.dropna(subset=[*INCOHERENT, *MASSES])
         why = {
@@ -250,5 +264,17 @@ PAIRED = (
         name="budget",
         kind="budget",
         rows=budgeted,
+    ),
+    Pairing(
+        {
+            "total_per_token": Measure("total correlation (nats per token)", better="less"),
+            "draw_loss_per_token": Measure("loss of draws (nats per token)", better="less"),
+        },
+        item=PROMPT_ITEM,
+        by=("reveal_order", "together"),
+        name="total",
+        kind="total",
+        rows=per_draw,
+        free=("seed",),
     ),
 )

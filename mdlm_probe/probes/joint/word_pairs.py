@@ -84,7 +84,7 @@ def load(pairs: str = "pairs", lexicon: str = "full") -> tuple[PairSet, ...]:
     Raises:
         ProbeError: naming file, line and field of whatever is wrong.
     """
-    doc = Document(path_of(pairs, "pairs", ("pairs",)))
+    doc = Document(path_of(pairs, "pairs", ("pairs", "toy")))
     doc.only((), ("name", "lexicons"))
     at = ("lexicons", lexicon)
     lexicons = doc.get(at[:1], dict)

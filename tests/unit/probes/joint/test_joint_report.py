@@ -82,6 +82,19 @@ def sets(shares, models=("m",)):
     return pd.DataFrame(rows)
 
 
+def totals(tasks=("a",), models=("m",)):
+    """Two draws of each text: .1 nats a token for each further mask, more of later texts."""
+
+    def make(model, task, n):
+        for seed, together in itertools.product((0, 1), (1, 2, 4)):
+            lost = 0.1 * together * (together - 1) * (1 + n / 10) + (together > 1) * seed / 100
+            found = {"entropy_parallel": 9.0, "entropy_sequential": 9.0 - lost}
+            found |= {"logp_parallel": -9.0 - lost, "logp_sequential": -9.0}
+            yield {"reveal_order": "random", "seed": seed, "together": together, **found}
+
+    return pd.DataFrame(all_rows("total", tasks, models, make))
+
+
 SHARES = (("one", 0.8, 0.1), ("two", 0.6, 0.0), ("three", 0.9, 0.05), ("unknown", None, None))
 
 
@@ -97,6 +110,7 @@ def everything(models=("m",)):
         "sets": sets(SHARES, models),
         "orders": orders({"low_confidence": 1.0}, models=models),
         "budget": budget(lambda n, text: n / 4 + text / 9, models=models),
+        "total": totals(models=models),
     }
 
 
@@ -300,7 +314,9 @@ def test_the_bound_is_never_more_than_the_texts_support():
 def test_tables_hold_what_was_measured():
     assert set(joint.tables(everything())) == {
         *("pairs", "circulation", "sets", "orders", "spread", "budget", "bound"),
+        *("total", "total_bound", "total_budget"),
     }
+    assert set(joint.tables(rows_of(total=totals()))) == {"total", "total_bound"}
     assert set(joint.tables(rows_of(sets=sets(SHARES)))) == {"sets"}
     assert set(joint.tables(rows_of(budget=budget(lambda n, _: n)))) == {"budget", "bound"}
     assert set(joint.PRINTED) <= set(joint.tables(everything()))
@@ -318,7 +334,7 @@ def pictures(rows):
 def test_pictures_show_every_model_and_task():
     rows = everything(("m", "n"))
     drawn = pictures(rows)
-    assert set(drawn) == {"", "orders", "pairs", "sets"}
+    assert set(drawn) == {"", "orders", "pairs", "sets", "total"}
     assert drawn[""].titles() == ["a"]
     assert drawn[""].legend == ["m", "n", "eps: what it may cost", "largest n under eps"]
     (panel,) = drawn[""].panels
@@ -340,6 +356,17 @@ def test_pictures_show_every_model_and_task():
     found = {(row["model"], row["y"]): row["x"] for row in orders.rows}
     assert found["m", "span over orders"] == pytest.approx(span, rel=1e-5)
     assert drawn["sets"].titles() == ["m", "n"]
+    (curve,) = drawn["total"].panels
+    assert curve.line("x", model="n") == [1, 2, 4]
+    own = table["total"].query("model == 'n'")
+    for line, name in (("y", ""), ("high", "_high")):
+        known = own[f"total_per_token{name}"].dropna()
+        assert curve.line(line, model="n")[-len(known) :] == pytest.approx(
+            known.to_list(), rel=1e-5
+        )
+    lost = [row["y"] for row in curve.layer(2) if row["model"] == "n"]
+    assert lost == pytest.approx(own["draw_loss_per_token"].to_list(), rel=1e-5)
+    assert [row["y"] for row in curve.layer(1)] == [0.1]
     shares = table["sets"].query("model == 'm'").set_index("set")["incoherent_parallel"]
     shown = [row for row in drawn["sets"].panels[0].rows if "x" in row]
     parallel = [row for row in shown if row["way"] == "parallel"]
@@ -355,5 +382,5 @@ def test_one_text_has_means_without_intervals():
     assert np.isnan(tables["budget"]["drop_low"]).all()
     assert np.isnan(tables["bound"]["by_mean_low"]).all()
     drawn = pictured(charts, tables, few)
-    assert set(drawn) == {"", "orders", "pairs", "sets"}
+    assert set(drawn) == {"", "orders", "pairs", "sets", "total"}
     assert "95 %" not in drawn[""].caption

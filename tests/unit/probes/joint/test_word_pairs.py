@@ -194,7 +194,9 @@ def test_faults_name_file_line_and_field(old, new, message, own):
 def test_no_pairs_at_all(own, tmp_path):
     with pytest.raises(ProbeError, match=r"lexicons\.full': found none"):
         word_pairs.load(own("name: own\nlexicons: {full: {}}\n"))
-    with pytest.raises(ProbeError, match=r"no pairs named 'pear'\nexpected: pairs\nhint: or give"):
+    with pytest.raises(
+        ProbeError, match=r"no pairs named 'pear'\nexpected: pairs, toy\nhint: or give"
+    ):
         word_pairs.load("pear")
     with pytest.raises(ProbeError, match="cannot read"):
         word_pairs.load(str(tmp_path / "none.yaml"))
