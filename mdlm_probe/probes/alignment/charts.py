@@ -42,7 +42,8 @@ SHOWN = {
 def _whole(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of the largest share of masks, its own text visible among them, if any."""
     largest = table["masked_share"] == table["masked_share"].max()
-    return table.loc[largest & (table["tail_shown"] != "unmoved")]
+    rows: pd.DataFrame = table[largest & (table["tail_shown"] != "unmoved")]
+    return rows
 
 
 def _named(table: pd.DataFrame) -> pd.DataFrame:

@@ -20,10 +20,11 @@ UNMOVED = "unmoved"
 PRINTED = ("penalties",)
 UNREAD = ("answer",)
 PER_TOKEN = "nats per token"
-PENALTIES = ("penalty", "flexible_penalty", "slack_penalty", "moved_penalty", "distinct_penalty")
 UNITS = {
-    "penalties": dict.fromkeys(PENALTIES, PER_TOKEN)
-    | {"total": "nats", "flexible_ratio": "", "equal_share": "share"},
+    "penalties": dict.fromkeys(("penalty", "flexible_penalty", "slack_penalty"), PER_TOKEN)
+    | {"total": "nats", "flexible_ratio": ""},
+    "repeats": dict.fromkeys(("moved_penalty", "distinct_penalty"), PER_TOKEN)
+    | {"equal_share": "share"},
     "losses": dict.fromkeys(LOSSES, PER_TOKEN),
     "curve": {"nats": "nats"},
 }
@@ -33,8 +34,9 @@ UNITS = {
 def tables(frame: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """The report's tables by name.
 
-    "penalties", what a target costs more than the unmoved one; "losses", what each costs by each
-    loss; "curve", the cross-entropy by distance from the point.
+    "penalties", what a target costs more than the unmoved one; "repeats", the same over moved
+    tokens, with and without those that stand there anyhow; "losses", what each costs by each loss;
+    "curve", the cross-entropy by distance from the point.
 
     Raises:
         KeyError, ValueError: for rows that an alignment run didn't write.
@@ -42,7 +44,8 @@ def tables(frame: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     frame["targets"][["masked_share", "scored", *LOSSES]].apply(pd.to_numeric)
     frame["tokens"][["from_point", "ce_unmoved"]].apply(pd.to_numeric)
     found = {
-        "penalties": penalties(frame["targets"], frame["tokens"]),
+        "penalties": penalties(frame["targets"]),
+        "repeats": repeats(frame["tokens"]),
         "losses": losses(frame["targets"]),
         "curve": curve(frame["tokens"]),
     }
@@ -106,19 +109,16 @@ def losses(targets: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def penalties(targets: pd.DataFrame, tokens: pd.DataFrame) -> pd.DataFrame:
+def penalties(targets: pd.DataFrame) -> pd.DataFrame:
     """What every target costs more than the unmoved one.
 
     `penalty` is the mean cross-entropy at the masks with a label minus that of the unmoved target,
     which training on the moved target would charge; `total` is that times the labels, of a text.
-    `moved_penalty` is over tokens that both score, the other token left out; `distinct_penalty`
-    without those that stand there anyhow, since the text repeats itself: `equal_share` of them.
     `flexible_penalty` and `slack_penalty` are by these losses, `flexible_ratio` is the former over
     `penalty` where that is above 0 (bootstrap). T intervals and tests over texts; `penalty_holm` is
     corrected for a model's rows.
     """
     found = []
-    told = {tuple(where.values()): part for where, part in _settings(tokens)}
     for where, part in _settings(per_token(targets)):
         for target, own in part.groupby("target", observed=True, sort=False):
             if target == UNMOVED:
@@ -127,9 +127,7 @@ def penalties(targets: pd.DataFrame, tokens: pd.DataFrame) -> pd.DataFrame:
             line = where | {"target": target, "n": len(own)}
             line |= price.columns("penalty") | {"penalty_p": price.p}
             line |= stats.mean((own["penalty"] * own["scored"]).to_numpy()).columns("total")
-            line |= _of_tokens(told[tuple(where.values())], str(target))
-            line |= _flexible(own, price)
-            found.append(line)
+            found.append(line | _flexible(own, price))
     return corrected(pd.DataFrame(found), ["penalty"])
 
 
@@ -144,19 +142,33 @@ def _flexible(own: pd.DataFrame, price: stats.Estimate) -> dict[str, float]:
     return line
 
 
-def _of_tokens(rows: pd.DataFrame, target: str) -> dict[str, float]:
-    """The cross-entropy of tokens that the target and the unmoved one both score."""
-    rows = rows[(rows["from_point"] > 0)].dropna(subset=["ce_unmoved", f"ce_{target}"])
-    more = rows.assign(more=rows[f"ce_{target}"] - rows["ce_unmoved"])
-    by_text = more.groupby(ITEM, observed=True, sort=False)["more"].mean()
-    line = stats.mean(by_text.to_numpy()).columns("moved_penalty")
-    direction = "left" if target == "left" else "right"
-    if target == "replaced":
-        return line
-    equal = more[f"equal_{direction}"].astype(float)
-    line["equal_share"] = equal.mean()
-    distinct = more[equal == 0].groupby(ITEM, observed=True, sort=False)["more"].mean()
-    return line | stats.mean(distinct.to_numpy()).columns("distinct_penalty")
+def repeats(tokens: pd.DataFrame) -> pd.DataFrame:
+    """What moved tokens cost more, with and without those that stand there anyhow.
+
+    Over tokens that the target and the unmoved one both score, so without the other token.
+    `equal_share` of them are what stands at their new place in the unmoved text, too;
+    `distinct_penalty` leaves these out. Means of texts' means, t intervals over texts.
+    """
+    found = []
+    for where, part in _settings(tokens):
+        for target, equal in (("right", "right"), ("left", "left"), ("inserted", "right")):
+            rows = part[part["from_point"] > 0].dropna(subset=["ce_unmoved", f"ce_{target}"])
+            if not len(rows):
+                continue
+            more = rows.assign(
+                more=rows[f"ce_{target}"] - rows["ce_unmoved"],
+                equal=rows[f"equal_{equal}"].astype(float),
+            )
+            price = _by_text(more)
+            line = where | {"target": target, "n": price.n} | price.columns("moved_penalty")
+            line["equal_share"] = more["equal"].mean()
+            distinct = _by_text(more[more["equal"] == 0])
+            found.append(line | distinct.columns("distinct_penalty"))
+    return pd.DataFrame(found)
+
+
+def _by_text(rows: pd.DataFrame) -> stats.Estimate:
+    return stats.mean(rows.groupby(ITEM, observed=True, sort=False)["more"].mean().to_numpy())
 
 
 # ---------------------------------------------------------------------- by distance
@@ -170,7 +182,7 @@ def curve(tokens: pd.DataFrame) -> pd.DataFrame:
     interval of `stats.amount`.
     """
     found = []
-    names = [name for name in tokens if str(name).startswith("ce_")]
+    names = [str(name) for name in tokens if str(name).startswith("ce_")]
     for where, part in _settings(tokens):
         for name in names:
             for number, own in by_value(part.dropna(subset=[name]), "from_point"):

@@ -34,6 +34,10 @@ PLACES = {
     "half-distance": ("decay-half", {"task": "prose"}, "half", 1, "half"),
     "parallel bound": ("joint-bound", {"task": "all"}, "by_mean", 1, "by_mean"),
     "shift harm": ("shift-harm", {"intervention": "shift", "frac": "0.01"}, "nats", 1, "nats"),
+    "price of a shift": (
+        *("alignment-penalties", {"tail_shown": "none", "target": "right"}),
+        *("penalty", 1, "penalty"),
+    ),
     "shifted win rate": (
         *("judge-winrate", {"intervention": "shift", "frac": "0.01"}),
         *("winrate", 100, "winrate"),
