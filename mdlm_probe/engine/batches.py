@@ -73,10 +73,11 @@ def distinct(queries: Sequence[Query], entry: Checkpoint) -> tuple[list[Query], 
     return kept, answered
 
 
-def _kind(query: Query) -> tuple[bool, bool, bool, bool, int]:
+def _kind(query: Query) -> tuple[bool, bool, bool, bool, bool, int]:
     """What queries of one batch have in common: the same kind of pass."""
     cached, guided, beside = query.kv_cache is not None, bool(query.guidance), bool(query.clean)
-    return guided, cached, query.read_only, beside, len(query.computed) * (cached or beside)
+    computed = len(query.computed) * (cached or beside)
+    return guided, cached, query.read_only, beside, query.count_mask, computed
 
 
 def taken(query: Query, entry: Checkpoint) -> int:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mdlm_probe.engine import reading, readouts
 from mdlm_probe.engine.queries import Answer, Query
-from mdlm_probe.models._base import CachingModel, Model, TwoStreamModel
+from mdlm_probe.models._base import CachingModel, MaskScoring, Model, TwoStreamModel
 from mdlm_probe.models._device import on
 
 
@@ -31,16 +31,20 @@ def forward(model: Model, batch: Sequence[Query]) -> Callable[[], list[Answer]]:
         if not places:  # what is computed was to be stored
             return lambda: [Answer() for _ in batch]
         guidances = [query.guidance for query in batch if query.guidance]
+        counts = batch[0].count_mask
+        score = _scoring(model, counts)
         if not guidances:
-            return reading.read(model, batch, model.logprobs, states)
+            own = partial(_without_mask, model.entry.mask_id, score) if counts else score
+            return reading.read(model, batch, own, states)
         for row, guidance in enumerate(guidances):
             ids[row, list(guidance.hidden)] = model.entry.mask
         blind = model.states(on(model.device, ids), lengths, rows, positions, origins)
         scales = torch.tensor([[guidance.scale] for guidance in guidances])[rows]
         # in float32, which holds all of bfloat16 and the scales
         both = [states.float(), blind.float(), on(states.device, scales).float()]
-        score = partial(_guided, model, dtype=states.dtype)
-        return reading.read(model, batch, score, torch.cat(both, dim=1))
+        guided = partial(_guided, score, dtype=states.dtype)
+        own = partial(_without_mask, model.entry.mask_id, guided) if counts else guided
+        return reading.read(model, batch, own, torch.cat(both, dim=1))
 
 
 def padded(
@@ -93,11 +97,30 @@ def _states_beside_clean(
     return model.states_beside_clean(*given, rows, positions, origins)
 
 
+def _scoring(model: Model, count_mask: bool) -> reading.Score:
+    """What makes rows of states; the mask's own logit counts where that is wanted and there is one:
+    an exact model gives it no probability.
+    """
+    if count_mask and isinstance(model, MaskScoring):
+        return model.masked_logprobs
+    return model.logprobs
+
+
+def _without_mask(
+    mask: int | None, score: reading.Score, states: Float[Tensor, "asked width"]
+) -> Float[Tensor, "asked vocab"]:
+    """Rows in which the mask is never predicted, whatever it counted for."""
+    rows = score(states)
+    if mask is not None:
+        rows[:, mask] = -torch.inf
+    return rows
+
+
 def _guided(
-    model: Model, both: Float[Tensor, "asked both"], dtype: torch.dtype
+    score: reading.Score, both: Float[Tensor, "asked both"], dtype: torch.dtype
 ) -> Float[Tensor, "asked vocab"]:
     """Rows moved away from those that don't see the prompt; see `queries.Guidance`."""
     seeing, blind = both[:, :-1].to(dtype).chunk(2, dim=1)
-    rows, without = model.logprobs(seeing), model.logprobs(blind)
+    rows, without = score(seeing), score(blind)
     moved = without + (both[:, -1:] + 1) * (rows - without)
     return readouts.normalised(torch.where(rows.isneginf(), rows, moved))

@@ -116,7 +116,7 @@ def _key(query: Query) -> tuple[Any, ...]:
     """What queries that go through the network together have in common."""
     cache = query.kv_cache
     if cache is None:
-        return query.ids, query.guidance, query.origin, query.clean
+        return query.ids, query.guidance, query.origin, query.clean, query.count_mask
     if query.read_only:
         return id(cache), query.ids, query.computed, query.origin
     return (id(cache),)

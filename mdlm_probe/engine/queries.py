@@ -97,6 +97,8 @@ class Query:
             are forgotten. Queries with one cache may then differ and travel together.
         origin: block-causal models: a position p lies in block (p - origin) // block, rounded down;
             0 <= origin < block. See `Checkpoint.origin_after`.
+        count_mask: whether the mask's own logit counts where rows are normalised, so that they sum
+            to less than one without it. It is never predicted all the same.
     """
 
     ids: tuple[int, ...]
@@ -110,6 +112,7 @@ class Query:
     origin: int = 0
     read_only: bool = False
     clean: tuple[int, ...] = ()
+    count_mask: bool = False
 
     @property
     def network_tokens(self) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from mdlm_probe.engine.queries import Answer, Query, Readout
+from mdlm_probe.engine.queries import Answer, Guidance, Query, Readout
 from mdlm_probe.likelihood import estimators
 from mdlm_probe.likelihood.greedy import is_greedy
 from mdlm_probe.likelihood.items import Item
@@ -94,18 +94,19 @@ class TopTokenRecorder:
         return Answer({readout: found[readout] for readout in query.readouts})
 
 
-_Text = tuple[tuple[int, ...], int, tuple[int, ...]]
+_Text = tuple[tuple[int, ...], int, tuple[int, ...], Guidance | None]
 
 
 def _text(query: Query) -> _Text:
     """What a query's answers depend on: caches that are read are exact."""
-    return query.ids, query.origin, query.clean
+    return query.ids, query.origin, query.clean, query.guidance
 
 
 def _name(query: Query) -> tuple[Any, ...]:
     """What queries have in common that one pass answers: each cache is filled by its own."""
     stores = query.kv_cache is not None and not query.read_only
-    return (*_text(query), query.positions, id(query.kv_cache) if stores else None)
+    cache = id(query.kv_cache) if stores else None
+    return (*_text(query), query.positions, cache, query.count_mask)
 
 
 class Choices(NamedTuple):
@@ -121,7 +122,8 @@ def score(settings: Settings, engine: Engine, asked: Sequence[Choices]) -> list[
     groups = [choices.items for choices in asked]
     found = estimators.rank(noting, groups, settings, [choices.weights for choices in asked])
     items = [item for group in groups for item in group]
-    flags = iter(is_greedy(noting, items, settings.fill))
+    how = settings.fill, settings.greedy_order, settings.cfg
+    flags = iter(is_greedy(noting, items, *how))
     return [[Scored(**asdict(one), greedy=next(flags)) for one in group] for group in found]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter as Tally
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -173,7 +173,7 @@ class Likelihoods(EngineLM):
                 yield at, self._name("loglikelihood", *requests[at].args, rivals, *marked)
 
     def _name(self, kind: str, *parts: Any) -> str:
-        settings = None if self.entry.kind == "causal" else asdict(self.settings)
+        settings = None if self.entry.kind == "causal" else self.settings.named()
         if settings and not self.entry.block:
             del settings["fill"]  # answers from before there were blocks are found
         return name_of(kind, self._identity, self.seed, settings, parts)

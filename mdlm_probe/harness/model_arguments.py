@@ -12,7 +12,7 @@ from mdlm_probe import models
 from mdlm_probe.core import catalog
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.harness.answer_log import AnswerLog
-from mdlm_probe.likelihood.settings import Estimator, Fill, Order, Settings
+from mdlm_probe.likelihood.settings import Estimator, Fill, GreedyOrder, Order, Settings
 from mdlm_probe.models._checkpoint import LoadOptions
 from mdlm_probe.runs.executors import InProcess
 from mdlm_probe.runs.executors.contract import EngineRequest
@@ -31,8 +31,9 @@ def build(given: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         given: `model` (name, folder or hub id); the options of loading (dtype, device, revision,
             quantize, adapter, style, rope_scale, family, block_size), of likelihoods (estimator,
-            order, bound, draws, target_se, decide, fill), `batch_tokens`, `seed`, `overlength` (but
-            for skip, which takes our `eval`), and `answers`, a file to keep answers in.
+            order, bound, draws, target_se, decide, fill, cfg, count_mask, greedy_order),
+            `batch_tokens`, `seed`, `overlength` (but for skip, which takes our `eval`), and
+            `answers`, a file to keep answers in.
 
     Raises:
         ProbeError: an unknown argument, a wrong value, or a model that can't be loaded.
@@ -44,7 +45,8 @@ def build(given: Mapping[str, Any]) -> dict[str, Any]:
     if "model" not in given:
         raise ProbeError("model arguments name no model", expected="model=NAME, such as tiny-mdlm")
     settings = Settings(**{name: given[name] for name in SETTINGS if name in given})
-    for name, kinds in (("estimator", Estimator), ("order", Order), ("fill", Fill)):
+    choices = {"estimator": Estimator, "order": Order, "fill": Fill, "greedy_order": GreedyOrder}
+    for name, kinds in choices.items():
         if (value := getattr(settings, name)) not in typing.get_args(kinds):
             raise catalog.unknown(name, str(value), typing.get_args(kinds))
     settings.check()

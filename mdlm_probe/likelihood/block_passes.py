@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from mdlm_probe.engine.queries import Answer, Query
+from mdlm_probe.engine.queries import Answer, Guidance, Query
 from mdlm_probe.models._kv_cache import KVCache
 
 if TYPE_CHECKING:
@@ -52,9 +52,17 @@ class Way(Protocol):
 
 @dataclass
 class Whole:
-    """Every query is a pass of its own; see `Way`."""
+    """Every query is a pass of its own; see `Way`.
+
+    Attributes:
+        origin: where blocks begin.
+        guidance: a second pass without the context, or None.
+        count_mask: see `Query`.
+    """
 
     origin: int = 0
+    guidance: Guidance | None = None
+    count_mask: bool = False
 
     def begin(self) -> MultiStep[None]:
         """Nothing."""
@@ -62,7 +70,8 @@ class Whole:
 
     def ask(self, queries: Sequence[Query]) -> MultiStep[list[Answer]]:
         """As they are."""
-        return (yield [replace(query, origin=self.origin) for query in queries])
+        how: dict[str, Any] = {"guidance": self.guidance, "count_mask": self.count_mask}
+        return (yield [replace(query, origin=self.origin, **how) for query in queries])
 
 
 @dataclass

@@ -9,8 +9,11 @@ Causal models have one, in one pass. A masked model has several:
   tokens and its complement (counts l and L - l), so that a pair scores every token once; each count
   has its own weight and none is rounded. Where all sets fit the passes, they are enumerated, and
   nothing is drawn.
-- `bernoulli`: Dream's (arXiv 2508.15487): each token masked with probability t, t even on 0..1, sum
-  of log-probabilities over t. For comparison: noisy even for one token.
+- `bernoulli`: each token masked with probability t, t even on 0..1, sum of log-probabilities over
+  t. For comparison: noisy even for one token.
+- `dream`: as Dream's published harness (arXiv 2508.15487) has that: see `mask_sets.dream`, with an
+  end of text behind the continuation that is seen. Another value, so not to be compared with the
+  others.
 - `pseudo`: each token given all others. No likelihood.
 
 `auto` is exact-chain up to a number of tokens, `mc` beyond.
@@ -33,10 +36,16 @@ from mdlm_probe.engine.queries import Query, Readout
 from mdlm_probe.likelihood import block_passes, chain_rule
 from mdlm_probe.likelihood.item_passes import AT_ONCE, ItemPasses
 from mdlm_probe.likelihood.items import Item, LikelihoodEstimate
-from mdlm_probe.likelihood.mask_sets import MaskSet, SampleOfParts, bernoulli, complements
+from mdlm_probe.likelihood.mask_sets import (
+    MaskSet,
+    SampleOfParts,
+    bernoulli,
+    complements,
+    dream,
+)
 from mdlm_probe.likelihood.parts import Part, estimator_of, parts_of
 from mdlm_probe.likelihood.rankings import Guess, is_decided
-from mdlm_probe.likelihood.settings import USUAL, Settings
+from mdlm_probe.likelihood.settings import DRAWN, LEAST_DRAWS, USUAL, Settings
 
 if TYPE_CHECKING:
     from mdlm_probe.engine.contract import AskingEngine
@@ -78,6 +87,9 @@ def rank(
                 f"the continuation of {item.name or 'an item'} is empty",
                 expected="one token or more",
             )
+        if engine.entry.kind == "masked" and settings.draws < LEAST_DRAWS:
+            parts = parts_of(item, engine.entry, settings.fill)
+            settings.check_draws(max(len(part.places) for part in parts), item.name)
     found: list[list[LikelihoodEstimate]] = []
     for part in _together(engine, groups, settings):
         some = groups[part]
@@ -130,10 +142,13 @@ def cost(item: Item, entry: Checkpoint, settings: Settings) -> int:
     size = len(item.tokens)
     if entry.kind == "causal":
         return len(item.ids)
+    both = 2 if settings.cfg else 1
     if entry.block:
-        return min(block_passes.counts(*passes_of(item, entry, settings)).values())
+        counts = block_passes.counts(*passes_of(item, entry, settings))
+        whole = settings.cfg or settings.count_mask
+        return both * (counts["whole"] if whole else min(counts.values()))
     drawn = settings.draws if size > settings.bound else size
-    return len(item.ids) * min(drawn, 1 << size)
+    return both * len(item.ids) * min(drawn, 1 << size)
 
 
 # ---------------------------------------------------------------------- causal models
@@ -177,9 +192,7 @@ def _group(
     first = rounds[0] if len(rounds) > 1 else 0
     passes = [ItemPasses(engine, item, settings, contexts) for item in items]
     drawn = {
-        i: _samples(one, settings, first)
-        for i, one in enumerate(passes)
-        if one.estimator in ("mc", "bernoulli")
+        i: _samples(one, settings, first) for i, one in enumerate(passes) if one.estimator in DRAWN
     }
     exact = [i for i in range(len(items)) if i not in drawn]
     begun = [_exact(passes[i], settings) for i in exact]
@@ -209,7 +222,7 @@ def _guesses(found: dict[int, LikelihoodEstimate], drawn: dict[int, SampleOfPart
 
 def _samples(passes: ItemPasses, settings: Settings, first: int) -> SampleOfParts:
     """The mask sets of every part of an item, drawn independently."""
-    make = complements if passes.estimator == "mc" else bernoulli
+    make = {"mc": complements, "bernoulli": bernoulli, "dream": dream}[passes.estimator]
     seed = passes.item.seed
     return SampleOfParts(
         [

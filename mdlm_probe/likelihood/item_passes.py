@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from mdlm_probe.engine import multi_step
-from mdlm_probe.engine.queries import Query, Readout
+from mdlm_probe.engine.queries import Guidance, Query, Readout
 from mdlm_probe.likelihood.block_passes import Contexts, Way, Whole, cheapest, through, waves
 from mdlm_probe.likelihood.items import Item
 from mdlm_probe.likelihood.mask_sets import MaskSet
-from mdlm_probe.likelihood.parts import Part, estimator_of, parts_of
+from mdlm_probe.likelihood.parts import Part, estimator_of, followed, parts_of
 from mdlm_probe.likelihood.settings import Settings
 
 if TYPE_CHECKING:
@@ -41,12 +41,17 @@ class ItemPasses:
     def __init__(
         self, engine: AskingEngine, item: Item, settings: Settings, contexts: Contexts
     ) -> None:
-        self.item, self.mask_id, self.blocks = item, engine.entry.mask, engine.entry.block > 0
-        self.parts = parts_of(item, engine.entry, settings.fill)
+        self.mask_id, self.blocks = engine.entry.mask, engine.entry.block > 0
+        if settings.estimator == "dream":
+            self.item, self.parts = followed(item, engine.entry)
+        else:
+            self.item, self.parts = item, parts_of(item, engine.entry, settings.fill)
+        item = self.item
         self.estimator = estimator_of(self.parts, settings)
         self._passes = [part.passes(settings, self.estimator) for part in self.parts]
-        self._way: Way = Whole()
-        if engine.entry.block:
+        guidance = Guidance(settings.cfg, tuple(range(item.first))) if settings.cfg else None
+        self._way: Way = Whole(engine.entry.origin_after(item.first), guidance, settings.count_mask)
+        if engine.entry.block and guidance is None and not settings.count_mask:
             self._way = cheapest(engine, item, self.parts, self._passes, contexts)
         self._own = Readout("own", (item.first, *item.tokens))
         self._begun = False

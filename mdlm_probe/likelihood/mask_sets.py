@@ -232,7 +232,7 @@ def _pairs(
 
 
 def bernoulli(length: int, passes: int, seed: int, first: int = 0) -> MaskSetSample:
-    """Dream's estimator: every token masked with probability t, and the sum divided by t."""
+    """Every token masked with probability t, even on 0..1, and the sum divided by t."""
     rng = random.Random(seed)
 
     def make() -> Unit:
@@ -241,3 +241,28 @@ def bernoulli(length: int, passes: int, seed: int, first: int = 0) -> MaskSetSam
         return (MaskSet(places, 1 / share),)
 
     return MaskSetSample("bernoulli", [], [Stratum(1.0, make)], 1)
+
+
+DREAM_BATCH, DREAM_EPS = 32, 1e-3
+"""Mask sets of a batch as Dream's scripts run it, and the least probability of a mask."""
+
+
+def dream(length: int, passes: int, seed: int, first: int = 0) -> MaskSetSample:
+    """Dream's published estimator: as `bernoulli`, with t spread evenly over a batch of mask sets.
+
+    The shares of a batch of b are (u + i/b) mod 1, of one random u, each then (1 - eps) t + eps; a
+    set's sum is divided by its share, and a batch is the mean of its sets. Batches have 32 sets, or
+    half of the passes (of the first round), so that two tell a standard error.
+    """
+    rng = random.Random(seed)
+    batch = max(1, min(DREAM_BATCH, (first or passes) // 2))
+
+    def make() -> Unit:
+        begin, sets = rng.random(), []
+        for number in range(batch):
+            share = (1 - DREAM_EPS) * ((begin + number / batch) % 1) + DREAM_EPS
+            places = tuple(place for place in range(length) if rng.random() < share)
+            sets.append(MaskSet(places, 1 / (share * batch)))
+        return tuple(sets)
+
+    return MaskSetSample("dream", [], [Stratum(1.0, make)], batch)

@@ -8,11 +8,11 @@ so it is a part of what is estimated.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.likelihood.items import Item
-from mdlm_probe.likelihood.settings import Fill, Settings
+from mdlm_probe.likelihood.settings import DRAWN, Fill, Settings
 from mdlm_probe.models._checkpoint import Checkpoint
 
 
@@ -44,7 +44,7 @@ class Part:
     def passes(self, settings: Settings, estimator: str) -> int:
         """Passes that it takes, at most."""
         count = len(self.places)
-        if estimator in ("mc", "bernoulli"):
+        if estimator in DRAWN:
             most = settings.draws
             count = min(most, 2 ** min(count, 64) - 1) if estimator == "mc" or not count else most
         return count + (self.read is not None)
@@ -77,6 +77,27 @@ def _blocks(item: Item, entry: Checkpoint, fill: Fill) -> Iterator[Part]:
         read = begin if entry.shift and at == begin else None
         yield Part(ids, places[read is not None :], begin, read)
         at = end
+
+
+def followed(item: Item, entry: Checkpoint) -> tuple[Item, list[Part]]:
+    """A continuation with an end of text behind it that is seen, as Dream's harness appends one.
+
+    Where the context has no room for it, the text's first token is left away, as there.
+
+    Raises:
+        ProbeError: the model has no end of text, or is block-causal: Dream isn't.
+    """
+    if not entry.eos_ids or entry.block:
+        found = "is block-causal" if entry.block else "has no token that ends a text"
+        raise ProbeError(
+            f"'{entry.name}' {found}, and Dream's estimator shows an end of text behind all",
+            expected="--estimator mc",
+            option="estimator",
+        )
+    if len(item.ids) >= entry.context and item.first > 1:
+        item = replace(item, ids=item.ids[1:], first=item.first - 1)
+    whole = tuple(range(item.first, len(item.ids)))
+    return item, [Part(item.ids + entry.eos_ids[:1], whole)]
 
 
 def filling(entry: Checkpoint, fill: Fill) -> tuple[int, ...]:

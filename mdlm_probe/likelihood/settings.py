@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
 
 from mdlm_probe.core import options
+from mdlm_probe.core.errors import ProbeError
 
-Estimator = Literal["auto", "exact-chain", "mc", "bernoulli", "pseudo"]
+Estimator = Literal["auto", "exact-chain", "mc", "bernoulli", "dream", "pseudo"]
+DRAWN = ("mc", "bernoulli", "dream")
+"""Estimators that draw mask sets, unless all there are fit."""
 Order = Literal["left_to_right", "right_to_left", "best_first"]
+GreedyOrder = Literal["left_to_right", "low_confidence"]
+"""In which order greedy decoding would write a continuation: one token after another, or the most
+confident first."""
 Fill = Literal["mask", "eos", "cut"]
 """What stands behind a continuation in its last block of block-causal attention."""
 Overlength = Literal["cut", "keep-start", "skip", "error"]
@@ -36,6 +42,11 @@ class Settings:
         decide: whether a group of items needs no more once its ranking is sure, see `rankings`.
         fill: under block-causal attention, what stands behind a continuation in its last block:
             masks (mask), as decoding sees it; ends of text (eos); nothing (cut). It moves values.
+        cfg: scale of classifier-free guidance, with a second pass in which the context is masks; 0:
+            none.
+        count_mask: whether the mask's own logit counts where distributions are normalised, as in
+            published likelihoods; else it is never predicted, and has no probability.
+        greedy_order: in which order it is checked whether greedy decoding writes a continuation.
     """
 
     estimator: Estimator = "auto"
@@ -45,6 +56,15 @@ class Settings:
     target_se: float = 0.0
     decide: bool = False
     fill: Fill = "mask"
+    cfg: float = 0.0
+    count_mask: bool = False
+    greedy_order: GreedyOrder = "left_to_right"
+
+    def named(self) -> dict[str, Any]:
+        """As answers are named by: those from before there were such choices are found."""
+        usual = {field.name: field.default for field in fields(self)}
+        later = ("cfg", "count_mask", "greedy_order")
+        return {n: v for n, v in asdict(self).items() if n not in later or v != usual[n]}
 
     def estimator_of(self, tokens: int) -> Estimator:
         """The estimator of a continuation of so many tokens."""
@@ -67,9 +87,25 @@ class Settings:
         Raises:
             ProbeError: naming the option.
         """
-        options.check_least(LEAST_DRAWS, draws=self.draws)
-        options.check_least(1, bound=self.bound)
-        options.check_least(0, target_se=self.target_se)
+        options.check_least(1, bound=self.bound, draws=self.draws)
+        options.check_least(0, target_se=self.target_se, cfg=self.cfg)
+
+    def check_draws(self, tokens: int, name: str) -> None:
+        """Refuses fewer draws than tell a standard error, where a text of so many tokens takes any.
+
+        Raises:
+            ProbeError: naming the option, and the text.
+        """
+        known = self.estimator_of(tokens)
+        exact = known not in DRAWN or (known == "mc" and 2 ** min(tokens, 64) - 1 <= self.draws)
+        if not exact and self.draws < LEAST_DRAWS:
+            raise ProbeError(
+                f"--draws has {self.draws}, and sets of the {tokens} tokens of {name or 'an item'}"
+                " are drawn",
+                expected=f"{LEAST_DRAWS} or more, which tell a standard error",
+                hint="--estimator exact-chain draws nothing",
+                option="draws",
+            )
 
 
 USUAL = Settings()

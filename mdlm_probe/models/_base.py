@@ -68,6 +68,15 @@ class Model(Protocol):
 
 
 @runtime_checkable
+class MaskScoring(Model, Protocol):
+    """A model whose output layer has a logit for the mask, too."""
+
+    def masked_logprobs(self, states: Float[Tensor, "asked width"]) -> Float[Tensor, "asked vocab"]:
+        """`logprobs`, but that the mask's logit counts as any other, and has its probability."""
+        ...
+
+
+@runtime_checkable
 class CachingModel(Model, Protocol):
     """A model that can keep keys and values between passes."""
 

@@ -174,6 +174,11 @@ class NativeModel:
                 logits[:, self.entry.mask_id] = -torch.inf
             return torch.log_softmax(logits, dim=-1)
 
+    def masked_logprobs(self, states: Float[Tensor, "asked width"]) -> Float[Tensor, "asked vocab"]:
+        """As `logprobs`, but that the mask's logit counts as any other, and has its probability."""
+        with nullcontext() if states.requires_grad else self._forward_only():
+            return torch.log_softmax(self._logits(states), dim=-1)
+
     def _logits(self, states: Float[Tensor, "asked width"]) -> Float[Tensor, "asked vocab"]:
         """The output layer in float32, whatever the weights: few rows are asked, that costs little.
 

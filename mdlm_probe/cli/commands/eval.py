@@ -24,7 +24,15 @@ from mdlm_probe.cli.screen import echo
 from mdlm_probe.cli.show import echo_table
 from mdlm_probe.core.columns import names
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.likelihood.settings import USUAL, Estimator, Fill, Order, Overlength, Settings
+from mdlm_probe.likelihood.settings import (
+    USUAL,
+    Estimator,
+    Fill,
+    GreedyOrder,
+    Order,
+    Overlength,
+    Settings,
+)
 
 HELP = """Evaluates models on lm-eval's tasks: its evaluator, its options, our numbers.
 
@@ -34,7 +42,10 @@ task files run code: those of others only with --trust-tasks.
 
 Example: mdlm-probe eval --model tiny-mdlm --tasks suite_animal --limit 20
 """
-SETTINGS = ("estimator", "order", "bound", "draws", "target_se", "decide", "fill")
+SETTINGS = (
+    *("estimator", "order", "bound", "draws", "target_se", "decide", "fill"),
+    *("cfg", "count_mask", "greedy_order"),
+)
 SEEDS = (0, 1234, 1234, 1234)
 
 
@@ -98,6 +109,16 @@ LIKELIHOOD_OPTIONS = [
     _option("fill", type=click.Choice(typing.get_args(Fill)), default=USUAL.fill,
             help="Block-causal models: what stands behind a text in its last block: masks as in"
             " decoding, ends of text, or nothing (cut)."),
+    _option("cfg", type=click.FLOAT, default=USUAL.cfg,
+            help="Scale of classifier-free guidance of likelihoods, by a second pass whose context"
+            " is masked; default: 0, none."),
+    _option("count_mask", is_flag=True,
+            help="Let the mask's own logit count where distributions are normalised, as published"
+            " harnesses do; else it has no probability."),
+    _option("greedy_order", type=click.Choice(typing.get_args(GreedyOrder)),
+            default=USUAL.greedy_order,
+            help="Order in which greedy decoding is checked: left to right, or, as LLaDA's harness,"
+            " the most confident token first."),
 ]  # fmt: skip
 OUTPUT = click.Option(
     ["--output", "-o", "--output_path", "--output-path"],

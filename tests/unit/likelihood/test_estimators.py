@@ -450,7 +450,8 @@ def test_a_windowed_document_has_the_likelihood_of_its_parts():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (Settings(draws=4), "--draws has 4\nexpected: 5 or more"),
+        (Settings(draws=0), "--draws has 0\nexpected: 1 or more"),
+        (Settings("mc", draws=4), "--draws has 4, and sets of the 3 tokens of q are drawn"),
         (Settings(bound=0), "--bound has 0\nexpected: 1 or more"),
         (Settings(target_se=-1.0), "--target-se has -1"),
         (Settings(target_se=math.nan), "--target-se has nan"),
