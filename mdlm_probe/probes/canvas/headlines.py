@@ -17,7 +17,7 @@ def _right(tables: Tables, frame: pd.DataFrame) -> Iterator[HeadlineValue]:
             yield HeadlineValue(model, reason="its prompts have no right answers")
             continue
         setting = f"canvases of {row['longer']} and {row['shorter']}"
-        yield over(row, "right_more", 100, row["n"], "prompts", setting)
+        yield over(row, "right_more", 100, row["with_answer"], "prompts", setting)
 
 
 HEADLINES = (

@@ -121,7 +121,9 @@ def unwritten(options: Mapping[str, Any], entry: Checkpoint) -> tuple[str, ...]:
 def refuse(cell: Cell, entry: Checkpoint) -> str:
     """Why a cell can't be asked of a model; empty if it can."""
     if cell.prompts == texts.RECALL and not entry.gradients:
-        found = f"'{entry.name}' is exact for a language in which no text ends or repeats a fact"
+        found = (
+            f"--prompts {cell.prompts}: '{entry.name}' knows no end of text and no fact told twice"
+        )
         return Refusal.of(found, "prompts")
     if cell.length >= entry.context:
         found = f"--length {cell.length} leaves no room for a prompt in a context of"

@@ -17,7 +17,7 @@ PRINTED = ("overview", "change")
 UNREAD = ("answer", "right")
 UNITS = {"change": {"longer": "masks", "shorter": "masks", "tokens_more": "tokens"}}
 ITEM = ["task", "prompt"]
-PLACES = 64
+PLACES = 32
 """Places of a canvas that a curve shows, at most."""
 
 
@@ -60,8 +60,7 @@ def overview(frame: pd.DataFrame) -> pd.DataFrame:
             later = part["end_first"].dropna().to_numpy(dtype=float)
             line |= stats.mean(later).within(0.0, 1.0).columns("end_first")
         found.append(line)
-    table = pd.DataFrame(found)
-    return table[[c for c in table if table[c].notna().any() or not c.endswith(("_low", "_high"))]]
+    return pd.DataFrame(found)
 
 
 def _shares(part: pd.DataFrame) -> dict[str, float]:
@@ -78,7 +77,7 @@ def change(frame: pd.DataFrame) -> pd.DataFrame:
 
     Of each length and the next shorter one, and of the longest and the shortest. `right_more`:
     difference of the shares in the first sentence, with the interval and sign test of
-    `stats.paired_hits`; `tokens_more`: of the answers' lengths, with the t interval and test.
+    `stats.paired_hits`, over the prompts `with_answer`; `tokens_more`: of the answers' lengths, with the t interval and test.
     `_holm` are p-values corrected for a model's rows. What a canvas is too short for counts as a
     gain: compare lengths that hold an answer.
     """
@@ -100,6 +99,7 @@ def change(frame: pd.DataFrame) -> pd.DataFrame:
                 values = [side[column].dropna().to_numpy(dtype=float) for side in (after, before)]
                 test = stats.paired_hits if name == "right" else stats.paired
                 found = test(*values)
+                line |= {"with_answer": len(values[0])} if name == "right" else {}
                 line |= found.columns(f"{name}_more") | {f"{name}_more_p": found.p}
             rows.append(line)
     table = pd.DataFrame(rows)

@@ -57,7 +57,7 @@ def test_what_no_canvas_has_is_refused():
     assert "leaves no room" in canvas.refuse(cell, models.resolve("tiny-mdlm"))
     (cell,) = canvas.plan(lexicon="small", limit=1, length=(8,))
     assert canvas.refuse(cell, models.resolve("tiny-mdlm")) == ""
-    assert "no text ends" in canvas.refuse(cell, models.resolve("oracle"))
+    assert "knows no end of text" in canvas.refuse(cell, models.resolve("oracle"))
     (own,) = canvas.plan(prompts="open", tasks=("question",), lexicon="small", limit=1, length=(8,))
     assert canvas.refuse(own, models.resolve("oracle")) == ""
     assert canvas.refuse(own, models.resolve("oracle-block")) == "", "a canvas in its own blocks"
@@ -89,6 +89,7 @@ def test_a_causal_model_ends_where_it_ends():
     tables = report.tables(rows)
     assert "ends" not in tables
     assert "mean_end_mass" not in tables["overview"]
+    assert {"answer_tokens_low", "in_first_sentence_low"} <= set(tables["overview"]), "for charts"
     both = pd.concat([rows, rows.assign(model="other", end_masses="0 0 0 0", mean_end_mass=0.0)])
     both = both.assign(first_ends=0, first_commits=1, first_end_place=float("nan"), end_first=None)
     assert set(report.tables(both)["ends"]["model"]) == {"other"}
