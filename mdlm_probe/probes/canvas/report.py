@@ -76,10 +76,10 @@ def change(frame: pd.DataFrame) -> pd.DataFrame:
     """A longer canvas minus a shorter one, over the same prompts.
 
     Of each length and the next shorter one, and of the longest and the shortest. `right_more`:
-    difference of the shares in the first sentence, with the interval and sign test of
-    `stats.paired_hits`, over the prompts `with_answer`; `tokens_more`: of the answers' lengths, with the t interval and test.
-    `_holm` are p-values corrected for a model's rows. What a canvas is too short for counts as a
-    gain: compare lengths that hold an answer.
+    difference of the shares in the first sentence, over the prompts `with_answer`, with the
+    interval and sign test of `stats.paired_hits`; `tokens_more`: of the answers' lengths, with the
+    t interval and test. `_holm` are p-values corrected for a model's rows. What a canvas is too
+    short for counts as a gain: compare lengths that hold an answer.
     """
     rows = []
     for model, part in frame.groupby("model", observed=True, sort=False):
