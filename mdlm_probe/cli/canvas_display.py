@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -31,9 +33,18 @@ class CanvasDisplay(Observer):
         border: tokens into text.
         title: what stands above.
         size: masks of the canvas; 0 where it grows.
+        before: texts that stand before masks, by their number, `size` for what stands behind all.
     """
 
-    def __init__(self, console: Console, border: Border, title: str, size: int) -> None:
+    def __init__(
+        self,
+        console: Console,
+        border: Border,
+        title: str,
+        size: int,
+        before: Mapping[int, str] = MappingProxyType({}),
+    ) -> None:
+        self._before = before
         self._console, self._border, self._title = console, border, title
         self._tokens: dict[int, tuple[str, float, int]] = {}
         self._size, self._step = size, 0
@@ -70,12 +81,19 @@ class CanvasDisplay(Observer):
             line.append(f" {min(limit, 1):.1f} ", style=Style(color=colour, reverse=True))
         line.append("\n")
         for mask in range(max(self._size, 1 + max(self._tokens, default=-1))):
+            self._append_text(line, mask)
             if mask not in self._tokens:
                 line.append(MASK, style=Style(color="bright_black", bold=False))
                 continue
             text, share, made = self._tokens[mask]
             line.append(text, style=_style(share, fresh=made == self._step))
+        self._append_text(line, self._size)
         return line
+
+    def _append_text(self, line: Line, mask: int) -> None:
+        """The text of the prompt that stands before a mask."""
+        if text := self._before.get(mask):
+            line.append(visible(text), style="not bold")
 
 
 def _style(share: float, fresh: bool) -> Style:

@@ -83,6 +83,10 @@ def plan_options(plan: Callable[..., Any]) -> list[click.Option]:
             text += f"; default: {default}"
         text = f"{text[0].upper()}{text[1:]}."
         flag = "--" + name.replace("_", "-")
+        if kind is bool:
+            help_text = f"{text[0].upper()}{text[1:]}."
+            out.append(click.Option([flag], is_flag=True, default=None, help=help_text))
+            continue
         offers = OFFERS[traits[name].offers] if traits[name].offers else None
         out.append(click.Option([flag], type=click_type(kind), help=text, shell_complete=offers))
     return out

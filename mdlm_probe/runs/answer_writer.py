@@ -19,7 +19,7 @@ from mdlm_probe.core.shared_columns import (
     PROMPT,
     TASK,
 )
-from mdlm_probe.decoding import answers, canvas_of_prompt, text_quality
+from mdlm_probe.decoding import answers, canvas_of_prompt, infilling, text_quality
 from mdlm_probe.decoding.canvas import Intervention, Observer, Step
 from mdlm_probe.decoding.schedule import Schedule, kept
 from mdlm_probe.models._checkpoint import Checkpoint
@@ -44,6 +44,8 @@ COLUMNS = (
     Column("slack_share", float, "share", "tokens that were slack: of adapters that have some"),
     Column("token_steps", list, "", "step that wrote each token of the answer, from 1"),
     Column("logprobs", list, "nats", "log-probability of each token when it was written"),
+    Column("parts", list, "", "text of each span that was filled in", optional=True),
+    Column("filled_text", str, "", "the prompt with its spans filled in", optional=True),
     RUN,
 )
 """What a line of the JSONL holds."""
@@ -79,11 +81,13 @@ class GenerationRequest:
         texts: the prompts.
         length: masks of a canvas, or most tokens of a causal model's answer.
         schedule: of every answer; its seed is one for all prompts.
+        infill: whether masks stand within the prompts, which say how many; see `infilling`.
     """
 
     texts: tuple[Text, ...]
     length: int
     schedule: Schedule
+    infill: bool = False
 
     def schedule_of(self, text: Text) -> Schedule:
         """The schedule of one answer, with a seed of its own."""
@@ -172,14 +176,19 @@ def written(
         engine: asks the model.
         texts: the prompts.
     """
-    texts = [canvas_of_prompt.in_tokens(engine, text) for text in texts]
+    if not how.infill:
+        texts = [canvas_of_prompt.in_tokens(engine, text) for text in texts]
     observers = []
     if progress:
         watchers = [progress.watcher(text, engine, how.length) for text in texts]
         observers = [_ProgressObserver(progress, watcher) for watcher in watchers]
     schedules = [how.schedule_of(text) for text in texts]
     names = [f"prompt '{text.id}'" for text in texts]
-    found = answers.write(engine, texts, how.length, schedules, names, observers)
+    found: Sequence[answers.Answer]
+    if how.infill:
+        found = infilling.write(engine, texts, schedules, names, observers)
+    else:
+        found = answers.write(engine, texts, how.length, schedules, names, observers)
     return [record_of(engine.entry.name, *pair) for pair in zip(texts, found, strict=True)]
 
 
@@ -213,4 +222,12 @@ def record_of(model: str, text: Text, answer: answers.Answer) -> dict[str, Any]:
         **({} if answer.slack_share is None else {"slack_share": round(answer.slack_share, 4)}),
         "token_steps": [made.steps[place] for place in answer.places],
         "logprobs": [round(made.logprobs[place], 4) for place in answer.places],
+        **_infilled(answer),
     }
+
+
+def _infilled(answer: answers.Answer) -> dict[str, Any]:
+    """What only answers within a text have."""
+    if not isinstance(answer, infilling.InfilledText):
+        return {}
+    return {"parts": list(answer.parts), "filled_text": answer.whole}

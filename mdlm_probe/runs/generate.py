@@ -12,26 +12,29 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError, TooLong, options_of
 from mdlm_probe.core.json_lines import JsonLines
 from mdlm_probe.core.options import Traits, check_least, recorded, traits_of
 from mdlm_probe.core.run_folder import RunFolder
-from mdlm_probe.decoding import answers, canvas_of_prompt, presets, rule_options
+from mdlm_probe.decoding import answers, canvas_of_prompt, infilling, presets, rule_options
 from mdlm_probe.decoding.presets import PresetOption
 from mdlm_probe.decoding.rules import DREAM_EPS, Order, RuleSettings
 from mdlm_probe.decoding.schedule import Cache, Schedule, unfit
 from mdlm_probe.decoding.schedule import check as check_schedule
 from mdlm_probe.models._checkpoint import Checkpoint
-from mdlm_probe.prompts import texts
+from mdlm_probe.prompts import infill, texts
 from mdlm_probe.prompts.prompt import Text
 from mdlm_probe.prompts.texts import chosen
 from mdlm_probe.runs import executors, loaded_models, runner
 from mdlm_probe.runs.answer_writer import AnswerWriter, GenerationProgress, GenerationRequest
 from mdlm_probe.runs.executors.contract import Executor
 from mdlm_probe.runs.plan import Job, slug
+
+if TYPE_CHECKING:
+    from mdlm_probe.engine.queries import Asker
 
 
 def plan(
@@ -68,6 +71,11 @@ def plan(
     last_block: rule_options.LastBlockOption = "whole",
     preset: PresetOption = "auto",
     seed: Annotated[int, "seed of random orders and sampled tokens"] = 0,
+    infill: Annotated[
+        bool,
+        "fill in <mask> and <mask:12> (12 masks) in the prompts, with the text at both sides seen",
+        Traits(later=True),
+    ] = False,
 ) -> GenerationRequest:
     """The prompts, and the schedule of their answers.
 
@@ -77,12 +85,20 @@ def plan(
     rule_settings = RuleSettings.of(locals())
     check_least(1, limit=limit)
     check_least(0, seed=seed)
-    steps, block = steps or length, answers.block_of(block, length, order)
+    if infill:  # each prompt has masks of its own, see `infilling.schedule_of`
+        steps, block, length = steps or 0, block or 0, 0
+    else:
+        steps, block = steps or length, answers.block_of(block, length, order)
     how = (steps, block, order, threshold, temperature, guidance, eos, cache)
     made = Schedule(*how, seed=seed, rule_settings=rule_settings)
-    check_schedule(length, made)
+    check_schedule(*((max(block, 1), _least(made)) if infill else (length, made)))
     found = _typed(text) or chosen(texts.load(prompts, lexicon), tasks, limit, "left")
-    return GenerationRequest(tuple(found), length, made)
+    return GenerationRequest(tuple(found), length, made, infill)
+
+
+def _least(schedule: Schedule) -> Schedule:
+    """A schedule of one block, to be checked where its masks aren't counted yet."""
+    return replace(schedule, steps=schedule.steps or 1, block=schedule.block or 1)
 
 
 def _typed(prompts: Sequence[str]) -> list[Text]:
@@ -115,6 +131,7 @@ def run(job: Job, progress: GenerationProgress, executor: Executor | None = None
     entry = models.entry_for(job.model, job.load)
     options = _options(job, entry)
     request = plan(**options)
+    _check_infill(job, entry, request, progress)
     if reason := unfit(request.schedule.block, request.schedule.cache, entry):
         raise ProbeError(reason, option=options_of([reason]))
     fitting, longest, refused = _fitting(job, entry, request)
@@ -134,6 +151,28 @@ def run(job: Job, progress: GenerationProgress, executor: Executor | None = None
         left = {"refused": refused} if refused else {}
         folder.update(name, status="finished", ended=runner.now(), **left)
     return path
+
+
+def _check_infill(
+    job: Job, entry: Checkpoint, request: GenerationRequest, progress: GenerationProgress
+) -> None:
+    """Says where a prompt that isn't filled in has a marker.
+
+    Raises:
+        ProbeError: a model that can't fill in, or a length for masks that the prompts count.
+    """
+    if not request.infill:
+        count = sum(infill.marked(text.prompt) for text in request.texts)
+        if count and entry.attention == "bidirectional":
+            progress.note(f"prompts that hold <mask>: {count}; only --infill fills it in")
+        return
+    infilling.check(entry)
+    if job.options.get("length") is not None:
+        raise ProbeError(
+            "--length is given, but with --infill prompts say how many masks they have",
+            expected="one of the two",
+            option=("length", "infill"),
+        )
 
 
 def _config(
@@ -159,7 +198,10 @@ def _options(job: Job, entry: Checkpoint) -> dict[str, Any]:
     own = {} if brought else entry.defaults_for("generate")
     suited = {name: value for name, value in own.items() if name in known}
     usual = {name: p.default for name, p in known.items()}
-    return usual | suited | given | presets.options_for(entry, usual, suited | given)
+    found = usual | suited | given | presets.options_for(entry, usual, suited | given)
+    if found["infill"]:  # those of a preset or a checkpoint are for answers of its length
+        found |= {name: given.get(name, usual[name]) for name in ("length", "steps", "block")}
+    return found
 
 
 def _fitting(
@@ -178,7 +220,7 @@ def _fitting(
     found, lengths, left = [], [], []
     for text in request.texts:
         try:
-            lengths.append(len(canvas_of_prompt.span(asker, text, request.length, "left").ids))
+            lengths.append(_tokens(asker, text, request))
             found.append(text)
         except TooLong as error:
             left.append(error)
@@ -187,6 +229,15 @@ def _fitting(
     own = request.length if entry.kind == "causal" else 0
     refused = dict(Counter(error.reason for error in left))
     return replace(request, texts=tuple(found)), max(lengths) + own, refused
+
+
+def _tokens(asker: Asker, text: Text, request: GenerationRequest) -> int:
+    """Tokens of a prompt with its masks."""
+    if not request.infill:
+        return len(canvas_of_prompt.span(asker, text, request.length, "left").ids)
+    canvas = infilling.canvas_of(asker, text, "")
+    infilling.schedule_of(request.schedule, canvas, text.id)
+    return len(canvas.ids)
 
 
 def _check_prompts(log: JsonLines, wanted: Sequence[Text]) -> None:

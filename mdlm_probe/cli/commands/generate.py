@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from mdlm_probe.cli.screen import Screen, echo
 from mdlm_probe.cli.show import echo_frame
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.options import flag
+from mdlm_probe.decoding import infilling
 from mdlm_probe.prompts.prompt import Text
 from mdlm_probe.runs import generate, plan
 from mdlm_probe.runs.arena_hard import write_arena_hard
@@ -35,7 +37,8 @@ HELP = """Writes answers to prompts, as JSONL; causal models write from left to 
 A table says what they are worth by measures that no repetition wins: in the bundled models'
 language the share of valid words and kept pairs, in any language repetition and entropy.
 
-PROMPT is a prompt as it is; without any, --prompts says where they are. With --quiet the answers go
+PROMPT is a prompt as it is; without any, --prompts says where they are. With --infill, <mask> and
+<mask:12> in a prompt are filled in, with the text at both sides seen. With --quiet the answers go
 to stdout, too; with `--output -` only there, and nothing is kept.
 
 Example: mdlm-probe generate --model tiny-mdlm --limit 2 --length 32 --show
@@ -47,8 +50,9 @@ class Writing(Bar):
 
     unit = "answers"
 
-    def __init__(self, quiet: bool, show: bool, piped: bool) -> None:
+    def __init__(self, quiet: bool, show: bool, piped: bool, infill: bool = False) -> None:
         super().__init__(quiet)
+        self.infill = infill
         self.watches, self._canvas = show, Screen(stderr=piped)
         self._display: CanvasDisplay | None = None
 
@@ -74,8 +78,12 @@ class Writing(Bar):
             return None
         self.end()
         size = length if engine.entry.kind == "masked" else 0
-        title = f"{engine.entry.name}, prompt {text.id}"
-        self._display = CanvasDisplay(self._canvas, engine.border, title, size)
+        title, before = f"{engine.entry.name}, prompt {text.id}", dict[int, str]()
+        if self.infill:
+            found = infilling.read(engine, text)
+            ends = [0, *accumulate(found.masks)]
+            before, size = dict(zip(ends, found.around, strict=True)), ends[-1]
+        self._display = CanvasDisplay(self._canvas, engine.border, title, size, before)
         return self._display
 
     def advance(self, cells: int, tokens: int) -> None:
@@ -112,6 +120,12 @@ def callback(text: tuple[str, ...], arena_hard: bool, show: bool, **given: Any) 
             f"--{drawn[0]} chooses prompts, but PROMPT is given",
             expected="one of the two",
             option=drawn[0],
+        )
+    if arena_hard and given["infill"]:
+        raise ProbeError(
+            "--arena-hard writes answers for judges, and --infill writes within prompts",
+            expected="one of the two",
+            option=("arena_hard", "infill"),
         )
     elsewhere = [n for n in ("workers", "ray_address") if given[n]]
     if show and elsewhere:
@@ -153,7 +167,8 @@ def _write(
     paths = []
     jobs = jobs_of("generate", [str(option.name) for option in OPTIONS], given)
     by = executor_of(given["workers"], given["ray_address"])
-    with Writing(given["quiet"], show, piped) as progress, by as executor:
+    shown = Writing(given["quiet"], show, piped, bool(given["infill"]))
+    with shown as progress, by as executor:
         for job in jobs:
             job.options["text"] = text
             path = generate.run(job, progress, executor)
