@@ -71,7 +71,7 @@ def click_type(annotation: Any) -> click.ParamType:
 
 
 def plan_options(plan: Callable[..., Any]) -> list[click.Option]:
-    """One click option for each keyword of a probe's plan; left out, it is None."""
+    """One click option for each keyword of a probe's plan, a flag if bool; left out, it is None."""
     hints, traits = typing.get_type_hints(plan, include_extras=True), traits_of(plan)
     out = []
     for name, parameter in inspect.signature(plan).parameters.items():
@@ -79,13 +79,12 @@ def plan_options(plan: Callable[..., Any]) -> list[click.Option]:
         default = parameter.default
         if isinstance(default, tuple):
             default = ",".join(map(str, default))
-        if "default:" not in text:
+        if "default:" not in text and kind is not bool:
             text += f"; default: {default}"
         text = f"{text[0].upper()}{text[1:]}."
         flag = "--" + name.replace("_", "-")
         if kind is bool:
-            help_text = f"{text[0].upper()}{text[1:]}."
-            out.append(click.Option([flag], is_flag=True, default=None, help=help_text))
+            out.append(click.Option([flag], is_flag=True, default=None, help=text))
             continue
         offers = OFFERS[traits[name].offers] if traits[name].offers else None
         out.append(click.Option([flag], type=click_type(kind), help=text, shell_complete=offers))

@@ -14,8 +14,8 @@ import pandas as pd
 
 from mdlm_probe.analysis import stats
 from mdlm_probe.analysis.frames import by_value
+from mdlm_probe.analysis.row_parts import parts
 from mdlm_probe.probes.joint.order_tables import drops, largest_within
-from mdlm_probe.probes.joint.row_parts import parts
 
 
 def per_draw(frame: pd.DataFrame) -> pd.DataFrame:
