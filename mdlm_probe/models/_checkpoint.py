@@ -91,6 +91,11 @@ class Checkpoint:
             return "causal"
         return "block-causal" if self.block else "bidirectional"
 
+    @property
+    def exact(self) -> bool:
+        """Whether its answers are computed from a known language, at masks alone, by no network."""
+        return self.family.startswith("oracle")
+
     def origin_at(self, place: int) -> int:
         """The offset of block boundaries (`Query.origin`) with which a block begins at a place.
 

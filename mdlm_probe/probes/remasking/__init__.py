@@ -1,0 +1,1 @@
+"""The probe `remasking`: its cells and measurement, its report, its examples."""
