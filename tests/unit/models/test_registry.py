@@ -46,7 +46,7 @@ def test_names():
         "qwen3-0.6b-base qwen3-0.6b qwen3-1.7b-base qwen3-1.7b qwen3-4b-base qwen3-4b "
         "qwen3-8b-base qwen3-8b smollm2-135m "
         "tiny-mdlm tiny-mdlm-adapted tiny-arlm oracle oracle-causal oracle-biased oracle-block "
-        "oracle-lists"
+        "oracle-lists oracle-toy"
     )
     assert models.names() == expected.split()
     assert [e.name for e in models.entries()] == models.names()
