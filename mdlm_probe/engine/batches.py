@@ -30,6 +30,8 @@ def check(query: Query, entry: Checkpoint) -> None:
     assert query.guidance is None or query.kv_cache is None, "guided passes have no cache"
     assert query.positions or not query.readouts, "nothing is asked, and something is to be read"
     assert not query.clean or (query.computed and query.kv_cache is None), "which blocks beside it"
+    plain = query.kv_cache is None and query.guidance is None and not query.clean
+    assert plain or not query.opens_attention, "attention is opened in plain passes"
     assert query.computed or not query.read_only, "what is read of a cache where all is computed"
 
 
@@ -63,7 +65,8 @@ def distinct(queries: Sequence[Query], entry: Checkpoint) -> tuple[list[Query], 
     answered = []
     for query in queries:
         alike: Hashable = len(kept)  # passes that keep keys and values are whole, and their own
-        if query.kv_cache is None and query.guidance is None and query.positions:
+        plain = query.kv_cache is None and query.guidance is None and not query.opens_attention
+        if plain and query.positions:
             query = replace(query, ids=query.ids[: max(query.positions)])
             alike = query.ids, query.positions, query.readouts, query.blocks
         if alike not in known:
@@ -73,11 +76,12 @@ def distinct(queries: Sequence[Query], entry: Checkpoint) -> tuple[list[Query], 
     return kept, answered
 
 
-def _kind(query: Query) -> tuple[bool, bool, bool, bool, bool, int]:
+def _kind(query: Query) -> tuple[bool, bool, bool, bool, bool, int, bool]:
     """What queries of one batch have in common: the same kind of pass."""
     cached, guided, beside = query.kv_cache is not None, bool(query.guidance), bool(query.clean)
     computed = len(query.computed) * (cached or beside)
-    return guided, cached, query.read_only, beside, query.count_mask, computed
+    kind = guided, cached, query.read_only, beside, query.count_mask, computed
+    return *kind, query.opens_attention
 
 
 def taken(query: Query, entry: Checkpoint) -> int:
@@ -85,9 +89,12 @@ def taken(query: Query, entry: Checkpoint) -> int:
 
     Those of the sequence, and what block-causal attention takes besides: a mask of every pair of
     tokens. A pass that reads a cache computes few tokens, and copies keys and values of one layer
-    at a time.
+    at a time. Attention in the open has a layer's scores and weights of every pair and head.
     """
     length = len(query.ids)
+    if query.opens_attention:
+        pairs = OPENED * entry.geometry.get("heads", 1) * length**2
+        return length + math.ceil(pairs / _mask_tokens(entry.geometry))
     if not entry.block:
         return length
     if query.clean:
@@ -97,6 +104,9 @@ def taken(query: Query, entry: Checkpoint) -> int:
     copied = length // COPIES if query.read_only else length - computed
     return computed + copied + math.ceil(computed * length / _mask_tokens(entry.geometry))
 
+
+OPENED = 4
+"""Numbers in float32 of each pair of tokens and head, where attention is computed in the open."""
 
 COPIES = 4
 """Positions whose keys and values of one layer take what the pass of one token takes, or less."""

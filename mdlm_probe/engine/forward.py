@@ -10,8 +10,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mdlm_probe.engine import reading, readouts
+from mdlm_probe.engine.attention_readouts import Layers
 from mdlm_probe.engine.queries import Answer, Query
-from mdlm_probe.models._base import CachingModel, MaskScoring, Model, TwoStreamModel
+from mdlm_probe.models._base import (
+    AttendingModel,
+    CachingModel,
+    MaskScoring,
+    Model,
+    TwoStreamModel,
+)
 from mdlm_probe.models._device import on
 
 
@@ -21,21 +28,28 @@ def forward(model: Model, batch: Sequence[Query]) -> Callable[[], list[Answer]]:
     places = [(row, p) for row, query in enumerate(batch) for p in query.positions]
     rows, positions = torch.tensor(places, dtype=torch.long).view(-1, 2).unbind(1)
     origins = origins_of(batch)
+    layers = Layers(batch, model.device)
     with torch.inference_mode():
         if batch[0].kv_cache is not None:
             states = _states_with_cache(model, batch, ids, lengths, rows, positions, origins)
         elif batch[0].clean:
             states = _states_beside_clean(model, batch, ids, rows, positions, origins)
+        elif batch[0].opens_attention:
+            assert isinstance(model, AttendingModel), "no network"
+            removed = [query.removed for query in batch]
+            states = model.states_with_attention(
+                *(on(model.device, ids), lengths, rows, positions, removed, layers.take), origins
+            )
         else:
             states = model.states(on(model.device, ids), lengths, rows, positions, origins)
-        if not places:  # what is computed was to be stored
-            return lambda: [Answer() for _ in batch]
+        if not places:  # what is computed was to be stored, or attention alone was to be read
+            return layers.beside(lambda: [Answer() for _ in batch])
         guidances = [query.guidance for query in batch if query.guidance]
         counts = batch[0].count_mask
         score = _scoring(model, counts)
         if not guidances:
             own = partial(_without_mask, model.entry.mask_id, score) if counts else score
-            return reading.read(model, batch, own, states)
+            return layers.beside(reading.read(model, batch, own, states))
         for row, guidance in enumerate(guidances):
             ids[row, list(guidance.hidden)] = model.entry.mask
         blind = model.states(on(model.device, ids), lengths, rows, positions, origins)

@@ -53,10 +53,17 @@ class LikelyAnswers:
             "drawn": lambda asked, share: np.full(asked, self.token),
             "whole": lambda asked: self._floats(asked, self.vocab),
             "own": lambda asked, first, *ids: self._floats(asked),
+            "own_tokens": lambda asked, first, *ids: self._floats(asked, len(ids[0])),
             "candidates": lambda asked, *how: self._candidates(asked, *how[1:3]),
             "other": lambda asked, *how: np.full(asked, self._other),
             "mean": lambda asked: self._floats(self.vocab, fill=1 / self.vocab),
             "divergences": lambda asked, pairs, memory: self._floats(len(pairs), 2, fill=0.0),
+        }
+        self._of_attention: dict[str, Callable[..., int]] = {  # shares of a layer
+            "received": lambda length, queries: length,
+            "strongest": lambda length, begins: length,
+            "to_groups": lambda length, queries, groups: len(groups),
+            "by_distance": lambda length, queries, starts: len(starts),
         }
 
     def ask(self, queries: Sequence[Query]) -> list[Answer]:
@@ -82,6 +89,10 @@ class LikelyAnswers:
             found[readout] = self._shapes[readout.name](asked, *readout.args)
         for block in query.blocks:
             found[block] = self._shapes[block.name](len(block.places), *block.args)
+        layers = self.entry.geometry.get("layers", 1)
+        for asked_of in query.attention:
+            count = self._of_attention[asked_of.name](len(query.ids), *asked_of.args)
+            found[asked_of] = self._floats(layers, count, fill=1 / count)
         return found
 
     def _floats(self, *shape: int, fill: float | None = None) -> np.ndarray:

@@ -116,7 +116,8 @@ def _key(query: Query) -> tuple[Any, ...]:
     """What queries that go through the network together have in common."""
     cache = query.kv_cache
     if cache is None:
-        return query.ids, query.guidance, query.origin, query.clean, query.count_mask
+        alike = query.ids, query.guidance, query.origin, query.clean, query.count_mask
+        return *alike, query.attention, query.removed
     if query.read_only:
         return id(cache), query.ids, query.computed, query.origin
     return (id(cache),)
@@ -136,4 +137,5 @@ def _part(query: Query, merged: Query, answer: Answer) -> Answer:
     if query is merged or query == merged:
         return answer
     rows = [merged.positions.index(place) for place in query.positions]
-    return answer.part(query.readouts, rows)
+    own = answer.part(query.readouts, rows)
+    return Answer(own | {asked: answer[asked] for asked in query.attention})

@@ -41,6 +41,17 @@ class Block(NamedTuple):
     args: tuple[Any, ...] = ()
 
 
+class Attention(NamedTuple):
+    """A reduction of each layer's attention weights, done on the device as soon as they are made.
+
+    `Attention("received", ((4, 5),))` calls `attention_readouts.received(weights, (4, 5))` in every
+    layer, where weights are [heads, length, length]; answers are [layers, ...].
+    """
+
+    name: str
+    args: tuple[Any, ...] = ()
+
+
 class Guidance(NamedTuple):
     """Classifier-free guidance: a second pass doesn't see the prompt, and is moved away from.
 
@@ -99,6 +110,9 @@ class Query:
             0 <= origin < block. See `Checkpoint.origin_after`.
         count_mask: whether the mask's own logit counts where rows are normalised, so that they sum
             to less than one without it. It is never predicted all the same.
+        attention: what to read of the weights of attention, of all layers. Networks only, in passes
+            that keep and use no cache.
+        removed: (layer, position), both from 0: in that layer no token but itself attends to it.
     """
 
     ids: tuple[int, ...]
@@ -113,6 +127,13 @@ class Query:
     read_only: bool = False
     clean: tuple[int, ...] = ()
     count_mask: bool = False
+    attention: tuple[Attention, ...] = ()
+    removed: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def opens_attention(self) -> bool:
+        """Whether its attention is computed in the open: read, or changed."""
+        return bool(self.attention or self.removed)
 
     @property
     def network_tokens(self) -> int:
@@ -121,13 +142,14 @@ class Query:
         return own if self.guidance is None else 2 * own
 
 
-class Answer(dict[Readout | Block, np.ndarray]):
-    """What was read for a query: an array for each readout, [asked positions, ...], and each block.
+class Answer(dict[Readout | Block | Attention, np.ndarray]):
+    """What was read for a query: an array for each readout, [asked positions, ...], for each block,
+    and for each reading of attention, [layers, ...].
 
     Looked up by the readout itself, or by its name where the query has only one of that name.
     """
 
-    def __getitem__(self, wanted: Readout | Block | str) -> np.ndarray:
+    def __getitem__(self, wanted: Readout | Block | Attention | str) -> np.ndarray:
         if not isinstance(wanted, str):
             return super().__getitem__(wanted)
         found = [values for asked, values in self.items() if asked.name == wanted]

@@ -80,7 +80,7 @@ def whole(rows: Float[Tensor, "asked vocab"]) -> Float[Tensor, "asked vocab"]:
 
 # ---------------------------------------------------------------------- rows with their positions
 
-PLACED = ("own", "candidates", "other")
+PLACED = ("own", "own_tokens", "candidates", "other")
 """Readouts that are told the position of every row, too."""
 
 Confidence = Literal["probability", "margin", "entropy"]
@@ -99,6 +99,17 @@ def own(
     at = (positions - first).clamp(0, len(ids) - 1)
     tokens = _columns(rows, ids)[at]
     return rows.gather(1, tokens[:, None])[:, 0]
+
+
+def own_tokens(
+    rows: Float[Tensor, "asked vocab"],
+    positions: Int[Tensor, " asked"],
+    first: int,
+    *ids: tuple[int, ...],
+) -> Float[Tensor, "asked tokens"]:
+    """Log-probabilities of several tokens of every position's own, in nats; `first` as in `own`."""
+    table = on(rows.device, torch.tensor(ids, dtype=torch.long))
+    return rows.gather(1, table[(positions - first).clamp(0, len(ids) - 1)])
 
 
 def candidates(

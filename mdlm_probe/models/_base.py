@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from mdlm_probe.models._checkpoint import Checkpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
@@ -133,5 +133,31 @@ class TwoStreamModel(Model, Protocol):
                 tokens see of the blocks before their own.
             lengths: clean tokens of each row, up to the last computed block or farther.
             computed, rows, positions, origins: as in `states_with_cache`.
+        """
+        ...
+
+
+@runtime_checkable
+class AttendingModel(Model, Protocol):
+    """A model that shows the weights of its attention."""
+
+    def states_with_attention(
+        self,
+        ids: Int[Tensor, "batch length"],
+        lengths: Int[Tensor, batch],
+        rows: Int[Tensor, asked],
+        positions: Int[Tensor, asked],
+        removed: Sequence[Sequence[tuple[int, int]]],
+        take: Callable[[int, int, Tensor], None],
+        origins: Int[Tensor, batch] | None = None,
+    ) -> Float[Tensor, "asked width"]:
+        """`states`, by the same attention computed in the open, layer by layer.
+
+        Args:
+            ids, lengths, rows, positions, origins: as in `states`.
+            removed: of each row (layer, position), both from 0: in that layer no other token
+                attends to that position; it still attends to itself.
+            take: is told the row, the layer and its weights [heads, length, length] (query, key),
+                in float32, without padding; they are made anew in every layer.
         """
         ...

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
 from mdlm_probe.core.errors import ProbeError
-from mdlm_probe.models import _blocks
+from mdlm_probe.models import _attention_weights, _blocks
 from mdlm_probe.models._border import Border
 from mdlm_probe.models._cache import Cache, computed_rows, visible
 from mdlm_probe.models._checkpoint import Checkpoint
@@ -71,6 +71,24 @@ class NativeModel:
         """
         with self._forward_only():
             return self.body(ids, lengths, rows, positions, origins=origins)
+
+    def states_with_attention(
+        self,
+        ids: Int[Tensor, "batch length"],
+        lengths: Int[Tensor, " batch"],
+        rows: Int[Tensor, " asked"],
+        positions: Int[Tensor, " asked"],
+        removed: _attention_weights.Removed,
+        take: _attention_weights.Take,
+        origins: Int[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "asked width"]:
+        """`states`, with the weights of attention looked at on the way; see `AttendingModel`.
+
+        Raises:
+            ProbeError: as `states`.
+        """
+        with _attention_weights.opened(self.network, lengths.tolist(), removed, take):
+            return self.states(ids, lengths, rows, positions, origins)
 
     def body(
         self,

@@ -7,7 +7,7 @@ blocks of attention by a comparison of block numbers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -63,6 +63,8 @@ class Plain:
         size: width of a head; 0: the network's over the number of heads.
         block, origin: a token sees all whose block, `(position - origin) // block`, isn't later
             than its own; 0: no blocks.
+        removed: (layer, position): only the position itself attends to it in that layer.
+        shares: attention of every layer and head in the order computed, [length, length] each.
     """
 
     weights: dict[str, torch.Tensor]
@@ -75,6 +77,14 @@ class Plain:
     size: int = 0
     block: int = 0
     origin: int = 0
+    removed: tuple[tuple[int, int], ...] = ()
+    shares: list[torch.Tensor] = field(default_factory=list)
+
+    def attention(self, ids: list[int]) -> torch.Tensor:
+        """Weights of attention, [layers, heads, length, length], for one sequence."""
+        self.shares.clear()
+        self.logits(ids)
+        return torch.stack(self.shares).unflatten(0, (-1, self.heads))
 
     def logits(self, ids: list[int]) -> torch.Tensor:
         """[length, vocabulary], for one sequence."""
@@ -113,7 +123,12 @@ class Plain:
             if self.block:
                 number = (torch.arange(length) - self.origin) // self.block
                 scores = scores.masked_fill(number[None, :] > number[:, None], -torch.inf)
-            out[:, head] = scores.softmax(-1) @ v[:, shared]
+            for layer, place in self.removed:
+                if at == n["layer"].format(layer):
+                    others = torch.arange(length) != place
+                    scores[others, place] = -torch.inf
+            self.shares.append(scores.softmax(-1))
+            out[:, head] = self.shares[-1] @ v[:, shared]
         return out.reshape(length, -1) @ w[at + n["o"]].T
 
     def _rotate(self, x: torch.Tensor) -> torch.Tensor:

@@ -6,7 +6,7 @@ Nothing here comes from transformers or from mdlm_probe: one expert and one toke
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -21,12 +21,20 @@ class PlainExperts:
         block: size of the blocks of block-causal attention from position 0; 0: every token sees
             all others.
         plant: "" or what is to be computed wrongly.
+        shares: attention of every layer and head in the order computed, [length, length] each.
     """
 
     weights: dict[str, Tensor]
     config: dict
     block: int = 0
     plant: str = ""
+    shares: list[Tensor] = field(default_factory=list)
+
+    def attention(self, ids: list[int]) -> Tensor:
+        """Weights of attention, [layers, heads, length, length], for one sequence."""
+        self.shares.clear()
+        self.logits(ids)
+        return torch.stack(self.shares).unflatten(0, (-1, self.config["num_attention_heads"]))
 
     def logprobs(self, ids: list[int], mask_id: int) -> Tensor:
         """Log-probabilities [length, vocabulary], the mask's at minus infinity."""
@@ -84,7 +92,8 @@ class PlainExperts:
             if self.block:
                 number = torch.arange(length) // self.block
                 scores = scores.masked_fill(number[:, None] < number, -torch.inf)
-            found[:, head] = scores.softmax(-1) @ v[:, shared]
+            self.shares.append(scores.softmax(-1))
+            found[:, head] = self.shares[-1] @ v[:, shared]
         return found.flatten(1) @ out.T
 
     def _rotate(self, x: Tensor) -> Tensor:

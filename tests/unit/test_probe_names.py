@@ -16,6 +16,7 @@ FILES = [
 HELP = "an example in a help text"
 OPTION = "an option or a column that is called so, too"
 FAMILY = "what a family's file says of its logits"
+KIND = "a column: the kind of a model's attention"
 PROMPTS = "the folder of prompts that is called so, too"
 CONTEXT = "how many tokens a model reads, or an option"
 ALLOWED = {
@@ -23,14 +24,17 @@ ALLOWED = {
     ("analysis/examples/parts.py", "canvas"): "a kind of part of an example",
     ("cli/commands/__init__.py", "locality"): "where the help says to begin",
     ("cli/commands/judge.py", "shift"): HELP,
+    ("cli/commands/models.py", "attention"): KIND,
     ("cli/commands/models.py", "context"): CONTEXT,
     ("cli/commands/plan.py", "locality"): HELP,
     ("core/run_shape.py", "context"): CONTEXT,
     ("core/shared_columns.py", "canvas"): OPTION,
     ("decoding/coordinates.py", "masks"): "a unit",
     ("decoding/schedule.py", "cache"): OPTION,
+    ("harness/answer_log.py", "attention"): "a fact of run.json",
     ("harness/answer_log.py", "context"): CONTEXT,
     ("harness/text_generation.py", "cache"): OPTION,
+    ("models/_load.py", "attention"): "a fact of run.json",
     ("models/_load.py", "context"): CONTEXT,
     ("models/_load.py", "shift"): FAMILY,
     ("models/_registry.py", "shift"): FAMILY,

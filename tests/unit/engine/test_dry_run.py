@@ -132,6 +132,7 @@ READOUTS = [
     *(Readout("mass", ids) for ids in ((2,), (3, 3, 4), ())),
     Readout("drawn", (0.3,)),
     Readout("own", (3, *range(6))),
+    Readout("own_tokens", (3, *((n, 5, 2 * n) for n in range(6)))),
     Readout("candidates", ("probability", 0.0, 0)),
     Readout("candidates", ("entropy", 1.0, 4, (2,), (3,), True)),
     Readout("candidates", ("probability", 1.0, 4, (2,), (3,), True, 0.9, 3, True)),

@@ -54,6 +54,15 @@ def test_a_share_of_the_cumulative_probability_names_a_token():
     )
 
 
+def test_several_tokens_of_each_positions_own():
+    rows = torch.randn(3, 9, generator=torch.Generator().manual_seed(2)).log_softmax(-1)
+    ids = ((4, 0), (1, 1), (8, 3), (2, 5))
+    found = readouts.own_tokens(rows, torch.tensor([6, 9, 7]), 6, *ids)
+    assert found.tolist() == [
+        [rows[row, token].item() for token in ids[n]] for row, n in enumerate((0, 3, 1))
+    ]
+
+
 def test_the_mixture_of_rows_is_a_distribution():
     assert readouts.mean(ROWS).tolist() == [0.375, 0.25, 0.25, 0.125]
 

@@ -1,0 +1,1 @@
+"""The probe `attention`: its cells and measurement, its report."""

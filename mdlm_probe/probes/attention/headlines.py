@@ -1,0 +1,32 @@
+"""The main figure of attention: what a model's strongest keys are to it, beyond other keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from mdlm_probe.analysis.frames import Tables
+from mdlm_probe.analysis.headlines import Headline, HeadlineValue, chosen, first, of_models, over
+from mdlm_probe.probes.attention.report import DIFFERENCE
+
+
+def _removal(tables: Tables, frame: dict[str, pd.DataFrame]) -> Iterator[HeadlineValue]:
+    for _, rows in of_models(tables.get("removal")):
+        found = chosen(rows, removed=DIFFERENCE)
+        if len(found):
+            row = first(found)
+            yield over(row, "kl", 1, row["n"], "prompts", "a key of each layer, all passes read")
+
+
+HEADLINES = (
+    Headline(
+        "attention removal",
+        "divergence without each layer's strongest key, beyond that without other keys",
+        "without its strongest keys its predictions move by {value} {way} than without others",
+        "nats",
+        _removal,
+        ways=("more", "less"),
+        better="less",
+    ),
+)
