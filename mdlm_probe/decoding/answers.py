@@ -18,7 +18,7 @@ from mdlm_probe.engine.queries import Answer as Readings
 from mdlm_probe.engine.queries import Query, Readout
 from mdlm_probe.models._tokenizer import bytes_of
 from mdlm_probe.prompts import texts
-from mdlm_probe.prompts.prompt import Prompt, Text
+from mdlm_probe.prompts.prompt import Text
 from mdlm_probe.prompts.toy_grammar import is_prose
 
 if TYPE_CHECKING:
@@ -277,14 +277,10 @@ def _score(query: Query, found: Readings | None) -> Score:
 
 def _query(scorer: Asker, text: Text, answer: str) -> Query:
     """Asks for every token of an answer; where prompt and answer run together, from there on."""
-    before, both = (scorer.border.encode(_prompt(text, end)) for end in ("", answer))
+    before, both = (scorer.border.encode(text.asked(end)) for end in ("", answer))
     first = next(
         (i for i, (a, b) in enumerate(zip(before, both, strict=False)) if a != b), len(before)
     )
     first = max(1, min(first, len(both)))
     own = Readout("own", (first, *both[first:]))
     return Query(both, tuple(range(first, len(both))), (own,), f"the answer to '{text.id}'")
-
-
-def _prompt(text: Text, answer: str) -> Prompt:
-    return Prompt(((text.prompt, answer),), "", "")

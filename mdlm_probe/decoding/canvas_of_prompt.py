@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mdlm_probe.core.errors import ProbeError, TooLong
 from mdlm_probe.decoding.canvas import Canvas
 from mdlm_probe.engine.batches import beyond
-from mdlm_probe.prompts.prompt import MASK, Prompt, Text
+from mdlm_probe.prompts.prompt import MASK, Text
 from mdlm_probe.prompts.texts import Context
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def span(asker: Asker, text: Text, masks: int, context: Context) -> Span:
             expected="a prompt with something to read in it",
         )
     canvas = "" if entry.kind == "causal" else MASK * masks
-    ids = border.encode(Prompt(((text.prompt, canvas + follows),), "", ""))
+    ids = border.encode(text.asked(canvas + follows))
     places = tuple(i for i, token in enumerate(ids) if canvas and token == entry.mask_id)
     if canvas and len(places) != masks:
         raise ProbeError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 MASK = "\ue000"
 """Stands for one mask token in a prompt's text; the model's border turns it into the mask id."""
@@ -35,6 +35,8 @@ class Text:
         prompt: the text that a model sees.
         continuation: what follows it, joined without anything between; "" where nobody knows.
         answer: the right answer, for an exact match; "" where there is none.
+        history: turns of a conversation before the prompt, each a user's and an assistant's.
+        then: what the user says next, once the prompt is answered; message by message.
     """
 
     id: str
@@ -42,3 +44,18 @@ class Text:
     prompt: str
     continuation: str = ""
     answer: str = ""
+    # not in the repr: hashes of texts that finished runs have written down stay as they are
+    history: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    then: tuple[str, ...] = field(default=(), repr=False)
+
+    def asked(self, answer: str) -> Prompt:
+        """The prompt with what is answered so far; turns of a conversation are a blank line apart,
+        where the model's chat template doesn't say."""
+        apart = "\n\n" if self.history else ""
+        return Prompt((*self.history, (self.prompt, answer)), apart, apart)
+
+    @property
+    def conversation(self) -> str:
+        """All that was said up to the answer, as a judge reads it."""
+        said = [f"USER: {user}\n\nASSISTANT: {reply}\n\n" for user, reply in self.history]
+        return "".join(said) + ("USER: " if said else "") + self.prompt

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.prompts import benchmark_lines
 from mdlm_probe.prompts.prompt import MASK, Text
 
 HINT = 'a line looks like {"prompt": "Once upon a time", "continuation": " there was a king."}'
@@ -25,9 +26,12 @@ def read(path: Path, seen: dict[str, str]) -> Iterator[Text]:
     except OSError as error:
         reason = error.strerror or error
         raise ProbeError(f"cannot read {path}: {reason}", expected="a file of prompts") from None
+    data = data.removeprefix(b"\xef\xbb\xbf")
     # not splitlines(): a JSON text may hold U+2028 and its like as they are
-    lines = enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1)
-    filled = [(number, line) for number, line in lines if line.strip()]
+    lines: Iterable[tuple[int, Any]] = enumerate(data.split(b"\n"), 1)
+    if path.suffix == ".json" and (rows := benchmark_lines.rows_of(data)) is not None:
+        lines = enumerate(rows, 1)
+    filled = [(n, line) for n, line in lines if not isinstance(line, bytes) or line.strip()]
     plain = path.suffix == ".txt" or (path is STDIN and bool(filled) and not _object(filled[0][1]))
     for number, content in filled:
         line = _Line(path, number, content, plain)
@@ -68,11 +72,10 @@ def _hint(plain: bool) -> str:
 class _Line:
     """One line of a file of prompts, JSON or a plain prompt; errors name it and the field."""
 
-    def __init__(self, path: Path, number: int, line: bytes, plain: bool) -> None:
+    def __init__(self, path: Path, number: int, line: Any, plain: bool) -> None:
         self.path, self.number, self.hint = path, number, _hint(plain)
         try:
-            text = line.decode("utf-8")
-            self.row = {"prompt": text.removesuffix("\r")} if plain else json.loads(text)
+            self.row = line if not isinstance(line, bytes) else self._read(line, plain)
         except UnicodeDecodeError as error:
             raise self.fault("the line", f"not UTF-8: {error.reason}", "text in UTF-8") from None
         except (ValueError, RecursionError) as error:
@@ -80,18 +83,27 @@ class _Line:
         if not isinstance(self.row, dict):
             raise self.fault("the line", f"found {type(self.row).__name__}", "one JSON object")
 
+    @staticmethod
+    def _read(line: bytes, plain: bool) -> Any:
+        text = line.decode("utf-8")
+        return {"prompt": text.removesuffix("\r")} if plain else json.loads(text)
+
     def fault(self, field: str, found: str, expected: str) -> ProbeError:
         where = f"{self.path}, line {self.number}, field '{field}'"
         return ProbeError(f"{where}: {found}", expected=expected, hint=self.hint)
 
     def text(self) -> Text:
         follows, answer = self.row.get("continuation"), self.row.get("answer")
+        said, then = self._said()
+        history = tuple(zip(said[:-1:2], said[1:-1:2], strict=True))
         return Text(
-            self._named(("id", "uid", "question_id"), str(self.number)),
-            self._named(("task", "subcategory", "category"), self.path.stem),
-            self._prompt(),
+            self._named(self._ids(), str(self.number)),
+            self._named(("task", "subcategory", "category", "primary_tag"), self.path.stem),
+            said[-1],
             "" if follows is None else self._plain("continuation", follows, needed=False),
             "" if answer in (None, "") else self._scalar("answer", answer),
+            history,
+            then,
         )
 
     def _named(self, fields: tuple[str, ...], default: str) -> str:
@@ -106,16 +118,23 @@ class _Line:
         number = isinstance(value, int) and not isinstance(value, bool)
         return str(value) if number else self._plain(field, value)
 
-    def _prompt(self) -> str:
-        if "prompt" in self.row or "turns" not in self.row:
+    def _ids(self) -> tuple[str, ...]:
+        """Fields of which the first that is there is the line's id."""
+        session = ("session_id",) if "conversation_input" in self.row else ()
+        return (*session, "id", "uid", "question_id")
+
+    def _said(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What was said up to the prompt, and what the user says once it is answered."""
+        known = next((n for n in ("conversation_input", "turns") if n in self.row), "")
+        if "prompt" in self.row or not known:
             if "prompt" not in self.row:
                 raise self.fault("prompt", "is missing", "a text")
-            return self._plain("prompt", self.row["prompt"])
-        turns = self.row["turns"]
-        first = turns[0] if isinstance(turns, list) and turns else None
-        if not isinstance(first, dict) or "content" not in first:
-            raise self.fault("turns", f"found {_short(turns)}", 'a list like [{"content": "..."}]')
-        return self._plain("turns.content", first["content"])
+            return (self._plain("prompt", self.row["prompt"]),), ()
+        said, then = benchmark_lines.conversation(self.row, self.fault)
+        field = f"{known}.content"
+        # an assistant may have said nothing
+        checked = [self._plain(field, one, needed=place % 2 == 0) for place, one in enumerate(said)]
+        return tuple(checked), tuple(self._plain("turns", one) for one in then)
 
     def _plain(self, field: str, value: Any, needed: bool = True) -> str:
         if not isinstance(value, str):

@@ -34,8 +34,8 @@ def load(prompts: str = "decay", lexicon: str = "full") -> tuple[Text, ...]:
 
     A JSONL file has one object per line. Its fields: `prompt` (a text, needed), `id` (default: the
     number of the line), `task` (default: the file's name), `continuation` and `answer` (default:
-    ""); others are ignored. Lines of Arena-Hard are read as they are: `uid`, `prompt` and
-    `subcategory`, or `question_id`, `category` and the first of `turns`.
+    ""); others are ignored. Files of Arena-Hard, MT-Bench, WildBench and Creative Writing v3 are
+    read as they are: see `benchmark_lines`.
 
     A .txt file has one prompt per line; its id is the line's number, its task the file's name. The
     standard input is JSONL if its first line with something in it is a JSON object, else such a
@@ -75,6 +75,8 @@ def digest(prompts: str = "decay", lexicon: str = "full") -> str:
     # texts without answers keep the hash that finished runs have written down
     if any(t.answer for t in loaded):
         found += [(t.answer,) for t in loaded]
+    if any(t.history for t in loaded):
+        found += [tuple(said for turn in t.history for said in turn) for t in loaded]
     # prompts end where a token does: of one's own words they always did
     if not is_small(prompts, lexicon) and any(t.continuation for t in loaded):
         found += [("in tokens",)]

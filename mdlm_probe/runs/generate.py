@@ -134,11 +134,55 @@ def run(job: Job, progress: GenerationProgress, executor: Executor | None = None
     _check_infill(job, entry, request, progress)
     if reason := unfit(request.schedule.block, request.schedule.cache, entry):
         raise ProbeError(reason, option=options_of([reason]))
+    with executors.lent(executor) as lent:
+        path = _turn(job, entry, options, request, 1, progress, lent)
+        said = 0 if request.infill else max((len(text.then) for text in request.texts), default=0)
+        for turn in range(2, said + 2):
+            request = replace(request, texts=_continued(request.texts, _path(job, entry, turn - 1)))
+            _turn(job, entry, options, request, turn, progress, lent)
+    return path
+
+
+def turn_path(path: Path, turn: int) -> Path:
+    """Where the answers of a turn of conversations are: `path` is the first turn's."""
+    return path if turn == 1 else path.with_name(f"{path.stem}__turn-{turn}{path.suffix}")
+
+
+def _path(job: Job, entry: Checkpoint, turn: int) -> Path:
+    return turn_path(job.output / f"generate__{slug(entry.name)}.jsonl", turn)
+
+
+def _continued(asked: Sequence[Text], path: Path) -> tuple[Text, ...]:
+    """What the users say next, after the answers in a file; of those that say something more."""
+    records = JsonLines(path, "answer to a prompt", ("prompt", "answer")).records
+    answers = {record["prompt"]: record["answer"] for record in records}
+    return tuple(
+        replace(
+            text,
+            prompt=text.then[0],
+            history=(*text.history, (text.prompt, answers[text.id])),
+            then=text.then[1:],
+        )
+        for text in asked
+        if text.then and text.id in answers
+    )
+
+
+def _turn(
+    job: Job,
+    entry: Checkpoint,
+    options: dict[str, Any],
+    request: GenerationRequest,
+    turn: int,
+    progress: GenerationProgress,
+    executor: Executor,
+) -> Path:
+    """Writes the answers that are missing of a turn of all conversations."""
     fitting, longest, refused = _fitting(job, entry, request)
-    name = f"generate__{slug(entry.name)}"
+    path = _path(job, entry, turn)
+    name = path.stem
     with RunFolder.locked(job.output, name, fresh=job.fresh) as folder:
-        path = folder.path(name).with_suffix(".jsonl")
-        known = folder.begin(name, {"config": _config(job, entry, options, request)}, path)
+        known = folder.begin(name, {"config": _config(job, entry, options, request, turn)}, path)
         log = JsonLines(path, "answer to a prompt", ("prompt", "prompt_text"))
         for reason, number in refused.items():
             progress.note(f"{entry.name}: {number} prompts left out: {reason}")
@@ -146,8 +190,7 @@ def run(job: Job, progress: GenerationProgress, executor: Executor | None = None
         if len(log.records) == len(fitting.texts) and known.get("status") == "finished":
             progress.note(f"{path} is finished: nothing to do")
         else:
-            with executors.lent(executor) as lent:
-                AnswerWriter(job, entry, fitting, folder, name, log, progress, lent).write(longest)
+            AnswerWriter(job, entry, fitting, folder, name, log, progress, executor).write(longest)
         left = {"refused": refused} if refused else {}
         folder.update(name, status="finished", ended=runner.now(), **left)
     return path
@@ -176,11 +219,17 @@ def _check_infill(
 
 
 def _config(
-    job: Job, entry: Checkpoint, options: dict[str, Any], request: GenerationRequest
+    job: Job,
+    entry: Checkpoint,
+    options: dict[str, Any],
+    request: GenerationRequest,
+    turn: int,
 ) -> dict[str, Any]:
     """What must be equal for answers to belong together."""
-    prompts = hashlib.blake2b(repr(request.texts).encode(), digest_size=8).hexdigest()
-    return {
+    histories = [text.history for text in request.texts]
+    whole = repr(request.texts) + (repr(histories) if any(histories) else "")
+    prompts = hashlib.blake2b(whole.encode(), digest_size=8).hexdigest()
+    return ({} if turn == 1 else {"turn": turn}) | {
         "probe": "generate",
         "model": entry.name,
         "source": loaded_models.portable(loaded_models.place(entry.source)),

@@ -25,8 +25,7 @@ from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.options import flag
 from mdlm_probe.decoding import infilling
 from mdlm_probe.prompts.prompt import Text
-from mdlm_probe.runs import generate, plan
-from mdlm_probe.runs.arena_hard import write_arena_hard
+from mdlm_probe.runs import benchmark_answers, generate, plan
 from mdlm_probe.runs.executors import executor_of
 
 if TYPE_CHECKING:
@@ -107,13 +106,23 @@ OWN = [
     click.Argument(["text"], nargs=-1, metavar="[PROMPT]..."),
     click.Option(["--show"], is_flag=True, help="Show each canvas as it is filled in."),
     click.Option(
-        ["--arena-hard"], is_flag=True, help="Also write Arena-Hard's model_answer/MODEL.jsonl."
+        ["--answers-as"],
+        type=click.Choice(benchmark_answers.NAMES),
+        help="Also write the answers as this benchmark's own judge reads them; --prompts is its"
+        " file of questions.",
     ),
+    click.Option(["--arena-hard"], is_flag=True, help="The same as --answers-as arena-hard."),
 ]
 
 
-def callback(text: tuple[str, ...], arena_hard: bool, show: bool, **given: Any) -> None:
+def callback(
+    text: tuple[str, ...], arena_hard: bool, answers_as: str | None, show: bool, **given: Any
+) -> None:
     """Writes answers, one model after another, and says where they are."""
+    typed = ("arena-hard" if arena_hard else "", answers_as or "")
+    forms = tuple(dict.fromkeys(filter(None, typed)))
+    for form in forms:
+        benchmark_answers.check(form, "" if text else given["prompts"] or "")
     drawn = [n for n in ("prompts", "tasks", "limit", "lexicon") if given[n] is not None]
     if text and drawn:
         raise ProbeError(
@@ -135,22 +144,23 @@ def callback(text: tuple[str, ...], arena_hard: bool, show: bool, **given: Any) 
             option=elsewhere[0],
         )
     if given["output"] != Path("-"):
-        paths = _write(text, arena_hard, show, given, piped=given["quiet"])
+        paths = _write(text, forms, show, given, piped=given["quiet"])
         _echo_quality(paths, err=given["quiet"])
         return
-    if arena_hard:
+    if forms:
+        named = "arena_hard" if arena_hard else "answers_as"
         raise ProbeError(
-            "--arena-hard writes a file, but --output is '-'",
+            f"{flag(named)} writes a file, but --output is '-'",
             expected="a folder",
-            option=("output", "arena_hard"),
+            option=("output", named),
         )
     with TemporaryDirectory(prefix="mdlm-probe-") as folder:
-        _write(text, arena_hard, show, given | {"output": Path(folder)}, piped=True, kept=False)
+        _write(text, (), show, given | {"output": Path(folder)}, piped=True, kept=False)
 
 
 def _write(
     text: tuple[str, ...],
-    arena_hard: bool,
+    forms: Sequence[str],
     show: bool,
     given: dict[str, Any],
     *,
@@ -160,7 +170,8 @@ def _write(
     """Writes the answers; what is written where is said on stderr.
 
     Args:
-        text, arena_hard, show, given: as typed.
+        text, show, given: as typed.
+        forms: benchmarks whose files are written, too.
         piped: whether answers go to stdout, too, and all else to stderr.
         kept: whether files stay.
     """
@@ -177,9 +188,10 @@ def _write(
                 click.echo(path.read_bytes(), nl=False)
             if kept:
                 echo(f"wrote {path}", err=True)
-            if arena_hard:
-                name = plan.slug(path.stem.partition("__")[2])
-                echo(f"wrote {write_arena_hard(path, name)}", err=True)
+            name = plan.slug(path.stem.partition("__")[2])
+            for form in forms:
+                made = benchmark_answers.write(path, name, form, given["prompts"] or "")
+                echo(f"wrote {made}", err=True)
     return paths
 
 

@@ -220,7 +220,7 @@ def _asked(pairs: Iterable[AnswerPair], config: dict[str, Any], path: Path) -> l
     pairs = list(pairs)
     by_id = texts_of(config, path, [pair.prompt for pair in pairs])
     found = [(pair, by_id[pair.prompt]) for pair in pairs]
-    return [replace(pair, asked=text.prompt, right=text.answer) for pair, text in found]
+    return [replace(pair, asked=text.conversation, right=text.answer) for pair, text in found]
 
 
 def texts_of(config: dict[str, Any], path: Path, prompts: Iterable[str]) -> dict[str, Text]:

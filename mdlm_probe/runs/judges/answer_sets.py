@@ -75,6 +75,8 @@ def _of_folder(folder: Path) -> Iterator[AnswerSet]:
     entries = read_run(folder) if folder.is_dir() else {}
     probes = (*catalog.judged(), GENERATE)
     known = {n: entry for n, entry in entries.items() if probe_of(n, entry) in probes}
+    # further turns of a conversation answer what their own model said before: no same prompt
+    known = {n: entry for n, entry in known.items() if "turn" not in entry.get("config", {})}
     if not known:
         written = " or ".join(f"`mdlm-probe {probe} --output FOLDER`" for probe in probes)
         raise ProbeError(
@@ -123,7 +125,7 @@ def _generated(folder: Path, name: str, entry: dict[str, Any]) -> Iterator[Answe
         asked = Text(record["prompt"], record["task"], record["prompt_text"])
         own = known.get(asked.id)
         if own and asked.prompt.startswith(own.prompt):  # up to where a token ends, maybe
-            asked = replace(asked, prompt=own.prompt, answer=own.answer)
+            asked = replace(own, task=asked.task)
         answers.append(ModelAnswer(asked, seed, JudgedAnswer(record["answer"])))
     model = str(config.get("model", name))
     digest = answer_pairs.file_digest(path)

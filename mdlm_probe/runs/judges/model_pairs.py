@@ -113,7 +113,7 @@ def _paired(
 def _by_prompt(answers: AnswerSet) -> dict[tuple[str, str], list[ModelAnswer]]:
     found: dict[tuple[str, str], list[ModelAnswer]] = {}
     for one in answers.answers:
-        found.setdefault((one.asked.id, one.asked.prompt), []).append(one)
+        found.setdefault((one.asked.id, one.asked.conversation), []).append(one)
     return found
 
 
@@ -128,7 +128,7 @@ def _pair(
         *(model, text.id, text.task, "", one.seed, NO_INTERVENTION, "0.0"),
         answer=one.answer,
         other=other.answer,
-        asked=text.prompt,
+        asked=text.conversation,
         right=text.answer,
         against=against,
     )

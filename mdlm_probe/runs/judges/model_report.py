@@ -12,14 +12,16 @@ import pandas as pd
 from mdlm_probe.analysis import stats
 from mdlm_probe.analysis.charts import Axis, Chart, at
 from mdlm_probe.analysis.frames import Tables
-from mdlm_probe.runs.judges.verdict_stats import line_of, of_prompts
+from mdlm_probe.runs.judges.verdict_stats import line_of, mean_score, of_prompts
 
 PAIR = ["judge", "model", "against"]
 
 
 def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The tables of verdicts on models, by name: "models", "strength" and "length"."""
-    found = {"models": models(frame), "strength": strength(frame), "length": length(frame)}
+    """The tables of verdicts on models, by name: "models", "strength" and "length"; and "tasks",
+    where there are several."""
+    found = {"models": models(frame), "tasks": tasks(frame), "strength": strength(frame)}
+    found["length"] = length(frame)
     return {name: table for name, table in found.items() if len(table)}
 
 
@@ -65,6 +67,20 @@ def models(frame: pd.DataFrame) -> pd.DataFrame:
         family = [row for row in rows if row["judge"] == judge]
         for row, p in zip(family, stats.holm([row["p"] for row in family]), strict=True):
             row["p_holm"] = p
+    return pd.DataFrame(rows)
+
+
+def tasks(frame: pd.DataFrame) -> pd.DataFrame:
+    """The win rates of pairs of models by task, such as Arena-Hard's; none where there is one.
+
+    Their tests `p` are of one task each, and not corrected: they are for where to look.
+    """
+    if frame["task"].nunique() < 2:
+        return pd.DataFrame()
+    rows = []
+    for coordinates, part in frame.groupby([*PAIR, "task"], sort=False):
+        named: dict[str, Any] = dict(zip([*PAIR, "task"], coordinates, strict=True))
+        rows.append(named | mean_score(of_prompts(part).to_numpy()))
     return pd.DataFrame(rows)
 
 
