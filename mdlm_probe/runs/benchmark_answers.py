@@ -13,7 +13,7 @@ from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.files import unusable
 from mdlm_probe.prompts import benchmark_lines, texts
 from mdlm_probe.runs.arena_hard import write_arena_hard
-from mdlm_probe.runs.generate import turn_path
+from mdlm_probe.runs.turns import turn_path
 
 Row = dict[str, Any]
 

@@ -32,6 +32,7 @@ from mdlm_probe.runs import executors, loaded_models, runner
 from mdlm_probe.runs.answer_writer import AnswerWriter, GenerationProgress, GenerationRequest
 from mdlm_probe.runs.executors.contract import Executor
 from mdlm_probe.runs.plan import Job, slug
+from mdlm_probe.runs.turns import continued, turn_path
 
 if TYPE_CHECKING:
     from mdlm_probe.engine.queries import Asker
@@ -138,34 +139,13 @@ def run(job: Job, progress: GenerationProgress, executor: Executor | None = None
         path = _turn(job, entry, options, request, 1, progress, lent)
         said = 0 if request.infill else max((len(text.then) for text in request.texts), default=0)
         for turn in range(2, said + 2):
-            request = replace(request, texts=_continued(request.texts, _path(job, entry, turn - 1)))
+            request = replace(request, texts=continued(request.texts, _path(job, entry, turn - 1)))
             _turn(job, entry, options, request, turn, progress, lent)
     return path
 
 
-def turn_path(path: Path, turn: int) -> Path:
-    """Where the answers of a turn of conversations are: `path` is the first turn's."""
-    return path if turn == 1 else path.with_name(f"{path.stem}__turn-{turn}{path.suffix}")
-
-
 def _path(job: Job, entry: Checkpoint, turn: int) -> Path:
     return turn_path(job.output / f"generate__{slug(entry.name)}.jsonl", turn)
-
-
-def _continued(asked: Sequence[Text], path: Path) -> tuple[Text, ...]:
-    """What the users say next, after the answers in a file; of those that say something more."""
-    records = JsonLines(path, "answer to a prompt", ("prompt", "answer")).records
-    answers = {record["prompt"]: record["answer"] for record in records}
-    return tuple(
-        replace(
-            text,
-            prompt=text.then[0],
-            history=(*text.history, (text.prompt, answers[text.id])),
-            then=text.then[1:],
-        )
-        for text in asked
-        if text.then and text.id in answers
-    )
 
 
 def _turn(
