@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from mdlm_probe.engine.queries import Answer, Attention, Query
@@ -40,15 +40,23 @@ def strongest(weights: Weights, begins: tuple[int, ...]) -> Float[Tensor, " leng
         begins: the first query that sees each key. An even share is what a key receives where every
             query gives as much to all that it sees: of causal attention the first keys' is large.
     """
-    above = weights.mean(1) - even_share(begins, weights)
+    above = weights.mean(1) - received(even_weights(begins, weights.device), ())
     heads, length = above.shape
     return torch.bincount(above.argmax(1), minlength=length).to(weights.dtype) / heads
 
 
-def even_share(begins: tuple[int, ...], like: Weights) -> Float[Tensor, " length"]:
-    """What each key receives of attention that is even over all that a query sees."""
-    seen = _seen(begins, like)
-    return (seen / seen.sum(1, keepdim=True)).mean(0)
+def even_weights(
+    begins: tuple[int, ...], device: torch.device | str = "cpu"
+) -> Float[Tensor, "1 length length"]:
+    """Attention that every query gives evenly to all that it sees, as that of a single head.
+
+    Args:
+        begins: the first query that sees each key.
+        device: where they are made.
+    """
+    places = torch.arange(len(begins), device=device)
+    seen = places[:, None] >= on(places.device, torch.tensor(begins))
+    return (seen / seen.sum(1, keepdim=True))[None]
 
 
 def to_groups(
@@ -76,11 +84,6 @@ def by_distance(
     own = weights[:, asked].mean(0)
     found = own.new_zeros(len(starts))
     return found.index_add_(0, kind.flatten(), own.flatten()) / len(asked)
-
-
-def _seen(begins: tuple[int, ...], like: Weights) -> Bool[Tensor, "length length"]:
-    places = torch.arange(len(begins), device=like.device)
-    return places[:, None] >= on(like.device, torch.tensor(begins))
 
 
 # ---------------------------------------------------------------------- out of a pass

@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
-from mdlm_probe.engine import attention_readouts
 from mdlm_probe.engine.multi_step import MultiStep, Pass
 from mdlm_probe.engine.queries import Answer, Attention, Query, Readout
 from mdlm_probe.probes.attention import canvases, effects
@@ -136,9 +134,14 @@ class AttentionByStep:
         if not self.controls:
             return found
         removed = [self._removed(one) for one in found]
-        both = list(zip(found, answers, removed, strict=True))
-        after = iter((yield [self._without(*one, keys) for *one, own in both for keys in own]))
-        return [self._effects(one, answer, [next(after) for _ in own]) for one, answer, own in both]
+        after = yield [
+            self._without(one, answer, keys)
+            for one, answer, own in zip(found, answers, removed, strict=True)
+            for keys in own
+        ]
+        each = 1 + self.controls
+        parts = [after[first : first + each] for first in range(0, len(after), each)]
+        return [self._effects(*both) for both in zip(found, answers, parts, strict=True)]
 
     def _query(self, canvas: StepCanvas) -> Query:
         readings = (
@@ -158,23 +161,17 @@ class AttentionByStep:
 
     def _reading(self, canvas: StepCanvas, answer: Answer) -> StepReading:
         length = len(canvas.ids)
-        seen = torch.arange(length)[:, None] >= torch.tensor(canvas.begins)
-        even = (seen / seen.sum(1, keepdim=True))[None]
-        received = answer["received"].astype(float) * length
-        expected = attention_readouts.received(even, ()).numpy().astype(float) * length
-        sinks = Sinks(received, expected, answer["strongest"], self.epsilon)
-        shares = [
-            answer["to_groups"].astype(float).mean(0),
-            attention_readouts.to_groups(even, canvas.queries, _groups(canvas)).numpy(),
-        ]
-        far = [
-            answer["by_distance"].astype(float).mean(0),
-            attention_readouts.by_distance(even, canvas.queries, STARTS).numpy(),
-        ]
-        groups = Shares(("masks", "prompt", "written", "itself"), *map(_apart, shares, far))
+        received, groups, far = _even(canvas)
+        found = answer["received"].astype(float) * length
+        sinks = Sinks(found, received * length, answer["strongest"], self.epsilon)
+        shares = answer["to_groups"].astype(float).mean(0), groups
+        distances = answer["by_distance"].astype(float).mean(0), far
+        names = ("masks", "prompt", "written", "itself")
         if self.entry.kind == "causal":  # its last token is a part of the prompt or the text
-            groups = Shares(groups.names[:3], *shares)
-        return StepReading(canvas, sinks, groups, Shares(STARTS, *far))
+            given = Shares(names[:3], *shares)
+        else:
+            given = Shares(names, *map(_apart, shares, distances))
+        return StepReading(canvas, sinks, given, Shares(STARTS, *distances))
 
     def _removed(self, one: StepReading) -> list[Removed]:
         draws = range(self.controls)
@@ -194,8 +191,8 @@ class AttentionByStep:
     def _effects(self, one: StepReading, before: Answer, after: Sequence[Answer]) -> StepReading:
         strongest, *controls = (self._effect(one.canvas, before, own) for own in after)
         lost = [own.lost for own in controls if own.lost is not None]
-        means = (float(np.mean([getattr(c, n) for c in controls])) for n in ("kl", "tv", "top"))
-        control = Effect(*means, float(np.mean(lost)) if lost else None)
+        kl, tv, top = np.mean([(own.kl, own.tv, own.top) for own in controls], axis=0).tolist()
+        control = Effect(kl, tv, top, float(np.mean(lost)) if lost else None)
         given = one.canvas, one.sinks, one.groups, one.distances
         return StepReading(*given, strongest, control)
 
@@ -209,6 +206,19 @@ class AttentionByStep:
         return Effect(
             float(effects.kl(*logs).mean()), float(effects.tv(*logs).mean()), float(top), lost
         )
+
+
+def _even(canvas: StepCanvas) -> list[np.ndarray]:
+    """What even attention gives: to each key, to groups of keys, by distance."""
+    from mdlm_probe.engine import attention_readouts as read  # torch: only where a model is asked
+
+    even = read.even_weights(canvas.begins)
+    found = (
+        read.received(even, ()),
+        read.to_groups(even, canvas.queries, _groups(canvas)),
+        read.by_distance(even, canvas.queries, STARTS),
+    )
+    return [one.numpy().astype(float) for one in found]
 
 
 def _groups(canvas: StepCanvas) -> tuple[tuple[int, ...], ...]:

@@ -62,6 +62,8 @@ def _canvas(
     decoded: Decoded, entry: Checkpoint, prompt: int, step: int, progress: float
 ) -> StepCanvas:
     origin, ids = decoded.canvas.origin, decoded.at(step)
+    asked: tuple[int, ...]
+    queries: tuple[int, ...]
     if entry.kind == "causal":
         ids = ids[: prompt + step]
         asked, queries = (len(ids),), (len(ids) - 1,)

@@ -8,7 +8,6 @@ import pandas as pd
 
 from mdlm_probe.analysis.charts import Axis, Chart, ChartLayer
 from mdlm_probe.analysis.frames import Tables
-from mdlm_probe.probes.attention.report import DIFFERENCE
 
 READ = (
     "A key's attention is the sum over all queries, the mean over heads; the mean of all keys is 1."
@@ -45,11 +44,6 @@ def _distances(tables: Tables, frame: Any) -> pd.DataFrame:
 
 def _ones(tables: Tables, frame: Any) -> pd.DataFrame:
     return pd.DataFrame({"times_even": [1.0]})
-
-
-def _removal(tables: Tables, frame: Any) -> pd.DataFrame:
-    table = tables["removal"]
-    return table[table["removed"] != DIFFERENCE] if len(table) else table
 
 
 CHARTS = (
@@ -127,7 +121,7 @@ CHARTS = (
     Chart(
         "removal",
         "What removing each layer's strongest key changes, and other keys",
-        _removal,
+        lambda tables, frame: tables["removal"],
         "interval",
         Axis("kl", "divergence from predictions with all keys (nats)", ends="kl"),
         Axis("removed", "keys removed"),

@@ -28,8 +28,8 @@ def kl(before: Logs, after: Logs) -> Float[np.ndarray, " masks"]:
     gaps = np.zeros_like(before, dtype=float)  # 0 where neither has any: the mask's
     np.subtract(before, after, out=gaps, where=p[:, :-1] > 0)
     rest = np.log(np.maximum(p[:, -1], LEAST) / np.maximum(q[:, -1], LEAST))
-    found: np.ndarray = (p[:, :-1] * gaps).sum(1) + p[:, -1] * rest
-    return found.clip(min=0.0)
+    found: np.ndarray = ((p[:, :-1] * gaps).sum(1) + p[:, -1] * rest).clip(min=0.0)
+    return found
 
 
 def tv(before: Logs, after: Logs) -> Float[np.ndarray, " masks"]:
@@ -42,7 +42,8 @@ def changed(
     before: Int[np.ndarray, "masks tokens"], after: Int[np.ndarray, " masks"]
 ) -> Float[np.ndarray, " masks"]:
     """1 where the most probable token is another: `before` has it first."""
-    return (before[:, 0] != after).astype(float)
+    found: np.ndarray = (before[:, 0] != after).astype(float)
+    return found
 
 
 def _shares(logs: Logs) -> Float[np.ndarray, "masks kinds"]:

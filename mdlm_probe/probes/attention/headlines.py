@@ -7,16 +7,13 @@ from collections.abc import Iterator
 import pandas as pd
 
 from mdlm_probe.analysis.frames import Tables
-from mdlm_probe.analysis.headlines import Headline, HeadlineValue, chosen, first, of_models, over
-from mdlm_probe.probes.attention.report import DIFFERENCE
+from mdlm_probe.analysis.headlines import Headline, HeadlineValue, first, of_models, over
 
 
 def _removal(tables: Tables, frame: dict[str, pd.DataFrame]) -> Iterator[HeadlineValue]:
-    for _, rows in of_models(tables.get("removal")):
-        found = chosen(rows, removed=DIFFERENCE)
-        if len(found):
-            row = first(found)
-            yield over(row, "kl", 1, row["n"], "prompts", "a key of each layer, all passes read")
+    for _, rows in of_models(tables.get("contrast")):
+        row = first(rows)
+        yield over(row, "kl", 1, row["n"], "prompts", "a key of each layer, all passes read")
 
 
 HEADLINES = (

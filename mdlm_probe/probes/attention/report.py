@@ -12,15 +12,15 @@ from mdlm_probe.analysis import stats
 from mdlm_probe.analysis.frames import PROMPT_COLUMNS, grouped
 from mdlm_probe.analysis.pairing import PROMPT_ITEM, Measure, Pairing
 
-PRINTED = ("steps", "removal")
+PRINTED = ("steps", "removal", "contrast")
 UNREAD = ("sink_text",)
 UNITS = {
-    "removal": {"kl": "nats", "tv": "share", "top_changed": "share"},
-    "steps": {"moved": "tokens"},
+    table: {"kl": "nats", "tv": "share", "top_changed": "share"}
+    for table in ("removal", "contrast")
 }
 """Units of columns that the rows don't have, or have in another one; by table."""
 EFFECTS = {"kl": "removed_kl", "tv": "removed_tv", "top_changed": "removed_top"}
-DIFFERENCE = "strongest - control"
+REMOVED = ("strongest", "control")
 ORDER = {"masks": 0, "prompt": 1, "written": 2, "itself": 3}
 """The order of groups."""
 
@@ -30,7 +30,7 @@ def tables(frame: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
 
     "steps" and "layers": how far the strongest key is beyond an even share, by progress of the
     decoding and by layer; "kinds" of sinks; where masks' attention goes, by "groups" and
-    "distances"; what "removal" of keys changes.
+    "distances"; what "removal" of keys changes, and of the strongest beyond others: "contrast".
 
     Raises:
         KeyError, ValueError: for rows that an attention run didn't write.
@@ -45,6 +45,7 @@ def tables(frame: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
         "groups": attended(frame["groups"], ("progress", "attended")),
         "distances": attended(frame["distances"], ("attended_distance",)),
         "removal": removal(frame["removals"]),
+        "contrast": contrast(frame["removals"]),
     }
 
 
@@ -118,31 +119,40 @@ def attended(rows: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
 def removal(rows: pd.DataFrame) -> pd.DataFrame:
     """What removing a key of each layer changes: means of the prompts' means over their passes.
 
-    Each layer's strongest key; other keys of the same regions in its place (control); and the
-    difference of the two over the same prompts, tested against none (t). `truth_lost` is of the
-    first pass alone.
+    Of each layer's strongest key, and of other keys of the same regions (control). `truth_lost` is
+    of the first pass alone.
+    """
+    found = []
+    for named, own in grouped(rows, ("model", "removed")):
+        table = _effects(own)
+        line = named | {"n": len(table)}
+        for column in map(str, table.columns):
+            one = table[column].dropna().to_numpy()
+            signed = column == "truth_lost"
+            line |= (stats.mean(one) if signed else stats.amount(one)).columns(column)
+        found.append(line)
+    return pd.DataFrame(found)
+
+
+def contrast(rows: pd.DataFrame) -> pd.DataFrame:
+    """What removing the strongest keys changes beyond what removing others does.
+
+    The same measures, strongest minus control of the same prompts; t intervals and tests, `_holm`
+    corrected for a measure's models.
     """
     found = []
     for named, own in grouped(rows, ("model",)):
-        parts = {str(name): part for name, part in own.groupby("removed", observed=True)}
-        values = {name: _effects(parts[name]) for name in ("strongest", "control") if name in parts}
-        for name, table in values.items():
-            line = named | {"removed": name, "n": len(table)}
-            for column in table:
-                one = table[column].dropna().to_numpy()
-                signed = column == "truth_lost"
-                line |= (stats.mean(one) if signed else stats.amount(one)).columns(str(column))
-            found.append(line)
-        if len(values) == 2:
-            gap = (values["strongest"] - values["control"]).dropna(how="all")
-            line = named | {"removed": DIFFERENCE, "n": len(gap)}
-            for column in gap:
-                tested = stats.mean(gap[column].dropna().to_numpy())
-                line |= tested.columns(str(column)) | {f"{column}_p": tested.p}
-            found.append(line)
+        parts = {str(name): _effects(part) for name, part in own.groupby("removed", observed=True)}
+        if len(parts) < len(REMOVED):
+            continue
+        gap = (parts[REMOVED[0]] - parts[REMOVED[1]]).dropna(how="all")
+        line = named | {"n": len(gap)}
+        for column in map(str, gap.columns):
+            tested = stats.mean(gap[column].dropna().to_numpy())
+            line |= tested.columns(column) | {f"{column}_p": tested.p}
+        found.append(line)
     table = pd.DataFrame(found)
-    tested = [c.removesuffix("_p") for c in table if str(c).endswith("_p")]
-    return stats.corrected(table, tested) if tested else table
+    return stats.corrected(table, [c[:-2] for c in map(str, table.columns) if c.endswith("_p")])
 
 
 def _effects(rows: pd.DataFrame) -> pd.DataFrame:
@@ -172,6 +182,13 @@ def _strongest(frame: pd.DataFrame) -> pd.DataFrame:
     return found.reset_index()
 
 
+def _removed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Every prompt's means over its passes."""
+    keys = ["task", "prompt", "removed"]
+    groups = frame.groupby(keys, observed=True, sort=False)
+    return groups[["removed_kl", "removed_top"]].mean().reset_index()
+
+
 PAIRED = (
     Pairing(
         {
@@ -190,8 +207,9 @@ PAIRED = (
             "removed_top": Measure("other most probable tokens (points)", scale=100),
         },
         item=PROMPT_ITEM,
-        by=("removed", "progress"),
+        by=("removed",),
         name="removal",
         kind="removals",
+        rows=_removed,
     ),
 )

@@ -47,7 +47,8 @@ class Sinks:
         length = len(self.even)
         # a key against the mean of the others: (1 - its own share) / (n - 1) of the whole
         above = (self.received - self.even) * length / max(1, length - 1)
-        return above > self.epsilon
+        found: np.ndarray = above > self.epsilon
+        return found
 
     @property
     def strongest(self) -> tuple[int, ...]:

@@ -50,6 +50,7 @@ PLACES = {
     ),
     "cache edits": ("cache-error", {"cache": "prefix"}, "edits", 100, "edits"),
     "list accuracy": ("parallel-overview", {"family": "all"}, "of_optimum", 100, "of_optimum"),
+    "attention removal": ("attention-contrast", {}, "kl", 1, "kl"),
     "recency": (
         *("attribution-shape", {"part": "recency", "appended_masks": "0"}),
         *("value", 1, "tasks"),

@@ -38,6 +38,8 @@ TABLES = {
     ("blocks", ""): ("quality", "repeated", 100),
     ("cache", "texts"): ("error", "edits", 100),
     ("cache", "error"): ("error", "dlogp", 1),
+    ("attention", "sinks"): ("steps", "beyond_even", 1),
+    ("attention", "removal"): ("removal", "kl", 1),
     ("shift", "harm"): ("harm", "nats", 1),
     ("shift", "unintervened"): ("unintervened", "nll_per_token", 1),
     ("judge", ""): ("winrate", "winrate", 100),
@@ -70,7 +72,7 @@ def real(tmp_path_factory):
 
 
 NOISY = ("logp_right", "normalised", "top1_prob", "js", "mi", "incoherent_parallel", "logp", "nll")
-NOISY += ("repeated", "dlogp_mean")
+NOISY += ("repeated", "dlogp_mean", "received", "removed_kl")
 
 
 def noisy(frame):
