@@ -156,7 +156,7 @@ class AttentionByStep:
 
     def _own(self, canvas: StepCanvas) -> tuple[Readout, ...]:
         """Reads the true continuation, before anything else was written."""
-        first = not canvas.steps_made and self.truth
+        first = not canvas.steps_before and self.truth
         return (Readout("own", (canvas.asked[0], *self.truth)),) if first else ()
 
     def _reading(self, canvas: StepCanvas, answer: Answer) -> StepReading:

@@ -20,7 +20,7 @@ class StepCanvas:
 
     Attributes:
         progress: which of the passes read it is, 0 for the first, as a share of all.
-        steps_made: before it.
+        steps_before: before it.
         ids: as far as the active block of block-causal attention ends.
         asked: positions to be predicted: all masks; of causal models the one behind the text.
         queries: positions whose attention is described: all masks; of causal models the last token.
@@ -30,7 +30,7 @@ class StepCanvas:
     """
 
     progress: float
-    steps_made: int
+    steps_before: int
     ids: tuple[int, ...]
     asked: tuple[int, ...]
     queries: tuple[int, ...]

@@ -6,12 +6,12 @@ from mdlm_probe.core.columns import Column, Observation
 from mdlm_probe.core.shared_columns import TOKENS
 
 PROGRESS = Column("progress", float, "share", "how much of the decoding was done: 0 is its begin")
-STEPS_MADE = Column("steps_made", int, "steps", "steps made before the pass that is read")
+STEPS_BEFORE = Column("steps_before", int, "steps", "steps made before the pass that is read")
 MASKS_LEFT = Column("masks_left", int, "masks", "masks that the pass reads; none of causal models")
 
 LAYERS = (
     PROGRESS,
-    STEPS_MADE,
+    STEPS_BEFORE,
     MASKS_LEFT,
     TOKENS,
     Column("layer", int, "", "the network's layer, from 1"),

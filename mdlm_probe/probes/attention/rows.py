@@ -45,7 +45,7 @@ def _layers(engine: AnyEngine, one: StepReading, before: StepReading | None) -> 
             last = before.sinks.strongest[layer]
             moved = abs(place - last) if before.sinks.are[layer, last] else None
         yield _at(canvas) | {
-            "steps_made": canvas.steps_made,
+            "steps_before": canvas.steps_before,
             "tokens": len(canvas.ids),
             "layer": layer + 1,
             "sinks": int(sinks.are[layer].sum()),

@@ -67,7 +67,7 @@ class Sinks:
         own key is none: it would go on to see itself.
         """
         return tuple(
-            (layer, self._other(canvas, layer, seed_of(seed, canvas.steps_made, layer, draw)))
+            (layer, self._other(canvas, layer, seed_of(seed, canvas.steps_before, layer, draw)))
             for layer in range(len(self.received))
         )
 

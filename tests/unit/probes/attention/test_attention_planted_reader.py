@@ -195,7 +195,7 @@ def test_its_attention_is_that_of_its_pulls(run):
             at, received = one.strongest(), one.received(one.weights())
             assert first["progress"] == number / READS
             assert (first["layer"], second["layer"]) == (1, 2)
-            assert (first["tokens"], first["steps_made"]) == (one.length, one.step)
+            assert (first["tokens"], first["steps_before"]) == (one.length, one.step)
             assert (first["sink_place"], first["sink_from_prompt"]) == (at, at - one.prompt)
             assert first["received"] == pytest.approx(received[at], rel=1e-5)
             assert first["even_received"] == pytest.approx(one.received(one.even)[at], rel=1e-5)

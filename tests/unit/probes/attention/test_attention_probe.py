@@ -46,7 +46,7 @@ def decoded(ids, places, tokens, steps, origin=0):
 def test_passes_are_spread_over_the_decoding_the_first_among_them():
     whole = decoded((1, 2, 9, 9, 9, 9), (2, 3, 4, 5), (4, 8, 5, 6), (3, 1, 2, 4))
     read = read_of(whole, MASKED, 2, 2)
-    assert [(c.progress, c.steps_made) for c in read] == [(0.0, 0), (0.5, 2)]
+    assert [(c.progress, c.steps_before) for c in read] == [(0.0, 0), (0.5, 2)]
     assert [c.ids for c in read] == [(1, 2, 9, 9, 9, 9), (1, 2, 9, 8, 5, 9)]
     assert read[1].asked == read[1].queries == (2, 5)
     assert read[1].kinds == ("first", "prompt", "mask", "end", "written", "mask")
@@ -58,7 +58,7 @@ def test_no_pass_is_read_twice():
     at_once = decoded((1, 9, 9), (1, 2), (4, 5), (1, 1))
     assert [c.progress for c in read_of(at_once, MASKED, 1, 6)] == [0.0]
     in_two = decoded((1, 9, 9), (1, 2), (4, 5), (2, 1))
-    assert [c.steps_made for c in read_of(in_two, MASKED, 1, 6)] == [0, 1]
+    assert [c.steps_before for c in read_of(in_two, MASKED, 1, 6)] == [0, 1]
 
 
 def test_of_blocks_nothing_behind_the_active_one_is_read():
@@ -67,7 +67,7 @@ def test_of_blocks_nothing_behind_the_active_one_is_read():
     ids, places = (1, 2, 3, *(9,) * 6), range(3, 9)
     blocks = decoded(ids, places, (4,) * 6, (1, 2, 3, 4, 5, 6), origin=1)
     read = read_of(blocks, entry, 3, 3)
-    assert [c.steps_made for c in read] == [0, 2, 4]
+    assert [c.steps_before for c in read] == [0, 2, 4]
     assert [len(c.ids) for c in read] == [5, 9, 9]
     assert [c.asked for c in read] == [(3, 4), (5, 6, 7, 8), (7, 8)]
     assert read[1].begins == (0, 1, 1, 1, 1, 5, 5, 5, 5)
@@ -79,7 +79,7 @@ def test_a_causal_model_is_read_at_the_end_of_its_text():
     text = decoded((1, 2, 4, 5, 6), (2, 3, 4), (4, 5, 6), (1, 2, 3))
     first, second = read_of(text, entry, 2, 2)
     assert (first.ids, first.asked, first.queries) == ((1, 2), (2,), (1,))
-    assert (second.ids, second.steps_made) == ((1, 2, 4), 1)
+    assert (second.ids, second.steps_before) == ((1, 2, 4), 1)
     assert second.begins == (0, 1, 2)
 
 

@@ -9,7 +9,7 @@ from mdlm_probe.probes.attention import charts, headlines, report
 
 CELL = {"prompts": "decay", "lexicon": "small", "task": "prose", "epsilon": 3.0}
 PROMPTS = ("a", "b", "c")
-AT = {"progress": 0.0, "masks_left": 4, "steps_made": 0, "tokens": 20, "sink_heads": 0.5}
+AT = {"progress": 0.0, "masks_left": 4, "steps_before": 0, "tokens": 20, "sink_heads": 0.5}
 
 
 def layer(prompt, number, received, place, moved=None, kind="prompt", signs=0, **more):
