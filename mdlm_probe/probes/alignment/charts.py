@@ -67,7 +67,7 @@ def _level(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     if not len(table):
         return table
     rows = _whole(table[table["target"] == "unmoved"])
-    return rows[["model", "flexible"]].rename(columns={"flexible": "nats"})
+    return rows[["model", "flexible"]].rename(columns={"flexible": "token_ce"})
 
 
 def _by_share(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
@@ -106,7 +106,7 @@ CHARTS = (
         _curve,
         "line",
         Axis("from_point", "token from the point of the shift (0: the other token)"),
-        Axis("nats", "cross-entropy (nats)", ends="nats"),
+        Axis("token_ce", "cross-entropy (nats)", ends="token_ce"),
         colour="target",
         panels=("model",),
         counts=(("n", "texts"),),

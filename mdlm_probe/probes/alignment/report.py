@@ -26,7 +26,7 @@ UNITS = {
     "repeats": dict.fromkeys(("moved_penalty", "distinct_penalty"), PER_TOKEN)
     | {"equal_share": "share"},
     "losses": dict.fromkeys(LOSSES, PER_TOKEN),
-    "curve": {"nats": "nats"},
+    "curve": {"token_ce": "nats"},
 }
 """Units of columns that the rows don't have, or have in another one; by table."""
 
@@ -188,7 +188,7 @@ def curve(tokens: pd.DataFrame) -> pd.DataFrame:
             for number, own in by_value(part.dropna(subset=[name]), "from_point"):
                 line = where | {"target": name.removeprefix("ce_"), "from_point": int(number)}
                 line |= {"n": len(own)}
-                found.append(line | stats.amount(own[name].to_numpy()).columns("nats"))
+                found.append(line | stats.amount(own[name].to_numpy()).columns("token_ce"))
     return pd.DataFrame(found)
 
 
