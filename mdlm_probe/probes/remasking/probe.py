@@ -112,9 +112,10 @@ def refuse(cell: Cell, entry: Checkpoint) -> str:
     """Why a cell can't be asked of a model; empty if it can."""
     if entry.attention == "block-causal":
         return "its blocks see no later ones: what follows a token can't tell that it is wrong"
-    if (cell.reading == "left") != (entry.kind == "causal"):
-        other = "a causal model" if entry.kind == "causal" else "a masked model"
-        return Refusal.of(f"{other} isn't read so", "reading")
+    if entry.kind == "causal" and cell.reading != "left":
+        return Refusal.of("a causal model reads what stands on the left: --reading left", "reading")
+    if entry.kind == "masked" and cell.reading == "left":
+        return Refusal.of("a masked model reads both sides: --reading masked,visible", "reading")
     if cell.reading == "visible" and entry.exact:
         return Refusal.of("it is computed at masks: of a visible token it is certain", "reading")
     return ""

@@ -221,8 +221,9 @@ def rewritten(rows: pd.DataFrame) -> pd.DataFrame:
 PAIRED = (
     Pairing(
         {"auroc": Measure("AUROC of finding the error (points)", scale=100, better="more")},
-        item=PROMPT_ITEM,
-        by=("error", "plant", "reading"),
+        item=(*PROMPT_ITEM, "plant"),
+        by=("error", "reading"),
+        cluster="prompt",
         name="detection",
         kind="texts",
         rows=found_errors,
@@ -232,8 +233,9 @@ PAIRED = (
             "restored": Measure("errors mended (points)", hits=True, scale=100, better="more"),
             "spoilt": Measure("right tokens spoilt", better="less"),
         },
-        item=PROMPT_ITEM,
-        by=("error", "plant", "reading", "remasked"),
+        item=(*PROMPT_ITEM, "plant"),
+        by=("error", "reading", "remasked"),
+        cluster="prompt",
         name="mended",
         kind="mended",
         rows=rewritten,

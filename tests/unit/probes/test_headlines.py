@@ -50,6 +50,14 @@ PLACES = {
     ),
     "cache edits": ("cache-error", {"cache": "prefix"}, "edits", 100, "edits"),
     "list accuracy": ("parallel-overview", {"family": "all"}, "of_optimum", 100, "of_optimum"),
+    "errors found": (
+        *("remasking-detection", {"error": "unigram", "reading": "masked"}),
+        *("auroc", 1, "auroc"),
+    ),
+    "errors found": (
+        *("remasking-detection", {"error": "unigram", "reading": "masked"}),
+        *("auroc", 1, "auroc"),
+    ),
     "attention removal": ("attention-contrast", {}, "kl", 1, "kl"),
     "recency": (
         *("attribution-shape", {"part": "recency", "appended_masks": "0"}),
