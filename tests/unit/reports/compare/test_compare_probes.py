@@ -36,6 +36,7 @@ TABLES = {
     ("joint", "orders"): ("orders", "logp_per_token", 1),
     ("joint", "budget"): ("budget", "drop", 1),
     ("blocks", ""): ("quality", "repeated", 100),
+    ("canvas", ""): ("overview", "in_first_sentence", 100),
     ("cache", "texts"): ("error", "edits", 100),
     ("cache", "error"): ("error", "dlogp", 1),
     ("attention", "sinks"): ("steps", "beyond_even", 1),
@@ -80,7 +81,7 @@ def noisy(frame):
     rng = np.random.default_rng(0)
     for name in (n for n in NOISY if n in frame):
         frame[name] *= 1 - 0.1 * rng.random(len(frame))
-    for name in ("correct", "edits", "edit_distance", "win"):
+    for name in ("correct", "in_first_sentence", "edits", "edit_distance", "win"):
         if name in frame:
             moved = rng.random(len(frame)) < 0.3
             frame[name] = (frame[name] - moved).abs()
