@@ -91,8 +91,6 @@ def _by_loss(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     rows, parts = _whole(table), []
     for loss, title in BY_LOSS.items():
         name = f"{loss}penalty"
-        if name not in rows:
-            continue
         ends = {f"{name}{end}": f"nats{end}" for end in ("", "_low", "_high")}
         kept = rows[["model", "target", "n", *ends]].rename(columns=ends)
         parts.append(kept.dropna(subset=["nats"]).assign(loss=title))

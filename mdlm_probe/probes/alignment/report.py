@@ -103,8 +103,7 @@ def losses(targets: pd.DataFrame) -> pd.DataFrame:
         for target, own in part.groupby("target", observed=True, sort=False):
             line = where | {"target": target, "n": len(own)}
             for loss in LOSSES:
-                if own[loss].notna().any():
-                    line |= stats.amount(own[loss].to_numpy()).columns(loss)
+                line |= stats.amount(own[loss].dropna().to_numpy()).columns(loss)
             found.append(line)
     return pd.DataFrame(found)
 
@@ -137,9 +136,7 @@ def _flexible(own: pd.DataFrame, price: stats.Estimate) -> dict[str, float]:
     if price.low > 0:
         both = own[["flexible_penalty", "penalty"]].to_numpy()
         line |= stats.bootstrap(both, lambda m: m[..., 0] / m[..., 1]).columns("flexible_ratio")
-    if own["slack_penalty"].notna().any():
-        line |= stats.mean(own["slack_penalty"].to_numpy()).columns("slack_penalty")
-    return line
+    return line | stats.mean(own["slack_penalty"].dropna().to_numpy()).columns("slack_penalty")
 
 
 def repeats(tokens: pd.DataFrame) -> pd.DataFrame:

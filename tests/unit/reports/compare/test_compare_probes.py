@@ -41,6 +41,8 @@ TABLES = {
     ("cache", "error"): ("error", "dlogp", 1),
     ("attention", "sinks"): ("steps", "beyond_even", 1),
     ("attention", "removal"): ("removal", "kl", 1),
+    ("alignment", "penalty"): ("penalties", "penalty", 1),
+    ("alignment", "unmoved"): ("losses", "cross_entropy", 1),
     ("shift", "harm"): ("harm", "nats", 1),
     ("shift", "unintervened"): ("unintervened", "nll_per_token", 1),
     ("judge", ""): ("winrate", "winrate", 100),
@@ -73,7 +75,7 @@ def real(tmp_path_factory):
 
 
 NOISY = ("logp_right", "normalised", "top1_prob", "js", "mi", "incoherent_parallel", "logp", "nll")
-NOISY += ("repeated", "dlogp_mean", "received", "removed_kl")
+NOISY += ("cross_entropy", "flexible", "repeated", "dlogp_mean", "received", "removed_kl")
 
 
 def noisy(frame):
@@ -93,6 +95,7 @@ def reported(probe, name, tables):
     title, column, scale = TABLES[probe, name]
     table = tables[title]
     kept = {"label": "any", "part": "primacy", "task": "all", "set": "all", "amount": "50"}
+    kept |= {"target": "unmoved"}
     for key, value in kept.items():
         if key in table and value in set(table[key]):
             table = table[table[key] == value]
