@@ -54,10 +54,6 @@ PLACES = {
         *("remasking-detection", {"error": "unigram", "reading": "masked"}),
         *("auroc", 1, "auroc"),
     ),
-    "errors found": (
-        *("remasking-detection", {"error": "unigram", "reading": "masked"}),
-        *("auroc", 1, "auroc"),
-    ),
     "attention removal": ("attention-contrast", {}, "kl", 1, "kl"),
     "recency": (
         *("attribution-shape", {"part": "recency", "appended_masks": "0"}),
