@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from mdlm_probe.analysis.charts import Axis, Chart, ChartLayer, at
-from mdlm_probe.analysis.frames import Tables
+from mdlm_probe.analysis.frames import Tables, grouped
 
 READ = (
     "The optimum is what an ideal reader gets right that holds all right answers equally likely and"
@@ -13,6 +13,7 @@ READ = (
     " is lost there is the model's. Above the optimum a model holds fewer answers possible than"
     " there are (same_share in the table)."
 )
+PANELS = ["family", "list_length"]
 MASKS = "as many as the answer has words, none after them"
 
 
@@ -20,12 +21,24 @@ def _accuracy(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     return tables["accuracy"]
 
 
-def _optimum(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
-    """The optimum of each family by tokens per step, the same for all models that fill in alike."""
+def _optima(tables: Tables, several: bool) -> pd.DataFrame:
+    """The optimum by tokens per step, of panels in which models and orders have the same; or of
+    those in which they have several: by order, or by the blocks of attention.
+    """
+    found = []
     table = tables["accuracy"].dropna(subset=["optimum"])
-    known = ["family", "list_length", "order", "per_step"]
-    best = table.groupby(known, observed=True, sort=False)["optimum"].mean().reset_index()
-    return best.rename(columns={"optimum": "correct"})
+    for _, panel in grouped(table, PANELS):
+        lines = {
+            frozenset(zip(own["per_step"].round(6), own["optimum"].round(6), strict=True))
+            for _, own in grouped(panel, ["model", "order"])
+        }
+        longest = max(lines, key=len)
+        if (set[tuple[float, float]]().union(*lines) == longest) != several:
+            found.append(panel)
+    if not found:
+        return pd.DataFrame()
+    rows = pd.concat(found)[[*PANELS, "per_step", "optimum"]].drop_duplicates()
+    return rows.rename(columns={"optimum": "correct"}).sort_values("per_step", kind="stable")
 
 
 def _relative(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
@@ -33,7 +46,7 @@ def _relative(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     return table.assign(family=table["family"].cat.remove_unused_categories())
 
 
-PANELS = (("list_length", "words"),)
+NAMES = (("list_length", "words"),)
 CHARTS = (
     Chart(
         "",
@@ -43,11 +56,14 @@ CHARTS = (
         Axis("per_step", "tokens per step", scale="log"),
         Axis("correct", "right answers (%)", 100, ends="correct"),
         dash="order",
-        panels=("family", "list_length"),
-        names=PANELS,
+        panels=tuple(PANELS),
+        names=NAMES,
         counts=(("n", "items"),),
         over="items",
-        layers=(ChartLayer("optimum of a factorised sampler", _optimum, "line"),),
+        layers=(
+            ChartLayer("optimum of a factorised sampler", lambda t, _: _optima(t, False), "line"),
+            ChartLayer("optima, by order and blocks", lambda t, _: _optima(t, True), "point"),
+        ),
     ),
     Chart(
         "relative",
@@ -57,7 +73,7 @@ CHARTS = (
         Axis("of_optimum", "right answers (% of the optimum)", 100, ends="of_optimum"),
         Axis("family", ""),
         panels=("list_length", "order"),
-        names=PANELS,
+        names=NAMES,
         counts=(("n", "items"),),
         over="items",
         layers=(at("100 %: as an ideal reader", of_optimum=1.0),),

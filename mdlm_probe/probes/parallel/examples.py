@@ -43,9 +43,10 @@ def _example(rows: Rows, at: int) -> ExampleItem:
 
 
 def _question(row: Fields) -> str:
-    """The item itself, without the examples before it."""
+    """The item; the examples before it are only counted."""
     source = list_prompts.load(row["lists"], row["lexicon"])
     place = int(row["list_place"] or 1) - 1
     words, family = tuple(row["word_list"].split()), row["family"]
     task = ListTask(family, words, row["new_word"], place)  # type: ignore[arg-type]
-    return source.question(task) + source.turn + source.opening
+    before = f"[... {row['shots']} examples ...]{source.end}" if row["shots"] != "0" else ""
+    return before + source.question(task) + source.turn + source.opening

@@ -45,11 +45,18 @@ def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {"overview": overview(frame), "accuracy": accuracy(frame), "faults": faults(frame)}
 
 
-def _families(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows by family in their order, all together last."""
-    names = [*FAMILIES, ALL]
-    known = [name for name in names if name in set(table["family"])]
-    return table.assign(family=pd.Categorical(table["family"], known, ordered=True))
+def _sorted(found: list[dict[str, Any]]) -> pd.DataFrame:
+    """Rows by model as they come, setting, and family in their order, all together last."""
+    table = pd.DataFrame(found)
+    known = [name for name in (*FAMILIES, ALL) if name in set(table["family"])]
+    table["family"] = pd.Categorical(table["family"], known, ordered=True)
+    models = {model: place for place, model in enumerate(dict.fromkeys(table["model"]))}
+    return table.sort_values(
+        ["model", *SETTING, "family"],
+        key=lambda one: one.map(models) if one.name == "model" else one,
+        kind="stable",
+        ignore_index=True,
+    )
 
 
 def accuracy(frame: pd.DataFrame) -> pd.DataFrame:
@@ -67,7 +74,7 @@ def accuracy(frame: pd.DataFrame) -> pd.DataFrame:
         mean, low, high = (100 * (value - best) for value in (share.mean, share.low, share.high))
         line |= stats.Estimate(mean, low, high, share.n).columns("excess_points")
         found.append(line | {"passes": part["passes"].mean()})
-    return _families(pd.DataFrame(found))
+    return _sorted(found)
 
 
 def faults(frame: pd.DataFrame) -> pd.DataFrame:
@@ -82,7 +89,7 @@ def faults(frame: pd.DataFrame) -> pd.DataFrame:
         line = named | {"n": len(part), "right_answers": int(part["correct"].sum())}
         line |= {f"{name}_share": (part["fault"] == name).mean() for name in FAULTS}
         found.append(line | _same(named, part))
-    return _families(pd.DataFrame(found))
+    return _sorted(found)
 
 
 def _same(named: dict[str, Any], part: pd.DataFrame) -> dict[str, float]:
@@ -119,14 +126,7 @@ def overview(frame: pd.DataFrame) -> pd.DataFrame:
             found.append(
                 line | {name: value / (best or np.nan) for name, value in relative.items()}
             )
-    table = _families(pd.DataFrame(found))
-    models = {model: place for place, model in enumerate(frame["model"].unique())}
-    return table.sort_values(
-        ["model", *SETTING, "family"],
-        key=lambda one: one.map(models) if one.name == "model" else one,
-        kind="stable",
-        ignore_index=True,
-    )
+    return _sorted(found)
 
 
 def notes(frame: pd.DataFrame) -> list[str]:
