@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from mdlm_probe.analysis.charts import Axis, Chart, ChartLayer, at
-from mdlm_probe.analysis.frames import Tables, grouped
+from mdlm_probe.analysis.charts import Axis, Chart, at
+from mdlm_probe.analysis.frames import Tables
 
 READ = (
     "The optimum is what an ideal reader gets right that holds all right answers equally likely and"
@@ -13,32 +13,11 @@ READ = (
     " is lost there is the model's. Above the optimum a model holds fewer answers possible than"
     " there are (same_share in the table)."
 )
-PANELS = ["family", "list_length"]
 MASKS = "as many as the answer has words, none after them"
 
 
 def _accuracy(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     return tables["accuracy"]
-
-
-def _optima(tables: Tables, several: bool) -> pd.DataFrame:
-    """The optimum by tokens per step, of panels in which models and orders have the same; or of
-    those in which they have several: by order, or by the blocks of attention.
-    """
-    found = []
-    table = tables["accuracy"].dropna(subset=["optimum"])
-    for _, panel in grouped(table, PANELS):
-        lines = {
-            frozenset(zip(own["per_step"].round(6), own["optimum"].round(6), strict=True))
-            for _, own in grouped(panel, ["model", "order"])
-        }
-        longest = max(lines, key=len)
-        if (set[tuple[float, float]]().union(*lines) == longest) != several:
-            found.append(panel)
-    if not found:
-        return pd.DataFrame()
-    rows = pd.concat(found)[[*PANELS, "per_step", "optimum"]].drop_duplicates()
-    return rows.rename(columns={"optimum": "correct"}).sort_values("per_step", kind="stable")
 
 
 def _relative(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
@@ -56,14 +35,11 @@ CHARTS = (
         Axis("per_step", "tokens per step", scale="log"),
         Axis("correct", "right answers (%)", 100, ends="correct"),
         dash="order",
-        panels=tuple(PANELS),
+        panels=("family", "list_length"),
         names=NAMES,
         counts=(("n", "items"),),
         over="items",
-        layers=(
-            ChartLayer("optimum of a factorised sampler", lambda t, _: _optima(t, False), "line"),
-            ChartLayer("optima, by order and blocks", lambda t, _: _optima(t, True), "point"),
-        ),
+        beside=(("optimum", "optimum of a factorised sampler (%)"),),
     ),
     Chart(
         "relative",
