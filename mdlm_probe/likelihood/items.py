@@ -38,7 +38,8 @@ class LikelihoodEstimate:
         logp: of the continuation.
         se: its Monte Carlo standard error; 0 where nothing was sampled.
         passes: through the network.
-        estimator: what was done: "exact", "exact-chain", "mc", "bernoulli", "pseudo" or "causal".
+        estimator: what was done: "exact", "exact-chain", "mc", "bernoulli", "dream", "pseudo" or
+            "causal".
     """
 
     logp: float
