@@ -56,7 +56,7 @@ def _of(name: str) -> Rows:
 
 def _shares(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
     table = _whole(tables.get("share", pd.DataFrame()))
-    return table.dropna(subset=["realised"]) if len(table) else table
+    return table.dropna(subset=["of_exact"]) if len(table) else table
 
 
 def _levels(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
@@ -104,8 +104,8 @@ CHARTS = (
         "The share of the exact gain that a model realises",
         _shares,
         SHOWN,
-        Axis("realised", "of the exact gain (%)", 100, ends="realised"),
-        layers=(at("100 %: all there is to gain", realised=1.0),),
+        Axis("of_exact", "of the exact gain (%)", 100, ends="of_exact"),
+        layers=(at("100 %: all there is to gain", of_exact=1.0),),
     ),
     _lines(
         "places",

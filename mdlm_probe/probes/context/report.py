@@ -87,7 +87,7 @@ def overview(rows: pd.DataFrame) -> pd.DataFrame:
     """Every model, task and span, with all that was shown: given the left alone, and both sides.
 
     `left_per_token` and `both_per_token` are of the same texts, `gain` their difference.
-    `over_foreign` is the gain minus that by as many tokens of another text, `realised` the share of
+    `over_foreign` is the gain minus that by as many tokens of another text, `of_exact` the share of
     the exact gain (see `share`). A causal model has the first alone. T intervals over texts, those
     of differences paired; `_holm` as in `gain`.
     """
@@ -112,7 +112,7 @@ def overview(rows: pd.DataFrame) -> pd.DataFrame:
             line |= _tested("over_foreign", (pairs["gain"] - pairs["other"]).dropna())
         if named["model"] != EXACT and len(exact):
             both = shown.reset_index().join(exact, on=[*WAY, *TEXT]).dropna(subset=["exact_gain"])
-            line |= _realised(both).columns("realised")
+            line |= _realised(both).columns("of_exact")
         found.append(line)
     return _corrected(pd.DataFrame(found), ["gain", "over_foreign"])
 
@@ -173,7 +173,7 @@ def share(rows: pd.DataFrame) -> pd.DataFrame:
     """Every model's share of the gain that there is, where the exact reader was asked, too.
 
     `exact_gain` is the mean of log p(span | both) - log p(span | left) under the language itself:
-    pointwise mutual information. `realised` is the mean gain over it, on the same texts, with a
+    pointwise mutual information. `of_exact` is the mean gain over it, on the same texts, with a
     bootstrap interval over texts (`stats.bootstrap`, from 12 on); none is given where the exact
     gain's own interval reaches below `LEAST`: a share of nothing says nothing. A model can have
     more than all: by a span that it knew badly without its right side. So `below_left` and
@@ -191,7 +191,7 @@ def share(rows: pd.DataFrame) -> pd.DataFrame:
             line = named | {"right_amount": side["right_amount"]}
             line |= {"right_shown": part["right_shown"].mean(), "n": len(part)}
             line |= stats.mean(part["exact_gain"].to_numpy()).columns("exact_gain")
-            line |= _realised(part).columns("realised")
+            line |= _realised(part).columns("of_exact")
             for name, value in (("left", "left"), ("both", "value")):
                 below = stats.mean((part[f"exact_{value}"] - part[value]).to_numpy())
                 line |= below.columns(f"below_{name}")

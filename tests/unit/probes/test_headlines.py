@@ -43,6 +43,10 @@ PLACES = {
         *("winrate", 100, "winrate"),
     ),
     "needle exact match": ("needle-overview", {"context_length": "512"}, "exact", 100, "exact"),
+    "gain by the right side": (
+        *("context-overview", {"task": "all", "span_tokens": "8"}),
+        *("gain", 1, "gain"),
+    ),
     "order loss": ("blocks-orders", {"order": "low_confidence"}, "nll_excess", 1, "nll_excess"),
     "canvas change": (
         *("canvas-change", {"longer": "64", "shorter": "8"}),

@@ -43,7 +43,8 @@ def each():
         pytest.param(probe, chart.name, id=f"{probe}-{chart.slug}")
         for probe in PROBES
         for chart in catalog.charts(probe).CHARTS
-        if f"{probe}-{chart.name}" not in ("locality-masks", "masks-context", "blocks-lengths")
+        if f"{probe}-{chart.name}"
+        not in ("locality-masks", "masks-context", "blocks-lengths", "context-share")
     ]
 
 

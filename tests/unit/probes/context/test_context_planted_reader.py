@@ -201,8 +201,8 @@ def test_the_share_is_that_of_the_exact_gain(run):
     table = report.tables(pd.concat([exact, half], ignore_index=True))["share"]
     assert set(table["model"]) == {"m"}
     assert table["below_left"].to_numpy() == pytest.approx(0.3)
-    lines = table[table["realised"].notna()]
-    assert lines["realised"].to_numpy() == pytest.approx(0.5)
+    lines = table[table["of_exact"].notna()]
+    assert lines["of_exact"].to_numpy() == pytest.approx(0.5)
     below = 0.3 + lines["exact_gain"].to_numpy() / 2
     assert lines["below_both"].to_numpy() == pytest.approx(below)
     assert 0 < len(lines) < len(table)
