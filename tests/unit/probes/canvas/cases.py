@@ -8,5 +8,5 @@ OPTIONS = {"limit": 2, "length": (4, 8)}
 SECOND_MODEL = {"answer_tokens": 3.0}
 """What another model's numbers are multiplied by, so that they are far from the first's."""
 
-SHORT = {"length": "4,8"}
+SHORT = {"tasks": "fact", "length": "4,8"}
 """What makes a command of the docs short, beside what all probes take."""
