@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from mdlm_probe.analysis import calibration_report
 from mdlm_probe.analysis.charts import Axis, Chart, ChartLayer, Rows, at
 from mdlm_probe.analysis.frames import Tables, records
 from mdlm_probe.analysis.published import OwnValue, PublishedValue
@@ -16,6 +17,7 @@ READ = (
     " several masks lose is measured on the texts they write; pairs of masks say how much two"
     " marginals miss, and by how far they are from any joint. The total correlation is what draws"
     " from n marginals lose; the budget is of the likeliest tokens, and can be 0 where that is not."
+    f" {calibration_report.READ}"
 )
 TASK = "task"
 MASKS = "{masks} on the canvas (pairs), {length} (orders, budget and total)"

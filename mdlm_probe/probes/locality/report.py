@@ -97,6 +97,7 @@ READ = (
     " bias. A U has index 0, too: the table shape has what the ends have over the middle. Bands are"
     " 95 % over relevant tasks, the independent unit: the sets of a task are alike. Where there is"
     " one task, they are over its items."
+    f" {calibration_report.READ}"
 )
 TASK = "set"
 MASKS = "{masks} (0 is one mask, closed)"

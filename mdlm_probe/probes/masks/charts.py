@@ -19,6 +19,7 @@ READ = (
     " the other lines, plain text first. Compare models at equal numbers of masks only. Bands are"
     " 95 % over relevant tasks, the independent unit: the sets of one task are alike. Where there"
     " is one task, they are over its items."
+    f" {calibration_report.READ}"
 )
 TASK = "set"
 MASKS = "{masks} appended (0: nothing after the answer's own)"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from mdlm_probe.analysis import stats
+from mdlm_probe.analysis import calibration_report, stats
 from mdlm_probe.analysis.charts import Axis, Chart, HeatColours, Rows
 from mdlm_probe.analysis.frames import Tables, by_value
 from mdlm_probe.analysis.pairing import Measure, Pairing
@@ -208,6 +208,7 @@ READ = (
     "The start of the text is on top; the question stands at its end. Rows named absent are the"
     " same texts without the fact: what a model guesses. The gain is what the fact adds to the"
     " answer's log-probability; where it is 0, the model doesn't read it. Empty: not asked."
+    f" {calibration_report.READ}"
 )
 MASKS = "as many as the answer has tokens, none after them"
 
