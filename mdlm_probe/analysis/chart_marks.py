@@ -70,8 +70,8 @@ def _line(drawn: DrawnPanel) -> list[Json]:
         looks = {"strokeWidth": 0.75 * theme.line, "stroke": theme.beside}
         mark = _mark(drawn, "line", **looks, strokeDash=list(beside_dash(i)))
         apart = [name for name in (drawn.chart.colour, drawn.chart.dash) if name]
-        each = {"detail": [{"field": name, "type": "nominal"} for name in apart]}
-        layers.append(_layer(mark, drawn.own(), x=x, y=up(drawn, f"beside_{i}"), **each))
+        each: Any = [{"field": name, "type": "nominal"} for name in apart]
+        layers.append(_layer(mark, drawn.own(), x=x, y=up(drawn, f"beside_{i}"), detail=each))
     if drawn.interactive:
         near = _hovered(drawn, "point", size=260, opacity=0, filled=True) | {"aria": False}
         layers.append(_layer(near, drawn.own(), x=x, y=up(drawn)))
