@@ -16,6 +16,10 @@ from scipy.sparse import csgraph
 from mdlm_probe.analysis.stats.estimate import FEW, NAN, Estimate, t_estimate
 
 
+UNVARIED = 1e-12
+"""Variance of an estimate up to which its units differ by the fit's own rounding only."""
+
+
 @dataclass(frozen=True)
 class Strengths:
     """What comparisons say of models.
@@ -167,7 +171,7 @@ def _strength(
 
 def _estimate(center: float, variance: float, n: int) -> Estimate:
     center = center if abs(center) > FEW else 0.0  # of what is level but for rounding
-    if not variance > FEW**2:  # one unit, or units that are all alike
+    if not variance > UNVARIED:  # one unit, or units that are all alike
         return Estimate(center, NAN, NAN, n)
     return t_estimate(center, math.sqrt(variance), n - 1, n)
 

@@ -182,11 +182,9 @@ def notes(frame: pd.DataFrame) -> list[str]:
             )
     for row in strength(frame).to_dict("records"):
         if math.isinf(row["strength"]):
-            told = "never lost to" if row["strength"] > 0 else "never won against"
-            found.append(
-                f"{row['judge']}: {row['model']} {told} the models below or above it, so that its"
-                " strength is infinite"
-            )
+            above = row["strength"] > 0
+            told = "never lost to a weaker model" if above else "never won against a stronger one"
+            found.append(f"{row['judge']}: {row['model']} {told}: its strength is infinite")
     return found
 
 
