@@ -15,7 +15,6 @@ from scipy.sparse import csgraph
 
 from mdlm_probe.analysis.stats.estimate import FEW, NAN, Estimate, t_estimate
 
-
 UNVARIED = 1e-12
 """Variance of an estimate up to which its units differ by the fit's own rounding only."""
 
