@@ -34,8 +34,9 @@ Point = tuple[float, float, float]
 
 def plane(point: Point) -> float:
     """How far a point is to one side of a slanted plane through the middle of the cube."""
-    size = math.hypot(*NORMAL)
-    return sum(n * (x - 0.5) for n, x in zip(NORMAL, point, strict=True)) / size
+    a, b, c = NORMAL
+    x, y, z = (value - 0.5 for value in point)
+    return (a * x + b * y + c * z) / math.hypot(a, b, c)
 
 
 def ball(point: Point) -> float:
@@ -78,7 +79,8 @@ def questions(rule: str, low: int, high: int) -> tuple[Example, ...]:
     while sum(wanted):
         drawn = tuple(round(low + x * (high - low)) for x in _draw(rng, rule))
         within = all(low <= x <= high for x in drawn)
-        value = RULES[rule](tuple((x - low) / (high - low) for x in drawn))
+        x, y, z = ((c - low) / (high - low) for c in drawn)
+        value = RULES[rule]((x, y, z))
         right = int(value < 0)
         if within and drawn not in found and abs(value) >= MARGIN and wanted[right]:
             wanted[right] -= 1
