@@ -36,7 +36,8 @@ def plane(point: Point) -> float:
     """How far a point is to one side of a slanted plane through the middle of the cube."""
     a, b, c = NORMAL
     x, y, z = (value - 0.5 for value in point)
-    return (a * x + b * y + c * z) / math.hypot(a, b, c)
+    away: float = (a * x + b * y + c * z) / math.hypot(a, b, c)
+    return away
 
 
 def ball(point: Point) -> float:
