@@ -22,7 +22,7 @@ MARGIN = 0.04
 """How far points are from the border of their label at least; the cube has edges of length 1."""
 NORMAL = (0.8, -0.5, 0.33)
 """What the plane of `plane` stands upright on, not of length 1."""
-RADIUS = (3 / (8 * math.pi)) ** (1 / 3)
+RADIUS: float = (3 / (8 * math.pi)) ** (1 / 3)
 """Of the ball that has half of the cube's volume."""
 CENTRES = ((0.2, 0.25, 0.7), (0.75, 0.8, 0.3), (0.3, 0.8, 0.25), (0.8, 0.25, 0.75))
 """Of the four clusters: two of a label, which no plane parts from the other two."""
@@ -36,8 +36,7 @@ def plane(point: Point) -> float:
     """How far a point is to one side of a slanted plane through the middle of the cube."""
     a, b, c = NORMAL
     x, y, z = (value - 0.5 for value in point)
-    away: float = (a * x + b * y + c * z) / math.hypot(a, b, c)
-    return away
+    return (a * x + b * y + c * z) / math.hypot(a, b, c)
 
 
 def ball(point: Point) -> float:
