@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +18,8 @@ from mdlm_probe.decoding.canvas import Canvas, Decoded
 from mdlm_probe.engine.dry_run import DryRun
 from mdlm_probe.engine.engine import Engine
 from mdlm_probe.models import LoadOptions
-from mdlm_probe.probes.attention import effects, probe
+from mdlm_probe.probes.attention import effects, probe, rows
+from mdlm_probe.probes.attention.by_step import Shares, StepReading
 from mdlm_probe.probes.attention.canvases import read_of
 from mdlm_probe.probes.attention.sinks import Sinks
 from mdlm_probe.prompts import texts
@@ -87,13 +89,13 @@ def test_the_passes_read_are_those_of_greedy_decoding():
     """Each is a canvas that the loop went through, with the masks that were left."""
     engine = Engine(models.load(models.resolve("tiny-mdlm")), batch_tokens=2048)
     (cell,) = probe.plan(**SMALL, controls=0)
-    ((_, rows),) = probe.measure(engine, [cell])
+    ((_, read),) = probe.measure(engine, [cell])
     (text,) = texts.chosen(texts.load("decay", "small"), ("prose",), 1, "left")
     canvas = answers.canvas_of(engine, text, 8, key(cell))
-    layers = rows["layers"]
+    layers = read["layers"]
     assert [row["masks_left"] for row in layers if row["layer"] == 1] == [8, 6, 3]
     assert {row["tokens"] for row in layers} == {len(canvas.ids)}
-    assert not rows["removals"]
+    assert not read["removals"]
 
 
 # ---------------------------------------------------------------------- sinks and controls
@@ -151,6 +153,25 @@ def test_a_control_is_of_the_same_region_and_no_sink(received, queries, expected
     assert any(a[1] != b[1] for a, b in drawn) == (len(expected) > 1)  # layers draw by themselves
 
 
+def test_a_sink_has_moved_from_where_it_was_in_the_pass_before():
+    """Not from the first pass; and only between two passes in which there is one."""
+    entry = models.resolve("tiny-mdlm")
+    asker = SimpleNamespace(entry=entry, border=models.load_border(entry))
+    shares = Shares((), np.array([]), np.array([]))
+    places = (1, 5, 3, None, 2)
+    found = [
+        StepReading(
+            replace(canvas(KINDS), ids=(5,) * 6),
+            sinks([1.0 if at != place else 9.0 for at in range(6)]),
+            *(shares, shares),
+        )
+        for place in places
+    ]
+    layers = rows.of(asker, found)["layers"]
+    assert [row["moved"] for row in layers] == [None, 4, 2, None, None]
+    assert [row["sinks"] for row in layers] == [1, 1, 1, 0, 1]
+
+
 # ---------------------------------------------------------------------- effects
 
 
@@ -193,19 +214,19 @@ def test_every_family_is_read(family, tmp_path):
     options = {"length": 32 if family == "llada2" else 8, "reads": 2, "controls": 1}
     cells = list(probe.plan(prompts=str(tmp_path / "p.jsonl"), **options, **block))
     assert probe.refuse(cells[0], model.entry) == ""
-    ((_, rows),) = probe.measure(engine, cells)
-    assert {row["layer"] for row in rows["layers"]} == {
+    ((_, read),) = probe.measure(engine, cells)
+    assert {row["layer"] for row in read["layers"]} == {
         *range(1, model.entry.geometry["layers"] + 1)
     }
-    for progress in {row["progress"] for row in rows["groups"]}:
-        own = [row for row in rows["groups"] if row["progress"] == progress]
+    for progress in {row["progress"] for row in read["groups"]}:
+        own = [row for row in read["groups"] if row["progress"] == progress]
         for column in ("attention", "even_attention"):
             assert sum(row[column] for row in own) == pytest.approx(1, abs=1e-5)
-    strongest, control = rows["removals"][:2]
+    strongest, control = read["removals"][:2]
     assert strongest["removed_kl"] > 0
     assert control["removed_kl"] > 0
     if model.entry.block:  # what is read ends with a block
-        ends = {row["tokens"] for row in rows["layers"]}
+        ends = {row["tokens"] for row in read["layers"]}
         assert {end % model.entry.block for end in ends} == {0}
 
 
