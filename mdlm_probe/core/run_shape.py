@@ -47,6 +47,7 @@ SHAPE: dict[str, Any] = {
     "usage": {},
     "sessions": [{"machine": MACHINE, "version": str, "started": str}],
     "events": [str],
+    "compared": [str],
 }
 """Kinds of fields by name, where they are there; {} is any mapping. Others may be anything."""
 

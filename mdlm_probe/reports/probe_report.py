@@ -115,6 +115,8 @@ def models_of(folder: Path) -> tuple[str, ...]:
         with suppress(ProbeError):  # another run's damage is no matter of this one
             entries = read_run(path).values()
             names += [str(e["config"]["model"]) for e in entries if "model" in e.get("config", {})]
+            # judges of models may be in a folder without their answers
+            names += [str(name) for e in entries for name in e.get("compared", ())]
     return tuple(dict.fromkeys(names))
 
 

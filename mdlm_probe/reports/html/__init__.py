@@ -115,8 +115,8 @@ def page(
 
 
 def _models(made: ProbeReport) -> list[str]:
-    """The models of a probe's rows."""
-    return list(map(str, values(made.frame, "model")))
+    """The models of a probe's rows, and those that they are compared with."""
+    return [str(name) for column in ("model", "against") for name in values(made.frame, column)]
 
 
 def _states(study: dict[str, Any], runs: list[ReportedRun]) -> list[tuple[str, str, str]]:

@@ -25,6 +25,7 @@ class JudgedPairs:
         options: which pairs were chosen.
         scorers: of the models, by name; "" for none.
         unpaired: what has no partner.
+        compared: names of the models that are compared with each other; (): each with itself.
     """
 
     pairs: list[AnswerPair]
@@ -33,6 +34,7 @@ class JudgedPairs:
     scorers: dict[str, str]
     columns: tuple[str, ...]
     unpaired: dict[str, dict[str, int]] = field(default_factory=dict)
+    compared: tuple[str, ...] = ()
 
 
 def of_run(folder: Path, choice: Choice, *, prompts: bool) -> JudgedPairs:
@@ -58,7 +60,8 @@ def of_models(folders: Sequence[Path], choice: ModelChoice, output: Path) -> Jud
     used = {name for pair in pairs for name in (pair.model, pair.against)}
     digests = {place_of(one, output): one.digest for one in sets if one.name in used}
     scorers = {one.model: one.scorer for one in sets if one.name in used}
-    return JudgedPairs(pairs, digests, asdict(choice), scorers, NAMES, without)
+    compared = tuple(one.name for one in sets if one.name in used)
+    return JudgedPairs(pairs, digests, asdict(choice), scorers, NAMES, without, compared)
 
 
 def place_of(one: AnswerSet, output: Path) -> str:

@@ -137,7 +137,8 @@ def judge_pairs(
         if fresh and raw:
             raw.unlink(missing_ok=True)
         try:
-            told = {"unpaired": work.unpaired} if work.unpaired else {}
+            told: dict[str, Any] = {"compared": list(work.compared), "unpaired": work.unpaired}
+            told = {what: one for what, one in told.items() if one}
             known = run.begin(name, {"config": config, **told})
         except ProbeError as error:
             raise ProbeError(error.found, hint=CONFLICT) from None

@@ -198,8 +198,7 @@ def _pairs(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
         over_length="at equal length",
         **{f"winrate{end}": table.get(f"equal_length{end}") for end in ("", "_low", "_high")},
     )
-    both = pd.concat([plain, equal], ignore_index=True)
-    return both.assign(pair=both["model"] + " against " + both["against"])
+    return pd.concat([plain, equal], ignore_index=True)
 
 
 def _strengths(tables: Tables, frame: pd.DataFrame) -> pd.DataFrame:
@@ -214,9 +213,9 @@ CHARTS = (
         _pairs,
         "interval",
         Axis("winrate", "win rate (%)", 100, ends="winrate"),
-        Axis("pair", "models"),
+        Axis("against", "against"),
         colour="over_length",
-        panels=("judge",),
+        panels=("judge", "model"),
         names=(("over_length", ""),),
         counts=(("n", "prompts"),),
         more=("wins", "ties", "losses", "follows"),

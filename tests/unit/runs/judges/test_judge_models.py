@@ -16,6 +16,7 @@ from progress import Silent
 from mdlm_probe.analysis import stats
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.prompts import texts
+from mdlm_probe.reports import probe_report
 from mdlm_probe.runs.judges import (
     LanguageJudge,
     LikelihoodJudge,
@@ -275,6 +276,8 @@ def test_two_runs_as_a_person_judges_them(tmp_path, two):
     assert (out / "judge-models.png").exists()
     entry = json.loads((out / "run.json").read_text())["judge__models__jury"]
     assert entry["unpaired"]["m against n"]["answers of m alone"] == 1
+    assert entry["compared"] == ["m", "n"]
+    assert probe_report.models_of(out) == ("m", "n"), "their colours, and what a page offers"
     report = call("report", out)
     assert "judge: models" in report.stdout
     assert (out / "report.html").exists()
