@@ -182,8 +182,10 @@ def test_studies_are_no_suites():
 
 
 BOTH = {"oracle", "oracle-biased"}
-ORACLES = {"locality": BOTH, "masks": BOTH, "decay": BOTH, "joint": {"oracle"}}
-ORACLES |= {"shift": {"oracle"}, "blocks": {"oracle"}}
+ORACLES = {"locality": BOTH, "masks": BOTH, "parallel": {"oracle-lists"}}
+ORACLES |= dict.fromkeys(
+    ("decay", "joint", "context", "blocks", "shift", "alignment", "remasking"), {"oracle"}
+)
 """Beside the bundled models, where they can be asked and have something to say."""
 
 
