@@ -12,6 +12,7 @@ from typing import Any
 import click
 import yaml
 
+from mdlm_probe.cli import judge_options
 from mdlm_probe.cli.commands import judge as judge_command
 from mdlm_probe.cli.commands import tune as tune_command
 from mdlm_probe.cli.options import MODEL_OPTIONS, jobs_of, plan_options
@@ -244,8 +245,8 @@ def _verdicts(doc: StudyFile, run: str, of: str, folder: Path, fresh: bool) -> S
     given = _own(doc, run, ("probe", "run"))
     values = _parsed(doc, JUDGE, judge_command.OPTIONS, given, str(folder / of))
     try:
-        by = judge_command.judge_of(values, folder / of, fresh)
-        choice = judge_command.choice_of(values, [folder / of], None)
+        by = judge_options.judge_of(values, folder / of, fresh)
+        choice = judge_options.choice_of(values, [folder / of], None)
     except ProbeError as error:
         raise _placed(doc, run, given, error) from None
     return StudyRun(run, JUDGE, verdicts=Verdicts(of, by, choice))

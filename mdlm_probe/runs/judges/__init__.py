@@ -3,7 +3,7 @@
 A pair is a shifted answer and the unshifted one it began as, or the answers of two models. A judge
 is asked about it in both orders, unless its verdict can't depend on the order. How to add a judge:
 a file with a class that keeps the `Judge` protocol of `judge_calls.py`, and its choice in
-`cli/commands/judge.py`.
+`cli/judge_options.py`.
 """
 
 from __future__ import annotations

@@ -183,9 +183,8 @@ def test_studies_are_no_suites():
 
 BOTH = {"oracle", "oracle-biased"}
 ORACLES = {"locality": BOTH, "masks": BOTH, "parallel": {"oracle-lists"}}
-ORACLES |= dict.fromkeys(
-    ("decay", "joint", "context", "blocks", "shift", "alignment", "remasking"), {"oracle"}
-)
+ALONE = ("decay", "joint", "context", "blocks", "shift", "alignment", "remasking")
+ORACLES |= {probe: {"oracle"} for probe in ALONE}
 """Beside the bundled models, where they can be asked and have something to say."""
 
 

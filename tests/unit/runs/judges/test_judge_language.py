@@ -8,7 +8,7 @@ from jury import Notes
 from progress import Silent
 
 from mdlm_probe import models
-from mdlm_probe.cli.commands.judge import NEEDED, OWN, judge_of
+from mdlm_probe.cli.judge_options import NEEDED, OWN, judge_of
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import RunFolder, read_run
 from mdlm_probe.decoding import answers
