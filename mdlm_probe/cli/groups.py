@@ -34,8 +34,7 @@ class ProbeGroup(click.Group):
         other: the command that a name stands for which is neither, or None.
         others: names that `other` knows, for suggestions and for completion.
         titles: heads of the help's two lists, probes and own commands.
-        order: own commands as the help lists them; those left out follow.
-        together: own commands that the help names in one line, and that line.
+        uses: what the group's own commands do, in place of a line for each; "" for the lines.
         given: what click's groups take.
     """
 
@@ -47,13 +46,12 @@ class ProbeGroup(click.Group):
         other: Callable[[str], click.Command | None] = no_other,
         others: Callable[[], list[str]] = list,
         titles: tuple[str, str] = ("Probes", "Commands"),
-        order: tuple[str, ...] = (),
-        together: tuple[tuple[str, ...], str] = ((), ""),
+        uses: str = "",
         **named: Any,
     ) -> None:
         super().__init__(*given, **named)
         self.make, self.part, self.other, self.others = make, part, other, others
-        self.titles, self.order, self.together = titles, order, together
+        self.titles, self.uses = titles, uses
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Probes first, then the group's own commands."""
@@ -93,15 +91,14 @@ class ProbeGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Lists probes by their question, without importing them, then the group's own commands."""
-        names, text = self.together
-        ordered = (*self.order, *sorted({*self.commands} - {*self.order}))
-        own = self._own(name for name in ordered if name not in names)
+        own = [] if self.uses else self._own(sorted(self.commands))
         for title, rows in zip(self.titles, (catalog.first_lines(self.part), own), strict=True):
             if rows:
                 with formatter.section(title):
                     formatter.write_dl(rows)
-                    if names and rows is own:
-                        formatter.write_text(text)
+        if self.uses:
+            with formatter.section(self.titles[1]):
+                formatter.write_text(self.uses)
 
     def _own(self, names: Iterable[str]) -> list[tuple[str, str]]:
         return [(name, self.commands[name].get_short_help_str(70)) for name in names]

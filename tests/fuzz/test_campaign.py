@@ -3,11 +3,18 @@
 import json
 import random
 import sys
+from pathlib import Path
 
 import pytest
 
 from tests.fuzz import campaign, targets
 from tests.fuzz.odd_values import damaged_csv, damaged_json, damaged_yaml, written_json
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch):
+    """What changes the working directory leaves it to no other test."""
+    monkeypatch.chdir(Path.cwd())
 
 
 @pytest.mark.slow

@@ -39,6 +39,11 @@ COMMON = {
     "locality": (*FEW, "--positions", "0,1"),
     "attribution": (*FEW, "--orders", 1),
     "needle": ("--lengths", 128, "--depths", 50, "--limit", 1),
+    "parallel": ("--families", "copy,shuffle", "--limit", 1),
+    "context": (*ONE, "--span", "1,4", "--right", "1,all"),
+    "canvas": ("--length", "8,16", "--limit", 1),
+    "remasking": (*ONE, "--length", 8),
+    "attention": (*ONE, "--length", 8, "--reads", 2),
     "generate": (*ONE, "--length", 8),
 }
 CAUSAL = {
@@ -48,7 +53,8 @@ CAUSAL = {
 MASKED = {
     "masks": (*FEW, "--masks", "0,5", "--filler", "mask"),
     "decay": (*ONE, "--masks", 8),
-    "joint": (*ONE, "--measure", "orders,budget", "--length", 4, "--random", 1),
+    "joint": (*ONE, "--measure", "orders,budget,total", "--length", 4, "--random", 1),
+    "alignment": (*ONE, "--length", 8),
     "blocks": (*ONE, "--length", 8, "--block", 4, "--steps", 4, "--scorer", "none"),
     "cache": (*ONE, "--length", 8, "--block", 4),
     "shift": (*ONE, "--length", 8, "--block", 8, "--frac", 0.2, "--scorer", "none"),

@@ -11,11 +11,12 @@ from mdlm_probe.cli.groups import MainGroup
 from mdlm_probe.cli.run_probe import probe_command
 from mdlm_probe.core.version import __version__
 
-ORDER = (
-    *("study", "plan", "report", "compare", "export"),
-    *("generate", "judge", "eval", "tune"),
+USES = (
+    "study: all that a YAML file lists; plan: what it would cost; report, compare, export,"
+    " leaderboard, merge: of runs; generate, judge, eval: answers, verdicts, lm-eval's tasks; tune:"
+    " remedies; models, probes, tasks, columns: lists"
 )
-"""Commands by use: the order of the help."""
+"""All of them in three lines, beside a line for each probe: a screen has 24."""
 
 
 @click.group(
@@ -27,11 +28,7 @@ ORDER = (
         "Probes: how a masked diffusion model uses its context (begin with `locality`)",
         "Commands (`COMMAND --help`: its options, and an example)",
     ),
-    order=ORDER,
-    together=(
-        ("leaderboard", "merge", "columns", "models", "probes", "tasks"),
-        "leaderboard: one table; merge: shards; models, probes, tasks, columns: lists",
-    ),
+    uses=USES,
 )
 @click.version_option(__version__, prog_name="mdlm-probe")
 def main() -> None:

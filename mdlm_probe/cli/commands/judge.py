@@ -196,7 +196,7 @@ def _people(
         return
     if fresh:
         raise ProbeError(
-            "--fresh draws a new page, and --verdicts are of the old one",
+            "--fresh draws a new page, and these verdicts are of the old one",
             expected="one of the two",
             option="fresh",
         )

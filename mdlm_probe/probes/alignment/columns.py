@@ -18,8 +18,7 @@ WHERE = (
         "tail_shown",
         str,
         "",
-        "what is visible of the tail: nothing (none), the target's text (moved), or the unmoved"
-        " one, so that labels alone are moved (unmoved)",
+        "visible of the tail: none of it, the target's (moved), or the unmoved text's",
     ),
 )
 OF_TARGETS = (
@@ -42,8 +41,7 @@ OF_TOKENS = (
         "from_point",
         int,
         "tokens",
-        "the token's number in the tail, 0: the other token; where labels alone are moved, the"
-        " slot's",
+        "number in the tail, 0: the other token; labels alone moved: of the slot",
     ),
     *(Column(f"ce_{t}", float, "nats", f"cross-entropy there, target {t}") for t in TARGETS),
     Column("equal_right", bool, "", "moved right it is what stands there in the unmoved text"),

@@ -1,4 +1,4 @@
-"""How harshly does cross-entropy punish a text whose tail is moved by one place?
+"""How harshly does cross-entropy punish a text one place off?
 
 A model's own answer is masked from a point on, and the loss of the right tokens is read in their
 places and one place beside them; the same under the alignment-flexible loss of `tune ctc`, which

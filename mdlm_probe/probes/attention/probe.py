@@ -1,4 +1,4 @@
-"""Where does attention go from step to step, and does a model need its sinks?
+"""Where does attention go, and does a model need its sinks?
 
 A prompt is continued greedily, and some passes on the way are made once more with attention in the
 open: which keys receive far more than an even share (sinks), how far the strongest moves between

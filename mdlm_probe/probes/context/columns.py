@@ -12,5 +12,5 @@ COLUMNS = (
     TOKENS,
     TEXT_TOKENS,
     LOGP,
-    Column("token_logps", list, "nats", "log-probability of each token of it, left to right"),
+    Column("token_logps", list, "", "log-probability (nats) of each of its tokens, left to right"),
 )

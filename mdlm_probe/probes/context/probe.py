@@ -1,4 +1,4 @@
-"""Does what stands at the right of a span help a model to predict it?
+"""Does what stands at the right of a span help to predict it?
 
 A span's log-likelihood by the chain rule, its tokens one by one: given the text before it, and with
 so many tokens behind it, too. It tests whether bidirectional attention brings anything in practice,

@@ -31,7 +31,7 @@ ORDERS = (
     TEXT_TOKENS,
     LOGP,
     *optional(
-        Column("confidences", list, "probability", "the largest at each step, in the order"),
+        Column("confidences", list, "", "the largest probability at each step, in the order"),
         Column("matches", list, "", "whether the text's token has it, 1 or 0, at each step"),
     ),
 )

@@ -1,4 +1,4 @@
-"""What is lost by filling in several masks in a step, where the optimum is known?
+"""What do steps of several masks lose, where the best is known?
 
 A list of words is to be copied, sorted, shuffled and so on. With k slots of the answer filled in
 per step, each from its own marginal, an ideal reader is right as often as a closed form says:

@@ -12,7 +12,7 @@ TEXTS = (
     Column("error_at", int, "tokens", "tokens of the text before the error; empty: there is none"),
     Column("right_token", str, "", "the text's own token there"),
     Column("wrong_token", str, "", "what stands there instead"),
-    Column("surprisals", list, "nats", "minus log p of each token of the text, as it is read"),
+    Column("surprisals", list, "", "minus log p (nats) of each token of the text, as it is read"),
     *optional(IN_LANGUAGE),
 )
 MENDED = (

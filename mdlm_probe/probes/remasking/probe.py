@@ -1,4 +1,4 @@
-"""Do a model's own probabilities find a wrong token, and does remasking it mend the text?
+"""Does a model find a wrong token, and does remasking mend it?
 
 A token of a finished text is replaced, and each token is scored by its own probability: masked
 alone, with all else visible, the error too; or where it stands, visible; or given its left (causal

@@ -33,7 +33,7 @@ def test_rows_tables_and_configuration(run):
     assert run.frame.position.tolist() == [0, 0, 2, 2] * 2
     assert run.frame.model.unique().tolist() == ["oracle", "oracle-causal"]
     assert run.configuration["locality__oracle"]["config"]["options"]["limit"] == 2
-    assert list(run.tables) == ["accuracy", "index"]
+    assert list(run.tables) == ["accuracy", "index", "calibration", "reliability"]
     assert run.runs == {"": run}
     assert "locality: " in run._repr_html_()
 

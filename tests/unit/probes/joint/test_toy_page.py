@@ -9,7 +9,6 @@ import pytest
 
 from mdlm_probe import models
 from mdlm_probe.engine.engine import Engine
-from mdlm_probe.models import oracle
 from mdlm_probe.probes.joint import probe as joint
 from mdlm_probe.probes.joint import word_pairs
 from mdlm_probe.prompts import two_tokens
@@ -192,19 +191,3 @@ def test_the_pair_set_has_the_languages_words():
     assert toy.prompt().startswith("".join(two_tokens.CONTEXT))
     assert toy.pairs == tuple(zip(two_tokens.FIRSTS, two_tokens.SECONDS, strict=True))
     assert word_pairs.load("toy", "full") == (toy,)
-
-
-@pytest.mark.parametrize("a", [0.24, 0.3795, 0.5])
-def test_a_language_has_the_joint_it_is_asked_for(engine, a):
-    """Of the chain's likelihoods: that of a pair after its context, and after another pair."""
-    border = engine.border
-    chain = two_tokens.language(a)
-    ids = [border.token(token) for token in chain.tokens]
-    model = oracle.Oracle(engine.entry, border, chain, ids, border.tokenizer.get_vocab_size())
-    context = [border.token(token) for token in two_tokens.CONTEXT]
-    for before in (context, [*context, ids[2], ids[4], *context]):
-        for i, j in np.ndindex(2, 2):
-            pair = [ids[2 + i], ids[4 + j]]
-            p = math.exp(model.log_likelihood([*before, *pair]) - model.log_likelihood(before))
-            assert p == pytest.approx(language(a)[i, j], abs=1e-4)
-    assert two_tokens.joint(a) == pytest.approx(language(a))
