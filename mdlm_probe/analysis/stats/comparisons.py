@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -145,7 +145,9 @@ def _fitted(
     kept = np.unique(codes, return_inverse=True)[1]
     model = GLM(scores, design, family=Binomial())
     several: dict[str, Any] = {"cov_type": "cluster", "cov_kwds": {"groups": kept}}
-    with warnings.catch_warnings():
+    # as many terms as comparisons: a residual scale, which a binomial has no use for, is x / 0
+    scaled: Literal["ignore", "warn"] = "warn" if len(scores) > design.shape[1] else "ignore"
+    with warnings.catch_warnings(), np.errstate(divide=scaled, invalid=scaled):
         # separation was looked for; nothing but ties is foretold, too, and has its estimate
         warnings.simplefilter("ignore", PerfectSeparationWarning)
         found = model.fit(tol=1e-12, **(several if kept.max() else {}))

@@ -90,6 +90,14 @@ def test_units_that_are_all_alike_have_no_interval():
     assert all(math.isnan(one.low) for one in found)
 
 
+@pytest.mark.parametrize("win", [0.25, 0.5])
+def test_one_comparison_has_a_strength_and_no_interval(win):
+    """And no warning, though nothing is left over to tell how good the fit is."""
+    one, other = stats.bradley_terry(np.array([[0, 1]]), np.array([win]), ["a"]).models
+    assert one.mean - other.mean == pytest.approx(logit(win))
+    assert math.isnan(one.low)
+
+
 def test_who_never_lost_is_infinitely_far_above():
     pairs = np.array([[0, 1], [0, 2], [1, 2], [1, 2], [1, 2]])
     top, middle, bottom = stats.bradley_terry(
