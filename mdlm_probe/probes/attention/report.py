@@ -14,10 +14,7 @@ from mdlm_probe.analysis.pairing import PROMPT_ITEM, Measure, Pairing
 
 PRINTED = ("steps", "removal", "contrast")
 UNREAD = ("sink_text",)
-UNITS = {
-    table: {"kl": "nats", "tv": "share", "top_changed": "share"}
-    for table in ("removal", "contrast")
-}
+UNITS = {table: {"kl": "nats"} for table in ("removal", "contrast")}
 """Units of columns that the rows don't have, or have in another one; by table."""
 EFFECTS = {"kl": "removed_kl", "tv": "removed_tv", "top_changed": "removed_top"}
 REMOVED = ("strongest", "control")
