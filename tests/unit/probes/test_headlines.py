@@ -33,6 +33,10 @@ PLACES = {
     ),
     "half-distance": ("decay-half", {"task": "prose"}, "half", 1, "half"),
     "parallel bound": ("joint-bound", {"task": "all"}, "by_mean", 1, "by_mean"),
+    "draws bound": (
+        *("joint-total_bound", {"task": "all", "reveal_order": "left_to_right"}),
+        *("draws_by_mean", 1, "draws_by_mean"),
+    ),
     "shift harm": ("shift-harm", {"intervention": "shift", "frac": "0.01"}, "nats", 1, "nats"),
     "price of a shift": (
         *("alignment-penalties", {"tail_shown": "none", "target": "right"}),

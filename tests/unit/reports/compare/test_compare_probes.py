@@ -1,5 +1,6 @@
 """Every probe's pairings, on the committed run: a comparison says what the reports say."""
 
+import json
 from functools import cache
 
 import numpy as np
@@ -35,6 +36,11 @@ TABLES = {
     ("joint", "sets"): ("sets", "incoherent_parallel", 100),
     ("joint", "orders"): ("orders", "logp_per_token", 1),
     ("joint", "budget"): ("budget", "drop", 1),
+    ("joint", "total"): ("total", "total_per_token", 1),
+    ("context", ""): ("gain", "gain", 1),
+    ("parallel", ""): ("accuracy", "correct", 100),
+    ("remasking", "detection"): ("detection", "auroc", 100),
+    ("remasking", "mended"): ("mended", "restored", 100),
     ("blocks", ""): ("quality", "repeated", 100),
     ("canvas", ""): ("overview", "in_first_sentence", 100),
     ("cache", "texts"): ("error", "edits", 100),
@@ -76,6 +82,7 @@ def real(tmp_path_factory):
 
 NOISY = ("logp_right", "normalised", "top1_prob", "js", "mi", "incoherent_parallel", "logp", "nll")
 NOISY += ("cross_entropy", "flexible", "repeated", "dlogp_mean", "received", "removed_kl")
+NOISY += ("entropy_parallel",)
 
 
 def noisy(frame):
@@ -83,10 +90,14 @@ def noisy(frame):
     rng = np.random.default_rng(0)
     for name in (n for n in NOISY if n in frame):
         frame[name] *= 1 - 0.1 * rng.random(len(frame))
-    for name in ("correct", "in_first_sentence", "edits", "edit_distance", "win"):
+    for name in ("correct", "in_first_sentence", "edits", "edit_distance", "win", "restored"):
         if name in frame:
             moved = rng.random(len(frame)) < 0.3
             frame[name] = (frame[name] - moved).abs()
+    if "surprisals" in frame:
+        lists = [np.array(json.loads(text)) for text in frame["surprisals"]]
+        lists = [own * (1 - 0.5 * rng.random(len(own))) for own in lists]
+        frame["surprisals"] = [json.dumps(list(own)) for own in lists]
     return frame.sample(frac=1, random_state=1)
 
 
@@ -129,6 +140,26 @@ def test_a_real_run_compares_as_its_report_says(real, probe):
             assert sorted(lines[side]) == pytest.approx(expected, rel=1e-6, abs=1e-9), (name, side)
 
 
+def test_verdicts_on_models_compare_as_their_report_says(real):
+    """Of each model that the answers were judged against."""
+    _, one = judged(real, "all")
+    lines = one.tables[""]
+    lines = lines[lines["against"] != EVERY] if "against" in lines else lines
+    assert len(lines)
+    for side, own in zip("ab", (one.first, one.second), strict=True):
+        table = catalog.load("report", "judge").tables(own.frame.copy())["models"]
+        assert sorted(lines[side]) == pytest.approx(sorted(100 * table["winrate"]))
+    assert not (lines["a"] == lines["b"]).all()
+
+
+def judged(real, points="main"):
+    """Both comparisons of verdicts: on shifted answers, and on models."""
+    shifted, between = compare.compare(*real("judge"), probes=["judge"], points=points)[0]
+    assert shifted.title == "judge by language"
+    assert between.title == "judge by language between models"
+    return shifted, between
+
+
 @pytest.mark.parametrize("probe", PROBES)
 @pytest.mark.slow
 def test_every_measure_of_a_real_run_has_values(real, probe):
@@ -150,7 +181,7 @@ KINDS = probe_cases.gathered("KIND") | {"judge": "intervention"}
 @pytest.mark.slow
 def test_part_of_a_run_is_compared_as_far_as_it_goes(real, probe, kind):
     """Rows of one kind alone, such as one measure of joint, make no other kind fail."""
-    [found], _ = compare.compare(*real(probe), probes=[probe])
+    found = compare.compare(*real(probe), probes=[probe])[0][0]
     frames = [dict(iter(m.frame.groupby(kind))) for m in (found.first, found.second)]
     assert len(frames[0]) > 1
     compared = set()
@@ -166,7 +197,7 @@ def test_part_of_a_run_is_compared_as_far_as_it_goes(real, probe, kind):
 
 def test_judged_ties_by_definition_are_left_out(real):
     """At a fraction of 0 the shifted answer is the unshifted one."""
-    [found], _ = compare.compare(*real("judge"), probes=["judge"])
+    found, _ = judged(real)
     pairing = catalog.load("report", "judge").PAIRED[0]
     frames = [
         pd.concat([m.frame, m.frame.assign(frac=0.0, score=0.5, verdict="A=B")])

@@ -25,9 +25,9 @@ def folder(tmp_path_factory):
         return [row] if mine and row["intervention"] in kinds else []
 
     reference.run(folder, "shift", "tiny-mdlm")
-    (judge,) = folder.glob("judge__*.csv")
-    for name in ("shift__tiny-mdlm", judge.stem):
+    for name in ("shift__tiny-mdlm", "judge__language"):
         made_runs.changed(folder, name, kept)
+    made_runs.changed(folder, "judge__models__language", lambda row: [])
     return folder
 
 
