@@ -102,8 +102,9 @@ def test_a_push_that_fails_is_an_error_after_all_is_written(hub, tmp_path):
     assert hub.files(REPO)
 
 
-def test_a_card_that_fails_is_said_and_nothing_else(hub, tmp_path):
+def test_a_card_that_fails_is_said_and_nothing_else(hub, tmp_path, monkeypatch):
     hub.broken = "/tree/main"
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # the client waits before it asks again
     said = evaluated(tmp_path, "push_results_to_hub=True")
     assert hub.files(REPO)
     assert said.exit_code == 0
