@@ -8,6 +8,7 @@ from mdlm_probe.analysis.examples.prompts import listed, prompt
 from mdlm_probe.analysis.examples.rows import Fields, Rows
 from mdlm_probe.prompts import list_prompts
 from mdlm_probe.prompts.list_tasks import ListTask
+from mdlm_probe.prompts.prompt import MASK
 
 ITEM = ("lists", "lexicon", "seed", "family", "list_length", "item")
 SETTING = ("order", "asked_per_step")
@@ -26,7 +27,7 @@ def _example(rows: Rows, at: int) -> ExampleItem:
     title = f"{row['family']}, item {row['item']}, {pace}{wrong}"
     best = f"{100 * float(row['optimum']):.3g} %" if row["optimum"] else ""
     parts: list[Part] = [
-        prompt(rows, model, lambda: _question(row)),
+        prompt(rows, model, lambda: _question(row, masks=not rows.causal(model))),
         TextPart("model's answer", row["answer"]),
         TextPart(
             "its slots",
@@ -42,11 +43,12 @@ def _example(rows: Rows, at: int) -> ExampleItem:
     return ExampleItem(title, model, row["family"], tuple(parts))
 
 
-def _question(row: Fields) -> str:
+def _question(row: Fields, masks: bool) -> str:
     """The item; the examples before it are only counted."""
     source = list_prompts.load(row["lists"], row["lexicon"])
     place = int(row["list_place"] or 1) - 1
     words, family = tuple(row["word_list"].split()), row["family"]
     task = ListTask(family, words, row["new_word"], place)  # type: ignore[arg-type]
     before = f"[... {row['shots']} examples ...]{source.end}" if row["shots"] != "0" else ""
-    return before + source.question(task) + source.turn + source.opening
+    opened = source.opening + MASK * task.slots * masks
+    return before + source.question(task) + source.turn + opened
