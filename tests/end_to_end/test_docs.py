@@ -255,18 +255,21 @@ def runs(tmp_path_factory):
     """A folder with the runs that commands after a run need, each a few cells."""
     folder = tmp_path_factory.mktemp("runs")
     few = "--tasks verb-smallest --shots 1 --distractors 1 --limit"
+    written = "--limit 1 --length 8 --block 8 --frac 0.5"
     for line in (
         f"locality -m oracle --positions 0,1 {few} 2 -o locality",
+        f"locality -m oracle --positions 0,1 {few} 2 -o base",
         f"locality -m tiny-mdlm --positions 0,1 {few} 2 -o tuned",
+        f"shift -m tiny-mdlm-adapted {written} -o base",
+        f"shift -m tiny-mdlm {written} -o tuned",
         f"masks -m tiny-mdlm --masks 0,4 --filler mask {few} 2 -o masks",
-        "shift -m tiny-mdlm --limit 1 --length 8 --block 8 --frac 0.5 -o shift",
+        f"shift -m tiny-mdlm {written} -o shift",
         f"locality -m oracle --positions 0 {few} 2 --shard 1/2 -o part-1",
         f"locality -m oracle --positions 0 {few} 2 --shard 2/2 -o part-2",
     ):
         *typed, name = line.split()
         result = CliRunner().invoke(cli.main, [*typed, str(folder / "results" / name), "--quiet"])
         assert result.exit_code == 0, result.output
-    shutil.copytree(folder / "results" / "locality", folder / "results" / "base")
     return folder
 
 
