@@ -255,7 +255,7 @@ def runs(tmp_path_factory):
     """A folder with the runs that commands after a run need, each a few cells."""
     folder = tmp_path_factory.mktemp("runs")
     few = "--tasks verb-smallest --shots 1 --distractors 1 --limit"
-    written = "--limit 1 --length 8 --block 8 --frac 0.5"
+    written = "--limit 1 --length 8 --block 8 --frac 0.5 --scorer none"
     for line in (
         f"locality -m oracle --positions 0,1 {few} 2 -o locality",
         f"locality -m oracle --positions 0,1 {few} 2 -o base",
@@ -263,7 +263,6 @@ def runs(tmp_path_factory):
         f"shift -m tiny-mdlm-adapted {written} -o base",
         f"shift -m tiny-mdlm {written} -o tuned",
         f"masks -m tiny-mdlm --masks 0,4 --filler mask {few} 2 -o masks",
-        f"shift -m tiny-mdlm {written} -o shift",
         f"locality -m oracle --positions 0 {few} 2 --shard 1/2 -o part-1",
         f"locality -m oracle --positions 0 {few} 2 --shard 2/2 -o part-2",
     ):
