@@ -272,14 +272,28 @@ def _columns(chart: Chart, rows: pd.DataFrame) -> tuple[Column, ...]:
 
 
 def _panels(chart: Chart, table: pd.DataFrame) -> tuple[Panel, ...]:
-    """The panels in order: those of a measure stand side by side."""
+    """The panels in order: those of a measure stand side by side.
+
+    A measure that isn't known where a panel would be has none there: an AUROC without errors.
+    """
     axes = chart.measured
     found: list[Panel] = []
     for title, where in _groups(chart, table):
+        there = _within(table, where)
         for axis in axes if several(chart) else axes[:1]:
+            if several(chart) and not there[axis.column].notna().any():
+                continue
             own = {MEASURE: measure(axis)} if several(chart) else {}
             found.append(Panel(title, where | own, axis, len(found)))
     return tuple(found)
+
+
+def _within(table: pd.DataFrame, where: Mapping[str, str]) -> pd.DataFrame:
+    """The rows that have these values."""
+    keep = np.ones(len(table), dtype=bool)
+    for name, value in where.items():
+        keep &= (table[name].map(text_of) == value).to_numpy()
+    return table[keep]
 
 
 def _groups(chart: Chart, table: pd.DataFrame) -> list[tuple[str, dict[str, str]]]:
