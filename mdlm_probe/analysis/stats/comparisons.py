@@ -136,7 +136,10 @@ def _fitted(
     scores: Float[np.ndarray, " comparisons"],
     codes: Int[np.ndarray, " comparisons"],
 ) -> tuple[Float[np.ndarray, " terms"], Float[np.ndarray, "terms terms"]]:
-    """Terms by maximum likelihood, and their covariance over units; NaN of one unit."""
+    """Terms by maximum likelihood, and their covariance over units; NaN of one unit.
+
+    It is NaN, too, of as many terms as comparisons, which leave nothing that varies.
+    """
     # takes a second: not for every command
     from statsmodels.genmod.families import Binomial
     from statsmodels.genmod.generalized_linear_model import GLM
@@ -145,14 +148,16 @@ def _fitted(
     kept = np.unique(codes, return_inverse=True)[1]
     model = GLM(scores, design, family=Binomial())
     several: dict[str, Any] = {"cov_type": "cluster", "cov_kwds": {"groups": kept}}
+    size = design.shape[1]
+    varies = len(scores) > size
+    known = varies and kept.max() > 0
     # as many terms as comparisons: a residual scale, which a binomial has no use for, is x / 0
-    scaled: Literal["ignore", "warn"] = "warn" if len(scores) > design.shape[1] else "ignore"
+    scaled: Literal["ignore", "warn"] = "warn" if varies else "ignore"
     with warnings.catch_warnings(), np.errstate(divide=scaled, invalid=scaled):
         # separation was looked for; nothing but ties is foretold, too, and has its estimate
         warnings.simplefilter("ignore", PerfectSeparationWarning)
-        found = model.fit(tol=1e-12, **(several if kept.max() else {}))
-    size = design.shape[1]
-    return found.params, found.cov_params() if kept.max() else np.full((size, size), NAN)
+        found = model.fit(tol=1e-12, **(several if known else {}))
+    return found.params, found.cov_params() if known else np.full((size, size), NAN)
 
 
 def _strength(

@@ -98,6 +98,15 @@ def test_one_comparison_has_a_strength_and_no_interval(win):
     assert math.isnan(one.low)
 
 
+def test_as_many_terms_as_comparisons_have_no_interval():
+    """Two prompts settle a strength and what length brings, and leave nothing that varies."""
+    pairs, scores, longer = np.array([[0, 1], [0, 1]]), np.array([0.25, 0.5]), np.array([1.0, -1.0])
+    found = stats.bradley_terry(pairs, scores, ["a", "b"], longer)
+    assert found.models[0].mean - found.models[1].mean == pytest.approx(logit(0.25) / 2)
+    assert found.covariate.mean == pytest.approx(logit(0.25) / 2)
+    assert all(math.isnan(one.low) for one in (*found.models, found.covariate))
+
+
 def test_who_never_lost_is_infinitely_far_above():
     pairs = np.array([[0, 1], [0, 2], [1, 2], [1, 2], [1, 2]])
     top, middle, bottom = stats.bradley_terry(
