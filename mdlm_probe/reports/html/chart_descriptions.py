@@ -11,6 +11,9 @@ from mdlm_probe.reports.html.page_tables import number
 
 MANY = 8
 """Lines that are gone through one by one."""
+LONG = 850
+"""Characters of a panel in words, about, after which no further line is gone through: what reads
+pages to people may leave out a name of 900 or more."""
 KINDS = {"line": "Lines", "points": "Points with intervals", "interval": "Points with intervals"}
 
 
@@ -25,20 +28,25 @@ def words(data: ChartData, panel: Panel) -> str:
     parts = [f"{head} {KINDS[chart.kind]}. Across: {across.title}. Up: {up.title or up.column}."]
     names = [n for n in (chart.colour, chart.dash) if n and n not in chart.panels]
     groups = list(rows.groupby(names, sort=False, observed=True)) if names else [((), rows)]
+    told = 0
     for values, part in groups[:MANY]:
         known = part.dropna(subset=[data.value])
         if chart.kind == "line":
             known = known.sort_values("x")
         if len(known):
             label = ", ".join(map(str, values if isinstance(values, tuple) else (values,)))
-            parts.append(f"{f'{label}: ' if label else ''}{_course(data, known)}.")
-    if len(groups) > MANY:
-        parts.append(f"{len(groups) - MANY} more: see the table.")
+            said = f"{f'{label}: ' if label else ''}{_course(data, known)}."
+            if len(" ".join([*parts, said])) > LONG:
+                break
+            parts.append(said)
+        told += 1
+    if told < len(groups):
+        parts.append(f"{len(groups) - told} more: see the table.")
     return " ".join(parts)
 
 
 def _course(data: ChartData, rows: pd.DataFrame) -> str:
-    """A line's first and last point, and its extremes."""
+    """A line's first and last point, and its extremes where it has more points."""
     value, other = ("x", "y") if data.value == "x" else ("y", "x")
 
     def at(place: Any) -> str:
@@ -47,6 +55,8 @@ def _course(data: ChartData, rows: pd.DataFrame) -> str:
     first, last = at(rows.index[0]), at(rows.index[-1])
     if len(rows) == 1:
         return first
+    if len(rows) == 2:
+        return f"first {first}, last {last}"
     found = rows[value].astype(float)
     low, high = at(found.idxmin()), at(found.idxmax())
     return f"first {first}, last {last}, lowest {low}, highest {high}"
