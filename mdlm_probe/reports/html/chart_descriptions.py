@@ -46,7 +46,7 @@ def words(data: ChartData, panel: Panel) -> str:
 
 
 def _course(data: ChartData, rows: pd.DataFrame) -> str:
-    """A line's first and last point, and its extremes where it has more points."""
+    """A line's first and last point, and its extremes."""
     value, other = ("x", "y") if data.value == "x" else ("y", "x")
 
     def at(place: Any) -> str:
@@ -55,8 +55,6 @@ def _course(data: ChartData, rows: pd.DataFrame) -> str:
     first, last = at(rows.index[0]), at(rows.index[-1])
     if len(rows) == 1:
         return first
-    if len(rows) == 2:
-        return f"first {first}, last {last}"
     found = rows[value].astype(float)
     low, high = at(found.idxmin()), at(found.idxmax())
     return f"first {first}, last {last}, lowest {low}, highest {high}"

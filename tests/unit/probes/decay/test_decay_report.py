@@ -181,7 +181,12 @@ def test_half_distances_stand_beside_the_entropy_of_the_first_mask():
     # the same half-distances, and entropies that fall where these rise
     rows.loc[first, "entropy"] = 6 - own[first]
     assert made("tables", rows)["over_tasks"]["correlation"].item() == pytest.approx(-r)
-    assert "predictability" in pictures(rows)
+    picture = pictures(rows)["predictability"]
+    assert outside(picture) == []
+    (panel,) = picture.panels
+    assert panel.line("x") == pytest.approx(sorted(table["half"]), rel=1e-5)
+    assert panel.line("y")[0] == "task0, 4.85 nats"
+    assert "n = 4 prompts" in picture.caption
 
 
 def test_three_tasks_have_no_correlation_and_no_picture():
