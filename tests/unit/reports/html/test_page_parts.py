@@ -148,6 +148,29 @@ def test_words_name_ends_and_extremes():
     assert right.endswith("a: 75 at 0.")
 
 
+def test_words_of_many_lines_end_before_a_reader_would_leave_them_out():
+    """Browsers' tools know a name of 900 characters or more as no name."""
+    table = pd.DataFrame(
+        {"model": "m", "place": [0, 4] * 8, "share": 0.5, "way": np.repeat(range(8), 2)}
+    )
+    table["way"] = table["way"].map("a way with a name of a hundred characters {:86d}".format)
+    chart = Chart(
+        "",
+        "A title",
+        lambda *_: table,
+        "line",
+        Axis("place", "place"),
+        Axis("share", "share"),
+        colour="way",
+    )
+    found = page_charts.page_chart(chart, {ALL: ({"t": table}, table)}, ("m",))
+    (panel,) = found.data["panels"]
+    assert len(panel["words"]) < 900
+    told = panel["words"].count("a way with")
+    assert told > 3
+    assert panel["words"].endswith(f"{8 - told} more: see the table.")
+
+
 def test_nothing_to_draw_is_no_chart():
     nothing = Chart(**{**vars(CHART), "rows": lambda tables, frame: pd.DataFrame()})
     assert drawn(nothing) is None
