@@ -52,8 +52,8 @@ def test_every_figure_is_drawn(page):
         assert marks >= 1
 
 
-def test_models_are_picked_in_charts_tables_and_examples(chromium, page_file):
-    with opened(chromium, page_file) as page:
+def test_models_are_picked_in_charts_tables_and_examples(chromium, small_page):
+    with opened(chromium, small_page) as page:
         assert {row["model"] for row in rows_of(page, ACCURACY)} == {"tiny-mdlm", "tiny-arlm"}
         assert page.locator('#summary li[data-model="tiny-arlm"]:visible').count()
         drawn = page.locator(f"#{ACCURACY} .mark-symbol path").count()
@@ -75,11 +75,11 @@ def test_models_are_picked_in_charts_tables_and_examples(chromium, page_file):
         assert page.locator(f"#{ACCURACY} .panel:visible").count() == 0
 
 
-def test_a_task_is_picked(chromium, page_file):
-    frame = frames.frames(page_file.parent / "locality")[0]["locality"]
+def test_a_task_is_picked(chromium, small_page):
+    frame = frames.frames(small_page.parent / "locality")[0]["locality"]
     own = frame[frame["set"] == "verb-smallest"]
     expected = locality.accuracy(own)
-    with opened(chromium, page_file) as page:
+    with opened(chromium, small_page) as page:
         before = table_of(page, ACCURACY)
         select = page.locator("#locality-locality-task")
         select.select_option("verb-smallest")
@@ -120,8 +120,8 @@ def test_hovering_says_what_the_table_says(page):
     tip.wait_for(state="hidden")
 
 
-def test_a_heat_map_is_zoomed_and_moved(chromium, page_file):
-    with opened(chromium, page_file) as page:
+def test_a_heat_map_is_zoomed_and_moved(chromium, small_page):
+    with opened(chromium, small_page) as page:
         whole = domain_of(page, HEAT, "x")
         group = page.locator(f"#{HEAT} .zoom")
         group.get_by_role("button", name="Zoom in").click()
@@ -170,8 +170,8 @@ def filling_of(page):
     return section, places
 
 
-def test_the_slider_shows_the_canvas_of_a_step(chromium, page_file):
-    with opened(chromium, page_file, reduced_motion="reduce") as page:
+def test_the_slider_shows_the_canvas_of_a_step(chromium, small_page):
+    with opened(chromium, small_page, reduced_motion="reduce") as page:
         section, places = filling_of(page)
         canvas = page.locator(f"#{section} .canvas")
         slider = page.locator(f"#{section} .filling input")
@@ -190,8 +190,8 @@ def test_the_slider_shows_the_canvas_of_a_step(chromium, page_file):
         assert slider.input_value() == str(last)
 
 
-def test_examples_show_prompts_answers_and_differences(chromium, page_file):
-    with opened(chromium, page_file) as page:
+def test_examples_show_prompts_answers_and_differences(chromium, small_page):
+    with opened(chromium, small_page) as page:
         found = page.evaluate("DATA.sections['shift-shift'].examples")
         page.locator("#shift-shift details.examples summary").first.click()
         place = page.locator("#shift-shift .example")
@@ -258,8 +258,8 @@ def test_text_can_be_read(chromium, page_file, scheme):
         assert {name: ratio for name, ratio in found.items() if ratio < 4.5} == {}
 
 
-def test_the_button_turns_light_and_dark(chromium, page_file):
-    with opened(chromium, page_file, color_scheme="dark") as page:
+def test_the_button_turns_light_and_dark(chromium, small_page):
+    with opened(chromium, small_page, color_scheme="dark") as page:
         button, ground = page.locator("#theme"), "getComputedStyle(document.body).backgroundColor"
         lines = f"[...document.querySelectorAll('#{ACCURACY} .mark-line path')]"
         lines += ".map(line => getComputedStyle(line).stroke)"
@@ -301,7 +301,7 @@ def test_the_navigation_stays_and_covers_no_title(chromium, page_file):
                 assert nav["height"] <= title["y"] < 150
 
 
-def test_a_table_says_when_it_is_wider_than_the_page(chromium, page_file):
+def test_a_table_says_when_it_is_wider_than_the_page(chromium, small_page):
     """On a phone many are, and on a wide screen those of long lines alone."""
     say = """boxes => boxes.filter(
       b => b.checkVisibility({ contentVisibilityAuto: true })
@@ -312,15 +312,15 @@ def test_a_table_says_when_it_is_wider_than_the_page(chromium, page_file):
     ])"""
     counts = []
     for width in (1200, 400):
-        with opened(chromium, page_file, viewport={"width": width, "height": 800}) as page:
+        with opened(chromium, small_page, viewport={"width": width, "height": 800}) as page:
             found = page.eval_on_selector_all(".box", say)
             assert all(wide == marked == said for wide, marked, said in found)
             counts.append(sum(wide for wide, _, _ in found))
     assert 0 < counts[0] < counts[1]
 
 
-def test_print_opens_everything_in_light(chromium, page_file):
-    with opened(chromium, page_file, color_scheme="dark") as page:
+def test_print_opens_everything_in_light(chromium, small_page):
+    with opened(chromium, small_page, color_scheme="dark") as page:
         count = page.locator("details").count()
         long = page.locator("details[data-long]").count()
         assert 0 < long < count / 4

@@ -12,6 +12,12 @@ def page_file(once):
 
 
 @pytest.fixture(scope="session")
+def small_page(once):
+    """The same of a few runs."""
+    return once("small-study", odd_study.few) / "report.html"
+
+
+@pytest.fixture(scope="session")
 def chromium():
     """A headless browser."""
     if not executable():
