@@ -24,8 +24,8 @@ NAMES = {
     "unmoved": "in its place (unmoved)",
     "right": "moved to the right (right)",
     "left": "moved to the left (left)",
-    "inserted": "one token inserted (inserted)",
-    "replaced": "one token replaced (replaced)",
+    "inserted": "token inserted (inserted)",
+    "replaced": "token replaced (replaced)",
 }
 BY_LOSS = {
     "": "cross-entropy",
