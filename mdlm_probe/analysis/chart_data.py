@@ -276,15 +276,16 @@ def _panels(chart: Chart, table: pd.DataFrame) -> tuple[Panel, ...]:
 
     A measure that isn't known where a panel would be has none there: an AUROC without errors.
     """
-    axes = chart.measured
     found: list[Panel] = []
     for title, where in _groups(chart, table):
+        if not several(chart):
+            found.append(Panel(title, where, chart.measured[0], len(found)))
+            continue
         there = _within(table, where)
-        for axis in axes if several(chart) else axes[:1]:
-            if several(chart) and not there[axis.column].notna().any():
-                continue
-            own = {MEASURE: measure(axis)} if several(chart) else {}
-            found.append(Panel(title, where | own, axis, len(found)))
+        for axis in chart.measured:
+            if there[axis.column].notna().any():
+                own = {MEASURE: measure(axis)}
+                found.append(Panel(title, where | own, axis, len(found)))
     return tuple(found)
 
 

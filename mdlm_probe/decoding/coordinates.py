@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Annotated, Any
 
 from mdlm_probe.core import shared_columns as shared
@@ -31,6 +31,16 @@ EndOfText = Annotated[
 ]
 KeptCache = Annotated[Cache, "which keys and values are kept within a block: none, prefix or dual"]
 Seed = Annotated[int, shared.SEED.meaning]
+
+
+@dataclass(frozen=True, slots=True)
+class PromptCell:
+    """Which prompt it is: the first coordinates of probes whose cells are about one each."""
+
+    prompts: PromptsFile
+    lexicon: Lexicon
+    task: TaskName
+    prompt: PromptId
 
 
 def schedule_of(cell: Any, seed: int, *, stop: bool = True) -> Schedule:

@@ -68,6 +68,11 @@ def load(prompts: str = "decay", lexicon: str = "full") -> tuple[Text, ...]:
     return tuple(text for path in files for text in text_files.read(path, seen))
 
 
+def by_id(prompts: str = "decay", lexicon: str = "full") -> dict[str, Text]:
+    """The texts of `load`, in its order, by their ids."""
+    return {text.id: text for text in load(prompts, lexicon)}
+
+
 def digest(prompts: str = "decay", lexicon: str = "full") -> str:
     """A hash of the texts: with other texts, a measurement is another one."""
     loaded = load(prompts, lexicon)

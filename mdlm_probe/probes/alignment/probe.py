@@ -37,13 +37,9 @@ SOURCE = "whose text is moved: the model's own answer (own), or the prompt's con
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(coordinates.PromptCell):
     """A prompt, the text behind it, and where its tail begins."""
 
-    prompts: coordinates.PromptsFile
-    lexicon: coordinates.Lexicon
-    task: coordinates.TaskName
-    prompt: coordinates.PromptId
     length: coordinates.Length
     source_text: Annotated[str, SOURCE]
     point: Annotated[int, "share of the text that stands before the tail", Unit("%")]

@@ -27,10 +27,7 @@ def cut(engine: AnyEngine, cells: Sequence[Any]) -> list[tuple[dict[str, Any], T
         engine: over a masked model.
         cells: the probe's.
     """
-    loaded = [
-        next(text for text in texts.load(cell.prompts, cell.lexicon) if text.id == cell.prompt)
-        for cell in cells
-    ]
+    loaded = [texts.by_id(cell.prompts, cell.lexicon)[cell.prompt] for cell in cells]
     own = [number for number, cell in enumerate(cells) if cell.source_text == "own"]
     written: dict[int, answers.Answer] = {}
     for length in dict.fromkeys(cells[number].length for number in own):

@@ -39,13 +39,9 @@ sources = texts.sources
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(coordinates.PromptCell):
     """One prompt that is continued, and how its passes are read."""
 
-    prompts: coordinates.PromptsFile
-    lexicon: coordinates.Lexicon
-    task: coordinates.TaskName
-    prompt: coordinates.PromptId
     length: coordinates.Length
     steps: coordinates.Steps
     block: coordinates.BlockSize

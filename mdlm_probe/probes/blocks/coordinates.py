@@ -11,13 +11,9 @@ from mdlm_probe.decoding.schedule import Schedule
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(coordinates.PromptCell):
     """One prompt, and how its canvas is filled in."""
 
-    prompts: coordinates.PromptsFile
-    lexicon: coordinates.Lexicon
-    task: coordinates.TaskName
-    prompt: coordinates.PromptId
     length: coordinates.Length
     block: coordinates.BlockSize
     steps: coordinates.Steps

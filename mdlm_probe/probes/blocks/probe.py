@@ -38,7 +38,6 @@ from mdlm_probe.probes.blocks.coordinates import Cell
 from mdlm_probe.probes.blocks.filling_order import filling_columns
 from mdlm_probe.probes.blocks.grid import combinations
 from mdlm_probe.prompts import texts
-from mdlm_probe.prompts.prompt import Text
 
 if TYPE_CHECKING:
     from mdlm_probe.engine.contract import AnyEngine
@@ -131,7 +130,7 @@ def measure(
     engine: AnyEngine, cells: Sequence[Cell]
 ) -> Iterator[tuple[Cell, list[dict[str, Any]]]]:
     """One row per cell: the answer, what the scorer thinks of it, and how it came about."""
-    known = {at: _by_id(*at) for at in {(cell.prompts, cell.lexicon) for cell in cells}}
+    known = {at: texts.by_id(*at) for at in {(cell.prompts, cell.lexicon) for cell in cells}}
     asked = [in_tokens(engine, known[cell.prompts, cell.lexicon][cell.prompt]) for cell in cells]
     schedules = [cell.schedule() for cell in cells]
     canvases = [
@@ -154,7 +153,3 @@ def measure(
         row["canvas"] = answers.pieces(engine.border, engine.entry, answer.decoded.tokens)
         row |= watcher.columns(answer)
         yield cell, [{name: None if v != v else v for name, v in row.items()}]
-
-
-def _by_id(prompts: str, lexicon: str) -> dict[str, Text]:
-    return {text.id: text for text in texts.load(prompts, lexicon)}

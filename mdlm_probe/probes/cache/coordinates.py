@@ -10,13 +10,9 @@ from mdlm_probe.decoding.schedule import Schedule
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(coordinates.PromptCell):
     """One prompt answered exactly and from kept keys and values; `block` masks are one block."""
 
-    prompts: coordinates.PromptsFile
-    lexicon: coordinates.Lexicon
-    task: coordinates.TaskName
-    prompt: coordinates.PromptId
     length: coordinates.Length
     steps: coordinates.Steps
     order: coordinates.CommitOrder

@@ -33,7 +33,6 @@ from mdlm_probe.prompts import texts
 if TYPE_CHECKING:
     from mdlm_probe.engine.contract import AnyEngine
     from mdlm_probe.models._checkpoint import Checkpoint
-    from mdlm_probe.prompts.prompt import Text
 
 KINDS = ("masked", "causal")
 COLUMNS = columns.COLUMNS
@@ -41,13 +40,9 @@ sources = texts.sources
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(coordinates.PromptCell):
     """One prompt, and the canvas that its answer is written in."""
 
-    prompts: coordinates.PromptsFile
-    lexicon: coordinates.Lexicon
-    task: coordinates.TaskName
-    prompt: coordinates.PromptId
     length: coordinates.Length
     block: coordinates.BlockSize
     steps: coordinates.Steps
@@ -135,7 +130,7 @@ def measure(
     engine: AnyEngine, cells: Sequence[Cell]
 ) -> Iterator[tuple[Cell, list[dict[str, Any]]]]:
     """One row per cell: the answer, and what the first step says of its end."""
-    known = {at: _by_id(*at) for at in {(cell.prompts, cell.lexicon) for cell in cells}}
+    known = {at: texts.by_id(*at) for at in {(cell.prompts, cell.lexicon) for cell in cells}}
     asked = [in_tokens(engine, known[cell.prompts, cell.lexicon][cell.prompt]) for cell in cells]
     causal = engine.entry.kind == "causal"
     schedules, names = [cell.schedule() for cell in cells], [key(cell) for cell in cells]
@@ -148,7 +143,3 @@ def measure(
         row |= {"right": text.answer or None, "passes": answer.decoded.passes}
         row["in_first_sentence"] = holds(answer.text, text.answer) if text.answer else None
         yield cell, [row if causal else row | watcher.columns(answer)]
-
-
-def _by_id(prompts: str, lexicon: str) -> dict[str, Text]:
-    return {text.id: text for text in texts.load(prompts, lexicon)}

@@ -16,13 +16,9 @@ Order = Literal["left_to_right", "right_to_left", "random"]
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(coordinates.PromptCell):
     """A span of one text, scored with nothing at its right and with every right side."""
 
-    prompts: coordinates.PromptsFile
-    lexicon: coordinates.Lexicon
-    task: coordinates.TaskName
-    prompt: coordinates.PromptId
     span_tokens: Annotated[
         int, "length of the span; 0: the prompt's whole answer", Unit("tokens"), Holds("span")
     ]

@@ -18,7 +18,7 @@ from mdlm_probe.probes.decay import unigrams, zipf_bound, zipf_fit
 from mdlm_probe.probes.decay.columns import ERRORS, MASSES, OBSERVATIONS
 from mdlm_probe.probes.decay.sampled_continuations import Marginals, SampledPrompt
 from mdlm_probe.probes.decay.unigrams import Unigrams
-from mdlm_probe.prompts.texts import Context, load
+from mdlm_probe.prompts.texts import Context, by_id
 
 if TYPE_CHECKING:
     from mdlm_probe.engine.queries import Asker
@@ -36,13 +36,9 @@ Rows = dict[str, list[dict[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
-class MarginalCell:
+class MarginalCell(coordinates.PromptCell):
     """What a probe's cell says of the reading: one prompt with a span of masks."""
 
-    prompts: coordinates.PromptsFile
-    lexicon: coordinates.Lexicon
-    task: coordinates.TaskName
-    prompt: coordinates.PromptId
     context: Annotated[Context, "where text is visible: left of the masks, or on both sides"]
     masks: coordinates.Window
     frequent: Annotated[str, "where frequent tokens come from: corpus, model or a path", FILE]
@@ -295,7 +291,7 @@ def readings(asker: Asker, cells: Sequence[MarginalCell]) -> list[MarginalQuery]
     """
     found = []
     for cell in cells:
-        texts = {text.id: text for text in load(cell.prompts, cell.lexicon)}
+        texts = by_id(cell.prompts, cell.lexicon)
         text = texts[cell.prompt]
         corpus = tuple(t for t in texts.values() if t.task == text.task)
         if len(corpus) < ENOUGH:

@@ -11,7 +11,7 @@ from mdlm_probe.decoding import canvas_of_prompt
 from mdlm_probe.engine.queries import Answer, Block, Query
 from mdlm_probe.probes.decay import distances
 from mdlm_probe.probes.decay.marginals import MarginalQuery, Rows, distribution
-from mdlm_probe.prompts.texts import load
+from mdlm_probe.prompts.texts import by_id, load
 
 if TYPE_CHECKING:
     from mdlm_probe.engine.contract import AnyEngine
@@ -76,7 +76,7 @@ def _longer(asker: Asker, reading: MarginalQuery) -> OtherCanvas | None:
     cell, masks = reading.cell, distances.longer(reading.cell.masks)
     if not reading.edge:
         return None
-    text = next(t for t in load(cell.prompts, cell.lexicon) if t.id == cell.prompt)
+    text = by_id(cell.prompts, cell.lexicon)[cell.prompt]
     return _canvas(asker, reading, text, masks, masks, reading.edge)
 
 

@@ -144,7 +144,7 @@ def _rows(asker: AnyEngine, cell: Cell) -> MultiStep[Rows]:
     name, where = key(cell), (cell.source, cell.lexicon, cell.prompt)
     if cell.measure == "sets":
         return incoherent_words.mix(asker, word_pairs.find(*where), name)
-    text = next(t for t in texts.load(cell.source, cell.lexicon) if t.id == cell.prompt)
+    text = texts.by_id(cell.source, cell.lexicon)[cell.prompt]
     if cell.measure == "orders":
         return chains.rescore(asker, text, cell.masks, cell.reveal_order, seed_of(cell), name)
     if cell.measure == "budget":

@@ -35,13 +35,9 @@ Reading = Literal["masked", "visible", "left"]
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(coordinates.PromptCell):
     """A text, the error in it, and how its tokens are read."""
 
-    prompts: coordinates.PromptsFile
-    lexicon: coordinates.Lexicon
-    task: coordinates.TaskName
-    prompt: coordinates.PromptId
     text_length: Annotated[
         int, "tokens of the continuation that are scored, at most", Unit("tokens"), Holds("length")
     ]

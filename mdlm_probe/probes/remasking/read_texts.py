@@ -63,7 +63,7 @@ class ReadText:
 
 def rows(asker: Asker, cell: Any) -> MultiStep[Rows]:
     """What becomes rows of a cell; none of a text that has no place for its error."""
-    text = next(t for t in texts.load(cell.prompts, cell.lexicon) if t.id == cell.prompt)
+    text = texts.by_id(cell.prompts, cell.lexicon)[cell.prompt]
     read = _text(asker, cell, text)
     if read.error is None and cell.error != NO_ERROR:
         return {}

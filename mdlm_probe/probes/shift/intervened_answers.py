@@ -32,13 +32,9 @@ Kind = Literal["shift", "post-hoc", "replace", "hold"]
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerCell:
+class AnswerCell(coordinates.PromptCell):
     """What a probe's cell says of an answer; "none" is the unintervened one, of fraction 0."""
 
-    prompts: coordinates.PromptsFile
-    lexicon: coordinates.Lexicon
-    task: coordinates.TaskName
-    prompt: coordinates.PromptId
     length: coordinates.Length
     steps: coordinates.Steps
     block: coordinates.BlockSize
