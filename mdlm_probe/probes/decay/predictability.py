@@ -35,8 +35,9 @@ def predictability(places: pd.DataFrame, half: pd.DataFrame) -> pd.DataFrame:
 def over_tasks(table: pd.DataFrame) -> pd.DataFrame:
     """The correlation of half-distance and entropy over tasks, with Fisher's interval.
 
-    Tasks are the units: `tasks` is their number, those without a half-distance left out. The
-    errors of both measures make a correlation smaller than it is.
+    Tasks are the units: `tasks` is their number, those without a half-distance left out. Errors of
+    measures make a correlation smaller than it is; but these two are of the same prompts, and with
+    few of them what is odd about a prompt can be in both, and make one that isn't there.
 
     Args:
         table: `predictability`'s.
