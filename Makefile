@@ -32,8 +32,9 @@ demo: setup
 	$(BIN)/mdlm-probe locality --output results/demo
 
 # one thread a worker: two workers on two cores don't fight; a file's tests share what they measured.
+# Compiled modules are kept, whatever the machine wants: tests start many processes.
 # Files begin in their order: what starts processes and takes long comes first, and neither worker waits at the end
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+PYTEST = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # parts by themselves, without the few tests that take as long as all others
 quick: setup

@@ -7,12 +7,9 @@ import shutil
 import signal
 import sys
 
-from jaxtyping import install_import_hook
+import shape_checks
 
-# must come before anything imports these rooms
-TENSOR_ROOMS = ["mdlm_probe.engine", "mdlm_probe.models", "mdlm_probe.tuning"]
-_hook = install_import_hook(TENSOR_ROOMS, "beartype.beartype")
-_hook.__enter__()
+shape_checks.check("mdlm_probe")  # before anything imports it
 
 import pytest  # noqa: E402
 import torch  # noqa: E402

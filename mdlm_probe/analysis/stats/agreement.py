@@ -59,7 +59,7 @@ def fleiss_kappa(ratings: Int[np.ndarray, "items raters"], units: Sequence[objec
 
 
 def _beyond(
-    seen: Float[np.ndarray, "*any"], chance: Float[np.ndarray, "*any"]
+    seen: Float[np.ndarray, "*any"] | float, chance: Float[np.ndarray, "*any"] | float
 ) -> Float[np.ndarray, "*any"]:
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(chance < 1 - 1e-12, (seen - chance) / (1 - chance), NAN)

@@ -81,8 +81,7 @@ def _change(
     cut, first, second = before.shape[1], of(before.columns), of(after.columns)
 
     def change(means: Float[np.ndarray, "*any columns"]) -> Float[np.ndarray, "*any"]:
-        gap: np.ndarray = second(means[..., cut:]) - first(means[..., :cut])
-        return gap
+        return np.asarray(second(means[..., cut:]) - first(means[..., :cut]))
 
     return stats.resampled(units(both), change, (-1.0, 1.0))
 
@@ -93,22 +92,20 @@ def _mean_over(columns: pd.Index) -> Statistic:
     places = [np.flatnonzero(steps == step) for step in steps.unique()]
 
     def mean(means: Float[np.ndarray, "*any columns"]) -> Float[np.ndarray, "*any"]:
-        found: np.ndarray = np.mean([relative(means[..., own]) for own in places], axis=0)
-        return found
+        return np.asarray(np.mean([relative(means[..., own]) for own in places], axis=0))
 
     return mean
 
 
 def _drop(means: Float[np.ndarray, "*any k"]) -> Float[np.ndarray, "*any"]:
-    found: np.ndarray = means.max(axis=-1) - means[..., -1]
-    return found
+    return np.asarray(means.max(axis=-1) - means[..., -1])
 
 
 def relative(means: Float[np.ndarray, "*any k"]) -> Float[np.ndarray, "*any"]:
     """(max - min) / max over the last axis."""
     largest = means.max(axis=-1)
-    lost: np.ndarray = largest - means.min(axis=-1)
-    return lost / np.where(largest > 0, largest, np.nan)
+    lost = largest - means.min(axis=-1)
+    return np.asarray(lost / np.where(largest > 0, largest, np.nan))
 
 
 def null(rows: Float[np.ndarray, "units k"]) -> float:

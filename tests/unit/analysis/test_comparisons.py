@@ -84,7 +84,7 @@ def test_alike_verdicts_of_a_prompt_are_no_further_evidence():
 def test_units_that_are_all_alike_have_no_interval():
     """In every prompt one model wins, and another ties with both: nothing tells how others vary."""
     pairs = np.tile([[0, 1], [0, 2], [1, 2]], (5, 1))
-    units = np.repeat(range(5), 3)
+    units = [prompt for prompt in range(5) for _ in range(3)]
     found = stats.bradley_terry(pairs, np.tile([1.0, 0.5, 0.5], 5), units).models
     assert found[0].mean > found[2].mean > found[1].mean
     assert all(math.isnan(one.low) for one in found)

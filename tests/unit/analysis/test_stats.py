@@ -309,7 +309,7 @@ def test_bootstrap_follows_scales_and_keeps_within():
     assert wide.high > student.high, "longer on the side of the long tail"
     cut = stats.bootstrap(rows, ratio, (found.low / 2 + found.mean / 2, found.mean))
     assert (cut.low, cut.high) == pytest.approx((found.low / 2 + found.mean / 2, found.mean))
-    assert stats.amount(np.array([0, 0, 0, 0, 5.0]), 2).high == 2
+    assert stats.amount(np.array([0, 0, 0, 0, 5.0]), 2.0).high == 2
     assert stats.amount(np.array([0, 0, 0, 0, 5.0])).low == 0
 
 
@@ -392,7 +392,7 @@ def test_bootstraps_errors_are_those_along_every_units_slope(units):
     counts = np.random.default_rng(1).multinomial(units, np.full(units, 1 / units), size=4)
     weights = counts / units
     found = resampling._studentised(
-        rows, weights, lambda m: m[..., 0] * m[..., 1] - m[..., 2], 0, 0
+        rows, weights, lambda m: m[..., 0] * m[..., 1] - m[..., 2], 0.0, 0.0
     )
     for weight, error in zip(weights, found, strict=True):
         means = weight @ rows
