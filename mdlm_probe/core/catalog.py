@@ -12,7 +12,7 @@ import difflib
 import importlib
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import ModuleType
 
@@ -156,7 +156,9 @@ def observations_of(probe: ModuleType) -> tuple[Observation, ...]:
     return tuple(replace(kind, columns=(*first, *kind.columns, RUN)) for kind in found)
 
 
+@cache
 def _paths(part: Part) -> dict[str, Path]:
+    """Files by name, listed once: an export asks for declarations hundreds of times."""
     if part in FOLDERS:
         return {_typed(path.stem): path for path in PACKAGE.glob(f"{FOLDERS[part]}/[!_]*.py")}
     found = {path.parent.name: path for path in PACKAGE.glob(f"probes/[!_]*/{part}.py")}

@@ -6,6 +6,7 @@ import builtins
 import dataclasses
 import typing
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 TYPES = (bool, int, float, str, list)
@@ -95,6 +96,7 @@ def empty(columns: Iterable[Column]) -> dict[str, Any]:
     return dict.fromkeys(names(columns))
 
 
+@lru_cache
 def coordinates(cell: type) -> tuple[Column, ...]:
     """The columns that a cell's fields are: `field: Annotated[type, meaning, Unit, FILE, Holds]`.
 
@@ -110,12 +112,18 @@ def read_cell(cell: type, row: Mapping[str, str]) -> Any:
     Raises:
         KeyError, ValueError: rows of a version that had other coordinates.
     """
-    hints = typing.get_type_hints(cell)
-    found = {}
+    optional, found = _optional(cell), {}
     for column in coordinates(cell):
-        text, optional = row[column.name], type(None) in typing.get_args(hints[column.name])
-        found[column.name] = None if optional and not text else column.type(text)
+        text = row[column.name]
+        found[column.name] = None if column.name in optional and not text else column.type(text)
     return cell(**found)
+
+
+@lru_cache
+def _optional(cell: type) -> frozenset[str]:
+    """The fields of a cell that may be None."""
+    hints = typing.get_type_hints(cell).items()
+    return frozenset(name for name, hint in hints if type(None) in typing.get_args(hint))
 
 
 def _column(name: str, hint: Any) -> Column:
