@@ -38,7 +38,8 @@ def served(monkeypatch, tmp_path, token=TOKEN):
     """A Hub that huggingface_hub talks to, with this token in the environment; "" for none."""
     hub = FakeHub()
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"hub": hub}))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    often = {"poll_interval": 0.01}  # so soon it ends: half a second would be most of a test
+    thread = threading.Thread(target=server.serve_forever, kwargs=often, daemon=True)
     thread.start()
     hub.url = f"http://127.0.0.1:{server.server_address[1]}"
     pointed_at(hub.url, monkeypatch, tmp_path, token)

@@ -12,6 +12,8 @@ from huggingface_hub import ModelCard
 from mdlm_probe.analysis.tables import interval, number
 from mdlm_probe.reports.compare.compare import compare
 
+pytestmark = pytest.mark.usefixtures("reports_once")
+
 LORA = "adapters/lora"
 
 

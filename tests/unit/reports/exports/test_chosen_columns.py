@@ -13,6 +13,8 @@ from mdlm_probe.reports.exports import latex_columns
 from mdlm_probe.reports.exports.chosen_columns import check_chosen, chosen_table, selectable
 from mdlm_probe.reports.exports.formats.latex import narrow_table
 
+pytestmark = pytest.mark.usefixtures("reports_once")
+
 CHOSEN = ("amount", "model", "accuracy", "tasks_interval")
 
 

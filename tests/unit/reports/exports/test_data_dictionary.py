@@ -18,6 +18,8 @@ from mdlm_probe.core.run_folder import read_run
 from mdlm_probe.reports.exports.exported_run import ExportedRun, ExportRequest
 from mdlm_probe.reports.exports.formats import datapackage
 
+pytestmark = pytest.mark.usefixtures("reports_once")
+
 NAME = re.compile(r"[-a-z0-9._/]+")
 VALUES = {
     "boolean": re.compile("[01]"),

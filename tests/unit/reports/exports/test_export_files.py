@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+import export_fixtures
 import pytest
 from commands import call
 from made_runs import FILES
@@ -13,13 +14,18 @@ from made_runs import FILES
 from mdlm_probe.reports import exports
 from mdlm_probe.reports.exports import export_folder
 
+pytestmark = pytest.mark.usefixtures("reports_once")
+
 
 def contents(folder):
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 @pytest.mark.slow
-def test_equal_runs_give_equal_files_and_may_be_exported_again(run, exported, tmp_path):
+def test_equal_runs_give_equal_files_and_may_be_exported_again(
+    run, exported, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(export_fixtures, "REPORTS", {})  # their tables are made anew
     call("export", run, "--to", "parquet", "--to", "card,jsonl", "-o", tmp_path / "b")
     call("export", run, "--to", FILES, "-o", tmp_path / "b")
     assert contents(exported) == contents(tmp_path / "b")

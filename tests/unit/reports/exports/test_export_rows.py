@@ -20,6 +20,8 @@ from mdlm_probe.reports.exports.arrow_tables import arrow
 from mdlm_probe.reports.exports.exported_run import ExportedRun
 from mdlm_probe.reports.exports.formats import jsonl
 
+pytestmark = pytest.mark.usefixtures("reports_once")
+
 ODD = [
     {
         "model": "m",

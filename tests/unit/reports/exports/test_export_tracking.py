@@ -14,6 +14,8 @@ from mdlm_probe.core.run_folder import read_run
 from mdlm_probe.reports import exports, probe_report
 from mdlm_probe.reports.exports import tracker_data
 
+pytestmark = pytest.mark.usefixtures("reports_once")
+
 TRACKERS = ("wandb", "trackio")
 
 

@@ -11,6 +11,8 @@ from huggingface_hub import DatasetCard
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.reports.exports import ExportRequest, export, hub_push
 
+pytestmark = pytest.mark.usefixtures("reports_once")
+
 REPO = "me/rows"
 
 

@@ -8,6 +8,8 @@ from huggingface_hub import RepoCard
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.reports.exports import hub_push
 
+pytestmark = pytest.mark.usefixtures("reports_once")
+
 RESULT = {
     "task": {"type": "t"},
     "dataset": {"type": "mdlm-probe/few-shot", "name": "n"},
