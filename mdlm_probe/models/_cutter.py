@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Encoding, Tokenizer, decoders
 
 
 class Cutter:
@@ -64,6 +64,8 @@ def inside_text(tokenizer: Tokenizer) -> Tokenizer:
     """
     names = ("normalizer", "pre_tokenizer", "decoder")
     parts = [part for name in names if (part := getattr(tokenizer, name)) is not None]
+    # a decoder of bytes has the setting, too, but does nothing by it: a copy would take seconds
+    parts = [part for part in parts if not isinstance(part, decoders.ByteLevel)]
     told = [json.loads(part.__getstate__()) for part in parts]
     if [_inside(part) for part in told] == told:
         return tokenizer

