@@ -5,7 +5,16 @@ from itertools import pairwise
 
 import pytest
 from odd_study import HOSTILE, NAME
-from opened_page import domain_of, opened, picked, rows_of, table_of
+from opened_page import (
+    as_wide,
+    domain_of,
+    opened,
+    opened_details,
+    picked,
+    rows_of,
+    table_of,
+    tables_of,
+)
 
 from mdlm_probe.analysis import frames
 from mdlm_probe.analysis.chart_style import CATEGORIES, DARK, MODELS
@@ -21,7 +30,7 @@ ABSENT |= {"decay-predictability"}
 
 @pytest.fixture(scope="module")
 def page(chromium, page_file):
-    """The page for those who only look: what is picked is for a page of its own."""
+    """The page for those who look, and leave it as it was: what is picked is for one of its own."""
     with opened(chromium, page_file) as page:
         yield page
 
@@ -99,9 +108,10 @@ def test_a_task_is_picked(chromium, small_page):
 
 def test_every_table_is_written_alike_by_python_and_javascript(page):
     figures = page.eval_on_selector_all("figure.chart", "all => all.map(f => f.id)")
-    before = {figure: table_of(page, figure) for figure in figures}
+    before = tables_of(page)
     page.evaluate("charts.forEach(chart => chart.fill(models()))")
-    assert {figure: table_of(page, figure) for figure in figures} == before
+    assert tables_of(page) == before
+    assert sorted(before) == sorted(figures)
     assert all(before.values())
 
 
@@ -170,8 +180,8 @@ def filling_of(page):
     return section, places
 
 
-def test_the_slider_shows_the_canvas_of_a_step(chromium, small_page):
-    with opened(chromium, small_page, reduced_motion="reduce") as page:
+def test_the_slider_shows_the_canvas_of_a_step(chromium, shift_page):
+    with opened(chromium, shift_page, reduced_motion="reduce") as page:
         section, places = filling_of(page)
         canvas = page.locator(f"#{section} .canvas")
         slider = page.locator(f"#{section} .filling input")
@@ -190,8 +200,8 @@ def test_the_slider_shows_the_canvas_of_a_step(chromium, small_page):
         assert slider.input_value() == str(last)
 
 
-def test_examples_show_prompts_answers_and_differences(chromium, small_page):
-    with opened(chromium, small_page) as page:
+def test_examples_show_prompts_answers_and_differences(chromium, shift_page):
+    with opened(chromium, shift_page) as page:
         found = page.evaluate("DATA.sections['shift-shift'].examples")
         page.locator("#shift-shift details.examples summary").first.click()
         place = page.locator("#shift-shift .example")
@@ -248,14 +258,15 @@ CONTRAST = """() => {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_can_be_read(chromium, page_file, scheme):
-    with opened(chromium, page_file, color_scheme=scheme) as page:
-        page.evaluate("document.querySelectorAll('details').forEach(d => (d.open = true))")
+def test_text_can_be_read(page, scheme):
+    page.emulate_media(color_scheme=scheme)
+    with opened_details(page):
         ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
         found = page.evaluate(CONTRAST)
-        assert (ground == "rgb(255, 255, 255)") == (scheme == "light")
-        assert {"H1.", "P.masks", "TD.n", "text.", "INS.", "DEL.", "A."} <= found.keys()
-        assert {name: ratio for name, ratio in found.items() if ratio < 4.5} == {}
+    page.emulate_media(color_scheme="light")
+    assert (ground == "rgb(255, 255, 255)") == (scheme == "light")
+    assert {"H1.", "P.masks", "TD.n", "text.", "INS.", "DEL.", "A."} <= found.keys()
+    assert {name: ratio for name, ratio in found.items() if ratio < 4.5} == {}
 
 
 def test_the_button_turns_light_and_dark(chromium, small_page):
@@ -271,34 +282,52 @@ def test_the_button_turns_light_and_dark(chromium, small_page):
         assert page.evaluate(lines) != dark_lines
 
 
-def test_a_phone_scrolls_down_only(chromium, page_file):
+def navigated(page):
+    """Follows links of the navigation, which stays in sight and covers no title."""
+    page.emulate_media(reduced_motion="reduce")
+    for name in ("Summary", "cache"):
+        page.locator("nav a", has_text=re.compile(f"^{name}$")).click()
+        nav = page.locator("nav").bounding_box()
+        title = page.locator("section:target h2").bounding_box()
+        assert nav["y"] == 0
+        assert nav["height"] < 60
+        assert nav["height"] <= title["y"] < 150
+    page.evaluate("location.hash = ''")  # where Tab begins, too
+    page.emulate_media(reduced_motion="no-preference")
+
+
+def test_the_navigation_stays_and_covers_no_title(page):
+    navigated(page)
+
+
+def test_every_section_fits_a_narrow_window(page):
+    with as_wide(page, 390):
+        navigated(page)
+        with opened_details(page):
+            fits(page, 390)
+    assert max(page.eval_on_selector_all("svg.marks", RIGHT)) > 1000, "as wide as before"
+
+
+RIGHT = "all => all.map(s => s.getBoundingClientRect().right)"
+
+
+def fits(page, width):
+    """Nothing but tables in their boxes is wider than the window."""
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert max(page.eval_on_selector_all("svg.marks", RIGHT)) <= width
+
+
+def test_a_phone_scrolls_down_only(chromium, small_page):
     phone = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
-    with opened(chromium, page_file, **phone) as page:
+    with opened(chromium, small_page, **phone) as page:
         page.evaluate("document.querySelectorAll('details').forEach(d => (d.open = true))")
-        assert page.evaluate("document.documentElement.scrollWidth") == 390
-        widths = page.eval_on_selector_all(
-            "svg.marks", "all => all.map(s => s.getBoundingClientRect().right)"
-        )
-        assert max(widths) <= 390
+        fits(page, 390)
         point = page.locator(f"#{ACCURACY} .mark-symbol path[aria-label]").nth(1)
         point.scroll_into_view_if_needed()
         point.tap(force=True)
         box = page.locator("#tip").bounding_box()
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= 390
-
-
-def test_the_navigation_stays_and_covers_no_title(chromium, page_file):
-    for width in (1200, 400):
-        look = {"viewport": {"width": width, "height": 800}, "reduced_motion": "reduce"}
-        with opened(chromium, page_file, **look) as page:
-            for name in ("Summary", "cache"):
-                page.locator("nav a", has_text=re.compile(f"^{name}$")).click()
-                nav = page.locator("nav").bounding_box()
-                title = page.locator("section:target h2").bounding_box()
-                assert nav["y"] == 0
-                assert nav["height"] < 60
-                assert nav["height"] <= title["y"] < 150
 
 
 def test_a_table_says_when_it_is_wider_than_the_page(chromium, small_page):
@@ -311,9 +340,10 @@ def test_a_table_says_when_it_is_wider_than_the_page(chromium, small_page):
       getComputedStyle(b.querySelector("caption"), "::after").content.includes("scroll"),
     ])"""
     counts = []
-    for width in (1200, 400):
-        with opened(chromium, small_page, viewport={"width": width, "height": 800}) as page:
-            found = page.eval_on_selector_all(".box", say)
+    with opened(chromium, small_page) as page:
+        for width in (1200, 400):
+            with as_wide(page, width):
+                found = page.eval_on_selector_all(".box", say)
             assert all(wide == marked == said for wide, marked, said in found)
             counts.append(sum(wide for wide, _, _ in found))
     assert 0 < counts[0] < counts[1]

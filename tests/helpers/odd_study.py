@@ -11,11 +11,7 @@ HOSTILE = "</script><script>document.title = 'taken'</script>"
 NAME = "small & <odd>"
 
 
-FEW = ("locality", "masks", "attribution", "needle", "decay", "shift")
-"""Runs with every kind of chart, table and example, for what is tried many times."""
-
-
-def make(folder, runs=()):
+def make(folder, *runs):
     """A copy of the committed study with its page; a text is hostile, and a run has failed.
 
     Of the bundled models, and of the oracle in one run: in all it would be twice as large. Of some
@@ -38,8 +34,3 @@ def make(folder, runs=()):
     path.write_text(json.dumps(study | {"study": NAME, "source": f"# {HOSTILE}\n"}))
     text = html.page(folder, html.read(folder))
     (folder / "report.html").write_text(text, encoding="utf-8")
-
-
-def few(folder):
-    """The same with a few of its runs: a page that a browser opens in half of the time."""
-    make(folder, FEW)
