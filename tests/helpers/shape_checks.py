@@ -9,7 +9,12 @@ import sys
 from importlib.abc import MetaPathFinder
 from importlib.machinery import PathFinder, SourceFileLoader
 
-CHECKED = "__import__('jaxtyping').jaxtyped(typechecker=__import__('beartype').beartype)"
+from beartype import BeartypeConf, beartype
+from jaxtyping import jaxtyped
+
+CHECKED = "__import__('shape_checks').CHECK"
+CHECK = jaxtyped(typechecker=beartype(conf=BeartypeConf(is_pep484_tower=True)))
+"""An integer is a number, too, as for all who check types."""
 
 
 class _Decorator(ast.NodeVisitor):

@@ -118,7 +118,7 @@ def test_an_index_that_masks_flatten():
         assert line["index_change"] == pytest.approx(found.mean)
         ends = (found.low, found.high, found.p)
         assert tuple(line[["tasks_low", "tasks_high", "tasks_p"]]) == pytest.approx(ends)
-    assert table["tasks_holm"].tolist() == pytest.approx(list(stats.holm(table["tasks_p"])))
+    assert table["tasks_holm"].tolist() == pytest.approx(list(stats.holm(list(table["tasks_p"]))))
     assert "change" not in locality.tables(rows[rows["question_masks"] == 0])
 
 

@@ -97,7 +97,7 @@ def test_masks_cost_more_among_more_distractors():
     expected(table.loc["30 - 0"], "accuracy_points", lost[30] - lost[0])
     assert table.loc["30 - 0", "accuracy_points_low"] > 0
     assert table["accuracy_points_holm"].tolist() == pytest.approx(
-        list(stats.holm(table["accuracy_points_p"])), nan_ok=True
+        list(stats.holm(list(table["accuracy_points_p"]))), nan_ok=True
     )
 
 
