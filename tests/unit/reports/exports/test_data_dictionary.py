@@ -56,11 +56,11 @@ def check_package(folder):
 
 @pytest.fixture(scope="session")
 def study(once):
-    """A copy of the reference's probes with each type of column, verdicts too, and its package."""
+    """A model's rows of probes with each type of column, verdicts too, and their package."""
 
     def make(folder):
         for name in ("masks", "shift", "joint"):
-            reference.run(folder / name, name)
+            reference.run(folder / name, name, "tiny-mdlm")
         shutil.copy(reference.FOLDER / "study.json", folder)
         call("export", folder, "--to", "datapackage")
         return folder

@@ -160,13 +160,13 @@ def test_options_that_mean_nothing_are_refused(run, words, found):
 
 
 def test_nothing_else_of_the_folder_goes_there(hub, tmp_path):
-    folder = reference.run(tmp_path / "run", "masks", "tiny-mdlm", "tiny-arlm")
+    folder = reference.run(tmp_path / "run", "locality", "oracle", "oracle-biased")
     (folder / ".locks").mkdir(exist_ok=True)
     (folder / "export").mkdir()
     (folder / "export" / "secret.csv").write_text("x")
-    (folder / "masks__old.csv").write_text("not in run.json")
+    (folder / "locality__old.csv").write_text("not in run.json")
     pushed(folder)
     assert set(hub.files(REPO)) == {
         *("run.json", "README.md", "datapackage.json"),
-        *("masks__tiny-mdlm.csv", "masks__tiny-arlm.csv"),
+        *("locality__oracle.csv", "locality__oracle-biased.csv"),
     }
