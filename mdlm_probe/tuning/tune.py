@@ -166,6 +166,8 @@ def _train(
     model = models.load(made.entry, load)
     assert isinstance(model, NativeModel)
     _same_weights(asked, known, model.facts["weight_hash"])
+    if first:  # a file that two write at the same time is lost to one of them
+        write_json(asked.output / _slack.FILE, known)
     _add_slack(asked, made, model)
     network = _trained(asked, made, model, progress)
     checkpoint, step = tuner.last_checkpoint(Path(str(arguments.output_dir)))
@@ -236,7 +238,6 @@ def _same_weights(asked: Tuning, known: dict[str, Any], found: str) -> None:
             f"'{asked.model}' has other weights than when {asked.output} was begun",
             hint="--output DIR keeps both; --fresh starts over",
         )
-    write_json(asked.output / _slack.FILE, known)
 
 
 def _finish(

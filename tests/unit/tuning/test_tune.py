@@ -12,6 +12,7 @@ import torch
 from checkpoints import write_dream, write_llada
 from progress import Silent
 from safetensors.torch import load_file
+from transformers import TrainingArguments
 
 from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
@@ -301,6 +302,13 @@ def test_other_weights_are_refused(place, tmp_path):
     write_llada(tmp_path / "model", seed=1)
     with pytest.raises(ProbeError, match="has other weights than when"):
         tune.run(chosen, Silent())
+
+
+def test_of_several_processes_only_the_first_writes(place, tmp_path, monkeypatch):
+    monkeypatch.setattr(TrainingArguments, "process_index", 1)
+    tune.run(asked(place, tmp_path, steps=2), Silent())
+    found = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert found == {"rng_state.pth"}, "each has its own to resume with"
 
 
 @pytest.mark.parametrize("spare", [True, False])
