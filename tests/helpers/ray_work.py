@@ -1,9 +1,13 @@
-"""What tests make workers do: die, run out of memory, be slow. Workers import this by name."""
+"""What tests make workers do: die, run out of memory, be slow or held.
+
+Workers import this by name.
+"""
 
 import os
 import signal
 import time
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 from mdlm_probe.core.cells import key
@@ -96,6 +100,26 @@ class Short:
             yield
         finally:
             engine.model.states = states
+
+
+class Held:
+    """Doesn't come to an end over a group that holds a cell.
+
+    Args:
+        fields: of that cell.
+    """
+
+    SECONDS = 600
+    """More than any test waits; a worker that a defect leaves behind ends all the same."""
+
+    def __init__(self, fields):
+        self.fields = fields
+
+    @contextmanager
+    def __call__(self, engine, group):
+        if any(self.fields.items() <= asdict(cell).items() for cell in group):
+            time.sleep(self.SECONDS)
+        yield
 
 
 class Slow:
