@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 from pathlib import Path
@@ -89,6 +90,7 @@ def save(model: LlamaForCausalLM, folder: Path) -> None:
     (folder / UNIGRAMS).write_text(unigrams(), encoding="utf-8")
 
 
+@functools.cache
 def unigrams() -> str:
     """How often each token stands in a million tokens of the training stream, as a list."""
     counts = np.bincount(rows.batch(4000, 256, "unigrams").ids.ravel())
