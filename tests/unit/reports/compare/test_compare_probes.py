@@ -80,6 +80,17 @@ def real(tmp_path_factory):
     return run
 
 
+@pytest.fixture(scope="module")
+def both(real):
+    """A function that gives the comparison of both, at all points."""
+
+    @cache
+    def compared(probe):
+        return compare.compare(*real(probe), probes=[probe], points="all")[0]
+
+    return compared
+
+
 NOISY = ("logp_right", "normalised", "top1_prob", "js", "mi", "incoherent_parallel", "logp", "nll")
 NOISY += ("cross_entropy", "flexible", "repeated", "dlogp_mean", "received", "removed_kl")
 NOISY += ("entropy_parallel",)
@@ -118,9 +129,9 @@ def reported(probe, name, tables):
 
 @pytest.mark.parametrize("probe", PROBES)
 @pytest.mark.slow
-def test_a_real_run_compares_as_its_report_says(real, probe):
+def test_a_real_run_compares_as_its_report_says(both, probe):
     """The sides' means at every point are what the report of each side alone has."""
-    found, _ = compare.compare(*real(probe), probes=[probe], points="all")
+    found = both(probe)
     assert {(probe, name) for name in found[0].tables} == {k for k in TABLES if k[0] == probe}
     tables = [
         catalog.load("report", probe).tables(side.frame.copy())
@@ -179,9 +190,9 @@ KINDS = probe_cases.gathered("KIND") | {"judge": "intervention"}
 
 @pytest.mark.parametrize(("probe", "kind"), KINDS.items())
 @pytest.mark.slow
-def test_part_of_a_run_is_compared_as_far_as_it_goes(real, probe, kind):
+def test_part_of_a_run_is_compared_as_far_as_it_goes(both, probe, kind):
     """Rows of one kind alone, such as one measure of joint, make no other kind fail."""
-    found = compare.compare(*real(probe), probes=[probe])[0][0]
+    found = both(probe)[0]
     frames = [dict(iter(m.frame.groupby(kind))) for m in (found.first, found.second)]
     assert len(frames[0]) > 1
     compared = set()
