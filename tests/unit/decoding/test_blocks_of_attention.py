@@ -115,10 +115,12 @@ def dynamic(model, prompt, masks, threshold, temperature=0.0, seed=0, whole=True
         while left := [p for p in range(len(prompt), end) if ids[p] == model.entry.mask_id]:
             made += 1
             rows, tokens, sure = probabilities(model, ids[:end], origin), {}, {}
-            for p in left:
+            noise = torch.zeros_like(rows[left])
+            if temperature:
+                noise = gumbel(seed_of(seed, made), torch.tensor(left), rows.shape[1])
+            for p, own in zip(left, noise, strict=True):
                 row = rows[p] if temperature == 0 else (rows[p].log() / temperature).softmax(-1)
-                noise = gumbel(seed_of(seed, made), torch.tensor([p]), len(row))[0]
-                drawn = row.double().log() + (noise if temperature else 0)
+                drawn = row.double().log() + own
                 tokens[p] = int(drawn.argmax())
                 sure[p] = float(row[tokens[p]])
             chosen = [p for p in left if sure[p] > threshold]
