@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import threading
 from contextlib import contextmanager
 from dataclasses import replace as replaced
 
@@ -27,6 +28,8 @@ from mdlm_probe.runs.plan import Job, prepare
 
 pytestmark = pytest.mark.slow
 CSV = "locality__oracle.csv"
+PATIENCE = 120
+"""Seconds: only what never comes takes so long."""
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +157,7 @@ def test_a_study_measures_two_models_at_a_time(tmp_path, workers):
     begun, found = [], {}
     for name, by in (("here", None), ("there", workers)):
         study, _ = study_file.load(str(path), tmp_path / name)
-        progress = Turns(begun if by else [])
+        progress = Turns(begun, threading.Barrier(2)) if by else Turns([])
         outcomes = studies.execute(study, tmp_path / name, progress, executor=by)
         assert [one.status for one in outcomes] == ["finished"] * 4
         files = sorted((tmp_path / name).glob("*/*__*.csv"))
@@ -169,14 +172,22 @@ def test_a_study_measures_two_models_at_a_time(tmp_path, workers):
 
 
 class Turns(Log):
-    """Progress of a study that remembers in which order turns began."""
+    """Progress of a study that remembers in which order turns began.
 
-    def __init__(self, begun):
+    Args:
+        begun: where that is kept.
+        meet: the first turn of a model waits here for that of another one, however late it comes.
+    """
+
+    def __init__(self, begun, meet=None):
         super().__init__()
-        self._begun = begun
+        self._begun, self._meet = begun, meet
 
     def begin(self, run, probe, model, cells):
+        first = model not in {known for _, known in self._begun}
         self._begun.append((run, model))
+        if self._meet and first:
+            self._meet.wait(PATIENCE)
         return self
 
     def end(self):

@@ -6,7 +6,7 @@ Workers import this by name.
 import os
 import signal
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -75,7 +75,7 @@ class Short:
     """Lets the first worker that comes run out of memory from a number of sequences on.
 
     Args:
-        marks: a folder for the one file that says who it is.
+        marks: a folder for the one file that says who it is: who makes it first.
         most: sequences that fit.
     """
 
@@ -91,10 +91,10 @@ class Short:
                 raise MemoryError
             return states(ids, *given)
 
-        mine = self.marks / str(os.getpid())
-        if not list(self.marks.iterdir()):
-            mine.touch()
-        if mine.exists():
+        mine, own = self.marks / "first", str(os.getpid())
+        with suppress(FileExistsError), mine.open("x") as file:  # two may come at the same time
+            file.write(own)
+        if mine.read_text() == own:
             engine.model.states = tried
         try:
             yield
