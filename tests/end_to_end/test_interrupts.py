@@ -3,6 +3,7 @@
 `make statistics` tries two hundred.
 """
 
+import gc
 import os
 import random
 import signal
@@ -13,7 +14,7 @@ from contextlib import contextmanager, suppress
 import pytest
 from commands import call
 from fakes import Server, chat, rows, write
-from jury import MARK
+from jury import MARK, ended_judging
 from simulations import repeats, simulation
 
 pytestmark = [
@@ -98,6 +99,7 @@ def test_a_judge_that_hangs(tmp_path):
     rng, lines = random.Random(0), rows(prompts=20, fracs=(0.1, 0.2, 0.3))
     folder, whole = write(tmp_path / "run", lines), write(tmp_path / "whole", lines)
     replies, kept, obeyed = folder / "judge__jury.replies.jsonl", 0, 0
+    others = set(threading.enumerate())
     with Hanging() as server:
         server.begin(replies=1000)
         judge(whole, server)  # and all modules are loaded
@@ -112,9 +114,11 @@ def test_a_judge_that_hangs(tmp_path):
             size = replies.stat().st_size if replies.exists() else 0
             assert size >= kept, "what came is kept"
             kept = size
+        assert ended_judging(others), "calls on the way end with the command"
         server.begin(replies=1000)
         judge(folder, server)
         server.turn.set()
+    gc.collect()  # a connection of a client that was stopped before its first call, as above
     assert kept > 0
     assert obeyed > 0.6 * turns, "the others came when nothing had begun"
     verdicts = [(place / "judge__jury.csv").read_bytes() for place in (folder, whole)]

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 
 import pytest
 from fakes import Server, chat, rows, write
-from jury import MARK, ask, lines_of, one, read
+from jury import MARK, ask, ended_judging, lines_of, one, read
 from progress import Silent
 
 from mdlm_probe.core.errors import ProbeError
@@ -80,14 +80,13 @@ def test_ctrl_c_ends_promptly_and_keeps_what_came(tmp_path):
             if self.came == 3:
                 raise KeyboardInterrupt
 
+    others = set(threading.enumerate())
     with Server(lambda text, n: (200, chat(MARK), (), 0.02)) as server:
         with pytest.raises(KeyboardInterrupt):
             ask(folder, server, Impatient())
         assert len(lines_of(folder)) == 3
         assert (folder / "judge__jury.csv").read_bytes().count(b"\n") == 1 + 3
-        for thread in threading.enumerate():
-            if thread.name.startswith("judge"):
-                thread.join()
+        assert ended_judging(others)
         asked = len(server.asked)
         assert asked < 16, "threads stop when the call they are at has ended"
         done = ask(folder, server)

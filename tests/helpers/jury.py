@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import threading
 
 from fakes import rows, write
 from progress import Silent
@@ -40,3 +41,16 @@ def lines_of(folder, name="jury"):
 def one(folder):
     """A run with a single pair: two calls."""
     return write(folder, rows(prompts=1, fracs=(0.1,)))
+
+
+def ended_judging(others, patience=30):
+    """Waits for the threads of judges that aren't among others; whether they have ended.
+
+    Args:
+        others: threads that were there before.
+        patience: seconds; only what hangs takes so long.
+    """
+    mine = [t for t in set(threading.enumerate()) - others if t.name.startswith("judge")]
+    for thread in mine:
+        thread.join(patience)
+    return not any(thread.is_alive() for thread in mine)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import socket
 import sys
+import threading
 import time
+import weakref
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 LARGEST = 8 * 2**20
 """Bytes of a reply's body."""
+
+
+class Ended(BaseException):
+    """Ends a call of a client that was closed; of other errors the SDK would ask again."""
 
 
 def bounded_client(seconds: float) -> Any:
@@ -16,13 +24,62 @@ def bounded_client(seconds: float) -> Any:
 
     Limits of HTTP libraries are about each read: a body that trickles, or never ends, passes them.
     What goes beyond is an error of the connection, which is closed; the SDK asks again.
+
+    Closing it ends calls that are on the way in other threads with `Ended`: a socket that is only
+    closed lets who reads from it wait for as long as the read may take.
     """
     import openai
 
     def bound(response: Any) -> None:
         response.stream = _bounded(response, seconds)
 
-    return openai.DefaultHttpxClient(event_hooks={"response": [bound]})
+    class Client(openai.DefaultHttpxClient):
+        def __init__(self) -> None:
+            super().__init__(event_hooks={"response": [bound]})
+            self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+            self._lock, self._ended, self._calls = threading.Lock(), False, 0
+
+        def send(self, request: Any, **told: Any) -> Any:
+            request.extensions |= {"trace": self._trace}
+            self._count(1)
+            try:
+                return super().send(request, **told)
+            except Exception as error:
+                if self._ended:
+                    raise Ended from error
+                raise
+            finally:
+                self._count(-1)
+
+        def close(self) -> None:
+            with self._lock:
+                self._ended = True
+                opened = list(self._sockets)
+            for one in opened:
+                with suppress(OSError):  # closed already
+                    one.shutdown(socket.SHUT_RDWR)
+            self._count(0)
+
+        def _count(self, more: int) -> None:
+            """The last call closes: a thread that reads must not find another file's number."""
+            with self._lock:
+                if self._ended and more > 0:
+                    raise Ended
+                self._calls += more
+                if self._ended and not self._calls:
+                    super().close()
+
+        def _trace(self, name: str, info: dict[str, Any]) -> None:
+            if name not in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+                return
+            stream = info["return_value"]
+            with self._lock:
+                self._sockets.add(stream.get_extra_info("socket"))
+            if self._ended:
+                stream.close()
+                raise Ended
+
+    return Client()
 
 
 def _bounded(response: Any, seconds: float) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -151,7 +151,7 @@ class EndpointJudge:
         except openai.APIStatusError as error:
             raise self._fatal(error) or self._down(self._said_by(error)) from error
 
-    def ask(self, calls: Sequence[Call]) -> Iterator[tuple[Call, Reply]]:
+    def ask(self, calls: Sequence[Call]) -> Generator[tuple[Call, Reply], None, None]:
         """Replies as they come.
 
         Raises:
@@ -160,7 +160,7 @@ class EndpointJudge:
         try:
             yield from results(self._reply, calls, at_once=self._access.concurrency, name="judge")
         finally:
-            self._client.close()  # calls that are still on the way come to nothing
+            self._client.close()  # and with it calls that are still on the way
 
     def read(self, reply: Reply) -> Verdict:
         """The mark that the reply ends in; refusals and replies without one are said to be that."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -107,7 +107,7 @@ class Judge(Protocol):
             ProbeError: it is not there, or lets nobody in.
         """
 
-    def ask(self, calls: Sequence[Call]) -> Iterator[tuple[Call, Reply]]:
+    def ask(self, calls: Sequence[Call]) -> Generator[tuple[Call, Reply], None, None]:
         """Replies as they come, in any order."""
 
     def read(self, reply: Reply) -> Verdict:

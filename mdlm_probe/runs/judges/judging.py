@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -205,12 +206,15 @@ def _ask(
     if identical := len(calls) - len(asked):
         progress.note(f"pairs of equal texts are ties, which nobody is asked: {identical}")
     progress.start(by.name, len(asked), len(asked) - len(waiting))
-    for call, reply in by.ask(waiting) if waiting else ():
-        if not run.path(name).exists():  # a configuration binds others once it has replies
-            _write(run.path(name), [], columns)
-        replies.add(call, reply)
-        verdict = judge_calls.verdict_of(call, reply, by)
-        progress.advance(1, (verdict.prompt_tokens or 0) + (verdict.completion_tokens or 0))
+    if not waiting:
+        return
+    with closing(by.ask(waiting)) as replied:  # an error that is kept would keep it open
+        for call, reply in replied:
+            if not run.path(name).exists():  # a configuration binds others once it has replies
+                _write(run.path(name), [], columns)
+            replies.add(call, reply)
+            verdict = judge_calls.verdict_of(call, reply, by)
+            progress.advance(1, (verdict.prompt_tokens or 0) + (verdict.completion_tokens or 0))
 
 
 def _written(

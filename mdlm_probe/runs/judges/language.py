@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from mdlm_probe.core.errors import ProbeError
@@ -64,7 +64,7 @@ class LanguageJudge:
         """Nothing to do."""
         return ()
 
-    def ask(self, calls: Sequence[Call]) -> Iterator[tuple[Call, Reply]]:
+    def ask(self, calls: Sequence[Call]) -> Generator[tuple[Call, Reply], None, None]:
         """How far the two texts keep to the language; nothing where the prompt is of another."""
         for call in calls:
             asked = call.pair.text

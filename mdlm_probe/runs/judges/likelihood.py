@@ -7,7 +7,7 @@ again and again, to true prose (arXiv 2604.02718 on perplexity).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from mdlm_probe import models
@@ -57,7 +57,7 @@ class LikelihoodJudge:
         """Nothing to do."""
         return ()
 
-    def ask(self, calls: Sequence[Call]) -> Iterator[tuple[Call, Reply]]:
+    def ask(self, calls: Sequence[Call]) -> Generator[tuple[Call, Reply], None, None]:
         """The two answers' nats per token.
 
         Raises:

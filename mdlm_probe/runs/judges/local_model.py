@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +72,7 @@ class LocalJudge:
         self.facts = {name: self._session.facts["model"].get(name) for name in names}
         return self._session.workers
 
-    def ask(self, calls: Sequence[Call]) -> Iterator[tuple[Call, Reply]]:
+    def ask(self, calls: Sequence[Call]) -> Generator[tuple[Call, Reply], None, None]:
         """Replies in the order asked; a prompt longer than the context is a failure."""
         assert self._session is not None, "open() comes first"
         groups = [calls[start : start + GROUP] for start in range(0, len(calls), GROUP)]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from fakes import Server, chat, rows, write
-from jury import MARK, Notes, ask, lines_of, one, read
+from jury import MARK, Notes, ask, ended_judging, lines_of, one, read
 from progress import Silent
 
 from mdlm_probe.core.errors import ProbeError
@@ -116,6 +116,49 @@ def test_trouble_that_stays_is_a_failed_verdict_and_asked_anew_next_time(tmp_pat
     assert done.failed == 0
     assert [row["verdict"] for row in read(done)] == ["B>A", "B>A", "A>B", "A>B"]
     assert read_run(folder)["judge__jury"]["status"] == "finished"
+
+
+class Cut(bytes):
+    """Only the beginning of a body: the rest never comes."""
+
+    def __len__(self):
+        return 2 * super().__len__()
+
+
+@pytest.mark.parametrize("within", ["head", "body"])
+def test_calls_on_the_way_end_with_the_client(tmp_path, monkeypatch, within):
+    """Nothing waits for a server that hangs, before its reply begins or in the middle of it."""
+    others, came, over, patience = (
+        set(threading.enumerate()),
+        *(threading.Event() for _ in "ab"),
+        60,
+    )
+    bounded = bounded_http._bounded
+
+    def reply(text, n):
+        if server.asked.index(text) == 0:
+            return 200, chat(MARK)
+        if within == "head":
+            came.set()
+            over.wait(10 * patience)
+        return 200, Cut(json.dumps(chat(MARK)).encode()), [("cut", "yes")]
+
+    def begun(response, seconds):
+        if "cut" in response.headers:
+            came.set()
+        return bounded(response, seconds)
+
+    class Stopping(Silent):
+        def advance(self, cells, tokens):
+            assert came.wait(patience)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(bounded_http, "_bounded", begun)
+    with Server(reply) as server:
+        with pytest.raises(KeyboardInterrupt) as kept:
+            ask(one(tmp_path), server, Stopping(), timeout=10 * patience)
+        assert ended_judging(others, patience), f"calls go on after {kept.value!r}"
+        over.set()
 
 
 BLOCKED = {"error": {"message": "not this", "code": "content_filter"}}
