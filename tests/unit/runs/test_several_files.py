@@ -48,6 +48,15 @@ def whole(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def thirds(tmp_path_factory):
+    """Three shards, for looking at."""
+    home = tmp_path_factory.mktemp("shards")
+    for index in (1, 2, 3):
+        measured(home / str(index), shard=Shard(index, 3))
+    return home
+
+
 def test_every_kind_has_a_file_and_run_json_knows_their_sizes(whole):
     found = contents(whole)
     assert sorted(found) == sorted(FILES)
@@ -158,6 +167,13 @@ def test_a_finished_file_that_was_edited_is_refused(whole, tmp_path, name):
     kind = [*catalog.csv_names("joint", NAME)][FILES.index(name)]
     notes = frames.frames(tmp_path / "run").notes
     assert any(f"CSV of {kind} has {path.stat().st_size} bytes" in note for note in notes)
+
+
+def test_edited_files_are_measured_afresh(whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "run")
+    for name in FILES:
+        with (tmp_path / "run" / name).open("ab") as file:
+            file.write(b"more\n")
     measured(tmp_path / "run", fresh=True)
     assert contents(tmp_path / "run") == contents(whole)
 
@@ -172,10 +188,8 @@ def test_a_missing_file_is_noted_and_refused(whole, tmp_path, name):
         frames.frames(tmp_path / "run")
 
 
-def test_shards_merge_to_the_bytes_of_the_whole(whole, tmp_path):
-    for index in (1, 2, 3):
-        measured(tmp_path / str(index), shard=Shard(index, 3))
-    parts = [tmp_path / n for n in "213"]
+def test_shards_merge_to_the_bytes_of_the_whole(whole, thirds, tmp_path):
+    parts = [thirds / n for n in "213"]
     merging.merge(parts, tmp_path / "merged", Log().note)
     assert contents(tmp_path / "merged") == contents(whole)
     entry = read_run(tmp_path / "merged")[NAME]
@@ -187,9 +201,8 @@ def test_shards_merge_to_the_bytes_of_the_whole(whole, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["seal", "rows", "file"])
-def test_a_damaged_shard_is_not_merged(tmp_path, damage):
-    for index in (1, 2):
-        measured(tmp_path / str(index), shard=Shard(index, 2))
+def test_a_damaged_shard_is_not_merged(thirds, tmp_path, damage):
+    shutil.copytree(thirds, tmp_path, dirs_exist_ok=True)
     path = tmp_path / "2" / FILES[2]
     if damage == "seal":
         (tmp_path / "2" / f"{NAME}.seal").unlink()
@@ -198,7 +211,7 @@ def test_a_damaged_shard_is_not_merged(tmp_path, damage):
     else:
         path.unlink()
     with pytest.raises(ProbeError, match=r"seal is missing|was changed|not finished"):
-        merging.merge([tmp_path / n for n in "12"], tmp_path / "merged", Log().note)
+        merging.merge([tmp_path / n for n in "123"], tmp_path / "merged", Log().note)
     assert not (tmp_path / "merged" / FILES[0]).exists()
 
 
