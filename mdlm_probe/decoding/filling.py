@@ -179,15 +179,17 @@ class Filling:
             amount: of the masks, to commit.
             found: the candidates of all asked, see `readouts.candidates`.
         """
-        rows = [(mask, row) for mask, row in zip(asked, found, strict=True) if mask in self.masked]
+        rows = [row for row, mask in enumerate(asked) if mask in self.masked]
         if not rows:
             return {}
-        confidences = [float(row[2]) for _, row in rows]
-        places = [self.canvas.places[mask] for mask, _ in rows]
-        chosen = self.schedule.chosen(confidences, amount, self.made, places)
-        for mask, row in (rows[at] for at in chosen):
+        confidences = found[rows, 2].tolist()
+        places = [self.canvas.places[asked[row]] for row in rows]
+        tokens = {}
+        for at in self.schedule.chosen(confidences, amount, self.made, places):
+            mask, row = asked[rows[at]], found[rows[at]]
             self._remember(mask, row)
-        return {rows[at][0]: int(rows[at][1][0]) for at in chosen}
+            tokens[mask] = int(row[0])
+        return tokens
 
     def edits(self, asked: Sequence[int], found: np.ndarray) -> dict[int, int]:
         """The written places of a step whose tokens are replaced, with the new tokens.
@@ -195,6 +197,8 @@ class Filling:
         Args:
             asked, found: as for `choose`.
         """
+        if not self.schedule.rule_settings.edits:
+            return {}
         limit, new = self.schedule.rule_settings.edit_threshold, {}
         for mask, row in zip(asked, found, strict=True):
             token = int(row[0])

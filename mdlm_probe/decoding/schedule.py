@@ -141,7 +141,7 @@ class Schedule:
                 for value, place in zip(values, places, strict=True)
             ]
         # the leftmost first among equals
-        ranked = sorted(range(len(values)), key=lambda at: -values[at])
+        ranked = sorted(range(len(values)), key=values.__getitem__, reverse=True)
         ordered = [confidences[at] for at in ranked]
         amount = rules.committed(self.order, ordered, amount, self.threshold, settings)
         return sorted(ranked[:amount])

@@ -91,8 +91,9 @@ class Intervene:
         written: dict[int, int] = {}
         free = step.masked - step.chosen.keys()
         if self.kind == "shift":  # what is enclosed won't move: others stand in, from now on
-            for mask in step.masked:
-                if not step.masked & {mask - 1, mask + 1}:
+            masked = step.masked
+            for mask in masked:
+                if mask - 1 not in masked and mask + 1 not in masked:
                     self._counted(mask)
         for mask, token in step.chosen.items():
             change = self._change(Change(step.number, mask, token, token, mask), step, free)
