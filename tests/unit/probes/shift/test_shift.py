@@ -297,7 +297,7 @@ def test_a_dry_run_of_some_cells_counts_no_unintervened_answers_beside(prompts):
 def test_a_prompt_too_long_is_refused_before_the_model_is_loaded(tmp_path, monkeypatch):
     monkeypatch.setattr(models, "load", lambda *_: pytest.fail("loaded"))
     path = tmp_path / "long.txt"
-    path.write_text("the cat " * 3000 + "\n" + "the cat " * 2000 + "\n")
+    path.write_text("the cat " * 900 + "\n" + "the cat " * 800 + "\n")
     options = {"prompts": str(path), "length": 8, "block": 4}
     with pytest.raises(ProbeError, match=r"prompt '1' has \d+ tokens"):
         runner.run(prepare(Job("shift", "tiny-mdlm", options, output=tmp_path)), Silent())
