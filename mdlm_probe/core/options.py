@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import math
 import typing
@@ -40,6 +41,12 @@ UNCOMPARED = Traits(uncompared=True)
 
 def traits_of(plan: Callable[..., Any]) -> dict[str, Traits]:
     """The traits of every keyword of a plan."""
+    return dict(_traits_of(plan))
+
+
+@functools.lru_cache
+def _traits_of(plan: Callable[..., Any]) -> dict[str, Traits]:
+    """Found once for each plan: annotations are text, compiled whenever they are asked for."""
     hints = typing.get_type_hints(plan, include_extras=True)
     marks = {name: typing.get_args(hint) for name, hint in hints.items() if name != "return"}
     return {

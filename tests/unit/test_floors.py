@@ -1,6 +1,7 @@
 """Imports go down the floors of the package, never sideways or up, and never in a circle."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,10 @@ def imported(tree: ast.AST, known: set[str]) -> set[str]:
     return found
 
 
-GRAPH = {name_of(path): imported(ast.parse(path.read_text()), NAMES) for path in FILES}
+@cache
+def imports() -> dict[str, set[str]]:
+    """What each file imports, read when a test first asks: only one of the workers has these."""
+    return {name_of(path): imported(ast.parse(path.read_text()), NAMES) for path in FILES}
 
 
 def circles(graph: dict[str, set[str]]) -> list[str]:
@@ -78,14 +82,14 @@ def test_there_are_fifteen_packages_on_eleven_floors_and_nothing_else():
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_imports_go_down(path):
     here = room(name_of(path))
-    for name in GRAPH[name_of(path)] & NAMES if here in FLOORS else ():
+    for name in imports()[name_of(path)] & NAMES if here in FLOORS else ():
         there = room(name)
         if there and there != here:
             assert FLOORS[there] < FLOORS[here], f"{path} imports {name}"
 
 
 def test_no_file_imports_itself_by_way_of_others():
-    assert circles(GRAPH) == []
+    assert circles(imports()) == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -93,7 +97,7 @@ def test_a_probe_imports_no_other_probe(path):
     parts = path.relative_to(ROOT).parts
     if parts[0] != "probes" or len(parts) < 3:
         return
-    others = {name.split(".")[2] for name in GRAPH[name_of(path)] if room(name) == "probes"}
+    others = {name.split(".")[2] for name in imports()[name_of(path)] if room(name) == "probes"}
     assert others <= {parts[1], "_few_shot"}
 
 
@@ -109,7 +113,7 @@ def test_the_checks_see_wrong_imports():
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_click_and_rich_live_in_cli_only(path):
-    roots = {name.split(".")[0] for name in GRAPH[name_of(path)]}
+    roots = {name.split(".")[0] for name in imports()[name_of(path)]}
     if room(name_of(path)) != "cli":
         assert not roots & SCREEN
 
@@ -117,7 +121,7 @@ def test_click_and_rich_live_in_cli_only(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_walls(path):
     """What reads rows never needs torch; what measures never needs pandas."""
-    roots = {name.split(".")[0] for name in GRAPH[name_of(path)]}
+    roots = {name.split(".")[0] for name in imports()[name_of(path)]}
     if path.name in ("report.py", "examples.py") or room(name_of(path)) in ("analysis", "reports"):
         assert not roots & TORCH
     if path.name == "probe.py":

@@ -1,6 +1,7 @@
 """What a probe's modules declare is what somebody reads: types, parameters, no misspelt name."""
 
 import ast
+import functools
 import inspect
 import re
 import types
@@ -32,7 +33,12 @@ SOURCES = {
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path.read_text()
     for path in sorted(PACKAGE.rglob("*.py"))
 }
-TREES = {name: ast.parse(source) for name, source in SOURCES.items()}
+
+
+@functools.cache
+def trees() -> dict[str, ast.Module]:
+    """Every file parsed, when a test first asks: only one of the workers has these."""
+    return {name: ast.parse(source) for name, source in SOURCES.items()}
 
 
 def dotted(part: str, name: str) -> str:
@@ -71,7 +77,7 @@ def test_every_default_has_its_attributes_type():
 def test_nobody_reads_an_attribute_that_is_not_in_the_contract():
     """Readers go through `value`, with names that there are; none of them by `getattr`."""
     read = 0
-    for name, tree in TREES.items():
+    for name, tree in trees().items():
         for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
             said = ast.unparse(call)
             if re.match(r"(contract\.)?value\('", said) and len(call.args) == 3:
@@ -135,7 +141,7 @@ def taken(tree: ast.Module, module: str) -> set[str]:
 def unread(part: str, module: str, tree: ast.Module) -> set[str]:
     """Public names of a module that are in no contract and that no file reads."""
     left = public(tree) - contract.CONTRACTS[part].keys() - loaded(tree)
-    for name, other in TREES.items():
+    for name, other in trees().items():
         if left and name != module:
             left -= taken(other, module)
     return left
@@ -144,14 +150,14 @@ def unread(part: str, module: str, tree: ast.Module) -> set[str]:
 @pytest.mark.parametrize(("part", "name"), [m for m in MODULES if m[0] != "columns"])
 def test_every_public_name_is_read_by_somebody(part, name):
     module = dotted(part, name)
-    assert unread(part, module, TREES[module]) == set()
+    assert unread(part, module, trees()[module]) == set()
 
 
 @pytest.mark.parametrize("name", catalog.names("report"))
 def test_a_report_without_charts_of_its_own_leaves_them_to_the_other_file(name):
     """Of two places to declare charts in, only one is read."""
     if name in catalog.names("charts"):
-        assert not public(TREES[dotted("report", name)]) & contract.CHARTS.keys()
+        assert not public(trees()[dotted("report", name)]) & contract.CHARTS.keys()
 
 
 @pytest.mark.parametrize("name", catalog.names("report"))
@@ -159,7 +165,7 @@ def test_printed_tables_are_tables_that_the_report_makes(name):
     report = catalog.load("report", name)
     made = {
         node.value
-        for node in ast.walk(TREES[report.__name__])
+        for node in ast.walk(trees()[report.__name__])
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
     source = SOURCES[report.__name__].replace(inspect.getdoc(report) or "", "")
