@@ -6,10 +6,17 @@ import pandas as pd
 import pytest
 from commands import call
 from dense_checkpoints import BLOCK_SIZES, DENSE, write_dense
+from small_job import Log
 
+from mdlm_probe import models
+from mdlm_probe.runs import runner
+from mdlm_probe.runs.executors import InProcess
+from mdlm_probe.runs.plan import Job, prepare
+
+DECAY = ("--masks", 6, "--limit", 2)
 PROBES = {
-    "decay": ("--masks", 6, "--limit", 2),
-    "locality": ("--tasks", "verb-smallest", "--limit", 1, "--shots", 1, "--distractors", 1),
+    "decay": {"masks": 6, "limit": 2},
+    "locality": {"tasks": ("verb-smallest",), "limit": 1, "shots": 1, "distractors": 1},
 }
 WHOLE = [name for name in sorted(DENSE) if not DENSE[name].block]
 
@@ -21,10 +28,12 @@ def named(name):
 
 @pytest.mark.parametrize("name", sorted(DENSE))
 def test_probes_measure_it(tmp_path, name):
+    """Without reports, in which no family shows: the commands of the other tests make them."""
     folder, kind = write_dense(tmp_path / "m", name, shards=2), DENSE[name]
+    load, executor = models.LoadOptions(block_size=BLOCK_SIZES.get(name)), InProcess()
     for probe, options in PROBES.items():
         out = tmp_path / probe
-        call(probe, "--model", folder, *named(name), *options, "-q", "-o", out)
+        runner.run(prepare(Job(probe, str(folder), options, load, out)), Log(), executor)
         assert len(pd.read_csv(out / f"{probe}__m.csv"))
         run = json.loads((out / "run.json").read_text())[f"{probe}__m"]
         entry = run["model"]["entry"]
@@ -80,7 +89,7 @@ def test_an_adapter_is_trained_and_read(tmp_path, name):
     folder, _ = tune(tmp_path, name, *named(name))
     told = json.loads((tmp_path / "out" / "mdlm_probe.json").read_text())
     assert told["config"].get("block_size") == (0 if name in BLOCK_SIZES else None)
-    out, options = tmp_path / "decay", PROBES["decay"]
+    out, options = tmp_path / "decay", DECAY
     adapter = ("--adapter", tmp_path / "out")
     call("decay", "--model", folder, *named(name), *adapter, *options, "-q", "-o", out)
     run = json.loads((out / "run.json").read_text())["decay__m"]
