@@ -75,10 +75,10 @@ class HiddenMarkov:
         cumulative = self.transition.toarray().cumsum(1)
         emitted = self.emission.cumsum(1)
         out = np.empty(length, dtype=np.int64)
-        state = int(np.searchsorted(self.initial.cumsum(), rng.random()))
+        state = int(self.initial.cumsum().searchsorted(rng.random()))
         for i in range(length):
-            out[i] = min(int(np.searchsorted(emitted[state], rng.random())), len(self.tokens) - 1)
-            state = min(int(np.searchsorted(cumulative[state], rng.random())), len(cumulative) - 1)
+            out[i] = min(int(emitted[state].searchsorted(rng.random())), len(self.tokens) - 1)
+            state = min(int(cumulative[state].searchsorted(rng.random())), len(cumulative) - 1)
         return out
 
 
