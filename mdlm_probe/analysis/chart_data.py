@@ -98,6 +98,16 @@ class ChartData:
 
     def of(self, panel: Panel, task: str = ALL) -> pd.DataFrame:
         """A panel's rows; those that are of every panel, too."""
+        key = (task, *panel.where.items())
+        if key not in self._own:
+            self._own[key] = self._found_rows(panel, task)
+        return self._own[key]
+
+    @cached_property
+    def _own(self) -> dict[tuple[object, ...], pd.DataFrame]:
+        return {}
+
+    def _found_rows(self, panel: Panel, task: str) -> pd.DataFrame:
         rows = self.rows[task]
         keep = np.ones(len(rows), dtype=bool)
         for name, value in panel.where.items():
