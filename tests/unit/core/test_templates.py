@@ -11,8 +11,7 @@ from mdlm_probe.core.templates import ImmutableSandbox, Sandbox
 
 
 @pytest.fixture
-def hasty(monkeypatch):
-    monkeypatch.setattr(templates, "SECONDS", 0.2)
+def strict(monkeypatch):
     monkeypatch.setattr(templates, "LONGEST", 1000)
 
 
@@ -45,14 +44,18 @@ TWICE = "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% end
     ],
 )
 @pytest.mark.parametrize("environment", [Sandbox, ImmutableSandbox])
-def test_whatever_goes_wrong_is_the_templates_own_error(hasty, environment, text, message):
+def test_whatever_goes_wrong_is_the_templates_own_error(
+    strict, monkeypatch, environment, text, message
+):
+    if "longer than" in message:  # on a busy machine others might take as long
+        monkeypatch.setattr(templates, "SECONDS", 0.2)
     before = sys.gettrace(), resource.getrlimit(resource.RLIMIT_AS)
     with pytest.raises(jinja2.TemplateError, match=message):
         environment().from_string(text).render(r=list(range(99999)))
     assert (sys.gettrace(), resource.getrlimit(resource.RLIMIT_AS)) == before
 
 
-def test_good_templates_are_rendered_as_jinja_does(hasty):
+def test_good_templates_are_rendered_as_jinja_does(strict):
     text = "{% for m in messages %}{{ m.role | upper }}: {{ m.text | trim }}\n{% endfor %}"
     text += "{{ 2.46 | round(1) }}"
     said = {"messages": [{"role": "user", "text": f" {n} "} for n in range(20)]}
