@@ -1,10 +1,6 @@
 """Answers as JSONL: what is written, what is resumed, what Arena-Hard's scripts find."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -20,6 +16,7 @@ from mdlm_probe.prompts import texts
 from mdlm_probe.runs import generate
 from mdlm_probe.runs.answer_writer import COLUMNS
 from mdlm_probe.runs.arena_hard import write_arena_hard
+from tests.fuzz.kills import killed
 
 SHORT = ["--length", "8", "--limit", "2", "--quiet"]
 
@@ -135,15 +132,13 @@ def test_a_seed_draws_other_answers_and_the_same_one_the_same(tmp_path):
 
 
 def test_a_killed_run_goes_on_and_ends_the_same(tmp_path):
-    options = ["--limit", "6", "--length", "16", "--batch-tokens", "64"]
+    options = ["--limit", "6", "--length", "16", "--batch-tokens", "64", "--device", "cpu"]
     typed("-m", "tiny-mdlm", *options, "-q", "-o", tmp_path / "whole")
-    command = [sys.executable, "-m", "mdlm_probe", "generate", "-m", "tiny-mdlm", *options]
-    process = subprocess.Popen([*command, "-o", str(tmp_path / "cut")], stderr=subprocess.DEVNULL)
     path = tmp_path / "cut" / "generate__tiny-mdlm.jsonl"
-    while not (path.exists() and path.stat().st_size) and process.poll() is None:
-        time.sleep(0.005)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    with killed(f"generate -m tiny-mdlm {' '.join(options)}", path.parent) as lives:
+        while lives() and not (path.exists() and path.stat().st_size):
+            time.sleep(0.002)
+    assert path.stat().st_size > 0, "it was killed at work"
     with path.open("ab") as file:
         file.write(b'{"prompt": "torn')
     typed("-m", "tiny-mdlm", *options, "-q", "-o", tmp_path / "cut")

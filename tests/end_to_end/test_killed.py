@@ -10,6 +10,7 @@ import pytest
 from commands import call
 
 from mdlm_probe.core import catalog
+from tests.fuzz.kills import killed
 
 FEW = "locality --tasks verb-smallest --limit 40 --shots 2 --distractors 4 --positions 0,4"
 RUNS = {
@@ -26,8 +27,6 @@ def test_kill_at_any_moment(tmp_path, probe):
     """kill -9 at moments spread over a run; the files that grow are the uninterrupted one's."""
     names = catalog.csv_names(probe, f"{probe}__oracle").values()
     options = [*RUNS[probe].split(), "--device", "cpu"]
-    code = "from mdlm_probe.cli import main; main()"
-    command = [sys.executable, "-c", code, *options, "-o", str(tmp_path / "b")]
 
     def size():
         return sum(f.stat().st_size for n in names if (f := tmp_path / "b" / n).exists())
@@ -36,16 +35,14 @@ def test_kill_at_any_moment(tmp_path, probe):
     expected = {name: (tmp_path / "a" / name).read_bytes() for name in names}
     whole, sizes = sum(map(len, expected.values())), []
     for n in range(3):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         before = size()
-        while process.poll() is None and size() <= before + 300 * n:
-            time.sleep(0.01)
-        time.sleep(0.013 * n)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        with killed(RUNS[probe], tmp_path / "b") as lives:
+            while lives() and size() <= before + 300 * n:
+                time.sleep(0.002)
+            time.sleep(0.005 * n)
         sizes.append(size())
     assert sizes == sorted(sizes)
-    assert sizes[0] < whole
+    assert 0 < sizes[0] < whole
     call(*options, "-o", tmp_path / "b")
     assert {name: (tmp_path / "b" / name).read_bytes() for name in names} == expected
     assert not list((tmp_path / "b").glob("*.seal"))

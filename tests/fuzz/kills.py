@@ -19,7 +19,8 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 FEW = "--tasks verb-smallest --shots 2 --distractors 4 --batch-tokens 300"
@@ -58,6 +59,24 @@ def start(command: str, folder: Path) -> int:
         status = 0
     finally:
         os._exit(status)
+
+
+@contextmanager
+def killed(command: str, folder: Path) -> Iterator[Callable[[], bool]]:
+    """A command in a process of its own, killed at the end; gives whether it still lives."""
+    child, over = start(command, folder), False
+
+    def lives() -> bool:
+        nonlocal over
+        over = over or os.waitpid(child, os.WNOHANG)[0] == child
+        return not over
+
+    try:
+        yield lives
+    finally:
+        if lives():
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
 
 
 def finished(child: int) -> bool:
