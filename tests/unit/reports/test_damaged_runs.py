@@ -3,6 +3,7 @@
 import json
 import re
 
+import made_runs
 import pytest
 import reference
 
@@ -14,9 +15,16 @@ from mdlm_probe.reports.compare import compare
 BAD, GOOD = "needle__tiny-mdlm", "needle__tiny-arlm"
 
 
+def shortest(row):
+    """Of one context length alone, and of few needles: a report makes tables of each length."""
+    return [row] if row["context_length"] == "128" and int(row["item"]) < 6 else []
+
+
 @pytest.fixture
 def run(tmp_path):
     reference.run(tmp_path, "needle", "tiny-mdlm", "tiny-arlm")
+    for name in (BAD, GOOD):
+        made_runs.changed(tmp_path, name, shortest, lengths=[128], limit=6)
     return tmp_path
 
 
@@ -93,6 +101,7 @@ def test_the_rest_goes_on(run, tmp_path_factory, kind):
 
 def test_a_whole_run_that_is_damaged_is_an_error_by_itself_and_a_note_in_a_study(tmp_path):
     reference.run(tmp_path / "good", "needle", "tiny-arlm")
+    made_runs.changed(tmp_path / "good", GOOD, shortest, lengths=[128], limit=6)
     (tmp_path / "bad").mkdir()
     for content in ("[" * 100_000, "{", '{"a": ', "[]", "\xff"):
         (tmp_path / "bad" / "run.json").write_text(content, encoding="latin-1")
