@@ -91,8 +91,9 @@ class DrawnPanel:
 
     def has_layer(self, place: int) -> bool:
         """Whether the panel has rows of one of the chart's layers."""
-        rows = self.data.of(self.panel)
-        return LAYER in rows and bool((rows[LAYER] == place).any())
+        if LAYER not in self.data.rows[ALL]:
+            return False
+        return bool((self.data.of(self.panel)[LAYER] == place).any())
 
     def own(self, *tests: str) -> list[Json]:
         """Only the chart's own rows, of which all of this is true."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 """The first is part of vl-convert; the others are as wide, where a page or an SVG lacks it."""
@@ -36,7 +37,13 @@ OTHER, WIDE = 600, 1000
 
 def width(text: str, size: float) -> float:
     """The width of a text, in the unit of `size`."""
-    return size * sum(map(_of, text)) / 1000
+    return size * _thousandths(text) / 1000
+
+
+@lru_cache(2**14)
+def _thousandths(text: str) -> int:
+    """Charts have the same titles, and lines are tried at many widths: each is summed up once."""
+    return sum(map(_of, text))
 
 
 def _of(letter: str) -> int:

@@ -1,5 +1,7 @@
 """Rows of every probe with two models, of which the second is far from the first."""
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
 import probe_cases
@@ -15,8 +17,13 @@ def rows(probe):
     """The committed run's rows of one model, and again with other numbers as another's; by kind
     where the probe has several.
     """
+    return each(_read(probe), lambda own: _doubled(own, probe))
+
+
+@cache
+def _read(probe):
     path = next(reference.FOLDER.glob(f"*/{probe}__*.csv"))
-    return each(frames(path.parent)[0][probe], lambda own: _doubled(own, probe))
+    return frames(path.parent)[0][probe]
 
 
 def each(observed, change):
