@@ -15,7 +15,7 @@ from tests.fuzz.kills import killed
 FEW = "locality --tasks verb-smallest --limit 40 --shots 2 --distractors 4 --positions 0,4"
 RUNS = {
     "locality": f"{FEW} --batch-tokens 300 -m oracle",
-    "joint": "joint --limit 2 --masks 4 --length 4 --budget 2 --orders left_to_right -m oracle"
+    "joint": "joint --limit 1 --masks 4 --length 4 --budget 2 --orders left_to_right -m oracle"
     " --batch-tokens 100",
 }
 """The second has rows of four kinds, each in a file of its own."""
