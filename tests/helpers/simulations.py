@@ -1,11 +1,13 @@
-"""How often simulations repeat, and what the shares that they count may then be.
+"""How often simulations repeat, how many cases are tried, and what shares that they count may be.
 
 `make statistics` repeats each as often as its bounds are meant for. Other runs repeat a tenth, and
 give way by as much as chance may do to so few: a share is out of bounds only where a true one
 inside would be that far off in less than one simulation of a thousand. Seeds are fixed.
 """
 
+import math
 import os
+import random
 
 import pytest
 from scipy.stats import binom
@@ -40,3 +42,16 @@ def tolerance(relative):
     It is half as wide again: what is twice the error for many is to be three times that for few.
     """
     return relative if WHOLE else relative * 1.5 * 10**0.5
+
+
+def cases(combinations, every, *, whole=WHOLE):
+    """Combinations to try: all of them in `make statistics`, else one of so many, always the same.
+
+    They are drawn at random, so that none of the kinds that make them up is left out by its place.
+    """
+    combinations = list(combinations)
+    if whole:
+        return combinations
+    count = math.ceil(len(combinations) / every)
+    chosen = random.Random(0).sample(range(len(combinations)), count)
+    return [combinations[at] for at in sorted(chosen)]

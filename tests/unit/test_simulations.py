@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from simulations import between
+from simulations import between, cases
 
 
 @pytest.mark.parametrize("true", [0.93, 0.95, 0.97])
@@ -24,3 +24,13 @@ def test_with_all_repetitions_bounds_are_as_written():
     assert between(0.93, 0.93, 0.97, 600, exact=True)
     assert not between(0.929, 0.93, 0.97, 600, exact=True)
     assert not between(0.971, 0.93, 0.97, 600, exact=True)
+
+
+def test_a_share_of_the_cases_has_every_kind_in_its_order():
+    pairs = [(a, b) for a in range(20) for b in "abcd"]
+    assert cases(pairs, 4, whole=True) == pairs
+    chosen = cases(pairs, 4, whole=False)
+    assert chosen == sorted(set(chosen))
+    assert len(chosen) == 20
+    assert {b for _, b in chosen} == set("abcd")
+    assert len({a for a, _ in chosen}) > 10
