@@ -44,7 +44,8 @@ quick: setup
 test: setup browser tokenizers
 	$(PYTEST)
 
-# the simulations with all their repetitions, of which the other targets make a tenth
+# the simulations with all their repetitions, of which the other targets make a tenth, and all cases of
+# what else tries a share of them
 statistics: setup
 	MDLM_PROBE_STATISTICS=1 $(PYTEST) -m statistics
 
