@@ -72,8 +72,10 @@ def pytest_collection_finish(session):
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_runtest_teardown():
-    if len(sys.modules) > _frozen + 100:  # a library such as transformers
+def pytest_runtest_teardown(item, nextitem):
+    """Freezes after every file, too: each measurement ends with a look for garbage."""
+    ended = nextitem is None or nextitem.path != item.path
+    if ended or len(sys.modules) > _frozen + 100:  # a library such as transformers
         _freeze()
 
 

@@ -98,9 +98,10 @@ class LoadedModels:
         return found[-1], found[0] if scorer else None
 
     def clear(self) -> None:
-        """Puts all models away."""
-        self._models.clear()
-        free_memory()
+        """Puts all models away, where there are some."""
+        if self._models or self._faults:  # a load that failed may have left parts, too
+            self._models.clear()
+            free_memory()
 
     def _model(self, entry: Checkpoint, load: LoadOptions, note: Callable[[str], None]) -> Model:
         key = _key(entry, load)
