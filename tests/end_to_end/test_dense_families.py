@@ -13,7 +13,6 @@ from mdlm_probe.runs import runner
 from mdlm_probe.runs.executors import InProcess
 from mdlm_probe.runs.plan import Job, prepare
 
-DECAY = ("--masks", 6, "--limit", 2)
 PROBES = {
     "decay": {"masks": 6, "limit": 2},
     "locality": {"tasks": ("verb-smallest",), "limit": 1, "shots": 1, "distractors": 1},
@@ -26,15 +25,19 @@ def named(name):
     return ("--block-size", BLOCK_SIZES[name]) if name in BLOCK_SIZES else ()
 
 
+def measure(probe, folder, load, out, executor=None):
+    """Without a report, in which no family shows: a command of the tests below makes one."""
+    plan = prepare(Job(probe, str(folder), PROBES[probe], load, out))
+    return pd.read_csv(runner.run(plan, Log(), executor or InProcess()))
+
+
 @pytest.mark.parametrize("name", sorted(DENSE))
 def test_probes_measure_it(tmp_path, name):
-    """Without reports, in which no family shows: the commands of the other tests make them."""
     folder, kind = write_dense(tmp_path / "m", name, shards=2), DENSE[name]
     load, executor = models.LoadOptions(block_size=BLOCK_SIZES.get(name)), InProcess()
-    for probe, options in PROBES.items():
+    for probe in PROBES:
         out = tmp_path / probe
-        runner.run(prepare(Job(probe, str(folder), options, load, out)), Log(), executor)
-        assert len(pd.read_csv(out / f"{probe}__m.csv"))
+        assert len(measure(probe, folder, load, out, executor))
         run = json.loads((out / "run.json").read_text())[f"{probe}__m"]
         entry = run["model"]["entry"]
         assert (entry["family"], entry["block"]) == (kind.family, kind.block)
@@ -43,15 +46,14 @@ def test_probes_measure_it(tmp_path, name):
 
 
 def test_a_block_changes_what_is_measured(tmp_path):
-    folder = write_dense(tmp_path / "m", "a2d-qwen3")
-    tables = []
-    for size in (0, 4):
-        out = tmp_path / str(size)
-        options = ("--masks", 6, "--limit", 2, "--block-size", size)
-        call("decay", "--model", folder, *options, "-q", "-o", out)
-        tables.append(pd.read_csv(out / "decay__m.csv"))
-    assert len(tables[0]) == len(tables[1])
-    assert not tables[0].equals(tables[1])
+    folder, out = write_dense(tmp_path / "m", "a2d-qwen3"), tmp_path / "4"
+    whole = measure("decay", folder, models.LoadOptions(block_size=0), tmp_path / "0")
+    options = ("--masks", 6, "--limit", 2, "--block-size", 4)
+    call("decay", "--model", folder, *options, "-q", "-o", out)
+    in_blocks = pd.read_csv(out / "decay__m.csv")
+    assert len(whole) == len(in_blocks)
+    assert list(whole) == list(in_blocks)
+    assert not whole.equals(in_blocks)
 
 
 def test_what_config_json_leaves_open_is_asked_for(tmp_path):
@@ -89,9 +91,9 @@ def test_an_adapter_is_trained_and_read(tmp_path, name):
     folder, _ = tune(tmp_path, name, *named(name))
     told = json.loads((tmp_path / "out" / "mdlm_probe.json").read_text())
     assert told["config"].get("block_size") == (0 if name in BLOCK_SIZES else None)
-    out, options = tmp_path / "decay", DECAY
-    adapter = ("--adapter", tmp_path / "out")
-    call("decay", "--model", folder, *named(name), *adapter, *options, "-q", "-o", out)
+    out = tmp_path / "decay"
+    load = models.LoadOptions(adapter=str(tmp_path / "out"), block_size=BLOCK_SIZES.get(name))
+    assert len(measure("decay", folder, load, out))
     run = json.loads((out / "run.json").read_text())["decay__m"]
     adapter = run["model"]["adapter"]
     assert adapter["merged"]

@@ -5,6 +5,7 @@ give way by as much as chance may do to so few: a share is out of bounds only wh
 inside would be that far off in less than one simulation of a thousand. Seeds are fixed.
 """
 
+import itertools
 import math
 import os
 import random
@@ -55,3 +56,14 @@ def cases(combinations, every, *, whole=WHOLE):
     count = math.ceil(len(combinations) / every)
     chosen = random.Random(0).sample(range(len(combinations)), count)
     return [combinations[at] for at in sorted(chosen)]
+
+
+def spread(*axes, every, whole=WHOLE):
+    """Combinations of a value of each axis: all in `make statistics`, else one of so many.
+
+    Which ones goes round as in a Latin square: where one axis has `every` values, all values of the
+    other axes still meet each other, and each of its own comes up as often as the next.
+    """
+    numbered = itertools.product(*(enumerate(axis) for axis in axes))
+    places = (tuple(zip(*chosen, strict=True)) for chosen in numbered)
+    return [values for numbers, values in places if whole or sum(numbers) % every == 0]

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from simulations import between, cases
+from simulations import between, cases, spread
 
 
 @pytest.mark.parametrize("true", [0.93, 0.95, 0.97])
@@ -34,3 +34,12 @@ def test_a_share_of_the_cases_has_every_kind_in_its_order():
     assert len(chosen) == 20
     assert {b for _, b in chosen} == set("abcd")
     assert len({a for a, _ in chosen}) > 10
+
+
+def test_a_spread_share_has_all_pairs_of_the_other_axes():
+    axes = range(3), "ab", range(5)
+    assert len(spread(*axes, every=3, whole=True)) == 30
+    chosen = spread(*axes, every=3, whole=False)
+    assert len(chosen) == len(set(chosen)) == 10
+    assert {values[1:] for values in chosen} == {(b, c) for b in "ab" for c in range(5)}
+    assert {values[0] for values in chosen} == set(range(3))

@@ -11,6 +11,7 @@ from functools import lru_cache
 import pytest
 import torch
 from dense_checkpoints import BLOCK_SIZES, write_dense
+from simulations import WHOLE, simulation, spread
 
 from mdlm_probe import models
 from mdlm_probe.core.cells import seed as seed_of
@@ -26,6 +27,10 @@ from mdlm_probe.models._checkpoint import LoadOptions
 from mdlm_probe.prompts import shipped
 
 FAMILIES = ("sdar", "dream_reasoner", "stable_diffcoder", "a2d-bd3lm", "fast_dllm")
+LENGTHS = (3, 4, 8, 9, 12, 17)
+"""Of prompts: shorter than a block, ending with one, and amid one."""
+OF_A_KIND = (3, 8, 17)
+COMPARED = LENGTHS if WHOLE else OF_A_KIND
 
 
 @pytest.fixture(scope="module")
@@ -49,16 +54,15 @@ class Forgetful(Engine):
     has_kv_cache = False
 
 
-def prompts(mask, lengths=(3, 4, 8, 9, 12, 17)):
-    """Shorter than a block, ending with one, and amid one."""
+def prompts(mask, lengths=LENGTHS):
     rng = random.Random(5)
     tokens = [token for token in range(6, 250) if token != mask]
     return [tuple(rng.choice(tokens) for _ in range(length)) for length in lengths]
 
 
-def canvases(model, masks=12, last_block="whole"):
+def canvases(model, masks=12, last_block="whole", lengths=LENGTHS):
     found = []
-    for prompt in prompts(model.entry.mask_id):
+    for prompt in prompts(model.entry.mask_id, lengths):
         ids = (*prompt, *[model.entry.mask_id] * masks)
         places = tuple(range(len(prompt), len(ids)))
         found.append(laid_out(ids, places, model.entry, "canvas", last_block))
@@ -161,35 +165,37 @@ def fast(model, prompt, masks, threshold, small):
 # ---------------------------------------------------------------------- comparisons
 
 
-@pytest.mark.parametrize("name", FAMILIES[:4])
-@pytest.mark.parametrize("threshold", [0.1, 0.3, 1.0])
-@pytest.mark.parametrize("temperature", [0.0, 1.0])
-def test_dynamic_thresholds_in_blocks(loaded, name, threshold, temperature):
+@simulation
+@pytest.mark.parametrize(
+    ("name", "threshold", "temperature", "last_block"),
+    spread(FAMILIES[:4], (0.1, 0.3, 1.0), (0.0, 1.0), ("whole", "cut"), every=3),
+)
+def test_dynamic_thresholds_in_blocks(loaded, name, threshold, temperature, last_block):
     """Token for token, step for step and pass for pass, with finished blocks kept and without."""
     model, order = loaded[name], "low_confidence_dynamic"
-    for last_block in ("whole", "cut"):
-        schedule = Schedule(12, 0, order, threshold, temperature, stop=False, seed=3)
-        given = canvases(model, last_block=last_block)
-        kept = decode(model, given, schedule)
-        plain = decode(model, given, schedule, Forgetful)
-        for canvas, ours, other in zip(given, kept, plain, strict=True):
-            prompt = canvas.ids[: canvas.places[0]]
-            tokens, steps, passes, blocks = dynamic(
-                model, prompt, 12, threshold, temperature, 3, last_block == "whole"
-            )
-            assert (ours.tokens, ours.steps) == (tokens, steps)
-            assert (other.tokens, other.steps) == (tokens, steps)
-            # one more pass keeps each finished block, but for the last
-            assert (ours.passes, other.passes) == (passes + blocks - 1, passes)
-            assert ours.network_tokens < other.network_tokens or blocks == 1
+    schedule = Schedule(12, 0, order, threshold, temperature, stop=False, seed=3)
+    given = canvases(model, last_block=last_block, lengths=COMPARED)
+    kept = decode(model, given, schedule)
+    plain = decode(model, given, schedule, Forgetful)
+    for canvas, ours, other in zip(given, kept, plain, strict=True):
+        prompt = canvas.ids[: canvas.places[0]]
+        tokens, steps, passes, blocks = dynamic(
+            model, prompt, 12, threshold, temperature, 3, last_block == "whole"
+        )
+        assert (ours.tokens, ours.steps) == (tokens, steps)
+        assert (other.tokens, other.steps) == (tokens, steps)
+        # one more pass keeps each finished block, but for the last
+        assert (ours.passes, other.passes) == (passes + blocks - 1, passes)
+        assert ours.network_tokens < other.network_tokens or blocks == 1
 
 
+@simulation
 @pytest.mark.parametrize("small", [1, 2, 4])
 @pytest.mark.parametrize("threshold", [0.1, 0.3, 1.0])
 def test_fast_dllms_first_tokens_and_sub_blocks(loaded, small, threshold):
     model = loaded["fast_dllm"]
     schedule = Schedule(12, small, "threshold", threshold, stop=False)
-    given = canvases(model)
+    given = canvases(model, lengths=COMPARED)
     both = decode(model, given, schedule), decode(model, given, schedule, Forgetful)
     for canvas, ours, other in zip(given, *both, strict=True):
         prompt = canvas.ids[: canvas.places[0]]
@@ -223,16 +229,19 @@ def test_a_mask_a_step_is_a_step_a_mask(loaded, name):
                 assert float(rows[place].max()) >= max(float(rows[p].max()) for p in left) - 1e-6
 
 
-@pytest.mark.parametrize("name", ["sdar", "dream_reasoner"])
-@pytest.mark.parametrize(("threshold", "edit"), [(0.7, 0.5), (0.5, 0.0), (0.1, 0.1)])
-def test_editing_in_blocks(loaded, name, threshold, edit):
+@simulation
+@pytest.mark.parametrize(
+    ("name", "thresholds"),
+    spread(("sdar", "dream_reasoner"), ((0.7, 0.5), (0.5, 0.0), (0.1, 0.1)), every=2),
+)
+def test_editing_in_blocks(loaded, name, thresholds):
     """LLaDA2.1's loop: edits stay inside the current block, and so finished ones are kept."""
-    model, edits = loaded[name], 0
+    model, edits, (threshold, edit) = loaded[name], 0, thresholds
     settings = RuleSettings(edit_threshold=edit)
     schedule = Schedule(
         12, 0, "low_confidence_dynamic", threshold, stop=False, rule_settings=settings
     )
-    given = canvases(model)
+    given = canvases(model, lengths=COMPARED)
     both = decode(model, given, schedule), decode(model, given, schedule, Forgetful)
     for canvas, ours, other in zip(given, *both, strict=True):
         prompt, mask = canvas.ids[: canvas.places[0]], model.entry.mask_id
@@ -297,7 +306,7 @@ def test_steps_are_shared_out_by_the_masks_that_were_asked_for(loaded):
 def test_a_dry_run_counts_what_an_engine_takes_at_most(loaded, name, engine, block):
     """A mask a step: exactly so; a threshold may need fewer."""
     model = loaded[name]
-    for canvas in canvases(model):
+    for canvas in canvases(model, lengths=OF_A_KIND):
         schedule = Schedule(12, block, "low_confidence", stop=False)
         cached = engine is Engine
         work = loop.Decoding(canvas, schedule, model.entry, None, cached)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from checkpoints import EOS, MASK_TEXT, special_ids, write_dream, write_llada, write_llama
 from scipy import stats
-from simulations import WHOLE, repeats, simulation
+from simulations import WHOLE, repeats, simulation, spread
 
 from mdlm_probe import models
 from mdlm_probe.core.cells import seed as seed_of
@@ -198,28 +198,34 @@ def literal(model, canvas, schedule):
     return tuple(ids[place] for place in places), tuple(written), made
 
 
-@pytest.mark.parametrize("name", ["llada", "dream"])
-@pytest.mark.parametrize("order", RULES)
-def test_every_order_writes_what_the_published_loop_writes(loaded, name, order):
+MASKED = ("llada", "dream")
+# where steps have no say, of each block the fewest, where one would be seen
+FEWEST = {block: (steps, block) for steps, block in SHAPES}.values()
+COMPARED = (
+    *spread(MASKED, [order for order in RULES if order not in FREE], SHAPES, every=3),
+    *spread(MASKED, FREE, FEWEST, every=2),
+)
+
+
+@simulation
+@pytest.mark.parametrize(("name", "order", "shape"), COMPARED)
+def test_every_order_writes_what_the_published_loop_writes(loaded, name, order, shape):
     """Token for token and step for step, whether decoded together or alone."""
-    given, shapes = canvases(), SHAPES
-    if order in FREE:  # steps have no say: of each block the fewest, where one would be seen
-        shapes = {block: (steps, block) for steps, block in SHAPES}.values()
-    for steps, block in shapes:
-        schedule = Schedule(steps, block, order, threshold=0.3, stop=False, seed=steps)
-        together = decode(loaded[name], given, schedule, batch_tokens=56)  # two by two
-        (alone,) = decode(loaded[name], given[:1], schedule)
-        assert (alone.tokens, alone.steps) == (together[0].tokens, together[0].steps)
-        for canvas, ours in zip(given, together, strict=True):
-            tokens, written, passes = literal(loaded[name], canvas, schedule)
-            assert (ours.tokens, ours.steps, ours.passes) == (tokens, written, passes)
-            assert MASK not in tokens
-            assert ours.candidates == tokens
+    given, (steps, block) = canvases(), shape
+    schedule = Schedule(steps, block, order, threshold=0.3, stop=False, seed=steps)
+    together = decode(loaded[name], given, schedule, batch_tokens=56)  # two by two
+    (alone,) = decode(loaded[name], given[:1], schedule)
+    assert (alone.tokens, alone.steps) == (together[0].tokens, together[0].steps)
+    for canvas, ours in zip(given, together, strict=True):
+        tokens, written, passes = literal(loaded[name], canvas, schedule)
+        assert (ours.tokens, ours.steps, ours.passes) == (tokens, written, passes)
+        assert MASK not in tokens
+        assert ours.candidates == tokens
 
 
 def test_orders_write_different_texts(loaded):
     """Else the comparison above would say little."""
-    given = canvases(count=6)
+    given = canvases(count=3)
     texts = {
         order: tuple(d.tokens for d in decode(loaded["llada"], given, Schedule(12, 0, order)))
         for order in RULES
@@ -237,17 +243,25 @@ def test_a_mask_a_step_and_amounts_of_both_remainders(loaded):
     assert found.steps == (1, 1, 1, 2, 3, 3, 3, 4, 5, 5, 5, 6)
 
 
-@pytest.mark.parametrize("order", ["low_confidence", "margin", "entropy", "threshold", "random"])
-@pytest.mark.parametrize("eos", ["free", "eos_inf", "eos_last"])
+@simulation
+@pytest.mark.parametrize(
+    ("order", "eos", "shape"),
+    spread(
+        ("low_confidence", "margin", "entropy", "threshold", "random"),
+        ("free", "eos_inf", "eos_last"),
+        ((12, 0), (8, 6), (3, 4)),
+        every=3,
+    ),
+)
 @pytest.mark.slow
-def test_ends_of_text_as_published_at_temperature_0(loaded, order, eos):
+def test_ends_of_text_as_published_at_temperature_0(loaded, order, eos, shape):
     model, given = loaded["llada-ends"], canvases(count=6)
-    for steps, block in ((12, 0), (8, 6), (3, 4)):
-        schedule = Schedule(steps, block, order, threshold=0.3, eos=eos, stop=False)
-        found = decode(model, given, schedule)
-        for canvas, ours in zip(given, found, strict=True):
-            assert (ours.tokens, ours.steps) == literal(model, canvas, schedule)[:2]
-    ends = sum(token in model.entry.eos_ids for ours in found for token in ours.tokens)
+    schedule = Schedule(*shape, order, threshold=0.3, eos=eos, stop=False)
+    found = decode(model, given, schedule)
+    for canvas, ours in zip(given, found, strict=True):
+        assert (ours.tokens, ours.steps) == literal(model, canvas, schedule)[:2]
+    barred = model.entry.eos_ids[: 1 if eos == "eos_inf" else None]
+    ends = sum(token in barred for ours in found for token in ours.tokens)
     assert (ends == 0) == (eos == "eos_inf")
 
 
@@ -305,9 +319,10 @@ def test_guidance_against_literal_logits(loaded, name, scale):
 # ---------------------------------------------------------------------- temperature
 
 
-@pytest.mark.parametrize("name", ["llada", "dream"])
-@pytest.mark.parametrize("order", RULES)
-@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@simulation
+@pytest.mark.parametrize(
+    ("name", "order", "temperature"), spread(MASKED, RULES, (0.0, 1.0), every=2)
+)
 @pytest.mark.slow
 def test_what_is_recorded_of_each_token(loaded, name, order, temperature):
     """Log-probability and confidence, from full logits of the canvas as it was before its step."""
@@ -607,9 +622,11 @@ def test_an_intervention_on_nothing_changes_nothing(loaded, kind, order):
     assert [(hook.hits, hook.changes, hook.offered) for hook in hooks] == [(0, [], 12)] * len(given)
 
 
-@pytest.mark.parametrize("kind", ["shift", "replace", "hold"])
-@pytest.mark.parametrize("frac", [0.3, 1.0])
-@pytest.mark.parametrize("order", RULES)
+@simulation
+@pytest.mark.parametrize(
+    ("kind", "frac", "order"),
+    spread(("shift", "replace", "hold"), (0.3, 1.0), RULES, every=2),
+)
 @pytest.mark.slow
 def test_every_canvas_ends_whole(loaded, kind, frac, order):
     model, given = loaded["llada"], canvases()

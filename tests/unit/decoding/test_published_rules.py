@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from checkpoints import EOS, MASK_TEXT, special_ids, write_dream, write_llada
+from simulations import WHOLE, simulation, spread
 
 from mdlm_probe import models
 from mdlm_probe.core.cells import seed as seed_of
@@ -25,7 +26,7 @@ from mdlm_probe.engine.engine import Engine
 from mdlm_probe.engine.noise import gumbel
 
 MASK, END = special_ids()[MASK_TEXT], special_ids()[EOS]
-SEEDS = (0, 1)
+SEEDS = (0, 1, 2) if WHOLE else (0, 1)
 
 
 @pytest.fixture(scope="module")
@@ -137,31 +138,31 @@ def dream(model, canvas, steps, alg, temperature, top_p, top_k, alg_temp, eps, s
     return tuple(ids[p] for p in places), tuple(written[p] for p in places)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("alg", ["origin", "maskgit_plus", "topk_margin", "entropy"])
+DREAMS_SETTINGS = ((0.0, 1.0, 0, 0.0, 0.001), (0.7, 0.9, 0, 0.1, 0.05), (1.0, 0.8, 20, 0.5, 0.001))
+"""Temperature, top-p, top-k, temperature of the order and eps."""
+ALGORITHMS = ("origin", "maskgit_plus", "topk_margin", "entropy")
+
+
+@simulation
 @pytest.mark.parametrize(
-    ("temperature", "top_p", "top_k", "alg_temp", "eps"),
-    [(0.0, 1.0, 0, 0.0, 0.001), (0.7, 0.9, 0, 0.1, 0.05), (1.0, 0.8, 20, 0.5, 0.001)],
+    ("seed", "alg", "given_settings", "steps"),
+    spread(SEEDS, ALGORITHMS, DREAMS_SETTINGS, (5, 12, 20), every=3),
 )
 @pytest.mark.slow
-def test_dreams_loop_with_all_its_settings(
-    loaded, seed, alg, temperature, top_p, top_k, alg_temp, eps
-):
+def test_dreams_loop_with_all_its_settings(loaded, seed, alg, given_settings, steps):
     model, given = loaded["dream", seed], canvases(seed=seed)
+    temperature, top_p, top_k, alg_temp, eps = given_settings
     alg_temp = 0.0 if alg == "origin" else alg_temp
     settings = RuleSettings(top_p=top_p, top_k=top_k, alg_temp=alg_temp, eps=eps)
-    for steps in (5, 12, 20):
-        schedule = Schedule(
-            *(steps, 0, f"dream_{alg}", 0.9, temperature),
-            stop=False,
-            seed=seed,
-            rule_settings=settings,
-        )
-        for canvas, ours in zip(given, decode(model, given, schedule), strict=True):
-            literal = dream(
-                model, canvas, steps, alg, temperature, top_p, top_k, alg_temp, eps, seed
-            )
-            assert (ours.tokens, ours.steps) == literal
+    schedule = Schedule(
+        *(steps, 0, f"dream_{alg}", 0.9, temperature),
+        stop=False,
+        seed=seed,
+        rule_settings=settings,
+    )
+    for canvas, ours in zip(given, decode(model, given, schedule), strict=True):
+        literal = dream(model, canvas, steps, alg, temperature, top_p, top_k, alg_temp, eps, seed)
+        assert (ours.tokens, ours.steps) == literal
 
 
 def sdar(model, canvas, block, steps, strategy, threshold, bound, temperature, top_p, top_k, seed):
@@ -196,31 +197,37 @@ def sdar(model, canvas, block, steps, strategy, threshold, bound, temperature, t
     return tuple(ids[p] for p in places), tuple(written[p] for p in places)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@simulation
 @pytest.mark.parametrize(
-    ("temperature", "top_p", "top_k"), [(0.0, 1.0, 0), (1.0, 0.9, 0), (0.8, 0.9, 30), (1.0, 1.0, 1)]
+    ("seed", "strategy", "sampling", "shape"),
+    spread(
+        SEEDS,
+        ("low_confidence_dynamic", "entropy_bounded"),
+        ((0.0, 1.0, 0), (1.0, 0.9, 0), (0.8, 0.9, 30), (1.0, 1.0, 1)),
+        ((4, 4), (6, 2), (12, 5)),
+        every=3,
+    ),
 )
-@pytest.mark.parametrize("strategy", ["low_confidence_dynamic", "entropy_bounded"])
 @pytest.mark.slow
-def test_sdars_strategies(loaded, seed, strategy, temperature, top_p, top_k):
+def test_sdars_strategies(loaded, seed, strategy, sampling, shape):
     model, given = loaded["llada", seed], canvases(seed=seed)
+    (temperature, top_p, top_k), (block, steps) = sampling, shape
     settings = {"top_p": top_p, "top_k": top_k}
-    for block, steps in ((4, 4), (6, 2), (12, 5)):
-        steps = block if strategy == "entropy_bounded" else steps
-        for limit in (0.3, 0.9) if strategy == "low_confidence_dynamic" else (2.0, 20.0):
-            own = settings if strategy[0] == "l" else settings | {"entropy_bound": limit}
-            schedule = Schedule(
-                *(steps * (12 // block), block, strategy, min(limit, 1.0), temperature),
-                stop=False,
-                seed=seed,
-                rule_settings=RuleSettings.of(own),
+    steps = block if strategy == "entropy_bounded" else steps
+    for limit in (0.3, 0.9) if strategy == "low_confidence_dynamic" else (2.0, 20.0):
+        own = settings if strategy[0] == "l" else settings | {"entropy_bound": limit}
+        schedule = Schedule(
+            *(steps * (12 // block), block, strategy, min(limit, 1.0), temperature),
+            stop=False,
+            seed=seed,
+            rule_settings=RuleSettings.of(own),
+        )
+        for canvas, ours in zip(given, decode(model, given, schedule), strict=True):
+            literal = sdar(
+                *(model, canvas, block, steps, strategy, limit, limit),
+                *(temperature, top_p, top_k, seed),
             )
-            for canvas, ours in zip(given, decode(model, given, schedule), strict=True):
-                literal = sdar(
-                    *(model, canvas, block, steps, strategy, limit, limit),
-                    *(temperature, top_p, top_k, seed),
-                )
-                assert (ours.tokens, ours.steps) == literal
+            assert (ours.tokens, ours.steps) == literal
 
 
 def test_with_one_token_kept_any_threshold_commits_the_whole_block(loaded):
@@ -257,6 +264,7 @@ def factored(model, canvas, factor):
     return tuple(ids[p] for p in places), tuple(written[p] for p in places)
 
 
+@simulation
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("factor", [0.5, 1.0, 2.0, 3.0])
 def test_fast_dllms_factor(loaded, seed, factor):
@@ -297,25 +305,33 @@ def edited(model, canvas, block, threshold, edit_threshold, most=16):
     return tuple(ids[p] for p in places), passes, edits
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("order", ["threshold", "low_confidence_dynamic"])
-@pytest.mark.parametrize(("threshold", "edit"), [(0.7, 0.5), (0.5, 0.0), (0.1, 0.2)])
-def test_llada21s_editing(loaded, seed, order, threshold, edit):
+@simulation
+@pytest.mark.parametrize(
+    ("seed", "order", "thresholds", "block"),
+    spread(
+        SEEDS,
+        ("threshold", "low_confidence_dynamic"),
+        ((0.7, 0.5), (0.5, 0.0), (0.1, 0.2)),
+        (4, 12),
+        every=2,
+    ),
+)
+def test_llada21s_editing(loaded, seed, order, thresholds, block):
     """Both modes, token for token and pass for pass; `at` shows each canvas as it was."""
     model, given, edits = loaded["llada", seed], canvases(seed=seed), 0
+    threshold, edit = thresholds
     settings = RuleSettings(edit_threshold=edit)
-    for block in (4, 12):
-        schedule = Schedule(12, block, order, threshold, stop=False, rule_settings=settings)
-        for canvas, ours in zip(given, decode(model, given, schedule), strict=True):
-            tokens, passes, changes = edited(model, canvas, block, threshold, edit)
-            assert (ours.tokens, ours.passes, len(ours.edits)) == (tokens, passes, changes)
-            assert [ours.at(ours.passes)[p] for p in canvas.places] == list(tokens)
-            for change in ours.edits:
-                place = canvas.places[change.mask]
-                before, after = ours.at(change.step - 1), ours.at(change.step)
-                assert (before[place], change.since < change.step) == (change.token, True)
-                assert after[place] == int(probabilities(model, before)[place].argmax())
-            edits += changes
+    schedule = Schedule(12, block, order, threshold, stop=False, rule_settings=settings)
+    for canvas, ours in zip(given, decode(model, given, schedule), strict=True):
+        tokens, passes, changes = edited(model, canvas, block, threshold, edit)
+        assert (ours.tokens, ours.passes, len(ours.edits)) == (tokens, passes, changes)
+        assert [ours.at(ours.passes)[p] for p in canvas.places] == list(tokens)
+        for change in ours.edits:
+            place = canvas.places[change.mask]
+            before, after = ours.at(change.step - 1), ours.at(change.step)
+            assert (before[place], change.since < change.step) == (change.token, True)
+            assert after[place] == int(probabilities(model, before)[place].argmax())
+        edits += changes
     assert edits, "a network that never edits tests nothing"
 
 
