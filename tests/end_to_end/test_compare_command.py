@@ -10,6 +10,7 @@ import torch
 from commands import call
 from safetensors.torch import load_file, save_file
 
+from mdlm_probe.cli import run_probe
 from mdlm_probe.core.files import PACKAGE
 
 TINY = PACKAGE / "models" / "tiny" / "tiny-mdlm"
@@ -45,8 +46,10 @@ def tuned(tmp_path_factory):
         "adapted": ["--model", "tiny-mdlm", "--adapter", home / "adapter"],
         "changed": ["--model", home / "copy"],
     }
-    for name, model in asked.items():
-        call("locality", *model, *ASKED, "--output", home / name)
+    with pytest.MonkeyPatch.context() as patched:  # what is compared are rows
+        patched.setattr(run_probe, "show", lambda job: None)
+        for name, model in asked.items():
+            call("locality", *model, *ASKED, "--output", home / name)
     return home
 
 
@@ -87,6 +90,7 @@ def test_a_run_with_itself_has_no_difference(tuned, tmp_path):
     assert not (tuned / "base" / "compare").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_command_refuses_without_a_traceback(tuned, tmp_path):
     other = [word if word != 4 else 5 for word in ASKED]
     call("locality", "--model", "tiny-mdlm", *other, "-o", tmp_path / "b")
@@ -97,6 +101,7 @@ def test_the_command_refuses_without_a_traceback(tuned, tmp_path):
     assert not (tmp_path / "b" / "compare").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_folder_of_weights_against_its_base_is_told_the_options_to_give(tuned, tmp_path):
     """A folder has no defaults in the registry; with the options that are named it is compared."""
     tasks = ["--tasks", "verb-smallest", "--positions", "0,4", "--shots", 2, "--distractors", 4]

@@ -147,6 +147,7 @@ def studied(arguments, folder, run):
     return ["study", "short.yaml", *arguments[2:], *where]
 
 
+@pytest.mark.usefixtures("undrawn")  # helps' examples are drawn, one of every probe
 @pytest.mark.parametrize(("page", "block"), BLOCKS, ids=lambda text: text.split("\n")[0][:50])
 def test_blocks_of_a_page_run_in_order_in_one_folder(page, block, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

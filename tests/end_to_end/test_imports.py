@@ -182,6 +182,13 @@ def test_reports_and_examples_import_no_torch(steps, step):
     assert not NETWORKS & {*imported}
 
 
+def test_reports_of_locality_need_no_statistics_of_scipy(steps):
+    """Neither their own, nor what was imported by anything before them."""
+    names = [*steps]
+    before = names[: names.index("report") + 1]
+    assert not any("scipy.stats" in steps[name][1] for name in before)
+
+
 @pytest.mark.parametrize("name", MADE)
 def test_what_is_made_of_rows_needs_no_torch(steps, name):
     found, imported = steps[name]

@@ -2,14 +2,12 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+import reference
 
-REFERENCE = Path(__file__).parent.parent.parent / "results" / "reference" / "needle"
 ODD = {
     "MPLBACKEND": "module://nowhere",
     "COLUMNS": "abc",
@@ -67,8 +65,7 @@ for arguments in json.loads(sys.argv[1]):
 
 @pytest.mark.slow
 def test_no_inherited_variable_breaks_a_command(tmp_path):
-    for path in (*REFERENCE.glob("needle__*.csv"), REFERENCE / "run.json"):
-        shutil.copy(path, tmp_path)
+    reference.run(tmp_path, "needle", "tiny-mdlm")
     masks = ["masks", "--model", "tiny-mdlm", "--limit", "1", "--tasks", "verb", "--masks", "0,5"]
     typed = [["report", str(tmp_path)], [*masks, "-q", "-o", str(tmp_path / "masks")]]
     done = subprocess.run(

@@ -8,6 +8,7 @@ from checkpoints import write_llada
 from commands import call
 
 from mdlm_probe import models
+from mdlm_probe.cli.commands import report
 
 
 def planned(*arguments, code=0):
@@ -21,9 +22,21 @@ def table(output):
     return [dict(zip(lines[0], row, strict=True)) for row in lines[1:] if len(row) == width]
 
 
-@pytest.fixture
-def study(tmp_path):
-    path = tmp_path / "two.yaml"
+@pytest.fixture(scope="module")
+def told(study):
+    """What the plan of the study says, on this machine."""
+    return planned(study)
+
+
+@pytest.fixture(scope="module")
+def told_of_card(study):
+    """And what it says on a card."""
+    return planned(study, "--gpu", "h100")
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    path = tmp_path_factory.mktemp("study") / "two.yaml"
     path.write_text(
         "model: [tiny-mdlm, tiny-arlm]\nlimit: 2\nruns:\n"
         "  locality: {positions: [0, 4], shots: 2, distractors: 4, tasks: verb-smallest}\n"
@@ -33,22 +46,21 @@ def study(tmp_path):
     return path
 
 
-def test_a_study_is_planned_run_by_run_with_a_total(study):
-    rows = table(planned(study))
+def test_a_study_is_planned_run_by_run_with_a_total(told):
+    rows = table(told)
     assert [(row["run"], row["model"], row["cells"]) for row in rows] == [
         ("locality", "tiny-mdlm", "4"),
         ("locality", "tiny-arlm", "4"),
         ("shift", "tiny-mdlm", "8"),
     ]
-    output = planned(study)
     # 8 answers of 16 steps, each answer scored once
     assert rows[2]["forwards"] == str(8 * 16 + 8)
-    assert f"\nIn all: 16 cells, {4 + 4 + 8 * 16 + 8} forwards, " in output
-    assert " GPU-hours on an H100, " in output
-    assert "verdicts: computed from the answers of shift: no passes" in output
-    assert "time on cpu" in output
-    assert "time on h100" in output
-    assert output.count("shift: tiny-arlm left out") == 1
+    assert f"\nIn all: 16 cells, {4 + 4 + 8 * 16 + 8} forwards, " in told
+    assert " GPU-hours on an H100, " in told
+    assert "verdicts: computed from the answers of shift: no passes" in told
+    assert "time on cpu" in told
+    assert "time on h100" in told
+    assert told.count("shift: tiny-arlm left out") == 1
 
 
 def test_a_card_by_name_and_some_runs(study):
@@ -92,18 +104,16 @@ def test_equal_counts_of_different_runs_stay_apart(tmp_path):
     assert left[0][1] == left[1][1]
 
 
-def test_the_number_format_of_every_number_is_said(study):
-    here, card = planned(study), planned(study, "--gpu", "h100")
-    assert "activations in float32, the number format on this machine, in batches of" in here
-    assert "Time on cpu: in float32, " in here
-    assert "activations in bfloat16, the number format on such a card" in card
+def test_the_number_format_of_every_number_is_said(told, told_of_card):
+    assert "activations in float32, the number format on this machine, in batches of" in told
+    assert "Time on cpu: in float32, " in told
+    assert "activations in bfloat16, the number format on such a card" in told_of_card
     half = planned("locality", "-m", "tiny-mdlm", "--limit", 1, "--dtype", "bfloat16")
     assert "activations in bfloat16, the number format on this machine" in half
 
 
-def test_steps_are_counted_at_most_and_gradients_with_their_way_back(study):
-    output = planned(study)
-    assert output.count("\ntiny-mdlm: at most: equal canvases go through the network once\n") == 1
+def test_steps_are_counted_at_most_and_gradients_with_their_way_back(study, told):
+    assert told.count("\ntiny-mdlm: at most: equal canvases go through the network once\n") == 1
     assert "at most" not in planned(study, "--only", "locality")
     output = planned("attribution", "-m", "tiny-mdlm", "--limit", 1, "--orders", 1)
     assert "tiny-mdlm: 2 passes a forward in tokens and operations" in output
@@ -157,6 +167,7 @@ def test_the_study_finds_it_before_anything_is_measured(tmp_path, monkeypatch):
     """It fails at once, not in its turn; the others are measured."""
     path, measured = faulty(tmp_path), []
     load = models.load
+    monkeypatch.setattr(report, "write", lambda folder, tables=False: None)
     monkeypatch.setattr(models, "load", lambda *a: measured.append(a[0].name) or load(*a))
     result = call("study", path, "-o", tmp_path / "out", code=1)
     said = result.stderr

@@ -1,17 +1,16 @@
 """Studies: each model is loaded once, rows are those of single commands, no failure is the end."""
 
 import json
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 from commands import call
 
 from mdlm_probe import models
-from mdlm_probe.cli import study_file
+from mdlm_probe.cli import run_probe, study_file
 from mdlm_probe.cli.commands import report
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.engine.engine import Engine
@@ -74,6 +73,7 @@ def reports(monkeypatch):
     """Folders that were reported on; making the report has tests of its own."""
     made = []
     monkeypatch.setattr(report, "write", lambda folder, tables=False: made.append((folder, tables)))
+    monkeypatch.setattr(run_probe, "show", lambda job: None)
     return made
 
 
@@ -321,20 +321,17 @@ def test_ctrl_c_anywhere_and_the_same_command_goes_on(tmp_path, monkeypatch, who
 @pytest.mark.slow
 def test_kill_and_the_same_command_goes_on(tmp_path, whole):
     path = written(tmp_path, QUICK)
-    code = (
-        "from mdlm_probe.cli import main; from mdlm_probe.cli.commands import report\n"
-        "report.write = lambda folder, tables=False: None\n"
-        f"main(['study', {str(path)!r}, '-o', {str(tmp_path / 'out')!r}])"
-    )
     csv = tmp_path / "out" / "tails" / "masks__oracle.csv"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    process = multiprocessing.get_context("fork").Process(
+        target=execute, args=(path, csv.parents[1])
     )
-    while process.poll() is None and not csv.exists():
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.start()
+    while process.is_alive() and not csv.exists():
+        time.sleep(0.001)
+    process.kill()
+    process.join()
     assert csv.exists()
+    assert process.exitcode == -signal.SIGKILL
     assert record(tmp_path / "out")["runs"]["tails"]["status"] == "pending"
     execute(path, tmp_path / "out")
     assert rows(tmp_path / "out") == whole

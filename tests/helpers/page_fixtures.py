@@ -1,8 +1,12 @@
-"""The page of the committed study, made once for all workers, and a browser to look at it."""
+"""The page of the committed study, made once for all workers, a browser to look at it; and reports
+without pictures.
+"""
 
 import odd_study
 import pytest
 from browser import executable, launched
+
+from mdlm_probe.reports import pictures
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +35,12 @@ def chromium():
         pytest.skip("no browser: install chromium, or `playwright install chromium`")
     with launched() as browser:
         yield browser
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Reports as they are, their charts' data, too; but no pictures, which take most of the time.
+
+    For what is asked of something else than pictures: others draw those of every probe.
+    """
+    monkeypatch.setattr(pictures, "save", lambda *_: [])
