@@ -11,6 +11,7 @@ import shape_checks
 
 shape_checks.check("mdlm_probe")  # before anything imports it
 
+import pandas as pd  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
 from filelock import FileLock  # noqa: E402
@@ -23,6 +24,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 os.environ.setdefault("TQDM_DISABLE", "1")
 torch.set_num_threads(1)
+# as in `frames.light_texts`, which reports are made in, for tests that call a report's functions
+pd.set_option("mode.string_storage", "python")
 # lm-eval describes the machine after every evaluation, by programs that it starts: once is enough
 collect_env.get_pretty_env_info = functools.cache(collect_env.get_pretty_env_info)
 # whoever starts the suite in the background has Ctrl-C ignored, here and in what tests start

@@ -36,6 +36,17 @@ BLOCK = 2**20
 """Bytes that are parsed at a time at least: no row lies in two blocks."""
 
 
+@contextmanager
+def light_texts() -> Iterator[None]:
+    """Texts in frames that are made meanwhile are pointers, also as a decorator.
+
+    Reports cut rows into hundreds of small groups, and of pointers that takes a fraction of the
+    time that it takes of Arrow's bytes, which pandas has else. No value is another for it.
+    """
+    with pd.option_context("mode.string_storage", "python"):
+        yield
+
+
 class RunFrames(NamedTuple):
     """The rows of a run folder.
 
@@ -51,6 +62,7 @@ class RunFrames(NamedTuple):
     entries: dict[str, dict[str, Any]]
 
 
+@light_texts()
 def frames(folder: Path, *, whole: bool = True) -> RunFrames:
     """The rows of a run folder; a measurement that is damaged is left out, and noted.
 

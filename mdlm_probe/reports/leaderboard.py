@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mdlm_probe.analysis import headlines
+from mdlm_probe.analysis.frames import light_texts
 from mdlm_probe.analysis.headlines import Headline, HeadlineValue
 from mdlm_probe.core import catalog
 from mdlm_probe.core.errors import ProbeError
@@ -98,6 +99,7 @@ class Leaderboard:
         )
 
 
+@light_texts()
 def make(folders: Sequence[Path], probes: Sequence[str] = (), by: str = "") -> Leaderboard:
     """The headlines of all that was measured in folders of runs or studies.
 

@@ -65,6 +65,7 @@ class ProbeReport:
         }
 
 
+@frames.light_texts()
 def make(
     folder: Path, models: Sequence[str] | None = None
 ) -> tuple[dict[str, ProbeReport], list[str]]:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from mdlm_probe.analysis import paired_differences
 from mdlm_probe.analysis import pairing as _pairing
+from mdlm_probe.analysis.frames import light_texts
 from mdlm_probe.analysis.observed import by_kind
 from mdlm_probe.analysis.paired_differences import Points
 from mdlm_probe.analysis.pairing import Pairs
@@ -65,6 +66,7 @@ class Compared:
         return draw(forest.forest(self.tables, self.title, *self.models), (), masks)
 
 
+@light_texts()
 def compare(
     first: Path,
     second: Path,
@@ -102,6 +104,7 @@ def compare(
     return compared, [*notes, *alone, *damaged]
 
 
+@light_texts()
 def compare_pairs(
     pairs: Sequence[Pair], across: Sequence[str] = (), points: Points = "main"
 ) -> tuple[list[Compared], list[str]]:
