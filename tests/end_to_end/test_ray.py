@@ -80,35 +80,6 @@ def test_results_come_in_order_however_fast_they_are(tmp_path, workers, whole):
     assert runner.run(plan, Log(), slow).read_bytes() == whole
 
 
-def test_a_killed_worker_is_replaced_and_its_group_asked_again(tmp_path, workers, whole):
-    plan, log = prepare(job(tmp_path / "run")), Log()
-    (tmp_path / "marks").mkdir()
-    dying = Changed(workers, Dying(plan.cells[5], tmp_path / "marks", times=2))
-    assert runner.run(plan, log, dying).read_bytes() == whole
-    assert len(list((tmp_path / "marks").iterdir())) == 2
-    died = [note for note in log.notes if "died" in note]
-    assert len(died) == 2
-    assert all(note.endswith("was killed or crashed; another takes its place") for note in died)
-    events = read_run(tmp_path / "run")["locality__oracle"]["events"]
-    assert sum("died" in event for event in events) == 2
-
-
-def test_a_group_that_kills_workers_is_named_and_all_before_it_is_kept(tmp_path, workers, whole):
-    plan = prepare(job(tmp_path / "run"))
-    (tmp_path / "marks").mkdir()
-    dying = Changed(workers, Dying(plan.cells[6], tmp_path / "marks", times=100))
-    with pytest.raises(ProbeError) as stopped:
-        runner.run(plan, Log(), dying)
-    assert f"{DEATHS} workers died of the same 2 cells" in str(stopped.value)
-    assert '"position":' in str(stopped.value)
-    assert len(list((tmp_path / "marks").iterdir())) == DEATHS
-    kept = (tmp_path / "run" / CSV).read_bytes()
-    assert whole.startswith(kept)
-    log = Log()
-    assert runner.run(prepare(job(tmp_path / "run")), log).read_bytes() == whole
-    assert log.starts == [("oracle", 12, 6)]
-
-
 def test_a_worker_without_memory_halves_its_own_batches(tmp_path, workers, whole):
     (tmp_path / "marks").mkdir()
     one = job(tmp_path / "run", batch_tokens=400)
@@ -147,51 +118,6 @@ def test_a_model_that_cannot_be_had_is_an_error_and_workers_go_on(tmp_path, work
 
 
 # ---------------------------------------------------------------------- generate, eval, judge
-
-
-def test_a_study_measures_two_models_at_a_time(tmp_path, workers):
-    small = {"shots": 1, "distractors": 2, "tasks": "verb-smallest", "limit": 3}
-    runs = {"locality": {"positions": [0, 2], **small}, "masks": {"masks": [0, 4], **small}}
-    path = tmp_path / "mine.yaml"
-    path.write_text(json.dumps({"model": ["oracle", "oracle-causal"], "runs": runs}))
-    begun, found = [], {}
-    for name, by in (("here", None), ("there", workers)):
-        study, _ = study_file.load(str(path), tmp_path / name)
-        progress = Turns(begun, threading.Barrier(2)) if by else Turns([])
-        outcomes = studies.execute(study, tmp_path / name, progress, executor=by)
-        assert [one.status for one in outcomes] == ["finished"] * 4
-        files = sorted((tmp_path / name).glob("*/*__*.csv"))
-        found[name] = {file.name: file.read_bytes() for file in files}
-    assert found["here"] == found["there"]
-    assert len(found["here"]) == 4
-    assert {model for _, model in begun[:2]} == {"oracle", "oracle-causal"}
-    entries = read_run(tmp_path / "there" / "locality")
-    assert len(entries) == 2
-    for entry in entries.values():  # one worker each, or two once the other model is done
-        assert len(entry["sessions"][0]["workers"]) in (1, 2)
-
-
-class Turns(Log):
-    """Progress of a study that remembers in which order turns began.
-
-    Args:
-        begun: where that is kept.
-        meet: the first turn of a model waits here for that of another one, however late it comes.
-    """
-
-    def __init__(self, begun, meet=None):
-        super().__init__()
-        self._begun, self._meet = begun, meet
-
-    def begin(self, run, probe, model, cells):
-        first = model not in {known for _, known in self._begun}
-        self._begun.append((run, model))
-        if self._meet and first:
-            self._meet.wait(PATIENCE)
-        return self
-
-    def end(self):
-        pass
 
 
 @pytest.fixture
@@ -253,6 +179,92 @@ def test_verdicts_are_those_of_one_process(tmp_path, shared):
     check_workers(place, "judge__tiny-mdlm", "sessions")
 
 
+def test_workers_are_for_what_can_be_asked_of_them(tmp_path):
+    found = call("judge", tmp_path, "--judge-by", "nll", "--workers", 2, code=1).output
+    assert "--workers is for a local judge; this one is nll" in found
+    found = call("generate", "--show", "--ray-address", "auto", "-o", tmp_path, code=1).output
+    assert "one of --show and --ray-address" in found
+
+
+# ---------------------------------------------------------------------- other workers
+#
+# last: none of these needs a trained network, for which each new worker would load libraries
+
+
+def test_a_study_measures_two_models_at_a_time(tmp_path, workers):
+    small = {"shots": 1, "distractors": 2, "tasks": "verb-smallest", "limit": 3}
+    runs = {"locality": {"positions": [0, 2], **small}, "masks": {"masks": [0, 4], **small}}
+    path = tmp_path / "mine.yaml"
+    path.write_text(json.dumps({"model": ["oracle", "oracle-causal"], "runs": runs}))
+    begun, found = [], {}
+    for name, by in (("here", None), ("there", workers)):
+        study, _ = study_file.load(str(path), tmp_path / name)
+        progress = Turns(begun, threading.Barrier(2)) if by else Turns([])
+        outcomes = studies.execute(study, tmp_path / name, progress, executor=by)
+        assert [one.status for one in outcomes] == ["finished"] * 4
+        files = sorted((tmp_path / name).glob("*/*__*.csv"))
+        found[name] = {file.name: file.read_bytes() for file in files}
+    assert found["here"] == found["there"]
+    assert len(found["here"]) == 4
+    assert {model for _, model in begun[:2]} == {"oracle", "oracle-causal"}
+    entries = read_run(tmp_path / "there" / "locality")
+    assert len(entries) == 2
+    for entry in entries.values():  # one worker each, or two once the other model is done
+        assert len(entry["sessions"][0]["workers"]) in (1, 2)
+
+
+class Turns(Log):
+    """Progress of a study that remembers in which order turns began.
+
+    Args:
+        begun: where that is kept.
+        meet: the first turn of a model waits here for that of another one, however late it comes.
+    """
+
+    def __init__(self, begun, meet=None):
+        super().__init__()
+        self._begun, self._meet = begun, meet
+
+    def begin(self, run, probe, model, cells):
+        first = model not in {known for _, known in self._begun}
+        self._begun.append((run, model))
+        if self._meet and first:
+            self._meet.wait(PATIENCE)
+        return self
+
+    def end(self):
+        pass
+
+
+def test_a_killed_worker_is_replaced_and_its_group_asked_again(tmp_path, workers, whole):
+    plan, log = prepare(job(tmp_path / "run")), Log()
+    (tmp_path / "marks").mkdir()
+    dying = Changed(workers, Dying(plan.cells[5], tmp_path / "marks", times=2))
+    assert runner.run(plan, log, dying).read_bytes() == whole
+    assert len(list((tmp_path / "marks").iterdir())) == 2
+    died = [note for note in log.notes if "died" in note]
+    assert len(died) == 2
+    assert all(note.endswith("was killed or crashed; another takes its place") for note in died)
+    events = read_run(tmp_path / "run")["locality__oracle"]["events"]
+    assert sum("died" in event for event in events) == 2
+
+
+def test_a_group_that_kills_workers_is_named_and_all_before_it_is_kept(tmp_path, workers, whole):
+    plan = prepare(job(tmp_path / "run"))
+    (tmp_path / "marks").mkdir()
+    dying = Changed(workers, Dying(plan.cells[6], tmp_path / "marks", times=100))
+    with pytest.raises(ProbeError) as stopped:
+        runner.run(plan, Log(), dying)
+    assert f"{DEATHS} workers died of the same 2 cells" in str(stopped.value)
+    assert '"position":' in str(stopped.value)
+    assert len(list((tmp_path / "marks").iterdir())) == DEATHS
+    kept = (tmp_path / "run" / CSV).read_bytes()
+    assert whole.startswith(kept)
+    log = Log()
+    assert runner.run(prepare(job(tmp_path / "run")), log).read_bytes() == whole
+    assert log.starts == [("oracle", 12, 6)]
+
+
 def test_a_worker_that_is_killed_costs_no_answer(tmp_path, shared, monkeypatch):
     advance, killed = Writing.advance, []
 
@@ -272,10 +284,3 @@ def test_a_worker_that_is_killed_costs_no_answer(tmp_path, shared, monkeypatch):
     assert here.read_bytes().count(b"\n") == 12
     events = read_run(tmp_path / "there")["generate__oracle"]["events"]
     assert any("died: its process was killed or crashed" in event for event in events)
-
-
-def test_workers_are_for_what_can_be_asked_of_them(tmp_path):
-    found = call("judge", tmp_path, "--judge-by", "nll", "--workers", 2, code=1).output
-    assert "--workers is for a local judge; this one is nll" in found
-    found = call("generate", "--show", "--ray-address", "auto", "-o", tmp_path, code=1).output
-    assert "one of --show and --ray-address" in found

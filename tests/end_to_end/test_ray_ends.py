@@ -6,6 +6,7 @@ to its end before it is ended.
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -51,27 +52,75 @@ def wait_for(what, said):
         time.sleep(0.05)
 
 
-class Started:
-    """A run with two workers, in a process group of its own, some of whose rows are there."""
+@pytest.fixture(scope="module")
+def drivers(request, tmp_path_factory):
+    """For each test its run, by name: all begin at once, so that their waits are one."""
+    home = tmp_path_factory.mktemp("drivers")
+    names = [item.name for item in request.session.items if item.module is request.module]
+    typed = [[*ASKED, "--workers", "2", "-o", str(home / name)] for name in names]
+    command = [sys.executable, held_run.__file__, *map(shlex.join, typed)]
+    with (home / "ends").open("w") as file, subprocess.Popen(command, stdout=file) as process:
 
-    def __init__(self, folder):
-        csv = folder / CSV
-        self.process = subprocess.Popen(
-            [sys.executable, held_run.__file__, *ASKED, "--workers", "2", "-o", str(folder)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        def told():
+            return (home / "ends").read_text().splitlines()
+
+        wait_for(lambda: len(told()) >= len(names), "no driver came")
+        pids = dict(zip(names, map(int, told()[: len(names)]), strict=True))
+        found = {name: Started(home / name, pid, told) for name, pid in pids.items()}
+        yield found
+        for one in found.values():
+            one.kill()
+        process.wait(PATIENCE)
+
+
+@pytest.fixture
+def started(request, drivers):
+    """The run of this test, some of whose rows are there."""
+    one = drivers[request.node.name]
+    one.wait()
+    return one
+
+
+class Started:
+    """A run with two workers, in a session of its own.
+
+    Args:
+        folder: its output.
+        pid: of its process.
+        told: what its parent says, by lines.
+    """
+
+    def __init__(self, folder, pid, told):
+        self.folder, self.pid, self._told = folder, pid, told
+        self.children, self.named, self.code = [], {}, None
+
+    def wait(self):
+        """Until rows are there."""
+        csv = self.folder / CSV
         wait_for(lambda: csv.exists() and csv.read_bytes().count(b"\n") > 8, "no rows came")
-        self.children = psutil.Process(self.process.pid).children(recursive=True)
+        self.children = psutil.Process(self.pid).children(recursive=True)
         self.named = {child.name(): child for child in self.children}
 
     def ended(self):
         """What it said, once it and all that it began have ended."""
-        said, _ = self.process.communicate(timeout=PATIENCE)
+        wait_for(lambda: any(map(self._is_end, self._told())), "the run goes on")
+        (self.code,) = (int(line.split()[1]) for line in self._told() if self._is_end(line))
         wait_for(lambda: not any(map(is_there, self.children)), "processes are left")
-        return said
+        return self.folder.with_suffix(".txt").read_text()
+
+    def _is_end(self, line):
+        return line.startswith(f"{self.pid} ")
+
+    def kill(self):
+        """Ends what a failed test left."""
+        with suppress(psutil.NoSuchProcess):
+            if not any(map(self._is_end, self._told())):
+                driver = psutil.Process(self.pid)
+                self.children += driver.children(recursive=True)
+                driver.kill()
+        for process in self.children:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 def is_there(process):
@@ -90,23 +139,21 @@ def resumed(folder, whole):
     return (folder / CSV).read_bytes() == whole
 
 
-def test_ctrl_c_ends_all_processes(tmp_path, whole):
-    started = Started(tmp_path)
+def test_ctrl_c_ends_all_processes(started, whole):
     assert {"raylet", "gcs_server"} <= started.named.keys()
-    os.killpg(started.process.pid, signal.SIGINT)  # as a terminal does
+    os.killpg(started.pid, signal.SIGINT)  # as a terminal does
     assert "the same command, without --fresh, resumes" in started.ended()
-    assert started.process.returncode == 130
-    assert resumed(tmp_path, whole)
+    assert started.code == 130
+    assert resumed(started.folder, whole)
 
 
-def test_no_worker_survives_a_killed_driver(tmp_path):
-    started = Started(tmp_path)
+def test_no_worker_survives_a_killed_driver(started):
     # two small parts of Ray look for its head for a minute before they end
     agents = {"ray::DashboardAgent", "ray::RuntimeEnvAgent"}
     late = [child for child in started.children if child.name() in agents]
     started.children = [child for child in started.children if child not in late]
     (place,) = set(re.findall(r"/[^ =]*/mdlm-\w+", " ".join(started.named["gcs_server"].cmdline())))
-    started.process.kill()
+    os.kill(started.pid, signal.SIGKILL)
     started.ended()
     for child in late:
         with suppress(psutil.NoSuchProcess):
@@ -114,12 +161,11 @@ def test_no_worker_survives_a_killed_driver(tmp_path):
     shutil.rmtree(place)  # nobody is left who would
 
 
-def test_a_lost_head_is_an_error_and_the_same_command_resumes(tmp_path, whole):
-    started = Started(tmp_path)
+def test_a_lost_head_is_an_error_and_the_same_command_resumes(started, whole):
     started.named["gcs_server"].kill()
     said = started.ended()
-    assert started.process.returncode == 1, said
+    assert started.code == 1, said
     assert "is gone\nhint: what was measured is kept; the same command resumes" in said
     assert "Traceback" not in said
     assert len(said.splitlines()) < 12, said
-    assert resumed(tmp_path, whole)
+    assert resumed(started.folder, whole)

@@ -1,7 +1,15 @@
-"""A command with workers whose work doesn't end by itself: `python held_run.py COMMAND...`."""
+"""Commands with workers whose work doesn't end by itself: `python held_run.py "COMMAND..."...`.
 
+All libraries are loaded once, and a process is forked for each command, with a session of its own.
+A line on stdout says the process of each, in their order; another one, later, how one has ended.
+What a command says is in a file beside its output folder, FOLDER.txt.
+"""
+
+import importlib
 import os
+import shlex
 import sys
+import traceback
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,6 +33,38 @@ def held(executor_of):
     return changed
 
 
+def started(words):
+    """The id of a process that runs a command, whose last word is its output folder."""
+    if child := os.fork():
+        return child
+    status = 1
+    try:
+        os.setsid()
+        said = os.open(f"{words[-1]}.txt", os.O_WRONLY | os.O_CREAT)
+        os.dup2(said, 1)
+        os.dup2(said, 2)
+        main(words)
+    except SystemExit as end:
+        status = end.code
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def run(commands):
+    """Starts all, and says what becomes of them."""
+    for name in ("torch", "mdlm_probe.runs.executors.on_ray"):
+        importlib.import_module(name)
+    children = [started(shlex.split(command)) for command in commands]
+    print(*children, sep="\n", flush=True)
+    for _ in children:
+        child, status = os.wait()
+        print(child, os.waitstatus_to_exitcode(status), flush=True)
+
+
 if __name__ == "__main__":
     run_probe.executor_of = held(run_probe.executor_of)
-    main()
+    run(sys.argv[1:])

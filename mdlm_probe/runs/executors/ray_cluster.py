@@ -148,6 +148,8 @@ def _imported(local: bool) -> Any:
     if local:  # read on import: no address but loopback is looked for or listened on
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        # a journal of calls for the dashboard, which isn't there; ending it waits for a lost head
+        os.environ |= {"RAY_task_events_report_interval_ms": "0"}
     try:
         import ray
     except ImportError:
