@@ -1,5 +1,6 @@
 """The page in a real browser: drawn, picked from, hovered over, zoomed, read and printed."""
 
+import json
 import re
 from itertools import pairwise
 
@@ -35,6 +36,13 @@ def page(chromium, page_file):
         yield page
 
 
+@pytest.fixture(scope="module")
+def small(chromium, small_page):
+    """The small page for those who pick and zoom, and set it back."""
+    with opened(chromium, small_page) as page:
+        yield page
+
+
 def test_every_figure_is_drawn(page):
     panels = page.eval_on_selector_all(
         ".panel",
@@ -61,49 +69,49 @@ def test_every_figure_is_drawn(page):
         assert marks >= 1
 
 
-def test_models_are_picked_in_charts_tables_and_examples(chromium, small_page):
-    with opened(chromium, small_page) as page:
-        assert {row["model"] for row in rows_of(page, ACCURACY)} == {"tiny-mdlm", "tiny-arlm"}
-        assert page.locator('#summary li[data-model="tiny-arlm"]:visible').count()
-        drawn = page.locator(f"#{ACCURACY} .mark-symbol path").count()
-        page.locator("#models input[value=tiny-arlm]").uncheck()
-        picked(page)
-        assert {row["model"] for row in rows_of(page, ACCURACY)} == {"tiny-mdlm"}
-        assert 0 < page.locator(f"#{ACCURACY} .mark-symbol path").count() < drawn
-        assert {row[0] for row in table_of(page, ACCURACY)} == {"tiny-mdlm"}
-        assert page.locator("tr[data-model=tiny-arlm]:visible").count() == 0
-        assert page.locator("#summary li[data-model=tiny-arlm]:visible").count() == 0
-        offered = page.eval_on_selector_all(
-            "[data-pick=model] option", "all => all.map(o => o.value)"
-        )
-        assert "tiny-mdlm" in offered
-        assert "tiny-arlm" not in offered
-        page.locator("#models input[value=tiny-mdlm]").uncheck()
-        picked(page)
-        assert page.locator(f"#{ACCURACY} .nothing").is_visible()
-        assert page.locator(f"#{ACCURACY} .panel:visible").count() == 0
+def test_models_are_picked_in_charts_tables_and_examples(small):
+    assert {row["model"] for row in rows_of(small, ACCURACY)} == {"tiny-mdlm", "tiny-arlm"}
+    assert small.locator('#summary li[data-model="tiny-arlm"]:visible').count()
+    drawn = small.locator(f"#{ACCURACY} .mark-symbol path").count()
+    small.locator("#models input[value=tiny-arlm]").uncheck()
+    picked(small)
+    assert {row["model"] for row in rows_of(small, ACCURACY)} == {"tiny-mdlm"}
+    assert 0 < small.locator(f"#{ACCURACY} .mark-symbol path").count() < drawn
+    assert {row[0] for row in table_of(small, ACCURACY)} == {"tiny-mdlm"}
+    assert small.locator("tr[data-model=tiny-arlm]:visible").count() == 0
+    assert small.locator("#summary li[data-model=tiny-arlm]:visible").count() == 0
+    offered = small.eval_on_selector_all("[data-pick=model] option", "all => all.map(o => o.value)")
+    assert "tiny-mdlm" in offered
+    assert "tiny-arlm" not in offered
+    small.locator("#models input[value=tiny-mdlm]").uncheck()
+    picked(small)
+    assert small.locator(f"#{ACCURACY} .nothing").is_visible()
+    assert small.locator(f"#{ACCURACY} .panel:visible").count() == 0
+    for model in ("tiny-mdlm", "tiny-arlm"):
+        small.locator(f"#models input[value={model}]").check()
+        picked(small)
+    assert small.locator(f"#{ACCURACY} .mark-symbol path").count() == drawn
 
 
-def test_a_task_is_picked(chromium, small_page):
+def test_a_task_is_picked(small, small_page):
     frame = frames.frames(small_page.parent / "locality")[0]["locality"]
     own = frame[frame["set"] == "verb-smallest"]
     expected = locality.accuracy(own)
-    with opened(chromium, small_page) as page:
-        before = table_of(page, ACCURACY)
-        select = page.locator("#locality-locality-task")
-        select.select_option("verb-smallest")
-        picked(page)
-        found = {(r["model"], r["question"], r["x"]): r["y"] for r in rows_of(page, ACCURACY)}
-        after = table_of(page, ACCURACY)
-        assert found == {
-            (r.model, r.question, r.position): pytest.approx(100 * r.accuracy, rel=1e-5)
-            for r in expected.itertuples()
-        }
-        assert len(after) == len(expected)
-        assert after != before
-        select.select_option("")
-        picked(page)
-        assert table_of(page, ACCURACY) == before  # Python and JavaScript write numbers alike
+    before = table_of(small, ACCURACY)
+    select = small.locator("#locality-locality-task")
+    select.select_option("verb-smallest")
+    picked(small)
+    found = {(r["model"], r["question"], r["x"]): r["y"] for r in rows_of(small, ACCURACY)}
+    after = table_of(small, ACCURACY)
+    assert found == {
+        (r.model, r.question, r.position): pytest.approx(100 * r.accuracy, rel=1e-5)
+        for r in expected.itertuples()
+    }
+    assert len(after) == len(expected)
+    assert after != before
+    select.select_option("")
+    picked(small)
+    assert table_of(small, ACCURACY) == before  # Python and JavaScript write numbers alike
 
 
 def test_every_table_is_written_alike_by_python_and_javascript(page):
@@ -130,38 +138,40 @@ def test_hovering_says_what_the_table_says(page):
     tip.wait_for(state="hidden")
 
 
-def test_a_heat_map_is_zoomed_and_moved(chromium, small_page):
-    with opened(chromium, small_page) as page:
-        whole = domain_of(page, HEAT, "x")
-        group = page.locator(f"#{HEAT} .zoom")
-        group.get_by_role("button", name="Zoom in").click()
-        middle, reach = sum(whole) / 2, (whole[1] - whole[0]) / 4
-        assert domain_of(page, HEAT, "x") == pytest.approx([middle - reach, middle + reach])
-        group.get_by_role("button", name="Reset").click()
-        assert domain_of(page, HEAT, "x") == whole
-        place = page.locator(f"#{HEAT} .mark-rect").first
-        place.scroll_into_view_if_needed()
-        box = place.bounding_box()
-        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-        page.mouse.wheel(0, 120)  # scrolls the page, as everywhere
-        page.wait_for_timeout(100)
-        assert domain_of(page, HEAT, "x") == whole
-        box = place.bounding_box()
-        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-        page.keyboard.down("Control")
-        page.mouse.wheel(0, -200)
-        page.keyboard.up("Control")
-        page.wait_for_function(
-            "([id, x]) => charts.find(c => c.figure.id === id).views[0].scale('x').domain()[0] > x",
-            arg=[HEAT, whole[0]],
-        )
-        before = domain_of(page, HEAT, "x")
-        page.mouse.down()
-        page.mouse.move(box["x"] + box["width"] / 2 + 40, box["y"] + box["height"] / 2, steps=4)
-        page.mouse.up()
-        after = domain_of(page, HEAT, "x")
-        assert after[0] < before[0]
-        assert after[1] - after[0] == pytest.approx(before[1] - before[0])
+def test_a_heat_map_is_zoomed_and_moved(small):
+    whole = domain_of(small, HEAT, "x")
+    group = small.locator(f"#{HEAT} .zoom")
+    group.get_by_role("button", name="Zoom in").click()
+    middle, reach = sum(whole) / 2, (whole[1] - whole[0]) / 4
+    assert domain_of(small, HEAT, "x") == pytest.approx([middle - reach, middle + reach])
+    group.get_by_role("button", name="Reset").click()
+    assert domain_of(small, HEAT, "x") == whole
+    place = small.locator(f"#{HEAT} .mark-rect").first
+    place.scroll_into_view_if_needed()
+    box = place.bounding_box()
+    small.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    small.mouse.wheel(0, 120)  # scrolls the page, as everywhere
+    small.wait_for_timeout(100)
+    assert domain_of(small, HEAT, "x") == whole
+    box = place.bounding_box()
+    small.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    small.keyboard.down("Control")
+    small.mouse.wheel(0, -200)
+    small.keyboard.up("Control")
+    small.wait_for_function(
+        "([id, x]) => charts.find(c => c.figure.id === id).views[0].scale('x').domain()[0] > x",
+        arg=[HEAT, whole[0]],
+    )
+    before = domain_of(small, HEAT, "x")
+    small.mouse.down()
+    small.mouse.move(box["x"] + box["width"] / 2 + 40, box["y"] + box["height"] / 2, steps=4)
+    small.mouse.up()
+    after = domain_of(small, HEAT, "x")
+    assert after[0] < before[0]
+    assert after[1] - after[0] == pytest.approx(before[1] - before[0])
+    small.mouse.move(2, 2)
+    group.get_by_role("button", name="Reset").click()
+    assert domain_of(small, HEAT, "x") == whole
 
 
 def filling_of(page):
@@ -414,3 +424,23 @@ def test_lines_can_be_seen_on_both_grounds():
     assert len(set(dark)) == len(dark)
     for colour in dark:
         assert (light(colour) + 0.05) / (light(grounds[1]) + 0.05) >= 3, colour
+
+
+# ---------------------------------------------------------------------- as a file
+
+
+def test_the_page_is_small_and_self_contained(page_file):
+    text = page_file.read_text(encoding="utf-8")
+    assert len(text.encode()) < 4.8e6
+    for element in ("<link", '<img src="http', "<script src", "@import", "url("):
+        assert element not in text.partition("<script")[0]
+    assert "default-src 'none'" in text
+
+
+def test_no_text_of_a_model_ends_a_script(page_file):
+    text = page_file.read_text(encoding="utf-8")
+    assert HOSTILE not in text
+    begin = text.index('id="data">') + len('id="data">')
+    data = json.loads(text[begin : text.index("</script>", begin)])
+    assert set(data) == {"models", "sections"}
+    assert len(data["sections"]) == len(catalog.names("report"))
