@@ -1,13 +1,18 @@
 """Every chart of every probe, with two models: what has to be right in all of them."""
 
+import io
 import json
 import math
 import re
 from functools import cache
 
+import numpy as np
 import pytest
 import two_models
 from pictured import outside, pictured
+from PIL import Image
+from simulations import cases, simulation
+from svg_texts import points, size, texts, view
 from vega_lite_schema import validator
 
 from mdlm_probe.analysis import chart_data, chart_picture, chart_style, observed
@@ -98,9 +103,10 @@ def test_all_that_a_chart_declares_is_there(probe, name):
             assert "low" in rows
 
 
-@pytest.mark.parametrize("share", [0.01, 0.3, 0.7])
+@pytest.mark.parametrize("share", [0.01, 0.2, 0.55])
 @pytest.mark.parametrize("probe", PROBES)
 def test_an_unfinished_run_has_its_charts(probe, share):
+    """Of its first prompts, of a part of the first model's, of a few of the second's, too."""
     rows = two_models.rows(probe)
     cut = two_models.each(rows, lambda own: own.iloc[: max(1, int(share * len(own)))])
     check_drawn(probe, two_models.each(cut, lambda own: own.reset_index(drop=True)))
@@ -137,15 +143,12 @@ def test_the_check_sees_what_is_outside():
     """The first model's limits once froze the axis that all panels shared."""
     rows = two_models.rows("masks")
     alone = pictured(catalog.charts("masks"), *_of(rows, rows["model"].iloc[0]))[""]
-    both = drawn("masks")[""]
+    both = pictured(catalog.charts("masks"), *made("masks"))[""]  # its own: it is changed
     for panel, own in zip(both.panels, [*alone.panels] * 2, strict=True):
         for layer in panel.spec["layer"]:
             if "y" in layer.get("encoding", {}):
                 layer["encoding"]["y"]["scale"] = own.encoding("y")["scale"]
-    try:
-        assert {title for _, title, *_ in outside(both)} == {"another"}
-    finally:
-        drawn.cache_clear()
+    assert {title for _, title, *_ in outside(both)} == {"another"}
 
 
 def _of(rows, model):
@@ -297,3 +300,94 @@ def _sizes(spec):
     elif isinstance(spec, list):
         for value in spec:
             yield from _sizes(value)
+
+
+# ---------------------------------------------------------------------- as files
+
+LONG_MASKS = "tiny-mdlm: 0, 10, 50, 200 appended (0: nothing after the answer's own); another: none"
+"""As long as it comes."""
+
+
+@cache
+def file(probe, name, inches=0.0):
+    """A chart as it is drawn for files."""
+    models = ("tiny-mdlm", "another")
+    return pictures.draw(drawn(probe)[name].data, models, LONG_MASKS, inches)
+
+
+def check_texts(svg):
+    """No text is cut or lies over another; returns them."""
+    wide, high = view(svg)
+    boxes = texts(svg)
+    assert len(boxes) > 8
+    for n, box in enumerate(boxes):
+        assert box.left >= -0.5, box
+        assert box.top >= -0.5, box
+        assert box.right <= wide + 0.5, box
+        assert box.bottom <= high + 0.5, box
+        assert [other.text for other in boxes[:n] if box.overlaps(other)] == [], box.text
+    return boxes
+
+
+@every_chart
+def test_no_text_is_cut_or_lies_over_another(probe, name):
+    boxes = check_texts(file(probe, name).svg)
+    said = " ".join(box.text for box in boxes)
+    assert drawn(probe)[name].data.counted() in said.replace("\n", " ")
+
+
+def on_paper():
+    """Some charts of every probe, others in each width; in `make statistics` all in both."""
+    known = [param.values for param in each()]
+    return [
+        (probe, name, paper)
+        for paper, order in zip(pictures.PAPERS, (1, -1), strict=True)
+        for own in PROBES
+        for probe, name in cases([one for one in known if one[0] == own][::order], every=4)
+    ]
+
+
+@simulation
+@pytest.mark.parametrize(("probe", "name", "paper"), on_paper())
+def test_paper_has_its_width_eight_points_and_whole_text(probe, name, paper):
+    inches = pictures.PAPERS[paper]
+    assert paper == f"{inches}in"
+    picture = file(probe, name, inches)
+    check_texts(picture.svg)
+    written = picture.sized_svg()
+    assert size(written)[0] == f"{inches}in"
+    wide, high = view(written)
+    assert wide == pytest.approx(72 * inches)  # a unit is a point
+    assert float(size(written)[1].removesuffix("in")) == pytest.approx(high / 72, abs=1e-3)
+    assert {box.size for box in texts(written)} == {8}
+    (box,) = re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", picture.pdf())
+    assert [float(end) for end in box] == pytest.approx([72 * inches, high], abs=0.5)
+
+
+@pytest.mark.parametrize("inches", pictures.PAPERS.values())
+def test_pixels_on_paper_are_300_in_an_inch(inches):
+    with Image.open(io.BytesIO(file("needle", "", inches).png())) as picture:
+        assert picture.info["dpi"] == pytest.approx((300, 300), abs=0.5)
+        assert picture.width == pytest.approx(300 * inches, abs=2)
+
+
+@pytest.mark.parametrize("probe", PROBES)
+def test_text_is_drawn(probe):
+    """Converters draw no text in a font that they lack, and say nothing of it."""
+    svg = file(probe, "").svg
+    assert b"LiberationSans" in file(probe, "").pdf()
+    with Image.open(io.BytesIO(file(probe, "").png())) as picture:
+        grey = np.asarray(picture.convert("L"))
+        scale = picture.width / view(svg)[0]
+    for box in texts(svg):
+        edges = (np.array([box.left, box.top, box.right, box.bottom]) * scale).round().astype(int)
+        part = grey[max(edges[1], 0) : edges[3], max(edges[0], 0) : edges[2]]
+        assert part.max() - part.min() > 60, box.text
+
+
+@every_chart
+def test_every_point_has_ink(probe, name):
+    data = drawn(probe)[name].data
+    if data.chart.kind != "heat":
+        rows = data.own().dropna(subset=["x", "y"])
+        assert points(file(probe, name).svg) >= len(rows)
