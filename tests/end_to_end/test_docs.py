@@ -278,6 +278,7 @@ def runs(tmp_path_factory):
     return folder
 
 
+@pytest.mark.usefixtures("drawn_once")
 @pytest.mark.parametrize("path", PATHS, ids=" ".join)
 def test_the_example_of_a_help_runs(path, runs, tmp_path, monkeypatch):
     line = example(path)

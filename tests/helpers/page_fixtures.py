@@ -44,3 +44,10 @@ def undrawn(monkeypatch):
     For what is asked of something else than pictures: others draw those of every probe.
     """
     monkeypatch.setattr(pictures, "save", lambda *_: [])
+
+
+@pytest.fixture
+def drawn_once(monkeypatch):
+    """Pictures are drawn, but as SVG alone: PNG and PDF are made of that, and are empty files."""
+    for name in ("png", "pdf"):
+        monkeypatch.setattr(pictures.Picture, name, lambda _: b"")
