@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from mdlm_probe.core import catalog
@@ -36,13 +37,14 @@ def fault(probe: str, rows: pd.DataFrame, kind: str = "") -> str:
 
 def _fault(column: Column, values: pd.Series[str]) -> str:
     known = values.map(_bounded) if values.dtype == object else values
-    numbers = pd.to_numeric(known, errors="coerce")
-    kind, wrong = "a number", values.notna() & numbers.isna()
+    numbers = pd.to_numeric(known, errors="coerce").to_numpy()
+    there = ~np.isnan(numbers)
+    kind, wrong = "a number", ~there & values.notna().to_numpy()
     if not wrong.any():
-        kind, wrong = _beyond(column, numbers)
+        kind, wrong = _beyond(column, numbers, there)
     if not wrong.any():
         return ""
-    row = int(wrong.to_numpy().argmax())
+    row = int(wrong.argmax())
     return f"'{column.name}' is {str(values.iloc[row])[:SEEN]} in row {row + 1}, not {kind}"
 
 
@@ -51,15 +53,16 @@ def _bounded(value: object) -> object:
     return float("inf") if isinstance(value, int) and abs(value) > 2**63 else value
 
 
-def _beyond(column: Column, numbers: pd.Series[float]) -> tuple[str, pd.Series[bool]]:
-    """What a column's values are, and which are not."""
-    there = numbers.notna()
+def _beyond(column: Column, numbers: np.ndarray, there: np.ndarray) -> tuple[str, np.ndarray]:
+    """What a column's values are, and which of those that are there are not."""
     if column.type is bool:
-        return "0 or 1", there & ~numbers.isin([0, 1])
+        return "0 or 1", there & (numbers != 0) & (numbers != 1)
     if column.type is int:
-        return "a whole number", there & ((numbers % 1 != 0) | numbers.abs().gt(2**63 - 1))
+        with np.errstate(invalid="ignore"):  # of infinite ones
+            broken = numbers % 1 != 0
+        return "a whole number", there & (broken | (np.abs(numbers) > 2**63 - 1))
     if column.name.startswith("logp"):
-        return "0 or less", there & ~numbers.between(float("-inf"), TOLERANCE, inclusive="right")
+        return "0 or less", there & ~((numbers > -np.inf) & (numbers <= TOLERANCE))
     if column.name.endswith(("_prob", "_mass")):
-        return "0 to 1", there & ~numbers.between(-TOLERANCE, 1 + TOLERANCE)
-    return "", there & False
+        return "0 to 1", there & ~((numbers >= -TOLERANCE) & (numbers <= 1 + TOLERANCE))
+    return "", np.zeros(len(numbers), dtype=bool)

@@ -15,9 +15,8 @@ from mdlm_probe.analysis.frames import grouped
 from mdlm_probe.probes._few_shot.report_parts import RELEVANT
 from mdlm_probe.probes.masks.item_pairs import (
     CONTEXT,
-    MEASURES,
     SERIES,
-    by_amount,
+    both_by_amount,
     compared,
     corrected_lines,
     ends,
@@ -44,9 +43,9 @@ def steps(rows: pd.DataFrame) -> pd.DataFrame:
     masks = rows[(rows["filler"] == "mask") & (rows["appended"] > 0)]
     for named, part in grouped(masks, [*CONTEXT, "side"]):
         amounts = dict(zip(part["k"], part["amount"], strict=True))
-        ones = [by_amount(part[part["steps"] == 1], measure) for measure in MEASURES]
+        ones = both_by_amount(part[part["steps"] == 1])
         for how, own in grouped(part[part["steps"] > 1], ["steps", "order"]):
-            several = [by_amount(own, measure) for measure in MEASURES]
+            several = both_by_amount(own)
             both = list(zip(several, ones, strict=True))
             shared = [k for k in several[0].columns if k in ones[0].columns]
             lines = [compared(*(w[k] - one[k] for w, one in both), hits=True) for k in shared]
@@ -79,7 +78,7 @@ def lengths(rows: pd.DataFrame) -> pd.DataFrame:
         few, many = (known[0], MANY) if known else (amounts[0], amounts[-1])
         gaps = []
         for own in by_count:
-            sides = [by_amount(own, measure, "amount") for measure in MEASURES]
+            sides = both_by_amount(own, "amount")
             gaps.append([side[few] - side[many] for side in sides])
         lines = [compared(*gap, hits=True) for gap in gaps]
         more = [last - first for first, last in zip(gaps[0], gaps[-1], strict=True)]

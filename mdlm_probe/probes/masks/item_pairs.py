@@ -21,6 +21,14 @@ def by_amount(part: pd.DataFrame, measure: str, by: str | tuple[str, ...] = "k")
     return found[sorted(found.columns)].dropna()
 
 
+def both_by_amount(part: pd.DataFrame, by: str = "k") -> list[pd.DataFrame]:
+    """`by_amount` of both measures, from one table of them."""
+    found = part.pivot_table(index=[*ITEM], columns=by, values=[*MEASURES], sort=False)
+    none = found.iloc[:, :0]
+    sides = [pd.DataFrame(found.get(measure, none)) for measure in MEASURES]
+    return [side[sorted(side.columns)].dropna() for side in sides]
+
+
 def ends(name: str, found: stats.Estimate, most: float = 100) -> dict[str, float]:
     """The interval of a difference of shares, in points: it can't leave -100..100."""
     return found.times(100).within(-most, most).ends(name)

@@ -27,6 +27,7 @@ from mdlm_probe.probes.masks.item_pairs import (
     CONTEXT,
     MEASURES,
     SERIES,
+    both_by_amount,
     by_amount,
     compared,
     corrected_lines,
@@ -231,7 +232,7 @@ def changes(rows: pd.DataFrame) -> pd.DataFrame:
     found = []
     for named, part in grouped(rows, SERIES):
         names = dict(zip(part["k"], part["amount"], strict=True))
-        both = [by_amount(part, measure) for measure in MEASURES]
+        both = both_by_amount(part)
         first, *others = both[0].columns
         lines = [compared(*(w[k] - w[first] for w in both), hits=True) for k in others]
         found += [
@@ -251,9 +252,9 @@ def controls(rows: pd.DataFrame) -> pd.DataFrame:
     for named, part in grouped(rows[rows["filler"] != "none"], [*CONTEXT, "side"]):
         masks = part[(part["filler"] == "mask") & (part["steps"] == 1)]
         names = dict(zip(part["k"], part["amount"], strict=True))
-        ours = [by_amount(masks, measure) for measure in MEASURES]
+        ours = both_by_amount(masks)
         for filler in part["filler"].unique():
-            theirs = [by_amount(part[part["filler"] == filler], measure) for measure in MEASURES]
+            theirs = both_by_amount(part[part["filler"] == filler])
             shared = [k for k in ours[0].columns if k in theirs[0].columns and k != 0]
             if filler == "mask" or not shared:
                 continue
