@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from simulations import repeats, simulation
 
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.json_lines import JsonLines
@@ -173,13 +174,16 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None)
+@simulation
+@settings(deadline=None, max_examples=repeats(300))
 @given(
-    st.lists(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), JSON)), st.data()
+    st.lists(st.dictionaries(TEXT, JSON), max_size=6),
+    st.data(),
 )
 @pytest.mark.slow
 def test_what_is_read_is_what_was_written_up_to_the_cut(tmp_path_factory, given_records, data):
-    path = tmp_path_factory.mktemp("log") / "log"
+    path = tmp_path_factory.getbasetemp() / "read up to the cut"
+    path.unlink(missing_ok=True)
     records = [{**record, "id": n} for n, record in enumerate(given_records)]
     style = {"sort_keys": data.draw(st.booleans()), "ensure_ascii": data.draw(st.booleans())}
     opened(path, **style).append(records)

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 import textwrap
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from simulations import cases, simulation
 
 from mdlm_probe.core.cell_ranges import cells_of
 from mdlm_probe.core.csv_text import text_from, text_of
@@ -56,6 +58,7 @@ def test_values_as_text():
     ]
 
 
+@simulation
 @pytest.mark.parametrize("sealed", [True, False])
 @pytest.mark.slow
 def test_resume_at_every_cut_equals_never_having_stopped(tmp_path, sealed):
@@ -66,7 +69,8 @@ def test_resume_at_every_cut_equals_never_having_stopped(tmp_path, sealed):
         path.with_suffix(".seal").unlink(missing_ok=True)
         part = fill(path, stop=stop)
         seal = path.with_suffix(".seal").read_text()
-        for cut in range(len(part) + 1):
+        ends = {at + 1 for at, byte in enumerate(part) if byte == ord("\n")}
+        for cut in sorted({0, *ends, *cases(range(len(part) + 1), every=4)}):
             path.write_bytes(part[:cut])
             path.with_suffix(".seal").write_text(seal if sealed else "")
             assert fill(path) == whole, cut
@@ -198,29 +202,21 @@ def test_foreign_files_are_refused(tmp_path, data, what):
 
 def test_a_full_disk_leaves_a_valid_file(tmp_path):
     """Files that may not grow stand for a full disk: the system says no in mid-write."""
-    code = f"""
-        import resource, signal, sys
-        sys.path.insert(0, {os.path.dirname(__file__)!r})
-        from pathlib import Path
-        import test_run_folder as t
-        from mdlm_probe.core.errors import ProbeError
-        path = Path({str(tmp_path / "x.csv")!r})
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (200, resource.RLIM_INFINITY))
+    path = tmp_path / "x.csv"
+    if not (child := os.fork()):
+        status = 1
         try:
-            t.fill(path)
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (200, resource.RLIM_INFINITY))
+            fill(path)
         except ProbeError as error:
-            print(error)
-            sys.exit(7)
-    """
+            status = 7 if "cannot use" in str(error) else 1
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 200
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 7, done.stderr
-    assert "cannot use" in done.stdout
-    assert 0 < len((tmp_path / "x.csv").read_bytes()) <= 200
-    assert fill(tmp_path / "x.csv") == fill(tmp_path / "whole.csv")
+    assert 0 < len(path.read_bytes()) <= 200
+    assert fill(path) == fill(tmp_path / "whole.csv")
 
 
 def test_a_path_that_is_no_file(tmp_path):
