@@ -58,7 +58,7 @@ def ragged(model, count, seed):
 
 @pytest.mark.slow
 def test_results_do_not_depend_on_the_batch(model):
-    queries = ragged(model, 40, seed=1)
+    queries = ragged(model, 24, seed=1)
     alone = [Engine(model, batch_tokens=1).ask([query])[0] for query in queries]
     for budget in (1, 70, 333, 100_000):
         together = Engine(model, batch_tokens=budget).ask(queries)
@@ -355,7 +355,7 @@ def single(queries):
 @pytest.mark.slow
 def test_attributions_do_not_depend_on_the_batch(network, method, monkeypatch):
     monkeypatch.setattr(memory, "find_batch_tokens", lambda model, run: 100_000)
-    queries = single(ragged(network, 12, seed=5))
+    queries = single(ragged(network, 8, seed=5))
     one = Engine(network, batch_tokens=1)
     alone = [one.attribute([query], method, 8)[0] for query in queries]
     for budget in (70, 100_000):

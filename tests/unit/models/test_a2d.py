@@ -81,10 +81,14 @@ def real(tmp_path_factory):
     return folder
 
 
-def test_the_mask_token_that_the_files_lack_has_its_name(real):
+@pytest.fixture(scope="module")
+def border(real):
+    """Read once: a vocabulary of this size takes a second."""
+    return models.load_border(entry(real, block_size=0), LoadOptions(block_size=0))
+
+
+def test_the_mask_token_that_the_files_lack_has_its_name(real, border):
     assert "<|mask|>" not in (real / "tokenizer.json").read_text(encoding="utf-8")
-    options = LoadOptions(block_size=0)
-    border = models.load_border(entry(real, block_size=0), options)
     assert border.entry.mask_id == 151669  # the family's: config.json names none
     ids = border.encode(f"a {MASK}b")
     assert ids[-2] == 151669
@@ -95,10 +99,8 @@ def test_the_mask_token_that_the_files_lack_has_its_name(real):
     assert _slack.slack_id(border) == 151670  # the next row, not the mask's
 
 
-def test_chats_are_written_as_the_authors_code_writes_them(real):
+def test_chats_are_written_as_the_authors_code_writes_them(border):
     """It tells the template not to think unless a user asks for that."""
-    options = LoadOptions(block_size=0)
-    border = models.load_border(entry(real, block_size=0), options)
     text = border.chat(Prompt((("Which?", f"[{MASK}]"),), " ", "\n"))
     asked = "<|im_start|>user\nWhich?<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
     assert text == f"{asked}[{MASK}]"
