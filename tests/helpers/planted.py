@@ -9,6 +9,7 @@ import math
 import random
 import re
 from dataclasses import asdict
+from functools import lru_cache
 
 import pandas as pd
 import pytest
@@ -61,7 +62,13 @@ def engine(rule, model="oracle"):
 
 def drawn(*coordinates):
     """A number from 0 to 1 that differs wherever a coordinate does."""
-    return random.Random(repr(coordinates)).random()
+    return _drawn(repr(coordinates))
+
+
+@lru_cache(maxsize=2**16)
+def _drawn(coordinates):
+    """Readers and what is expected of them ask for the same numbers again and again."""
+    return random.Random(coordinates).random()
 
 
 def entropy(told, vocab, masked=True):
