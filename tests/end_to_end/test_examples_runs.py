@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import cache
 
 import pandas as pd
 import probe_cases
@@ -24,11 +25,26 @@ MODELS, OPTIONS = probe_cases.gathered("MODELS"), probe_cases.gathered("OPTIONS"
 RUNS = {probe: (MODELS[probe], OPTIONS[probe]) for probe in MODELS}
 
 
+BATCH = 2000
+"""Tokens of a batch: how many would fit is no matter here, and takes a search for each model."""
+
+
 class Watched:
-    """Run folders, each measured once, with all that each model was asked."""
+    """Run folders, each measured once, with all that each model was asked.
+
+    A model is loaded once for all probes.
+    """
 
     def __init__(self, base):
-        self._base, self.asked = base, {}
+        self._base, self.asked, self._loaded = base, {}, {}
+
+    def _load(self, load):
+        def loaded(entry, *options):
+            if entry.name not in self._loaded:
+                self._loaded[entry.name] = load(entry, *options)
+            return self._loaded[entry.name]
+
+        return loaded
 
     def folder(self, probe):
         folder = self._base / probe
@@ -37,9 +53,10 @@ class Watched:
             with pytest.MonkeyPatch.context() as patch:
                 for name in ("ask", "attribute"):
                     self._watch(patch, name, self.asked[probe])
+                patch.setattr(models, "load", self._load(models.load))
                 named, options = RUNS[probe]
                 for model in named:
-                    job = plan.Job(probe, model, options, output=folder)
+                    job = plan.Job(probe, model, options, output=folder, batch_tokens=BATCH)
                     runner.run(plan.prepare(job), Silent())
         return folder
 
@@ -58,9 +75,15 @@ def runs(tmp_path_factory):
     return Watched(tmp_path_factory.mktemp("runs"))
 
 
+@cache
+def rows(folder, probe):
+    """The frame of a probe."""
+    return frames.frames(folder)[0][probe]
+
+
 def of(folder, probe, limit=8, change=None):
     """Examples of a probe; `change` may change its frame."""
-    frame = frames.frames(folder)[0][probe]
+    frame = rows(folder, probe)
     frame = frame if change is None else change(frame)
     return examples.of(folder, probe, frame, read_run(folder), limit)
 
@@ -250,7 +273,7 @@ def test_changed_files_take_the_prompt_only(runs, probe):
     entries = json.loads((folder / "run.json").read_text())
     for entry in entries.values():
         entry["config"]["sources"] = {"suite": "another"}
-    found = examples.of(folder, probe, frames.frames(folder)[0][probe], entries)
+    found = examples.of(folder, probe, rows(folder, probe), entries)
     assert len(found) == len(of(folder, probe))
     for example in found:
         assert example.parts[0].label == "no prompt"
