@@ -253,6 +253,7 @@ def test_hits_of_five_items_can_show_nothing():
     assert np.isnan(line["least"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", [[5] * 8, [1, 2, 3, 4, 5, 6, 7, 8], [20] + [2] * 9])
 def test_the_least_difference_over_clusters_is_seen_in_four_of_five(sizes):
     rng, codes = np.random.default_rng(len(sizes)), np.repeat(np.arange(len(sizes)), sizes)

@@ -382,6 +382,7 @@ def truth(name: str) -> float:
     return float(statistic(draw(np.random.default_rng(1), 10**6).mean(axis=0)))
 
 
+@pytest.mark.slow
 @simulation
 @pytest.mark.parametrize("n", [12, 50])
 @pytest.mark.parametrize("name", SMOOTH)

@@ -23,6 +23,7 @@ def run(tmp_path_factory):
     return mp.run("locality", model=["oracle", "oracle-causal"], output=folder, quiet=True, **SMALL)
 
 
+@pytest.mark.slow
 def test_a_run_is_the_bytes_of_the_command(run, tmp_path):
     call("locality", "-m", "oracle", "-m", "oracle-causal", *TYPED, "-q", "-o", tmp_path / "out")
     for name in ("locality__oracle.csv", "locality__oracle-causal.csv"):

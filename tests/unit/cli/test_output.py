@@ -92,6 +92,7 @@ def test_wide_keeps_all_columns_side_by_side(monkeypatch):
         show.echo_frame(frame)
 
 
+@pytest.mark.slow
 def test_json_has_tables_with_numbers_and_lines(tmp_path):
     done = call("compare", REFERENCE / "masks", REFERENCE / "masks", "--json", "-o", tmp_path)
     found = json.loads(done.stdout)

@@ -80,6 +80,7 @@ REASONS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reason", REASONS.values(), ids=REASONS)
 @given(PLANS)
 def test_cells_are_left_out_as_if_each_was_asked(reason, plans):

@@ -20,6 +20,7 @@ ENDLESS = "{% for a in r %}" * 3 + "{% endfor %}" * 3
 TWICE = "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -19,6 +19,7 @@ def document(tmp_path: Path, text: str) -> Document:
     return Document(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "message"),
     [

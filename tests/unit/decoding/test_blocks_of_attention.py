@@ -165,6 +165,7 @@ def fast(model, prompt, masks, threshold, small):
 # ---------------------------------------------------------------------- comparisons
 
 
+@pytest.mark.slow
 @simulation
 @pytest.mark.parametrize(
     ("name", "threshold", "temperature", "last_block"),
@@ -189,6 +190,7 @@ def test_dynamic_thresholds_in_blocks(loaded, name, threshold, temperature, last
         assert ours.network_tokens < other.network_tokens or blocks == 1
 
 
+@pytest.mark.slow
 @simulation
 @pytest.mark.parametrize("small", [1, 2, 4])
 @pytest.mark.parametrize("threshold", [0.1, 0.3, 1.0])
@@ -205,6 +207,7 @@ def test_fast_dllms_first_tokens_and_sub_blocks(loaded, small, threshold):
         assert ours.network_tokens < other.network_tokens
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_mask_a_step_is_a_step_a_mask(loaded, name):
     """Stable-DiffCoder's and dllm's loops: the quota is one, whatever block the prompt ends in."""
@@ -229,6 +232,7 @@ def test_a_mask_a_step_is_a_step_a_mask(loaded, name):
                 assert float(rows[place].max()) >= max(float(rows[p].max()) for p in left) - 1e-6
 
 
+@pytest.mark.slow
 @simulation
 @pytest.mark.parametrize(
     ("name", "thresholds"),
@@ -300,6 +304,7 @@ def test_steps_are_shared_out_by_the_masks_that_were_asked_for(loaded):
         assert sum(len(plan.masks) for plan in plans) == len(canvas.places)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sdar", "fast_dllm"])
 @pytest.mark.parametrize("engine", [Engine, Forgetful])
 @pytest.mark.parametrize("block", [0, 2])
@@ -371,6 +376,7 @@ def scheduled(preset, **more):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("preset", "name", "threshold", "temperature"),
     [

@@ -61,6 +61,7 @@ def test_the_bundled_tokenizers_change_no_prompt(name, prompts):
         assert canvas_of_prompt.in_tokens(one, text) == text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["llama3", "qwen3"])
 def test_every_shipped_prompt_ends_where_a_real_token_does(name):
     one = asker(real_border(name, MASKED))

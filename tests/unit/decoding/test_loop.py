@@ -207,6 +207,7 @@ COMPARED = (
 )
 
 
+@pytest.mark.slow
 @simulation
 @pytest.mark.parametrize(("name", "order", "shape"), COMPARED)
 def test_every_order_writes_what_the_published_loop_writes(loaded, name, order, shape):

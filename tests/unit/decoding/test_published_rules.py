@@ -305,6 +305,7 @@ def edited(model, canvas, block, threshold, edit_threshold, most=16):
     return tuple(ids[p] for p in places), passes, edits
 
 
+@pytest.mark.slow
 @simulation
 @pytest.mark.parametrize(
     ("seed", "order", "thresholds", "block"),

@@ -183,6 +183,7 @@ def test_more_steps_than_masks_commit_nothing_in_the_others():
     assert Schedule(9, order="dream_entropy").made(4) <= 9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 4, 30])
 def test_every_mask_of_origin_has_the_same_chance_in_a_step(steps):
     """Of 4,000 masks the share that the time says, within five standard errors; all in the last."""

@@ -94,6 +94,7 @@ def test_ends_of_text_are_wanted_of_a_model_that_has_none():
 # ---------------------------------------------------------------------- exact
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["left_to_right", "right_to_left", "best_first"])
 @pytest.mark.parametrize("more", [{}, {"shift": 1}, {"origin": "prompt"}], ids=str)
 @pytest.mark.parametrize("block", [1, 2, 3, 4])
@@ -178,6 +179,7 @@ def test_what_fills_the_last_block_moves_values():
     assert abs(values["eos"] - values["cut"]) > 1e-3
 
 
+@pytest.mark.slow
 @simulation
 @pytest.mark.parametrize(
     ("block", "estimator", "draws"), [(10, "mc", 16), (9, "mc", 17), (4, "bernoulli", 16)]
@@ -271,6 +273,7 @@ class Counting(Engine):
         return super().ask(queries)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("origin", ["start", "prompt"])
 @pytest.mark.parametrize(
     "settings",
@@ -394,6 +397,7 @@ def written(model, context, length, fill):
     return ids[len(context) :]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("origin", ["start", "prompt"])
 @pytest.mark.parametrize("fill", ["mask", "eos", "cut"])
 def test_greedy_is_what_decoding_writes(network, fill, origin):

@@ -87,6 +87,7 @@ def border(real):
     return models.load_border(entry(real, block_size=0), LoadOptions(block_size=0))
 
 
+@pytest.mark.slow
 def test_the_mask_token_that_the_files_lack_has_its_name(real, border):
     assert "<|mask|>" not in (real / "tokenizer.json").read_text(encoding="utf-8")
     assert border.entry.mask_id == 151669  # the family's: config.json names none
@@ -106,6 +107,7 @@ def test_chats_are_written_as_the_authors_code_writes_them(border):
     assert text == f"{asked}[{MASK}]"
 
 
+@pytest.mark.slow
 def test_it_loads_with_the_real_vocabulary(real):
     options = LoadOptions(block_size=0)
     model = models.load(entry(real, block_size=0), options)
@@ -122,6 +124,7 @@ def test_a_tokenizer_whose_mask_would_be_another_token(real, tmp_path):
     assert error.value.expected == "151700, the mask token's id"
 
 
+@pytest.mark.slow
 def test_a_mask_id_that_is_another_token(real, tmp_path):
     folder = shutil.copytree(real, tmp_path / "m")
     path = folder / "config.json"

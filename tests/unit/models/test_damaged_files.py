@@ -134,6 +134,7 @@ def test_numbers_that_are_no_weights(tmp_path, kind):
     assert "BF16" in e.value.expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [write_llada, write_dream, write_llama])
 def test_more_layers_than_weights_build_no_network(tmp_path, write):
     key = "n_layers" if write is write_llada else "num_hidden_layers"

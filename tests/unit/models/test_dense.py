@@ -58,6 +58,7 @@ def places(name, ids):
 # ---------------------------------------------------------------------- the numbers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("geometry", [{}, {"layers": 3, "kv_heads": 1, "shards": 2}], ids=str)
 @pytest.mark.parametrize("name", NAMES)
 def test_equals_an_independent_implementation(tmp_path, name, geometry):
@@ -141,6 +142,7 @@ def test_no_weight_is_missing_and_none_is_left_over(tmp_path, name):
         load(folder, name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "value"),
     [
@@ -192,6 +194,7 @@ def test_variants_that_the_network_does_not_compute(tmp_path, name, key, value):
         models.resolve(str(folder), block=BLOCK_SIZES.get(name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_rotary_positions_as_newer_files_tell_them(tmp_path, name):
     newer = {"rope_type": "default", "rope_theta": 1e6, "partial_rotary_factor": None}

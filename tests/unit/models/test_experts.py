@@ -273,6 +273,7 @@ STEPS = {"8bit": 254, "4bit": 15}
 """Steps between the least and the largest number of a group: symmetric, or with a shift."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", STEPS)
 def test_packed_experts_are_the_numbers_that_are_nearest(family, tmp_path, bits):
     folder = WRITERS[family](tmp_path / "m", **WIDE[family])
@@ -290,6 +291,7 @@ def test_packed_experts_are_the_numbers_that_are_nearest(family, tmp_path, bits)
     assert torch.equal(packed.gate.weight, exact.gate.weight)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", STEPS)
 def test_packed_experts_compute_what_their_numbers_say(family, tmp_path, bits):
     """The same network with the packed numbers written out gives the same rows."""
@@ -337,6 +339,7 @@ def saved(tuned, folder):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", ["", "8bit"])
 @pytest.mark.parametrize("wanted", [["q_proj", "v_proj", "o_proj"], ["all"]], ids=str)
 def test_adapters_that_we_train_ourselves(family, tmp_path, wanted, bits):
@@ -361,6 +364,7 @@ def test_adapters_that_we_train_ourselves(family, tmp_path, wanted, bits):
         assert (rows - expected)[seen].norm() < 0.5 * (rows - plain)[seen].norm()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "targets",
     [

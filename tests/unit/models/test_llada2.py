@@ -59,6 +59,7 @@ def test_equals_an_independent_implementation(tmp_path, config):
     assert model.facts["experts"] == "grouped_mm"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "wrong",
     [

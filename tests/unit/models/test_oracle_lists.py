@@ -68,6 +68,7 @@ def measured(request, model):
     return planted.measured(parallel, Engine(model, batch_tokens=4096), cells)
 
 
+@pytest.mark.slow
 def test_what_it_gets_right_is_the_closed_form(measured):
     """Within what chance allows of 120 items; at temperature 0 equal words are chosen evenly."""
     table = report.tables(measured)["accuracy"]

@@ -33,6 +33,7 @@ PROMPT = Prompt(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_texts_and_chats_are_those_of_transformers(name):
     theirs, ours = (
@@ -98,6 +99,7 @@ def test_no_mask_goes_into_a_chat_that_begins_like_its_turns():
     assert asked.ids == (ids[0], 7, 7, 7, *ids[1:])
 
 
+@pytest.mark.slow
 def test_dreams_files_cut_as_qwens_do(tmp_path):
     dream = models.load_border(models.resolve(str(write_real(tmp_path / "dream", "dream"))))
     qwen = real_border("qwen3", PLAIN)

@@ -107,6 +107,7 @@ def test_geometry(entry):
         assert shape["parameters"] == pytest.approx(PUBLISHED[entry.name], rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entry", DENSE, ids=lambda e: e.name)
 def test_geometry_builds_a_network_of_that_size(entry):
     import torch

@@ -35,6 +35,7 @@ def reload(folder, **options):
 # ---------------------------------------------------------------------- quantisation
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [write_llada, write_dream, write_llama])
 @pytest.mark.parametrize(
     ("bits", "weight_error", "output_error"), [("8bit", 0.01, 0.05), ("4bit", 0.15, 0.5)]

@@ -146,6 +146,7 @@ def test_rows_of_before_without_options_have_no_calibration(few_shot):
     assert not len(graded_answers.answers(old))
 
 
+@pytest.mark.slow
 def test_masks_and_needle_have_it_by_what_is_appended_and_by_depth():
     rows = frames.frames(reference.FOLDER / "masks")[0]["masks"]
     found = masks.tables(rows[rows["model"] == "oracle-biased"])["calibration"]

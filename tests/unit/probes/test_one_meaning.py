@@ -21,6 +21,8 @@ from mdlm_probe.reports.exports.column_units import unit_of
 from mdlm_probe.runs import answer_writer, plan
 from mdlm_probe.tuning import training_log
 
+pytestmark = pytest.mark.slow
+
 WRITERS = {name: catalog.columns(name) for name in (*catalog.names("probe"), catalog.JUDGE)}
 WRITERS |= {"generate": answer_writer.COLUMNS, "eval": result_files.COLUMNS}
 WRITERS |= {"tune": training_log.COLUMNS}

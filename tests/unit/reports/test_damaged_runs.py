@@ -12,6 +12,8 @@ from mdlm_probe.core.run_folder import RunFolder
 from mdlm_probe.reports import exports, html
 from mdlm_probe.reports.compare import compare
 
+pytestmark = pytest.mark.slow
+
 BAD, GOOD = "needle__tiny-mdlm", "needle__tiny-arlm"
 
 

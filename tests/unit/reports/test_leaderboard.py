@@ -61,6 +61,7 @@ def made(tmp_path_factory):
     return leaderboard.make([home / "places", home / "masks"])
 
 
+@pytest.mark.slow
 def test_a_row_is_a_model_whatever_folders_it_is_in(made):
     assert names(made) == ["oracle", "oracle-biased", "tiny-mdlm", "tiny-arlm"]
     by_name = {row.name: row.values for row in made.rows}

@@ -15,6 +15,8 @@ from mdlm_probe.core.run_folder import read_run
 from mdlm_probe.reports import html, leaderboard, leaderboard_files, over_training, probe_report
 from mdlm_probe.reports.over_training import NAME, Point, training_names
 
+pytestmark = pytest.mark.slow
+
 INDEX = Headline("locality index", "", "", "points", lambda tables, frame: iter(()))
 
 

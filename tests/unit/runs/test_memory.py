@@ -92,6 +92,7 @@ def size(tensor):
 # ---------------------------------------------------------------------- a pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_activations_of_a_batch(folder, dtype):
     model = reload(folder, dtype=dtype)
@@ -99,6 +100,7 @@ def test_activations_of_a_batch(folder, dtype):
     assert cost(model, asked=0).work == pytest.approx(found, rel=0.1)
 
 
+@pytest.mark.slow
 def test_activations_grow_with_the_batch(folder):
     model = reload(folder)
     ids, lengths, *places = batch(model)
@@ -118,6 +120,7 @@ def test_output_rows_where_they_are_larger(tmp_path):
 # ---------------------------------------------------------------------- what stays
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("quantize", ["", "8bit", "4bit"])
 def test_weights(folder, dtype, quantize):

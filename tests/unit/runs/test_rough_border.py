@@ -72,6 +72,7 @@ def sorts():
     yield [Prompt((("".join(toy_language.sentences(300, 0)), ""),), "", "")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chat", [False, True])
 @pytest.mark.parametrize("name", ["llama3", "qwen3"])
 def test_counts_are_as_near_to_real_ones_as_is_said(name, chat):

@@ -19,6 +19,8 @@ from mdlm_probe.runs import merging, runner
 from mdlm_probe.runs.plan import Job, prepare
 from mdlm_probe.runs.shards import Shard
 
+pytestmark = pytest.mark.slow
+
 NAME = "joint__oracle"
 KINDS = ("joint", "joint-sets", "joint-orders", "joint-budget", "joint-total")
 FILES = [f"{stem}__oracle.csv" for stem in KINDS]

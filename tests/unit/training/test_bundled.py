@@ -201,6 +201,7 @@ def test_rows_hide_answers_only_or_anything():
 # ---------------------------------------------------------------------- folders
 
 
+@pytest.mark.slow
 def test_masked_folder_has_the_authors_names_and_nothing_else(pair, tmp_path):
     files.save(pair["masked"], tmp_path)
     names = set(load_file(tmp_path / "model.safetensors"))

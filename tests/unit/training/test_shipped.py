@@ -59,6 +59,7 @@ def test_facts_are_told_back_as_recorded(model):
     assert check.accuracy(model, lost) <= 0.2
 
 
+@pytest.mark.slow
 def test_prose_is_known_almost_exactly(kind, model):
     ids = check.prose_texts(8, 48, "shipped")
     exact = check.exact_nll(ids)[:, 1:].mean()
@@ -66,6 +67,7 @@ def test_prose_is_known_almost_exactly(kind, model):
     assert -0.05 < nll.mean() - exact < 0.15
 
 
+@pytest.mark.slow
 def test_sampled_prose_keeps_the_rules(model):
     found = check.validity(check.one_by_one(model, 8, 40, 1))
     assert found["bigrams"] > 0.9

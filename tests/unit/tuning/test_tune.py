@@ -110,6 +110,7 @@ def test_activations_computed_again_change_nothing(place, whole, tmp_path):
     assert log(other).loss.to_list() == pytest.approx(log(whole).loss.to_list(), rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("micro", [1, 2, 8])
 def test_micro_batches_change_nothing(place, whole, micro):
     other = tune.run(asked(place, place / f"micro{micro}", micro_batch=micro), Silent())
@@ -121,6 +122,7 @@ def test_micro_batches_change_nothing(place, whole, micro):
     assert max(one[name].abs().max().item() for name in one if "lora_B" in name) > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stopped", [1, 2, 3])
 def test_a_stopped_training_resumes_to_equal_bytes(place, whole, tmp_path, stopped, monkeypatch):
     class Stops(Silent):
@@ -311,6 +313,7 @@ def test_of_several_processes_only_the_first_writes(place, tmp_path, monkeypatch
     assert found == {"rng_state.pth"}, "each has its own to resume with"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spare", [True, False])
 def test_slack_goes_with_the_adapter(place, tmp_path, spare):
     """A row of the network that no token has stands for it, or a new one."""

@@ -200,6 +200,7 @@ def means(rows, value, by):
     return each.groupby(by)[value].agg(["mean", "count"])
 
 
+@pytest.mark.slow
 def test_every_row_is_the_readers(run):
     """Of all orders together: which is which, the rows don't tell."""
     _, told, rows = run

@@ -155,6 +155,7 @@ def quality(rows):
     return line | {name: rows[name].mean() for name in names}
 
 
+@pytest.mark.slow
 def test_every_answer_is_the_readers(run):
     _, reader, combinations, rows = run
     want = {

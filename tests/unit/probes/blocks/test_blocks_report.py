@@ -223,6 +223,7 @@ def test_rows_of_something_else_are_refused():
         blocks.tables(pd.DataFrame({"model": ["m"], "length": [8]}))
 
 
+@pytest.mark.slow
 def test_printed_tables_are_there():
     frame, steps = judged(lengths=(8, 16)), ("steps_made", "first_predicted", "predicted_step")
     early = set(blocks.tables(frame))
@@ -257,6 +258,7 @@ def test_masks_that_fill_a_last_block_are_not_drawn():
         charts.shares(pd.Series(["1 2 3 4", "1 2 3", "1 2"]), 4)
 
 
+@pytest.mark.slow
 def test_the_charts_show_the_tables_numbers():
     frame = rows(lengths=(8, 16), models=("m", "n"))
     found = blocks.tables(frame)

@@ -106,6 +106,7 @@ def test_errors_equal_a_literal_loop(engines, kept, block, at_once):
         assert error.gap_max == pytest.approx(np.concatenate(gaps).max(), abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", ["prefix", "dual"])
 def test_one_layer_reuses_without_error(engines, kept):
     """Its keys and values are those of a token alone, and what is kept keeps its tokens. So the

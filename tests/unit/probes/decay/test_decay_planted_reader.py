@@ -165,6 +165,7 @@ def curves(reader, context, task):
     }
 
 
+@pytest.mark.slow
 def test_every_mask_is_the_readers(run):
     _, reader, context, rows = run
     want = {

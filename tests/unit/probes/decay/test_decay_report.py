@@ -159,6 +159,7 @@ def tasks_apart(falls):
     return pd.concat(found, ignore_index=True)
 
 
+@pytest.mark.slow
 def test_half_distances_stand_beside_the_entropy_of_the_first_mask():
     rows = tasks_apart((0.3, 0.5, 0.7, 0.8))
     places = rows["unit"] == "place"
@@ -319,6 +320,7 @@ def pictures(rows):
     return pictured(charts, made("tables", rows), by_kind(rows))
 
 
+@pytest.mark.slow
 def test_charts_have_a_panel_for_each_task_and_a_line_for_each_model():
     rows = frame(models=("m", "n"), tasks=("prose", "code"))
     tables = made("tables", rows)

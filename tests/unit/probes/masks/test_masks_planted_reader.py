@@ -155,6 +155,7 @@ def allseries(told):
     return {key[:-1] for key in told if key[1] != "one shot"}
 
 
+@pytest.mark.slow
 def test_every_answer_is_the_readers(run):
     """Of each single cell, in the order asked."""
     _, told, rows = run

@@ -87,6 +87,7 @@ def test_the_figure_is_linked_and_there(against, card):
     assert ModelCard(card).data.eval_results
 
 
+@pytest.mark.slow
 def test_the_remedys_costs_are_its_trainings(sides, card, tmp_path):
     assert "Costs of the remedy: sft took 3 steps, 42 tokens through the network" in card
     assert "2.5 s of training" in card
@@ -103,6 +104,7 @@ def test_the_remedys_costs_are_its_trainings(sides, card, tmp_path):
     assert "trained elsewhere: lora has no record here" in text
 
 
+@pytest.mark.slow
 def test_a_baseline_in_the_same_folder_is_a_models_csv(sides, tmp_path):
     folder = reference.run(tmp_path / "run", "masks", "tiny-mdlm", "tiny-mdlm-adapted")
     words = ["export", folder, "--to", "card", "-o", tmp_path / "out", "--baseline"]

@@ -68,6 +68,7 @@ def study(once):
     return once("packaged", make)
 
 
+@pytest.mark.slow
 def test_the_package_is_valid_and_describes_every_csv(study):
     package = check_package(study)
     assert {one["path"] for one in package["resources"]} == {

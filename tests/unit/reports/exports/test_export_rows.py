@@ -53,6 +53,7 @@ def odd(tmp_path):
     return typed_rows.typed(ExportedRun("", tmp_path, read_run(tmp_path), {}), "locality")
 
 
+@pytest.mark.slow
 def test_parquet_read_back_is_the_csv_field_by_field(run, exported):
     for probe in ("masks", "locality"):
         expected = made_runs.fields(run, probe)

@@ -30,6 +30,7 @@ def index_line(folder):
     return part, line
 
 
+@pytest.mark.slow
 def test_a_planted_effect_is_said_in_words_and_stands_out(tmp_path):
     """Far from the question all fail but one item of one task: 79 of 80 items."""
 
@@ -47,6 +48,7 @@ def test_a_planted_effect_is_said_in_words_and_stands_out(tmp_path):
     assert f"accuracy is {found[1]} points higher" in text
 
 
+@pytest.mark.slow
 def test_no_effect_does_not_stand_out(tmp_path):
     """Half of the tasks fail far from the question, the others next to it."""
     tasks = sorted({row["task"] for row in reference.rows("locality", "tiny-mdlm")})
@@ -63,6 +65,7 @@ def test_no_effect_does_not_stand_out(tmp_path):
     assert "<strong>What stands out:</strong> nothing." in text
 
 
+@pytest.mark.slow
 def test_lines_of_models_and_links_to_sections(tmp_path):
     reference.run(tmp_path / "few", "masks", "tiny-arlm", "oracle-biased")
     runs = html.read(tmp_path)
@@ -141,6 +144,7 @@ def test_heads_say_what_declared_columns_mean():
     assert page_tables.page_table("t", table[["own"]], meanings).titles == ()
 
 
+@pytest.mark.slow
 def test_published_rows_that_were_not_run_are_folded(tmp_path):
     reference.run(tmp_path, "masks", "tiny-mdlm", "oracle")
     runs = html.read(tmp_path)

@@ -315,6 +315,7 @@ def nested(levels):
     return chat("[[A>B]]") | {"more": json.loads("[" * levels + "]" * levels)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", [nested(60), b"[" * 100_000, chat([1]), {"choices": "x"}, []])
 def test_what_is_no_reply_is_not_kept_as_one(tmp_path, body):
     folder = one(tmp_path)
@@ -345,6 +346,7 @@ def trickling(handler):
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [200, 500])
 @pytest.mark.parametrize(
     ("body", "reason"), [(endless, "more than 1 MiB"), (trickling, r"timed out|0\.3 s")]

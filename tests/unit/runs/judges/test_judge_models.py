@@ -261,6 +261,7 @@ def test_shifted_answers_keep_their_tables_beside_models():
     pd.testing.assert_frame_equal(found["winrate"], judge_report.tables(alone)["winrate"])
 
 
+@pytest.mark.slow
 def test_two_runs_as_a_person_judges_them(tmp_path, two):
     out = tmp_path / "out"
     with Server(lambda text, n: (200, chat("[[A>B]]"))) as server:

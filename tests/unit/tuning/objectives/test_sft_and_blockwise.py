@@ -27,6 +27,7 @@ def test_masked_tuning_is_a_literal_loop():
     assert gradient_holds(lambda x: objective.loss(x, item)["loss"], logits)
 
 
+@pytest.mark.slow
 def test_a_model_that_knows_nothing_costs_log_vocabulary_in_expectation():
     objective, draws = sft.plan(), []
     for seed in range(4000):
