@@ -7,6 +7,7 @@ from functools import cache
 import pandas as pd
 import probe_cases
 import pytest
+from loaded_once import remembering
 from probe_cases import WRITTEN
 from progress import Silent
 
@@ -36,15 +37,7 @@ class Watched:
     """
 
     def __init__(self, base):
-        self._base, self.asked, self._loaded = base, {}, {}
-
-    def _load(self, load):
-        def loaded(entry, *options):
-            if entry.name not in self._loaded:
-                self._loaded[entry.name] = load(entry, *options)
-            return self._loaded[entry.name]
-
-        return loaded
+        self._base, self.asked, self._load = base, {}, remembering()
 
     def folder(self, probe):
         folder = self._base / probe
@@ -53,7 +46,7 @@ class Watched:
             with pytest.MonkeyPatch.context() as patch:
                 for name in ("ask", "attribute"):
                     self._watch(patch, name, self.asked[probe])
-                patch.setattr(models, "load", self._load(models.load))
+                patch.setattr(models, "load", self._load)
                 named, options = RUNS[probe]
                 for model in named:
                     job = plan.Job(probe, model, options, output=folder, batch_tokens=BATCH)

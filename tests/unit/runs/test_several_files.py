@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 from click.testing import CliRunner
+from loaded_once import remembering
 from small_job import Log
 
 from mdlm_probe import models
@@ -47,15 +48,8 @@ def contents(folder):
 @pytest.fixture(scope="module", autouse=True)
 def loaded_once():
     """All runs here are of one model."""
-    load, known = models.load, {}
-
-    def loaded(entry, options):
-        if (entry.name, options) not in known:
-            known[entry.name, options] = load(entry, options)
-        return known[entry.name, options]
-
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(models, "load", loaded)
+        patched.setattr(models, "load", remembering())
         yield
 
 
