@@ -23,6 +23,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.helpers.forked import forked
+
 FEW = "--tasks verb-smallest --shots 2 --distractors 4 --batch-tokens 300"
 COMMANDS = {
     "locality": f"locality -m oracle {FEW} --limit 30 --positions 0,4",
@@ -46,19 +48,16 @@ def start(command: str, folder: Path) -> int:
     """Starts a command in a process of its own; returns its id."""
     words = command.format(folder=folder).split()
     words += [] if words[0] == "judge" else ["-o", str(folder)]
-    if child := os.fork():
-        return child
-    status = 1
-    try:
+
+    def work() -> None:
         sink = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1, 2):
             os.dup2(sink, stream)
         from mdlm_probe.cli import main
 
         main([*words, "--device", "cpu", "-q"], standalone_mode=False)
-        status = 0
-    finally:
-        os._exit(status)
+
+    return forked(work)
 
 
 @contextmanager

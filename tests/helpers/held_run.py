@@ -9,10 +9,10 @@ import importlib
 import os
 import shlex
 import sys
-import traceback
 from contextlib import contextmanager
 from pathlib import Path
 
+from forked import forked
 from ray_work import Changed, Held
 
 from mdlm_probe.cli import main, run_probe
@@ -35,23 +35,15 @@ def held(executor_of):
 
 def started(words):
     """The id of a process that runs a command, whose last word is its output folder."""
-    if child := os.fork():
-        return child
-    status = 1
-    try:
+
+    def work():
         os.setsid()
         said = os.open(f"{words[-1]}.txt", os.O_WRONLY | os.O_CREAT)
         os.dup2(said, 1)
         os.dup2(said, 2)
         main(words)
-    except SystemExit as end:
-        status = end.code
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
+
+    return forked(work)
 
 
 def run(commands):

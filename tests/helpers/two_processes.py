@@ -7,7 +7,8 @@ processes forked. They find each other as under torchrun: by a store that their 
 import importlib
 import os
 import sys
-import traceback
+
+from forked import forked
 
 from mdlm_probe.cli import main
 
@@ -16,20 +17,14 @@ NUMBER = 2
 
 def started(rank, port):
     """The id of a process that runs the command."""
-    if child := os.fork():
-        return child
     own = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": NUMBER, "LOCAL_WORLD_SIZE": NUMBER}
     own |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_USE_AGENT_STORE": True}
-    os.environ |= {name: str(value) for name, value in own.items()}
-    status = 1
-    try:
+
+    def work():
+        os.environ |= {name: str(value) for name, value in own.items()}
         main(standalone_mode=False)
-        status = 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stderr.flush()
-        os._exit(status)
+
+    return forked(work)
 
 
 def run():

@@ -12,6 +12,7 @@ import zlib
 from dataclasses import dataclass
 
 import pytest
+from forked import forked
 from hypothesis import given
 from hypothesis import strategies as st
 from simulations import cases, simulation
@@ -203,17 +204,15 @@ def test_foreign_files_are_refused(tmp_path, data, what):
 def test_a_full_disk_leaves_a_valid_file(tmp_path):
     """Files that may not grow stand for a full disk: the system says no in mid-write."""
     path = tmp_path / "x.csv"
-    if not (child := os.fork()):
-        status = 1
-        try:
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (200, resource.RLIM_INFINITY))
+
+    def work():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200, resource.RLIM_INFINITY))
+        with pytest.raises(ProbeError, match="cannot use"):
             fill(path)
-        except ProbeError as error:
-            status = 7 if "cannot use" in str(error) else 1
-        finally:
-            os._exit(status)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        return 7
+
+    assert os.waitstatus_to_exitcode(os.waitpid(forked(work), 0)[1]) == 7
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 200
     assert 0 < len(path.read_bytes()) <= 200
     assert fill(path) == fill(tmp_path / "whole.csv")
