@@ -307,10 +307,11 @@ def divergences(
     fitting = max(1, memory // (TEMPORARIES * rows.element_size()))
     some = min(len(pairs), fitting)
     columns = max(1, fitting // (some + len(rows)))
+    sides = [_columns(rows, side) for side in zip(*pairs, strict=True)]
     for begin in range(0, rows.shape[-1], columns):
         shares = rows[:, begin : begin + columns].exp()
         for first in range(0, len(pairs), some):
-            p, q = (shares[list(side)] for side in zip(*pairs[first : first + some], strict=True))
+            p, q = (shares[side[first : first + some]] for side in sides)
             middle, gap = (p + q) / 2, (p - q) / 2
             tilt = gap / middle.clamp(min=torch.finfo(middle.dtype).tiny)
             logs = _xlogx(1 + tilt, tilt) + _xlogx(1 - tilt, -tilt)

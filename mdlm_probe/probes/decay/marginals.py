@@ -242,7 +242,7 @@ class MarginalQuery:
         """The far end: its mean distribution, [vocabulary], and the tokens it consists of."""
         js, tv = self.counts.divergence(far)
         some = far[far > 0].astype(float)
-        tops = np.argsort(-far, kind="stable")[:TOKENS].tolist()
+        tops = _tops(far, TOKENS)
         masses = {
             name: float(far[list(members)].sum())
             for name, members in zip(MASSES, self.sets, strict=True)
@@ -273,6 +273,14 @@ class MarginalQuery:
 def distribution(place: int) -> Block:
     """The whole distribution at a mask, from 1: probabilities, [vocabulary]."""
     return Block("mean", (place - 1,))
+
+
+def _tops(probs: np.ndarray, count: int) -> list[int]:
+    """The most probable tokens, most probable first, and lower ids first among equals."""
+    least = np.partition(probs, -count)[-count] if count < len(probs) else -np.inf
+    some = np.flatnonzero(probs >= least)  # a whole vocabulary would take long to sort
+    ranks = np.argsort(-probs[some], kind="stable")[:count]
+    return [int(token) for token in some[ranks]]
 
 
 def _apart(own: Answer, other: Answer, place: int) -> dict[str, float]:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
-from scipy.special import rel_entr
 
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.prompts.prompt import Text
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
 
 CORPUS, MODEL = "corpus", "model"
 """The prompts themselves, and the checkpoint's own counts, beside paths of lists."""
+TINY = np.finfo(float).tiny
+"""No share is smaller, but zero."""
 
 FrequentOption = Annotated[
     str, "frequent tokens: by the prompts (corpus), by the model's own counts, or path to a list"
@@ -65,8 +66,10 @@ class Unigrams:
 
 def jensen_shannon(p: np.ndarray, q: np.ndarray) -> float:
     """Jensen-Shannon divergence of two distributions, in nats."""
-    middle = (p + q) / 2
-    return float((rel_entr(p, middle).sum() + rel_entr(q, middle).sum()) / 2)
+    middle = np.maximum((p + q) / 2, TINY)
+    # in half the time of scipy's rel_entr: a vocabulary is long
+    parts = [(one * np.log(np.maximum(one / middle, TINY))).sum() for one in (p, q)]
+    return float(sum(parts) / 2)
 
 
 @lru_cache(maxsize=8)
