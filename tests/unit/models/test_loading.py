@@ -256,3 +256,15 @@ def test_the_output_layer_runs_in_float32_whatever_the_weights(tmp_path, monkeyp
     assert torch.allclose(model.logprobs(states), found, atol=1e-5)
     coarse = model.network.get_output_embeddings()(states).float()
     assert not torch.allclose(coarse, states.float() @ weight.T, atol=1e-3)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("rows", [1, 300])
+def test_the_output_layer_adds_up_in_float32_on_a_gpu(entry, dtype, rows):
+    model = models.load(entry, LoadOptions(dtype=dtype, device="cuda"))
+    weight = model.network.get_output_embeddings().weight
+    states = (torch.randn(rows, weight.shape[1], device="cuda") * 10).to(weight.dtype)
+    exact = states.double() @ weight.double().T
+    assert torch.allclose(model._logits(states).double(), exact, atol=1e-4, rtol=1e-5)
+    assert not torch.allclose((states @ weight.T).double(), exact, atol=1e-3)
