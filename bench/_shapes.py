@@ -122,5 +122,8 @@ def _network(config: LlamaConfig, device: str, dtype: torch.dtype) -> LlamaForCa
 def _pack(network: LlamaForCausalLM) -> None:
     from optimum.quanto import freeze, qint4, quantize
 
+    from mdlm_probe.models import _packing
+
     quantize(network, weights=qint4, exclude="lm_head")
     freeze(network)
+    _packing.unpack_in_large_passes(network)

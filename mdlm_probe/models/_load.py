@@ -241,6 +241,8 @@ def _fill(
             f"{folder} did not load completely: {problems}",
             hint="transformers changed; this tool is tested with 5.23",
         )
+    if options.quantize:
+        _packing.unpack_in_large_passes(network)
     return network
 
 

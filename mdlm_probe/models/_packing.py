@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from optimum.quanto import QLinear, QModuleMixin
+from optimum.quanto.tensor.weights.tinygemm import TinyGemmWeightQBitsTensor
 from torch import Tensor, nn
 from transformers import QuantoConfig
 from transformers.core_model_loading import ConversionOps
@@ -25,6 +26,8 @@ from mdlm_probe.models._quantize import BITS
 
 NAME = "packed"
 """Of this way of packing, and of computing packed experts, as transformers knows them."""
+MANY = 2
+"""Rows of a pass for each input of a layer, from which on a GPU is faster with unpacked weights."""
 EXPERTS = (".experts.gate_up_proj", ".experts.down_proj")
 
 
@@ -97,6 +100,30 @@ def _fill(layer: Any, weight: Float[Tensor, "outputs inputs"]) -> None:
     layer.freeze()
     layer.weight.requires_grad = False
     layer._is_hf_initialized = True
+
+
+class PackedLinear(QLinear):
+    """A packed linear layer that unpacks its weights for passes of many rows.
+
+    A GPU's product with weights of 4 bits is made for few rows: for a whole batch it takes more
+    than ten times as long as one with unpacked weights, and unpacking as long as a row an input.
+    """
+
+    def forward(self, input: Float[Tensor, "... inputs"]) -> Float[Tensor, "... outputs"]:
+        """The layer's outputs; in small passes by quanto's own product."""
+        rows, width = input.numel() // input.shape[-1], input.shape[-1]
+        own = self.weight
+        if input.is_cuda and rows > MANY * width and isinstance(own, TinyGemmWeightQBitsTensor):
+            return nn.functional.linear(input, own.dequantize(), self.bias)
+        found: Tensor = super().forward(input)
+        return found
+
+
+def unpack_in_large_passes(network: nn.Module) -> None:
+    """Makes every packed linear layer of a network a `PackedLinear`."""
+    for layer in network.modules():
+        if type(layer) is QLinear:
+            layer.__class__ = PackedLinear
 
 
 def forward(

@@ -299,7 +299,7 @@ def test_packed_experts_compute_what_their_numbers_say(family, tmp_path, bits):
     packed, exact = reload(folder, quantize=bits), reload(folder)
     for name, module in packed.network.named_modules():
         target = exact.network.get_submodule(name) if ".experts." not in name else None
-        if type(module).__name__ == "QLinear" and target is not None:
+        if type(module).__name__ == "PackedLinear" and target is not None:
             target.weight.data = module.weight.dequantize()
         if name.endswith(".experts"):
             for part in ("gate_up_proj", "down_proj"):

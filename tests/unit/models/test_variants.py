@@ -51,7 +51,7 @@ def test_quantised_weights_stay_close(tmp_path, write, bits, weight_error, outpu
     assert (ours - expected)[seen].std() < output_error * expected[seen].std()
     assert torch.equal(ours.isfinite(), seen)
     assert model.facts["quantize"] == bits
-    assert type(model.network.base_model.layers[0].mlp.up_proj).__name__ == "QLinear"
+    assert type(model.network.base_model.layers[0].mlp.up_proj).__name__ == "PackedLinear"
     assert type(model.network.lm_head) is torch.nn.Linear
     assert model.facts["parameters"] == exact.facts["parameters"]
 
@@ -81,6 +81,29 @@ def test_four_bits_take_no_compiler(folder, monkeypatch):
     assert ask(reload(folder, quantize="4bit"), [TEXT], ASKED).isfinite().any()
     numbers = torch.randint(0, 16, (6, 8), dtype=torch.uint8)
     assert torch.equal(_quantize._unpack(pack_weights(numbers, 4), 4), numbers)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_gpu_unpacks_four_bits_for_many_rows(bias):
+    from optimum.quanto import freeze, qint4, quantize
+
+    from mdlm_probe.models import _packing
+
+    layers = torch.nn.Sequential(torch.nn.Linear(256, 128, bias)).to("cuda", torch.bfloat16)
+    quantize(layers, weights=qint4)
+    freeze(layers)
+    rows = torch.randn(2000, 256, device="cuda", dtype=torch.bfloat16)
+    with torch.no_grad():
+        packed = layers(rows)
+        _packing.unpack_in_large_passes(layers)
+        few = torch.cat([layers(part) for part in rows.split(64)])
+        whole = layers(rows)
+        weight, added = layers[0].weight.dequantize(), layers[0].bias
+        unpacked = torch.nn.functional.linear(rows, weight, added)
+    assert torch.equal(few, packed)
+    assert torch.equal(whole, unpacked)
+    assert (whole - packed).norm() < 1e-2 * packed.norm()
 
 
 def test_quantisation_without_its_library(folder, monkeypatch):
