@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -15,6 +13,7 @@ from mdlm_probe.analysis.chart_style import CATEGORIES, DARK, MODELS
 from mdlm_probe.core.version import __version__
 from mdlm_probe.reports.html.probe_sections import Section
 from mdlm_probe.reports.html.summary import SummaryPart
+from mdlm_probe.reports.html.vega_bundle import bundle
 
 HERE = Path(__file__).parent
 SCRIPTS = ("charts.js", "examples.js", "page.js")
@@ -55,7 +54,7 @@ def render(
             long=LONG,
             **look(),
             # ours: none of these can hold what a model wrote
-            scripts=[Markup(script) for script in (_bundle(), *map(text, SCRIPTS))],
+            scripts=[Markup(script) for script in (bundle(), *map(text, SCRIPTS))],
         )
     )
 
@@ -81,12 +80,6 @@ def environment() -> Environment:
     compact = {"separators": (",", ":"), "ensure_ascii": False, "allow_nan": False}
     found.policies["json.dumps_kwargs"] = compact
     return found
-
-
-@cache
-def _bundle() -> str:
-    """Vega-Lite for the browser, as one script."""
-    return vl_convert.javascript_bundle()  # type: ignore[call-arg]  # no snippet: it has a default
 
 
 def text(name: str) -> str:
