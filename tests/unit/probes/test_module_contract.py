@@ -1,6 +1,7 @@
 """What a probe's modules declare is what somebody reads: types, parameters, no misspelt name."""
 
 import ast
+import dataclasses
 import functools
 import inspect
 import re
@@ -41,6 +42,32 @@ def trees() -> dict[str, ast.Module]:
     return {name: ast.parse(source) for name, source in SOURCES.items()}
 
 
+@dataclasses.dataclass
+class Reads:
+    """What a file imports and calls, and attributes of what it names: found in one walk."""
+
+    imported: set[tuple[str | None, str, str]] = dataclasses.field(default_factory=set)
+    """By `from A import b as c`: A, b and c."""
+    attributes: set[tuple[str, str]] = dataclasses.field(default_factory=set)
+    calls: list[ast.Call] = dataclasses.field(default_factory=list)
+
+
+@functools.cache
+def reads() -> dict[str, Reads]:
+    """The same of every file: each is asked for every module and every planted name."""
+    found = {}
+    for name, tree in trees().items():
+        found[name] = own = Reads()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom):
+                own.imported |= {(node.module, a.name, a.asname or a.name) for a in node.names}
+            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                own.attributes.add((node.value.id, node.attr))
+            elif isinstance(node, ast.Call):
+                own.calls.append(node)
+    return found
+
+
 def dotted(part: str, name: str) -> str:
     return catalog.load(part, name).__name__
 
@@ -74,11 +101,18 @@ def test_every_default_has_its_attributes_type():
                 assert is_bearable(declared.default, eval(declared.type, TYPES)), (part, name)
 
 
+def called(call: ast.Call) -> str | None:
+    """The last name of what is called."""
+    return getattr(call.func, "id", getattr(call.func, "attr", None))
+
+
 def test_nobody_reads_an_attribute_that_is_not_in_the_contract():
     """Readers go through `value`, with names that there are; none of them by `getattr`."""
     read = 0
-    for name, tree in trees().items():
-        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+    for name, own in reads().items():
+        for call in own.calls:
+            if called(call) not in ("value", "getattr", "hasattr"):
+                continue
             said = ast.unparse(call)
             if re.match(r"(contract\.)?value\('", said) and len(call.args) == 3:
                 part, _, attribute = call.args
@@ -118,32 +152,21 @@ def loaded(tree: ast.Module) -> set[str]:
     return found
 
 
-def taken(tree: ast.Module, module: str) -> set[str]:
+def taken(name: str, module: str) -> set[str]:
     """Names that a file takes from a module: by import, or as attributes of the module."""
-    found, called = set(), set()
     package, _, stem = module.rpartition(".")
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom):
-            for alias in node.names:
-                if node.module == module:
-                    found.add(alias.name)
-                if node.module == package and alias.name == stem:
-                    called.add(alias.asname or alias.name)
-    return found | {
-        node.attr
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute)
-        and isinstance(node.value, ast.Name)
-        and node.value.id in called
-    }
+    read = reads()[name]
+    found = {one for origin, one, _ in read.imported if origin == module}
+    called = {own for origin, one, own in read.imported if (origin, one) == (package, stem)}
+    return found | {attribute for own, attribute in read.attributes if own in called}
 
 
 def unread(part: str, module: str, tree: ast.Module) -> set[str]:
     """Public names of a module that are in no contract and that no file reads."""
     left = public(tree) - contract.CONTRACTS[part].keys() - loaded(tree)
-    for name, other in trees().items():
+    for name in trees():
         if left and name != module:
-            left -= taken(other, module)
+            left -= taken(name, module)
     return left
 
 
