@@ -35,7 +35,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
-pytest_plugins = ["eval_fixtures", "export_fixtures", "judge_fixtures", "page_fixtures"]
+pytest_plugins = [
+    "eval_fixtures",
+    "export_fixtures",
+    "judge_fixtures",
+    "page_fixtures",
+    "reference_fixtures",
+]
 
 
 def pytest_collection_modifyitems(config, items):

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from mdlm_probe.core import catalog
-from mdlm_probe.core.run_folder import RUN, STUDY, run_folders
+from mdlm_probe.core.run_folder import STUDY, run_folders
 from mdlm_probe.reports.probe_report import make
 
 ROOT = Path(__file__).parent.parent.parent
@@ -32,20 +32,17 @@ def test_it_is_small():
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_tables_come_out_of_the_rows_again(name, tmp_path):
-    rows = [*RUNS[name].glob("*__*.csv"), RUNS[name] / RUN]
-    for path in rows:
-        shutil.copy(path, tmp_path)
-    made, notes = make(tmp_path)
+def test_tables_come_out_of_the_rows_again(name, tmp_path, reported):
+    made, notes = reported(name)
     assert [note.partition(":")[0] for note in notes] == NOTED.get(name, [])
-    tables = {
+    found = {
         f"{probe}-{title}.csv": table
-        for probe, one in made.items()
-        for title, table in one.tables.items()
+        for probe, tables in made.items()
+        for title, table in tables.items()
     }
-    kept = {path.name for path in RUNS[name].glob("*-*.csv")} - {path.name for path in rows}
-    assert kept == tables.keys()
-    for file, table in tables.items():
+    kept = {path.name for path in RUNS[name].glob("*-*.csv") if "__" not in path.name}
+    assert kept == found.keys()
+    for file, table in found.items():
         table.to_csv(tmp_path / file, index=False, float_format="%.6g")
         again, before = (_read(folder / file) for folder in (tmp_path, RUNS[name]))
         pd.testing.assert_frame_equal(again, before, rtol=1e-4, atol=1e-9, obj=file)
