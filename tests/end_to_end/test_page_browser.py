@@ -43,6 +43,13 @@ def small(chromium, small_page):
         yield page
 
 
+@pytest.fixture(scope="module")
+def shift(chromium, shift_page):
+    """The page of answers, differences and canvases."""
+    with opened(chromium, shift_page, reduced_motion="reduce") as page:
+        yield page
+
+
 def test_every_figure_is_drawn(page):
     panels = page.eval_on_selector_all(
         ".panel",
@@ -174,6 +181,24 @@ def test_a_heat_map_is_zoomed_and_moved(small):
     assert domain_of(small, HEAT, "x") == whole
 
 
+def test_examples_show_prompts_answers_and_differences(shift):
+    found = shift.evaluate("DATA.sections['shift-shift'].examples")
+    shift.locator("#shift-shift details.examples summary").first.click()
+    place = shift.locator("#shift-shift .example")
+    marked = 0
+    for example in found:
+        changed = [part for part in example["parts"] if part["kind"] == "difference"]
+        for kind, tag in (("new", "ins"), ("gone", "del")):
+            pieces = [text for part in changed for k, text in part["pieces"] if k == kind]
+            assert place.locator(tag).all_text_contents() == pieces
+            marked += len(pieces)
+        shift.locator("#shift-shift [data-step='1']").click()
+    assert marked > 0
+    said = shift.locator("#shift-shift .at").text_content()
+    shift.locator("#shift-shift details.examples summary").first.click()  # folded, as before
+    assert said.startswith(f"1 of {len(found)}: tiny-mdlm, ")
+
+
 def filling_of(page):
     """Opens the first example with a canvas; its section and its places."""
     section, at, places = page.evaluate(
@@ -190,42 +215,23 @@ def filling_of(page):
     return section, places
 
 
-def test_the_slider_shows_the_canvas_of_a_step(chromium, shift_page):
-    with opened(chromium, shift_page, reduced_motion="reduce") as page:
-        section, places = filling_of(page)
-        canvas = page.locator(f"#{section} .canvas")
-        slider = page.locator(f"#{section} .filling input")
-        last = max(step for step, _ in places)
-        assert last > 1
-        for step in (0, 1, last // 2, last):
-            slider.fill(str(step))
-            shown = canvas.locator(".place").all_text_contents()
-            assert shown == [text if 0 < at <= step else "▁" for at, text in places]
-            assert canvas.locator(".now").count() == sum(at == step > 0 for at, _ in places)
-        slider.focus()
-        page.keyboard.press("ArrowLeft")
-        assert slider.input_value() == str(last - 1)
-        slider.fill("0")
-        page.locator(f"#{section} .filling button").click()  # no motion is wanted: at once
-        assert slider.input_value() == str(last)
-
-
-def test_examples_show_prompts_answers_and_differences(chromium, shift_page):
-    with opened(chromium, shift_page) as page:
-        found = page.evaluate("DATA.sections['shift-shift'].examples")
-        page.locator("#shift-shift details.examples summary").first.click()
-        place = page.locator("#shift-shift .example")
-        marked = 0
-        for example in found:
-            changed = [part for part in example["parts"] if part["kind"] == "difference"]
-            for kind, tag in (("new", "ins"), ("gone", "del")):
-                pieces = [text for part in changed for k, text in part["pieces"] if k == kind]
-                assert place.locator(tag).all_text_contents() == pieces
-                marked += len(pieces)
-            page.locator("#shift-shift [data-step='1']").click()
-        assert marked > 0
-        said = page.locator("#shift-shift .at").text_content()
-        assert said.startswith(f"1 of {len(found)}: tiny-mdlm, ")
+def test_the_slider_shows_the_canvas_of_a_step(shift):
+    section, places = filling_of(shift)
+    canvas = shift.locator(f"#{section} .canvas")
+    slider = shift.locator(f"#{section} .filling input")
+    last = max(step for step, _ in places)
+    assert last > 1
+    for step in (0, 1, last // 2, last):
+        slider.fill(str(step))
+        shown = canvas.locator(".place").all_text_contents()
+        assert shown == [text if 0 < at <= step else "▁" for at, text in places]
+        assert canvas.locator(".now").count() == sum(at == step > 0 for at, _ in places)
+    slider.focus()
+    shift.keyboard.press("ArrowLeft")
+    assert slider.input_value() == str(last - 1)
+    slider.fill("0")
+    shift.locator(f"#{section} .filling button").click()  # no motion is wanted: at once
+    assert slider.input_value() == str(last)
 
 
 CONTRAST = """() => {
@@ -340,7 +346,7 @@ def test_a_phone_scrolls_down_only(chromium, small_page):
         assert box["x"] + box["width"] <= 390
 
 
-def test_a_table_says_when_it_is_wider_than_the_page(chromium, small_page):
+def test_a_table_says_when_it_is_wider_than_the_page(small):
     """On a phone many are, and on a wide screen those of long lines alone."""
     say = """boxes => boxes.filter(
       b => b.checkVisibility({ contentVisibilityAuto: true })
@@ -350,34 +356,35 @@ def test_a_table_says_when_it_is_wider_than_the_page(chromium, small_page):
       getComputedStyle(b.querySelector("caption"), "::after").content.includes("scroll"),
     ])"""
     counts = []
-    with opened(chromium, small_page) as page:
-        for width in (1200, 400):
-            with as_wide(page, width):
-                found = page.eval_on_selector_all(".box", say)
-            assert all(wide == marked == said for wide, marked, said in found)
-            counts.append(sum(wide for wide, _, _ in found))
+    for width in (1200, 400):
+        with as_wide(small, width):
+            found = small.eval_on_selector_all(".box", say)
+        assert all(wide == marked == said for wide, marked, said in found)
+        counts.append(sum(wide for wide, _, _ in found))
     assert 0 < counts[0] < counts[1]
 
 
-def test_print_opens_everything_in_light(chromium, small_page):
-    with opened(chromium, small_page, color_scheme="dark") as page:
-        count = page.locator("details").count()
-        long = page.locator("details[data-long]").count()
-        assert 0 < long < count / 4
-        assert page.locator("details[open]").count() < count
-        page.emulate_media(media="print", color_scheme="dark")
-        closed = "document.querySelectorAll('details:not([open])').length"
-        page.wait_for_function(f"{closed} === {long}")
-        background = "getComputedStyle(document.body).getPropertyValue('--ground')"
-        assert page.evaluate(background).strip() == "#ffffff"
-        page.set_viewport_size({"width": 700, "height": 1000})  # as wide as a sheet, about
-        assert page.evaluate("document.documentElement.scrollWidth") <= 700
-        for control in ("#theme", "#models", ".zoom", "select", ".picker"):
-            assert page.locator(f"{control}:visible").count() == 0
-        assert page.locator("svg.marks:visible").count() == page.locator(".panel:visible").count()
-        page.emulate_media(media="screen")
-        page.wait_for_function(f"{closed} > {long}")
-        assert page.locator("details[open]").count() < count
+def test_print_opens_everything_in_light(small):
+    small.emulate_media(color_scheme="dark")
+    before = small.viewport_size
+    count = small.locator("details").count()
+    long = small.locator("details[data-long]").count()
+    assert 0 < long < count / 4
+    assert small.locator("details[open]").count() < count
+    small.emulate_media(media="print", color_scheme="dark")
+    closed = "document.querySelectorAll('details:not([open])').length"
+    small.wait_for_function(f"{closed} === {long}")
+    background = "getComputedStyle(document.body).getPropertyValue('--ground')"
+    assert small.evaluate(background).strip() == "#ffffff"
+    small.set_viewport_size({"width": 700, "height": 1000})  # as wide as a sheet, about
+    assert small.evaluate("document.documentElement.scrollWidth") <= 700
+    for control in ("#theme", "#models", ".zoom", "select", ".picker"):
+        assert small.locator(f"{control}:visible").count() == 0
+    assert small.locator("svg.marks:visible").count() == small.locator(".panel:visible").count()
+    small.set_viewport_size(before)
+    small.emulate_media(media="screen", color_scheme="light")
+    small.wait_for_function(f"{closed} > {long}")
+    assert small.locator("details[open]").count() < count
 
 
 def test_names_for_those_who_do_not_see_it(page):
