@@ -11,7 +11,7 @@ import pytest
 import two_models
 from pictured import outside, pictured
 from PIL import Image
-from simulations import cases, simulation
+from simulations import cases, simulation, spread
 from svg_texts import points, size, texts, view
 from vega_lite_schema import validator
 
@@ -103,8 +103,8 @@ def test_all_that_a_chart_declares_is_there(probe, name):
             assert "low" in rows
 
 
-@pytest.mark.parametrize("share", [0.01, 0.2, 0.55])
-@pytest.mark.parametrize("probe", PROBES)
+@simulation
+@pytest.mark.parametrize(("probe", "share"), spread(PROBES, (0.01, 0.2, 0.55), every=3))
 def test_an_unfinished_run_has_its_charts(probe, share):
     """Of its first prompts, of a part of the first model's, of a few of the second's, too."""
     rows = two_models.rows(probe)
