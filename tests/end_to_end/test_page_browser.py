@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import contextmanager
 from itertools import pairwise
 
 import pytest
@@ -40,13 +41,6 @@ def page(chromium, page_file):
 def small(chromium, small_page):
     """The small page for those who pick and zoom, and set it back."""
     with opened(chromium, small_page) as page:
-        yield page
-
-
-@pytest.fixture(scope="module")
-def shift(chromium, shift_page):
-    """The page of answers, differences and canvases."""
-    with opened(chromium, shift_page, reduced_motion="reduce") as page:
         yield page
 
 
@@ -181,27 +175,39 @@ def test_a_heat_map_is_zoomed_and_moved(small):
     assert domain_of(small, HEAT, "x") == whole
 
 
-def test_examples_show_prompts_answers_and_differences(shift):
-    found = shift.evaluate("DATA.sections['shift-shift'].examples")
-    shift.locator("#shift-shift details.examples summary").first.click()
-    place = shift.locator("#shift-shift .example")
-    marked = 0
-    for example in found:
-        changed = [part for part in example["parts"] if part["kind"] == "difference"]
-        for kind, tag in (("new", "ins"), ("gone", "del")):
-            pieces = [text for part in changed for k, text in part["pieces"] if k == kind]
-            assert place.locator(tag).all_text_contents() == pieces
-            marked += len(pieces)
-        shift.locator("#shift-shift [data-step='1']").click()
-    assert marked > 0
-    said = shift.locator("#shift-shift .at").text_content()
-    shift.locator("#shift-shift details.examples summary").first.click()  # folded, as before
-    assert said.startswith(f"1 of {len(found)}: tiny-mdlm, ")
+def test_examples_show_prompts_answers_and_differences(page):
+    found = page.evaluate("DATA.sections['shift-shift'].examples")
+    with unfolded_examples(page, "shift-shift"):
+        place = page.locator("#shift-shift .example")
+        marked = 0
+        for example in found:
+            changed = [part for part in example["parts"] if part["kind"] == "difference"]
+            for kind, tag in (("new", "ins"), ("gone", "del")):
+                pieces = [text for part in changed for k, text in part["pieces"] if k == kind]
+                assert place.locator(tag).all_text_contents() == pieces
+                marked += len(pieces)
+            page.locator("#shift-shift [data-step='1']").click()
+        assert marked > 0
+        said = page.locator("#shift-shift .at").text_content()
+        assert said.startswith(f"1 of {len(found)}: tiny-mdlm, ")
+
+
+@contextmanager
+def unfolded_examples(page, section, at=0):
+    """The examples of a section, of which the one `at` a place is shown; as before in the end."""
+    step = "#{} [data-step='{}']"
+    page.locator(f"#{section} details.examples summary").first.click()
+    for _ in range(at):
+        page.locator(step.format(section, 1)).click()
+    yield
+    for _ in range(at):
+        page.locator(step.format(section, -1)).click()
+    page.locator(f"#{section} details.examples summary").first.click()
 
 
 def filling_of(page):
-    """Opens the first example with a canvas; its section and its places."""
-    section, at, places = page.evaluate(
+    """The section of the first example with a canvas, its place there, and the canvas's places."""
+    return page.evaluate(
         """() => {
           for (const [id, section] of Object.entries(DATA.sections))
             for (const [at, one] of section.examples.entries())
@@ -209,29 +215,28 @@ def filling_of(page):
                 if (part.kind === "canvas") return [id, at, part.places];
         }"""
     )
-    page.locator(f"#{section} details.examples summary").first.click()
-    for _ in range(at):
-        page.locator(f"#{section} [data-step='1']").click()
-    return section, places
 
 
-def test_the_slider_shows_the_canvas_of_a_step(shift):
-    section, places = filling_of(shift)
-    canvas = shift.locator(f"#{section} .canvas")
-    slider = shift.locator(f"#{section} .filling input")
-    last = max(step for step, _ in places)
-    assert last > 1
-    for step in (0, 1, last // 2, last):
-        slider.fill(str(step))
-        shown = canvas.locator(".place").all_text_contents()
-        assert shown == [text if 0 < at <= step else "▁" for at, text in places]
-        assert canvas.locator(".now").count() == sum(at == step > 0 for at, _ in places)
-    slider.focus()
-    shift.keyboard.press("ArrowLeft")
-    assert slider.input_value() == str(last - 1)
-    slider.fill("0")
-    shift.locator(f"#{section} .filling button").click()  # no motion is wanted: at once
-    assert slider.input_value() == str(last)
+def test_the_slider_shows_the_canvas_of_a_step(page):
+    section, at, places = filling_of(page)
+    page.emulate_media(reduced_motion="reduce")
+    with unfolded_examples(page, section, at):
+        canvas = page.locator(f"#{section} .canvas")
+        slider = page.locator(f"#{section} .filling input")
+        last = max(step for step, _ in places)
+        assert last > 1
+        for step in (0, 1, last // 2, last):
+            slider.fill(str(step))
+            shown = canvas.locator(".place").all_text_contents()
+            assert shown == [text if 0 < at <= step else "▁" for at, text in places]
+            assert canvas.locator(".now").count() == sum(at == step > 0 for at, _ in places)
+        slider.focus()
+        page.keyboard.press("ArrowLeft")
+        assert slider.input_value() == str(last - 1)
+        slider.fill("0")
+        page.locator(f"#{section} .filling button").click()  # no motion is wanted: at once
+        assert slider.input_value() == str(last)
+    page.emulate_media(reduced_motion="no-preference")
 
 
 CONTRAST = """() => {

@@ -23,12 +23,6 @@ def small_page(once):
 
 
 @pytest.fixture(scope="session")
-def shift_page(once):
-    """The same of one run, whose examples are answers, differences and canvases."""
-    return once("shift-study", lambda folder: odd_study.make(folder, "shift")) / "report.html"
-
-
-@pytest.fixture(scope="session")
 def chromium():
     """A headless browser."""
     if not executable():
