@@ -188,7 +188,61 @@ def test_workers_are_for_what_can_be_asked_of_them(tmp_path):
 
 # ---------------------------------------------------------------------- other workers
 #
-# last: none of these needs a trained network, for which each new worker would load libraries
+# last: none of these needs a trained network, for which each new worker would load libraries; the
+# study is the very last, since it ends all workers to begin others
+
+
+def test_a_killed_worker_is_replaced_and_its_group_asked_again(tmp_path, workers, whole):
+    plan, log = prepare(job(tmp_path / "run")), Log()
+    (tmp_path / "marks").mkdir()
+    dying = Changed(workers, Dying(plan.cells[5], tmp_path / "marks", times=1))
+    assert runner.run(plan, log, dying).read_bytes() == whole
+    assert len(list((tmp_path / "marks").iterdir())) == 1
+    (died,) = [note for note in log.notes if "died" in note]
+    assert died.endswith("was killed or crashed; another takes its place")
+    events = read_run(tmp_path / "run")["locality__oracle"]["events"]
+    assert sum("died" in event for event in events) == 1
+
+
+def test_a_group_that_kills_workers_is_named_and_all_before_it_is_kept(
+    tmp_path, workers, whole, monkeypatch
+):
+    """How many it may end is a matter of the queue: two are enough here."""
+    monkeypatch.setattr(group_queue, "DEATHS", 2)
+    plan = prepare(job(tmp_path / "run"))
+    (tmp_path / "marks").mkdir()
+    dying = Changed(workers, Dying(plan.cells[6], tmp_path / "marks", times=100))
+    with pytest.raises(ProbeError) as stopped:
+        runner.run(plan, Log(), dying)
+    assert "2 workers died of the same 2 cells" in str(stopped.value)
+    assert '"position":' in str(stopped.value)
+    assert len(list((tmp_path / "marks").iterdir())) == 2
+    kept = (tmp_path / "run" / CSV).read_bytes()
+    assert whole.startswith(kept)
+    log = Log()
+    assert runner.run(prepare(job(tmp_path / "run")), log).read_bytes() == whole
+    assert log.starts == [("oracle", 12, 6)]
+
+
+def test_a_worker_that_is_killed_costs_no_answer(tmp_path, shared, monkeypatch):
+    advance, killed = Writing.advance, []
+
+    def killing(self, cells, tokens):
+        advance(self, cells, tokens)
+        if not killed and "--workers" in typed:
+            children = psutil.Process().children(recursive=True)
+            killed.append(next(c for c in children if "ray::Worker" in " ".join(c.cmdline())))
+            killed[0].kill()
+
+    monkeypatch.setattr(Writing, "advance", killing)
+    options = ("-m", "oracle", "--limit", 6, "--length", 4, "--batch-tokens", 16, "-q")
+    for typed in (("-o", tmp_path / "here"), ("-o", tmp_path / "there", "--workers", 2)):
+        call("generate", *options, *typed)
+    here, there = (tmp_path / name / "generate__oracle.jsonl" for name in ("here", "there"))
+    assert there.read_bytes() == here.read_bytes()
+    assert here.read_bytes().count(b"\n") == 12
+    events = read_run(tmp_path / "there")["generate__oracle"]["events"]
+    assert any("died: its process was killed or crashed" in event for event in events)
 
 
 def test_a_study_measures_two_models_at_a_time(tmp_path, workers):
@@ -234,57 +288,3 @@ class Turns(Log):
 
     def end(self):
         pass
-
-
-def test_a_killed_worker_is_replaced_and_its_group_asked_again(tmp_path, workers, whole):
-    plan, log = prepare(job(tmp_path / "run")), Log()
-    (tmp_path / "marks").mkdir()
-    dying = Changed(workers, Dying(plan.cells[5], tmp_path / "marks", times=2))
-    assert runner.run(plan, log, dying).read_bytes() == whole
-    assert len(list((tmp_path / "marks").iterdir())) == 2
-    died = [note for note in log.notes if "died" in note]
-    assert len(died) == 2
-    assert all(note.endswith("was killed or crashed; another takes its place") for note in died)
-    events = read_run(tmp_path / "run")["locality__oracle"]["events"]
-    assert sum("died" in event for event in events) == 2
-
-
-def test_a_group_that_kills_workers_is_named_and_all_before_it_is_kept(
-    tmp_path, workers, whole, monkeypatch
-):
-    """How many it may end is a matter of the queue: two are enough here."""
-    monkeypatch.setattr(group_queue, "DEATHS", 2)
-    plan = prepare(job(tmp_path / "run"))
-    (tmp_path / "marks").mkdir()
-    dying = Changed(workers, Dying(plan.cells[6], tmp_path / "marks", times=100))
-    with pytest.raises(ProbeError) as stopped:
-        runner.run(plan, Log(), dying)
-    assert "2 workers died of the same 2 cells" in str(stopped.value)
-    assert '"position":' in str(stopped.value)
-    assert len(list((tmp_path / "marks").iterdir())) == 2
-    kept = (tmp_path / "run" / CSV).read_bytes()
-    assert whole.startswith(kept)
-    log = Log()
-    assert runner.run(prepare(job(tmp_path / "run")), log).read_bytes() == whole
-    assert log.starts == [("oracle", 12, 6)]
-
-
-def test_a_worker_that_is_killed_costs_no_answer(tmp_path, shared, monkeypatch):
-    advance, killed = Writing.advance, []
-
-    def killing(self, cells, tokens):
-        advance(self, cells, tokens)
-        if not killed and "--workers" in typed:
-            children = psutil.Process().children(recursive=True)
-            killed.append(next(c for c in children if "ray::Worker" in " ".join(c.cmdline())))
-            killed[0].kill()
-
-    monkeypatch.setattr(Writing, "advance", killing)
-    options = ("-m", "oracle", "--limit", 6, "--length", 4, "--batch-tokens", 16, "-q")
-    for typed in (("-o", tmp_path / "here"), ("-o", tmp_path / "there", "--workers", 2)):
-        call("generate", *options, *typed)
-    here, there = (tmp_path / name / "generate__oracle.jsonl" for name in ("here", "there"))
-    assert there.read_bytes() == here.read_bytes()
-    assert here.read_bytes().count(b"\n") == 12
-    events = read_run(tmp_path / "there")["generate__oracle"]["events"]
-    assert any("died: its process was killed or crashed" in event for event in events)

@@ -158,7 +158,20 @@ def _imported(local: bool) -> Any:
         ) from None
     # prints on stdout, whatever log_to_driver says
     vars(ray._private.worker)["print_to_stdstream"] = lambda *given, **named: None
+    if local:
+        _without_unused_parts(ray._private.node.Node)
     return ray
+
+
+def _without_unused_parts(node: type) -> None:
+    """Lets a cluster of this machine begin without processes that do nothing for it.
+
+    The dashboard, which Ray starts and waits for even when none is asked for; the reader of logs
+    for a driver that wants none; and the part that would start and stop machines. Each loads
+    libraries for a second, and every start of Ray waits for the first.
+    """
+    for name in ("start_api_server", "start_log_monitor", "start_monitor"):
+        setattr(node, name, lambda self, **named: None)
 
 
 def has_token() -> bool:
