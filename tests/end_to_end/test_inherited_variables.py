@@ -65,7 +65,7 @@ for arguments in json.loads(sys.argv[1]):
 
 @pytest.mark.slow
 def test_no_inherited_variable_breaks_a_command(tmp_path):
-    reference.run(tmp_path, "needle", "tiny-mdlm")
+    reference.run(tmp_path, "canvas", "tiny-mdlm")  # a page that is soon drawn
     masks = ["masks", "--model", "tiny-mdlm", "--limit", "1", "--tasks", "verb", "--masks", "0,5"]
     typed = [["report", str(tmp_path)], [*masks, "-q", "-o", str(tmp_path / "masks")]]
     done = subprocess.run(
