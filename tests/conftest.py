@@ -1,47 +1,26 @@
-"""Shapes in signatures are checked here, and only here; shared fixtures."""
+"""What pytest asks of the suite; shared fixtures."""
 
-import functools
 import gc
 import os
 import shutil
 import signal
 import sys
 
-import shape_checks
+import pytest
+from filelock import FileLock
 
-shape_checks.check("mdlm_probe")  # before anything imports it
-
-import pandas as pd  # noqa: E402
-import pytest  # noqa: E402
-import torch  # noqa: E402
-from filelock import FileLock  # noqa: E402
-from hypothesis import HealthCheck, settings  # noqa: E402
-from simulations import WHOLE  # noqa: E402
-from torch.utils import collect_env  # noqa: E402
-
-# lm-eval without a hub, a screen or other processes
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
-os.environ.setdefault("TQDM_DISABLE", "1")
-torch.set_num_threads(1)
-# as in `frames.light_texts`, which reports are made in, for tests that call a report's functions
-pd.set_option("mode.string_storage", "python")
-# lm-eval describes the machine after every evaluation, by programs that it starts: once is enough
-collect_env.get_pretty_env_info = functools.cache(collect_env.get_pretty_env_info)
 # whoever starts the suite in the background has Ctrl-C ignored, here and in what tests start
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# a busy machine is no fault of a test: nothing is failed for how long it took
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("untimed")
 
-pytest_plugins = [
-    "eval_fixtures",
-    "export_fixtures",
-    "judge_fixtures",
-    "page_fixtures",
-    "reference_fixtures",
-]
+def pytest_configure(config):
+    """Prepares a process that runs tests. One that hands them to workers runs none.
+
+    They wait for it before they start, and libraries that only tests need take seconds.
+    """
+    if config.getoption("dist", "no") == "no":
+        gc.disable()  # until all is collected: nearly all that is made stays
+        config.pluginmanager.import_plugin("preparation")
 
 
 def pytest_collection_modifyitems(config, items):
@@ -49,6 +28,9 @@ def pytest_collection_modifyitems(config, items):
 
     Of `statistics` tests those that need all their repetitions are for `make statistics` alone.
     """
+    import torch
+    from simulations import WHOLE
+
     marks = {item: item.get_closest_marker("statistics") for item in items}
     left = [i for i, mark in marks.items() if mark and mark.kwargs.get("whole") and not WHOLE]
     if left:
@@ -73,6 +55,7 @@ def _freeze():
     global _frozen
     gc.collect()
     gc.freeze()
+    gc.enable()
     _frozen = len(sys.modules)
 
 

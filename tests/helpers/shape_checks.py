@@ -58,7 +58,10 @@ class _Loader(SourceFileLoader):
     def get_code(self, fullname):
         """Never the bytecode that is kept on disk: it checks nothing."""
         path = self.get_filename(fullname)
-        module = ast.parse(self.get_data(path), path)
+        source = self.get_data(path)
+        if b"jaxtyping" not in source:  # nine of ten: only imports from there name shapes
+            return super().get_code(fullname)
+        module = ast.parse(source, path)
         decorator = _Decorator(module)
         if decorator.shapes:
             decorator.visit(module)
