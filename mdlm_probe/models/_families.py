@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -56,7 +57,13 @@ SAYS_CAUSAL = ("", "none", "causal", "autoregressive", "ar")
 
 def families() -> list[str]:
     """Names of the families: the files of this folder."""
-    return sorted(p.stem for p in HERE.glob("*.py") if not p.stem.startswith("_"))
+    return [*_families()]
+
+
+@cache
+def _families() -> tuple[str, ...]:
+    """Looked up once: a checkpoint's family is asked for dozens of times while it loads."""
+    return tuple(sorted(p.stem for p in HERE.glob("*.py") if not p.stem.startswith("_")))
 
 
 def family(name: str) -> ModuleType:
@@ -65,7 +72,7 @@ def family(name: str) -> ModuleType:
     Raises:
         ProbeError: for an unknown name.
     """
-    if name not in families():
+    if name not in _families():
         raise ProbeError(f"no model family '{name}'", expected=", ".join(families()))
     return import_module(f"mdlm_probe.models.{name}")
 
@@ -75,6 +82,7 @@ def declared(module: ModuleType, name: str) -> Any:
     return getattr(module, name, DEFAULTS[name])
 
 
+@cache
 def declares(name: str) -> bool:
     """Whether a family reads checkpoints. Looked up in the text: importing may cost seconds."""
     return "\nMODEL_TYPES" in (HERE / f"{name}.py").read_text(encoding="utf-8")

@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 LOUD = ("transformers", "huggingface_hub", "peft", "accelerate", "optimum", "torch", "httpx")
@@ -34,15 +34,21 @@ def quiet(*, downloads: bool = False) -> Iterator[None]:
         if not own.are_progress_bars_disabled():
             switches.append((own.disable_progress_bars, own.enable_progress_bars))
     try:
-        for name in LOUD:
-            logging.getLogger(name).setLevel(logging.CRITICAL)
+        _set_levels(dict.fromkeys(LOUD, logging.CRITICAL))
         for off, _ in switches:
             off()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)
+        _set_levels(levels)
         for _, on in switches:
             on()
+
+
+def _set_levels(levels: Mapping[str, int]) -> None:
+    """Sets those that differ: each setting looks through all loggers that there are."""
+    for name, level in levels.items():
+        logger = logging.getLogger(name)
+        if logger.level != level:
+            logger.setLevel(level)
