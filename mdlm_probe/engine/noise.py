@@ -46,13 +46,13 @@ def uniform(
     return (bits.double() + 0.5) * 2.0**-DIGITS
 
 
-def _mixed(numbers: Int[Tensor, ...]) -> Int[Tensor, ...]:
+def _mixed(numbers: Int[Tensor, " ..."]) -> Int[Tensor, " ..."]:
     for shift, factor in MIXERS:
         numbers = (numbers ^ _shifted(numbers, shift)) * _signed(factor)
     return numbers ^ _shifted(numbers, LAST)
 
 
-def _shifted(numbers: Int[Tensor, ...], places: int) -> Int[Tensor, ...]:
+def _shifted(numbers: Int[Tensor, " ..."], places: int) -> Int[Tensor, " ..."]:
     """To the right without the sign, which torch keeps."""
     return (numbers >> places) & ((1 << (64 - places)) - 1)
 

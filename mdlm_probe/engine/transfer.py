@@ -20,7 +20,7 @@ class Copies:
         tensors: all on one device.
     """
 
-    def __init__(self, tensors: Sequence[Shaped[Tensor, ...]]) -> None:
+    def __init__(self, tensors: Sequence[Shaped[Tensor, " ..."]]) -> None:
         self._tensors: Sequence[Tensor] = tensors
         self._forms = [(found.shape, found.dtype) for found in tensors]
         self._host: Tensor | None = None
@@ -48,7 +48,7 @@ class Copies:
         return [found.numpy() for found in unpacked(self._host, self._forms)]
 
 
-def packed(tensors: Sequence[Shaped[Tensor, ...]]) -> UInt8[Tensor, " bytes"]:
+def packed(tensors: Sequence[Shaped[Tensor, " ..."]]) -> UInt8[Tensor, " bytes"]:
     """All tensors' bytes, those with the widest numbers first, so that each begins where it may."""
     order = _widest_first([found.dtype for found in tensors])
     return torch.cat([tensors[n].contiguous().view(-1).view(torch.uint8) for n in order])
@@ -56,7 +56,7 @@ def packed(tensors: Sequence[Shaped[Tensor, ...]]) -> UInt8[Tensor, " bytes"]:
 
 def unpacked(
     found: UInt8[Tensor, " bytes"], forms: Sequence[tuple[torch.Size, torch.dtype]]
-) -> list[Shaped[Tensor, ...]]:
+) -> list[Shaped[Tensor, " ..."]]:
     """The tensors that `packed` put together, by their shapes and types."""
     tensors: dict[int, Tensor] = {}
     begin = 0

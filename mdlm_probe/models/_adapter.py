@@ -251,7 +251,7 @@ def _original_names(
         yield name if native else original(f"{name}.", keys).removesuffix(".")
 
 
-def _state(file: Path, targets: dict[str, Target]) -> dict[str, Float[Tensor, ...]]:
+def _state(file: Path, targets: dict[str, Target]) -> dict[str, Float[Tensor, " ..."]]:
     from safetensors.torch import load_file
 
     stored = load_file(file)

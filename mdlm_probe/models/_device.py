@@ -9,7 +9,7 @@ from jaxtyping import Shaped
 from torch import Tensor
 
 
-def on(device: torch.device | str, values: Any) -> Shaped[Tensor, ...]:
+def on(device: torch.device | str, values: Any) -> Shaped[Tensor, " ..."]:
     """Values, or a tensor, on a device."""
     made = torch.as_tensor(values)
     if made.device.type != "cpu" or torch.device(device).type != "cuda":

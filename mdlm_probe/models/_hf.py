@@ -245,7 +245,7 @@ class NativeModel:
         ids: Int[Tensor, "batch length"],
         lengths: Int[Tensor, " batch"],
         origins: Int[Tensor, " batch"] | None = None,
-    ) -> Shaped[Tensor, ...] | None:
+    ) -> Shaped[Tensor, " ..."] | None:
         """The attention mask of a whole pass, as networks of transformers take it.
 
         Block-causal: bool [batch, 1, length, length], always. Else [batch, length], or None where

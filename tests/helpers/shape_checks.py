@@ -5,16 +5,58 @@ shape are a quarter of the suite's time. Here those that declare one are wrapped
 """
 
 import ast
+import dataclasses
+import functools
+import inspect
 import sys
 from importlib.abc import MetaPathFinder
 from importlib.machinery import PathFinder, SourceFileLoader
+from typing import Any, get_type_hints
 
 from beartype import BeartypeConf, beartype
-from jaxtyping import jaxtyped
+from jaxtyping import TypeCheckError, jaxtyped
 
-CHECKED = "__import__('shape_checks').CHECK"
-CHECK = jaxtyped(typechecker=beartype(conf=BeartypeConf(is_pep484_tower=True)))
+CHECKED = "__import__('shape_checks').checked"
+_TYPED = beartype(conf=BeartypeConf(is_pep484_tower=True, violation_type=TypeCheckError))
 """An integer is a number, too, as for all who check types."""
+
+
+def checked(made):
+    """A function, or a dataclass, that checks what it is given and what it returns.
+
+    jaxtyping's own decorator, given a type checker, checks all arguments a second time together
+    with what is returned, and matches them to the signature, too: twice as much in every call. It
+    is left generators, whose arguments it checks when they are called.
+    """
+    if inspect.isclass(made):
+        if dataclasses.is_dataclass(made):
+            made.__init__ = checked(made.__init__)
+        return made
+    if inspect.isgeneratorfunction(made):
+        return jaxtyped(made, typechecker=_TYPED)
+    told = made.__annotations__
+    made.__annotations__ = {name: _known(hint, made.__globals__) for name, hint in told.items()}
+    typed = _TYPED(made)
+    made.__annotations__ = told
+
+    @functools.wraps(made)
+    def within(*args, **options):
+        __tracebackhide__ = True
+        with jaxtyped("context"):
+            return typed(*args, **options)
+
+    return within
+
+
+def _known(hint, names):
+    """What an annotation says; anything, where its names are there for type checkers alone."""
+
+    def told(value: hint): ...
+
+    try:
+        return get_type_hints(told, names, include_extras=True)["value"]
+    except NameError:
+        return Any
 
 
 class _Decorator(ast.NodeVisitor):

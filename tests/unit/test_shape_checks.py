@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -42,9 +43,10 @@ def test_every_function_with_a_shape_is_checked(path):
 
 
 def checked(function):
-    """Whether jaxtyping, or somebody around it, wraps a function."""
+    """Whether our check, jaxtyping's, or somebody around them wraps a function."""
     while function:
-        if "jaxtyping" in function.__code__.co_filename:
+        file = function.__code__.co_filename
+        if file == shape_checks.__file__ or "jaxtyping" in file:
             return True
         function = getattr(function, "__wrapped__", None)
     return False
@@ -72,3 +74,53 @@ def test_another_package_is_left_alone(monkeypatch, tmp_path):
     spec.loader.exec_module(module)
     with pytest.raises(TypeCheckError):
         module.f("no array")
+
+
+SIZES = """
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from jaxtyping import Float
+from numpy import ndarray
+
+if TYPE_CHECKING:
+    from nowhere import Unknown
+
+def both(a: Float[ndarray, 'n'], b: Float[ndarray, 'n'], other: 'Unknown' = None) -> None: ...
+
+def cut(a: Float[ndarray, 'n'], length: int) -> Float[ndarray, 'n']:
+    return a[:length]
+
+def sums(a: Float[ndarray, 'n']) -> Iterator[float]:
+    yield both(a[:1], a[:1])
+
+@dataclass
+class Pair:
+    a: Float[ndarray, 'n']
+    b: Float[ndarray, 'n']
+"""
+
+
+@pytest.mark.parametrize("quoted", ["", "from __future__ import annotations"])
+def test_a_name_is_one_size_in_all_arguments_and_what_is_returned(quoted, tmp_path):
+    """Of every call by itself, also where one is made within another."""
+    (tmp_path / "sizes.py").write_text(quoted + SIZES)
+    spec = shape_checks._Finder("sizes").find_spec("sizes", [str(tmp_path)])
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["sizes"] = module  # where dataclasses look for what annotations name
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        del sys.modules["sizes"]
+    two, three = np.zeros(2), np.zeros(3)
+    module.both(two, two), module.cut(two, 2), module.Pair(three, three)
+    assert list(module.sums(three)) == [None]
+    for call in (
+        lambda: module.both(two, three),
+        lambda: module.cut(three, 2),
+        lambda: module.Pair(two, three),
+        lambda: module.sums(np.zeros((2, 2))),
+        lambda: module.cut(two, "two"),
+    ):
+        with pytest.raises(TypeCheckError):
+            call()
