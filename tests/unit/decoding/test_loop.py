@@ -626,7 +626,7 @@ def test_an_intervention_on_nothing_changes_nothing(loaded, kind, order):
 @simulation
 @pytest.mark.parametrize(
     ("kind", "frac", "order"),
-    spread(("shift", "replace", "hold"), (0.3, 1.0), RULES, every=2),
+    spread(("shift", "replace", "hold"), (0.3, 1.0), RULES, every=3),
 )
 @pytest.mark.slow
 def test_every_canvas_ends_whole(loaded, kind, frac, order):

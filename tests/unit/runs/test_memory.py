@@ -4,6 +4,7 @@ import pytest
 import torch
 from checkpoints import write_dream, write_llada
 from expert_checkpoints import write_llada2, write_llada_moe
+from simulations import simulation, spread
 from torch.profiler import ProfilerActivity, profile
 
 from mdlm_probe import models
@@ -121,10 +122,13 @@ def test_output_rows_where_they_are_larger(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("quantize", ["", "8bit", "4bit"])
-def test_weights(folder, dtype, quantize):
-    model = reload(folder, dtype=dtype, quantize=quantize)
+@simulation
+@pytest.mark.parametrize(
+    ("kind", "dtype", "quantize"),
+    spread(KINDS, ("float32", "bfloat16"), ("", "8bit", "4bit"), every=2),
+)
+def test_weights(folders, kind, dtype, quantize):
+    model = reload(folders[kind], dtype=dtype, quantize=quantize)
     network = model.network
     found = sum(size(weight) for weight in {id(w): w for w in network.parameters()}.values())
     assert cost(model).weights == pytest.approx(found, rel=0.1)
