@@ -21,6 +21,8 @@ LARGEST, DEEPEST, MOST = 4 * 2**20, 50, 200_000
 PLAIN = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 """Tags of what holds other values."""
 
+TEXT = "tag:yaml.org,2002:str"
+
 
 def check_text(path: Path) -> str:
     """The text of a YAML file that any reader can take: of a size and a depth that people write.
@@ -54,6 +56,14 @@ def check_text(path: Path) -> str:
     return text
 
 
+def _composed(text: str) -> yaml.Node | None:
+    """The tree of a YAML text."""
+    try:  # libyaml reads over a byte order mark inside a text, which is no YAML
+        return yaml.compose(text, Loader=yaml.SafeLoader if "\ufeff" in text else LOADER)
+    except yaml.YAMLError:  # ten times as slow, but says which anchor it was, and shows its line
+        return yaml.compose(text, Loader=yaml.SafeLoader)
+
+
 class Document:
     """A YAML file whose errors name file, line and field."""
 
@@ -62,8 +72,7 @@ class Document:
         text = check_text(path)
         self.lines: dict[tuple[Any, ...], int] = {}
         try:
-            root = yaml.compose(text, Loader=yaml.SafeLoader)
-            self.data = self._build(root, ())
+            self.data = self._build(_composed(text), ())
         except yaml.YAMLError as error:
             raise ProbeError(f"{path} is not valid YAML: {error}") from None
         except RecursionError:
@@ -86,6 +95,8 @@ class Document:
             return self._mapping(node, at)
         if isinstance(node, yaml.SequenceNode):
             return [self._build(child, (*at, i)) for i, child in enumerate(node.value)]
+        if node.tag == TEXT:
+            return node.value
         loader = yaml.SafeLoader("")
         try:
             return loader.construct_object(node)
