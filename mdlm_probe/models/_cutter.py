@@ -9,9 +9,14 @@ from typing import Any
 
 from tokenizers import Encoding, Tokenizer, decoders
 
+KEPT, LONG = 4096, 1000
+"""Cut texts that are remembered, and characters of the longest of them."""
+
 
 class Cutter:
     """A tokenizer for texts that begin, and for what stands inside one.
+
+    It remembers what it cut: prompts and plans have the same pieces again and again.
 
     Args:
         tokenizer: from the `tokenizers` library.
@@ -19,10 +24,19 @@ class Cutter:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
+        self._known: dict[tuple[str, bool], tuple[int, ...]] = {}
 
     def ids(self, text: str, inside: bool) -> list[int]:
         """Token ids of a text; `inside`: of one that others precede."""
-        return [token for cut, part in self._cut(text, inside) for token in cut.ids[part]]
+        if (text, inside) not in self._known:
+            cuts = self._cut(text, inside)
+            found = tuple(token for cut, part in cuts for token in cut.ids[part])
+            if len(text) > LONG:
+                return [*found]
+            if len(self._known) == KEPT:
+                self._known.clear()
+            self._known[text, inside] = found
+        return [*self._known[text, inside]]
 
     def beginnings(self, text: str, inside: bool) -> list[int]:
         """Where in a text each of its tokens begins."""
