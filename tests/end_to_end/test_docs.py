@@ -15,6 +15,7 @@ from checkpoints import write_llada
 from click.testing import CliRunner
 from commands import call
 from fakes import Server, chat
+from simulations import cases, simulation
 
 from mdlm_probe import cli, models
 from mdlm_probe.cli import run_probe
@@ -278,11 +279,16 @@ def runs(tmp_path_factory):
     return folder
 
 
-@pytest.mark.usefixtures("drawn_once")
 @pytest.mark.parametrize("path", PATHS, ids=" ".join)
+def test_the_example_of_a_help_is_of_its_command(path):
+    assert example(path).split()[1 : 1 + len(path)] == list(path)
+
+
+@simulation
+@pytest.mark.usefixtures("drawn_once")
+@pytest.mark.parametrize("path", cases(PATHS, every=2), ids=" ".join)
 def test_the_example_of_a_help_runs(path, runs, tmp_path, monkeypatch):
     line = example(path)
-    assert line.split()[1 : 1 + len(path)] == list(path)
     if path[0] not in catalog.names("probe"):  # a probe begins its run, others need one
         shutil.copytree(runs, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)

@@ -27,6 +27,7 @@ PROBES = catalog.names("report")
 ALL_MODELS = ("third", "another", "tiny-mdlm", "tiny-mdlm-adapted", "tiny-arlm", "oracle")
 """Of a page: more than a probe's own, in another order."""
 MASKS = "7 appended"
+ITEM = "an item"
 
 
 @cache
@@ -104,19 +105,18 @@ def test_all_that_a_chart_declares_is_there(probe, name):
 
 
 @simulation
-@pytest.mark.parametrize(("probe", "share"), spread(PROBES, (0.01, 0.2, 0.55), every=3))
+@pytest.mark.parametrize(("probe", "share"), spread(PROBES, (0.01, 0.2, 0.55, ITEM), every=4))
 def test_an_unfinished_run_has_its_charts(probe, share):
-    """Of its first prompts, of a part of the first model's, of a few of the second's, too."""
+    """Of its first prompts, of a part of the first model's, of a few of the second's, too.
+
+    Of a single item there are no intervals, and some tables have no columns of them.
+    """
     rows = two_models.rows(probe)
+    if share == ITEM:
+        check_drawn(probe, two_models.each(rows, first_item))
+        return
     cut = two_models.each(rows, lambda own: own.iloc[: max(1, int(share * len(own)))])
     check_drawn(probe, two_models.each(cut, lambda own: own.reset_index(drop=True)))
-
-
-@pytest.mark.parametrize("probe", PROBES)
-def test_a_single_item_has_its_charts(probe):
-    """There are no intervals then, and some tables have no columns of them."""
-    rows = two_models.rows(probe)
-    check_drawn(probe, two_models.each(rows, first_item))
 
 
 def first_item(rows):
@@ -343,7 +343,7 @@ def on_paper():
         (probe, name, paper)
         for paper, order in zip(pictures.PAPERS, (1, -1), strict=True)
         for own in PROBES
-        for probe, name in cases([one for one in known if one[0] == own][::order], every=4)
+        for probe, name in cases([one for one in known if one[0] == own][::order], every=8)
     ]
 
 
