@@ -28,15 +28,15 @@ class Cutter:
 
     def ids(self, text: str, inside: bool) -> list[int]:
         """Token ids of a text; `inside`: of one that others precede."""
-        if (text, inside) not in self._known:
+        found = self._known.get((text, inside))
+        if found is None:
             cuts = self._cut(text, inside)
             found = tuple(token for cut, part in cuts for token in cut.ids[part])
-            if len(text) > LONG:
-                return [*found]
-            if len(self._known) == KEPT:
+            if len(self._known) >= KEPT:
                 self._known.clear()
-            self._known[text, inside] = found
-        return [*self._known[text, inside]]
+            if len(text) <= LONG:
+                self._known[text, inside] = found
+        return [*found]
 
     def beginnings(self, text: str, inside: bool) -> list[int]:
         """Where in a text each of its tokens begins."""
