@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from pictured import pictured
+from tables_once import remembering
 
 from mdlm_probe.analysis import stats
 from mdlm_probe.probes.blocks import charts
@@ -15,6 +16,7 @@ from mdlm_probe.probes.blocks.equivalent import SERIES, EquivalentCells
 LEFT, LOW = "left_to_right", "low_confidence"
 PROMPTS = 6
 GRID = ((1, 8, LEFT), (2, 4, LEFT), (2, 8, LOW), (4, 8, LOW), (8, 8, LOW), (4, 4, LOW), (8, 4, LOW))
+tables_of = remembering(blocks.tables)
 
 
 def nats(block, steps, order, item):
@@ -92,10 +94,10 @@ def test_what_has_less_entropy_beats_nothing():
         assert {tuple(one) for one in kept.to_numpy()} == expected
         assert len(kept) == len(expected)
     frame = judged()
-    before = blocks.tables(frame)["front"]
+    before = tables_of(frame)["front"]
     again = (frame["steps"] == 4) & (frame["block"] == 8)
     frame.loc[again, ["nll", "entropy_1", "truth"]] = (0.1, 0.3, 0.6)
-    after = blocks.tables(frame)["front"].set_index(["block", "steps", "order"])
+    after = tables_of(frame)["front"].set_index(["block", "steps", "order"])
     assert (8, 4, LOW) in after.index
     for line in before.to_dict("records"):
         at = line["block"], line["steps"], line["order"]
@@ -122,7 +124,7 @@ def judged(**more):
 
 @pytest.mark.slow
 def test_quality_has_what_no_repetition_wins():
-    found = blocks.tables(judged())
+    found = tables_of(judged())
     table = found["quality"].set_index(["block", "steps", "order"])
     large, small = table.loc[8, 8, LOW], table.loc[4, 8, LOW]
     assert (large["valid_share"], large["kept_share"], small["valid_share"]) == pytest.approx(
@@ -187,8 +189,8 @@ def test_what_stands_for_what():
 
 
 def test_lengths_are_compared_at_the_same_rate():
-    assert "lengths" not in blocks.tables(rows())
-    table = blocks.tables(rows(lengths=(8, 16)))["lengths"]
+    assert "lengths" not in tables_of(rows())
+    table = tables_of(rows(lengths=(8, 16)))["lengths"]
     assert set(table["a_step"]) == {1.0}
     assert set(table["blocks"]) == {"4", "whole"}
     own = table[(table["order"] == LOW) & (table["blocks"] == "4")]
@@ -200,7 +202,7 @@ def test_lengths_are_compared_at_the_same_rate():
 
 def test_nothing_is_lost_without_a_scorer_or_answers():
     bare = rows(nll=np.nan, scorer_tokens=np.nan, correct=np.nan)
-    found = blocks.tables(bare)
+    found = tables_of(bare)
     assert set(found) == {"overview", "quality", "orders", "blocks"}
     assert "perplexity" not in found["overview"]
     drawn = pictured(charts, found, bare)
@@ -214,29 +216,29 @@ def test_one_combination_is_enough():
     frame = rows(((1, 8, LEFT),))
     assert set(pictures(frame)) == {"", "order"}
     alone = rows().query("prompt == 'p0'")
-    assert blocks.tables(alone)["quality"]["perplexity_low"].isna().all()
+    assert tables_of(alone)["quality"]["perplexity_low"].isna().all()
     assert pictures(alone)
 
 
 def test_rows_of_something_else_are_refused():
     with pytest.raises(KeyError):
-        blocks.tables(pd.DataFrame({"model": ["m"], "length": [8]}))
+        tables_of(pd.DataFrame({"model": ["m"], "length": [8]}))
 
 
 @pytest.mark.slow
 def test_printed_tables_are_there():
     frame, steps = judged(lengths=(8, 16)), ("steps_made", "first_predicted", "predicted_step")
-    early = set(blocks.tables(frame))
+    early = set(tables_of(frame))
     assert set(blocks.PRINTED) - early == {"answers"}, "runs of versions that didn't watch steps"
     watched = frame.assign(**dict.fromkeys((*steps, "written_step"), 8))
-    assert set(blocks.PRINTED) <= set(blocks.tables(watched))
+    assert set(blocks.PRINTED) <= set(tables_of(watched))
 
 
 # ---------------------------------------------------------------------- charts
 
 
 def pictures(frame):
-    return pictured(charts, blocks.tables(frame), frame)
+    return pictured(charts, tables_of(frame), frame)
 
 
 def test_a_heat_maps_columns_are_shares():
@@ -261,7 +263,7 @@ def test_masks_that_fill_a_last_block_are_not_drawn():
 @pytest.mark.slow
 def test_the_charts_show_the_tables_numbers():
     frame = rows(lengths=(8, 16), models=("m", "n"))
-    found = blocks.tables(frame)
+    found = tables_of(frame)
     drawn = pictured(charts, found, frame)
     assert set(drawn) == {"", "blocks", "order", "lengths"}
     panel = drawn[""].panels[0]
@@ -303,7 +305,7 @@ def test_heat_maps_of_a_middle_and_the_largest_block():
 def test_a_single_prompt_has_no_intervals_and_its_charts_all_the_same():
     frame = rows(lengths=(8, 16))
     frame = frame[frame["prompt"] == "p0"].reset_index(drop=True)
-    found = blocks.tables(frame)
+    found = tables_of(frame)
     assert "perplexity_low" not in found["lengths"]
     panel = pictured(charts, found, frame)["lengths"].panels[0]
     assert all(row.get("low") is None for row in panel.rows)

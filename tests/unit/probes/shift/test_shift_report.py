@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from pictured import pictured
+from tables_once import remembering
 
 from mdlm_probe.analysis import stats
 from mdlm_probe.probes.shift import charts
@@ -15,6 +16,7 @@ FRACS = (0.01, 0.1)
 KINDS = ("shift", "post-hoc", "replace", "hold")
 NATS = {"shift": 0.3, "post-hoc": 0.1, "replace": 0.2, "hold": 0.0}
 CHANGED = {"shift": 2, "post-hoc": 2, "replace": 4, "hold": 4}
+tables_of = remembering(shift.tables)
 
 
 def wobble(prompt):
@@ -54,7 +56,7 @@ def row(model, prompt, kind, frac, scored, answerable):
 
 
 def test_harm_is_beside_the_same_prompts_unintervened_answer():
-    table = shift.tables(frame())["harm"].set_index(["intervention", "frac"])
+    table = tables_of(frame())["harm"].set_index(["intervention", "frac"])
     assert len(table) == 8
     found = table.loc["shift", 0.01]
     expected = stats.mean(0.3 + 0.1 * np.array([-1, 0, 1, 0]))
@@ -75,20 +77,20 @@ def test_harm_is_beside_the_same_prompts_unintervened_answer():
 
 
 def test_exact_matches_are_compared_by_a_sign_test():
-    table = shift.tables(frame())["harm"].set_index(["intervention", "frac"])
+    table = tables_of(frame())["harm"].set_index(["intervention", "frac"])
     lost = table.loc["replace", 0.1]
     assert lost["correct_points"] == pytest.approx(-75)
     assert lost["correct_points_p"] == pytest.approx(2 * 0.5**3)
     assert lost["answerable"] == 4
     assert lost["correct_points_low"] >= -100
     assert table.loc["shift", 0.1]["correct_points"] == 0
-    none = shift.tables(frame(answerable=False))["harm"]
+    none = tables_of(frame(answerable=False))["harm"]
     assert not [name for name in none.columns if name.startswith("correct")]
 
 
 def test_p_values_are_corrected_for_a_models_rows_but_not_for_fractions_of_nothing():
     fracs = (0.0, *FRACS)
-    table = shift.tables(frame(("m", "n"), fracs))["harm"]
+    table = tables_of(frame(("m", "n"), fracs))["harm"]
     assert table.loc[table["frac"] == 0, "nats_p"].isna().all()
     assert (table.loc[table["frac"] == 0, ["nats", "edits", "answers_differ"]] == 0).all().all()
     for _, part in table.groupby("model"):
@@ -102,7 +104,7 @@ def test_compounding_is_the_shift_minus_each_control():
     rows = frame()
     # the controls' spread is their own, so that differences have one
     rows.loc[(rows["intervention"] == "post-hoc") & (rows["prompt"] == "p0"), "nll"] += 2.0
-    table = shift.tables(rows)["compounding"].set_index(["against", "frac"])
+    table = tables_of(rows)["compounding"].set_index(["against", "frac"])
     assert len(table) == 6
     found = table.loc["post-hoc", 0.01]
     expected = stats.mean(np.array([0.1, 0.2, 0.2, 0.2]))
@@ -121,7 +123,7 @@ def test_compounding_is_the_shift_minus_each_control():
 
 
 def test_the_trend_is_by_realised_percent():
-    table = shift.tables(frame(fracs=(0.0, 0.01, 0.05, 0.1)))["trend"].set_index("intervention")
+    table = tables_of(frame(fracs=(0.0, 0.01, 0.05, 0.1)))["trend"].set_index("intervention")
     # 0.3 nats for every 2 % changed; 0.2 for every 4 %
     assert table.loc["shift", "nats_slope"] == pytest.approx(0.15)
     assert table.loc["replace", "nats_slope"] == pytest.approx(0.05)
@@ -135,7 +137,7 @@ def test_the_trend_is_by_realised_percent():
 def test_a_bent_trend_is_least_squares_through_the_origin():
     rows = frame(fracs=(0.01, 0.1), kinds=("shift",))
     rows.loc[rows["frac"] == 0.1, "nll"] = rows.loc[rows["frac"] == 0.1, "nll"] + 20 * 4.0
-    (found,) = shift.tables(rows)["trend"].to_dict("records")
+    (found,) = tables_of(rows)["trend"].to_dict("records")
     x, y = np.array([2, 20]), np.array([0.3, 7.0])
     assert found["nats_slope"] == pytest.approx((x * y).sum() / (x * x).sum())
 
@@ -145,15 +147,15 @@ def test_a_trend_needs_no_change_in_every_prompt():
     rows.loc[rows["prompt"] != "p1", "changed"] = 0
     still = (rows["prompt"] != "p1") & (rows["intervention"] == "shift")
     rows.loc[still, "nll"] = 20 * (1.5 + rows.loc[still, "prompt"].str[1].astype(int))
-    (found,) = shift.tables(rows)["trend"].to_dict("records")
+    (found,) = tables_of(rows)["trend"].to_dict("records")
     assert found["nats_slope"] == pytest.approx(0.15)
     rows["changed"] = 0
-    (none,) = shift.tables(rows)["trend"].to_dict("records")
+    (none,) = tables_of(rows)["trend"].to_dict("records")
     assert np.isnan(none["nats_slope"])
 
 
 def test_a_cascade_is_counted_by_change():
-    table = shift.tables(frame())["cascade"].set_index(["intervention", "frac"])
+    table = tables_of(frame())["cascade"].set_index(["intervention", "frac"])
     found = table.loc["shift", 0.1]
     assert found["by_change"] == pytest.approx(3)
     assert found["changed"] == 20
@@ -170,14 +172,14 @@ def test_ratios_are_of_sums_and_leave_out_prompts_without_changes():
     at = rows["intervention"] == "shift"
     rows.loc[at, "changed"] = [0, 2, 4, 10]
     rows.loc[at, "cascade"] = [0, 20, 4, 16]
-    (found,) = shift.tables(rows)["cascade"].to_dict("records")
+    (found,) = tables_of(rows)["cascade"].to_dict("records")
     assert found["by_change"] == pytest.approx(40 / 16)
     assert found["by_change_low"] == 0, "three prompts that differ: cut there"
     assert 2.5 < found["by_change_high"] < 20
 
 
 def test_moves_are_shares_of_hits_and_of_moves():
-    table = shift.tables(frame())["moves"].set_index(["intervention", "frac"])
+    table = tables_of(frame())["moves"].set_index(["intervention", "frac"])
     found = table.loc["shift", 0.1]
     assert (found["hits"], found["changed"]) == (4 * 30, 4 * 20)
     assert found["blocked_share"] == pytest.approx(1 / 3)
@@ -189,7 +191,7 @@ def test_moves_are_shares_of_hits_and_of_moves():
 
 
 def test_the_unintervened_answers_are_described():
-    (found,) = shift.tables(frame())["unintervened"].to_dict("records")
+    (found,) = tables_of(frame())["unintervened"].to_dict("records")
     assert (found["n"], found["answer_tokens"], found["answerable"]) == (4, 50, 4)
     assert found["ended"] == 0.25
     assert found["correct"] == 0.75
@@ -198,7 +200,7 @@ def test_the_unintervened_answers_are_described():
 
 
 def test_answers_without_scores_and_answers_without_tokens():
-    found = shift.tables(frame(scored=False))
+    found = tables_of(frame(scored=False))
     assert not [name for name in found["harm"].columns if name.startswith("nats")]
     assert not [name for name in found["compounding"].columns if name.startswith("nats")]
     drawn = pictures(frame(scored=False))[""]
@@ -206,17 +208,17 @@ def test_answers_without_scores_and_answers_without_tokens():
     rows = frame()
     rows.loc[rows["prompt"] == "p3", ["scorer_tokens", "nll", "answer_tokens"]] = 0
     rows.loc[rows["prompt"] == "p3", "edit_distance"] = 0
-    harm = shift.tables(rows)["harm"]
+    harm = tables_of(rows)["harm"]
     assert set(harm["scored"]) == {3}
     assert set(harm["n"]) == {4}
 
 
 def test_runs_of_one_kind_or_with_nothing_done():
-    one = shift.tables(frame(kinds=("hold",)))
+    one = tables_of(frame(kinds=("hold",)))
     assert len(one["compounding"]) == 0
     assert len(one["harm"]) == 2
     for rows in (frame(fracs=(0.0,)), frame(kinds=())):
-        found = shift.tables(rows)
+        found = tables_of(rows)
         assert len(found["unintervened"]) == 1
         assert len(found["cascade"]) == len(found["trend"]) == 0
         assert pictured(charts, found, rows) == {}
@@ -225,13 +227,13 @@ def test_runs_of_one_kind_or_with_nothing_done():
 def test_a_prompt_that_misses_its_last_rows_is_left_out_of_pairs():
     rows = frame()
     cut = rows.drop(rows[(rows["prompt"] == "p3") & (rows["intervention"] == "post-hoc")].index)
-    table = shift.tables(cut)["compounding"].set_index(["against", "frac"])
+    table = tables_of(cut)["compounding"].set_index(["against", "frac"])
     assert table.loc["post-hoc", 0.1]["n"] == 3
     assert table.loc["hold", 0.1]["n"] == 4
 
 
 def pictures(rows):
-    return pictured(charts, shift.tables(rows), rows)
+    return pictured(charts, tables_of(rows), rows)
 
 
 @pytest.mark.slow
@@ -239,7 +241,7 @@ def test_the_charts_show_the_tables_numbers():
     rows = frame(("m", "n"), (0.0, *FRACS))
     drawn = pictures(rows)
     assert set(drawn) == {"", "likelihood", "cascade"}
-    assert set(shift.PRINTED) <= set(shift.tables(rows))
+    assert set(shift.PRINTED) <= set(tables_of(rows))
     assert drawn[""].columns == 2
     assert drawn[""].titles() == ["m"] * 2 + ["n"] * 2
     edit, right = drawn[""].panels[:2]
@@ -247,7 +249,7 @@ def test_the_charts_show_the_tables_numbers():
     moved = {"intervention": "moved while decoding (shift)"}
     assert nats.line("x", **moved) == pytest.approx([0, 1, 10])
     assert nats.line(**moved) == pytest.approx([0, 0.3, 3.0])
-    harm = shift.tables(rows)["harm"].query("model == 'm' and intervention == 'shift'")
+    harm = tables_of(rows)["harm"].query("model == 'm' and intervention == 'shift'")
     scales = (nats, "nats", 1), (edit, "edits", 100), (right, "correct_points", 1)
     for panel, name, times in scales:
         for end in ("low", "high"):
@@ -288,7 +290,7 @@ def measured(models=("m",)):
 
 
 def test_quality_is_that_of_texts_whatever_the_scorer_says():
-    table = shift.tables(measured())["quality"].set_index(["intervention", "frac"])
+    table = tables_of(measured())["quality"].set_index(["intervention", "frac"])
     assert len(table) == 1 + 8, "a fraction of 0 does nothing"
     plain, moved = table.loc["none", 0.0], table.loc["shift", 0.1]
     assert (plain["valid_share"], plain["kept_share"]) == (1, 1)
@@ -302,7 +304,7 @@ def test_quality_is_that_of_texts_whatever_the_scorer_says():
 
 
 def test_harm_and_compounding_have_a_truth_that_repetition_does_not_win():
-    tables = shift.tables(measured())
+    tables = tables_of(measured())
     harm = tables["harm"].set_index(["intervention", "frac"])
     found = harm.loc["shift", 0.1]
     assert (found["truth_points"], found["valid_points"]) == pytest.approx((-100 * 11 / 44, -25))
@@ -321,11 +323,11 @@ def test_harm_and_compounding_have_a_truth_that_repetition_does_not_win():
 def test_the_frontier_compares_at_equal_entropy():
     """hold costs nothing and adds no entropy; what repeats itself is compared with all others."""
     rows = measured()
-    table = shift.tables(rows)["frontier"].set_index(["intervention", "frac"])
+    table = tables_of(rows)["frontier"].set_index(["intervention", "frac"])
     assert table.loc["shift", 0.1]["matched"] > table.loc["post-hoc", 0.1]["matched"] >= 0
     again = rows["intervention"] == "none"
     rows.loc[again, ["entropy_1", "nll"]] = (0.5, 20 * 0.1)
-    degenerate = shift.tables(rows)["frontier"].set_index(["intervention", "frac"])
+    degenerate = tables_of(rows)["frontier"].set_index(["intervention", "frac"])
     assert degenerate.loc["none", 0.0]["matched"] == 0, "the least perplexity there is"
     others = table.index[1:]
     gains = table.loc[others, "matched"] - degenerate.loc[others, "matched"]
@@ -334,7 +336,7 @@ def test_the_frontier_compares_at_equal_entropy():
 
 def test_moves_to_either_side_and_late_ones_are_printed():
     assert {"quality", "frontier", "moves", "harm"} <= set(shift.PRINTED)
-    found = shift.tables(measured())["moves"].set_index(["intervention", "frac"]).loc["shift", 0.1]
+    found = tables_of(measured())["moves"].set_index(["intervention", "frac"]).loc["shift", 0.1]
     assert (found["realised"], found["late_share"]) == pytest.approx((0.2, 0.5))
 
 
