@@ -77,7 +77,8 @@ def ratio(part: pd.DataFrame, top: str, bottom: str, most: float = np.inf) -> st
 
     Rows where the lower one is 0 add nothing to either, and are left out.
     """
-    pairs = part.loc[part[bottom] > 0, [top, bottom]].dropna().to_numpy(dtype=float)
+    both = np.array([part[name].to_numpy(dtype=float) for name in (top, bottom)])
+    pairs = both.compress((both[1] > 0) & ~np.isnan(both[0]), axis=1).T
     if not len(pairs):
         return NOTHING
     return stats.bootstrap(pairs, lambda means: means[..., 0] / means[..., 1], (0.0, most))
