@@ -188,8 +188,7 @@ def test_workers_are_for_what_can_be_asked_of_them(tmp_path):
 
 # ---------------------------------------------------------------------- other workers
 #
-# last: none of these needs a trained network, for which each new worker would load libraries; the
-# study is the very last, since it ends all workers to begin others
+# last: none of these needs a trained network, for which each new worker would load libraries
 
 
 def test_a_killed_worker_is_replaced_and_its_group_asked_again(tmp_path, workers, whole):
@@ -250,7 +249,7 @@ def test_a_study_measures_two_models_at_a_time(tmp_path, workers):
     runs = {"locality": {"positions": [0, 2], **small}, "masks": {"masks": [0, 4], **small}}
     path = tmp_path / "mine.yaml"
     path.write_text(json.dumps({"model": ["oracle", "oracle-causal"], "runs": runs}))
-    begun, found = [], {}
+    begun, found, before = [], {}, processes(workers)
     for name, by in (("here", None), ("there", workers)):
         study, _ = study_file.load(str(path), tmp_path / name)
         progress = Turns(begun, threading.Barrier(2)) if by else Turns([])
@@ -265,6 +264,14 @@ def test_a_study_measures_two_models_at_a_time(tmp_path, workers):
     assert len(entries) == 2
     for entry in entries.values():  # one worker each, or two once the other model is done
         assert len(entry["sessions"][0]["workers"]) in (1, 2)
+    assert processes(workers) == before  # handed from part to part: none began anew
+
+
+def processes(executor):
+    """The processes of all workers that there are, as their actors say."""
+    actors = [seat.actor for one in (executor, *executor._parts) for seat in one._seats]
+    ray = executor._cluster.ray
+    return {ray.get(actor.__ray_call__.remote(lambda _: os.getpid())) for actor in actors}
 
 
 class Turns(Log):

@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,7 @@ class RayExecutor:
         self._end_parts()
         needs = needed(cluster, request.load, self._whole._begun()[1] if self._whole else workers)
         with self._lock:
+            workers = self._begun()[1]  # some may have joined
             if needs != self._needs or len(self._seats) != workers:
                 self._end_workers()
                 self._needs = needs
@@ -81,23 +83,28 @@ class RayExecutor:
         return session
 
     def parts(self, number: int) -> Sequence[RayExecutor]:
-        """Executors for as many models at once, with as equal numbers of workers as can be."""
+        """Executors for as many models at once, with as equal numbers of workers as can be.
+
+        They take over the workers that are there: a new one loads libraries for seconds.
+        """
         _, workers = self._begun()
         count = min(number, workers)
         self._end_parts()
         if count < 2:
             return [self]
-        self._end_workers()
         shares = [workers // count + (at < workers % count) for at in range(count)]
         self._parts = [RayExecutor(one, self._address, self) for one in shares]
+        actors = iter(self._handed_over())
+        for part in self._parts:
+            part._take(list(islice(actors, part._wanted)), self._needs)
         return self._parts
 
     def help(self, others: Sequence[Executor]) -> None:
-        """Ends its workers; others take their places at the part that has fewest."""
+        """Its workers go to the part that has fewest."""
         number, self._wanted = self._wanted, 0
-        self._end_workers()
         parts = [one for one in others if isinstance(one, RayExecutor)]
-        min(parts, key=lambda one: one._wanted)._join(number)
+        least = min(parts, key=lambda one: one._wanted)
+        least._join(number, self._handed_over(), self._needs)
 
     def close(self) -> None:
         """Ends all workers, and Ray where it was begun here."""
@@ -123,14 +130,39 @@ class RayExecutor:
         cards = sum(self._cluster.amounts("GPU"))
         return self._cluster, self._wanted or cards or len(self._cluster.nodes())
 
-    def _join(self, number: int) -> None:
-        """Takes more workers, which join in what is measured now."""
+    def _handed_over(self) -> list[Any]:
+        """Its workers, which are somebody else's from now on."""
+        actors = [seat.actor for seat in self._seats]
+        self._seats, self._session = [], None
+        return actors
+
+    def _take(self, actors: Sequence[Any], needs: Needs | None) -> None:
+        """Begins with workers that are there."""
+        self._seats = [Seat(n + 1, actor) for n, actor in enumerate(actors)]
+        self._needs = needs
+
+    def _join(self, number: int, actors: Sequence[Any], needs: Needs | None) -> None:
+        """Takes more workers, which join in what is measured now.
+
+        Args:
+            number: how many.
+            actors: those who are there; they end where it takes others.
+            needs: what each of these has of its machine.
+        """
         with self._lock:
             self._wanted += number
-            if self._needs is None or self._session is None:
+            if needs != self._needs:
+                self._end(actors)
+                actors = []
+            if self._needs is None:
                 return
-            for _ in range(number):
-                self._session.join(Seat(len(self._seats) + 1, self._actor(self._needs)))
+            for at in range(number):
+                actor = actors[at] if at < len(actors) else self._actor(self._needs)
+                seat = Seat(len(self._seats) + 1, actor)
+                if self._session is None:
+                    self._seats.append(seat)
+                else:
+                    self._session.join(seat)
 
     def _actor(self, needs: Needs) -> Any:
         assert self._cluster is not None, "begun before"
@@ -151,10 +183,12 @@ class RayExecutor:
         return remote.remote(*astuple(setting))
 
     def _end_workers(self) -> None:
+        self._end(self._handed_over())
+
+    def _end(self, actors: Sequence[Any]) -> None:
         assert self._cluster is not None, "begun before"
-        for seat in self._seats:
-            kill(self._cluster, seat.actor)
-        self._seats, self._session = [], None
+        for actor in actors:
+            kill(self._cluster, actor)
 
 
 def needed(cluster: Cluster, load: LoadOptions, workers: int) -> Needs:
