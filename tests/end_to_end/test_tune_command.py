@@ -18,7 +18,7 @@ from mdlm_probe.prompts import small_texts
 from mdlm_probe.tuning.training_log import TrainingLog
 
 ROOT = Path(__file__).parent.parent.parent
-OPTIONS = "--steps 12 --batch 4 --micro-batch 2 --max-masks 40 --context 160 --rate 1e-3".split()
+OPTIONS = "--steps 6 --batch 4 --micro-batch 2 --max-masks 40 --context 160 --rate 1e-3".split()
 OPTIONS += "--warmup 2 --rank 8 --save-every 2 --device cpu".split()
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
@@ -56,8 +56,9 @@ def test_stopped_by_ctrl_c_resumed_and_measured(data, tmp_path, monkeypatch):
     call(*words(data, tmp_path / "whole"))
     one, two = (tmp_path / name / "adapter_model.safetensors" for name in ("cut", "whole"))
     assert one.read_bytes() == two.read_bytes()
-    assert list(pd.read_csv(log).step) == list(range(1, 13))
+    assert list(pd.read_csv(log).step) == list(range(1, 7))
     asked = ["-m", "tiny-mdlm", "--limit", 1, "--tasks", "verb-smallest", "--masks", "0,20", "-q"]
+    monkeypatch.setattr("mdlm_probe.cli.run_probe.show_report", lambda folder: None)
     for name, adapter in (("plain", ""), ("tuned", tmp_path / "cut")):
         call("masks", *asked, "--adapter", adapter, "-o", tmp_path / name)
     plain, tuned = (
