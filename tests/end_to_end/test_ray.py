@@ -249,6 +249,7 @@ def test_a_study_measures_two_models_at_a_time(tmp_path, workers):
     runs = {"locality": {"positions": [0, 2], **small}, "masks": {"masks": [0, 4], **small}}
     path = tmp_path / "mine.yaml"
     path.write_text(json.dumps({"model": ["oracle", "oracle-causal"], "runs": runs}))
+    runner.run(prepare(job(tmp_path / "first")), Log(), workers)
     begun, found, before = [], {}, processes(workers)
     for name, by in (("here", None), ("there", workers)):
         study, _ = study_file.load(str(path), tmp_path / name)
