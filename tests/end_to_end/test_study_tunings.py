@@ -10,7 +10,7 @@ from commands import call
 from mdlm_probe.cli import study_file
 from mdlm_probe.core.run_folder import STUDY
 from mdlm_probe.models import _slack
-from mdlm_probe.reports import html
+from mdlm_probe.reports import html, probe_report
 from mdlm_probe.reports.arms import Arm, _patterns_seen
 from mdlm_probe.reports.remedies import EFFECTS, _effects, _listed, remedies
 from mdlm_probe.runs import study as studies
@@ -34,7 +34,9 @@ def done(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tunings")
     path = folder / "mine.yaml"
     path.write_text(json.dumps(STUDY_OF))
-    return folder, call("study", path, "-o", folder / "out", "--tables")
+    with pytest.MonkeyPatch.context() as patch:  # charts are tried with their reports
+        patch.setattr(probe_report.pictures, "save", lambda *args: [])
+        return folder, call("study", path, "-o", folder / "out", "--tables")
 
 
 def planted(folder, change):
