@@ -245,7 +245,7 @@ def dequantised(folder, quantised, **options):
     model = reload(folder, **options)
     plain = dict(model.network.named_modules())
     for name, module in quantised.network.named_modules():
-        if type(module).__name__ == "QLinear":
+        if type(module).__name__ == "PackedLinear":
             plain[name].weight.data = module.weight.dequantize().to(plain[name].weight.dtype)
     return model
 
