@@ -6,6 +6,7 @@ import re
 import made_runs
 import pytest
 import reference
+from simulations import cases, simulation
 
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.core.run_folder import RunFolder
@@ -83,7 +84,8 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize("kind", DAMAGE)
+@simulation
+@pytest.mark.parametrize("kind", cases(DAMAGE, every=2))
 def test_the_rest_goes_on(run, tmp_path_factory, kind):
     damage, said = DAMAGE[kind]
     damage(run)

@@ -8,6 +8,7 @@ import pandas as pd
 import probe_cases
 import pytest
 import reference
+from simulations import cases, simulation
 
 from mdlm_probe.analysis import paired_differences
 from mdlm_probe.analysis import pairing as _pairing
@@ -144,7 +145,8 @@ def points_of(probe, name, tables):
     return sorted(scale * table[column].dropna())
 
 
-@pytest.mark.parametrize("probe", PROBES)
+@simulation
+@pytest.mark.parametrize("probe", cases(PROBES, every=2))
 @pytest.mark.slow
 def test_a_real_run_compares_as_its_report_says(both, tables_of, probe):
     """The sides' means at every point are what the report of each side alone has."""
