@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
@@ -12,12 +11,16 @@ from pathlib import Path
 
 import vl_convert
 
+from mdlm_probe.core.errors import ProbeError
+from mdlm_probe.core.files import write_whole
+
 
 @cache
 def bundle() -> str:
     """Vega-Lite as one script: made once for each version of vl-convert, wherever it can be kept.
 
-    The kept file begins with the script's digest, so that one that was damaged is made again.
+    The kept file begins with the script's digest: one that was damaged, or that another process is
+    writing now, is made again.
     """
     try:
         path = kept_at()
@@ -27,8 +30,9 @@ def bundle() -> str:
     except (OSError, RuntimeError):  # nothing is kept; or there is no home
         pass
     made: str = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # no snippet: has a default
-    with suppress(OSError, RuntimeError):
-        _keep(kept_at(), made.encode())
+    with suppress(OSError, RuntimeError, ProbeError):
+        kept_at().parent.mkdir(parents=True, exist_ok=True)
+        write_whole(kept_at(), _digest(made.encode()) + b"\n" + made.encode())
     return made
 
 
@@ -44,17 +48,3 @@ def kept_at() -> Path:
 
 def _digest(script: bytes) -> bytes:
     return hashlib.sha256(script).hexdigest().encode()
-
-
-def _keep(path: Path, script: bytes) -> None:
-    """Writes the file whole: by a draft of this process's own, since others may write it now."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft, name = tempfile.mkstemp(dir=path.parent)
-    try:
-        with open(draft, "wb") as file:
-            file.write(_digest(script) + b"\n" + script)
-        os.replace(name, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(name)
-        raise
