@@ -282,7 +282,7 @@ def _product(
     shape. Elsewhere, and with gradients, the weights are widened piece by piece.
     """
     narrow = states.dtype == weight.dtype and kind == torch.float32
-    if states.is_cuda and narrow and not states.requires_grad:
+    if states.is_cuda and not torch.version.hip and narrow and not states.requires_grad:
         return torch.mm(states, weight.T, out_dtype=kind)
     states, width = states.to(kind), weight.shape[1] * kind.itemsize
     rows = max(1, SLICE.get(states.device.type, SLICE["cuda"]) // width)
