@@ -47,7 +47,7 @@ test: setup browser tokenizers
 # the simulations with all their repetitions, of which the other targets make a tenth, and all cases of
 # what else tries a share of them
 statistics: setup
-	MDLM_PROBE_STATISTICS=1 $(PYTEST) -m statistics
+	MDLM_PROBE_STATISTICS=1 $(PYTEST) -m 'statistics or hypothesis'
 
 # all tests, counting lines: takes half as long again
 coverage: setup browser tokenizers

@@ -13,6 +13,7 @@ shape_checks.check("mdlm_probe")  # before anything imports it
 import pandas as pd  # noqa: E402
 import torch  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
+from simulations import WHOLE  # noqa: E402
 from torch.utils import collect_env  # noqa: E402
 
 # lm-eval without a hub, a screen or other processes
@@ -26,7 +27,12 @@ pd.set_option("mode.string_storage", "python")
 collect_env.get_pretty_env_info = functools.cache(collect_env.get_pretty_env_info)
 
 # a busy machine is no fault of a test: nothing is failed for how long it took
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "untimed",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    max_examples=100 if WHOLE else 25,
+)
 settings.load_profile("untimed")
 
 pytest_plugins = [
