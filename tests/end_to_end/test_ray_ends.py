@@ -25,6 +25,8 @@ pytestmark = pytest.mark.slow
 CSV = "locality__oracle.csv"
 FEW = "--tasks verb-smallest --limit 12 --shots 2 --distractors 4 --positions 0,4".split()
 ASKED = ["locality", "-m", "oracle", "--device", "cpu", "--batch-tokens", "50", *FEW]
+WORKERS = {"test_ctrl_c_ends_all_processes": 2}
+"""Of each test; of others one, for each loads libraries for seconds."""
 PATIENCE = 120
 """Seconds: only what hangs takes so long."""
 
@@ -57,7 +59,8 @@ def drivers(request, tmp_path_factory):
     """For each test its run, by name: all begin at once, so that their waits are one."""
     home = tmp_path_factory.mktemp("drivers")
     names = [item.name for item in request.session.items if item.module is request.module]
-    typed = [[*ASKED, "--workers", "2", "-o", str(home / name)] for name in names]
+    own = {name: ["--workers", str(WORKERS.get(name, 1)), "-o", str(home / name)] for name in names}
+    typed = [[*ASKED, *own[name]] for name in names]
     command = [sys.executable, held_run.__file__, *map(shlex.join, typed)]
     with (home / "ends").open("w") as file, subprocess.Popen(command, stdout=file) as process:
 
@@ -82,7 +85,7 @@ def started(request, drivers):
 
 
 class Started:
-    """A run with two workers, in a session of its own.
+    """A run on Ray, in a session of its own.
 
     Args:
         folder: its output.

@@ -16,21 +16,21 @@ from forked import forked
 from ray_work import Changed, Held
 
 from mdlm_probe.cli import main, run_probe
+from mdlm_probe.runs.executors.on_ray import RayExecutor
 
 LAST = {"position": 4, "item": 6}
 """The cell that nobody finishes."""
 
 
-def held(executor_of):
-    """Executors whose workers are held at one cell, and can import what holds them."""
-
-    @contextmanager
-    def changed(workers, address):
-        os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *sys.path])
-        with executor_of(workers, address) as executor:
-            yield Changed(executor, Held(LAST))
-
-    return changed
+@contextmanager
+def held(workers, address):
+    """An executor on Ray, of one worker, too, all of whom are held at one cell."""
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    executor = RayExecutor(workers, address)
+    try:
+        yield Changed(executor, Held(LAST))
+    finally:
+        executor.close()
 
 
 def started(words):
@@ -48,8 +48,7 @@ def started(words):
 
 def run(commands):
     """Starts all, and says what becomes of them."""
-    for name in ("torch", "mdlm_probe.runs.executors.on_ray"):
-        importlib.import_module(name)
+    importlib.import_module("torch")
     children = [started(shlex.split(command)) for command in commands]
     print(*children, sep="\n", flush=True)
     for _ in children:
@@ -58,5 +57,5 @@ def run(commands):
 
 
 if __name__ == "__main__":
-    run_probe.executor_of = held(run_probe.executor_of)
+    run_probe.executor_of = held
     run(sys.argv[1:])
