@@ -6,6 +6,7 @@ import re
 import pytest
 from checkpoints import write_llada
 from commands import call
+from simulations import cases, simulation
 
 from mdlm_probe import models
 from mdlm_probe.cli.commands import report
@@ -120,8 +121,11 @@ def test_steps_are_counted_at_most_and_gradients_with_their_way_back(study, told
     assert "memory is for the gradients of one prompt at a time" in output
 
 
+@simulation
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["smoke", "laptop", "papers", "remedies", "more-remedies"])
+@pytest.mark.parametrize(
+    "name", cases(["smoke", "laptop", "papers", "remedies", "more-remedies"], every=2)
+)
 def test_shipped_studies_can_be_planned_without_tokenizers(name):
     # most of the papers' six million cells are of locality
     few = ("--only", "steps,decay,tune-base,few-steps,few-steps-base,shift-ctc,judge")
