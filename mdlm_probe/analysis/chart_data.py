@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -192,7 +193,8 @@ class ChartData:
             known = list(rows[column].dropna()) if column in rows else []
             if known:
                 few, many = text_of(min(known)), text_of(max(known))
-                parts.append(f"{few if few == many else f'{few} to {many}'} {what}")
+                told = what if many != "1" else _PLURAL.sub("", what, count=1)
+                parts.append(f"{few if few == many else f'{few} to {many}'} {told}")
         return f"n = {', '.join(parts)}" if parts else ""
 
     def has_intervals(self, task: str = ALL) -> bool:
@@ -208,6 +210,10 @@ class ChartData:
         known = rows[rows["low"].notna()]
         named = list(dict.fromkeys(known["over"])) if "over" in rows else [self.chart.over]
         return " or ".join(filter(None, named)) or "observations"
+
+
+_PLURAL = re.compile(r"s(?= with | of | a | per | apart|$)")
+"""The ending of what is counted, in "relevant tasks" as in "prompts with a sink"."""
 
 
 def chart_data(chart: Chart, sources: Mapping[str, Source]) -> ChartData | None:

@@ -166,7 +166,7 @@ CHARTS = (
         "How alike marginals at neighbouring distances are",
         _near,
         JS,
-        counts=(*COUNTS, ("lag", "token(s) apart")),
+        counts=(*COUNTS, ("lag", "tokens apart")),
         layers=(ChartLayer(f"thresholds: {ALIKE} nats", _thresholds, "rule"),),
     ),
     _lines(

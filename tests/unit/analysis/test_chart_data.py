@@ -71,6 +71,23 @@ def test_values_are_counted_and_intervals_say_over_what():
     assert list(mixed["best_low"]) == [0.1, 0.0]
 
 
+@pytest.mark.parametrize(
+    ("many", "one"),
+    [
+        ("texts", "text"),
+        ("relevant tasks", "relevant task"),
+        ("prompts with sinks in both", "prompt with sinks in both"),
+        ("draws of each", "draw of each"),
+        ("needles a cell", "needle a cell"),
+        ("masks per step", "mask per step"),
+        ("tokens apart", "token apart"),
+    ],
+)
+def test_one_is_no_plural(many, one):
+    told = [data(table=TABLE.assign(n=n), counts=(("n", many),)).counted() for n in (1, 2)]
+    assert told == [f"n = 1 {one}", f"n = 2 {many}"]
+
+
 def test_a_layer_of_no_task_is_in_every_panel_and_inside_it():
     far = picture(layers=(at("chance", loss=9.0),))
     for panel in far.panels:
