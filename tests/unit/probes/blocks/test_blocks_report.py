@@ -281,7 +281,7 @@ def test_the_charts_show_the_tables_numbers():
     lengths = found["lengths"].query("model == 'm' and order == @LOW and blocks == 'whole'")
     curve = drawn["lengths"].panels[0].line(order=LOW, where="one block")
     assert curve == pytest.approx(list(lengths["perplexity"]), rel=1e-5)
-    assert "n = 6 prompts, 1 masks per step" in drawn["lengths"].caption
+    assert "n = 6 prompts, 1 mask per step" in drawn["lengths"].caption
 
 
 def test_curves_over_blocks_begin_where_orders_meet():
