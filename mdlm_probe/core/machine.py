@@ -7,6 +7,7 @@ import platform
 import subprocess
 import sys
 import time
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ def may_have_gpu() -> bool:
     return sys.platform != "linux" or any(Path("/dev", name).exists() for name in devices)
 
 
+@cache
 def version_of(package: str) -> str:
     """The installed version of a package; empty if there is none."""
     try:
@@ -52,6 +54,7 @@ def version_of(package: str) -> str:
         return ""
 
 
+@cache
 def cpu_name() -> str:
     """The processor's own name, where the system tells."""
     info = Path("/proc/cpuinfo")
@@ -67,8 +70,12 @@ def driver() -> str:
     return _said(["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"])
 
 
+@cache
 def commit() -> str:
-    """Git commit of the tool's own checkout, "+" appended if it was changed; empty if installed."""
+    """Git commit of the tool's own checkout, "+" appended if it was changed; empty if installed.
+
+    As it was when this process asked first: what is checked out later isn't what it has loaded.
+    """
     here = str(PACKAGE)
     if not PACKAGE.parent.joinpath(".git").exists():
         return ""
