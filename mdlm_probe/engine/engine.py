@@ -121,13 +121,14 @@ class Engine:
         everything = (*works, *beside)
         waves: list[list[MultiStep[Found]]] = [[]]
         room = self.kv_cache_tokens if any(w.kv_cache_tokens for w in everything) else 0
-        taken = 0
+        kept: list[int] = []
         for work in everything:
-            if waves[-1] and room and taken + work.kv_cache_tokens > room:
+            kept.append(work.kv_cache_tokens)
+            # those of a batch are as long as the longest
+            if waves[-1] and room and max(kept) * sum(map(bool, kept)) > room:
                 waves.append([])
-                taken = 0
+                kept = kept[-1:]
             waves[-1].append(work.steps())
-            taken += work.kv_cache_tokens
         return [found for wave in waves for found in multi_step.run(self, wave)]
 
     @property

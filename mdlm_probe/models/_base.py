@@ -103,7 +103,7 @@ class CachingModel(Model, Protocol):
             computed: ascending in each row, as many in every row, on the host; None computes all.
                 Whatever isn't cached yet must be among them, and `position - shift` of every asked
                 position.
-            caches: one per row. Afterwards `layers` has one pair (keys, values) per layer, each
+            caches: one per row. Afterwards each of `layers` gives (keys, values) of a layer, each
                 [kv_heads, length of the row, head_dim] on the device, unpadded.
             read_only: `caches` stay as they are; then rows may share one, and it may hold more
                 positions than a row has.

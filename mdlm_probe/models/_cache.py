@@ -5,7 +5,7 @@ them from, and what a computed token sees.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -16,16 +16,37 @@ from mdlm_probe.models._device import on
 from mdlm_probe.models._kv_cache import KVCache
 
 
+class Held:
+    """Keys and values of one sequence and layer, among those of others.
+
+    Attributes:
+        whole: keys, and values, of several sequences: [sequences, kv_heads, positions, head_dim].
+        row: the sequence's.
+        length: its positions; what comes after them is zero.
+    """
+
+    __slots__ = ("length", "row", "whole")
+
+    def __init__(self, whole: tuple[Tensor, Tensor], row: int, length: int) -> None:
+        self.whole, self.row, self.length = whole, row, length
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """Its keys, and its values: [kv_heads, length, head_dim]."""
+        return (part[self.row, :, : self.length] for part in self.whole)
+
+
 class Cache:
     """The keys and values of one pass: new ones are put in their places, all of them come back.
 
     It answers what the attention layers of transformers ask of their own caches, and no more. A
-    layer's keys and values are written as soon as they are there, in place where the sequence
-    hasn't grown; a pass that breaks off may be repeated, since it writes the same places again.
+    layer's keys and values are written as soon as they are there, in place where no sequence has
+    grown; a pass that breaks off may be repeated, since it writes the same places again.
+
+    Those of a batch are in one tensor of each layer: however many sequences there are, a pass
+    writes and reads them at once. It stays in memory as long as one of them.
 
     Args:
-        caches: one per row; `layers` is empty, or has one (keys, values) per layer, each
-            [kv_heads, positions, head_dim], which are those of the first positions.
+        caches: one per row; `layers` is empty, or has one `Held` per layer, of the first positions.
         lengths: tokens of each row.
         computed: positions of the tokens in this pass, ascending in each row; None: all.
         device: of keys and values.
@@ -50,10 +71,11 @@ class Cache:
         self.computed = None if computed is None else on(device, computed)
         self._longest, self._read_only = max(lengths), read_only
         assert not (read_only and computed is None), "nothing is read where all is computed"
-        if computed is None:
-            self._tails = [0] * len(lengths)
-        else:
+        self._most = [sys.maxsize] * len(lengths) if read_only else lengths
+        self._tails: list[int] = []
+        if computed is not None:
             self._tails = [_tail(*row) for row in zip(computed.tolist(), lengths, strict=True)]
+        self._indices: dict[tuple[tuple[int, ...], torch.device], Tensor] = {}
 
     def update(
         self,
@@ -69,14 +91,20 @@ class Cache:
             keys, values: of the computed tokens.
             layer: its number; layers come in order.
         """
-        if self._read_only:
-            return self._beside(keys, layer, 0), self._beside(values, layer, 1)
-        for row, one in enumerate(self.caches):
-            pair = self._own(keys[row], row, layer, 0), self._own(values[row], row, layer, 1)
-            one.layers[layer : layer + 1] = [pair]
         if self.computed is None:
+            self._keep(layer, (self._unpadded(keys), self._unpadded(values)))
             return keys, values
-        return self._joined(layer, 0), self._joined(layer, 1)
+        held = [one.layers[layer] if layer < len(one.layers) else None for one in self.caches]
+        self._check(held)
+        if not self._read_only and self._fit(held):
+            ((whole, _, rows),) = _together(held)
+            self._write(whole, rows, (keys, values))
+            return self._rows(whole[0], rows), self._rows(whole[1], rows)
+        found = self._copied(held, 0, keys), self._copied(held, 1, values)
+        self._write(found, tuple(range(len(held))), (keys, values))
+        if not self._read_only:
+            self._keep(layer, found)
+        return found
 
     def get_seq_length(self, _layer: int = 0) -> int:
         """Positions that come before the computed tokens: none, since positions are always told."""
@@ -90,61 +118,95 @@ class Cache:
         """Positions that `update` gives back for so many tokens, and the first of them."""
         return computed if self.computed is None else self._longest, 0
 
-    def _own(
-        self, new: Float[Tensor, "heads computed size"], row: int, layer: int, which: int
-    ) -> Float[Tensor, "heads own size"]:
-        """One row's keys (0) or values (1) of a layer, with the new ones in their places."""
-        length, layers = self.lengths[row], self.caches[row].layers
-        if self.computed is None:
-            # a copy of its own: a view would keep the whole batch in memory
-            return new[:, :length].clone(memory_format=torch.contiguous_format)
-        own: Tensor = layers[layer][which] if layer < len(layers) else new[:, :0]
-        have = own.shape[1]
-        self._check_held(row, have, length)
-        if have < length:
-            grown = own.new_empty(own.shape[0], length, own.shape[2])
-            grown[:, :have] = own
-            own = grown
-        own[:, self.computed[row].to(own.device)] = new  # layers may be on several cards
+    def _keep(self, layer: int, whole: tuple[Tensor, Tensor]) -> None:
+        for row, (one, length) in enumerate(zip(self.caches, self.lengths, strict=True)):
+            one.layers[layer : layer + 1] = [Held(whole, row, length)]
+
+    def _unpadded(
+        self, new: Float[Tensor, "batch heads length size"]
+    ) -> Float[Tensor, "batch heads length size"]:
+        """A copy, zero where rows are padded: what is there by chance may be no number, and no mask
+        hides that.
+        """
+        own = new.clone(memory_format=torch.contiguous_format)
+        for row, length in enumerate(self.lengths):
+            if length < self._longest:
+                own[row, :, length:] = 0
         return own
 
-    def _check_held(self, row: int, have: int, most: int) -> None:
-        assert self._tails[row] <= have <= most, (
-            f"keys and values of {have} positions are cached, those from {self._tails[row]} on "
-            f"computed, and the sequence has {self.lengths[row]}"
+    def _check(self, held: Sequence[Held | None]) -> None:
+        """What is cached reaches up to what is computed, and no further than the sequence."""
+        for one, tail, length, most in zip(
+            held, self._tails, self.lengths, self._most, strict=True
+        ):
+            have = one.length if one else 0
+            assert tail <= have <= most, (
+                f"keys and values of {have} positions are cached, those from {tail} on computed, "
+                f"and the sequence has {length}"
+            )
+
+    def _fit(self, held: Sequence[Held | None]) -> bool:
+        """Whether all rows are in the same tensors, and none of them has grown."""
+        known = [one for one in held if one]
+        return (
+            len(known) == len(held)
+            and len({id(one.whole) for one in known}) == 1
+            and [one.length for one in known] == self.lengths
         )
 
-    def _beside(
-        self, new: Float[Tensor, "batch heads computed size"], layer: int, which: int
-    ) -> Float[Tensor, "batch heads length size"]:
-        """What is cached of a layer with the new keys or values put into a copy, for all rows."""
-        batch, heads, _, size = new.shape
-        kept = list({id(one): one for one in self.caches}.values())
-        full = new.new_zeros(len(kept), heads, self._longest, size)
-        have = {}
-        for number, one in enumerate(kept):
-            if layer < len(one.layers):  # else nothing stands before what is computed
-                part = one.layers[layer][which]
-                full[number, :, : part.shape[1]] = part[:, : self._longest]
-                have[id(one)] = part.shape[1]
-        for row, one in enumerate(self.caches):
-            self._check_held(row, have.get(id(one), 0), sys.maxsize)
-        numbers = {id(one): number for number, one in enumerate(kept)}
-        whole = full[on(full.device, [numbers[id(one)] for one in self.caches])]
+    def _write(
+        self, whole: tuple[Tensor, Tensor], rows: tuple[int, ...], new: tuple[Tensor, Tensor]
+    ) -> None:
+        """Puts keys and values of the computed tokens in their places."""
         assert self.computed is not None
-        at = self.computed.to(full.device)[:, None, :, None].expand(batch, heads, -1, size)
-        return whole.scatter_(2, at, new)
+        at = self.computed.to(whole[0].device)  # layers may be on several cards
+        index = self._index(rows, at.device)[:, None]
+        for part, own in zip(whole, new, strict=True):
+            part[index, :, at] = own.transpose(1, 2)
 
-    def _joined(self, layer: int, which: int) -> Float[Tensor, "batch heads length size"]:
-        """All rows of a layer, padded; a single row is handed out as it is cached."""
-        parts: list[Tensor] = [one.layers[layer][which] for one in self.caches]
-        if len(parts) == 1:
-            return parts[0][None]
-        # zeros: what is there by chance may be no number, and no mask hides that
-        full = parts[0].new_zeros(len(parts), parts[0].shape[0], self._longest, parts[0].shape[2])
-        for row, part in enumerate(parts):
-            full[row, :, : part.shape[1]] = part
+    def _rows(
+        self, part: Float[Tensor, "sequences heads positions size"], rows: tuple[int, ...]
+    ) -> Float[Tensor, "batch heads length size"]:
+        """The keys or values of some rows; no copy where they follow each other."""
+        first, longest = rows[0], self._longest
+        if rows == tuple(range(first, first + len(rows))):
+            return part[first : first + len(rows), :, :longest]
+        return part[self._index(rows, part.device), :, :longest]
+
+    def _copied(
+        self,
+        held: Sequence[Held | None],
+        which: int,
+        new: Float[Tensor, "batch heads computed size"],
+    ) -> Float[Tensor, "batch heads length size"]:
+        """A copy of the cached keys (0) or values (1) of all rows, with room for the others."""
+        full = new.new_zeros(len(held), new.shape[1], self._longest, new.shape[3])
+        for whole, places, rows in _together(held):
+            part = whole[which][:, :, : self._longest]
+            at, index = self._index(places, full.device), self._index(rows, part.device)
+            full[at, :, : part.shape[2]] = part[index]
         return full
+
+    def _index(self, numbers: tuple[int, ...], device: torch.device) -> Int[Tensor, " numbers"]:
+        """Numbers on a device, put there once in a pass."""
+        known = self._indices.get((numbers, device))
+        if known is None:
+            known = self._indices[numbers, device] = on(device, torch.tensor(numbers))
+        return known
+
+
+def _together(
+    held: Sequence[Held | None],
+) -> list[tuple[tuple[Tensor, Tensor], tuple[int, ...], tuple[int, ...]]]:
+    """The tensors that they are in, with places in the batch and rows in these tensors."""
+    groups: dict[int, list[tuple[int, Held]]] = {}
+    for place, one in enumerate(held):
+        if one is not None:
+            groups.setdefault(id(one.whole), []).append((place, one))
+    return [
+        (own[0][1].whole, tuple(place for place, _ in own), tuple(one.row for _, one in own))
+        for own in groups.values()
+    ]
 
 
 def _tail(computed: list[int], length: int) -> int:

@@ -1,5 +1,6 @@
 """Keys and values kept between passes: exact where they must be, and what they stand for else."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 import pytest
@@ -14,6 +15,7 @@ from checkpoints import (
     write_llama,
 )
 from plain import LLADA, LLAMA, Plain, close, read
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mdlm_probe import models
 from mdlm_probe.core.errors import ProbeError
@@ -99,7 +101,7 @@ def test_all_fed_equals_states(model):
         assert len(one.layers) == 2
         for keys, values in one.layers:
             assert keys.shape == values.shape == (heads, len(ids), 8)
-            assert keys.untyped_storage().nbytes() == 4 * keys.numel()  # no view of a batch
+            assert keys.untyped_storage().nbytes() == 4 * len(BATCH) * heads * len(TEXT) * 8
 
 
 @pytest.mark.parametrize("batch", [[TEXT], [TEXT, OTHER]])
@@ -138,6 +140,71 @@ def test_quantised_networks(tmp_path, kind, bits):
         assert close(ours, exact(model, BATCH, asked), 1e-4)
 
 
+# ---------------------------------------------------------------------- batches that change
+
+BATCHES = [(0, 1, 2, 3), (3, 1), (1,), (2, 0), (0, 1, 2, 3), (2, 3), (1, 0)]
+"""Of four sequences, those of each pass, in its order."""
+
+
+def test_sequences_may_leave_come_back_and_change_places(model):
+    """Nothing of one shows in another, whatever it was with before; as each would be alone."""
+    grown = [TEXT[:5], TEXT[:7], OTHER[:4], OTHER[:6]]
+    caches, alone = empty(grown), empty(grown)
+    feed(model, grown[:2], None, [(0, 1)], caches[:2])
+    feed(model, grown[2:], None, [(0, 1)], caches[2:])
+    for own, ids in zip(alone, grown, strict=True):
+        feed(model, [ids], None, [(0, 1)], [own])
+    for number, rows in enumerate(BATCHES):
+        more = number % 3 == 2  # in other passes nothing grows
+        for row in rows:
+            grown[row] = [*grown[row], 20 + 9 * row + number] if more else [*grown[row]]
+            grown[row][-2] = 30 + row + 7 * number
+        computed = [[len(grown[row]) - 2, len(grown[row]) - 1] for row in rows]
+        batch = [grown[row] for row in rows]
+        asked = [(i, at + model.shift) for i, own in enumerate(computed) for at in own]
+        ours = feed(model, batch, computed, asked, [caches[row] for row in rows])
+        own = [
+            feed(model, [ids], [places], [(0, at + model.shift) for at in places], [alone[row]])
+            for row, ids, places in zip(rows, batch, computed, strict=True)
+        ]
+        assert close(ours, torch.cat(own), 1e-5)
+    for mine, own in zip(caches, alone, strict=True):
+        for pair, other in zip(mine.layers, own.layers, strict=True):
+            assert all(close(a, b, 1e-5) for a, b in zip(pair, other, strict=True))
+
+
+def test_what_is_behind_a_sequence_is_zero(model):
+    caches = filled(model, BATCH)
+    feed(model, BATCH[:2], [[4, 5], [1, 2]], [(0, 4 + model.shift)], caches[:2])
+    for one in caches:
+        for held in one.layers:
+            assert all(not part[held.row, :, held.length :].any() for part in held.whole)
+
+
+class Calls(TorchDispatchMode):
+    """Counts what is started on a device, each by its name."""
+
+    def __init__(self):
+        super().__init__()
+        self.counts = Counter()
+
+    def __torch_dispatch__(self, call, types, given=(), named=None):
+        self.counts[call.__name__] += 1
+        return call(*given, **named or {})
+
+
+def test_a_step_starts_as_much_for_many_sequences_as_for_one(model):
+    """Writing and reading what is kept; each start takes a GPU some microseconds."""
+    found = []
+    for count in (1, 2, 6):
+        caches, given = filled(model, [TEXT] * count), padded([TEXT] * count)
+        computed, asked = torch.tensor([[3, 4]] * count), torch.tensor([0])
+        with Calls() as calls:
+            model.states_with_cache(*given, computed, asked, asked + 3 + model.shift, caches)
+        found.append({n: calls.counts[n] for n in ("copy_.default", "index_put_.default")})
+    assert found == [{"copy_.default": 0, "index_put_.default": 4}] * 3  # keys and values twice
+
+
 # ---------------------------------------------------------------------- causal
 
 
@@ -154,7 +221,7 @@ def test_some_tokens_at_a_time_equal_the_whole(loaded, batch, count):
             ids += [30 + 7 * row + 2 * step + n for n in range(count)]
         asked = [(row, i + 1) for row, places in enumerate(computed) for i in places]
         assert close(feed(model, grown, computed, asked, caches), exact(model, grown, asked), 1e-5)
-    assert [one.layers[1][0].shape[1] for one in caches] == [len(ids) for ids in grown]
+    assert [one.layers[1].length for one in caches] == [len(ids) for ids in grown]
 
 
 @pytest.mark.parametrize("kind", CAUSAL_TYPES)
@@ -329,5 +396,5 @@ def test_a_pass_that_breaks_off_may_be_repeated(loaded, fill):
     with pytest.raises(MemoryError):
         feed(model, batch, computed, asked, caches)
     hook.remove()
-    assert caches[0].layers[0][0].shape[1] == 9
+    assert caches[0].layers[0].length == 9
     assert close(feed(model, batch, computed, asked, caches), exact(model, batch, asked), 1e-5)
