@@ -129,9 +129,10 @@ class Cache:
         hides that.
         """
         own = new.clone(memory_format=torch.contiguous_format)
-        for row, length in enumerate(self.lengths):
-            if length < self._longest:
-                own[row, :, length:] = 0
+        if min(self.lengths) < self._longest:
+            ends = self._index(tuple(self.lengths), own.device)[:, None]
+            behind = torch.arange(self._longest, device=own.device) >= ends
+            own.masked_fill_(behind[:, None, :, None], 0)
         return own
 
     def _check(self, held: Sequence[Held | None]) -> None:
