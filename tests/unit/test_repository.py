@@ -2,9 +2,11 @@
 
 import re
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import yaml
+from packaging.specifiers import SpecifierSet
 
 from mdlm_probe.core.version import __version__
 
@@ -49,3 +51,14 @@ def test_extras_are_in_the_development_environment():
     for one in (*project["dependencies"], *wanted):
         name = re.match(r"[\w.-]+", one)[0].lower().replace("_", "-")
         assert name in names, name
+
+
+def test_all_that_is_installed_is_for_the_oldest_python_that_may_be_used():
+    """Distributions stay at an early patch release: Debian 12 has 3.11.2."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    oldest = project["requires-python"].removeprefix(">=") + ".0"
+    wanted = {one.name: one.metadata["Requires-Python"] or "" for one in metadata.distributions()}
+    assert {"torch", "transformers", "pytest"} <= wanted.keys()
+    pinned = re.findall(r"^([\w.-]+)==", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    newer = {name: said for name, said in wanted.items() if not SpecifierSet(said).contains(oldest)}
+    assert {name: said for name, said in newer.items() if name in pinned} == {}
