@@ -44,9 +44,11 @@ def unnamed(tree):
     return found
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.name))
-def test_errors_that_name_an_option_carry_it(path):
-    assert unnamed(ast.parse(path.read_text())) == []
+def test_errors_that_name_an_option_carry_it():
+    files = sorted(PACKAGE.rglob("*.py"))
+    found = {path: unnamed(ast.parse(path.read_text())) for path in files}
+    assert {path: lines for path, lines in found.items() if lines} == {}
+    assert len(found) > 100
 
 
 @pytest.mark.parametrize(
