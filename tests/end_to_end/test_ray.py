@@ -12,6 +12,7 @@ import pytest
 from commands import call
 from fakes import write
 from ray_work import Changed, Dying, Short, Slow
+from simulations import cases, simulation
 from small_job import Log, job
 
 from mdlm_probe.cli import study_file
@@ -61,7 +62,8 @@ JOBS = [
 ]
 
 
-@pytest.mark.parametrize("one", JOBS, ids=lambda one: one.probe)
+@simulation
+@pytest.mark.parametrize("one", cases(JOBS, every=2), ids=lambda one: one.probe)
 def test_rows_are_those_of_one_process(tmp_path, workers, one):
     made = [replaced(one, output=tmp_path / name) for name in ("here", "there")]
     here, there = runner.run(prepare(made[0]), Log()), runner.run(prepare(made[1]), Log(), workers)

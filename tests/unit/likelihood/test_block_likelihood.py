@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from oracles import MASK, TOKENS, Letters, Sharpened, chain, joint
-from simulations import repeats, simulation, tolerance
+from simulations import repeats, simulation, spread, tolerance
 
 from mdlm_probe.core.errors import ProbeError
 from mdlm_probe.engine.engine import Engine
@@ -94,10 +94,16 @@ def test_ends_of_text_are_wanted_of_a_model_that_has_none():
 # ---------------------------------------------------------------------- exact
 
 
+ORDERS = ("left_to_right", "right_to_left", "best_first")
+
+
+@simulation
 @pytest.mark.slow
-@pytest.mark.parametrize("order", ["left_to_right", "right_to_left", "best_first"])
-@pytest.mark.parametrize("more", [{}, {"shift": 1}, {"origin": "prompt"}], ids=str)
-@pytest.mark.parametrize("block", [1, 2, 3, 4])
+@pytest.mark.parametrize(
+    ("block", "more", "order"),
+    spread((1, 2, 3, 4), ({}, {"shift": 1}, {"origin": "prompt"}), ORDERS, every=3),
+    ids=str,
+)
 def test_the_chain_rule_within_blocks_is_the_joint(block, more, order):
     for seed, length in ((0, 5), (1, 6)):
         exact = np.log(joint(seed, PROMPT, length)[TEXT[:length]])

@@ -60,6 +60,12 @@ def each():
 every_chart = pytest.mark.parametrize(("probe", "name"), each())
 
 
+def some_of_each(every):
+    """One chart of so many of each probe; in `make statistics` all."""
+    own = {probe: [one for one in each() if one.values[0] == probe] for probe in PROBES}
+    return [one for charts in own.values() for one in cases(charts, every=every)]
+
+
 def test_two_models_are_there_and_far_apart():
     for probe in PROBES:
         rows = two_models.rows(probe)
@@ -329,7 +335,8 @@ def check_texts(svg):
     return boxes
 
 
-@every_chart
+@simulation
+@pytest.mark.parametrize(("probe", "name"), some_of_each(every=4))
 def test_no_text_is_cut_or_lies_over_another(probe, name):
     boxes = check_texts(file(probe, name).svg)
     said = " ".join(box.text for box in boxes)
@@ -338,11 +345,12 @@ def test_no_text_is_cut_or_lies_over_another(probe, name):
 
 def on_paper():
     """Some charts of every probe, half of them in each width; in `make statistics` all in both."""
-    known = [param.values for param in each()]
+    known = [param.values for param in some_of_each(every=8)]
     return [
         (probe, name, paper)
         for own, paper in spread(PROBES, pictures.PAPERS, every=2)
-        for probe, name in cases([one for one in known if one[0] == own], every=8)
+        for probe, name in known
+        if probe == own
     ]
 
 

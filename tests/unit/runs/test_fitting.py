@@ -119,7 +119,7 @@ def test_where_nothing_fits_the_error_says_so(tmp_path):
 def test_dream_instruct_reads_most_of_the_papers_masks(tmp_path):
     """Prompts of 1,868 to 1,916 tokens in a context of 2,048: 150 masks fit some, 200 none."""
     folder = write_real(tmp_path / "dream-instruct", "dream")
-    options = {"masks": ("0", "100", "150", "200"), "filler": ("mask",), "limit": 5}
+    options = {"masks": ("0", "100", "150", "200"), "filler": ("mask",), "limit": 2}
     plan = prepare(Job("masks", str(folder), options))
     border = models.load_border(plan.entry)
     found = fit(plan, border).plan

@@ -13,7 +13,7 @@ import oracles
 import pytest
 import simulated_courses
 from scipy import sparse, stats
-from simulations import WHOLE, repeats, simulation
+from simulations import WHOLE, repeats, simulation, spread
 
 from mdlm_probe.decoding import loop
 from mdlm_probe.decoding.canvas import Canvas, Step
@@ -370,24 +370,23 @@ def test_every_place_is_hit_as_often_as_told():
 CONFIDENCES = {"noise": simulated_courses.noise, "beside text": simulated_courses.beside_text}
 
 
+READ = (
+    *(("left_to_right", "noise"), ("random", "noise")),
+    *(("low_confidence", "noise"), ("low_confidence", "beside text")),
+)
+"""An order, and the confidences that it reads."""
+DOSES = ((0.01, 512, 20), (0.1, 64, 100), (0.2, 64, 100))
+"""A share, the canvas it is a share of, and how many canvases."""
+
+
 @simulation
 @pytest.mark.parametrize(
-    ("frac", "length", "count"), [(0.01, 512, 20), (0.1, 64, 100), (0.2, 64, 100)]
+    ("read", "dose", "rate", "block"), spread(READ, DOSES, (1, 4), (16, 32, 0), every=3)
 )
-@pytest.mark.parametrize("rate", [1, 4])
-@pytest.mark.parametrize(
-    ("order", "confidences"),
-    [
-        ("left_to_right", "noise"),
-        ("random", "noise"),
-        ("low_confidence", "noise"),
-        ("low_confidence", "beside text"),
-    ],
-)
-@pytest.mark.parametrize("block", [16, 32, 0])
 @pytest.mark.slow
-def test_the_realised_share_is_the_asked_one(order, confidences, block, rate, frac, length, count):
+def test_the_realised_share_is_the_asked_one(read, dose, rate, block):
     """Within a tenth, over canvases: in any order, in blocks and in one, four at a time too."""
+    (order, confidences), (frac, length, count) = read, dose
     runs = repeats(count)
     hooks = [Intervene("shift", frac, n, length) for n in range(runs)]
     for n, hook in enumerate(hooks):
