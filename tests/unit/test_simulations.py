@@ -14,6 +14,7 @@ def test_what_is_within_bounds_fails_once_in_hundreds(true):
 
 
 @pytest.mark.parametrize(("true", "least"), [(0.8, 0.5), (0.7, 0.95), (0.5, 0.999)])
+@pytest.mark.slow
 def test_what_is_far_out_of_bounds_is_seen(true, least):
     shares = np.random.default_rng(0).binomial(60, true, 3000) / 60
     failed = [not between(share, 0.93, 0.97, 60, exact=False) for share in shares]

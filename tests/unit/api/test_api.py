@@ -52,6 +52,7 @@ def test_a_chart_has_no_other_format(run, tmp_path):
         run.charts["locality"].save(tmp_path / "a.gif")
 
 
+@pytest.mark.slow
 def test_a_study_has_its_runs():
     study = mp.load(REFERENCE)
     asked = json.loads((REFERENCE / "study.json").read_text())["runs"]

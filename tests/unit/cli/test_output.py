@@ -111,6 +111,7 @@ def test_listings_are_json_too():
     assert "llada-8b" in {next(iter(row.values())) for row in named}
 
 
+@pytest.mark.slow
 def test_columns_are_searched_and_names_are_checked():
     few = call("columns", "--find", "hash").output
     assert len(few.splitlines()) < len(call("columns").output.splitlines())

@@ -85,6 +85,7 @@ def test_an_end_of_waiting_stops_the_others():
 
 # the thread that a signal finds half begun, in Python's own locks, ends with an error of its own
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.slow
 def test_ctrl_c_is_obeyed_at_any_moment():
     """200 signals at random moments around the beginning of a wait that would have no end."""
     rng, hang = random.Random(0), threading.Event()

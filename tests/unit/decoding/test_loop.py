@@ -224,6 +224,7 @@ def test_every_order_writes_what_the_published_loop_writes(loaded, name, order, 
         assert ours.candidates == tokens
 
 
+@pytest.mark.slow
 def test_orders_write_different_texts(loaded):
     """Else the comparison above would say little."""
     given = canvases(count=3)

@@ -461,6 +461,7 @@ def test_long_prompts_have_no_gradients_either(gradient_stub):
         gradient_stub(planted(fits=1000)).attribute(stub_queries(1, 65))
 
 
+@pytest.mark.slow
 def test_gradient_batches_are_found_by_real_passes():
     network = models.load(models.resolve("tiny-mdlm"))
     for checkpointing in (False, True):

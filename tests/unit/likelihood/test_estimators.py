@@ -232,6 +232,7 @@ def test_many_groups_are_cut_where_their_queries_are_too_many(monkeypatch):
     assert estimators.rank(asker, groups, settings, [(1, 2)] * 5) == whole
 
 
+@pytest.mark.slow
 def test_a_precise_item_stops():
     items = [item(10, seed) for seed in range(40)]
     asker = engine(2, Sharpened)

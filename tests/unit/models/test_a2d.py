@@ -115,6 +115,7 @@ def test_it_loads_with_the_real_vocabulary(real):
     assert model.entry.chat
 
 
+@pytest.mark.slow
 def test_a_tokenizer_whose_mask_would_be_another_token(real, tmp_path):
     folder = shutil.copytree(real, tmp_path / "m")
     path = folder / "config.json"

@@ -140,6 +140,7 @@ def exact():
     return Engine(load(resolve("oracle-block")), batch_tokens=4096)
 
 
+@pytest.mark.slow
 def test_two_orders_within_a_block_factorise_one_distribution(exact):
     """Circulation and the orders' spread vanish; a pair across blocks has a circulation."""
     options = joint.suited(exact.entry) | {"measure": ("pairs", "orders"), "random": 2}

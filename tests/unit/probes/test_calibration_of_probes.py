@@ -197,6 +197,7 @@ def test_joint_reads_what_was_most_probable_at_each_step_of_an_order(oracle):
     }
 
 
+@pytest.mark.slow
 def test_joint_runs_of_before_have_no_calibration():
     rows = frames.frames(reference.FOLDER / "joint")[0]["joint"]
     rows = {kind: own[own["model"] == "tiny-mdlm"] for kind, own in rows.items()}

@@ -106,6 +106,7 @@ def called(call: ast.Call) -> str | None:
     return getattr(call.func, "id", getattr(call.func, "attr", None))
 
 
+@pytest.mark.slow
 def test_nobody_reads_an_attribute_that_is_not_in_the_contract():
     """Readers go through `value`, with names that there are; none of them by `getattr`."""
     read = 0

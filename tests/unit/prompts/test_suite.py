@@ -110,6 +110,7 @@ def test_every_letter_is_right_equally_often_among_the_examples(lexicon):
 
 
 @pytest.mark.parametrize("lexicon", ["full", "small"])
+@pytest.mark.slow
 def test_no_test_point_has_a_word_of_an_example(lexicon):
     for fs, seed in itertools.product(load("few-shot", lexicon).sets.values(), (0, 1)):
         shown = {o.lower() for e in fs.shots("relevant", 30, seed) for o in e.options}

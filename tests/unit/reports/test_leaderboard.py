@@ -87,6 +87,7 @@ def test_rows_are_sorted_best_first_and_those_without_last(made):
     assert fewer_lost[0] == "tiny-mdlm"
 
 
+@pytest.mark.slow
 def test_less_is_better_sorts_upwards(tmp_path):
     reference.run(tmp_path, "masks", "oracle-biased", "oracle")
     found = leaderboard.make([tmp_path], by="distraction p_right")

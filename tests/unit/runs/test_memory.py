@@ -164,6 +164,7 @@ def test_activations_that_gradients_keep(folders, kind):
     assert 0.6 < found / cost(model, gradients=True).work < 1.0
 
 
+@pytest.mark.slow
 def test_a_plan_counts_the_keys_and_values_that_decoding_keeps():
     options = {"length": (32,), "limit": 2}
     kept, whole = (

@@ -12,6 +12,7 @@ from mdlm_probe.runs.plan import Job, prepare
 from mdlm_probe.runs.plan_costs import PlanCost, PlanCosts, total
 
 
+@pytest.mark.slow
 def test_gradients_cost_a_pass_more():
     """Twice the tokens of the same prompts; see tests of what autograd keeps for the memory."""
     plan = prepare(Job("attribution", "tiny-mdlm", {"limit": 1, "orders": 1}))

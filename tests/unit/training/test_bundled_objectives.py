@@ -63,6 +63,7 @@ def test_weights_by_hand():
     assert masked.even_weights(torch.zeros(2, 3, dtype=torch.bool)).sum() == 0
 
 
+@pytest.mark.slow
 def test_uniform_model_costs_log_vocabulary_in_expectation():
     vocab, ids = 11, torch.randint(0, 11, (4, 16), generator=generator())
     maskable = torch.ones(4, 16, dtype=torch.bool)

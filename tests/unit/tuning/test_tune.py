@@ -105,6 +105,7 @@ def test_the_first_steps_loss_is_that_of_the_checkpoint_itself(place, tmp_path, 
     assert log(tune.run(chosen, Silent())).loss[0] == pytest.approx(total, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_activations_computed_again_change_nothing(place, whole, tmp_path):
     other = tune.run(asked(place, tmp_path, gradient_checkpointing="on"), Silent())
     assert log(other).loss.to_list() == pytest.approx(log(whole).loss.to_list(), rel=1e-6)

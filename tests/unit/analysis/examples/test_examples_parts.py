@@ -54,6 +54,7 @@ def test_a_replaced_word_is_gone_and_new():
 
 
 @given(st.text())
+@pytest.mark.slow
 def test_words_joined_are_the_text(text):
     assert "".join(words(text)) == text
 

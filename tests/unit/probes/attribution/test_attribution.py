@@ -41,6 +41,7 @@ def planted(model, engine_class=None, **options):
     return cells, rows, engine
 
 
+@pytest.mark.slow
 def test_defaults_are_the_papers():
     cells = attribution.plan()
     assert len(cells) == 16 * 2 * 30 * 20
@@ -277,6 +278,7 @@ def test_bad_options_are_named(options, message):
 
 
 @pytest.mark.parametrize("method", ["input-x-gradient", "integrated-gradients"])
+@pytest.mark.slow
 def test_other_methods(method):
     engine = Engine(models.load(models.resolve("tiny-mdlm")), batch_tokens=1024)
     options = {**SMALL, "shots": 2, "distractors": 2, "masks": (0,), "detail": "token"}

@@ -238,6 +238,7 @@ def test_the_chart_shows_the_tables_numbers():
     assert drawn.legend == ["m", "n", "question"]
 
 
+@pytest.mark.slow
 def test_many_models_have_one_line_each():
     drawn = pictures(frame(models=tuple("abcd")))[""]
     for panel in drawn.panels:
@@ -245,6 +246,7 @@ def test_many_models_have_one_line_each():
         assert len(panel.rows) == 4 * 10
 
 
+@pytest.mark.slow
 def test_intervals_stand_beside_the_papers_points():
     rows = frame(models=("llada-8b", "mine"), masks=(0, 50))
     plain, masked = pictures(rows)["groups"].panels

@@ -79,6 +79,7 @@ def test_the_front_is_what_brute_force_leaves():
         assert len(kept) == len(expected)
 
 
+@pytest.mark.slow
 def test_what_has_less_entropy_beats_nothing():
     """The front in three: brute force again, and a repetition that is cheap and likely."""
     generator = np.random.default_rng(1)
@@ -188,6 +189,7 @@ def test_what_stands_for_what():
     assert stands.of("m", 8, 16, 8, LEFT) == ()
 
 
+@pytest.mark.slow
 def test_lengths_are_compared_at_the_same_rate():
     assert "lengths" not in tables_of(rows())
     table = tables_of(rows(lengths=(8, 16)))["lengths"]
@@ -200,6 +202,7 @@ def test_lengths_are_compared_at_the_same_rate():
     assert own["perplexity"].tolist() == expected
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_without_a_scorer_or_answers():
     bare = rows(nll=np.nan, scorer_tokens=np.nan, correct=np.nan)
     found = tables_of(bare)

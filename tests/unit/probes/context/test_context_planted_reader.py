@@ -190,6 +190,7 @@ def test_the_overview_and_places_are_the_readers(run):
         assert found[where] == pytest.approx(value, abs=2e-4), where
 
 
+@pytest.mark.slow
 def test_the_share_is_that_of_the_exact_gain(run):
     """A model that gains by half of what the exact one does, less its own loss."""
     _, _, rows = run

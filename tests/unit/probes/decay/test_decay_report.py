@@ -190,6 +190,7 @@ def test_half_distances_stand_beside_the_entropy_of_the_first_mask():
     assert "n = 4 prompts" in picture.caption
 
 
+@pytest.mark.slow
 def test_three_tasks_have_no_correlation_and_no_picture():
     rows = tasks_apart((0.3, 0.5, 0.7))
     assert "over_tasks" not in made("tables", rows)

@@ -109,6 +109,7 @@ def test_the_oracle_has_one_joint():
         assert np.ptp(by_text[text.id]) / 16 < 1e-5
 
 
+@pytest.mark.slow
 def test_a_broken_oracle_is_found():
     found = rows("oracle", Sharpened, measure=("pairs", "orders"))
     turns = [abs(row["circulation"]) for cell, row in found if cell.measure == "pairs"]
@@ -157,6 +158,7 @@ def test_rows_do_not_depend_on_their_company():
 # ---------------------------------------------------------------------- counting
 
 
+@pytest.mark.slow
 def test_a_dry_run_takes_the_queries_that_an_engine_would():
     entry = models.resolve("tiny-mdlm")
     cells = joint.plan(**FEW)

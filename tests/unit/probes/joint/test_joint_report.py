@@ -292,6 +292,7 @@ def test_the_bound_is_uncertain_where_texts_disagree():
     assert list(line).index("supported") < list(line).index("by_mean")
 
 
+@pytest.mark.slow
 def test_the_bound_is_never_more_than_the_texts_support():
     """Whatever texts say, no upper end up to it is above eps; a single text supports nothing."""
     rng = np.random.default_rng(0)
@@ -331,6 +332,7 @@ def pictures(rows):
     return pictured(charts, joint.tables(rows), rows)
 
 
+@pytest.mark.slow
 def test_pictures_show_every_model_and_task():
     rows = everything(("m", "n"))
     drawn = pictures(rows)

@@ -94,6 +94,7 @@ def test_draws_are_the_joints(chain_draws, exact):
         assert count / DRAWS == pytest.approx(p, abs=4 * np.sqrt(p * (1 - p) / DRAWS))
 
 
+@pytest.mark.slow
 def test_one_joint_has_one_total_correlation_in_any_order(exact):
     rows = drawn("random", range(DRAWS))
     rows = total_tables.per_draw(rows[rows["together"] == LENGTH])

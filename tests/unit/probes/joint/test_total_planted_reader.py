@@ -142,6 +142,7 @@ def test_the_likeliest_tokens_lose_nothing_where_draws_do(run):
     assert "left_to_right" in found.setting
 
 
+@pytest.mark.slow
 def test_marginals_that_are_too_sure_hide_what_the_draws_still_lose():
     """No joint has these marginals: entropies are less than in it, and losses more."""
     _, rows = measured(Copies(sharpened=True))

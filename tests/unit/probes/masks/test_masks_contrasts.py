@@ -101,6 +101,7 @@ def test_masks_cost_more_among_more_distractors():
     )
 
 
+@pytest.mark.slow
 def test_lengths_are_compared_at_what_all_of_them_were_asked():
     settings = [{"amount": k, "distractors": n} for n in (0, 40) for k in ("0", "2", "50")]
     rows = run([*settings, {"amount": "100", "distractors": 40}], lambda own, n: 0.5)
@@ -164,6 +165,7 @@ def test_rows_that_lack_a_setting_have_no_table_of_it():
         assert not {"steps", "lengths", "gain", "gains"} & masks.tables(some).keys()
 
 
+@pytest.mark.slow
 def test_declared_units_are_of_columns_that_these_tables_have():
     several = {"steps": 40, "order": "random"}
     contexts = [{"shots": s, "distractors": d} for s in (0, 10) for d in (0, 40)]

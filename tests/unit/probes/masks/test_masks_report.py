@@ -172,6 +172,7 @@ def test_amounts_are_ordered_by_what_they_append():
     assert set(masks.drop(mixed)["largest"]) == {"100"}
 
 
+@pytest.mark.slow
 def test_runs_without_a_start_or_without_tails():
     no_start = masks.tables(frame(falling, amounts=("10", "100")))
     assert no_start["drop"].set_index("filler").loc["mask", "points"] == pytest.approx(30)
@@ -195,6 +196,7 @@ def pictures(rows):
     return pictured(charts, masks.tables(rows), rows)
 
 
+@pytest.mark.slow
 def test_the_chart_shows_the_tables_numbers():
     rows = frame(falling, models=("m", "n"))
     drawn = pictures(rows)
@@ -237,6 +239,7 @@ def test_axes_of_percent_end_a_little_above_100():
     assert all(panel.rows[0]["y"] == 100 for panel in accuracies)
 
 
+@pytest.mark.slow
 def test_contexts_sides_and_steps_get_their_own_places():
     rows = pd.concat(
         [

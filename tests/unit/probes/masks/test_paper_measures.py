@@ -104,6 +104,7 @@ def test_what_a_drop_gained(sides):
     assert found.low <= found.mean <= found.high
 
 
+@pytest.mark.slow
 def test_of_several_contexts_the_first_is_published():
     """Ten distractors cost everything, none nothing; the figures are of none."""
     frame = rows(lambda steps, k, d: 1 if d == 0 or k == 0 else 0, distractors=(0, 10))

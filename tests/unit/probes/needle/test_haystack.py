@@ -99,6 +99,7 @@ def test_a_short_haystack_is_the_beginning_of_a_long_one():
         assert all(text[0].isupper() and text.endswith(".") for text in long)
 
 
+@pytest.mark.slow
 def test_the_filler_says_nothing_of_key_and_value():
     source = facts.load("needle", "small")
     dropped = 0

@@ -294,6 +294,7 @@ def test_a_dry_run_of_some_cells_counts_no_unintervened_answers_beside(prompts):
 # ---------------------------------------------------------------------- runs
 
 
+@pytest.mark.slow
 def test_a_prompt_too_long_is_refused_before_the_model_is_loaded(tmp_path, monkeypatch):
     monkeypatch.setattr(models, "load", lambda *_: pytest.fail("loaded"))
     path = tmp_path / "long.txt"

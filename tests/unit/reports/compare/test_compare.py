@@ -268,6 +268,7 @@ def test_only_settings_that_there_are_may_be_let_differ(tmp_path, name, said):
     assert "limit" not in expected
 
 
+@pytest.mark.slow
 def test_a_setting_may_be_named_where_it_does_not_differ(tmp_path):
     places = two(tmp_path)
     for name in ("seed", "options.seed", "position", "load.quantize", "suite"):
@@ -433,6 +434,7 @@ def test_a_report_without_pairings_compares_every_number(tmp_path, monkeypatch):
     assert (table["n"] == len(rows("base"))).all()
 
 
+@pytest.mark.slow
 def test_files_hold_every_line(tmp_path):
     found, _ = compare.compare(*two(tmp_path))
     paths = compare.save(tmp_path / "out", found)
@@ -454,6 +456,7 @@ def test_files_hold_every_line(tmp_path):
     assert [path.read_bytes() for path in again] == before
 
 
+@pytest.mark.slow
 def test_pictures_of_several_pairs_are_png_alone(tmp_path):
     both = [(entry(name), rows(name, n)) for n, name in enumerate(("base", "tuned"))]
     place = write(tmp_path / "a", *both)

@@ -167,6 +167,7 @@ def test_a_real_run_compares_as_its_report_says(both, tables_of, probe):
             assert sorted(lines[side]) == pytest.approx(expected, rel=1e-6, abs=1e-9), (name, side)
 
 
+@pytest.mark.slow
 def test_verdicts_on_models_compare_as_their_report_says(real):
     """Of each model that the answers were judged against."""
     _, one = judged(real, "all")

@@ -116,6 +116,7 @@ def test_a_baseline_in_the_same_folder_is_a_models_csv(sides, tmp_path):
     assert "### Against" not in texts["card-tiny-mdlm.md"]
 
 
+@pytest.mark.slow
 def test_what_was_measured_otherwise_is_refused_unless_asked_for(sides, tmp_path):
     folder = reference.run(tmp_path / "run", "masks", "tiny-mdlm")
     entries = json.loads((folder / "run.json").read_text())

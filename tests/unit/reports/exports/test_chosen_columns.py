@@ -99,6 +99,7 @@ def test_ends_of_intervals_are_chosen_together(curve):
     assert chosen_table("masks", "curve", curve, ("tasks_low",)) is None
 
 
+@pytest.mark.slow
 def test_no_row_is_lost_whatever_is_chosen():
     """The first number of each table with the model: rows are all there, in groups or not."""
     runs, _ = exports.load(reference.FOLDER / "needle")

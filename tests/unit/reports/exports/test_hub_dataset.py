@@ -34,6 +34,7 @@ def pushed(folder, **more):
     return export(folder, ["datapackage"], ExportRequest(push_dataset=REPO, **more))
 
 
+@pytest.mark.slow
 def test_a_private_repository_gets_rows_columns_and_a_card(run, hub):
     said = pushed(run)
     files = hub.files(REPO)
@@ -54,6 +55,7 @@ def test_a_private_repository_gets_rows_columns_and_a_card(run, hub):
     assert f"| {n} | finished |" in " ".join(card.text.split())
 
 
+@pytest.mark.slow
 def test_a_study_goes_there_run_by_run(hub, tmp_path):
     for name in ("locality", "needle"):
         reference.run(tmp_path / "study" / name, name, "tiny-mdlm")
@@ -72,6 +74,7 @@ def card_of(hub):
     return DatasetCard(hub.files(REPO)["README.md"].decode()).data.to_dict()
 
 
+@pytest.mark.slow
 def test_what_others_wrote_stays_and_a_second_push_replaces_our_section(run, hub):
     theirs = {"config_name": "mine", "data_files": ["mine.csv"]}
     old = f"---\nlicense: mit\ntags: [a]\nconfigs: {json.dumps([theirs])}\n---\n# Mine\n"
@@ -159,6 +162,7 @@ def test_options_that_mean_nothing_are_refused(run, words, found):
     assert found in call("export", run, *words, code=None).output
 
 
+@pytest.mark.slow
 def test_nothing_else_of_the_folder_goes_there(hub, tmp_path):
     folder = reference.run(tmp_path / "run", "locality", "oracle", "oracle-biased")
     (folder / ".locks").mkdir(exist_ok=True)

@@ -196,6 +196,7 @@ def read(folder, name):
     return found
 
 
+@pytest.mark.slow
 def test_facts_say_what_was_run(tmp_path):
     run = read(tmp_path, "masks")
     found = run_facts.facts(run.made["masks"].frame, run.entries, ["a note"])
@@ -263,6 +264,7 @@ def test_a_report_without_charts_has_its_tables(tmp_path, monkeypatch):
     assert [table.title for table in section.tables] == ["t"]
 
 
+@pytest.mark.slow
 def test_of_judging_the_masks_are_those_of_the_answers(tmp_path):
     run = read(tmp_path, "shift")
     assert run.made["judge"].masks == run.made["shift"].masks == "a canvas of 32"

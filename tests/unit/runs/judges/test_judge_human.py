@@ -93,6 +93,7 @@ def test_the_order_is_drawn_for_every_pair(tmp_path):
     assert len(items_of(page_of(tmp_path))) == 5
 
 
+@pytest.mark.slow
 def test_verdicts_come_back_as_rows_and_tables(judged):
     path = file_of(judged, "ann b", likes_alpha)
     typed = ["judge", judged, "--verdicts", path]
@@ -124,6 +125,7 @@ def test_what_somebody_did_not_judge_is_said(judged):
     assert (found["verdict"] == "failed").sum() == 1
 
 
+@pytest.mark.slow
 def test_several_people_and_how_far_they_agree(judged):
     files = [
         file_of(judged, "ann", likes_alpha),

@@ -298,6 +298,7 @@ def test_options_between_models(two, typed, words):
     assert words in call("judge", *two, *typed, "--judge-by", "language", code=1).stderr
 
 
+@pytest.mark.slow
 def test_models_within_one_run_of_shift(tmp_path):
     for name in "ab":
         write(tmp_path, rows(model=name, answer=name), model=name)

@@ -215,6 +215,7 @@ def test_prompts_that_miss_a_fraction_have_no_slope():
     assert "trend" not in judge.tables(pd.DataFrame(both("p", "A>B", "B>A")))
 
 
+@pytest.mark.slow
 def test_judges_models_interventions_and_ways_of_decoding_are_kept_apart():
     rows = [
         line
