@@ -66,14 +66,26 @@ def plan(
     options.check_least(0, shots=shots, seed=seed)
     options.check_once(families=families, words=words, per_step=per_step, order=order)
     check(1, Schedule(1, 1, "random", threshold, temperature))
-    own = rules.settings_by_order(order, settings)
-    if "dream_origin" in order:
-        raise ProbeError(
-            "--order dream_origin draws how many masks a step commits",
-            expected="an order that commits --per-step of them, such as random",
-            option=("order", "per_step"),
-        )
-    source = list_prompts.load(lists, lexicon)
+    _check_lists(list_prompts.load(lists, lexicon), families, words, lexicon)
+    return cells_of(
+        Cell,
+        ("family", families),
+        ("list_length", words),
+        ("item", range(limit)),
+        (("order", "asked_per_step"), _ways(order, per_step, settings)),
+        lists=lists,
+        lexicon=lexicon,
+        seed=seed,
+        shots=shots,
+        temperature=temperature,
+        threshold=threshold,
+    )
+
+
+def _check_lists(
+    source: list_prompts.ListPrompts, families: Sequence[Family], words: Sequence[int], lexicon: str
+) -> None:
+    """Raises ProbeError for families without wording, and for lists longer than the lexicon."""
     known = [family for family, _ in source.tasks]
     if missing := [family for family in families if family not in known]:
         raise ProbeError(
@@ -84,24 +96,24 @@ def plan(
     if max(words) >= len(source.words):
         expected = f"fewer than the {len(source.words)} words of lexicon {lexicon}"
         raise options.wrong("words", max(words), expected)
-    ways = [
+
+
+def _ways(
+    order: Sequence[Order], per_step: Sequence[int], settings: RuleSettings
+) -> list[tuple[str, int]]:
+    """Ways of filling in an answer: orders with their settings, and masks that a step commits."""
+    own = rules.settings_by_order(order, settings)
+    if "dream_origin" in order:
+        raise ProbeError(
+            "--order dream_origin draws how many masks a step commits",
+            expected="an order that commits --per-step of them, such as random",
+            option=("order", "per_step"),
+        )
+    return [
         (rules.joined(name, own.get(name, RuleSettings())), count)
         for name in order
         for count in ((0,) if RULES[name].free else per_step)
     ]
-    return cells_of(
-        Cell,
-        ("family", families),
-        ("list_length", words),
-        ("item", range(limit)),
-        (("order", "asked_per_step"), ways),
-        lists=lists,
-        lexicon=lexicon,
-        seed=seed,
-        shots=shots,
-        temperature=temperature,
-        threshold=threshold,
-    )
 
 
 def sources(lists: str, lexicon: str, **_: Any) -> dict[str, str]:
