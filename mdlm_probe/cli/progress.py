@@ -10,7 +10,7 @@ from typing import Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mdlm_probe.cli.screen import Screen, visible
+from mdlm_probe.cli.screen import Screen, check_readers, visible
 from mdlm_probe.core import quantities
 from mdlm_probe.core.catalog import JUDGE, TUNE
 
@@ -43,6 +43,7 @@ class Bar:
 
     def __exit__(self, *error: object) -> None:
         self._bar.stop()
+        check_readers(error)
 
     def note(self, text: str) -> None:
         """One line above the bar."""
@@ -173,6 +174,7 @@ class StudyBar:
 
     def __exit__(self, *error: object) -> None:
         self.bar.stop()
+        check_readers(error)
 
     @property
     def several(self) -> bool:

@@ -5,12 +5,18 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 
 import click
 from rich.console import Console
 
 from mdlm_probe.cli.output import COLLECTED
+
+CUT_SHORT = 141
+"""The exit code of a command that ended amid its work since nobody read any more, as a shell has it
+for programs that end so: 128 + SIGPIPE.
+"""
 
 
 class Screen(Console):
@@ -41,6 +47,19 @@ def echo(text: object, *, err: bool = False, nl: bool = True) -> None:
         collected.add_line(visible(str(text)))
     else:
         click.echo(visible(str(text)), err=err, nl=nl)
+
+
+def check_readers(error: Sequence[object]) -> None:
+    """Ends a command whose readers had enough amid its work: what follows isn't done.
+
+    Args:
+        error: what a context manager is told when the work ends.
+
+    Raises:
+        Exit: with the code `CUT_SHORT`, where they had.
+    """
+    if any(isinstance(part, BrokenPipeError) for part in error):
+        raise click.exceptions.Exit(CUT_SHORT)
 
 
 def flush() -> None:

@@ -48,6 +48,36 @@ def test_a_reader_that_had_enough_is_no_error(arguments, buffers, monkeypatch):
     assert not ended.value.code
 
 
+MEASURED = "locality -m oracle --limit 2 --tasks verb-smallest --positions 0".split()
+
+
+@pytest.mark.slow
+def test_a_measurement_that_nobody_reads_to_the_end_is_no_success(tmp_path, monkeypatch, undrawn):
+    """Its rows stay, and the same command ends it; so does a study's."""
+    study = tmp_path / "study.yaml"
+    run = {"model": ["oracle"], "limit": 2, "tasks": ["verb-smallest"], "positions": [0]}
+    study.write_text(json.dumps({"runs": {"locality": run}}))
+    for typed in (MEASURED, ["study", str(study)]):
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stderr", Closed(buffers=False))
+            with pytest.raises(SystemExit) as ended:
+                cli.main([*typed, "-o", str(tmp_path / typed[0])])
+        assert ended.value.code == screen.CUT_SHORT
+    call(*MEASURED, "-o", tmp_path / "locality")
+    entry = json.loads((tmp_path / "locality" / "run.json").read_text())["locality__oracle"]
+    assert entry["status"] == "finished"
+
+
+@pytest.mark.slow
+def test_tables_that_nobody_reads_to_the_end_are_no_error(tmp_path, monkeypatch, undrawn):
+    """All is measured, and its files are there."""
+    monkeypatch.setattr(sys, "stdout", Closed(buffers=False))
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*MEASURED, "-q", "-o", str(tmp_path)])
+    assert not ended.value.code
+    assert (tmp_path / "locality-accuracy.csv").exists()
+
+
 @pytest.mark.parametrize("buffers", [False, True])
 def test_an_error_stays_one_though_nobody_reads_it(buffers, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "stderr", Closed(buffers))
