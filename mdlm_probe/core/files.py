@@ -58,6 +58,9 @@ def write_json(path: Path, content: Any, *, sort_keys: bool = False) -> None:
 def append_whole(file: RawIOBase, data: bytes, end: int) -> None:
     """Writes data at the end of an unbuffered file: all of it, safe on disk, or none of it.
 
+    What is whole when Ctrl-C comes stays, too: it may have cost money, and only a crash of the
+    machine could still lose it.
+
     Args:
         file: open for writing, its position at `end`.
         data: what is written.
@@ -71,10 +74,11 @@ def append_whole(file: RawIOBase, data: bytes, end: int) -> None:
         while left:
             left = left[file.write(left) :]
         os.fsync(file.fileno())
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
-            file.truncate(end)
-            file.seek(end)
+            if isinstance(error, OSError) or file.tell() < end + len(data):
+                file.truncate(end)
+                file.seek(end)
         raise
 
 

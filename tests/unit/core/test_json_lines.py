@@ -4,6 +4,7 @@ import errno
 import json
 import os
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given, settings
@@ -120,6 +121,36 @@ def test_lines_that_do_not_fit_leave_nothing(tmp_path, monkeypatch, room, error,
     assert log.path.read_bytes() == before
     log.append(RECORDS[1:])
     assert log.path.read_text(encoding="utf-8") == WHOLE
+
+
+class Whole(Full):
+    """A file that Ctrl-C comes to right behind a write."""
+
+    def write(self, data):
+        self.file.write(data)
+        raise self.error
+
+
+def test_what_is_whole_when_ctrl_c_comes_stays(tmp_path, monkeypatch):
+    """Right behind the write, or until it is safe on the disk."""
+    log = opened(tmp_path / "log")
+    log.append(RECORDS[:1])
+    inner, lines = type(log.path).open, [f"{line}\n" for line in WHOLE.split("\n")]
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            type(log.path),
+            "open",
+            lambda *given, **named: Whole(inner(*given, **named), 0, KeyboardInterrupt()),
+        )
+        with pytest.raises(KeyboardInterrupt):
+            log.append(RECORDS[1:2])
+    assert log.path.read_text(encoding="utf-8") == "".join(lines[:2])
+    for error, kept in ((OSError(errno.EIO, "Input/output error"), 2), (KeyboardInterrupt(), 3)):
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "fsync", Mock(side_effect=error))
+            with pytest.raises((ProbeError, KeyboardInterrupt)):
+                log.append(RECORDS[2:3])
+        assert log.path.read_text(encoding="utf-8") == "".join(lines[:kept])
 
 
 def test_a_place_that_can_not_be_used_is_an_error(tmp_path):
