@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 from mdlm_probe.core.version import __version__
 
@@ -41,24 +42,30 @@ def test_hooks_are_the_tools_of_lint():
         assert f"$(BIN)/{tool}" in makefile
 
 
+def pinned():
+    """Names of all packages that constraints.txt has a version of."""
+    text = (ROOT / "constraints.txt").read_text()
+    return {canonicalize_name(name) for name in re.findall(r"^([\w.-]+)==", text, re.MULTILINE)}
+
+
 def test_extras_are_in_the_development_environment():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     wanted = {one for name, parts in extras.items() if name != "dev" for one in parts}
     assert wanted <= set(extras["dev"])
-    pinned = re.findall(r"^([\w.-]+)==", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
-    names = {name.lower().replace("_", "-") for name in pinned}
     for one in (*project["dependencies"], *wanted):
-        name = re.match(r"[\w.-]+", one)[0].lower().replace("_", "-")
-        assert name in names, name
+        name = canonicalize_name(re.match(r"[\w.-]+", one)[0])
+        assert name in pinned(), name
 
 
 def test_all_that_is_installed_is_for_the_oldest_python_that_may_be_used():
     """Distributions stay at an early patch release: Debian 12 has 3.11.2."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     oldest = project["requires-python"].removeprefix(">=") + ".0"
-    wanted = {one.name: one.metadata["Requires-Python"] or "" for one in metadata.distributions()}
-    assert {"torch", "transformers", "pytest"} <= wanted.keys()
-    pinned = re.findall(r"^([\w.-]+)==", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
-    newer = {name: said for name, said in wanted.items() if not SpecifierSet(said).contains(oldest)}
-    assert {name: said for name, said in newer.items() if name in pinned} == {}
+    said = {
+        canonicalize_name(one.name): one.metadata["Requires-Python"] or ""
+        for one in metadata.distributions()
+    }
+    asked = said.keys() & pinned()
+    assert len(asked) > 0.9 * len(pinned())
+    assert [name for name in asked if not SpecifierSet(said[name]).contains(oldest)] == []
