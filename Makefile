@@ -36,7 +36,7 @@ demo: setup
 # Files begin in their order: what starts processes and takes long comes first, and neither worker waits at the end
 PYTEST = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-# parts by themselves, without the few tests that take as long as all others
+# parts by themselves, without the tests that take over half a second or so
 quick: setup
 	$(PYTEST) -m 'not slow' tests/unit
 

@@ -70,14 +70,12 @@ MEASURING = [
 
 def questions(tree: ast.AST) -> list[str]:
     """Where code asks what it talks to: by its type, its name, or by what it has."""
-    found = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name | ast.alias):
-            name = node.id if isinstance(node, ast.Name) else node.name
-            found += ["DryRun"] if name == "DryRun" else []
-        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("hasattr", "isinstance"):
-            found += [told] if "engine" in (told := ast.unparse(node)) else []
-    return found
+    nodes = list(ast.walk(tree))
+    names = [node.id for node in nodes if isinstance(node, ast.Name)]
+    names += [node.name for node in nodes if isinstance(node, ast.alias)]
+    calls = [node for node in nodes if isinstance(node, ast.Call)]
+    asked = [ast.unparse(c) for c in calls if ast.unparse(c.func) in ("hasattr", "isinstance")]
+    return [name for name in names if name == "DryRun"] + [c for c in asked if "engine" in c]
 
 
 def test_nothing_asks_whether_it_talks_to_a_network():

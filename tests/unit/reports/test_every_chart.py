@@ -1,6 +1,7 @@
 """Every chart of every probe, with two models: what has to be right in all of them."""
 
 import io
+import itertools
 import json
 import math
 import re
@@ -62,8 +63,8 @@ every_chart = pytest.mark.parametrize(("probe", "name"), each())
 
 def some_of_each(every):
     """One chart of so many of each probe; in `make statistics` all."""
-    own = {probe: [one for one in each() if one.values[0] == probe] for probe in PROBES}
-    return [one for charts in own.values() for one in cases(charts, every=every)]
+    own = itertools.groupby(each(), key=lambda one: one.values[0])
+    return [one for _, charts in own for one in cases(charts, every=every)]
 
 
 def test_two_models_are_there_and_far_apart():
